@@ -1,0 +1,202 @@
+//! Outside systems, one module each behind one small trait.
+//!
+//! A channel only speaks the system's language: it decides nothing about stock. Wire types and conversions live
+//! in a file apart from the logic; limits and quirks are data with the vendor's page as their source.
+//! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
+
+use onhand_ledger::{Instant, Quantity};
+use serde::{Deserialize, Serialize};
+
+/// What the number that a system shows for a listing means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// Goods on the shelf, whatever was ordered.
+    PhysicalOnHand,
+    /// What its customers can still buy: the system has taken off the orders it knows by itself.
+    SellableNetOfOwnOrders,
+    /// Simply what it was last told, lowered by nothing.
+    Shown,
+}
+
+/// Something sellable as the system knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RemoteListing {
+    /// The system's own id of it, stable for ever.
+    pub remote_id: String,
+    /// Its SKU over there, if it has one.
+    pub sku: Option<String>,
+    /// A name a person recognises.
+    pub name: String,
+    /// Does the system track stock of it? If not, it sells it without end.
+    pub tracked: bool,
+}
+
+/// A place of stock as the system knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RemoteLocation {
+    /// The system's own id of it.
+    pub remote_id: String,
+    /// A name a person recognises.
+    pub name: String,
+}
+
+/// What was found at a system.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Discovery {
+    /// All listings.
+    pub listings: Vec<RemoteListing>,
+    /// All stock locations.
+    pub locations: Vec<RemoteLocation>,
+}
+
+/// The number of one listing at one remote location, as read back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// The listing's remote id.
+    pub listing: String,
+    /// The remote location's id.
+    pub location: String,
+    /// What customers can buy (for [`Meaning::SellableNetOfOwnOrders`]), or the number shown.
+    pub quantity: Quantity,
+    /// Goods on the shelf as that system has it, where it tells.
+    pub on_hand: Option<Quantity>,
+    /// What that system has set aside for orders it has not shipped, where it tells.
+    pub allocated: Option<Quantity>,
+}
+
+/// What a listing shall show at a remote location from now on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Push {
+    /// The listing's remote id.
+    pub listing: String,
+    /// The remote location's id.
+    pub location: String,
+    /// What customers shall be able to buy (see [`Reading::quantity`]). Never negative.
+    pub quantity: Quantity,
+    /// The newest `seq` of our log that had been committed when `quantity` was read.
+    pub seq: u64,
+}
+
+/// How one push ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Pushed {
+    /// The system has said that it shows the number.
+    Acknowledged,
+    /// Nothing may be known of it: the answer was lost. Read it again before judging.
+    Unknown {
+        /// What happened, for a person.
+        reason: String,
+    },
+    /// The system refused, and will again until somebody acts.
+    Refused {
+        /// What it said, for a person.
+        reason: String,
+    },
+}
+
+/// One line of an order over there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RemoteOrderLine {
+    /// The system's own id of the line.
+    pub line: String,
+    /// The listing's remote id.
+    pub listing: String,
+    /// How much is wanted now: ordered, less what was cancelled.
+    pub quantity: Quantity,
+    /// How much of it has left, by that system's word.
+    pub shipped: Quantity,
+    /// How much came back, by that system's word.
+    pub returned: Quantity,
+}
+
+/// An order over there, in the state it is in now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RemoteOrder {
+    /// The document's name: stable for ever, unique in the system.
+    pub document: String,
+    /// Grows with every change of the document over there (microseconds of its last update do).
+    pub version: u64,
+    /// When it was placed.
+    pub placed_at: Instant,
+    /// When it last changed over there.
+    pub updated_at: Instant,
+    /// All of it cancelled?
+    pub cancelled: bool,
+    /// Its lines.
+    pub lines: Vec<RemoteOrderLine>,
+}
+
+/// Orders that changed since a cursor.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderPage {
+    /// The orders, oldest change first.
+    pub orders: Vec<RemoteOrder>,
+    /// Where to go on from; opaque to everyone but the channel.
+    pub cursor: String,
+    /// Is there more right now?
+    pub more: bool,
+    /// All that this system did up to this instant (by its own clock) is in this page or an earlier one.
+    /// Only meaningful when `more` is false.
+    pub known_to: Instant,
+}
+
+/// Why a call to a system failed as a whole.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// It did not answer, or not in time, or with an error of its own: worth trying again.
+    #[error("{system} cannot be reached: {reason}")]
+    Unreachable {
+        /// Which system.
+        system: String,
+        /// What happened.
+        reason: String,
+    },
+    /// It asks us to wait.
+    #[error("{system} asks us to slow down{}", retry_after_seconds.map_or(String::new(), |s| format!(": wait {s} s")))]
+    Throttled {
+        /// Which system.
+        system: String,
+        /// Seconds to wait, where it says so.
+        retry_after_seconds: Option<u64>,
+    },
+    /// Our credentials are not accepted: a person must act.
+    #[error("{system} does not accept these credentials: {reason}")]
+    Credentials {
+        /// Which system.
+        system: String,
+        /// What it said.
+        reason: String,
+    },
+    /// It answered something this channel does not understand.
+    #[error("{system} answered something unexpected: {reason}")]
+    Unexpected {
+        /// Which system.
+        system: String,
+        /// What it said, cut to a few hundred characters.
+        reason: String,
+    },
+}
+
+/// One outside system, spoken to over its own API.
+#[async_trait::async_trait]
+pub trait Channel: Send + Sync {
+    /// What its numbers mean.
+    fn meaning(&self) -> Meaning;
+
+    /// How many listings one [`Channel::push`] or [`Channel::read`] call takes at most.
+    fn batch_size(&self) -> usize;
+
+    /// Everything sellable and every stock location. Also the test of the credentials.
+    async fn discover(&self) -> Result<Discovery, ChannelError>;
+
+    /// The numbers of these listings (remote ids) at all locations; listings that are gone are left out.
+    async fn read(&self, listings: &[String]) -> Result<Vec<Reading>, ChannelError>;
+
+    /// Sets numbers. One result for each push, in order.
+    async fn push(&self, pushes: &[Push]) -> Result<Vec<Pushed>, ChannelError>;
+
+    /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
+    async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;
+}

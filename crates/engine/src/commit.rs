@@ -1,0 +1,493 @@
+//! The committer: takes what is waiting, decides it, writes it in one transaction, then answers.
+//!
+//! While a batch is being committed nobody reads the state, so that no read sees what is not durable.
+//! If the store fails, the state is dropped and read again: it may have what the store has not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onhand_ledger::state::{Answered, Need};
+use onhand_ledger::{
+    Answer, CellKey, Command, Given, HoldId, Instant, Invalid, Key, Quantity, Record, Seq, State, TenantId, Value,
+    decide,
+};
+use onhand_store::{Batch, Chunk, Head, Note, Reader, Store, StoreError, chain, decode_records, encode_records};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::view::View;
+
+/// How many entries a chunk of the log has at most before another begins.
+const CHUNK_ENTRIES: usize = 72;
+/// How many records are folded at a time when the tail of the log is read again.
+const TAIL_CHUNKS: usize = 256;
+
+/// How much is kept in memory before it is written behind the log, and how much in all.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Writing begins when so many cells, objects and keys are dirty. 0: with every commit.
+    pub flush_at: usize,
+    /// How many of them a transaction writes at least once writing has begun.
+    pub slice: usize,
+    /// What tables have too is forgotten when so much is in memory. 0: before every batch.
+    pub cache: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { flush_at: 20_000, slice: 256, cache: 2_000_000 }
+    }
+}
+
+/// Something to commit: a command, notes beside it, or both. The notes are written if the command is not invalid.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What to decide.
+    pub command: Option<Command>,
+    /// What to write beside it, in the same transaction.
+    pub notes: Vec<Note>,
+}
+
+/// What was committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Committed {
+    /// The answer; `Ticked(0)` where there was no command.
+    pub answer: Answer,
+    /// The last entry there is now: a read at or after it sees this.
+    pub seq: Seq,
+    /// Was this answer given before?
+    pub replayed: bool,
+}
+
+/// Why nothing was committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// It is no command; its key stays free.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store failed. Nothing of the batch was written; the same key may be sent again.
+    #[error("nothing was changed: {0}")]
+    Store(Arc<StoreError>),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// The ledger at work: the state in memory over a store.
+pub struct Ledger {
+    inner: RwLock<Inner>,
+    readers: Mutex<Vec<Box<dyn Reader>>>,
+    clock: Arc<dyn Clock>,
+    feed: watch::Sender<Seq>,
+}
+
+struct Inner {
+    store: Box<dyn Store>,
+    tenants: BTreeMap<TenantId, Tenant>,
+    options: Options,
+}
+
+struct Tenant {
+    state: State,
+    head: Head,
+    sweep: Option<Sweep>,
+}
+
+/// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
+struct Sweep {
+    until: Seq,
+    cells_after: Option<CellKey>,
+    cells_done: bool,
+    objects_after: Option<Key>,
+}
+
+impl Ledger {
+    /// Opens the ledger of a store: what tables do not have yet is folded from the log.
+    pub fn open(store: Box<dyn Store>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, StoreError> {
+        let mut inner = Inner { store, tenants: BTreeMap::new(), options };
+        for tenant in inner.store.tenants()? {
+            inner.tenant(tenant)?;
+        }
+        let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
+        let (feed, _) = watch::channel(newest);
+        Ok(Self { inner: RwLock::new(inner), readers: Mutex::default(), clock, feed })
+    }
+
+    /// Tells of every commit: something changes whenever anything was committed.
+    pub fn feed(&self) -> watch::Receiver<Seq> {
+        self.feed.subscribe()
+    }
+
+    /// The clock that everything here goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Decides and writes all of these in one transaction, in order; one result for each.
+    pub fn commit(&self, submissions: Vec<Submission>) -> Vec<Result<Committed, CommitError>> {
+        let mut inner = self.inner.write();
+        let results = inner.commit(submissions, self.clock.now());
+        let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
+        drop(inner);
+        self.feed.send_replace(newest);
+        results
+    }
+
+    /// Writes everything that tables do not have yet. For a clean end, and for tests.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.inner.write().flush_all()
+    }
+
+    /// Forgets everything that tables have too, after writing what they do not.
+    pub fn evict(&self) -> Result<(), StoreError> {
+        let mut inner = self.inner.write();
+        inner.flush_all()?;
+        inner.tenants.values_mut().for_each(|tenant| tenant.state.evict_clean());
+        Ok(())
+    }
+
+    /// Forgets all state, and all tables but the log, and folds the log again.
+    pub fn rebuild(&self) -> Result<(), StoreError> {
+        let mut inner = self.inner.write();
+        inner.store.clear_projections()?;
+        let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
+        inner.tenants.clear();
+        tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant).map(|_| ()))
+    }
+
+    /// Reads at one `seq`: nothing is committed meanwhile. What is due by now is counted: the caller has it
+    /// committed first where [`View::overdue`] says so.
+    pub fn read<T>(
+        &self,
+        tenant: TenantId,
+        read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut inner = self.inner.upgradable_read();
+        if !inner.tenants.contains_key(&tenant) {
+            inner.with_upgraded(|inner| inner.tenant(tenant).map(|_| ()))?;
+        }
+        let inner = parking_lot::RwLockUpgradableReadGuard::downgrade(inner);
+        let pooled = self.readers.lock().pop();
+        let mut reader = match pooled {
+            Some(reader) => reader,
+            None => inner.store.reader()?,
+        };
+        let state = &inner.tenants.get(&tenant).expect("it was loaded above").state;
+        let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
+        self.readers.lock().push(reader);
+        answer
+    }
+
+    /// When the next hold ends, over all tenants.
+    pub fn next_due(&self) -> Option<(TenantId, Instant)> {
+        let inner = self.inner.read();
+        let due = inner.tenants.iter().filter_map(|(tenant, known)| Some((*tenant, known.state.next_due()?.0)));
+        due.min_by_key(|(_, at)| *at)
+    }
+
+    /// All tenants that have a log.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.inner.read().tenants.keys().copied().collect()
+    }
+}
+
+impl Inner {
+    fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
+        if !self.tenants.contains_key(&id) {
+            let tenant = load(self.store.as_mut(), id)?;
+            self.tenants.insert(id, tenant);
+        }
+        Ok(self.tenants.get_mut(&id).expect("it was put there"))
+    }
+
+    fn commit(&mut self, submissions: Vec<Submission>, now: Instant) -> Vec<Result<Committed, CommitError>> {
+        let mut batches = BTreeMap::<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>::new();
+        let mut results = Vec::with_capacity(submissions.len());
+        let mut broken = None;
+        for submission in submissions {
+            let tenant = submission.tenant;
+            let result = self.decide(&submission, now).map(|(record, committed)| {
+                let (records, notes) = batches.entry(tenant).or_default();
+                records.extend(record);
+                notes.extend(submission.notes);
+                committed
+            });
+            if let Err(CommitError::Store(error)) = &result {
+                broken = Some(error.clone());
+            }
+            results.push(result);
+        }
+        let written = match broken {
+            Some(error) => Err(error),
+            None => self.write(batches).map_err(Arc::new),
+        };
+        match written {
+            Ok(()) => results,
+            Err(error) => {
+                // The state may hold what was never written.
+                self.tenants.clear();
+                let failed = |result: Result<Committed, CommitError>| match result {
+                    Err(CommitError::Invalid(invalid)) => Err(CommitError::Invalid(invalid)),
+                    _ => Err(CommitError::Store(error.clone())),
+                };
+                results.into_iter().map(failed).collect()
+            }
+        }
+    }
+
+    /// Decides one command on the state, and takes the decision over.
+    fn decide(
+        &mut self,
+        submission: &Submission,
+        now: Instant,
+    ) -> Result<(Option<(Seq, Record)>, Committed), CommitError> {
+        let id = submission.tenant;
+        let cache = self.options.cache;
+        self.tenant(id)?;
+        let (store, tenants) = (self.store.as_mut(), &mut self.tenants);
+        let tenant = tenants.get_mut(&id).expect("it was loaded above");
+        if tenant.state.cached_len() > cache {
+            tenant.state.evict_clean();
+        }
+        let Some(command) = &submission.command else {
+            let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
+            return Ok((None, committed));
+        };
+        let mut given = Given::default();
+        loop {
+            match decide(&tenant.state, &given, command, now) {
+                Ok(decided) => {
+                    let replayed = decided.replayed;
+                    let (record, answer) = decided.absorb_into(&mut tenant.state);
+                    return Ok((record, Committed { answer, seq: tenant.state.head, replayed }));
+                }
+                Err(onhand_ledger::Undecided::Invalid(invalid)) => return Err(invalid.into()),
+                Err(onhand_ledger::Undecided::Needs(needs)) => {
+                    for need in needs {
+                        provide(store, id, &mut tenant.state, &mut given, need)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, batches: BTreeMap<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>) -> Result<(), StoreError> {
+        let options = self.options;
+        let mut writes = Vec::new();
+        for (id, (records, notes)) in batches {
+            let tenant = self.tenants.get_mut(&id).expect("it was decided on");
+            let touched: usize = records.iter().map(|(_, record)| record.entries.len()).sum();
+            let mut batch = Batch { chunks: chunks(id, &tenant.head, records), notes, ..Batch::default() };
+            if let Some(last) = batch.chunks.last() {
+                tenant.head.hash = last.hash;
+                tenant.head.seq = last.first_seq + last.entries - 1;
+                tenant.head.recorded_at = last.recorded_at;
+            }
+            if options.flush_at == 0 {
+                sweep_all(tenant, &mut batch);
+            } else if tenant.sweep.is_some() || tenant.state.dirty_len() >= options.flush_at {
+                sweep_some(tenant, &mut batch, options.slice.max(4 * touched));
+            }
+            batch.head = tenant.head;
+            if !batch.chunks.is_empty() || !batch.notes.is_empty() || !batch.cells.is_empty() {
+                writes.push((id, batch));
+            }
+        }
+        if writes.is_empty() { Ok(()) } else { self.store.commit(&writes) }
+    }
+
+    fn flush_all(&mut self) -> Result<(), StoreError> {
+        let mut writes = Vec::new();
+        for (id, tenant) in &mut self.tenants {
+            let mut batch = Batch::default();
+            sweep_all(tenant, &mut batch);
+            batch.head = tenant.head;
+            writes.push((*id, batch));
+        }
+        let written = self.store.commit(&writes);
+        if written.is_err() {
+            self.tenants.clear();
+        }
+        written
+    }
+}
+
+/// A tenant as its store has it.
+fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
+    let head = store.head(id)?;
+    let due = store.range(
+        id,
+        &Key::Due(Instant::MIN, HoldId(0)),
+        &Key::Due(Instant::MAX, HoldId(Seq::MAX)),
+        false,
+        usize::MAX,
+    )?;
+    let due = due.into_iter().filter_map(|(key, _)| match key {
+        Key::Due(at, hold) => Some((at, hold)),
+        _ => None,
+    });
+    let mut state = State::new(head.flushed, Instant::MIN, due);
+    let mut after = head.flushed;
+    while after < head.seq {
+        let chunks = store.chunks_after(id, after, TAIL_CHUNKS)?;
+        if chunks.is_empty() {
+            return Err(StoreError::Damaged(format!("the log ends at entry {after}, its head is {}", head.seq)));
+        }
+        for chunk in chunks {
+            for (first_seq, record) in decode_records(&chunk)? {
+                after = first_seq + record.entries.len() as Seq - 1;
+                if after <= head.flushed {
+                    continue;
+                }
+                while let Err(need) = state.fold(first_seq, &record) {
+                    provide(store, id, &mut state, &mut Given::default(), need)?;
+                }
+            }
+        }
+    }
+    state.head = head.seq;
+    state.recorded_at = state.recorded_at.max(head.recorded_at);
+    Ok(Tenant { state, head, sweep: None })
+}
+
+/// Fetches what a decision needs.
+fn provide(
+    store: &mut dyn Store,
+    id: TenantId,
+    state: &mut State,
+    given: &mut Given,
+    need: Need,
+) -> Result<(), StoreError> {
+    match need {
+        Need::Cell(key) => state.provide_cell(key, store.cell(id, &key)?),
+        Need::Object(key) => {
+            let slot = store.object(id, &key)?;
+            state.provide_object(key, slot);
+        }
+        Need::Range(from, to) => {
+            let found = store.range(id, &from, &to, false, usize::MAX)?;
+            let values = found.into_iter().filter_map(|(key, slot)| Some((key, slot.value?))).collect();
+            given.ranges.insert((from, to), values);
+        }
+        Need::AsOf(cell, at) => {
+            let quantity = as_of(state, store, id, cell, at, Seq::MAX)?;
+            given.as_of.insert((cell, at), quantity);
+        }
+        Need::Request(key) => {
+            let answered = match store.request(id, &key)? {
+                None => None,
+                Some(seq) => Some(answered(store, id, &key, seq)?),
+            };
+            given.requests.insert(key, answered);
+        }
+    }
+    Ok(())
+}
+
+/// What was answered to a key, from its record in the log.
+fn answered(store: &mut dyn Store, id: TenantId, key: &str, seq: Seq) -> Result<Answered, StoreError> {
+    let missing = || StoreError::Damaged(format!("the key `{key}` points at entry {seq}, which has another"));
+    let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
+    let records = decode_records(&chunk)?;
+    let (first_seq, record) = records.into_iter().find(|(first, _)| *first == seq).ok_or_else(missing)?;
+    if record.key.as_deref() != Some(key) {
+        return Err(missing());
+    }
+    Ok(Answered { fingerprint: record.fingerprint, answer: record.answer, seq: first_seq })
+}
+
+/// What a cell held at an instant, by what happened, as known at a `seq`: the last movement in its order at or
+/// before that instant, and the late ones that were heard of after it.
+pub(crate) fn as_of(
+    state: &State,
+    store: &mut (impl Reader + ?Sized),
+    id: TenantId,
+    cell: CellKey,
+    at: Instant,
+    known: Seq,
+) -> Result<Quantity, StoreError> {
+    let pending = state.cell(&cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
+    let base = pending.iter().rev().find(|row| !row.late && row.occurred_at <= at && row.seq <= known).copied();
+    let base = match base {
+        Some(row) => Some(row),
+        None => store.trail_before(id, &cell, at, known)?,
+    };
+    let (from, mut quantity) = base.map_or((0, Quantity::ZERO), |row| (row.seq, row.balance));
+    let (first, last) = (Key::Late(cell, from + 1), Key::Late(cell, known));
+    if known > from {
+        let mut late: BTreeMap<Key, Option<Value>> = store
+            .range(id, &first, &last, false, usize::MAX)?
+            .into_iter()
+            .map(|(key, slot)| (key, slot.value))
+            .collect();
+        late.extend(state.dirty_range(&first, &last).map(|(key, slot)| (key.clone(), slot.value.clone())));
+        for value in late.into_values().flatten() {
+            if let Value::Late(occurred_at, change) = value
+                && occurred_at <= at
+            {
+                quantity += change;
+            }
+        }
+    }
+    Ok(quantity)
+}
+
+fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    let mut hash = head.hash;
+    let mut rest = records.into_iter().peekable();
+    while let Some((first_seq, record)) = rest.next() {
+        let mut entries = record.entries.len();
+        let mut together = vec![record];
+        while let Some((_, next)) = rest.next_if(|(_, next)| entries + next.entries.len() <= CHUNK_ENTRIES) {
+            entries += next.entries.len();
+            together.push(next);
+        }
+        let recorded_at = together.last().map_or(head.recorded_at, |record| record.recorded_at);
+        let body = encode_records(&together);
+        let mut chunk = Chunk { first_seq, entries: entries as u64, recorded_at, body, hash };
+        chunk.hash = chain(&hash, id, &chunk);
+        hash = chunk.hash;
+        chunks.push(chunk);
+    }
+    chunks
+}
+
+fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
+    batch.cells = tenant.state.take_dirty_cells(None, usize::MAX);
+    batch.objects = tenant.state.take_dirty_objects(None, usize::MAX);
+    batch.requests = tenant.state.take_recent();
+    tenant.head.flushed = tenant.state.head;
+    tenant.sweep = None;
+}
+
+/// Writes a slice of what is dirty, in key order; what became dirty behind the slice waits for the next pass.
+fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, slice: usize) {
+    let state = &mut tenant.state;
+    let sweep = tenant.sweep.get_or_insert_with(|| {
+        batch.requests = state.take_recent();
+        Sweep { until: state.head, cells_after: None, cells_done: false, objects_after: None }
+    });
+    if !sweep.cells_done {
+        batch.cells = state.take_dirty_cells(sweep.cells_after, slice);
+        match batch.cells.last() {
+            Some((key, _)) if batch.cells.len() == slice => sweep.cells_after = Some(*key),
+            _ => sweep.cells_done = true,
+        }
+        return;
+    }
+    batch.objects = state.take_dirty_objects(sweep.objects_after.as_ref(), slice);
+    match batch.objects.last() {
+        Some((key, _)) if batch.objects.len() == slice => sweep.objects_after = Some(key.clone()),
+        _ => {
+            tenant.head.flushed = sweep.until;
+            tenant.sweep = None;
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The runtime: commits batches, answers reads, runs the workers of connected systems.
+//!
+//! Clock, store and HTTP come from outside, and nothing here starts a thread or a timer: whoever owns the process
+//! calls [`Ledger::commit`] with what is waiting, and each worker's `step` when it is due. So all of it can be
+//! simulated. What is decided where: stock in `ledger`, numbers shown in `sync`; here it is only carried out.
+
+mod clock;
+mod commit;
+mod queue;
+pub mod systems;
+mod verify;
+mod view;
+pub mod worker;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use commit::{CommitError, Committed, Ledger, Options, Submission};
+pub use queue::{Handle, Queue, SubmitError, queue};
+//pub use verify::{Verified, Violation, verify};
+pub use view::{HistoryRow, View};

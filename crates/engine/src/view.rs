@@ -1,0 +1,334 @@
+//! Reads: a tenant's state at one `seq`, from memory where it is there and from tables where not.
+
+use std::collections::BTreeMap;
+
+use onhand_ledger::entry::Entry;
+use onhand_ledger::key::StockState;
+use onhand_ledger::model::{Item, Listing, Location, Publication, Rules, Sites, System};
+use onhand_ledger::state::CellSlot;
+use onhand_ledger::{
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId, Value,
+};
+use onhand_store::{Chunk, Reader, StoreError, decode_records};
+
+/// A tenant's state at one `seq`.
+pub struct View<'a> {
+    tenant: TenantId,
+    state: &'a State,
+    reader: &'a mut dyn Reader,
+    /// The clock's time when the view was taken.
+    pub now: Instant,
+}
+
+/// One movement in the history of an item, with the record it is part of.
+#[derive(Clone, Debug)]
+pub struct HistoryRow {
+    /// The movement's entry.
+    pub seq: Seq,
+    /// The entry.
+    pub entry: Entry,
+    /// When it was recorded, by whom, from which document; its entries are left out.
+    pub record: Record,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(tenant: TenantId, state: &'a State, reader: &'a mut dyn Reader, now: Instant) -> Self {
+        Self { tenant, state, reader, now }
+    }
+
+    /// The last entry that this view sees.
+    pub fn seq(&self) -> Seq {
+        self.state.head
+    }
+
+    /// Has something ended by now that is not committed yet? Commit a [`onhand_ledger::Body::Tick`] and look again.
+    pub fn overdue(&self) -> bool {
+        self.state.next_due().is_some_and(|(at, _)| at <= self.now)
+    }
+
+    /// An object.
+    pub fn get(&mut self, key: &Key) -> Result<Option<Value>, StoreError> {
+        match self.state.object(key) {
+            Some(slot) => Ok(slot.value.clone()),
+            None => Ok(self.reader.object(self.tenant, key)?.value),
+        }
+    }
+
+    /// Up to `limit` objects from one key to another of its kind, both included.
+    pub fn range(&mut self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, StoreError> {
+        let dirty: Vec<(Key, Option<Value>)> =
+            self.state.dirty_range(from, to).map(|(key, slot)| (key.clone(), slot.value.clone())).collect();
+        // A dirty object may hide one that is gone by now: so many more are read.
+        let written = self.reader.range(self.tenant, from, to, reverse, limit.saturating_add(dirty.len()))?;
+        let mut merged: BTreeMap<Key, Option<Value>> = written.into_iter().map(|(key, slot)| (key, slot.value)).collect();
+        merged.extend(dirty);
+        let present = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Ok(if reverse { present.rev().take(limit).collect() } else { present.take(limit).collect() })
+    }
+
+    /// A cell; the default where there is none.
+    pub fn cell(&mut self, key: &CellKey) -> Result<CellSlot, StoreError> {
+        match self.state.cell(key) {
+            Some(slot) => Ok(CellSlot { pending: Vec::new(), ..*slot }),
+            None => self.reader.cell(self.tenant, key),
+        }
+    }
+
+    /// What a cell holds.
+    pub fn held(&mut self, item: ItemId, location: LocationId, state: StockState) -> Result<Quantity, StoreError> {
+        self.cell(&CellKey::new(item, location, state)).map(|slot| slot.quantity)
+    }
+
+    /// All cells of an item that ever moved, outside parties' included, in key order.
+    pub fn cells_of(&mut self, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
+        let mut cells: BTreeMap<CellKey, CellSlot> = self.reader.cells_of(self.tenant, item)?.into_iter().collect();
+        let dirty = self.state.dirty_cells_of(item);
+        cells.extend(dirty.map(|(key, slot)| (*key, CellSlot { pending: Vec::new(), ..*slot })));
+        Ok(cells.into_iter().collect())
+    }
+
+    /// What a cell held at an instant by what happened, as known now, or as it was known at `known_at`.
+    pub fn as_of(&mut self, cell: CellKey, at: Instant, known_at: Option<Instant>) -> Result<Quantity, StoreError> {
+        let known = match known_at {
+            None => Seq::MAX,
+            Some(known_at) => self.seq_at(known_at)?,
+        };
+        crate::commit::as_of(self.state, &mut *self.reader, self.tenant, cell, at, known)
+    }
+
+    /// The last entry recorded at or before an instant.
+    pub fn seq_at(&mut self, at: Instant) -> Result<Seq, StoreError> {
+        // Times grow along the log: halve until one chunk is left.
+        let (mut low, mut high) = (0, self.seq());
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let chunk = self.chunk_of(middle)?;
+            let records = decode_records(&chunk)?;
+            let first = records.first().map_or(Instant::MAX, |(_, record)| record.recorded_at);
+            if first > at {
+                high = chunk.first_seq - 1;
+                continue;
+            }
+            let last_before = records
+                .iter()
+                .filter(|(_, record)| record.recorded_at <= at)
+                .map(|(seq, record)| seq + record.entries.len() as Seq - 1)
+                .max()
+                .unwrap_or(low);
+            if last_before < chunk.first_seq + chunk.entries - 1 {
+                return Ok(last_before);
+            }
+            low = last_before;
+        }
+        Ok(low)
+    }
+
+    fn chunk_of(&mut self, seq: Seq) -> Result<Chunk, StoreError> {
+        let chunk = self.reader.chunk_of(self.tenant, seq)?;
+        chunk.ok_or_else(|| StoreError::Damaged(format!("entry {seq} is missing from the log")))
+    }
+
+    /// Up to `limit` records after a `seq`, each with its first entry's.
+    pub fn records_after(&mut self, seq: Seq, limit: usize) -> Result<Vec<(Seq, Record)>, StoreError> {
+        let mut records = Vec::new();
+        let mut after = seq;
+        while records.len() < limit && after < self.seq() {
+            let chunks = self.reader.chunks_after(self.tenant, after, 64)?;
+            if chunks.is_empty() {
+                break;
+            }
+            for chunk in chunks {
+                after = chunk.first_seq + chunk.entries - 1;
+                let decoded = decode_records(&chunk)?.into_iter();
+                records.extend(decoded.filter(|(first, record)| first + record.entries.len() as Seq - 1 > seq));
+            }
+        }
+        records.truncate(limit);
+        Ok(records)
+    }
+
+    /// The chunks after a `seq`, for exports and audits.
+    pub fn chunks_after(&mut self, seq: Seq, limit: usize) -> Result<Vec<Chunk>, StoreError> {
+        self.reader.chunks_after(self.tenant, seq, limit)
+    }
+
+    /// The movements of an item below a `seq`, the newest first.
+    pub fn history(&mut self, item: ItemId, before: Seq, limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
+        let cells = self.cells_of(item)?;
+        let mut seqs = std::collections::BTreeSet::new();
+        for (cell, _) in cells.iter().filter(|(cell, _)| !cell.state.is_party()) {
+            let pending = self.state.cell(cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
+            let newest: Vec<Seq> =
+                pending.iter().rev().map(|row| row.seq).filter(|seq| *seq < before).take(limit).collect();
+            let more = limit - newest.len();
+            seqs.extend(newest);
+            if more > 0 {
+                seqs.extend(self.reader.trail(self.tenant, cell, before, more)?.into_iter().map(|row| row.seq));
+            }
+        }
+        let mut rows = Vec::new();
+        let mut chunk: Option<(Chunk, Vec<(Seq, Record)>)> = None;
+        for seq in seqs.into_iter().rev().take(limit) {
+            let inside = |chunk: &Chunk| (chunk.first_seq..chunk.first_seq + chunk.entries).contains(&seq);
+            if !chunk.as_ref().is_some_and(|(chunk, _)| inside(chunk)) {
+                let found = self.chunk_of(seq)?;
+                let records = decode_records(&found)?;
+                chunk = Some((found, records));
+            }
+            let records = chunk.as_ref().map(|(_, records)| records.as_slice()).unwrap_or_default();
+            let found = records.iter().rev().find(|(first, _)| *first <= seq);
+            let Some((first, record)) = found else { continue };
+            let Some(entry) = usize::try_from(seq - first).ok().and_then(|index| record.entries.get(index)) else {
+                continue;
+            };
+            rows.push(HistoryRow {
+                seq,
+                entry: entry.clone(),
+                record: Record { entries: Vec::new(), ..record.clone() },
+            });
+        }
+        Ok(rows)
+    }
+
+    /// A note's body.
+    pub fn note(&mut self, space: &str, key: &str) -> Result<Option<String>, StoreError> {
+        self.reader.note(self.tenant, space, key)
+    }
+
+    /// The notes of a space after a key: (key, body).
+    pub fn notes(&mut self, space: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>, StoreError> {
+        self.reader.notes(self.tenant, space, after, limit)
+    }
+
+    // ---- names -----------------------------------------------------------------------------------------------
+
+    /// The item of a SKU.
+    pub fn item_by_sku(&mut self, sku: &str) -> Result<Option<(ItemId, Item)>, StoreError> {
+        match self.get(&Key::Sku(sku.to_owned()))? {
+            Some(Value::ItemId(id)) => Ok(self.item(id)?.map(|item| (id, item))),
+            _ => Ok(None),
+        }
+    }
+
+    /// An item.
+    pub fn item(&mut self, id: ItemId) -> Result<Option<Item>, StoreError> {
+        Ok(match self.get(&Key::Item(id))? {
+            Some(Value::Item(item)) => Some(item),
+            _ => None,
+        })
+    }
+
+    /// The location of a code.
+    pub fn location_by_code(&mut self, code: &str) -> Result<Option<(LocationId, Location)>, StoreError> {
+        match self.get(&Key::LocationCode(code.to_owned()))? {
+            Some(Value::LocationId(id)) => Ok(self.location(id)?.map(|location| (id, location))),
+            _ => Ok(None),
+        }
+    }
+
+    /// A location.
+    pub fn location(&mut self, id: LocationId) -> Result<Option<Location>, StoreError> {
+        Ok(match self.get(&Key::Location(id))? {
+            Some(Value::Location(location)) => Some(location),
+            _ => None,
+        })
+    }
+
+    /// All locations in the order of allocation.
+    pub fn sites(&mut self) -> Result<Sites, StoreError> {
+        Ok(match self.get(&Key::Sites)? {
+            Some(Value::Sites(sites)) => sites,
+            _ => Sites::default(),
+        })
+    }
+
+    /// All rules.
+    pub fn rules(&mut self) -> Result<Rules, StoreError> {
+        Ok(match self.get(&Key::Rules)? {
+            Some(Value::Rules(rules)) => rules,
+            _ => Rules::default(),
+        })
+    }
+
+    /// The publication rules.
+    pub fn publication(&mut self) -> Result<Vec<(onhand_ledger::RuleId, Publication)>, StoreError> {
+        self.rules().map(|rules| rules.publication)
+    }
+
+    /// The system of a name.
+    pub fn system_by_name(&mut self, name: &str) -> Result<Option<(SystemId, System)>, StoreError> {
+        match self.get(&Key::SystemName(name.to_owned()))? {
+            Some(Value::SystemId(id)) => Ok(self.system(id)?.map(|system| (id, system))),
+            _ => Ok(None),
+        }
+    }
+
+    /// A system.
+    pub fn system(&mut self, id: SystemId) -> Result<Option<System>, StoreError> {
+        Ok(match self.get(&Key::System(id))? {
+            Some(Value::System(system)) => Some(system),
+            _ => None,
+        })
+    }
+
+    /// All systems.
+    pub fn systems(&mut self) -> Result<Vec<(SystemId, System)>, StoreError> {
+        let all = self.range(&Key::System(SystemId(0)), &Key::System(SystemId(Seq::MAX)), false, usize::MAX)?;
+        Ok(all
+            .into_iter()
+            .filter_map(|(key, value)| match (key, value) {
+                (Key::System(id), Value::System(system)) => Some((id, system)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// A listing.
+    pub fn listing(&mut self, id: ListingId) -> Result<Option<Listing>, StoreError> {
+        Ok(match self.get(&Key::Listing(id))? {
+            Some(Value::Listing(listing)) => Some(listing),
+            _ => None,
+        })
+    }
+
+    /// The listing of a remote id.
+    pub fn listing_by_remote(
+        &mut self,
+        system: SystemId,
+        remote_id: &str,
+    ) -> Result<Option<(ListingId, Listing)>, StoreError> {
+        match self.get(&Key::RemoteListing(system, remote_id.to_owned()))? {
+            Some(Value::ListingId(id)) => Ok(self.listing(id)?.map(|listing| (id, listing))),
+            _ => Ok(None),
+        }
+    }
+
+    /// All listings of an item.
+    pub fn listings_of(&mut self, item: ItemId) -> Result<Vec<(ListingId, Listing)>, StoreError> {
+        let from = Key::ListingOf(item, ListingId(0));
+        let to = Key::ListingOf(item, ListingId(Seq::MAX));
+        let mut listings = Vec::new();
+        for (key, _) in self.range(&from, &to, false, usize::MAX)? {
+            if let Key::ListingOf(_, id) = key
+                && let Some(listing) = self.listing(id)?
+            {
+                listings.push((id, listing));
+            }
+        }
+        Ok(listings)
+    }
+
+    /// All listings of a system.
+    pub fn listings_in(&mut self, system: SystemId) -> Result<Vec<(ListingId, Listing)>, StoreError> {
+        let from = Key::Listing(ListingId(0));
+        let to = Key::Listing(ListingId(Seq::MAX));
+        let all = self.range(&from, &to, false, usize::MAX)?;
+        Ok(all
+            .into_iter()
+            .filter_map(|(key, value)| match (key, value) {
+                (Key::Listing(id), Value::Listing(listing)) if listing.system == system => Some((id, listing)),
+                _ => None,
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,273 @@
+//! What the ledger answers, and why it refuses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Quantity, RuleId, Seq, SystemId,
+};
+
+/// What a caller is told. A copy of the request is told the same, word for word.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// An item is as asked.
+    Item(ItemId),
+    /// A location is as asked.
+    Location(LocationId),
+    /// A system is as asked.
+    System(SystemId),
+    /// A listing is as asked.
+    Listing(ListingId),
+    /// A rule is as asked, or ended.
+    Rule(RuleId),
+    /// Stock moved.
+    Moved(Vec<Moved>),
+    /// What was counted, and what there was.
+    Counted(Vec<Counted>),
+    /// A hold is as asked.
+    Hold(HoldId),
+    /// An order is as asked: its id and its lines.
+    Order(OrderId, Vec<LineAnswer>),
+    /// A document was applied, line by line.
+    Recorded {
+        /// The order it is about, if it is about one.
+        order: Option<OrderId>,
+        /// What each line came to.
+        lines: Vec<LineAnswer>,
+        /// What came up.
+        discrepancies: Vec<DiscrepancyId>,
+    },
+    /// The document, or a newer version of it, is applied already; nothing moved.
+    AlreadyApplied {
+        /// The version that is applied.
+        version: u64,
+    },
+    /// It waits in the inbox and moved nothing.
+    Waiting(DiscrepancyId, String),
+    /// A discrepancy was noted or resolved.
+    Discrepancy(DiscrepancyId),
+    /// Time passed; so many holds lapsed.
+    Ticked(u32),
+    /// The business says no. Nothing moved.
+    Refused(Refusal),
+}
+
+/// One movement, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Moved {
+    /// What.
+    pub sku: String,
+    /// Where.
+    pub location: String,
+    /// How `on_hand` there changed.
+    pub difference: Quantity,
+    /// Available there afterwards.
+    pub available: Quantity,
+    /// The movement's entry.
+    pub seq: Seq,
+}
+
+/// One count, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Counted {
+    /// The count.
+    pub id: CountId,
+    /// What.
+    pub sku: String,
+    /// How much was seen.
+    pub counted: Quantity,
+    /// How much there was at that time, by what we knew.
+    pub found: Quantity,
+    /// What was booked: counted − found.
+    pub difference: Quantity,
+    /// Available there afterwards.
+    pub available: Quantity,
+}
+
+/// One line of an order or document, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LineAnswer {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// Wanted.
+    pub quantity: Quantity,
+    /// Promised and still there.
+    pub allocated: Quantity,
+    /// Has left.
+    pub shipped: Quantity,
+    /// Covered by nothing.
+    pub short: Quantity,
+}
+
+/// How much is missing of what, where.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Missing {
+    /// What.
+    pub sku: String,
+    /// Where, if one place was named.
+    pub location: Option<String>,
+    /// How much was asked for, in all lines together.
+    pub wanted: Quantity,
+    /// How much is available.
+    pub available: Quantity,
+    /// How much is held by checkouts, and until when the first of them.
+    pub held: Option<(Quantity, Instant)>,
+}
+
+/// Why the business says no. Kept under the request's key: a copy hears the same, whatever changed since.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// More is wanted than there is.
+    #[error("{}", insufficient(.0))]
+    Insufficient(Vec<Missing>),
+    /// Another system is master there.
+    #[error("cannot change the stock of `{sku}` at `{location}` here: its master is `{master}`; change it there")]
+    NotMaster {
+        /// What.
+        sku: String,
+        /// Where.
+        location: String,
+        /// Who is master.
+        master: String,
+    },
+    /// The hold keeps nothing any more.
+    #[error("hold {hold} has {state}: it keeps nothing any more")]
+    HoldEnded {
+        /// Which.
+        hold: HoldId,
+        /// `lapsed`, `been released` or `become an order`.
+        state: String,
+    },
+    /// The order's line has less than that.
+    #[error("line `{line}` of order {order} has {has} to {verb}, not {wanted}")]
+    LineHasLess {
+        /// Which order.
+        order: OrderId,
+        /// Which line.
+        line: String,
+        /// `ship`, `cancel` or `return`.
+        verb: String,
+        /// How much it has.
+        has: Quantity,
+        /// How much was asked.
+        wanted: Quantity,
+    },
+    /// An order of that reference exists.
+    #[error("order `{reference}` exists already (order {order}); an amendment is a newer version of its document")]
+    ReferenceTaken {
+        /// The reference.
+        reference: String,
+        /// The order that has it.
+        order: OrderId,
+    },
+    /// A finer quantity was booked before.
+    #[error("the precision of `{sku}` cannot become coarser than {decimals} decimals: finer quantities may be booked")]
+    PrecisionInUse {
+        /// What.
+        sku: String,
+        /// As it is.
+        decimals: u8,
+    },
+    /// Two rules of one specificity would speak of the same stock.
+    #[error("rule {rule} speaks of the same stock with the same precision; end it first")]
+    RuleTie {
+        /// The other one.
+        rule: RuleId,
+    },
+    /// The barcode is another item's.
+    #[error("the discrepancy {discrepancy} is resolved already")]
+    AlreadyResolved {
+        /// Which.
+        discrepancy: DiscrepancyId,
+    },
+}
+
+fn insufficient(missing: &[Missing]) -> String {
+    let sentences: Vec<String> = missing
+        .iter()
+        .map(|Missing { sku, location, wanted, available, held }| {
+            let place = location.as_ref().map_or(String::new(), |location| format!(" at `{location}`"));
+            let held = held.map_or(String::new(), |(held, until)| format!(", {held} held until {until}"));
+            format!("cannot take {wanted} of `{sku}`{place}: {available} available{held}")
+        })
+        .collect();
+    sentences.join("; ")
+}
+
+/// Why a command is not one. It is not kept, and its key stays free.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Invalid {
+    /// No item of that SKU (or listing).
+    #[error("no item has the SKU `{0}`; create it, or check case and spaces")]
+    UnknownSku(String),
+    /// No location of that code.
+    #[error("no location has the code `{0}`; create it, or check case and spaces")]
+    UnknownLocation(String),
+    /// No system of that name.
+    #[error("no system is called `{0}`")]
+    UnknownSystem(String),
+    /// No such order, hold, rule or discrepancy.
+    #[error("there is no {kind} {id}")]
+    Unknown {
+        /// `order`, `hold`, `rule`, `discrepancy`, `order line`.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Zero or negative where more than nothing is meant.
+    #[error("{field} of `{sku}` must be more than 0, not {quantity}")]
+    NotPositive {
+        /// The field.
+        field: &'static str,
+        /// What.
+        sku: String,
+        /// As given.
+        quantity: Quantity,
+    },
+    /// More decimals than the item has.
+    #[error("{quantity} of `{sku}` is too precise: at most {decimals} decimals")]
+    TooPrecise {
+        /// What.
+        sku: String,
+        /// As given.
+        quantity: Quantity,
+        /// The item's precision.
+        decimals: u8,
+    },
+    /// Nothing in it.
+    #[error("{0} needs at least one line")]
+    NoLines(&'static str),
+    /// The same thing twice.
+    #[error("{field} `{value}` is there twice; each once")]
+    Twice {
+        /// The field.
+        field: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// A field is out of bounds.
+    #[error("{field}: {problem}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A time too far ahead of ours.
+    #[error("{field} {at} is more than 5 minutes ahead of our clock ({now}); check that clock, or leave it out")]
+    TooFarAhead {
+        /// The field.
+        field: &'static str,
+        /// As given.
+        at: Instant,
+        /// Our clock.
+        now: Instant,
+    },
+    /// The key was used for something else.
+    #[error("the key `{0}` was used for another request; use a new key, or send the same body")]
+    KeyReused(String),
+    /// A sum would leave 64 bits.
+    #[error("the stock of `{0}` would exceed what can be counted (9223372036854 units)")]
+    Overflow(String),
+}

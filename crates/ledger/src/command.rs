@@ -1,0 +1,464 @@
+//! What can be asked of the ledger, or told to it.
+//!
+//! A *request* may be refused. A *fact* ([`Body::Record`]) has happened elsewhere and is always recorded.
+//! Names are resolved inside, where they and the stock are read at one `seq`. Quantities come parsed at the
+//! finest precision; the item's own is checked inside.
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::StockState;
+use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
+
+/// One command.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Command {
+    /// The caller's key: 1 to 255 characters. The same key gives the same answer and no second effect.
+    pub key: Option<String>,
+    /// A hash of the request as it came, to tell a copy from another request under the same key.
+    pub fingerprint: u64,
+    /// Who asks: an API key's name, a system's, or `onhand`.
+    pub actor: String,
+    /// What.
+    pub body: Body,
+}
+
+/// What is asked or told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// Makes an item, or changes the one of that SKU.
+    PutItem(PutItem),
+    /// Makes a location, or changes the one of that code.
+    PutLocation(PutLocation),
+    /// Makes a system, or changes the one of that name.
+    PutSystem(PutSystem),
+    /// Makes a listing, or maps the one of that remote id.
+    PutListing(PutListing),
+    /// Says who is master of some stock.
+    SetOwnership(SetOwnership),
+    /// Says how a number follows from stock.
+    SetPublication(SetPublication),
+    /// Ends an ownership or publication rule.
+    EndRule(RuleId),
+    /// Goods came in from outside.
+    Receive(Receive),
+    /// Stock is more or less than the books say.
+    Adjust(Adjust),
+    /// Goods go from one location to another, at once.
+    Transfer(Transfer),
+    /// Stock changes its state where it is.
+    Move(MoveState),
+    /// Somebody saw how much there is.
+    Count(TakeCount),
+    /// Keep stock for a while.
+    PlaceHold(PlaceHold),
+    /// Let a hold go.
+    ReleaseHold(HoldId),
+    /// Make an order of a hold.
+    ConvertHold(ConvertHold),
+    /// An order that may be refused.
+    PlaceOrder(PlaceOrder),
+    /// Goods of an order left.
+    FulfilOrder(FulfilOrder),
+    /// An order, or some of it, is no longer wanted.
+    CancelOrder(CancelOrder),
+    /// Goods of an order came back.
+    ReturnOrder(ReturnOrder),
+    /// An outside document, in the state it is in now.
+    Record(Document),
+    /// Ends a discrepancy, saying why; or notes one that came up outside the ledger (see `engine`).
+    Resolve(Resolve),
+    /// A discrepancy found by comparing what a system shows with what it should.
+    Note(Note),
+    /// Nothing but the passing of time: lapses what is due.
+    Tick,
+}
+
+/// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutItem {
+    /// 1 to 100 characters without control characters or spaces around.
+    pub sku: String,
+    /// Up to 500 characters. Default: the SKU.
+    pub name: Option<String>,
+    /// Up to 20 characters. Default: `each`.
+    pub unit: Option<String>,
+    /// Default: whole units. Cannot become coarser once there is stock history; refused then.
+    pub precision: Option<Precision>,
+    /// Up to 50 codes.
+    pub barcodes: Option<Vec<String>>,
+    /// Up to 100 tags.
+    pub tags: Option<Vec<String>>,
+}
+
+/// See [`Body::PutLocation`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutLocation {
+    /// 1 to 100 characters.
+    pub code: String,
+    /// Default: the code.
+    pub name: Option<String>,
+    /// Default: true.
+    pub sellable: Option<bool>,
+    /// Default: 100. The lowest is allocated from first.
+    pub rank: Option<u32>,
+}
+
+/// See [`Body::PutSystem`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutSystem {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// Which channel speaks with it.
+    pub kind: String,
+    /// Remote location id and our location's code.
+    pub locations: Option<Vec<(String, String)>>,
+    /// Default: false.
+    pub paused: Option<bool>,
+}
+
+/// See [`Body::PutListing`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PutListing {
+    /// The system's name.
+    pub system: String,
+    /// Its id over there.
+    pub remote_id: String,
+    /// Its SKU over there.
+    pub remote_sku: Option<String>,
+    /// Our SKU; none: unmapped.
+    pub sku: Option<String>,
+    /// Units of the item in one of the listing, at least 1.
+    pub multiplier: u32,
+}
+
+/// See [`Body::SetOwnership`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetOwnership {
+    /// A location's code; none: everywhere.
+    pub location: Option<String>,
+    /// A SKU; none: every item (or those of `tag`).
+    pub sku: Option<String>,
+    /// A tag, where no SKU is named.
+    pub tag: Option<String>,
+    /// The master's name; `onhand` for ourselves.
+    pub master: String,
+}
+
+/// See [`Body::SetPublication`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetPublication {
+    /// A system's name; none: every one.
+    pub system: Option<String>,
+    /// A SKU; none: every one.
+    pub sku: Option<String>,
+    /// A listing's remote id (needs `system`); none: every one.
+    pub listing: Option<String>,
+    /// Kept back; not negative. Default 0.
+    pub buffer: Option<Quantity>,
+    /// Never more than this; not negative.
+    pub cap: Option<Quantity>,
+    /// 0 to 100. Default 100.
+    pub percentage: Option<u8>,
+    /// 0 at or below this much.
+    pub stop_at: Option<Quantity>,
+}
+
+/// So much of a SKU.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// What.
+    pub sku: String,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+}
+
+/// See [`Body::Receive`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Receive {
+    /// Where.
+    pub location: String,
+    /// What.
+    pub lines: Vec<Line>,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
+    /// Why; default `received`.
+    pub reason: Option<String>,
+}
+
+/// See [`Body::Adjust`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Adjust {
+    /// Where.
+    pub location: String,
+    /// What; quantities here are differences: not zero, may be negative.
+    pub lines: Vec<Line>,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
+    /// Why: `correction`, `damaged`, `shrinkage`, `found`, …
+    pub reason: String,
+}
+
+/// See [`Body::Transfer`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Out of.
+    pub from: String,
+    /// Into.
+    pub to: String,
+    /// What.
+    pub lines: Vec<Line>,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
+}
+
+/// See [`Body::Move`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MoveState {
+    /// Where.
+    pub location: String,
+    /// What.
+    pub lines: Vec<Line>,
+    /// One of `available`, `damaged`, `quality_control`, `safety_stock`.
+    pub from: StockState,
+    /// Another of these.
+    pub to: StockState,
+    /// Why.
+    pub reason: String,
+}
+
+/// See [`Body::Count`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TakeCount {
+    /// Where.
+    pub location: String,
+    /// What was seen; zero is a count too. Each SKU once.
+    pub lines: Vec<Line>,
+    /// When it was seen; default now.
+    pub as_of: Option<Instant>,
+    /// Which system says so; none: a person, in Onhand's name.
+    pub system: Option<String>,
+}
+
+/// See [`Body::PlaceHold`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlaceHold {
+    /// What: all of it or nothing.
+    pub lines: Vec<Line>,
+    /// Only from this location; none: by rank.
+    pub location: Option<String>,
+    /// From this instant on it keeps nothing.
+    pub expires_at: Instant,
+}
+
+/// See [`Body::ConvertHold`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConvertHold {
+    /// Which.
+    pub hold: HoldId,
+    /// The order's name; none: one is made of its id.
+    pub reference: Option<String>,
+}
+
+/// See [`Body::PlaceOrder`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlaceOrder {
+    /// The caller's name for it; unique among orders placed with us. None: one is made of its id.
+    pub reference: Option<String>,
+    /// What: all of it or nothing.
+    pub lines: Vec<Line>,
+    /// Only from this location; none: by rank.
+    pub location: Option<String>,
+}
+
+/// So much of an order's line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LineQuantity {
+    /// The line's name in the order.
+    pub line: String,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+}
+
+/// See [`Body::FulfilOrder`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FulfilOrder {
+    /// Which.
+    pub order: OrderId,
+    /// What left; none: all that is allocated.
+    pub lines: Option<Vec<LineQuantity>>,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
+}
+
+/// See [`Body::CancelOrder`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CancelOrder {
+    /// Which.
+    pub order: OrderId,
+    /// What is no longer wanted; none: all that has not left.
+    pub lines: Option<Vec<LineQuantity>>,
+}
+
+/// See [`Body::ReturnOrder`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReturnOrder {
+    /// Which.
+    pub order: OrderId,
+    /// What came back.
+    pub lines: Vec<LineQuantity>,
+    /// Where to; none: where it was shipped from.
+    pub location: Option<String>,
+    /// One of `available`, `damaged`, `quality_control`.
+    pub into: StockState,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
+}
+
+/// See [`Body::Resolve`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Resolve {
+    /// Which.
+    pub discrepancy: crate::DiscrepancyId,
+}
+
+/// See [`Body::Note`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Note {
+    /// The system it is about.
+    pub system: String,
+    /// The item, by its SKU.
+    pub sku: Option<String>,
+    /// Why.
+    pub cause: crate::model::Cause,
+    /// How much.
+    pub quantity: Quantity,
+    /// What a person reads.
+    pub sentence: String,
+    /// What was read and sent.
+    pub evidence: Option<String>,
+}
+
+/// An outside document, in the state it is in now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Document {
+    /// The system's name; `onhand` for documents of our own.
+    pub system: String,
+    /// Its name over there: stable for ever, 1 to 255 characters.
+    pub document: String,
+    /// Grows with each change over there; at least 1.
+    pub version: u64,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a document says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// An order.
+    Order(OrderContent),
+    /// Goods left.
+    Shipment(ShipmentContent),
+    /// Sales over the counter, returns and adjustments: each line moves stock by itself.
+    Movements(Vec<MovementLine>),
+}
+
+/// How a document names what it is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    /// By our SKU.
+    Sku(String),
+    /// By the system's own listing.
+    Listing(String),
+}
+
+/// An order in the state it is in now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderContent {
+    /// When it was placed.
+    pub placed_at: Option<Instant>,
+    /// When the state that this version tells came about: dates what shipped or came back since the last one.
+    pub changed_at: Option<Instant>,
+    /// All of it cancelled?
+    pub cancelled: bool,
+    /// Its lines; a line that was there in an older version and is not here is no longer wanted.
+    pub lines: Vec<OrderContentLine>,
+}
+
+/// One line of an order as told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderContentLine {
+    /// Its name in the document, each once.
+    pub line: String,
+    /// What.
+    pub item: Name,
+    /// How much is wanted now: ordered, less what was cancelled. Not negative.
+    pub quantity: Quantity,
+    /// How much has left so far.
+    pub shipped: Quantity,
+    /// How much came back so far.
+    pub returned: Quantity,
+    /// Where it was promised from, if the document says so.
+    pub location: Option<String>,
+}
+
+/// Goods that left.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShipmentContent {
+    /// The order they left for, by its name in `order_system` (default: the teller); none: nobody says.
+    pub order: Option<String>,
+    /// Whose order that is.
+    pub order_system: Option<String>,
+    /// Where from.
+    pub location: String,
+    /// When.
+    pub occurred_at: Option<Instant>,
+    /// What.
+    pub lines: Vec<ShipmentLine>,
+}
+
+/// One line of a shipment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShipmentLine {
+    /// What.
+    pub item: Name,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+}
+
+/// A line that moves stock by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MovementLine {
+    /// Its name in the document, each once.
+    pub line: String,
+    /// What.
+    pub item: Name,
+    /// Where.
+    pub location: String,
+    /// What happened.
+    pub what: Happened,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What a [`MovementLine`] tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Happened {
+    /// Sold: what is free ships at once and the line is closed; the rest is short and never allocated.
+    Sold,
+    /// A customer brought it back.
+    Returned,
+    /// More was found than the books said.
+    Found,
+    /// Less was found than the books said.
+    Lost,
+    /// Came in from a supplier.
+    Received,
+}

@@ -1,0 +1,212 @@
+//! Items, locations, systems, listings: the things stock is told about. And the inbox's own commands.
+
+use crate::answer::{Answer, Invalid, Refusal};
+use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve};
+use crate::entry::Entry;
+use crate::key::Key;
+use crate::model::{Item, Listing, Location, LocationMapping, System};
+use crate::state::Value;
+use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
+
+use super::tx::{Found, Stop, Tx};
+
+/// A name that people and machines can type again: not empty, not padded, no control characters.
+fn check_name(field: &'static str, name: &str, longest: usize) -> Result<(), Stop> {
+    let problem = if name.is_empty() {
+        "must not be empty".to_owned()
+    } else if name.chars().count() > longest {
+        format!("has more than {longest} characters")
+    } else if name.trim() != name {
+        format!("`{name}` has spaces around it; take them off")
+    } else if name.chars().any(char::is_control) {
+        "has control characters in it; take them out".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Invalid::Field { field, problem }.into())
+}
+
+fn check_list(field: &'static str, list: &[String], most: usize) -> Result<(), Stop> {
+    if list.len() > most {
+        return Err(Invalid::Field { field, problem: format!("has more than {most} entries") }.into());
+    }
+    list.iter().try_for_each(|entry| check_name(field, entry, 100))
+}
+
+pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
+    check_name("sku", &put.sku, 100)?;
+    if let Some(name) = &put.name {
+        check_name("name", name, 500)?;
+    }
+    if let Some(unit) = &put.unit {
+        check_name("unit", unit, 20)?;
+    }
+    check_list("barcodes", put.barcodes.as_deref().unwrap_or_default(), 50)?;
+    check_list("tags", put.tags.as_deref().unwrap_or_default(), 100)?;
+    let known = match tx.value(&Key::Sku(put.sku.clone()))? {
+        Some(Value::ItemId(id)) => Some(*id),
+        _ => None,
+    };
+    let before = known.map(|id| tx.item(id).cloned()).transpose()?;
+    let mut item = before.clone().unwrap_or_else(|| Item {
+        sku: put.sku.clone(),
+        name: put.sku.clone(),
+        unit: "each".to_owned(),
+        precision: Precision::WHOLE,
+        barcodes: Vec::new(),
+        tags: Vec::new(),
+    });
+    if let Some(precision) = put.precision {
+        if before.is_some() && precision < item.precision {
+            let decimals = item.precision.decimals();
+            return Err(Refusal::PrecisionInUse { sku: put.sku.clone(), decimals }.into());
+        }
+        item.precision = precision;
+    }
+    let fields = [(&mut item.name, &put.name), (&mut item.unit, &put.unit)];
+    for (field, given) in fields {
+        if let Some(given) = given {
+            field.clone_from(given);
+        }
+    }
+    let lists = [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags)];
+    for (field, given) in lists {
+        if let Some(given) = given {
+            field.clone_from(given);
+        }
+    }
+    let id = known.unwrap_or(ItemId(tx.next_seq()));
+    if before.as_ref() != Some(&item) {
+        tx.emit(Entry::Item(id, item))?;
+    }
+    Ok(Answer::Item(id))
+}
+
+pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer, Stop> {
+    check_name("code", &put.code, 100)?;
+    if let Some(name) = &put.name {
+        check_name("name", name, 500)?;
+    }
+    let known = match tx.value(&Key::LocationCode(put.code.clone()))? {
+        Some(Value::LocationId(id)) => Some(*id),
+        _ => None,
+    };
+    let before = known.map(|id| tx.location(id).cloned()).transpose()?;
+    let defaults =
+        Location { code: put.code.clone(), name: put.code.clone(), sellable: true, rank: 100 };
+    let base = before.clone().unwrap_or(defaults);
+    let location = Location {
+        code: base.code,
+        name: put.name.clone().unwrap_or(base.name),
+        sellable: put.sellable.unwrap_or(base.sellable),
+        rank: put.rank.unwrap_or(base.rank),
+    };
+    let id = known.unwrap_or(LocationId(tx.next_seq()));
+    if before.as_ref() != Some(&location) {
+        tx.emit(Entry::Location(id, location))?;
+    }
+    Ok(Answer::Location(id))
+}
+
+pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Stop> {
+    check_name("name", &put.name, 100)?;
+    check_name("kind", &put.kind, 100)?;
+    if put.name == "onhand" {
+        return Err(Invalid::Field { field: "name", problem: "`onhand` is Onhand itself".into() }.into());
+    }
+    let known = match tx.value(&Key::SystemName(put.name.clone()))? {
+        Some(Value::SystemId(id)) => Some(*id),
+        _ => None,
+    };
+    let before = known.map(|id| tx.system(id).cloned()).transpose()?;
+    if let Some(before) = before.as_ref().filter(|before| before.kind != put.kind) {
+        let problem = format!("`{}` is of kind `{}`; remove it first, or use another name", put.name, before.kind);
+        return Err(Invalid::Field { field: "kind", problem }.into());
+    }
+    let locations = match &put.locations {
+        None => before.as_ref().map(|before| before.locations.clone()).unwrap_or_default(),
+        Some(pairs) => {
+            let mut mapped: Vec<LocationMapping> = Vec::new();
+            for (remote_id, code) in pairs {
+                let location = tx.location_id(code)?;
+                if mapped.iter().any(|mapping| mapping.remote_id == *remote_id) {
+                    return Err(Invalid::Twice { field: "locations", value: remote_id.clone() }.into());
+                }
+                mapped.push(LocationMapping { remote_id: remote_id.clone(), location });
+            }
+            mapped
+        }
+    };
+    let system = System {
+        name: put.name.clone(),
+        kind: put.kind.clone(),
+        locations,
+        paused: put.paused.unwrap_or(before.as_ref().is_some_and(|before| before.paused)),
+    };
+    let id = known.unwrap_or(SystemId(tx.next_seq()));
+    if before.as_ref() != Some(&system) {
+        tx.emit(Entry::System(id, system))?;
+    }
+    Ok(Answer::System(id))
+}
+
+pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, Stop> {
+    check_name("remote_id", &put.remote_id, 255)?;
+    if put.multiplier == 0 {
+        return Err(Invalid::Field { field: "multiplier", problem: "must be at least 1".into() }.into());
+    }
+    let system = tx.system_id(&put.system)?;
+    let item = put.sku.as_deref().map(|sku| tx.item_id(sku)).transpose()?;
+    let known = match tx.value(&Key::RemoteListing(system, put.remote_id.clone()))? {
+        Some(Value::ListingId(id)) => Some(*id),
+        _ => None,
+    };
+    let before = match known {
+        Some(_) => tx.listing(system, &put.remote_id)?.cloned(),
+        None => None,
+    };
+    let listing = Listing {
+        system,
+        remote_id: put.remote_id.clone(),
+        remote_sku: put.remote_sku.clone().or_else(|| before.as_ref().and_then(|before| before.remote_sku.clone())),
+        item,
+        multiplier: put.multiplier,
+    };
+    let id = known.unwrap_or(ListingId(tx.next_seq()));
+    if before.as_ref() != Some(&listing) {
+        tx.emit(Entry::Listing(id, listing, before.and_then(|before| before.item)))?;
+    }
+    Ok(Answer::Listing(id))
+}
+
+pub(super) fn resolve(tx: &mut Tx<'_>, resolve: &Resolve) -> Result<Answer, Stop> {
+    end_discrepancy(tx, resolve.discrepancy)?;
+    Ok(Answer::Discrepancy(resolve.discrepancy))
+}
+
+/// Ends a discrepancy that is open.
+pub(super) fn end_discrepancy(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), Stop> {
+    let mut known = match tx.value(&Key::Discrepancy(id))? {
+        Some(Value::Discrepancy(known)) => known.clone(),
+        _ => return Err(Invalid::Unknown { kind: "discrepancy", id: id.to_string() }.into()),
+    };
+    if known.resolved_at.is_some() {
+        return Err(Refusal::AlreadyResolved { discrepancy: id }.into());
+    }
+    known.resolved_at = Some(tx.now);
+    tx.emit(Entry::Discrepancy(id, known))?;
+    Ok(())
+}
+
+pub(super) fn note(tx: &mut Tx<'_>, note: &Note) -> Result<Answer, Stop> {
+    let system = tx.system_id(&note.system)?;
+    let item = note.sku.as_deref().map(|sku| tx.item_id(sku)).transpose()?;
+    let id = tx.discrepancy(Found {
+        item,
+        system,
+        quantity: note.quantity,
+        evidence: note.evidence.clone(),
+        ..Found::new(note.cause, note.sentence.clone())
+    })?;
+    Ok(Answer::Discrepancy(id))
+}

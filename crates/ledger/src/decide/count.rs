@@ -1,0 +1,136 @@
+//! Counts: what somebody saw, and when. Each is an anchor for what is heard of later (law 11).
+
+use std::collections::BTreeSet;
+
+use crate::answer::{Answer, Counted, Invalid, Refusal};
+use crate::command::TakeCount;
+use crate::entry::Entry;
+use crate::key::{CellKey, Key, StockState};
+use crate::model::{Cause, Count};
+use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
+
+use super::order;
+use super::stock::{self, Change};
+use super::tx::{Found, Stop, Tx};
+
+pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
+    let location = tx.location_id(&count.location)?;
+    let teller = count.system.as_deref().map_or(Ok(SystemId::ONHAND), |name| tx.system_id(name))?;
+    let lines = resolve(tx, count)?;
+    let as_of = match tx.past("as_of", count.as_of) {
+        Ok(as_of) => as_of,
+        // What a system tells has happened; its clock is wrong, which a person must look at.
+        Err(Stop::Invalid(invalid @ Invalid::TooFarAhead { .. })) if teller != SystemId::ONHAND => {
+            return evidence(tx, count, teller, location, Cause::ClockAhead, invalid.to_string());
+        }
+        Err(stop) => return Err(stop),
+    };
+    for (item, _) in &lines {
+        let master = stock::master(tx, *item, location)?;
+        if master == teller {
+            continue;
+        }
+        let (sku, code, name) = (tx.sku(*item)?, tx.location_code(location)?, tx.system_name(master)?);
+        if teller == SystemId::ONHAND {
+            return Err(Refusal::NotMaster { sku, location: code, master: name }.into());
+        }
+        let teller_name = tx.system_name(teller)?;
+        let sentence = format!(
+            "{teller_name} told how much of {sku} there is at {code}, but the master there is {name}: \
+             nothing was changed. Count it in {name}, or make {teller_name} its master."
+        );
+        return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
+    }
+    let cells = |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
+    tx.want_as_of(lines.iter().flat_map(|(item, _)| cells(*item)), as_of)?;
+    let mut booked = Vec::new();
+    for (item, counted) in lines {
+        let found: Quantity = cells(item).map(|cell| tx.as_of(cell, as_of)).sum::<Result<_, _>>()?;
+        let id = book(tx, Count { system: teller, item, location, as_of, counted, found })?;
+        booked.push((id, item, counted, found));
+    }
+    order::settle(tx)?;
+    let answers = booked.into_iter().map(|(id, item, counted, found)| {
+        Ok(Counted {
+            id,
+            sku: tx.sku(item)?,
+            counted,
+            found,
+            difference: counted - found,
+            available: tx.held(CellKey::new(item, location, StockState::Available))?,
+        })
+    });
+    Ok(Answer::Counted(answers.collect::<Result<_, Stop>>()?))
+}
+
+/// Writes the count, and books its difference at the time it was seen.
+fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
+    let id = CountId(tx.next_seq());
+    let Count { item, location, as_of, counted, found, .. } = count;
+    tx.want_cells([CellKey::new(item, location, StockState::Available)])?;
+    tx.emit(Entry::Count(id, count))?;
+    let difference = counted - found;
+    let change = Change {
+        item,
+        location,
+        quantity: difference.abs(),
+        party: StockState::Adjustment,
+        occurred_at: as_of,
+        reason: "counted",
+        corrects: Some(id.0),
+        // A later word about the same instant stands: only counts of a later instant saw this difference.
+        seen_from: as_of.plus_micros(1),
+    };
+    if difference.is_positive() {
+        stock::put_in(tx, change, StockState::Available)?;
+    } else if difference.is_negative() {
+        stock::take_out(tx, change, None)?;
+    }
+    Ok(id)
+}
+
+fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, Stop> {
+    if count.lines.is_empty() {
+        return Err(Invalid::NoLines("a count").into());
+    }
+    tx.want(count.lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for line in &count.lines {
+        let item = tx.item_id(&line.sku)?;
+        if line.quantity.is_negative() {
+            let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
+            return Err(Invalid::Field { field: "quantity", problem }.into());
+        }
+        if !seen.insert(item) {
+            return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
+        }
+        tx.check_precision(item, line.quantity)?;
+        lines.push((item, line.quantity));
+    }
+    Ok(lines)
+}
+
+/// An absolute that is not stock: it is kept for a person and moves nothing.
+fn evidence(
+    tx: &mut Tx<'_>,
+    count: &TakeCount,
+    teller: SystemId,
+    location: LocationId,
+    cause: Cause,
+    sentence: String,
+) -> Result<Answer, Stop> {
+    let item = count.lines.first().map(|line| tx.item_id(&line.sku)).transpose()?;
+    let told: Vec<String> = count.lines.iter().map(|line| format!("{} {}", line.sku, line.quantity)).collect();
+    let at = count.as_of.map_or_else(String::new, |at: Instant| format!(" as of {at}"));
+    let found = Found {
+        item,
+        location: Some(location),
+        system: teller,
+        quantity: count.lines.first().map_or(Quantity::ZERO, |line| line.quantity),
+        evidence: Some(format!("{}{at}", told.join(", "))),
+        ..Found::new(cause, sentence.clone())
+    };
+    let id = tx.discrepancy(found)?;
+    Ok(Answer::Waiting(id, sentence))
+}

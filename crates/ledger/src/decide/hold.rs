@@ -1,0 +1,159 @@
+//! Holds: reservations with an expiry.
+
+use crate::answer::{Answer, Invalid, Refusal};
+use crate::command::{ConvertHold, PlaceHold};
+use crate::key::StockState;
+use crate::model::{At, Hold, HoldLine, HoldState, Holder, add_at};
+use crate::{HoldId, Instant, ItemId, LocationId, OrderId, Quantity};
+
+use super::order;
+use super::stock;
+use super::tx::{Move, Stop, Tx};
+
+pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> {
+    let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
+    let lines = stock::resolve_lines(tx, "a hold", &place.lines)?;
+    if place.expires_at <= tx.now {
+        let problem = format!("{} is not after now ({})", place.expires_at, tx.now);
+        return Err(Invalid::Field { field: "expires_at", problem }.into());
+    }
+    order::must_be_available(tx, &lines, only)?;
+    let hold = tx.open_hold(Hold {
+        state: HoldState::Active,
+        expires_at: place.expires_at,
+        lines: lines
+            .iter()
+            .map(|(item, quantity)| HoldLine { item: *item, quantity: *quantity, reserved: Vec::new() })
+            .collect(),
+        order: None,
+    });
+    for (index, (item, quantity)) in (0..).zip(lines) {
+        for (location, _, part) in order::choose(tx, item, quantity, only, &[StockState::Available])? {
+            tx.make(Move {
+                item,
+                from: (location, StockState::Available),
+                to: (location, StockState::Reserved),
+                quantity: part,
+                occurred_at: tx.now,
+                reason: "held",
+                promise: Some((Holder::Hold(hold), index)),
+                corrects: None,
+            })?;
+            add_at(&mut tx.edit_hold(hold)?.lines[index as usize].reserved, location, part);
+        }
+    }
+    Ok(Answer::Hold(hold))
+}
+
+/// An active hold, or the refusal that says why it is none.
+fn active(tx: &Tx<'_>, id: HoldId) -> Result<(), Stop> {
+    let state = match tx.hold(id)?.state {
+        HoldState::Active => return Ok(()),
+        HoldState::Lapsed => "lapsed",
+        HoldState::Released => "been released",
+        HoldState::Converted => "become an order",
+    };
+    Err(Refusal::HoldEnded { hold: id, state: state.to_owned() }.into())
+}
+
+pub(super) fn release(tx: &mut Tx<'_>, id: HoldId) -> Result<Answer, Stop> {
+    active(tx, id)?;
+    let now = tx.now;
+    end(tx, id, HoldState::Released, now, "hold released")?;
+    Ok(Answer::Hold(id))
+}
+
+/// Its time has come: from `at` on it keeps nothing, whenever that is noticed.
+pub(super) fn lapse(tx: &mut Tx<'_>, id: HoldId, at: Instant) -> Result<(), Stop> {
+    tx.mark_lapsed(id);
+    end(tx, id, HoldState::Lapsed, at, "hold lapsed")
+}
+
+fn end(tx: &mut Tx<'_>, id: HoldId, state: HoldState, at: Instant, reason: &str) -> Result<(), Stop> {
+    let kept: Vec<(u32, ItemId, Vec<At>)> =
+        (0..).zip(&tx.hold(id)?.lines).map(|(index, line)| (index, line.item, line.reserved.clone())).collect();
+    for (index, item, places) in kept {
+        for place in places {
+            free(tx, id, index, item, place, at, reason)?;
+        }
+    }
+    tx.edit_hold(id)?.state = state;
+    tx.write_edits()
+}
+
+fn free(
+    tx: &mut Tx<'_>,
+    id: HoldId,
+    line: u32,
+    item: ItemId,
+    place: At,
+    at: Instant,
+    reason: &str,
+) -> Result<(), Stop> {
+    let At { location, quantity } = place;
+    tx.make(Move {
+        item,
+        from: (location, StockState::Reserved),
+        to: (location, StockState::Available),
+        quantity,
+        occurred_at: at,
+        reason,
+        promise: Some((Holder::Hold(id), line)),
+        corrects: None,
+    })?;
+    add_at(&mut tx.edit_hold(id)?.lines[line as usize].reserved, location, -quantity);
+    Ok(())
+}
+
+pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, Stop> {
+    let id = convert.hold;
+    active(tx, id)?;
+    let lines = tx.hold(id)?.lines.clone();
+    // A count may have found fewer than were held: the order is for what is still kept.
+    let kept: Vec<(ItemId, Quantity, Vec<At>)> = lines
+        .iter()
+        .map(|line| (line.item, line.reserved.iter().map(|at| at.quantity).sum(), line.reserved.clone()))
+        .collect();
+    let wanted: Vec<(ItemId, Quantity)> =
+        lines.iter().map(|line| (line.item, line.quantity)).collect();
+    if wanted.is_empty() {
+        return Err(Invalid::NoLines("a hold").into());
+    }
+    let order: OrderId = order::open(tx, convert.reference.as_deref(), &wanted)?;
+    let now = tx.now;
+    for (index, ((item, quantity, places), (_, asked))) in (0..).zip(kept.into_iter().zip(wanted)) {
+        for place in places {
+            free(tx, id, index, item, place, now, "hold became an order")?;
+            commit(tx, order, index, item, place.location, place.quantity)?;
+        }
+        let more = order::allocate(tx, order, index, asked - quantity, None, false)?;
+        tx.edit_order(order)?.lines[index as usize].short += asked - quantity - more;
+    }
+    let edited = tx.edit_hold(id)?;
+    edited.state = HoldState::Converted;
+    edited.order = Some(order);
+    order::settle(tx)?;
+    Ok(Answer::Order(order, order::line_answers(tx, order)?))
+}
+
+fn commit(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    item: ItemId,
+    location: LocationId,
+    quantity: Quantity,
+) -> Result<(), Stop> {
+    tx.make(Move {
+        item,
+        from: (location, StockState::Available),
+        to: (location, StockState::Committed),
+        quantity,
+        occurred_at: tx.now,
+        reason: "hold became an order",
+        promise: Some((Holder::Order(order), line)),
+        corrects: None,
+    })?;
+    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, quantity);
+    Ok(())
+}

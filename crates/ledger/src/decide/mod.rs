@@ -1,0 +1,167 @@
+//! Deciding: `(state, command, now) → entries + answer`.
+//!
+//! [`decide`] changes nothing. It reads the state through a [`tx::Tx`], which collects entries and folds them into
+//! an overlay as it goes, so that a later line of a command sees the earlier ones. What is not in memory makes it
+//! stop with the needs named; the committer provides them and asks again. An accepted or refused command becomes
+//! one [`Record`]; a copy of an earlier one becomes nothing.
+
+mod catalogue;
+mod count;
+mod document;
+mod hold;
+mod order;
+mod rules;
+mod stock;
+mod tx;
+
+use crate::answer::{Answer, Invalid, Refusal};
+use crate::command::{Body, Command};
+use crate::entry::{Entry, Record};
+use crate::state::{Given, Need, State};
+use crate::{Instant, Seq};
+
+use tx::{Stop, Tx};
+
+/// What has been decided, not yet durable.
+#[derive(Debug)]
+#[must_use = "a decision changes nothing until it is committed and absorbed"]
+pub struct Decided {
+    /// What is to be appended to the log; none where nothing is (a copy of an earlier request or fact).
+    pub record: Option<Record>,
+    /// What the caller is told once the record is durable.
+    pub answer: Answer,
+    /// Was this answer given before?
+    pub replayed: bool,
+    overlay: crate::state::Overlay,
+    first_seq: Seq,
+}
+
+impl Decided {
+    /// The record's first `seq`.
+    pub const fn first_seq(&self) -> Seq {
+        self.first_seq
+    }
+
+    /// Takes the decision over into the state it was made on.
+    pub fn absorb_into(self, state: &mut State) -> (Option<(Seq, Record)>, Answer) {
+        if let Some(record) = &self.record {
+            state.absorb(self.overlay, self.first_seq, record);
+        }
+        let first_seq = self.first_seq;
+        (self.record.map(|record| (first_seq, record)), self.answer)
+    }
+}
+
+/// Why nothing is decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Undecided {
+    /// These must be provided first.
+    Needs(Vec<Need>),
+    /// It is no command; nothing is kept and its key stays free.
+    Invalid(Invalid),
+}
+
+/// Decides a command on a state at an instant. `clock` may stand still or go back: what is recorded still grows.
+pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -> Result<Decided, Undecided> {
+    let now = clock.max(state.recorded_at.plus_micros(1));
+    if let Some(key) = &command.key {
+        let earlier = state.recent(key).or_else(|| given.requests.get(key).and_then(Option::as_ref));
+        match earlier {
+            Some(answered) if answered.fingerprint != command.fingerprint => {
+                return Err(Undecided::Invalid(Invalid::KeyReused(key.clone())));
+            }
+            Some(answered) => return Ok(copy(state, answered.answer.clone())),
+            None if !given.requests.contains_key(key) => {
+                return Err(Undecided::Needs(vec![Need::Request(key.clone())]));
+            }
+            None => {}
+        }
+    }
+    let mut tx = Tx::new(state, given, now);
+    let outcome = lapse_due(&mut tx).and_then(|()| run(&mut tx, &command.body)).and_then(|answer| {
+        order::settle(&mut tx)?;
+        Ok(answer)
+    });
+    match outcome {
+        Ok(answer) => Ok(finish(tx, command, answer)),
+        Err(Stop::Needs(needs)) => Err(Undecided::Needs(needs)),
+        Err(Stop::Invalid(invalid)) => Err(Undecided::Invalid(invalid)),
+        Err(Stop::Refused(refusal)) => refuse(state, given, now, command, *refusal),
+    }
+}
+
+/// A refusal keeps what time did by itself, and moves nothing else.
+fn refuse(
+    state: &State,
+    given: &Given,
+    now: Instant,
+    command: &Command,
+    refusal: Refusal,
+) -> Result<Decided, Undecided> {
+    let mut tx = Tx::new(state, given, now);
+    match lapse_due(&mut tx) {
+        Ok(()) => {}
+        Err(Stop::Needs(needs)) => return Err(Undecided::Needs(needs)),
+        Err(Stop::Invalid(invalid)) => return Err(Undecided::Invalid(invalid)),
+        Err(Stop::Refused(_)) => unreachable!("time is never refused"),
+    }
+    if command.key.is_some() {
+        tx.push(Entry::Refused);
+    }
+    Ok(finish(tx, command, Answer::Refused(refusal)))
+}
+
+fn copy(state: &State, answer: Answer) -> Decided {
+    Decided { record: None, answer, replayed: true, overlay: crate::state::Overlay::default(), first_seq: state.head + 1 }
+}
+
+fn finish(tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
+    let (entries, overlay, first_seq, now, document) = tx.into_parts();
+    let replayed = matches!(answer, Answer::AlreadyApplied { .. });
+    let record = (!entries.is_empty()).then(|| Record {
+        recorded_at: now,
+        key: command.key.clone(),
+        fingerprint: command.fingerprint,
+        actor: command.actor.clone(),
+        document,
+        entries,
+        answer: answer.clone(),
+    });
+    Decided { record, answer, replayed, overlay, first_seq }
+}
+
+/// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.
+fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
+    while let Some((at, hold)) = tx.next_due() {
+        hold::lapse(tx, hold, at)?;
+    }
+    if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
+}
+
+fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
+    match body {
+        Body::PutItem(put) => catalogue::put_item(tx, put),
+        Body::PutLocation(put) => catalogue::put_location(tx, put),
+        Body::PutSystem(put) => catalogue::put_system(tx, put),
+        Body::PutListing(put) => catalogue::put_listing(tx, put),
+        Body::SetOwnership(set) => rules::set_ownership(tx, set),
+        Body::SetPublication(set) => rules::set_publication(tx, set),
+        Body::EndRule(rule) => rules::end_rule(tx, *rule),
+        Body::Receive(receive) => stock::receive(tx, receive),
+        Body::Adjust(adjust) => stock::adjust(tx, adjust),
+        Body::Transfer(transfer) => stock::transfer(tx, transfer),
+        Body::Move(change) => stock::move_state(tx, change),
+        Body::Count(count) => count::take(tx, count),
+        Body::PlaceHold(place) => hold::place(tx, place),
+        Body::ReleaseHold(hold) => hold::release(tx, *hold),
+        Body::ConvertHold(convert) => hold::convert(tx, convert),
+        Body::PlaceOrder(place) => order::place(tx, place),
+        Body::FulfilOrder(fulfil) => order::fulfil(tx, fulfil),
+        Body::CancelOrder(cancel) => order::cancel(tx, cancel),
+        Body::ReturnOrder(back) => order::take_back(tx, back),
+        Body::Record(document) => document::record(tx, document),
+        Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
+        Body::Note(note) => catalogue::note(tx, note),
+        Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+    }
+}

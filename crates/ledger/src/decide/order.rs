@@ -1,0 +1,475 @@
+//! Orders: promising stock, releasing and breaking promises, and the requests about them.
+
+use std::collections::BTreeMap;
+
+use crate::answer::{Answer, Invalid, LineAnswer, Missing, Refusal};
+use crate::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
+use crate::entry::Entry;
+use crate::key::{CellKey, Key, StockState};
+use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
+use crate::state::Value;
+use crate::{Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
+
+use super::stock::{self, Change};
+use super::tx::{Move, Stop, Tx};
+
+/// Writes what was changed, and promises what has become available to short lines, the oldest order first.
+pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
+    tx.write_edits()?;
+    for item in tx.take_grown() {
+        if tx.demand(item)?.is_positive() {
+            serve_short(tx, item)?;
+            tx.write_edits()?;
+        }
+    }
+    Ok(())
+}
+
+fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
+    let sites = tx.sites()?;
+    tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
+    let waiting = tx.range(
+        Key::Short(item, OrderId(0), 0),
+        Key::Short(item, OrderId(Seq::MAX), u32::MAX),
+    )?;
+    for (key, value) in waiting {
+        let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
+        let allocated = allocate(tx, order, line, short, None, false)?;
+        tx.edit_order(order)?.lines[line as usize].short -= allocated;
+        if allocated < short {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Promises up to so much to a line, at one location or by rank; says how much. The caller books the rest.
+pub(super) fn allocate(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    wanted: Quantity,
+    only: Option<LocationId>,
+    with_safety_stock: bool,
+) -> Result<Quantity, Stop> {
+    let item = tx.order(order)?.lines[line as usize].item;
+    let sources: &[StockState] = if with_safety_stock {
+        &[StockState::Available, StockState::SafetyStock]
+    } else {
+        &[StockState::Available]
+    };
+    let places = choose(tx, item, wanted, only, sources)?;
+    let mut total = Quantity::ZERO;
+    for (location, state, quantity) in places {
+        tx.make(Move {
+            item,
+            from: (location, state),
+            to: (location, StockState::Committed),
+            quantity,
+            occurred_at: tx.now,
+            reason: "allocated",
+            promise: Some((Holder::Order(order), line)),
+            corrects: None,
+        })?;
+        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, quantity);
+        total += quantity;
+    }
+    Ok(total)
+}
+
+/// Where to take so much from: the first site that has all of it, else the sites by rank; one state after another.
+pub(super) fn choose(
+    tx: &Tx<'_>,
+    item: ItemId,
+    wanted: Quantity,
+    only: Option<LocationId>,
+    sources: &[StockState],
+) -> Result<Vec<(LocationId, StockState, Quantity)>, Stop> {
+    let sites: Vec<LocationId> = match only {
+        Some(location) => vec![location],
+        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
+    };
+    let cells = |state: StockState| sites.iter().map(move |site| CellKey::new(item, *site, state));
+    tx.want_cells(sources.iter().flat_map(|state| cells(*state)))?;
+    let mut chosen = Vec::new();
+    let mut missing = wanted;
+    for state in sources {
+        let there: Vec<At> = sites
+            .iter()
+            .map(|site| {
+                let quantity = tx.held(CellKey::new(item, *site, *state))?;
+                Ok(At { location: *site, quantity })
+            })
+            .collect::<Result<_, Stop>>()?;
+        let whole = there.iter().find(|at| missing.is_positive() && at.quantity >= missing).copied();
+        for at in whole.map_or(there, |at| vec![at]) {
+            let quantity = at.quantity.min(missing);
+            if quantity.is_positive() {
+                chosen.push((at.location, *state, quantity));
+                missing -= quantity;
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// Gives so much of what is promised to a line back, the last place first.
+pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quantity) -> Result<(), Stop> {
+    let mut missing = quantity;
+    while missing.is_positive() {
+        let known = &tx.order(order)?.lines[line as usize];
+        let item = known.item;
+        let at = *known.allocated.last().expect("no more is released than is allocated");
+        let part = at.quantity.min(missing);
+        tx.make(Move {
+            item,
+            from: (at.location, StockState::Committed),
+            to: (at.location, StockState::Available),
+            quantity: part,
+            occurred_at: tx.now,
+            reason: "released",
+            promise: Some((Holder::Order(order), line)),
+            corrects: None,
+        })?;
+        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, at.location, -part);
+        missing -= part;
+    }
+    Ok(())
+}
+
+/// Frees up to so much of what is promised at a location, the youngest promises first; says how much.
+pub(super) fn break_promises(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    location: LocationId,
+    wanted: Quantity,
+) -> Result<Quantity, Stop> {
+    let promises = tx.range(
+        Key::Promise(item, location, 0, 0),
+        Key::Promise(item, location, Seq::MAX, u32::MAX),
+    )?;
+    let mut missing = wanted;
+    for (key, value) in promises.into_iter().rev() {
+        let (Key::Promise(_, _, _, line), Value::Promise(promise)) = (key, value) else { continue };
+        let part = promise.quantity.min(missing);
+        if !part.is_positive() {
+            break;
+        }
+        let state = match promise.holder {
+            Holder::Order(_) => StockState::Committed,
+            Holder::Hold(_) => StockState::Reserved,
+        };
+        tx.make(Move {
+            item,
+            from: (location, state),
+            to: (location, StockState::Available),
+            quantity: part,
+            occurred_at: tx.now,
+            reason: "promise broken",
+            promise: Some((promise.holder, line)),
+            corrects: None,
+        })?;
+        match promise.holder {
+            Holder::Order(order) => {
+                let line = &mut tx.edit_order(order)?.lines[line as usize];
+                add_at(&mut line.allocated, location, -part);
+                line.short += part;
+            }
+            Holder::Hold(hold) => {
+                add_at(&mut tx.edit_hold(hold)?.lines[line as usize].reserved, location, -part);
+            }
+        }
+        missing -= part;
+    }
+    Ok(wanted - missing)
+}
+
+/// Refuses unless all these lines together are available, at one place or over all that may sell.
+pub(super) fn must_be_available(
+    tx: &Tx<'_>,
+    lines: &[(ItemId, Quantity)],
+    only: Option<LocationId>,
+) -> Result<(), Stop> {
+    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
+    for (item, quantity) in lines {
+        let total = wanted.entry(*item).or_default();
+        *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
+    }
+    let sites: Vec<LocationId> = match only {
+        Some(location) => vec![location],
+        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
+    };
+    let cells = |item| sites.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
+    tx.want_cells(wanted.keys().flat_map(|item| cells(*item)))?;
+    let mut missing = Vec::new();
+    for (item, wanted) in wanted {
+        let available: Quantity = cells(item).map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+        if available < wanted {
+            missing.push(Missing {
+                sku: tx.sku(item)?,
+                location: only.map(|location| tx.location_code(location)).transpose()?,
+                wanted,
+                available,
+                held: held(tx, item, &sites)?,
+            });
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
+}
+
+/// How much checkouts hold of an item at these places, and when the first of them ends.
+fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quantity, Instant)>, Stop> {
+    tx.want_cells(sites.iter().map(|site| CellKey::new(item, *site, StockState::Reserved)))?;
+    let mut total = Quantity::ZERO;
+    let mut first = Instant::MAX;
+    for site in sites {
+        if !tx.held(CellKey::new(item, *site, StockState::Reserved))?.is_positive() {
+            continue;
+        }
+        let promises = tx.range(Key::Promise(item, *site, 0, 0), Key::Promise(item, *site, Seq::MAX, u32::MAX))?;
+        for (_, value) in promises {
+            if let Value::Promise(promise) = value
+                && let Holder::Hold(hold) = promise.holder
+            {
+                total += promise.quantity;
+                first = first.min(tx.hold(hold)?.expires_at);
+            }
+        }
+    }
+    Ok(total.is_positive().then_some((total, first)))
+}
+
+/// The lines of an order, as answered.
+pub(super) fn line_answers(tx: &Tx<'_>, order: OrderId) -> Result<Vec<LineAnswer>, Stop> {
+    let lines = &tx.order(order)?.lines;
+    lines
+        .iter()
+        .map(|line| {
+            Ok(LineAnswer {
+                line: line.line.clone(),
+                sku: tx.sku(line.item)?,
+                quantity: line.wanted,
+                allocated: line.allocated_total(),
+                shipped: line.shipped_total(),
+                short: line.short,
+            })
+        })
+        .collect()
+}
+
+fn answer(tx: &mut Tx<'_>, order: OrderId) -> Result<Answer, Stop> {
+    settle(tx)?;
+    Ok(Answer::Order(order, line_answers(tx, order)?))
+}
+
+/// An order of ours with all its lines allocated, once it is known that they can be.
+pub(super) fn open(
+    tx: &mut Tx<'_>,
+    reference: Option<&str>,
+    lines: &[(ItemId, Quantity)],
+) -> Result<OrderId, Stop> {
+    if let Some(reference) = reference {
+        if reference.is_empty() || reference.len() > 255 {
+            return Err(Invalid::Field { field: "reference", problem: "must have 1 to 255 characters".into() }.into());
+        }
+        if let Some(known) = tx.known_document(SystemId::ONHAND, reference)?
+            && let Became::Order(order) = known.became
+        {
+            return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
+        }
+    }
+    let document = reference.map_or_else(|| tx.next_seq().to_string(), str::to_owned);
+    let placed_at = tx.now;
+    let order = tx.open_order(Order {
+        system: SystemId::ONHAND,
+        document: document.clone(),
+        version: 1,
+        placed_at,
+        cancelled: false,
+        lines: (1..)
+            .zip(lines)
+            .map(|(number, (item, quantity))| OrderLine {
+                line: number.to_string(),
+                item: *item,
+                wanted: *quantity,
+                allocated: Vec::new(),
+                short: Quantity::ZERO,
+                shipped: Vec::new(),
+                returned: Quantity::ZERO,
+            })
+            .collect(),
+    });
+    if reference.is_some() {
+        let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
+        tx.emit(Entry::Document(SystemId::ONHAND, document, known))?;
+    }
+    Ok(order)
+}
+
+pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
+    let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
+    let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    must_be_available(tx, &lines, only)?;
+    let order = open(tx, place.reference.as_deref(), &lines)?;
+    for (index, (_, quantity)) in (0..).zip(&lines) {
+        let allocated = allocate(tx, order, index, *quantity, only, false)?;
+        assert_eq!(allocated, *quantity, "all lines were available together");
+    }
+    answer(tx, order)
+}
+
+/// The index of a line by its name.
+fn line_index(tx: &Tx<'_>, order: OrderId, name: &str) -> Result<u32, Stop> {
+    let position = tx.order(order)?.lines.iter().position(|line| line.line == name);
+    let index = position.ok_or(Invalid::Unknown { kind: "order line", id: format!("`{name}` in order {order}") })?;
+    Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
+}
+
+/// The lines that a request names, each once, with what it wants of each; or all, with what each has.
+fn chosen_lines(
+    tx: &Tx<'_>,
+    order: OrderId,
+    verb: &str,
+    lines: Option<&[LineQuantity]>,
+    has: impl Fn(&OrderLine) -> Quantity,
+) -> Result<Vec<(u32, Quantity)>, Stop> {
+    let known = tx.order(order)?;
+    let Some(lines) = lines else {
+        let all = (0..).zip(&known.lines).map(|(index, line)| (index, has(line)));
+        return Ok(all.filter(|(_, quantity)| quantity.is_positive()).collect());
+    };
+    if lines.is_empty() {
+        return Err(Invalid::NoLines("this").into());
+    }
+    let mut chosen = Vec::new();
+    for LineQuantity { line, quantity } in lines {
+        let index = line_index(tx, order, line)?;
+        if chosen.iter().any(|(other, _)| *other == index) {
+            return Err(Invalid::Twice { field: "line", value: line.clone() }.into());
+        }
+        let known = &known.lines[index as usize];
+        let sku = tx.sku(known.item)?;
+        if !quantity.is_positive() {
+            return Err(Invalid::NotPositive { field: "quantity", sku, quantity: *quantity }.into());
+        }
+        tx.check_precision(known.item, *quantity)?;
+        if has(known) < *quantity {
+            return Err(Refusal::LineHasLess {
+                order,
+                line: line.clone(),
+                verb: verb.to_owned(),
+                has: has(known),
+                wanted: *quantity,
+            }
+            .into());
+        }
+        chosen.push((index, *quantity));
+    }
+    Ok(chosen)
+}
+
+pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, Stop> {
+    let order = fulfil.order;
+    let at = tx.past("occurred_at", fulfil.occurred_at)?;
+    let lines = chosen_lines(tx, order, "ship", fulfil.lines.as_deref(), OrderLine::allocated_total)?;
+    for (index, quantity) in lines {
+        let mut missing = quantity;
+        for place in tx.order(order)?.lines[index as usize].allocated.clone() {
+            let part = place.quantity.min(missing);
+            if part.is_positive() {
+                let item = tx.order(order)?.lines[index as usize].item;
+                stock::must_be_ours(tx, item, place.location)?;
+                stock::ship(tx, order, index, place.location, part, at)?;
+                missing -= part;
+            }
+        }
+    }
+    answer(tx, order)
+}
+
+pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, Stop> {
+    let order = cancel.order;
+    let open = |line: &OrderLine| line.wanted - line.shipped_total();
+    let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
+    for (index, quantity) in lines {
+        let wanted = tx.order(order)?.lines[index as usize].wanted;
+        want(tx, order, index, wanted - quantity, None)?;
+    }
+    let edited = tx.edit_order(order)?;
+    edited.cancelled = edited.lines.iter().all(|line| line.wanted.is_zero());
+    answer(tx, order)
+}
+
+pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, Stop> {
+    const INTO: [StockState; 3] = [StockState::Available, StockState::Damaged, StockState::QualityControl];
+    if !INTO.contains(&back.into) {
+        let problem = format!("`{}` takes no returns; available, damaged and quality_control do", back.into.name());
+        return Err(Invalid::Field { field: "into", problem }.into());
+    }
+    let order = back.order;
+    let at = tx.past("occurred_at", back.occurred_at)?;
+    let to = back.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
+    let out = |line: &OrderLine| line.shipped_total() - line.returned;
+    let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
+    for (index, quantity) in lines {
+        come_back(tx, order, index, quantity, to, back.into, at)?;
+    }
+    answer(tx, order)
+}
+
+/// So much of a line came back: where it was shipped from, unless a place is named.
+pub(super) fn come_back(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    quantity: Quantity,
+    to: Option<LocationId>,
+    into: StockState,
+    at: Instant,
+) -> Result<(), Stop> {
+    let known = &tx.order(order)?.lines[line as usize];
+    let item = known.item;
+    let shipped_from = known.shipped.last().map(|place| place.location);
+    let location = to.or(shipped_from).expect("a line that has shipped has a place it shipped from");
+    if tx.document.is_none() {
+        stock::must_be_ours(tx, item, location)?;
+    }
+    let change = Change {
+        item,
+        location,
+        quantity,
+        party: StockState::Customer,
+        occurred_at: at,
+        reason: "returned",
+        corrects: None,
+        seen_from: at,
+    };
+    stock::put_in(tx, change, into)?;
+    tx.edit_order(order)?.lines[line as usize].returned += quantity;
+    Ok(())
+}
+
+/// Sets how much of a line is wanted: more is allocated as far as it goes, less is released, short lines first.
+/// Never less than what has shipped.
+pub(super) fn want(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    wanted: Quantity,
+    only: Option<LocationId>,
+) -> Result<(), Stop> {
+    let known = &tx.order(order)?.lines[line as usize];
+    let wanted = wanted.max(known.shipped_total());
+    let more = wanted - known.wanted;
+    tx.edit_order(order)?.lines[line as usize].wanted = wanted;
+    if more.is_positive() {
+        let allocated = allocate(tx, order, line, more, only, true)?;
+        tx.edit_order(order)?.lines[line as usize].short += more - allocated;
+    } else if more.is_negative() {
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        let from_short = edited.short.min(-more);
+        edited.short -= from_short;
+        release(tx, order, line, -more - from_short)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,567 @@
+//! A decision in the making: reads the state, collects entries, folds them into an overlay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::answer::{Invalid, Refusal};
+use crate::entry::{Account, Entry, Movement, PromiseChange};
+use crate::key::{CellKey, Key, StockState};
+use crate::model::{
+    Cause, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites, System,
+    Waiting,
+};
+use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
+use crate::{
+    DiscrepancyId, HoldId, Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId,
+};
+
+/// How far ahead of ours a clock may be.
+const AHEAD_SECONDS: i64 = 5 * 60;
+
+/// Why a decision stops.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Needs(Vec<Need>),
+    Refused(Box<Refusal>),
+    Invalid(Invalid),
+}
+
+impl From<Need> for Stop {
+    fn from(need: Need) -> Self {
+        Self::Needs(vec![need])
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<Invalid> for Stop {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+/// A movement to be made, before its balances are known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move<'a> {
+    pub item: ItemId,
+    pub from: (LocationId, StockState),
+    pub to: (LocationId, StockState),
+    pub quantity: Quantity,
+    pub occurred_at: Instant,
+    pub reason: &'a str,
+    pub promise: Option<(Holder, u32)>,
+    pub corrects: Option<Seq>,
+}
+
+pub(super) struct Tx<'a> {
+    state: &'a State,
+    given: &'a Given,
+    pub now: Instant,
+    entries: Vec<Entry>,
+    overlay: Overlay,
+    lapsed_holds: BTreeSet<HoldId>,
+    /// Orders and holds being changed; written once, when the command is through with them.
+    orders: BTreeMap<OrderId, Order>,
+    holds: BTreeMap<HoldId, Hold>,
+    /// Items whose available stock grew: short lines may be served.
+    grown: BTreeSet<ItemId>,
+    pub lapsed: u32,
+    pub document: Option<(SystemId, String)>,
+    pub discrepancies: Vec<DiscrepancyId>,
+}
+
+impl<'a> Tx<'a> {
+    pub fn new(state: &'a State, given: &'a Given, now: Instant) -> Self {
+        Self {
+            state,
+            given,
+            now,
+            entries: Vec::new(),
+            overlay: Overlay::default(),
+            lapsed_holds: BTreeSet::new(),
+            orders: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            grown: BTreeSet::new(),
+            lapsed: 0,
+            document: None,
+            discrepancies: Vec::new(),
+        }
+    }
+
+    pub fn into_parts(self) -> (Vec<Entry>, Overlay, Seq, Instant, Option<(SystemId, String)>) {
+        (self.entries, self.overlay, self.state.head + 1, self.now, self.document)
+    }
+
+    /// The `seq` of the next entry: the id of whatever it makes.
+    pub fn next_seq(&self) -> Seq {
+        self.state.head + 1 + self.entries.len() as Seq
+    }
+
+    /// Adds an entry that folds into nothing.
+    pub fn push(&mut self, entry: Entry) -> Seq {
+        let seq = self.next_seq();
+        self.entries.push(entry);
+        seq
+    }
+
+    /// Adds an entry and folds it into the overlay.
+    pub fn emit(&mut self, entry: Entry) -> Result<Seq, Stop> {
+        let seq = self.next_seq();
+        fold(&entry, seq, self)?;
+        self.entries.push(entry);
+        Ok(seq)
+    }
+
+    // ---- reading -------------------------------------------------------------------------------------------
+
+    pub fn value(&self, key: &Key) -> Result<Option<&Value>, Stop> {
+        if let Some(slot) = self.overlay.objects.get(key) {
+            return Ok(slot.value.as_ref());
+        }
+        match self.state.object(key) {
+            Some(slot) => Ok(slot.value.as_ref()),
+            None => Err(Need::Object(key.clone()).into()),
+        }
+    }
+
+    pub fn is_known(&self, key: &Key) -> bool {
+        self.overlay.objects.contains_key(key) || self.state.object(key).is_some()
+    }
+
+    /// Stops with all of these that are not in memory, so that they are fetched together.
+    pub fn want(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), Stop> {
+        let needs: Vec<Need> = keys.into_iter().filter(|key| !self.is_known(key)).map(Need::Object).collect();
+        if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
+    /// As [`Tx::want`], for cells.
+    pub fn want_cells(&self, cells: impl IntoIterator<Item = CellKey>) -> Result<(), Stop> {
+        let known = |key: &CellKey| self.overlay.cells.contains_key(key) || self.state.cell(key).is_some();
+        let needs: Vec<Need> = cells.into_iter().filter(|key| !known(key)).map(Need::Cell).collect();
+        if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
+    /// What a cell holds now.
+    pub fn held(&self, key: CellKey) -> Result<Quantity, Stop> {
+        self.slot(key).map(|slot| slot.quantity)
+    }
+
+    fn slot(&self, key: CellKey) -> Result<&CellSlot, Stop> {
+        if let Some(cell) = self.overlay.cells.get(&key) {
+            return Ok(&cell.slot);
+        }
+        self.state.cell(&key).ok_or_else(|| Need::Cell(key).into())
+    }
+
+    /// What a cell held at an instant, before this command.
+    pub fn as_of(&self, key: CellKey, at: Instant) -> Result<Quantity, Stop> {
+        self.given.as_of.get(&(key, at)).copied().ok_or_else(|| Need::AsOf(key, at).into())
+    }
+
+    /// Stops with all of these past quantities that are not given, so that they are fetched together.
+    pub fn want_as_of(&self, cells: impl IntoIterator<Item = CellKey>, at: Instant) -> Result<(), Stop> {
+        let needs: Vec<Need> = cells
+            .into_iter()
+            .filter(|key| !self.given.as_of.contains_key(&(*key, at)))
+            .map(|key| Need::AsOf(key, at))
+            .collect();
+        if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
+    /// All objects between two keys, both included, in order.
+    pub fn range(&self, from: Key, to: Key) -> Result<Vec<(Key, Value)>, Stop> {
+        let Some(written) = self.given.ranges.get(&(from.clone(), to.clone())) else {
+            return Err(Need::Range(from, to).into());
+        };
+        let mut merged: std::collections::BTreeMap<&Key, Option<&Value>> =
+            written.iter().map(|(key, value)| (key, Some(value))).collect();
+        merged.extend(self.state.dirty_range(&from, &to).map(|(key, slot)| (key, slot.value.as_ref())));
+        merged.extend(self.overlay.objects.range(&from..=&to).map(|(key, slot)| (key, slot.value.as_ref())));
+        Ok(merged.into_iter().filter_map(|(key, value)| Some((key.clone(), value?.clone()))).collect())
+    }
+
+    /// The first hold that is due by now and has not lapsed in this decision.
+    pub fn next_due(&self) -> Option<(Instant, HoldId)> {
+        // The state's own set is not changed by a decision; those lapsed here are skipped.
+        self.state.due_until(self.now).find(|(_, hold)| !self.lapsed_holds.contains(hold))
+    }
+
+    pub fn mark_lapsed(&mut self, hold: HoldId) {
+        self.lapsed_holds.insert(hold);
+        self.lapsed += 1;
+    }
+
+    // ---- names ---------------------------------------------------------------------------------------------
+
+    pub fn item_id(&self, sku: &str) -> Result<ItemId, Stop> {
+        match self.value(&Key::Sku(sku.to_owned()))? {
+            Some(Value::ItemId(id)) => Ok(*id),
+            _ => Err(Invalid::UnknownSku(sku.to_owned()).into()),
+        }
+    }
+
+    pub fn item(&self, id: ItemId) -> Result<&Item, Stop> {
+        match self.value(&Key::Item(id))? {
+            Some(Value::Item(item)) => Ok(item),
+            _ => Err(Invalid::Unknown { kind: "item", id: id.to_string() }.into()),
+        }
+    }
+
+    pub fn sku(&self, id: ItemId) -> Result<String, Stop> {
+        self.item(id).map(|item| item.sku.clone())
+    }
+
+    pub fn location_id(&self, code: &str) -> Result<LocationId, Stop> {
+        match self.value(&Key::LocationCode(code.to_owned()))? {
+            Some(Value::LocationId(id)) => Ok(*id),
+            _ => Err(Invalid::UnknownLocation(code.to_owned()).into()),
+        }
+    }
+
+    pub fn location(&self, id: LocationId) -> Result<&Location, Stop> {
+        match self.value(&Key::Location(id))? {
+            Some(Value::Location(location)) => Ok(location),
+            _ => Err(Invalid::UnknownLocation(id.to_string()).into()),
+        }
+    }
+
+    pub fn location_code(&self, id: LocationId) -> Result<String, Stop> {
+        self.location(id).map(|location| location.code.clone())
+    }
+
+    /// `onhand` is ourselves.
+    pub fn system_id(&self, name: &str) -> Result<SystemId, Stop> {
+        if name == "onhand" {
+            return Ok(SystemId::ONHAND);
+        }
+        match self.value(&Key::SystemName(name.to_owned()))? {
+            Some(Value::SystemId(id)) => Ok(*id),
+            _ => Err(Invalid::UnknownSystem(name.to_owned()).into()),
+        }
+    }
+
+    pub fn system_name(&self, id: SystemId) -> Result<String, Stop> {
+        if id == SystemId::ONHAND {
+            return Ok("onhand".to_owned());
+        }
+        self.system(id).map(|system| system.name.clone())
+    }
+
+    pub fn system(&self, id: SystemId) -> Result<&System, Stop> {
+        match self.value(&Key::System(id))? {
+            Some(Value::System(system)) => Ok(system),
+            _ => Err(Invalid::UnknownSystem(id.to_string()).into()),
+        }
+    }
+
+    pub fn listing(&self, system: SystemId, remote_id: &str) -> Result<Option<&Listing>, Stop> {
+        let id = match self.value(&Key::RemoteListing(system, remote_id.to_owned()))? {
+            Some(Value::ListingId(id)) => *id,
+            _ => return Ok(None),
+        };
+        Ok(match self.value(&Key::Listing(id))? {
+            Some(Value::Listing(listing)) => Some(listing),
+            _ => None,
+        })
+    }
+
+    pub fn sites(&self) -> Result<Sites, Stop> {
+        Ok(match self.value(&Key::Sites)? {
+            Some(Value::Sites(sites)) => sites.clone(),
+            _ => Sites::default(),
+        })
+    }
+
+    pub fn rules(&self) -> Result<Option<&Rules>, Stop> {
+        Ok(match self.value(&Key::Rules)? {
+            Some(Value::Rules(rules)) => Some(rules),
+            _ => None,
+        })
+    }
+
+    /// The order as it is in this decision.
+    pub fn order(&self, id: OrderId) -> Result<&Order, Stop> {
+        if let Some(order) = self.orders.get(&id) {
+            return Ok(order);
+        }
+        match self.value(&Key::Order(id))? {
+            Some(Value::Order(order)) => Ok(order),
+            _ => Err(Invalid::Unknown { kind: "order", id: id.to_string() }.into()),
+        }
+    }
+
+    /// The order, to be changed.
+    pub fn edit_order(&mut self, id: OrderId) -> Result<&mut Order, Stop> {
+        if !self.orders.contains_key(&id) {
+            let order = self.order(id)?.clone();
+            self.orders.insert(id, order);
+        }
+        Ok(self.orders.get_mut(&id).expect("it was put there"))
+    }
+
+    /// A new order. Its id is free, since every order moves at least the entry that writes it.
+    pub fn open_order(&mut self, order: Order) -> OrderId {
+        let id = OrderId(self.next_seq());
+        self.orders.insert(id, order);
+        id
+    }
+
+    /// The hold as it is in this decision.
+    pub fn hold(&self, id: HoldId) -> Result<&Hold, Stop> {
+        if let Some(hold) = self.holds.get(&id) {
+            return Ok(hold);
+        }
+        match self.value(&Key::Hold(id))? {
+            Some(Value::Hold(hold)) => Ok(hold),
+            _ => Err(Invalid::Unknown { kind: "hold", id: id.to_string() }.into()),
+        }
+    }
+
+    /// The hold, to be changed.
+    pub fn edit_hold(&mut self, id: HoldId) -> Result<&mut Hold, Stop> {
+        if !self.holds.contains_key(&id) {
+            let hold = self.hold(id)?.clone();
+            self.holds.insert(id, hold);
+        }
+        Ok(self.holds.get_mut(&id).expect("it was put there"))
+    }
+
+    /// A new hold.
+    pub fn open_hold(&mut self, hold: Hold) -> HoldId {
+        let id = HoldId(self.next_seq());
+        self.holds.insert(id, hold);
+        id
+    }
+
+    /// Writes what was changed of orders and holds, and what is short of them now.
+    pub fn write_edits(&mut self) -> Result<(), Stop> {
+        let written = |tx: &Self, id: OrderId| match tx.value(&Key::Order(id)) {
+            Ok(Some(Value::Order(order))) => Some(order.clone()),
+            _ => None,
+        };
+        for (id, order) in std::mem::take(&mut self.orders) {
+            let before = written(self, id);
+            if before.as_ref() == Some(&order) {
+                continue;
+            }
+            for (index, line) in order.lines.iter().enumerate() {
+                assert_eq!(
+                    line.wanted,
+                    line.allocated_total() + line.short + line.shipped_total(),
+                    "what is wanted is allocated, short or shipped"
+                );
+                let earlier = before.as_ref().and_then(|before| before.lines.get(index));
+                let short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
+                if line.short != short_before {
+                    let item_total = self.demand(line.item)? + line.short - short_before;
+                    let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
+                    self.emit(Entry::Short {
+                        item: line.item,
+                        order: id,
+                        line: line_index,
+                        quantity: line.short,
+                        item_total,
+                    })?;
+                }
+            }
+            self.emit(Entry::Order(id, order))?;
+        }
+        for (id, hold) in std::mem::take(&mut self.holds) {
+            self.emit(Entry::Hold(id, hold))?;
+        }
+        Ok(())
+    }
+
+    /// How much of an item is short in all orders that are written.
+    pub fn demand(&self, item: ItemId) -> Result<Quantity, Stop> {
+        Ok(match self.value(&Key::Demand(item))? {
+            Some(Value::Quantity(quantity)) => *quantity,
+            _ => Quantity::ZERO,
+        })
+    }
+
+    pub fn known_document(&self, system: SystemId, name: &str) -> Result<Option<KnownDocument>, Stop> {
+        Ok(match self.value(&Key::Document(system, name.to_owned()))? {
+            Some(Value::Document(document)) => Some(document.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn waiting(&self, system: SystemId, name: &str) -> Result<Option<Waiting>, Stop> {
+        Ok(match self.value(&Key::Waiting(system, name.to_owned()))? {
+            Some(Value::Waiting(waiting)) => Some(waiting.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn promised(&self, item: ItemId, location: LocationId, holder: Holder, line: u32) -> Result<Quantity, Stop> {
+        Ok(match self.value(&Key::Promise(item, location, holder.seq(), line))? {
+            Some(Value::Promise(Promise { quantity, .. })) => *quantity,
+            _ => Quantity::ZERO,
+        })
+    }
+
+    /// A quantity that the item accepts.
+    pub fn check_precision(&self, item: ItemId, quantity: Quantity) -> Result<(), Stop> {
+        let known = self.item(item)?;
+        if quantity.fits(known.precision) {
+            return Ok(());
+        }
+        let (sku, decimals) = (known.sku.clone(), known.precision.decimals());
+        Err(Invalid::TooPrecise { sku, quantity, decimals }.into())
+    }
+
+    /// A time given by a caller: up to 5 minutes ahead is now, further ahead is no time at all.
+    pub fn past(&self, field: &'static str, at: Option<Instant>) -> Result<Instant, Stop> {
+        match at {
+            None => Ok(self.now),
+            Some(at) if at <= self.now => Ok(at),
+            Some(at) if at <= self.now.plus_seconds(AHEAD_SECONDS) => Ok(self.now),
+            Some(at) => Err(Invalid::TooFarAhead { field, at, now: self.now }.into()),
+        }
+    }
+
+    // ---- writing -------------------------------------------------------------------------------------------
+
+    /// Moves stock. The caller has made sure that a place of ours holds enough.
+    pub fn make(&mut self, step: Move<'_>) -> Result<Seq, Stop> {
+        assert!(step.quantity.is_positive(), "a movement moves more than nothing");
+        let from_key = CellKey::new(step.item, step.from.0, step.from.1);
+        let to_key = CellKey::new(step.item, step.to.0, step.to.1);
+        self.want_cells([from_key, to_key])?;
+        let from = self.account(from_key, -step.quantity, step.occurred_at)?;
+        let to = self.account(to_key, step.quantity, step.occurred_at)?;
+        assert!(from.state.is_party() || !from.balance.is_negative(), "no cell is negative at any seq (law 2)");
+        let promise = match step.promise {
+            None => None,
+            Some((holder, line)) => {
+                let into = matches!(to.state, StockState::Reserved | StockState::Committed);
+                let (location, difference) =
+                    if into { (to.location, step.quantity) } else { (from.location, -step.quantity) };
+                let after = self.promised(step.item, location, holder, line)? + difference;
+                assert!(!after.is_negative(), "a promise is never less than nothing");
+                Some(PromiseChange { holder, line, after })
+            }
+        };
+        if to.state == StockState::Available {
+            self.grown.insert(step.item);
+        }
+        self.emit(Entry::Movement(Movement {
+            item: step.item,
+            from,
+            to,
+            quantity: step.quantity,
+            occurred_at: step.occurred_at,
+            reason: step.reason.to_owned(),
+            promise,
+            corrects: step.corrects,
+        }))
+    }
+
+    fn account(&self, key: CellKey, change: Quantity, occurred_at: Instant) -> Result<Account, Stop> {
+        let slot = self.slot(key)?;
+        let Some(balance) = slot.quantity.checked_add(change) else {
+            return Err(Invalid::Overflow(self.sku(key.item)?).into());
+        };
+        let late = slot.seq != 0 && occurred_at < slot.latest;
+        let CellKey { location, state, lot, consignor, .. } = key;
+        Ok(Account { location, state, lot, consignor, balance, late })
+    }
+
+    /// The items whose available stock grew since this was last asked.
+    pub fn take_grown(&mut self) -> BTreeSet<ItemId> {
+        std::mem::take(&mut self.grown)
+    }
+
+    /// Puts something into the inbox.
+    pub fn discrepancy(&mut self, found: Found) -> Result<DiscrepancyId, Stop> {
+        let id = DiscrepancyId(self.next_seq());
+        let (system, document) = match &self.document {
+            Some((system, document)) => (*system, Some(document.clone())),
+            None => (found.system, found.document),
+        };
+        self.emit(Entry::Discrepancy(
+            id,
+            Discrepancy {
+                cause: found.cause,
+                item: found.item,
+                location: found.location,
+                system,
+                document,
+                quantity: found.quantity,
+                sentence: found.sentence,
+                evidence: found.evidence,
+                opened_at: self.now,
+                resolved_at: None,
+            },
+        ))?;
+        self.discrepancies.push(id);
+        Ok(id)
+    }
+}
+
+/// What a discrepancy says.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub cause: Cause,
+    pub item: Option<ItemId>,
+    pub location: Option<LocationId>,
+    pub system: SystemId,
+    pub document: Option<String>,
+    pub quantity: Quantity,
+    pub sentence: String,
+    pub evidence: Option<String>,
+}
+
+impl Found {
+    pub fn new(cause: Cause, sentence: String) -> Self {
+        Self {
+            cause,
+            item: None,
+            location: None,
+            system: SystemId::ONHAND,
+            document: None,
+            quantity: Quantity::ZERO,
+            sentence,
+            evidence: None,
+        }
+    }
+
+    pub fn stock(mut self, item: ItemId, location: Option<LocationId>, quantity: Quantity) -> Self {
+        self.item = Some(item);
+        self.location = location;
+        self.quantity = quantity;
+        self
+    }
+}
+
+impl Sink for Tx<'_> {
+    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need> {
+        if !self.overlay.cells.contains_key(&key) {
+            let known = self.state.cell(&key).ok_or(Need::Cell(key))?;
+            let slot = CellSlot { pending: Vec::new(), ..*known };
+            self.overlay.cells.insert(key, OverlayCell { slot, touched: false });
+        }
+        let cell = self.overlay.cells.get_mut(&key).expect("it was put there");
+        cell.touched = true;
+        Ok(&mut cell.slot)
+    }
+
+    fn object(&mut self, key: &Key) -> Result<Slot, Need> {
+        if let Some(slot) = self.overlay.objects.get(key) {
+            return Ok(slot.clone());
+        }
+        self.state.object(key).cloned().ok_or_else(|| Need::Object(key.clone()))
+    }
+
+    fn put(&mut self, key: Key, slot: Slot) {
+        self.overlay.objects.insert(key, slot);
+    }
+
+    fn due(&mut self, at: Instant, hold: HoldId, present: bool) {
+        self.overlay.due.push((at, hold, present));
+    }
+}

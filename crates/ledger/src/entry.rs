@@ -1,0 +1,153 @@
+//! The entries of the log. Everything that decides a quantity is one.
+//!
+//! A record is what one command did: its entries, and the answer it was given. Records are written with
+//! `postcard`; a variant once released is never changed, a new shape is a new variant at the end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Answer;
+use crate::key::{CellKey, StockState};
+use crate::model::{
+    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Ownership, Publication, System,
+    Waiting,
+};
+use crate::{
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity,
+    RuleId, Seq, SystemId,
+};
+
+/// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// When we knew it. Grows strictly from record to record.
+    pub recorded_at: Instant,
+    /// The request's key, if it had one.
+    pub key: Option<String>,
+    /// A hash of the request's body, to tell a copy from another request under the same key.
+    pub fingerprint: u64,
+    /// Who asked: an API key's name, a system's, or `onhand` itself.
+    pub actor: String,
+    /// The outside document it comes from: the system and its name for it.
+    pub document: Option<(SystemId, String)>,
+    /// At least one.
+    pub entries: Vec<Entry>,
+    /// What the caller was told; a copy of the request is told the same.
+    pub answer: Answer,
+}
+
+/// One entry. Those that put a value carry the whole of it, so that each thing folds by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// An item came to be, or changed.
+    Item(ItemId, Item),
+    /// A location came to be, or changed.
+    Location(LocationId, Location),
+    /// A system came to be, or changed.
+    System(SystemId, System),
+    /// A listing came to be, or is mapped otherwise; with the item it was mapped to before.
+    Listing(ListingId, Listing, Option<ItemId>),
+    /// An ownership rule was set, or ended (none).
+    Ownership(RuleId, Option<Ownership>),
+    /// A publication rule was set, or ended (none).
+    Publication(RuleId, Option<Publication>),
+    /// Stock moved.
+    Movement(Movement),
+    /// An order came to be, or changed.
+    Order(OrderId, Order),
+    /// A hold came to be, or changed.
+    Hold(HoldId, Hold),
+    /// So much of an order's line is short now; and how much more of the item that is than before.
+    Short {
+        /// Of what.
+        item: ItemId,
+        /// Whose.
+        order: OrderId,
+        /// The line's index.
+        line: u32,
+        /// Short now; none left where zero.
+        quantity: Quantity,
+        /// Short now of the item in all orders.
+        item_total: Quantity,
+    },
+    /// A count was taken.
+    Count(CountId, Count),
+    /// What became of an outside document.
+    Document(SystemId, String, KnownDocument),
+    /// A document waits for something (or no longer does).
+    Waiting(SystemId, String, Option<Waiting>),
+    /// A discrepancy came up, or was resolved.
+    Discrepancy(DiscrepancyId, Discrepancy),
+    /// A keyed request was refused. The answer says why; nothing moved.
+    Refused,
+}
+
+/// One side of a movement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// Where; 0 for an outside party.
+    pub location: LocationId,
+    /// In what state, or whose account.
+    pub state: StockState,
+    /// Of which lot or serial; 0 where unused.
+    pub lot: LotId,
+    /// Whose goods; 0 the tenant's.
+    pub consignor: ConsignorId,
+    /// What it holds after the movement.
+    pub balance: Quantity,
+    /// Did the movement happen before one of this cell that we knew already?
+    pub late: bool,
+}
+
+/// A promise at the movement's `reserved` or `committed` side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PromiseChange {
+    /// Whose.
+    pub holder: Holder,
+    /// The index of its line.
+    pub line: u32,
+    /// How much is promised to that line there after the movement.
+    pub after: Quantity,
+}
+
+/// Stock going from one cell or outside party to another: the only way stock changes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Movement {
+    /// Of what.
+    pub item: ItemId,
+    /// Out of.
+    pub from: Account,
+    /// Into.
+    pub to: Account,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+    /// When it happened.
+    pub occurred_at: Instant,
+    /// Why.
+    pub reason: String,
+    /// Whose promise grows (stock goes to `reserved` or `committed`) or shrinks (it leaves).
+    pub promise: Option<PromiseChange>,
+    /// The count or movement that this one corrects or explains.
+    pub corrects: Option<Seq>,
+}
+
+impl Movement {
+    /// The cell it takes from.
+    pub const fn from_cell(&self) -> CellKey {
+        cell(self.item, self.from)
+    }
+
+    /// The cell it gives to.
+    pub const fn to_cell(&self) -> CellKey {
+        cell(self.item, self.to)
+    }
+}
+
+const fn cell(item: ItemId, account: Account) -> CellKey {
+    CellKey {
+        item,
+        location: account.location,
+        state: account.state,
+        lot: account.lot,
+        consignor: account.consignor,
+    }
+}

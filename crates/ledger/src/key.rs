@@ -1,0 +1,376 @@
+//! Keys: what everything behind the log is found by, and the order it is kept in.
+//!
+//! A key's bytes sort as the key does, on every engine, so that ranges mean the same in memory and in a table.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Seq,
+    SystemId,
+};
+
+/// The state of stock at a location, and the outside parties that stock comes from and goes to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum StockState {
+    /// Free to be promised.
+    Available = 1,
+    /// Kept for holds.
+    Reserved = 2,
+    /// Promised to orders.
+    Committed = 3,
+    /// Broken.
+    Damaged = 4,
+    /// Waiting to be looked at.
+    QualityControl = 5,
+    /// Kept back for facts.
+    SafetyStock = 6,
+    /// On its way to this location; not on hand.
+    InTransit = 7,
+    /// Outside: where receipts come from. May be negative.
+    Supplier = 20,
+    /// Outside: where shipments go to. May be negative.
+    Customer = 21,
+    /// Outside: what counts and adjustments found or lost. May be negative.
+    Adjustment = 22,
+    /// Outside: assembly and disassembly. May be negative.
+    Production = 23,
+}
+
+impl StockState {
+    /// The states that `on_hand` is the sum of.
+    pub const ON_HAND: [Self; 6] =
+        [Self::Available, Self::Reserved, Self::Committed, Self::Damaged, Self::QualityControl, Self::SafetyStock];
+
+    /// The states that a physical count sees.
+    pub const PHYSICAL: [Self; 4] = [Self::Available, Self::Reserved, Self::Committed, Self::SafetyStock];
+
+    /// Every state, in the order of their codes.
+    pub const ALL: [Self; 11] = [
+        Self::Available,
+        Self::Reserved,
+        Self::Committed,
+        Self::Damaged,
+        Self::QualityControl,
+        Self::SafetyStock,
+        Self::InTransit,
+        Self::Supplier,
+        Self::Customer,
+        Self::Adjustment,
+        Self::Production,
+    ];
+
+    /// An account of an outside party?
+    pub const fn is_party(self) -> bool {
+        self as u8 >= 20
+    }
+
+    /// Seen by a physical count?
+    pub const fn is_physical(self) -> bool {
+        matches!(self, Self::Available | Self::Reserved | Self::Committed | Self::SafetyStock)
+    }
+
+    /// The state of a code, as kept in tables.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as u8 == code)
+    }
+
+    /// Its name in the API, in exports and in the `state` column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Reserved => "reserved",
+            Self::Committed => "committed",
+            Self::Damaged => "damaged",
+            Self::QualityControl => "quality_control",
+            Self::SafetyStock => "safety_stock",
+            Self::InTransit => "in_transit",
+            Self::Supplier => "supplier",
+            Self::Customer => "customer",
+            Self::Adjustment => "adjustment",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// One cell: the place of one quantity.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+pub struct CellKey {
+    /// Of what.
+    pub item: ItemId,
+    /// Where; 0 for an outside party.
+    pub location: LocationId,
+    /// In what state, or whose account.
+    pub state: StockState,
+    /// Of which lot or serial; 0 where unused.
+    pub lot: LotId,
+    /// Whose goods; 0 the tenant's.
+    pub consignor: ConsignorId,
+}
+
+impl CellKey {
+    /// The cell of untracked goods of the tenant's own.
+    pub const fn new(item: ItemId, location: LocationId, state: StockState) -> Self {
+        Self { item, location, state, lot: LotId(0), consignor: ConsignorId(0) }
+    }
+
+    /// An outside party's account.
+    pub const fn party(item: ItemId, party: StockState) -> Self {
+        Self::new(item, LocationId(0), party)
+    }
+}
+
+/// The key of anything behind the log but cells.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Key {
+    /// An item.
+    Item(ItemId),
+    /// The item of a SKU or an alias of it.
+    Sku(String),
+    /// A location.
+    Location(LocationId),
+    /// The location of a code.
+    LocationCode(String),
+    /// All locations in the order of allocation.
+    Sites,
+    /// A system.
+    System(SystemId),
+    /// The system of a name.
+    SystemName(String),
+    /// A listing.
+    Listing(ListingId),
+    /// The listing of a remote id.
+    RemoteListing(SystemId, String),
+    /// A listing of an item.
+    ListingOf(ItemId, ListingId),
+    /// All rules.
+    Rules,
+    /// An order.
+    Order(OrderId),
+    /// What became of an outside document.
+    Document(SystemId, String),
+    /// A document that cannot be applied yet.
+    Waiting(SystemId, String),
+    /// A hold.
+    Hold(HoldId),
+    /// A hold that ends at that instant.
+    Due(Instant, HoldId),
+    /// A promise at (item, location), by the age of the holder; the number is the line's index.
+    Promise(ItemId, LocationId, Seq, u32),
+    /// How much of an item is short in all.
+    Demand(ItemId),
+    /// A short order line, the oldest order first; the number is the line's index.
+    Short(ItemId, OrderId, u32),
+    /// A count, by the instant it was seen at.
+    Count(ItemId, LocationId, Instant, CountId),
+    /// A late movement of a cell.
+    Late(CellKey, Seq),
+    /// A discrepancy, open or resolved.
+    Discrepancy(DiscrepancyId),
+}
+
+impl Key {
+    /// The kind, as kept in tables. Never reused for anything else.
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::Item(_) => 1,
+            Self::Sku(_) => 2,
+            Self::Location(_) => 3,
+            Self::LocationCode(_) => 4,
+            Self::Sites => 5,
+            Self::System(_) => 6,
+            Self::SystemName(_) => 7,
+            Self::Listing(_) => 8,
+            Self::RemoteListing(..) => 9,
+            Self::ListingOf(..) => 10,
+            Self::Rules => 11,
+            Self::Order(_) => 12,
+            Self::Document(..) => 13,
+            Self::Waiting(..) => 14,
+            Self::Hold(_) => 15,
+            Self::Due(..) => 16,
+            Self::Promise(..) => 17,
+            Self::Demand(_) => 18,
+            Self::Short(..) => 19,
+            Self::Count(..) => 20,
+            Self::Late(..) => 21,
+            Self::Discrepancy(_) => 22,
+        }
+    }
+
+    /// Bytes that sort as keys of one kind do.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(24);
+        match self {
+            Self::Sites | Self::Rules => {}
+            Self::Item(ItemId(id))
+            | Self::Location(LocationId(id))
+            | Self::System(SystemId(id))
+            | Self::Listing(ListingId(id))
+            | Self::Order(OrderId(id))
+            | Self::Hold(HoldId(id))
+            | Self::Demand(ItemId(id))
+            | Self::Discrepancy(DiscrepancyId(id)) => put(&mut out, *id),
+            Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
+                out.extend_from_slice(text.as_bytes());
+            }
+            Self::RemoteListing(system, text) | Self::Document(system, text) | Self::Waiting(system, text) => {
+                put(&mut out, system.0);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Self::ListingOf(item, listing) => {
+                put(&mut out, item.0);
+                put(&mut out, listing.0);
+            }
+            Self::Due(at, hold) => {
+                put_instant(&mut out, *at);
+                put(&mut out, hold.0);
+            }
+            Self::Promise(item, location, holder, line) => {
+                put(&mut out, item.0);
+                put(&mut out, location.0);
+                put(&mut out, *holder);
+                out.extend_from_slice(&line.to_be_bytes());
+            }
+            Self::Short(item, order, line) => {
+                put(&mut out, item.0);
+                put(&mut out, order.0);
+                out.extend_from_slice(&line.to_be_bytes());
+            }
+            Self::Count(item, location, as_of, count) => {
+                put(&mut out, item.0);
+                put(&mut out, location.0);
+                put_instant(&mut out, *as_of);
+                put(&mut out, count.0);
+            }
+            Self::Late(cell, seq) => {
+                put(&mut out, cell.item.0);
+                put(&mut out, cell.location.0);
+                out.push(cell.state as u8);
+                put(&mut out, cell.lot.0);
+                put(&mut out, cell.consignor.0);
+                put(&mut out, *seq);
+            }
+        }
+        out
+    }
+
+    /// The key of a kind and its bytes; none if they are no key of ours.
+    pub fn from_bytes(kind: u8, bytes: &[u8]) -> Option<Self> {
+        let mut rest = Bytes(bytes);
+        let key = match kind {
+            1 => Self::Item(ItemId(rest.u64()?)),
+            2 => Self::Sku(rest.text()?),
+            3 => Self::Location(LocationId(rest.u64()?)),
+            4 => Self::LocationCode(rest.text()?),
+            5 => Self::Sites,
+            6 => Self::System(SystemId(rest.u64()?)),
+            7 => Self::SystemName(rest.text()?),
+            8 => Self::Listing(ListingId(rest.u64()?)),
+            9 => Self::RemoteListing(SystemId(rest.u64()?), rest.text()?),
+            10 => Self::ListingOf(ItemId(rest.u64()?), ListingId(rest.u64()?)),
+            11 => Self::Rules,
+            12 => Self::Order(OrderId(rest.u64()?)),
+            13 => Self::Document(SystemId(rest.u64()?), rest.text()?),
+            14 => Self::Waiting(SystemId(rest.u64()?), rest.text()?),
+            15 => Self::Hold(HoldId(rest.u64()?)),
+            16 => Self::Due(rest.instant()?, HoldId(rest.u64()?)),
+            17 => Self::Promise(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
+            18 => Self::Demand(ItemId(rest.u64()?)),
+            19 => Self::Short(ItemId(rest.u64()?), OrderId(rest.u64()?), rest.u32()?),
+            20 => Self::Count(
+                ItemId(rest.u64()?),
+                LocationId(rest.u64()?),
+                rest.instant()?,
+                CountId(rest.u64()?),
+            ),
+            21 => {
+                let cell = CellKey {
+                    item: ItemId(rest.u64()?),
+                    location: LocationId(rest.u64()?),
+                    state: StockState::from_code(rest.u8()?)?,
+                    lot: LotId(rest.u64()?),
+                    consignor: ConsignorId(rest.u64()?),
+                };
+                Self::Late(cell, rest.u64()?)
+            }
+            22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
+            _ => return None,
+        };
+        rest.0.is_empty().then_some(key)
+    }
+}
+
+fn put(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
+/// Flips the sign bit, so that instants before 1970 sort first.
+fn put_instant(out: &mut Vec<u8>, at: Instant) {
+    put(out, at.micros().cast_unsigned() ^ (1 << 63));
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn u64(&mut self) -> Option<u64> {
+        let (head, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*head))
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        let (head, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*head))
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        let (head, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn instant(&mut self) -> Option<Instant> {
+        self.u64().map(|bits| Instant::from_micros((bits ^ (1 << 63)).cast_signed()))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let text = std::str::from_utf8(self.0).ok()?.to_owned();
+        self.0 = &[];
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_read_back_and_sort_as_keys_do() {
+        let cell = CellKey::new(ItemId(1), LocationId(2), StockState::Available);
+        let keys = [
+            Key::Item(ItemId(7)),
+            Key::Sku("MUG".into()),
+            Key::Sku("MUG-2".into()),
+            Key::Sites,
+            Key::Document(SystemId(3), String::new()),
+            Key::Document(SystemId(3), "1044".into()),
+            Key::Due(Instant::from_micros(-5), HoldId(1)),
+            Key::Due(Instant::from_micros(5), HoldId(0)),
+            Key::Promise(ItemId(1), LocationId(2), 300, 1),
+            Key::Promise(ItemId(1), LocationId(2), 300, 2),
+            Key::Count(ItemId(1), LocationId(2), Instant::from_micros(256), CountId(9)),
+            Key::Late(cell, 70_000),
+        ];
+        for key in &keys {
+            assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));
+        }
+        for pair in keys.windows(2).filter(|pair| pair[0].kind() == pair[1].kind()) {
+            assert!(pair[0] < pair[1] && pair[0].bytes() < pair[1].bytes(), "{pair:?}");
+        }
+        assert_eq!(Key::from_bytes(1, &[0; 9]), None);
+        assert_eq!(Key::from_bytes(200, &[]), None);
+    }
+}

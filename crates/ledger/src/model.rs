@@ -1,0 +1,402 @@
+//! What the ledger knows of things: the values behind the keys of [`crate::key`].
+//!
+//! Each value is folded from entries alone and is true at the `seq` kept beside it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Precision, Quantity, RuleId, Seq,
+    SystemId,
+};
+
+/// What is stocked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Item {
+    /// Its name for machines and scanners: exact, case included.
+    pub sku: String,
+    /// Its name for people.
+    pub name: String,
+    /// What one of it is called: `each`, `kg`, `m`.
+    pub unit: String,
+    /// How many decimals are accepted and shown.
+    pub precision: Precision,
+    /// Codes on the goods.
+    pub barcodes: Vec<String>,
+    /// Groups it belongs to, for rules.
+    pub tags: Vec<String>,
+}
+
+/// Where stock is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Location {
+    /// Its short name: exact, case included.
+    pub code: String,
+    /// Its name for people.
+    pub name: String,
+    /// May orders be allocated here?
+    pub sellable: bool,
+    /// Orders are allocated from the lowest rank up.
+    pub rank: u32,
+}
+
+/// Anything connected, as far as stock is concerned. Addresses and credentials are not the ledger's business.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct System {
+    /// What people call it.
+    pub name: String,
+    /// Which channel speaks with it: `vendure`, `shop`, `file`.
+    pub kind: String,
+    /// Its stock locations beside ours.
+    pub locations: Vec<LocationMapping>,
+    /// Nothing is pushed while true.
+    pub paused: bool,
+}
+
+/// A remote location and ours behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LocationMapping {
+    /// The system's id of the location.
+    pub remote_id: String,
+    /// Ours.
+    pub location: LocationId,
+}
+
+/// A system's own name for something sellable.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Listing {
+    /// Whose.
+    pub system: SystemId,
+    /// Its id over there.
+    pub remote_id: String,
+    /// Its SKU over there, if it has one.
+    pub remote_sku: Option<String>,
+    /// What it sells of ours; none while unmapped.
+    pub item: Option<ItemId>,
+    /// How many units of the item one of the listing is: 1, or 6 for a pack of six. Whole, at least 1.
+    pub multiplier: u32,
+}
+
+/// How the number of a listing follows from stock. Applied in this order: buffer, percentage, cap, stop-at, packs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Publication {
+    /// The system it speaks of; none: every one.
+    pub system: Option<SystemId>,
+    /// The item it speaks of; none: every one.
+    pub item: Option<ItemId>,
+    /// The listing it speaks of; none: every one.
+    pub listing: Option<ListingId>,
+    /// Kept back from what is available.
+    pub buffer: Quantity,
+    /// Never show more than this.
+    pub cap: Option<Quantity>,
+    /// Show this share of it, 0 to 100.
+    pub percentage: u8,
+    /// Show 0 at or below this much.
+    pub stop_at: Option<Quantity>,
+}
+
+impl Default for Publication {
+    fn default() -> Self {
+        Self {
+            system: None,
+            item: None,
+            listing: None,
+            buffer: Quantity::ZERO,
+            cap: None,
+            percentage: 100,
+            stop_at: None,
+        }
+    }
+}
+
+/// Who is master of the stock on hand of some items at some locations.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ownership {
+    /// The location it speaks of; none: every one.
+    pub location: Option<LocationId>,
+    /// The item it speaks of; none: every one (or those of `tag`).
+    pub item: Option<ItemId>,
+    /// The tag it speaks of, where no item is named.
+    pub tag: Option<String>,
+    /// The master.
+    pub master: SystemId,
+}
+
+/// All rules, each under the id of the entry that set it first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Rules {
+    /// Who is master of what.
+    pub ownership: Vec<(RuleId, Ownership)>,
+    /// What is shown where.
+    pub publication: Vec<(RuleId, Publication)>,
+}
+
+/// The locations that orders are allocated from, in that order: by rank, then by age.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Sites {
+    /// Rank and location, sorted; only sellable ones.
+    pub sellable: Vec<(u32, LocationId)>,
+    /// Every location, oldest first.
+    pub all: Vec<LocationId>,
+}
+
+/// So much at such a location.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct At {
+    /// Where.
+    pub location: LocationId,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// Demand from a system, in the state it is in now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// Whose order it is; [`SystemId::ONHAND`] for those placed with us.
+    pub system: SystemId,
+    /// Its name over there (or the one given to us).
+    pub document: String,
+    /// The version that is applied; 0 while only a shipment has named it.
+    pub version: u64,
+    /// When it was placed.
+    pub placed_at: Instant,
+    /// Wholly cancelled.
+    pub cancelled: bool,
+    /// What is wanted.
+    pub lines: Vec<OrderLine>,
+}
+
+/// One line of an order. `wanted = allocated + short + shipped`, always.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Its name in the document.
+    pub line: String,
+    /// What.
+    pub item: ItemId,
+    /// How much is wanted: ordered, less what was cancelled.
+    pub wanted: Quantity,
+    /// Promised and still there, by location.
+    pub allocated: Vec<At>,
+    /// Wanted and covered by nothing.
+    pub short: Quantity,
+    /// Has left, by location.
+    pub shipped: Vec<At>,
+    /// Came back of what was shipped.
+    pub returned: Quantity,
+}
+
+impl OrderLine {
+    /// All that is promised to it.
+    pub fn allocated_total(&self) -> Quantity {
+        self.allocated.iter().map(|at| at.quantity).sum()
+    }
+
+    /// All that has left.
+    pub fn shipped_total(&self) -> Quantity {
+        self.shipped.iter().map(|at| at.quantity).sum()
+    }
+}
+
+/// Adds to what is at a location, dropping the place when nothing is left.
+pub fn add_at(places: &mut Vec<At>, location: LocationId, quantity: Quantity) {
+    match places.iter_mut().find(|at| at.location == location) {
+        Some(at) => at.quantity += quantity,
+        None => places.push(At { location, quantity }),
+    }
+    places.retain(|at| !at.quantity.is_zero());
+}
+
+/// How a hold stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldState {
+    /// It keeps stock.
+    Active,
+    /// Its time ran out.
+    Lapsed,
+    /// Somebody let it go.
+    Released,
+    /// It became an order.
+    Converted,
+}
+
+/// A reservation with an expiry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// How it stands.
+    pub state: HoldState,
+    /// From this instant on it keeps nothing.
+    pub expires_at: Instant,
+    /// What it keeps.
+    pub lines: Vec<HoldLine>,
+    /// The order it became.
+    pub order: Option<OrderId>,
+}
+
+/// One line of a hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HoldLine {
+    /// What.
+    pub item: ItemId,
+    /// How much was asked for.
+    pub quantity: Quantity,
+    /// Where it is kept; less than `quantity` after a count found fewer.
+    pub reserved: Vec<At>,
+}
+
+/// Who stock is promised to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// An order: the stock is `committed`.
+    Order(OrderId),
+    /// A hold: the stock is `reserved`.
+    Hold(HoldId),
+}
+
+impl Holder {
+    /// The entry that made the order or the hold; the higher, the younger.
+    pub const fn seq(self) -> Seq {
+        match self {
+            Self::Order(id) => id.0,
+            Self::Hold(id) => id.0,
+        }
+    }
+}
+
+/// A promise of stock at one location.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Promise {
+    /// To whom.
+    pub holder: Holder,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// A count that was taken: an anchor (law 11).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// Who saw it: the master of that stock.
+    pub system: SystemId,
+    /// What.
+    pub item: ItemId,
+    /// Where.
+    pub location: LocationId,
+    /// When it was seen.
+    pub as_of: Instant,
+    /// How much was seen: available + reserved + committed + safety stock.
+    pub counted: Quantity,
+    /// How much there was at that time by what was known when the count was entered.
+    pub found: Quantity,
+}
+
+/// What is known of an outside document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KnownDocument {
+    /// The newest version applied.
+    pub version: u64,
+    /// A hash of that version's content.
+    pub fingerprint: u64,
+    /// The first entry of the record that applied it.
+    pub seq: Seq,
+    /// What it became.
+    pub became: Became,
+}
+
+/// What a document became.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Became {
+    /// An order.
+    Order(OrderId),
+    /// Movements, line by line.
+    Lines(Vec<KnownLine>),
+}
+
+/// What a line of a movement document did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KnownLine {
+    /// Its name in the document.
+    pub line: String,
+    /// A hash of its content.
+    pub fingerprint: u64,
+    /// What.
+    pub item: ItemId,
+    /// Where.
+    pub location: LocationId,
+    /// What really moved: into the location (positive) or out of it.
+    pub moved: Quantity,
+    /// What it wanted to take and was not there.
+    pub short: Quantity,
+    /// The other side.
+    pub party: crate::key::StockState,
+    /// When it happened.
+    pub occurred_at: Instant,
+}
+
+/// A difference that lag does not explain, or anything that waits for a person.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Discrepancy {
+    /// Why it is here.
+    pub cause: Cause,
+    /// What it speaks of.
+    pub item: Option<ItemId>,
+    /// Where.
+    pub location: Option<LocationId>,
+    /// Whose word started it.
+    pub system: SystemId,
+    /// The document it is about.
+    pub document: Option<String>,
+    /// How much.
+    pub quantity: Quantity,
+    /// What a person reads: what happened, and what would be right.
+    pub sentence: String,
+    /// What was told, as it was told.
+    pub evidence: Option<String>,
+    /// When it came up.
+    pub opened_at: Instant,
+    /// When it ended; open while none.
+    pub resolved_at: Option<Instant>,
+}
+
+/// Why a discrepancy came up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A fact wants more than there is.
+    Short,
+    /// More left than there was; an adjustment balances it.
+    MoreLeftThanThere,
+    /// Promised stock turned out not to be there, or left for somebody else.
+    PromiseBroken,
+    /// A system that is not the master told an absolute quantity.
+    NotMaster,
+    /// A document names something we do not know.
+    UnknownName,
+    /// The same version of a document with other content.
+    ContradictoryVersion,
+    /// A time too far ahead of ours.
+    ClockAhead,
+    /// Somebody changed the number in the system itself.
+    ManualEdit,
+    /// Another program keeps writing a number that we write.
+    SecondMaster,
+    /// The system refuses what we send.
+    PushRefused,
+    /// The system does not track stock of the listing.
+    TrackingOff,
+    /// More came back, or shipped, than the order has.
+    MoreThanOrdered,
+}
+
+/// Where a discrepancy is found again by what it is about, so that it is told once.
+pub type WaitingFor = (SystemId, String);
+
+/// An open discrepancy about a document that cannot be applied yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The discrepancy.
+    pub discrepancy: DiscrepancyId,
+    /// The version that waits.
+    pub version: u64,
+}

@@ -1,0 +1,256 @@
+//! Exact quantities: whole numbers of 10⁻⁶ units in 64 bits, for every item.
+//!
+//! Precision (0 to 6 decimals) belongs to the item and only says what is accepted and shown.
+//! There is no floating point here, nor anywhere near stock.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How much of an item, exactly: counted in 10⁻⁶ units. May be negative (a difference, an outside account).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Quantity(i64);
+
+/// How many decimals of an item's quantity are accepted and shown: 0 to 6.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Precision(u8);
+
+/// Why a text is not a quantity.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum QuantityError {
+    /// Not a decimal number.
+    #[error("`{0}` is not a number such as 3 or 0.25")]
+    NotANumber(String),
+    /// More decimals than the item's precision accepts.
+    #[error("{0} is too precise: at most {1} decimals")]
+    TooPrecise(String, u8),
+    /// Outside of what is accepted from outside: ±1,000,000,000,000 units.
+    #[error("{0} is too large: at most 1000000000000 units")]
+    TooLarge(String),
+}
+
+impl Precision {
+    /// Whole units only.
+    pub const WHOLE: Self = Self(0);
+    /// The most precise: six decimals.
+    pub const FINEST: Self = Self(6);
+
+    /// A precision of `decimals`, if that is at most 6.
+    pub const fn new(decimals: u8) -> Option<Self> {
+        if decimals <= 6 { Some(Self(decimals)) } else { None }
+    }
+
+    /// The number of decimals.
+    pub const fn decimals(self) -> u8 {
+        self.0
+    }
+
+    /// The smallest quantity of this precision, in 10⁻⁶ units.
+    const fn step(self) -> i64 {
+        10_i64.pow(6 - self.0 as u32)
+    }
+}
+
+impl Quantity {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// One whole unit.
+    pub const ONE: Self = Self(1_000_000);
+    /// The largest quantity accepted from outside: 10¹² units, so that sums of nine million of them still fit.
+    pub const MAX_INPUT: Self = Self(1_000_000_000_000_000_000);
+
+    /// A quantity of so many 10⁻⁶ units.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// A quantity of so many whole units; saturates far beyond what input accepts.
+    pub const fn units(units: i64) -> Self {
+        Self(units.saturating_mul(1_000_000))
+    }
+
+    /// The count of 10⁻⁶ units.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole units, rounded towards zero.
+    pub const fn whole_units(self) -> i64 {
+        self.0 / 1_000_000
+    }
+
+    /// Is it nothing?
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// More than nothing?
+    pub const fn is_positive(self) -> bool {
+        self.0 > 0
+    }
+
+    /// Less than nothing?
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    /// The size without the sign.
+    #[must_use]
+    pub const fn abs(self) -> Self {
+        Self(self.0.abs())
+    }
+
+    /// The sum, unless it leaves 64 bits.
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(sum) => Some(Self(sum)),
+            None => None,
+        }
+    }
+
+    /// Does it fit an item of this precision?
+    pub const fn fits(self, precision: Precision) -> bool {
+        self.0 % precision.step() == 0
+    }
+
+    /// Reads a decimal text such as `12`, `-0.5` or `+3.250`, refusing more decimals than `precision`.
+    /// Trailing zeros do not count as decimals. No exponent, no grouping.
+    pub fn parse(text: &str, precision: Precision) -> Result<Self, QuantityError> {
+        let not_a_number = || QuantityError::NotANumber(text.chars().take(40).collect());
+        let trimmed = text.trim();
+        let (negative, digits) = match trimmed.as_bytes().first() {
+            Some(b'-') => (true, &trimmed[1..]),
+            Some(b'+') => (false, &trimmed[1..]),
+            Some(_) => (false, trimmed),
+            None => return Err(not_a_number()),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
+            return Err(not_a_number());
+        }
+        let fraction = fraction.trim_end_matches('0');
+        if fraction.len() > usize::from(precision.0) {
+            return Err(QuantityError::TooPrecise(trimmed.chars().take(40).collect(), precision.0));
+        }
+        let whole = whole.trim_start_matches('0');
+        if whole.len() > 13 {
+            return Err(QuantityError::TooLarge(trimmed.chars().take(40).collect()));
+        }
+        let mut micros: i64 = 0;
+        for byte in whole.bytes() {
+            micros = micros * 10 + i64::from(byte - b'0');
+        }
+        for position in 0..6 {
+            let digit = fraction.as_bytes().get(position).map_or(0, |byte| i64::from(byte - b'0'));
+            // 10¹³ units × 10⁶ would leave 64 bits: caught by the bound below before it can wrap.
+            micros = micros.checked_mul(10).and_then(|value| value.checked_add(digit)).ok_or_else(|| {
+                QuantityError::TooLarge(trimmed.chars().take(40).collect())
+            })?;
+        }
+        if micros > Self::MAX_INPUT.0 {
+            return Err(QuantityError::TooLarge(trimmed.chars().take(40).collect()));
+        }
+        Ok(Self(if negative { -micros } else { micros }))
+    }
+}
+
+impl fmt::Display for Quantity {
+    /// As few decimals as needed: `3`, `0.25`, `-1.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.0.unsigned_abs();
+        let (whole, fraction) = (magnitude / 1_000_000, magnitude % 1_000_000);
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        write!(f, "{whole}")?;
+        if fraction != 0 {
+            let decimals = format!("{fraction:06}");
+            write!(f, ".{}", decimals.trim_end_matches('0'))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::ops::Add for Quantity {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl std::ops::Sub for Quantity {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl std::ops::Neg for Quantity {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl std::ops::AddAssign for Quantity {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl std::ops::SubAssign for Quantity {
+    fn sub_assign(&mut self, other: Self) {
+        self.0 -= other.0;
+    }
+}
+
+impl std::iter::Sum for Quantity {
+    fn sum<I: Iterator<Item = Self>>(quantities: I) -> Self {
+        quantities.fold(Self::ZERO, |sum, quantity| sum + quantity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THREE: Precision = match Precision::new(3) {
+        Some(precision) => precision,
+        None => Precision::WHOLE,
+    };
+
+    #[test]
+    fn exact_tenths_add_up() {
+        let sum = Quantity::parse("0.1", THREE).unwrap() + Quantity::parse("0.2", THREE).unwrap();
+        assert_eq!(sum, Quantity::parse("0.3", THREE).unwrap());
+        assert_eq!(sum.micros(), 300_000);
+        assert_eq!(sum.to_string(), "0.3");
+    }
+
+    #[test]
+    fn too_precise_is_refused_with_the_limit() {
+        let error = Quantity::parse("0.0001", THREE).unwrap_err();
+        assert!(error.to_string().contains("at most 3 decimals"), "{error}");
+        assert_eq!(Quantity::parse("5.000000", Precision::WHOLE).unwrap(), Quantity::units(5));
+    }
+
+    #[test]
+    fn only_decimal_numbers_are_read() {
+        for text in ["", "-", ".", "1e3", "1,000", "abc", "0x10", "١", "1.2.3", "NaN", "--1"] {
+            assert!(matches!(Quantity::parse(text, THREE), Err(QuantityError::NotANumber(_))), "{text}");
+        }
+        assert_eq!(Quantity::parse(" -0.5 ", THREE).unwrap().micros(), -500_000);
+        assert_eq!(Quantity::parse(".5", THREE).unwrap().micros(), 500_000);
+    }
+
+    #[test]
+    fn the_bound_is_exact() {
+        assert_eq!(Quantity::parse("1000000000000", THREE).unwrap(), Quantity::MAX_INPUT);
+        for text in ["1000000000000.001", "1000000000001", "99999999999999999999999", "9999999999999"] {
+            assert!(matches!(Quantity::parse(text, THREE), Err(QuantityError::TooLarge(_))), "{text}");
+        }
+    }
+}

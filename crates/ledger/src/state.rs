@@ -1,0 +1,511 @@
+//! The state: a pure fold of the entries, kept as cells and objects, each true at its own `seq`.
+//!
+//! A [`State`] is a partial cache. What it does not have it does not guess: reading it gives a [`Need`], which the
+//! committer fetches and provides. What has changed since it was last written to tables is *dirty* and never
+//! leaves the cache; it is written in key order, a slice at a time, behind the log.
+//! An entry at or below a thing's own `seq` is folded into it already and is skipped.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Answer;
+use crate::entry::{Entry, Movement, PromiseChange, Record};
+use crate::key::{CellKey, Key, StockState};
+use crate::model::{
+    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites, System,
+    Waiting,
+};
+use crate::{HoldId, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
+
+/// The value behind a [`Key`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is documented at the type it holds")]
+pub enum Value {
+    Item(Item),
+    ItemId(ItemId),
+    Location(Location),
+    LocationId(LocationId),
+    Sites(Sites),
+    System(System),
+    SystemId(SystemId),
+    Listing(Listing),
+    ListingId(ListingId),
+    Rules(Rules),
+    Order(Order),
+    Document(KnownDocument),
+    Waiting(Waiting),
+    Hold(Hold),
+    /// Present, and nothing more to say.
+    Present,
+    Promise(Promise),
+    Quantity(Quantity),
+    Count(Count),
+    /// A late movement of a cell: when it happened, and how the cell changed.
+    Late(Instant, Quantity),
+    Discrepancy(Discrepancy),
+}
+
+/// A movement of a cell, as kept for questions about the past.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrailRow {
+    /// The movement.
+    pub seq: Seq,
+    /// When it happened.
+    pub occurred_at: Instant,
+    /// What the cell held after it.
+    pub balance: Quantity,
+    /// Did it happen before one that we knew already?
+    pub late: bool,
+}
+
+/// A cell and what is not yet written of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CellSlot {
+    /// What it holds. Only an outside party's may be negative.
+    pub quantity: Quantity,
+    /// The last movement folded in; 0 for a cell that never moved.
+    pub seq: Seq,
+    /// The latest time at which a movement of it happened; meaningless while `seq` is 0.
+    pub latest: Instant,
+    /// `latest` as it was before the first of `pending`.
+    pub latest_before_pending: Instant,
+    /// Movements since it was last written to tables, oldest first. None for outside parties.
+    pub pending: Vec<TrailRow>,
+}
+
+/// An object and the `seq` it is true at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Slot {
+    /// The object; none where there is none.
+    pub value: Option<Value>,
+    /// The last entry folded in.
+    pub seq: Seq,
+}
+
+/// What must be fetched before a command can be decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// A cell.
+    Cell(CellKey),
+    /// An object.
+    Object(Key),
+    /// All objects from the first key to the second, both included, as tables have them.
+    Range(Key, Key),
+    /// What a cell held at an instant, by what happened, as known now.
+    AsOf(CellKey, Instant),
+    /// What was answered to a request of that key.
+    Request(String),
+}
+
+/// What was answered to a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// The hash of the request's body.
+    pub fingerprint: u64,
+    /// The answer.
+    pub answer: Answer,
+    /// The record's first entry.
+    pub seq: Seq,
+}
+
+/// What was fetched for one command: valid until anything is committed.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Ranges, as tables have them (without what is dirty).
+    pub ranges: HashMap<(Key, Key), Vec<(Key, Value)>>,
+    /// Past quantities.
+    pub as_of: HashMap<(CellKey, Instant), Quantity>,
+    /// Earlier answers; none: the key is free.
+    pub requests: HashMap<String, Option<Answered>>,
+}
+
+/// Where entries are folded into.
+pub trait Sink {
+    /// The cell, to be changed.
+    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need>;
+    /// The object as it is, and its `seq`.
+    fn object(&mut self, key: &Key) -> Result<Slot, Need>;
+    /// The object as it is from now on.
+    fn put(&mut self, key: Key, slot: Slot);
+    /// A hold is due at that time (or no longer is).
+    fn due(&mut self, at: Instant, hold: HoldId, present: bool);
+}
+
+/// One tenant's state, as far as it is in memory.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The last entry folded in.
+    pub head: Seq,
+    /// When it was recorded. The next record is later.
+    pub recorded_at: Instant,
+    cells: HashMap<CellKey, CellSlot>,
+    dirty_cells: BTreeSet<CellKey>,
+    clean: HashMap<Key, Slot>,
+    dirty: BTreeMap<Key, Slot>,
+    due: BTreeSet<(Instant, HoldId)>,
+    recent: HashMap<String, Answered>,
+}
+
+impl State {
+    /// The state before the first entry. `due` must be provided by the store for any other.
+    pub fn new(head: Seq, recorded_at: Instant, due: impl IntoIterator<Item = (Instant, HoldId)>) -> Self {
+        Self { head, recorded_at, due: due.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The cell, if it is in memory.
+    pub fn cell(&self, key: &CellKey) -> Option<&CellSlot> {
+        self.cells.get(key)
+    }
+
+    /// The object, if it is in memory; `Some(Slot { value: None, .. })` is known to be absent.
+    pub fn object(&self, key: &Key) -> Option<&Slot> {
+        self.dirty.get(key).or_else(|| self.clean.get(key))
+    }
+
+    /// Takes a cell as a table has it. What is dirty is newer and stays.
+    pub fn provide_cell(&mut self, key: CellKey, slot: CellSlot) {
+        self.cells.entry(key).or_insert(slot);
+    }
+
+    /// Takes an object as a table has it. What is dirty is newer and stays.
+    pub fn provide_object(&mut self, key: Key, slot: Slot) {
+        if !self.dirty.contains_key(&key) {
+            self.clean.insert(key, slot);
+        }
+    }
+
+    /// The dirty objects from `from` to `to`, both included, in order; absent ones too.
+    pub fn dirty_range<'a>(&'a self, from: &Key, to: &Key) -> impl Iterator<Item = (&'a Key, &'a Slot)> + use<'a> {
+        self.dirty.range((Bound::Included(from.clone()), Bound::Included(to.clone())))
+    }
+
+    /// The dirty cells of an item, in order.
+    pub fn dirty_cells_of(&self, item: ItemId) -> impl Iterator<Item = (&CellKey, &CellSlot)> {
+        let from = CellKey::new(item, LocationId(0), StockState::Available);
+        self.dirty_cells
+            .range(from..)
+            .take_while(move |key| key.item == item)
+            .filter_map(|key| self.cells.get_key_value(key))
+    }
+
+    /// Every dirty cell key.
+    pub fn dirty_cells(&self) -> impl Iterator<Item = &CellKey> {
+        self.dirty_cells.iter()
+    }
+
+    /// The first hold that is due, and when.
+    pub fn next_due(&self) -> Option<(Instant, HoldId)> {
+        self.due.first().copied()
+    }
+
+    /// The holds that are due at or before an instant, oldest first.
+    pub fn due_until(&self, now: Instant) -> impl Iterator<Item = (Instant, HoldId)> {
+        self.due.iter().copied().take_while(move |(at, _)| *at <= now)
+    }
+
+    /// What was answered to that key, if it is not yet in tables.
+    pub fn recent(&self, key: &str) -> Option<&Answered> {
+        self.recent.get(key)
+    }
+
+    /// How much is not yet in tables: cells, objects and keys.
+    pub fn dirty_len(&self) -> usize {
+        self.dirty_cells.len() + self.dirty.len() + self.recent.len()
+    }
+
+    /// How much is in memory in all.
+    pub fn cached_len(&self) -> usize {
+        self.cells.len() + self.clean.len() + self.dirty.len() + self.recent.len()
+    }
+
+    /// Forgets what tables have too.
+    pub fn evict_clean(&mut self) {
+        self.clean.clear();
+        let dirty = &self.dirty_cells;
+        self.cells.retain(|key, _| dirty.contains(key));
+    }
+
+    /// The dirty cells from `after` on (not included), at most `limit`, to be written to tables now.
+    /// They count as written: the caller must commit them, or drop this state.
+    pub fn take_dirty_cells(&mut self, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys: Vec<CellKey> = self.dirty_cells.range((from, Bound::Unbounded)).take(limit).copied().collect();
+        keys.into_iter()
+            .filter_map(|key| {
+                self.dirty_cells.remove(&key);
+                let slot = self.cells.get_mut(&key)?;
+                let written = slot.clone();
+                slot.pending = Vec::new();
+                slot.latest_before_pending = slot.latest;
+                Some((key, written))
+            })
+            .collect()
+    }
+
+    /// As [`State::take_dirty_cells`], for objects.
+    pub fn take_dirty_objects(&mut self, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys: Vec<Key> = self.dirty.range((from, Bound::Unbounded)).take(limit).map(|(key, _)| key.clone()).collect();
+        keys.into_iter()
+            .filter_map(|key| {
+                let slot = self.dirty.remove(&key)?;
+                self.clean.insert(key.clone(), slot.clone());
+                Some((key, slot))
+            })
+            .collect()
+    }
+
+    /// The keys not yet in tables, with the first entry of each record. They count as written.
+    pub fn take_recent(&mut self) -> Vec<(String, Seq)> {
+        let mut taken: Vec<_> = self.recent.drain().map(|(key, answered)| (key, answered.seq)).collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    /// Folds a record that is durable but not (wholly) in this state. May be called again after providing a need:
+    /// what is folded already is skipped.
+    pub fn fold(&mut self, first_seq: Seq, record: &Record) -> Result<(), Need> {
+        for (seq, entry) in (first_seq..).zip(&record.entries) {
+            fold(entry, seq, self)?;
+        }
+        self.note(first_seq, record);
+        Ok(())
+    }
+
+    /// Takes over what a decision changed. Only after [`crate::decide`] on exactly this state.
+    pub(crate) fn absorb(&mut self, overlay: Overlay, first_seq: Seq, record: &Record) {
+        debug_assert_eq!(first_seq, self.head + 1, "a decision belongs to the state it was made on");
+        for (key, changed) in overlay.cells {
+            if !changed.touched {
+                continue;
+            }
+            let slot = self.cells.entry(key).or_default();
+            if slot.pending.is_empty() {
+                slot.latest_before_pending = slot.latest;
+            }
+            slot.quantity = changed.slot.quantity;
+            slot.seq = changed.slot.seq;
+            slot.latest = changed.slot.latest;
+            slot.pending.extend(changed.slot.pending);
+            self.dirty_cells.insert(key);
+        }
+        for (key, slot) in overlay.objects {
+            self.clean.remove(&key);
+            self.dirty.insert(key, slot);
+        }
+        for (at, hold, present) in overlay.due {
+            self.due(at, hold, present);
+        }
+        self.note(first_seq, record);
+    }
+
+    fn note(&mut self, first_seq: Seq, record: &Record) {
+        self.head = self.head.max(first_seq + record.entries.len() as Seq - 1);
+        self.recorded_at = self.recorded_at.max(record.recorded_at);
+        if let Some(key) = &record.key {
+            let answered =
+                Answered { fingerprint: record.fingerprint, answer: record.answer.clone(), seq: first_seq };
+            self.recent.insert(key.clone(), answered);
+        }
+    }
+}
+
+impl Sink for State {
+    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need> {
+        let slot = self.cells.get_mut(&key).ok_or(Need::Cell(key))?;
+        self.dirty_cells.insert(key);
+        Ok(slot)
+    }
+
+    fn object(&mut self, key: &Key) -> Result<Slot, Need> {
+        State::object(self, key).cloned().ok_or_else(|| Need::Object(key.clone()))
+    }
+
+    fn put(&mut self, key: Key, slot: Slot) {
+        self.clean.remove(&key);
+        self.dirty.insert(key, slot);
+    }
+
+    fn due(&mut self, at: Instant, hold: HoldId, present: bool) {
+        if present {
+            self.due.insert((at, hold));
+        } else {
+            self.due.remove(&(at, hold));
+        }
+    }
+}
+
+/// A cell as a decision changes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OverlayCell {
+    pub slot: CellSlot,
+    pub touched: bool,
+}
+
+/// What a decision changes, beside the state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overlay {
+    pub cells: HashMap<CellKey, OverlayCell>,
+    pub objects: BTreeMap<Key, Slot>,
+    pub due: Vec<(Instant, HoldId, bool)>,
+}
+
+/// Folds one entry. Each thing is folded by itself, from the entry and its own value alone.
+pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {
+    match entry {
+        Entry::Item(id, item) => {
+            sink.put(Key::Sku(item.sku.clone()), Slot { value: Some(Value::ItemId(*id)), seq });
+            sink.put(Key::Item(*id), Slot { value: Some(Value::Item(item.clone())), seq });
+        }
+        Entry::Location(id, location) => {
+            sink.put(Key::LocationCode(location.code.clone()), Slot { value: Some(Value::LocationId(*id)), seq });
+            sink.put(Key::Location(*id), Slot { value: Some(Value::Location(location.clone())), seq });
+            change(sink, Key::Sites, seq, |value| {
+                let mut sites = match value {
+                    Some(Value::Sites(sites)) => sites,
+                    _ => Sites::default(),
+                };
+                sites.sellable.retain(|(_, other)| other != id);
+                if location.sellable {
+                    sites.sellable.push((location.rank, *id));
+                    sites.sellable.sort_unstable();
+                }
+                if !sites.all.contains(id) {
+                    sites.all.push(*id);
+                }
+                Some(Value::Sites(sites))
+            })?;
+        }
+        Entry::System(id, system) => {
+            sink.put(Key::SystemName(system.name.clone()), Slot { value: Some(Value::SystemId(*id)), seq });
+            sink.put(Key::System(*id), Slot { value: Some(Value::System(system.clone())), seq });
+        }
+        Entry::Listing(id, listing, before) => {
+            let remote = Key::RemoteListing(listing.system, listing.remote_id.clone());
+            sink.put(remote, Slot { value: Some(Value::ListingId(*id)), seq });
+            if let Some(item) = before.filter(|item| Some(*item) != listing.item) {
+                sink.put(Key::ListingOf(item, *id), Slot { value: None, seq });
+            }
+            if let Some(item) = listing.item {
+                sink.put(Key::ListingOf(item, *id), Slot { value: Some(Value::Present), seq });
+            }
+            sink.put(Key::Listing(*id), Slot { value: Some(Value::Listing(listing.clone())), seq });
+        }
+        Entry::Ownership(id, rule) => change_rules(sink, seq, |rules| set_rule(&mut rules.ownership, *id, rule))?,
+        Entry::Publication(id, rule) => change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule))?,
+        Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
+        Entry::Order(id, order) => {
+            let known = Slot { value: Some(Value::Order(order.clone())), seq };
+            sink.put(Key::Order(*id), known);
+        }
+        Entry::Hold(id, hold) => {
+            let active = hold.state == HoldState::Active;
+            sink.due(hold.expires_at, *id, active);
+            let due = Slot { value: active.then_some(Value::Present), seq };
+            sink.put(Key::Due(hold.expires_at, *id), due);
+            sink.put(Key::Hold(*id), Slot { value: Some(Value::Hold(hold.clone())), seq });
+        }
+        Entry::Short { item, order, line, quantity, item_total } => {
+            let value = (!quantity.is_zero()).then_some(Value::Quantity(*quantity));
+            sink.put(Key::Short(*item, *order, *line), Slot { value, seq });
+            sink.put(Key::Demand(*item), Slot { value: Some(Value::Quantity(*item_total)), seq });
+        }
+        Entry::Count(id, count) => {
+            let key = Key::Count(count.item, count.location, count.as_of, *id);
+            sink.put(key, Slot { value: Some(Value::Count(count.clone())), seq });
+        }
+        Entry::Document(system, name, document) => {
+            let known = Slot { value: Some(Value::Document(document.clone())), seq };
+            sink.put(Key::Document(*system, name.clone()), known);
+        }
+        Entry::Waiting(system, name, waiting) => {
+            let slot = Slot { value: waiting.clone().map(Value::Waiting), seq };
+            sink.put(Key::Waiting(*system, name.clone()), slot);
+        }
+        Entry::Discrepancy(id, discrepancy) => {
+            let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
+            sink.put(Key::Discrepancy(*id), slot);
+        }
+        Entry::Refused => {}
+    }
+    Ok(())
+}
+
+fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {
+    let sides = [
+        (movement.from_cell(), movement.from, -movement.quantity),
+        (movement.to_cell(), movement.to, movement.quantity),
+    ];
+    for (key, account, change) in sides {
+        let slot = sink.cell(key)?;
+        if slot.seq >= seq {
+            continue;
+        }
+        debug_assert_eq!(slot.quantity + change, account.balance, "a movement's balance is its cell's");
+        if slot.pending.is_empty() {
+            slot.latest_before_pending = slot.latest;
+        }
+        slot.latest = if slot.seq == 0 { movement.occurred_at } else { slot.latest.max(movement.occurred_at) };
+        slot.quantity = account.balance;
+        slot.seq = seq;
+        if !account.state.is_party() {
+            slot.pending.push(TrailRow {
+                seq,
+                occurred_at: movement.occurred_at,
+                balance: account.balance,
+                late: account.late,
+            });
+        }
+    }
+    for (key, account, change) in sides {
+        if account.late && !account.state.is_party() {
+            sink.put(Key::Late(key, seq), Slot { value: Some(Value::Late(movement.occurred_at, change)), seq });
+        }
+    }
+    if let Some(PromiseChange { holder, line, after }) = movement.promise {
+        let promised = sides.iter().find(|(_, account, _)| {
+            matches!(account.state, StockState::Reserved | StockState::Committed)
+        });
+        if let Some((cell, _, _)) = promised {
+            let promise = Promise { holder, quantity: after };
+            let value = (!after.is_zero()).then_some(Value::Promise(promise));
+            sink.put(Key::Promise(cell.item, cell.location, holder.seq(), line), Slot { value, seq });
+        }
+    }
+    Ok(())
+}
+
+/// Changes an object, unless the entry is folded into it already.
+fn change(
+    sink: &mut impl Sink,
+    key: Key,
+    seq: Seq,
+    to: impl FnOnce(Option<Value>) -> Option<Value>,
+) -> Result<(), Need> {
+    let before = sink.object(&key)?;
+    if before.seq < seq {
+        sink.put(key, Slot { value: to(before.value), seq });
+    }
+    Ok(())
+}
+
+fn change_rules(sink: &mut impl Sink, seq: Seq, to: impl FnOnce(&mut Rules)) -> Result<(), Need> {
+    change(sink, Key::Rules, seq, |value| {
+        let mut rules = match value {
+            Some(Value::Rules(rules)) => rules,
+            _ => Rules::default(),
+        };
+        to(&mut rules);
+        Some(Value::Rules(rules))
+    })
+}
+
+fn set_rule<R: Clone>(rules: &mut Vec<(crate::RuleId, R)>, id: crate::RuleId, rule: &Option<R>) {
+    rules.retain(|(other, _)| *other != id);
+    if let Some(rule) = rule {
+        rules.push((id, rule.clone()));
+    }
+}

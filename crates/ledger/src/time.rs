@@ -1,0 +1,63 @@
+//! Instants, in microseconds since 1970-01-01T00:00:00Z.
+//!
+//! The ledger keeps no clock: every `now` is handed in.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An instant: microseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instant(i64);
+
+/// The text is no RFC 3339 instant.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is not an instant such as 2026-11-23T10:15:00Z")]
+pub struct NotAnInstant(String);
+
+impl Instant {
+    /// Before everything.
+    pub const MIN: Self = Self(i64::MIN);
+    /// After everything.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// So many microseconds since the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// This many microseconds later (or earlier, where negative).
+    #[must_use]
+    pub const fn plus_micros(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// This many seconds later (or earlier, where negative).
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        self.plus_micros(seconds.saturating_mul(1_000_000))
+    }
+
+    /// Reads an RFC 3339 instant with its offset.
+    pub fn parse(text: &str) -> Result<Self, NotAnInstant> {
+        let timestamp: jiff::Timestamp =
+            text.trim().parse().map_err(|_| NotAnInstant(text.chars().take(60).collect()))?;
+        Ok(Self(timestamp.as_microsecond()))
+    }
+}
+
+impl fmt::Display for Instant {
+    /// RFC 3339 in UTC, with as many decimals of a second as needed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{} µs", self.0),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Persistence behind one interface: SQLite (the embedded default), and memory for tests.
+//!
+//! The log is the truth. Cells, objects, keys and trails follow it, each true at its own `seq`; `flushed` says up
+//! to where all of them are. Whatever is in a [`Batch`] is written in one transaction or not at all, and is durable
+//! when [`Store::commit`] returns. Every key begins with the tenant.
+//!
+//! What is not its business: what the entries mean.
+
+use onhand_ledger::state::{CellSlot, Slot, TrailRow};
+use onhand_ledger::{CellKey, Instant, ItemId, Key, Record, Seq, TenantId};
+
+/// Where a tenant's log ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Head {
+    /// The last entry; 0 before the first.
+    pub seq: Seq,
+    /// The chain's hash after it; zeros before the first.
+    pub hash: [u8; 32],
+    /// When the last record was made.
+    pub recorded_at: Instant,
+    /// Cells, objects, keys and trails have all that is up to here.
+    pub flushed: Seq,
+}
+
+/// Some records of the log, together: the unit of the hash chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chunk {
+    /// The first entry.
+    pub first_seq: Seq,
+    /// How many entries.
+    pub entries: u64,
+    /// When the last record was made.
+    pub recorded_at: Instant,
+    /// The records, by [`encode_records`].
+    pub body: Vec<u8>,
+    /// [`chain`] of the chunk before and this one.
+    pub hash: [u8; 32],
+}
+
+/// A row of what the engine keeps beside the ledger: sync state, cursors, API keys, connection settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// What kind of thing, such as `api_key`.
+    pub space: String,
+    /// Which one.
+    pub key: String,
+    /// Its content, JSON; none: it is gone.
+    pub body: Option<String>,
+}
+
+/// What one transaction writes for one tenant.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// New chunks, following the head without a gap.
+    pub chunks: Vec<Chunk>,
+    /// The head after them.
+    pub head: Head,
+    /// Cells as they are now, each with the trail rows since it was last written (`pending`).
+    pub cells: Vec<(CellKey, CellSlot)>,
+    /// Objects as they are now.
+    pub objects: Vec<(Key, Slot)>,
+    /// Request keys, with the first entry of their record.
+    pub requests: Vec<(String, Seq)>,
+    /// Notes as they are now.
+    pub notes: Vec<Note>,
+}
+
+/// Why the store cannot do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file is none of ours.
+    #[error("{path} is not an Onhand database: {reason}. Name another file, or none to make a new one")]
+    NotOurs {
+        /// The file.
+        path: String,
+        /// How that was seen.
+        reason: String,
+    },
+    /// A later version has written it.
+    #[error("{path} was written by a newer Onhand (schema {found}, this one knows {known}). Use that version")]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its schema version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Another process has it.
+    #[error("{path} is in use by another Onhand process{}. Stop it, or send commands to it", holder.as_ref().map_or(String::new(), |h| format!(" ({h})")))]
+    InUse {
+        /// The file.
+        path: String,
+        /// What that process wrote about itself: its API's address.
+        holder: Option<String>,
+    },
+    /// What is stored contradicts itself.
+    #[error("the database is damaged: {0}. Restore a backup, and keep this file for examination")]
+    Damaged(String),
+    /// Reading or writing failed: nothing of the batch was written. Worth trying again.
+    #[error("the database cannot be {doing}: {reason}")]
+    Io {
+        /// `read`, `written`, `opened`.
+        doing: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+}
+
+/// Reads what is committed. All methods see one tenant.
+pub trait Reader: Send {
+    /// All tenants that have a head.
+    fn tenants(&mut self) -> Result<Vec<TenantId>, StoreError>;
+    /// Where the log ends; the default where there is none.
+    fn head(&mut self, tenant: TenantId) -> Result<Head, StoreError>;
+    /// A cell; the default where there is none. `pending` is empty.
+    fn cell(&mut self, tenant: TenantId, key: &CellKey) -> Result<CellSlot, StoreError>;
+    /// All cells of an item, in key order, outside parties' included.
+    fn cells_of(&mut self, tenant: TenantId, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError>;
+    /// Cells after a key, in key order.
+    fn cells_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<CellKey>,
+        limit: usize,
+    ) -> Result<Vec<(CellKey, CellSlot)>, StoreError>;
+    /// An object; `Slot::default()` where there is none.
+    fn object(&mut self, tenant: TenantId, key: &Key) -> Result<Slot, StoreError>;
+    /// Objects between two keys of one kind, both included, in order (or the reverse); at most `limit`.
+    fn range(
+        &mut self,
+        tenant: TenantId,
+        from: &Key,
+        to: &Key,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Slot)>, StoreError>;
+    /// The first entry of the record that answered a request key.
+    fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError>;
+    /// The chunk that has an entry.
+    fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError>;
+    /// The chunks whose entries are (partly) after a `seq`, in order, at most `limit`.
+    fn chunks_after(&mut self, tenant: TenantId, seq: Seq, limit: usize) -> Result<Vec<Chunk>, StoreError>;
+    /// The last flushed row of a cell's trail that is not late, happened at or before `at`, and is known at `known`.
+    fn trail_before(
+        &mut self,
+        tenant: TenantId,
+        cell: &CellKey,
+        at: Instant,
+        known: Seq,
+    ) -> Result<Option<TrailRow>, StoreError>;
+    /// Flushed rows of a cell's trail with a `seq` below `before`, the newest first.
+    fn trail(
+        &mut self,
+        tenant: TenantId,
+        cell: &CellKey,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Vec<TrailRow>, StoreError>;
+    /// A note's body.
+    fn note(&mut self, tenant: TenantId, space: &str, key: &str) -> Result<Option<String>, StoreError>;
+    /// The notes of a space after a key, in key order: (key, body).
+    fn notes(
+        &mut self,
+        tenant: TenantId,
+        space: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError>;
+}
+
+/// Writes. There is one writer at a time; readers see what was committed before they began.
+pub trait Store: Reader {
+    /// Writes all of it, durably, or nothing.
+    fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError>;
+    /// Another reader of the same data, for use beside the writer.
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+    /// Forgets everything but the log and the notes, so that the state is folded again from the log.
+    fn clear_projections(&mut self) -> Result<(), StoreError>;
+}
+
+/// The chain's hash after a chunk: BLAKE3 over the hash before, the tenant, the chunk's figures and its body.
+pub fn chain(before: &[u8; 32], tenant: TenantId, chunk: &Chunk) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before);
+    for number in [tenant.0, chunk.first_seq, chunk.entries, chunk.recorded_at.micros().cast_unsigned()] {
+        hasher.update(&number.to_be_bytes());
+    }
+    hasher.update(&chunk.body);
+    *hasher.finalize().as_bytes()
+}
+
+/// The format of a chunk's body, its first byte.
+const FORMAT: u8 = 1;
+
+/// The bytes of records: a format byte, then `postcard`.
+pub fn encode_records(records: &[Record]) -> Vec<u8> {
+    let mut body = vec![FORMAT];
+    for record in records {
+        body = postcard::to_extend(record, body).expect("a record can always be written");
+    }
+    body
+}
+
+/// The records of a chunk, each with its first entry's `seq`.
+pub fn decode_records(chunk: &Chunk) -> Result<Vec<(Seq, Record)>, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("the chunk at entry {} {what}", chunk.first_seq));
+    let Some((&FORMAT, mut rest)) = chunk.body.split_first() else {
+        return Err(damaged("has a format this version does not know"));
+    };
+    let mut records = Vec::new();
+    let mut seq = chunk.first_seq;
+    while !rest.is_empty() {
+        let (record, after): (Record, _) =
+            postcard::take_from_bytes(rest).map_err(|error| damaged(&format!("cannot be read ({error})")))?;
+        rest = after;
+        let first = seq;
+        seq += record.entries.len() as Seq;
+        records.push((first, record));
+    }
+    if seq - chunk.first_seq != chunk.entries {
+        return Err(damaged("has another number of entries than it says"));
+    }
+    Ok(records)
+}
+
+mod memory;
+mod sqlite;
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+
+/// How many rows a block of a trail has at most.
+const TRAIL_BLOCK: usize = 64;
+
+/// The blocks that a cell's pending rows are kept in, each with the latest time known at its first row: these
+/// times never fall along `seq`, late rows or not, so that a block can be found by time.
+fn trail_blocks(slot: &CellSlot) -> impl Iterator<Item = (Instant, &[TrailRow])> {
+    let mut latest = slot.latest_before_pending;
+    let first_ever = slot.pending.first().is_some_and(|row| !row.late);
+    let mut fresh = first_ever;
+    slot.pending.chunks(TRAIL_BLOCK).map(move |block| {
+        let first = block.first().map_or(latest, |row| row.occurred_at);
+        let first_at = if fresh { first } else { latest.max(first) };
+        fresh = false;
+        latest = block.iter().fold(latest.max(first_at), |latest, row| latest.max(row.occurred_at));
+        (first_at, block)
+    })
+}

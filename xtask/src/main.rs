@@ -1,0 +1,31 @@
+//! The project's own chores: `cargo xtask help` lists them.
+//!
+//! They need nothing but cargo to start, install what is missing, and say so. They are no part of Onhand.
+
+mod run;
+mod servers;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Xtask {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Runs the tests: documentation examples first, then all others with nextest, whose summary comes last
+    Test(test::Choice),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Xtask::parse().chore {
+        Chore::Test(choice) => test::run(&choice),
+    }
+}

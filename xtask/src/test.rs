@@ -1,0 +1,64 @@
+//! `cargo xtask test`: everything a full test run needs, in one command.
+//!
+//! Nextest goes last, so that the last lines are its summary. What fails before it (an example in the
+//! documentation) still lets nextest run, and is named at the end.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::run::{self, cargo, is_there, timed};
+use crate::servers;
+
+/// How many cases a property test tries with `--quick`.
+const QUICK_CASES: &str = "32";
+
+#[derive(Args)]
+pub struct Choice {
+    /// Leaves out the heavy tests (crash, race, vendure, bench), the real servers and the documentation examples,
+    /// and tries fewer cases per property
+    #[arg(long)]
+    quick: bool,
+    /// Only tests whose name contains one of these
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+pub fn run(choice: &Choice) -> Result<ExitCode> {
+    if let Some(empty) = choice.filters.iter().find(|filter| filter.trim().is_empty()) {
+        bail!("FILTER {empty:?} is empty: give part of a test's name, or none for all tests");
+    }
+    install_nextest()?;
+    if choice.quick { quick(choice) } else { full(choice) }
+}
+
+fn quick(choice: &Choice) -> Result<ExitCode> {
+    let mut nextest = nextest("quick");
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        nextest.env("PROPTEST_CASES", QUICK_CASES);
+    }
+    run::run("tests, without the heavy ones", nextest.args(&choice.filters))
+}
+
+fn full(choice: &Choice) -> Result<ExitCode> {
+    servers::install()?;
+    timed("build tests", nextest("ci").arg("--no-run"))?;
+    let examples =
+        timed("documentation examples", cargo(["test", "--workspace", "--doc", "--"]).args(&choice.filters));
+    let tests = run::run("tests", nextest("ci").args(&choice.filters))?;
+    examples?;
+    Ok(tests)
+}
+
+fn nextest(profile: &str) -> Command {
+    cargo(["nextest", "run", "--workspace", "--profile", profile])
+}
+
+fn install_nextest() -> Result<()> {
+    if is_there(&mut cargo(["nextest", "--version"])) {
+        return Ok(());
+    }
+    let mut install = cargo(["install", "cargo-nextest", "--locked"]);
+    timed("install cargo-nextest, which is not on this machine", &mut install)
+}
