@@ -24,8 +24,13 @@ enum Chore {
     Test(test::Choice),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Xtask::parse().chore {
+fn main() -> ExitCode {
+    let outcome = match Xtask::parse().chore {
         Chore::Test(choice) => test::run(&choice),
-    }
+    };
+    // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
 }

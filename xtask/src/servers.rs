@@ -44,7 +44,7 @@ fn install_server(server: &Path, node: &Node) -> Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(server);
     if let Some(headers) = &node.headers {
-        // Native modules (better-sqlite3) are compiled where no built one can be had; node-gyp takes the headers
+        // Native modules (better-sqlite3) are compiled where no built one can be had: node-gyp takes the headers
         // from here and need not fetch them.
         npm.env("npm_config_nodedir", headers);
     }
@@ -72,7 +72,8 @@ fn servers() -> Result<Vec<PathBuf>> {
 struct Node {
     /// The number of its binary interface: a native module compiled for another does not load.
     abi: String,
-    /// Where its C headers are, if they are on the machine: the folder with `include/node` in it.
+    /// Where its C headers are (the folder with `include/node` in it), if they are on the machine and npm has not
+    /// been told so by its own settings.
     headers: Option<PathBuf>,
 }
 
@@ -96,11 +97,10 @@ impl Node {
     }
 }
 
-/// npm's own setting first, then beside the program.
 fn headers(program: &Path) -> Option<PathBuf> {
-    let configured = ask("npm", &["config", "get", "nodedir"]).ok().map(PathBuf::from);
-    let beside = program.parent().and_then(Path::parent).map(Path::to_path_buf);
-    configured.into_iter().chain(beside).find(|folder| folder.join("include/node/node_version.h").is_file())
+    let configured = ask("npm", &["config", "get", "nodedir"]).is_ok_and(|nodedir| nodedir != "undefined");
+    let beside = program.parent()?.parent()?;
+    (!configured && beside.join("include/node/node_version.h").is_file()).then(|| beside.to_path_buf())
 }
 
 /// The major version in `v20.20.2`.

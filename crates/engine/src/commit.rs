@@ -88,7 +88,8 @@ pub struct Ledger {
 }
 
 struct Inner {
-    store: Box<dyn Store>,
+    /// Locked only to make a reader; whoever may write has it without locking.
+    store: Mutex<Box<dyn Store>>,
     tenants: BTreeMap<TenantId, Tenant>,
     options: Options,
 }
@@ -110,8 +111,8 @@ struct Sweep {
 impl Ledger {
     /// Opens the ledger of a store: what tables do not have yet is folded from the log.
     pub fn open(store: Box<dyn Store>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, StoreError> {
-        let mut inner = Inner { store, tenants: BTreeMap::new(), options };
-        for tenant in inner.store.tenants()? {
+        let mut inner = Inner { store: Mutex::new(store), tenants: BTreeMap::new(), options };
+        for tenant in inner.store.get_mut().tenants()? {
             inner.tenant(tenant)?;
         }
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
@@ -155,7 +156,7 @@ impl Ledger {
     /// Forgets all state, and all tables but the log, and folds the log again.
     pub fn rebuild(&self) -> Result<(), StoreError> {
         let mut inner = self.inner.write();
-        inner.store.clear_projections()?;
+        inner.store.get_mut().clear_projections()?;
         let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
         inner.tenants.clear();
         tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant).map(|_| ()))
@@ -176,7 +177,7 @@ impl Ledger {
         let pooled = self.readers.lock().pop();
         let mut reader = match pooled {
             Some(reader) => reader,
-            None => inner.store.reader()?,
+            None => inner.store.lock().reader()?,
         };
         let state = &inner.tenants.get(&tenant).expect("it was loaded above").state;
         let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
@@ -200,7 +201,7 @@ impl Ledger {
 impl Inner {
     fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
-            let tenant = load(self.store.as_mut(), id)?;
+            let tenant = load(self.store.get_mut().as_mut(), id)?;
             self.tenants.insert(id, tenant);
         }
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
@@ -250,7 +251,7 @@ impl Inner {
         let id = submission.tenant;
         let cache = self.options.cache;
         self.tenant(id)?;
-        let (store, tenants) = (self.store.as_mut(), &mut self.tenants);
+        let (store, tenants) = (self.store.get_mut().as_mut(), &mut self.tenants);
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
         if tenant.state.cached_len() > cache {
             tenant.state.evict_clean();
@@ -299,7 +300,7 @@ impl Inner {
                 writes.push((id, batch));
             }
         }
-        if writes.is_empty() { Ok(()) } else { self.store.commit(&writes) }
+        if writes.is_empty() { Ok(()) } else { self.store.get_mut().commit(&writes) }
     }
 
     fn flush_all(&mut self) -> Result<(), StoreError> {
@@ -310,7 +311,7 @@ impl Inner {
             batch.head = tenant.head;
             writes.push((*id, batch));
         }
-        let written = self.store.commit(&writes);
+        let written = self.store.get_mut().commit(&writes);
         if written.is_err() {
             self.tenants.clear();
         }

@@ -1,1 +1,389 @@
-//! Placeholder.
+//! Connected systems: adding one, what each of its listings should show and shows, and why.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onhand_channels::{Channel, ChannelError};
+use onhand_ledger::command::{Document, PutListing, PutSystem};
+use onhand_ledger::model::{Listing, System};
+use onhand_ledger::{
+    Answer, Body, Command, Instant, ItemId, Key, ListingId, Quantity, StockState, SystemId, TenantId, Value,
+};
+use onhand_store::{Note, StoreError};
+use onhand_sync::{Shown, Status, desired, rule_for};
+use serde::{Deserialize, Serialize};
+
+use crate::commit::Committed;
+use crate::queue::{Handle, SubmitError};
+use crate::view::View;
+
+/// The notes that connections are kept in, by system id.
+pub const CONNECTION: &str = "connection";
+/// The notes that a system's own state is kept in, by system id.
+pub const STATUS: &str = "system_status";
+
+/// Where a system is and who we are there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Connection {
+    /// Which channel speaks with it.
+    pub kind: String,
+    /// Where its API is.
+    pub url: String,
+    /// Who we are there.
+    pub username: String,
+    /// The password or token.
+    pub secret: String,
+}
+
+/// Makes channels of connections.
+pub trait Connector: Send + Sync {
+    /// A channel to a system. Does not speak with it yet.
+    fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError>;
+}
+
+/// What is known of a listing at a remote location: kept beside the ledger.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ShownState {
+    /// What the system last acknowledged, or was taken over from a reading.
+    pub acknowledged: Option<Quantity>,
+    /// When that was.
+    pub acknowledged_at: Option<Instant>,
+    /// What the system's own orders did to its number since: when, and by how much (sales are negative).
+    pub changes: Vec<(Instant, Quantity)>,
+    /// What was last read, and when.
+    pub observed: Option<(Quantity, Instant)>,
+    /// What was sent and not answered, and when.
+    pub unanswered: Option<(Quantity, Instant)>,
+    /// Why nothing is sent any more.
+    pub refused: Option<String>,
+    /// A change over there that nothing explains: from, to, when it was read.
+    pub drift: Option<(Quantity, Quantity, Instant)>,
+    /// How often such a change came since it was last as it should be.
+    pub drifts: u32,
+}
+
+impl ShownState {
+    /// What it shows now, as far as we know.
+    pub fn shows(&self) -> Option<Quantity> {
+        let changes: Quantity = self.changes.iter().map(|(_, change)| *change).sum();
+        self.acknowledged.map(|acknowledged| acknowledged + changes)
+    }
+}
+
+/// How a system is doing, as its worker left it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// What it last failed with; none while it works.
+    pub trouble: Option<String>,
+    /// Where its orders are read from next.
+    pub cursor: Option<String>,
+    /// All it did up to this instant is known.
+    pub orders_known_to: Option<Instant>,
+}
+
+/// The notes that a system's listings are kept in.
+pub fn shown_space(system: SystemId) -> String {
+    format!("shown:{system}")
+}
+
+/// The key of a listing at a remote location.
+pub fn shown_key(listing: ListingId, remote_location: &str) -> String {
+    format!("{listing}@{remote_location}")
+}
+
+/// What a listing should show at a remote location: all that is available at our locations behind it, by its rule.
+pub fn desired_at(
+    view: &mut View<'_>,
+    id: ListingId,
+    listing: &Listing,
+    system: &System,
+    remote_location: &str,
+) -> Result<Option<Shown>, StoreError> {
+    let Some(item) = listing.item else { return Ok(None) };
+    let mut available = Quantity::ZERO;
+    for mapping in system.locations.iter().filter(|mapping| mapping.remote_id == remote_location) {
+        available += view.held(item, mapping.location, StockState::Available)?;
+    }
+    let rules = view.publication()?;
+    Ok(Some(desired(available, listing.multiplier, rule_for(&rules, id, item, listing.system))))
+}
+
+/// A listing's number beside what it should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ItemShown {
+    /// The system's name.
+    pub system: String,
+    /// The listing's id over there.
+    pub listing: String,
+    /// The remote location's id.
+    pub remote_location: String,
+    /// What it should show.
+    pub desired: Quantity,
+    /// What it last acknowledged.
+    pub acknowledged: Option<Quantity>,
+    /// What was last read, and when.
+    pub observed: Option<(Quantity, Instant)>,
+    /// Last observed as it should be, with nothing unanswered?
+    pub in_step: bool,
+    /// Why, in plain words.
+    pub explanation: String,
+}
+
+fn read_note<T: Default + for<'de> Deserialize<'de>>(
+    view: &mut View<'_>,
+    space: &str,
+    key: &str,
+) -> Result<T, StoreError> {
+    let Some(body) = view.note(space, key)? else { return Ok(T::default()) };
+    serde_json::from_str(&body).map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))
+}
+
+fn shown(
+    view: &mut View<'_>,
+    id: ListingId,
+    listing: &Listing,
+    system: &System,
+    remote_location: &str,
+) -> Result<Option<ItemShown>, StoreError> {
+    let Some(should) = desired_at(view, id, listing, system, remote_location)? else { return Ok(None) };
+    let state: ShownState = read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
+    let in_step =
+        state.unanswered.is_none() && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
+    let status = Status {
+        acknowledged: state.shows(),
+        observed: state.observed,
+        unanswered: state.unanswered,
+        refused: state.refused.clone(),
+        paused: system.paused,
+        drift: state.drift,
+    };
+    Ok(Some(ItemShown {
+        system: system.name.clone(),
+        listing: listing.remote_id.clone(),
+        remote_location: remote_location.to_owned(),
+        desired: should.quantity,
+        acknowledged: state.acknowledged,
+        observed: state.observed,
+        in_step,
+        explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
+    }))
+}
+
+fn remote_locations(system: &System) -> Vec<String> {
+    let mut remote: Vec<String> = system.locations.iter().map(|mapping| mapping.remote_id.clone()).collect();
+    remote.dedup();
+    remote
+}
+
+/// Each system's number of an item beside what it should be, and why.
+pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<ItemShown>, StoreError> {
+    let mut all = Vec::new();
+    for (id, listing) in view.listings_of(item)? {
+        let Some(system) = view.system(listing.system)? else { continue };
+        for remote_location in remote_locations(&system) {
+            all.extend(shown(view, id, &listing, &system, &remote_location)?);
+        }
+    }
+    Ok(all)
+}
+
+/// How a system is doing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SystemStatus {
+    /// Mapped listings, once for each remote location.
+    pub listings: usize,
+    /// Of them last observed as they should be, with nothing unanswered.
+    pub in_step: usize,
+    /// What it last failed with.
+    pub trouble: Option<String>,
+    /// All it did up to this instant is known.
+    pub orders_known_to: Option<Instant>,
+}
+
+/// How a system is doing.
+pub fn system_status(view: &mut View<'_>, id: SystemId, system: &System) -> Result<SystemStatus, StoreError> {
+    let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
+    let (mut listings, mut in_step) = (0, 0);
+    for (listing_id, listing) in view.listings_in(id)? {
+        for remote_location in remote_locations(system) {
+            if let Some(shown) = shown(view, listing_id, &listing, system, &remote_location)? {
+                listings += 1;
+                in_step += usize::from(shown.in_step);
+            }
+        }
+    }
+    Ok(SystemStatus { listings, in_step, trouble: worker.trouble, orders_known_to: worker.orders_known_to })
+}
+
+/// The connections of a tenant's systems.
+pub fn connections(view: &mut View<'_>) -> Result<Vec<(SystemId, System, Connection)>, StoreError> {
+    let mut all = Vec::new();
+    for (id, system) in view.systems()? {
+        if let Some(body) = view.note(CONNECTION, &id.to_string())? {
+            let connection = serde_json::from_str(&body)
+                .map_err(|error| StoreError::Damaged(format!("connection of {}: {error}", system.name)))?;
+            all.push((id, system, connection));
+        }
+    }
+    Ok(all)
+}
+
+/// What was found at a system and matched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Matched {
+    /// Listings found.
+    pub found: usize,
+    /// Of them matched to an item of the same SKU.
+    pub matched: usize,
+    /// Those that were not, by name and SKU; up to 100.
+    pub unmatched: Vec<String>,
+    /// Stock locations found.
+    pub remote_locations: Vec<String>,
+}
+
+/// A system that was added.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// The last commit of it.
+    pub committed: Committed,
+    /// Its id.
+    pub id: SystemId,
+    /// What was found.
+    pub listings: Matched,
+}
+
+/// Why a system was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// It could not be spoken with.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// It could not be committed.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// It could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no location of ours to map.
+    #[error("there is no location yet; create one first, such as with `onhand import items FILE --stock-at LONDON`")]
+    NoLocation,
+}
+
+fn command(actor: &str, body: Body) -> Command {
+    Command { key: None, fingerprint: 0, actor: actor.to_owned(), body }
+}
+
+/// Signs in, discovers listings and stock locations, matches listings by SKU, and keeps the connection.
+pub async fn add_system(
+    handle: &Handle,
+    connector: &dyn Connector,
+    tenant: TenantId,
+    actor: &str,
+    name: &str,
+    connection: Connection,
+    location: Option<&str>,
+) -> Result<Added, AddError> {
+    let channel = connector.connect(name, &connection)?;
+    let found = channel.discover().await?;
+    let ours = match location {
+        Some(code) => code.to_owned(),
+        None => {
+            let first = handle.ledger().read(tenant, |view| match view.sites()?.all.first() {
+                Some(id) => view.location(*id),
+                None => Ok(None),
+            })?;
+            first.ok_or(AddError::NoLocation)?.code
+        }
+    };
+    let locations = found.locations.iter().take(1).map(|remote| (remote.remote_id.clone(), ours.clone())).collect();
+    let put = PutSystem {
+        name: name.to_owned(),
+        kind: connection.kind.clone(),
+        locations: Some(locations),
+        paused: None,
+    };
+    let mut committed = handle.submit(tenant, command(actor, Body::PutSystem(put))).await?;
+    let Answer::System(id) = committed.answer else {
+        return Err(AddError::Store(StoreError::Damaged("a system was answered with something else".to_owned())));
+    };
+    let skus: Vec<Option<String>> = handle.ledger().read(tenant, |view| {
+        let known = found.listings.iter().map(|listing| match &listing.sku {
+            Some(sku) => Ok(view.item_by_sku(sku)?.map(|(_, item)| item.sku)),
+            None => Ok(None),
+        });
+        known.collect()
+    })?;
+    let mut unmatched = Vec::new();
+    let mut matched = 0;
+    for (listing, sku) in found.listings.iter().zip(skus) {
+        match &sku {
+            Some(_) => matched += 1,
+            None if unmatched.len() < 100 => {
+                let remote_sku = listing.sku.as_deref().unwrap_or("no SKU");
+                unmatched.push(format!("{} ({remote_sku})", listing.name));
+            }
+            None => {}
+        }
+        let put = PutListing {
+            system: name.to_owned(),
+            remote_id: listing.remote_id.clone(),
+            remote_sku: listing.sku.clone(),
+            sku,
+            multiplier: 1,
+        };
+        committed = handle.submit(tenant, command(actor, Body::PutListing(put))).await?;
+    }
+    let body = serde_json::to_string(&connection).expect("a connection can always be written");
+    let note = Note { space: CONNECTION.to_owned(), key: id.to_string(), body: Some(body) };
+    handle.submit_with(tenant, None, vec![note]).await?;
+    let remote_locations = found.locations.into_iter().map(|location| location.name).collect();
+    let listings = Matched { found: found.listings.len(), matched, unmatched, remote_locations };
+    Ok(Added { committed, id, listings })
+}
+
+/// Applies documents that waited for a name, now that one may be known.
+pub async fn retry_waiting(handle: &Handle, tenant: TenantId) -> Result<usize, SubmitError> {
+    let from = Key::Waiting(SystemId(0), String::new());
+    let to = Key::Waiting(SystemId(u64::MAX), String::new());
+    let documents = handle.ledger().read(tenant, |view| {
+        let mut documents = Vec::new();
+        for (_, value) in view.range(&from, &to, false, usize::MAX)? {
+            let Value::Waiting(waiting) = value else { continue };
+            if let Some(Value::Discrepancy(discrepancy)) = view.get(&Key::Discrepancy(waiting.discrepancy))?
+                && let Some(evidence) = discrepancy.evidence
+                && let Ok(document) = serde_json::from_str::<Document>(&evidence)
+            {
+                documents.push(document);
+            }
+        }
+        Ok(documents)
+    });
+    let documents = documents.map_err(|error| SubmitError::Commit(error.into()))?;
+    let mut applied = 0;
+    for document in documents {
+        let system = document.system.clone();
+        let answer = handle.submit(tenant, command(&system, Body::Record(document))).await?.answer;
+        applied += usize::from(matches!(answer, Answer::Recorded { .. }));
+    }
+    Ok(applied)
+}
+
+/// All listings of a system that are mapped, with their state, as its worker begins with them.
+pub(crate) fn load_shown(
+    view: &mut View<'_>,
+    system: SystemId,
+) -> Result<BTreeMap<String, ShownState>, StoreError> {
+    let space = shown_space(system);
+    let mut states = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = view.notes(&space, after.as_deref(), 1_000)?;
+        let Some((last, _)) = page.last() else { return Ok(states) };
+        after = Some(last.clone());
+        for (key, body) in page {
+            let state = serde_json::from_str(&body)
+                .map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))?;
+            states.insert(key, state);
+        }
+    }
+}

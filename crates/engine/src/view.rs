@@ -9,7 +9,7 @@ use onhand_ledger::state::CellSlot;
 use onhand_ledger::{
     CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId, Value,
 };
-use onhand_store::{Chunk, Reader, StoreError, decode_records};
+use onhand_store::{Chunk, Head, Reader, StoreError, decode_records};
 
 /// A tenant's state at one `seq`.
 pub struct View<'a> {
@@ -150,6 +150,16 @@ impl<'a> View<'a> {
     /// The chunks after a `seq`, for exports and audits.
     pub fn chunks_after(&mut self, seq: Seq, limit: usize) -> Result<Vec<Chunk>, StoreError> {
         self.reader.chunks_after(self.tenant, seq, limit)
+    }
+
+    /// Where the log ends, as tables have it.
+    pub fn head(&mut self) -> Result<Head, StoreError> {
+        self.reader.head(self.tenant)
+    }
+
+    /// Cells after a key, as tables have them.
+    pub fn cells_after(&mut self, after: Option<CellKey>, limit: usize) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
+        self.reader.cells_after(self.tenant, after, limit)
     }
 
     /// The movements of an item below a `seq`, the newest first.

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The decisions: what each listing shall show, whether what a system shows is as it should be, what to push next,
+//! and the sentences that say why. Pure: data in, data out; no clock, no I/O.
+
+mod desired;
+mod explain;
+mod judge;
+mod plan;
+
+pub use desired::{Shown, desired, rule_for};
+pub use explain::{Status, explain};
+pub use judge::{Known, Observation, Verdict, judge};
+pub use plan::{Difference, danger_first};

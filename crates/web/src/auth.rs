@@ -1,0 +1,119 @@
+//! API keys: bearer tokens `ohk_<tenant>_<secret>`, kept only as hashes. A key carries its tenant.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use onhand_engine::{Handle, Ledger, SubmitError};
+use onhand_ledger::{Instant, TenantId};
+use onhand_store::{Note, StoreError};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::App;
+use crate::error::Problem;
+
+/// The notes that keys are kept in.
+pub const SPACE: &str = "api_key";
+
+/// What is kept of a key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// What people call it: shown in history as the actor.
+    pub name: String,
+    /// When it was made, in microseconds since 1970.
+    pub created_at: i64,
+}
+
+/// Who calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// Whose data.
+    pub tenant: TenantId,
+    /// The key's name.
+    pub name: String,
+}
+
+/// Keys seen since the start.
+#[derive(Default)]
+pub struct Keys(RwLock<HashMap<String, Caller>>);
+
+impl Keys {
+    fn caller(&self, ledger: &Ledger, token: &str) -> Result<Option<Caller>, StoreError> {
+        let Some(tenant) = tenant_of(token) else { return Ok(None) };
+        let hash = hash(token);
+        if let Some(caller) = self.0.read().get(&hash) {
+            return Ok(Some(caller.clone()));
+        }
+        let Some(body) = ledger.read(tenant, |view| view.note(SPACE, &hash))? else { return Ok(None) };
+        let record: KeyRecord = serde_json::from_str(&body)
+            .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
+        let caller = Caller { tenant, name: record.name };
+        self.0.write().insert(hash, caller.clone());
+        Ok(Some(caller))
+    }
+}
+
+fn tenant_of(token: &str) -> Option<TenantId> {
+    let (tenant, secret) = token.strip_prefix("ohk_")?.split_once('_')?;
+    (secret.len() == 40).then_some(TenantId(tenant.parse().ok()?))
+}
+
+fn hash(token: &str) -> String {
+    // The secret has 160 random bits: a plain hash cannot be guessed back.
+    blake3::hash(token.as_bytes()).to_hex().to_string()
+}
+
+/// A new key: the token, shown once, and the note to keep. `random` comes from the operating system.
+pub fn new_key(tenant: TenantId, name: &str, random: [u8; 20], now: Instant) -> (String, Note) {
+    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = format!("ohk_{tenant}_{secret}");
+    let record = KeyRecord { name: name.to_owned(), created_at: now.micros() };
+    let body = serde_json::to_string(&record).expect("a key's record can always be written");
+    let note = Note { space: SPACE.to_owned(), key: hash(&token), body: Some(body) };
+    (token, note)
+}
+
+/// Makes a key and keeps it.
+pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result<String, SubmitError> {
+    let mut random = [0; 20];
+    getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
+    let (token, note) = new_key(tenant, name, random, handle.ledger().clock().now());
+    handle.submit_with(tenant, None, vec![note]).await?;
+    Ok(token)
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+}
+
+pub(crate) async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let unauthorised = |detail: &str| {
+        let title = "An API key is needed";
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorised", title, detail).into_response()
+    };
+    let Some(token) = token(request.headers()) else {
+        return unauthorised("send `Authorization: Bearer <key>`; make a key with `onhand key create`");
+    };
+    match app.keys.caller(app.handle.ledger(), token) {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(None) => unauthorised("this key is not known; make one with `onhand key create`"),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthorised", "An API key is needed", "send an API key")
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! The one shape of errors: RFC 9457 problem details.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use onhand_engine::{CommitError, SubmitError};
+use onhand_ledger::{Invalid, Refusal};
+use onhand_store::StoreError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::decimal::Decimal;
+
+/// What went wrong, and what would be right.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Which kind of problem: a link to its documentation.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened to what, and what would be right.
+    pub detail: String,
+    /// The field that is wrong, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What is missing, where stock does not suffice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingBody>,
+    #[serde(skip)]
+    retry_after: Option<u32>,
+    #[serde(skip)]
+    pub(crate) replayed: bool,
+}
+
+/// How much is missing of what.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MissingBody {
+    /// What.
+    pub sku: String,
+    /// How much was asked for, in all lines together.
+    pub wanted: Decimal,
+    /// How much is available.
+    pub available: Decimal,
+}
+
+impl Problem {
+    /// A problem of a kind, such as `unknown_sku`.
+    pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("/docs/errors#{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+            missing: Vec::new(),
+            retry_after: None,
+            replayed: false,
+        }
+    }
+
+    /// The problem lies in a field.
+    #[must_use]
+    pub fn field(mut self, field: &str) -> Self {
+        self.field = Some(field.to_owned());
+        self
+    }
+
+    /// There is no such thing.
+    pub fn unknown(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", format!("there is no {what} `{id}`"))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (retry_after, replayed) = (self.retry_after, self.replayed);
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if replayed {
+            headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let detail = invalid.to_string();
+        let bad = |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail.clone());
+        match invalid {
+            Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
+            Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
+            Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
+            Invalid::Unknown { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", detail.clone())
+            }
+            Invalid::NotPositive { field, .. } => bad("not_positive", "Not more than zero").field(field),
+            Invalid::TooPrecise { .. } => bad("too_precise", "Too precise").field("quantity"),
+            Invalid::NoLines(_) => bad("no_lines", "Nothing in it").field("lines"),
+            Invalid::Twice { field, .. } => bad("twice", "The same thing twice").field(field),
+            Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
+            Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
+            Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
+            Invalid::KeyReused(_) => {
+                Self::new(StatusCode::CONFLICT, "key_reused", "The key was used for another request", detail.clone())
+                    .field("Idempotency-Key")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let no = |kind, title| Self::new(StatusCode::CONFLICT, kind, title, detail.clone());
+        match refusal {
+            Refusal::Insufficient(missing) => {
+                let mut problem = no("insufficient", "Not enough available");
+                problem.missing = missing
+                    .into_iter()
+                    .map(|missing| MissingBody {
+                        sku: missing.sku,
+                        wanted: missing.wanted.into(),
+                        available: missing.available.into(),
+                    })
+                    .collect();
+                problem
+            }
+            Refusal::NotMaster { .. } => no("not_master", "Another system is master there"),
+            Refusal::HoldEnded { .. } => no("hold_ended", "The hold keeps nothing any more"),
+            Refusal::LineHasLess { .. } => no("line_has_less", "The order's line has less"),
+            Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
+            Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
+            Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
+            Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        let detail = format!("nothing was changed: {error}");
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", "The database failed", detail);
+        problem.retry_after = Some(1);
+        problem
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Commit(CommitError::Invalid(invalid)) => invalid.into(),
+            other => {
+                let kind = if matches!(other, SubmitError::Busy) { "busy" } else { "store" };
+                let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+                let mut problem = Self::new(unavailable, kind, "Not now", other.to_string());
+                problem.retry_after = Some(1);
+                problem
+            }
+        }
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        let status = rejection.status();
+        let title = match status {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body must be JSON (Content-Type: application/json)",
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is too large",
+            _ => "The body is not as it must be",
+        };
+        Self::new(status, "body", title, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), "query", "The query is not as it must be", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), "path", "The path is not as it must be", rejection.body_text())
+    }
+}
+
+pub(crate) async fn not_found(uri: Uri) -> Problem {
+    let detail = format!("nothing is at {}; see /docs for what is", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "Nothing here", detail)
+}
+
+pub(crate) async fn method_not_allowed(uri: Uri) -> Problem {
+    let detail = format!("{} does not take this method; see /docs", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Another method is needed", detail)
+}

@@ -1,0 +1,68 @@
+//! Figures for Prometheus: base units, no unbounded labels.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::App;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+/// The figures of this process.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    duration: Histogram,
+    /// The last entry of the log, the newest over all tenants.
+    pub log_seq: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("onhand");
+        let requests = Family::default();
+        registry.register("http_requests", "HTTP requests answered", requests.clone());
+        let duration = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        registry.register("http_request_duration_seconds", "Time to answer an HTTP request", duration.clone());
+        let log_seq = Gauge::default();
+        registry.register("log_seq", "The last entry of the log", log_seq.clone());
+        Self { registry: Mutex::new(registry), requests, duration, log_seq }
+    }
+}
+
+impl Metrics {
+    /// As Prometheus reads it.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry.lock())?;
+        Ok(out)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a request took is no decision about stock")]
+pub(crate) async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().to_string();
+    let response = next.run(request).await;
+    let labels = RequestLabels { method, route, status: response.status().as_u16() };
+    app.metrics.requests.get_or_create(&labels).inc();
+    app.metrics.duration.observe(began.elapsed().as_secs_f64());
+    let seq = *app.handle.ledger().feed().borrow();
+    app.metrics.log_seq.set(i64::try_from(seq).unwrap_or(i64::MAX));
+    response
+}

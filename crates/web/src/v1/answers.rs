@@ -1,0 +1,224 @@
+//! What the ledger answers, as JSON.
+
+use onhand_engine::View;
+use onhand_ledger::answer::{Counted, LineAnswer, Moved};
+use onhand_ledger::model::{At, Order};
+use onhand_ledger::{Answer, OrderId};
+use onhand_store::StoreError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::decimal::Decimal;
+
+/// One thing that was made or changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Made {
+    /// Its id.
+    pub id: u64,
+}
+
+impl Made {
+    pub fn of(answer: &Answer) -> Self {
+        let id = match answer {
+            Answer::Item(id) => id.0,
+            Answer::Location(id) => id.0,
+            Answer::System(id) => id.0,
+            Answer::Listing(id) => id.0,
+            Answer::Rule(id) => id.0,
+            Answer::Hold(id) => id.0,
+            Answer::Discrepancy(id) => id.0,
+            Answer::Order(id, _) => id.0,
+            _ => 0,
+        };
+        Self { id }
+    }
+}
+
+/// One movement.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MovedBody {
+    /// What.
+    pub sku: String,
+    /// Where.
+    pub location: String,
+    /// How on hand changed there.
+    pub difference: Decimal,
+    /// Available there afterwards.
+    pub available: Decimal,
+    /// The movement's entry in the log.
+    pub seq: u64,
+}
+
+/// What moved.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MovedAnswer {
+    /// Line by line.
+    pub movements: Vec<MovedBody>,
+}
+
+impl MovedAnswer {
+    pub fn of(answer: Answer) -> Self {
+        let moved = if let Answer::Moved(moved) = answer { moved } else { Vec::new() };
+        let body = |moved: Moved| MovedBody {
+            sku: moved.sku,
+            location: moved.location,
+            difference: moved.difference.into(),
+            available: moved.available.into(),
+            seq: moved.seq,
+        };
+        Self { movements: moved.into_iter().map(body).collect() }
+    }
+}
+
+/// One count.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountedBody {
+    /// The count.
+    pub id: u64,
+    /// What.
+    pub sku: String,
+    /// How much was seen.
+    pub counted: Decimal,
+    /// How much there was at that time, by what we knew.
+    pub found: Decimal,
+    /// What was booked.
+    pub difference: Decimal,
+    /// Available there afterwards.
+    pub available: Decimal,
+}
+
+impl From<Counted> for CountedBody {
+    fn from(counted: Counted) -> Self {
+        Self {
+            id: counted.id.0,
+            sku: counted.sku,
+            counted: counted.counted.into(),
+            found: counted.found.into(),
+            difference: counted.difference.into(),
+            available: counted.available.into(),
+        }
+    }
+}
+
+/// One line of an order or document.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineBody {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much is wanted.
+    pub quantity: Decimal,
+    /// Promised and still there.
+    pub allocated: Decimal,
+    /// Has left (or moved).
+    pub shipped: Decimal,
+    /// Covered by nothing.
+    pub short: Decimal,
+}
+
+impl From<LineAnswer> for LineBody {
+    fn from(line: LineAnswer) -> Self {
+        Self {
+            line: line.line,
+            sku: line.sku,
+            quantity: line.quantity.into(),
+            allocated: line.allocated.into(),
+            shipped: line.shipped.into(),
+            short: line.short.into(),
+        }
+    }
+}
+
+/// An order, as answered to who placed or changed it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrderAnswer {
+    /// Its id.
+    pub id: u64,
+    /// Its lines as they are now.
+    pub lines: Vec<LineBody>,
+}
+
+impl OrderAnswer {
+    pub fn of(answer: Answer) -> Self {
+        match answer {
+            Answer::Order(id, lines) => Self { id: id.0, lines: lines.into_iter().map(LineBody::from).collect() },
+            _ => Self { id: 0, lines: Vec::new() },
+        }
+    }
+}
+
+/// So much at a location.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AtBody {
+    /// Where.
+    pub location: String,
+    /// How much.
+    pub quantity: Decimal,
+}
+
+/// A line of an order, in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrderLineBody {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much is wanted.
+    pub quantity: Decimal,
+    /// Promised and still there, by location.
+    pub allocated: Vec<AtBody>,
+    /// Covered by nothing.
+    pub short: Decimal,
+    /// Has left, by location.
+    pub shipped: Vec<AtBody>,
+    /// Came back.
+    pub returned: Decimal,
+}
+
+/// An order, in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrderBody {
+    /// Its id.
+    pub id: u64,
+    /// Whose.
+    pub system: String,
+    /// Its name there.
+    pub document: String,
+    /// The version that is applied.
+    pub version: u64,
+    /// When it was placed.
+    pub placed_at: String,
+    /// Wholly cancelled?
+    pub cancelled: bool,
+    /// Its lines.
+    pub lines: Vec<OrderLineBody>,
+}
+
+pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Result<OrderBody, StoreError> {
+    let mut lines = Vec::new();
+    for line in order.lines {
+        lines.push(OrderLineBody {
+            sku: view.item(line.item)?.map_or_else(String::new, |item| item.sku),
+            quantity: line.wanted.into(),
+            allocated: places(view, &line.allocated)?,
+            short: line.short.into(),
+            shipped: places(view, &line.shipped)?,
+            returned: line.returned.into(),
+            line: line.line,
+        });
+    }
+    let system = view.system(order.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
+    let (document, version, cancelled) = (order.document, order.version, order.cancelled);
+    Ok(OrderBody { id: id.0, system, document, version, placed_at: order.placed_at.to_string(), cancelled, lines })
+}
+
+pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, StoreError> {
+    places
+        .iter()
+        .map(|at| {
+            let location = view.location(at.location)?.map_or_else(String::new, |location| location.code);
+            Ok(AtBody { location, quantity: at.quantity.into() })
+        })
+        .collect()
+}

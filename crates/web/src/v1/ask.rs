@@ -1,0 +1,118 @@
+//! What every changing request has: a caller, perhaps a key, a body; and how it is handed to the ledger.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use onhand_engine::{Committed, SubmitError, View};
+use onhand_ledger::{Answer, Body, Command, Instant};
+use onhand_store::StoreError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+
+/// A request that changes something.
+pub(crate) struct Ask<T> {
+    pub caller: Caller,
+    pub key: Option<String>,
+    pub fingerprint: u64,
+    pub body: T,
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = "Idempotency-Key must have 1 to 255 visible ASCII characters";
+            let title = "The key is not as it must be";
+            Err(Problem::new(StatusCode::BAD_REQUEST, "key", title, detail).field("Idempotency-Key"))
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::unknown("API key", ""))?;
+        let key = idempotency_key(request.headers())?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(request.method().as_str().as_bytes());
+        hasher.update(request.uri().path().as_bytes());
+        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
+            Problem::new(rejection.status(), "body", "The body cannot be read", rejection.body_text())
+        })?;
+        hasher.update(&bytes);
+        let fingerprint = hasher.finalize();
+        let head = fingerprint.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let body = serde_json::from_slice(text).map_err(|error| {
+            let title = if error.is_data() { "The body is not as it must be" } else { "The body is not JSON" };
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, error.to_string())
+        })?;
+        Ok(Self { caller, key, fingerprint: u64::from_be_bytes(head), body })
+    }
+}
+
+impl<T> Ask<T> {
+    /// Hands a command to the ledger. A refusal of the business is a problem.
+    pub async fn submit(&self, app: &App, body: Body) -> Result<Committed, Problem> {
+        let command = Command {
+            key: self.key.clone(),
+            fingerprint: self.fingerprint,
+            actor: self.caller.name.clone(),
+            body,
+        };
+        let committed = app.handle.submit(self.caller.tenant, command).await?;
+        match committed.answer {
+            Answer::Refused(refusal) => {
+                let mut problem = Problem::from(refusal);
+                problem.replayed = committed.replayed;
+                Err(problem)
+            }
+            _ => Ok(committed),
+        }
+    }
+}
+
+/// An answer, saying whether it was given before, and the `seq` a read must have reached to see it.
+pub(crate) fn reply(status: StatusCode, committed: &Committed, body: impl Serialize) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert("onhand-seq", committed.seq.into());
+    if committed.replayed {
+        headers.insert("idempotent-replayed", axum::http::HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// Reads at one `seq`, after what time has ended by now is committed.
+pub(crate) async fn read<T>(
+    app: &App,
+    caller: &Caller,
+    read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
+) -> Result<T, Problem> {
+    let ledger = app.handle.ledger();
+    if ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now()) {
+        let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
+        match app.handle.submit(caller.tenant, tick).await {
+            Ok(_) | Err(SubmitError::Busy) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(ledger.read(caller.tenant, read)?)
+}
+
+/// An optional RFC 3339 instant.
+pub(crate) fn instant(field: &str, text: Option<&str>) -> Result<Option<Instant>, Problem> {
+    text.map(Instant::parse).transpose().map_err(|error| {
+        let title = "A time is not as it must be";
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "time", title, error.to_string()).field(field)
+    })
+}

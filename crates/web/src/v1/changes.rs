@@ -1,0 +1,76 @@
+//! The change feed: the log, read from a `seq`.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use onhand_ledger::Record;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ask::read;
+use crate::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// From where.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ChangesQuery {
+    /// Everything after this entry; from the beginning unless told.
+    after: Option<u64>,
+    /// How many records at most: 1 to 100; 50 unless told.
+    limit: Option<usize>,
+}
+
+/// What one command did.
+#[derive(Debug, Serialize, ToSchema)]
+struct Change {
+    /// Its first entry.
+    seq: u64,
+    recorded_at: String,
+    actor: String,
+    /// The outside document it comes from.
+    document: Option<String>,
+    /// The entries, in order, each with the `seq` after the one before. Quantities are in 10⁻⁶ units, times in
+    /// microseconds since 1970.
+    #[schema(value_type = Vec<Object>)]
+    entries: Vec<onhand_ledger::Entry>,
+}
+
+/// A part of the feed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Changes {
+    data: Vec<Change>,
+    has_more: bool,
+    /// `after` of the next page, now or later.
+    next_after: u64,
+}
+
+/// Everything that happened after an entry, in order, without gaps.
+#[utoipa::path(get, path = "/changes", tag = "changes", params(ChangesQuery),
+    responses((status = 200, body = Changes)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ChangesQuery>,
+) -> Result<Json<Changes>, Problem> {
+    let limit = super::page::PageQuery { limit: query.limit, cursor: None }.limit()?;
+    let after = query.after.unwrap_or(0);
+    let changes = read(&app, &caller, |view| {
+        let records = view.records_after(after, limit)?;
+        let next_after =
+            records.last().map_or(after, |(seq, record)| seq + record.entries.len() as u64 - 1);
+        let data = records.into_iter().map(|(seq, record)| {
+            let Record { recorded_at, actor, document, entries, .. } = record;
+            let document = document.map(|(_, document)| document);
+            Change { seq, recorded_at: recorded_at.to_string(), actor, document, entries }
+        });
+        Ok(Changes { data: data.collect(), has_more: next_after < view.seq(), next_after })
+    });
+    changes.await.map(Json)
+}

@@ -1,0 +1,71 @@
+//! Counts: what somebody saw, and when.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onhand_ledger::command::TakeCount;
+use onhand_ledger::{Answer, Body};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::CountedBody;
+use super::ask::{Ask, instant, reply};
+use super::movements::{LineInput, lines};
+use crate::App;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(take))
+}
+
+/// What was seen.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CountBody {
+    location: String,
+    /// Each SKU once; 0 is a count too.
+    lines: Vec<LineInput>,
+    /// When it was seen; now unless told. What moved since is kept.
+    as_of: Option<String>,
+    /// The system that says so; a person unless told.
+    system: Option<String>,
+}
+
+/// What the count came to.
+#[derive(Debug, Serialize, ToSchema)]
+struct CountAnswer {
+    /// Line by line.
+    counts: Vec<CountedBody>,
+    /// The discrepancy it is kept as, where the teller is not the master there.
+    waiting: Option<u64>,
+    /// Why it waits.
+    explanation: Option<String>,
+}
+
+/// Somebody saw how much there is. 202: it is kept as evidence and moved nothing.
+#[utoipa::path(post, path = "/counts", tag = "counts", request_body = CountBody,
+    responses((status = 200, body = CountAnswer), (status = 202, body = CountAnswer), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, Problem> {
+    let body = Body::Count(TakeCount {
+        location: ask.body.location.clone(),
+        lines: lines(&ask.body.lines),
+        as_of: instant("as_of", ask.body.as_of.as_deref())?,
+        system: ask.body.system.clone(),
+    });
+    let committed = ask.submit(&app, body).await?;
+    let (status, answer) = match committed.answer.clone() {
+        Answer::Counted(counts) => {
+            let counts = counts.into_iter().map(CountedBody::from).collect();
+            (StatusCode::OK, CountAnswer { counts, waiting: None, explanation: None })
+        }
+        Answer::Waiting(id, sentence) => {
+            let answer = CountAnswer { counts: Vec::new(), waiting: Some(id.0), explanation: Some(sentence) };
+            (StatusCode::ACCEPTED, answer)
+        }
+        _ => (StatusCode::OK, CountAnswer { counts: Vec::new(), waiting: None, explanation: None }),
+    };
+    Ok(reply(status, &committed, answer))
+}

@@ -1,0 +1,246 @@
+//! Facts: outside documents, each in the state it is in now. Their key is (system, document, version).
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onhand_ledger::command::{
+    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ShipmentContent, ShipmentLine,
+};
+use onhand_ledger::{Answer, Body, Quantity};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::LineBody;
+use super::ask::{Ask, instant, reply};
+use crate::App;
+use crate::decimal::Decimal;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(record))
+}
+
+/// An outside document. Exactly one of `order`, `shipment` and `movements`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DocumentBody {
+    /// The system whose document it is; `onhand` for your own.
+    system: String,
+    /// Its name there, stable for ever.
+    document: String,
+    /// Grows with each change over there; at least 1.
+    version: u64,
+    /// An order, in the state it is in now.
+    order: Option<OrderInput>,
+    /// Goods that left.
+    shipment: Option<ShipmentInput>,
+    /// Sales over the counter, returns, adjustments: each line moves stock by itself.
+    movements: Option<Vec<MovementInput>>,
+}
+
+/// An order in the state it is in now.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OrderInput {
+    placed_at: Option<String>,
+    /// When this state came about.
+    changed_at: Option<String>,
+    #[serde(default)]
+    cancelled: bool,
+    lines: Vec<OrderLineInput>,
+}
+
+/// A line of it. `sku` or `listing`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OrderLineInput {
+    line: String,
+    sku: Option<String>,
+    listing: Option<String>,
+    /// Wanted now.
+    quantity: Decimal,
+    /// Has left so far.
+    shipped: Option<Decimal>,
+    /// Came back so far.
+    returned: Option<Decimal>,
+    location: Option<String>,
+}
+
+/// Goods that left.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ShipmentInput {
+    /// The order they left for.
+    order: Option<String>,
+    /// Whose order that is; the teller's unless told.
+    order_system: Option<String>,
+    location: String,
+    occurred_at: Option<String>,
+    lines: Vec<ShipmentLineInput>,
+}
+
+/// A line of it. `sku` or `listing`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ShipmentLineInput {
+    sku: Option<String>,
+    listing: Option<String>,
+    quantity: Decimal,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Sold,
+    Returned,
+    Found,
+    Lost,
+    Received,
+}
+
+/// A line that moves stock by itself. `sku` or `listing`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MovementInput {
+    line: String,
+    sku: Option<String>,
+    listing: Option<String>,
+    location: String,
+    what: What,
+    quantity: Decimal,
+    occurred_at: Option<String>,
+    reason: Option<String>,
+}
+
+/// What the document came to.
+#[derive(Debug, Serialize, ToSchema)]
+struct RecordedAnswer {
+    /// `applied`, `already_applied` or `waiting`.
+    result: &'static str,
+    /// The order it is about.
+    order: Option<u64>,
+    lines: Vec<LineBody>,
+    /// What came up, or what it waits for.
+    discrepancies: Vec<u64>,
+    /// Why it waits.
+    explanation: Option<String>,
+}
+
+fn name(sku: Option<&String>, listing: Option<&String>) -> Result<Name, Problem> {
+    match (sku, listing) {
+        (Some(sku), None) => Ok(Name::Sku(sku.clone())),
+        (None, Some(listing)) => Ok(Name::Listing(listing.clone())),
+        _ => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "field",
+            "A field is not as it must be",
+            "each line names either `sku` or `listing`",
+        )
+        .field("sku")),
+    }
+}
+
+fn content(body: &DocumentBody) -> Result<Content, Problem> {
+    match (&body.order, &body.shipment, &body.movements) {
+        (Some(order), None, None) => {
+            let lines = order.lines.iter().map(|line| {
+                Ok(OrderContentLine {
+                    line: line.line.clone(),
+                    item: name(line.sku.as_ref(), line.listing.as_ref())?,
+                    quantity: line.quantity.0,
+                    shipped: line.shipped.map_or(Quantity::ZERO, |shipped| shipped.0),
+                    returned: line.returned.map_or(Quantity::ZERO, |returned| returned.0),
+                    location: line.location.clone(),
+                })
+            });
+            Ok(Content::Order(OrderContent {
+                placed_at: instant("placed_at", order.placed_at.as_deref())?,
+                changed_at: instant("changed_at", order.changed_at.as_deref())?,
+                cancelled: order.cancelled,
+                lines: lines.collect::<Result<_, Problem>>()?,
+            }))
+        }
+        (None, Some(shipment), None) => {
+            let lines = shipment.lines.iter().map(|line| {
+                let item = name(line.sku.as_ref(), line.listing.as_ref())?;
+                Ok(ShipmentLine { item, quantity: line.quantity.0 })
+            });
+            Ok(Content::Shipment(ShipmentContent {
+                order: shipment.order.clone(),
+                order_system: shipment.order_system.clone(),
+                location: shipment.location.clone(),
+                occurred_at: instant("occurred_at", shipment.occurred_at.as_deref())?,
+                lines: lines.collect::<Result<_, Problem>>()?,
+            }))
+        }
+        (None, None, Some(movements)) => {
+            let lines = movements.iter().map(|line| {
+                Ok(MovementLine {
+                    line: line.line.clone(),
+                    item: name(line.sku.as_ref(), line.listing.as_ref())?,
+                    location: line.location.clone(),
+                    what: match line.what {
+                        What::Sold => Happened::Sold,
+                        What::Returned => Happened::Returned,
+                        What::Found => Happened::Found,
+                        What::Lost => Happened::Lost,
+                        What::Received => Happened::Received,
+                    },
+                    quantity: line.quantity.0,
+                    occurred_at: instant("occurred_at", line.occurred_at.as_deref())?,
+                    reason: line.reason.clone(),
+                })
+            });
+            Ok(Content::Movements(lines.collect::<Result<_, Problem>>()?))
+        }
+        _ => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "field",
+            "A field is not as it must be",
+            "a document is exactly one of `order`, `shipment` and `movements`",
+        )
+        .field("order")),
+    }
+}
+
+/// Tells what has happened elsewhere. Always recorded: what stock cannot cover is short, what names unknown things
+/// waits in the inbox (202) and is applied once they are known.
+#[utoipa::path(post, path = "/documents", tag = "documents", request_body = DocumentBody,
+    responses((status = 200, body = RecordedAnswer), (status = 202, body = RecordedAnswer),
+        (status = 422, body = Problem)))]
+async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Response, Problem> {
+    let body = Body::Record(Document {
+        system: ask.body.system.clone(),
+        document: ask.body.document.clone(),
+        version: ask.body.version,
+        content: content(&ask.body)?,
+    });
+    let committed = ask.submit(&app, body).await?;
+    let nothing = |result| RecordedAnswer {
+        result,
+        order: None,
+        lines: Vec::new(),
+        discrepancies: Vec::new(),
+        explanation: None,
+    };
+    let (status, answer) = match committed.answer.clone() {
+        Answer::Recorded { order, lines, discrepancies } => (
+            StatusCode::OK,
+            RecordedAnswer {
+                order: order.map(|order| order.0),
+                lines: lines.into_iter().map(LineBody::from).collect(),
+                discrepancies: discrepancies.into_iter().map(|id| id.0).collect(),
+                ..nothing("applied")
+            },
+        ),
+        Answer::Waiting(id, sentence) => (
+            StatusCode::ACCEPTED,
+            RecordedAnswer { discrepancies: vec![id.0], explanation: Some(sentence), ..nothing("waiting") },
+        ),
+        _ => (StatusCode::OK, nothing("already_applied")),
+    };
+    Ok(reply(status, &committed, answer))
+}

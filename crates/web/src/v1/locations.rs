@@ -1,0 +1,78 @@
+//! Locations.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onhand_ledger::Body;
+use onhand_ledger::command::PutLocation;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::Made;
+use super::ask::{Ask, read, reply};
+use crate::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(put, list))
+}
+
+/// A location to make or change. What is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PutLocationBody {
+    /// 1 to 100 characters, exact, case included.
+    code: String,
+    /// For people; the code unless told.
+    name: Option<String>,
+    /// May orders be allocated here? True unless told.
+    sellable: Option<bool>,
+    /// Orders are allocated from the lowest rank up; 100 unless told.
+    rank: Option<u32>,
+}
+
+/// A location.
+#[derive(Debug, Serialize, ToSchema)]
+struct LocationBody {
+    id: u64,
+    code: String,
+    name: String,
+    sellable: bool,
+    rank: u32,
+}
+
+/// All locations.
+#[derive(Debug, Serialize, ToSchema)]
+struct Locations {
+    data: Vec<LocationBody>,
+}
+
+/// Makes a location, or changes the one of that code.
+#[utoipa::path(post, path = "/locations", tag = "locations", request_body = PutLocationBody,
+    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+async fn put(State(app): State<App>, ask: Ask<PutLocationBody>) -> Result<Response, Problem> {
+    let PutLocationBody { code, name, sellable, rank } = &ask.body;
+    let put = PutLocation { code: code.clone(), name: name.clone(), sellable: *sellable, rank: *rank };
+    let committed = ask.submit(&app, Body::PutLocation(put)).await?;
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// All locations, the oldest first.
+#[utoipa::path(get, path = "/locations", tag = "locations", responses((status = 200, body = Locations)))]
+async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Locations>, Problem> {
+    let data = read(&app, &caller, |view| {
+        let mut data = Vec::new();
+        for id in view.sites()?.all {
+            if let Some(known) = view.location(id)? {
+                let (code, name) = (known.code, known.name);
+                data.push(LocationBody { id: id.0, code, name, sellable: known.sellable, rank: known.rank });
+            }
+        }
+        Ok(data)
+    });
+    Ok(Json(Locations { data: data.await? }))
+}

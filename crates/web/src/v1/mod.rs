@@ -1,0 +1,39 @@
+//! `/v1`: one file per resource, one handler per endpoint.
+
+mod admin;
+mod answers;
+mod ask;
+mod changes;
+mod counts;
+mod discrepancies;
+mod documents;
+mod holds;
+mod items;
+mod locations;
+mod movements;
+mod orders;
+mod page;
+mod rules;
+mod stock;
+mod systems;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::App;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(items::routes())
+        .merge(locations::routes())
+        .merge(stock::routes())
+        .merge(movements::routes())
+        .merge(counts::routes())
+        .merge(orders::routes())
+        .merge(documents::routes())
+        .merge(holds::routes())
+        .merge(rules::routes())
+        .merge(systems::routes())
+        .merge(changes::routes())
+        .merge(discrepancies::routes())
+        .merge(admin::routes())
+}

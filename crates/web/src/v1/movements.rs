@@ -1,0 +1,164 @@
+//! Movements: receive, adjust, transfer, move between states.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onhand_ledger::command::{Adjust, Line, MoveState, Receive, Transfer};
+use onhand_ledger::{Body, StockState};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::MovedAnswer;
+use super::ask::{Ask, instant, reply};
+use crate::App;
+use crate::decimal::Decimal;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(receive))
+        .routes(routes!(adjust))
+        .routes(routes!(transfer))
+        .routes(routes!(move_state))
+}
+
+/// So much of a SKU.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LineInput {
+    /// What.
+    pub sku: String,
+    /// How much.
+    pub quantity: Decimal,
+}
+
+pub(super) fn lines(lines: &[LineInput]) -> Vec<Line> {
+    lines.iter().map(|line| Line { sku: line.sku.clone(), quantity: line.quantity.0 }).collect()
+}
+
+/// Goods that came in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReceiveBody {
+    location: String,
+    lines: Vec<LineInput>,
+    /// When; now unless told.
+    occurred_at: Option<String>,
+    /// `received` unless told.
+    reason: Option<String>,
+}
+
+/// Goods came in from outside.
+#[utoipa::path(post, path = "/movements/receive", tag = "movements", request_body = ReceiveBody,
+    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn receive(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<Response, Problem> {
+    let body = Body::Receive(Receive {
+        location: ask.body.location.clone(),
+        lines: lines(&ask.body.lines),
+        occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
+        reason: ask.body.reason.clone(),
+    });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
+}
+
+/// Differences found.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AdjustBody {
+    location: String,
+    /// Quantities are differences here: negative for what is gone.
+    lines: Vec<LineInput>,
+    /// When; now unless told.
+    occurred_at: Option<String>,
+    /// `correction`, `damaged`, `shrinkage`, `found`, …
+    reason: String,
+}
+
+/// Stock is more or less than the books say.
+#[utoipa::path(post, path = "/movements/adjust", tag = "movements", request_body = AdjustBody,
+    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn adjust(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Response, Problem> {
+    let body = Body::Adjust(Adjust {
+        location: ask.body.location.clone(),
+        lines: lines(&ask.body.lines),
+        occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
+        reason: ask.body.reason.clone(),
+    });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
+}
+
+/// Goods that change place.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TransferBody {
+    from: String,
+    to: String,
+    lines: Vec<LineInput>,
+    /// When; now unless told.
+    occurred_at: Option<String>,
+}
+
+/// Goods went from one location to another, at once.
+#[utoipa::path(post, path = "/movements/transfer", tag = "movements", request_body = TransferBody,
+    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn transfer(State(app): State<App>, ask: Ask<TransferBody>) -> Result<Response, Problem> {
+    let body = Body::Transfer(Transfer {
+        from: ask.body.from.clone(),
+        to: ask.body.to.clone(),
+        lines: lines(&ask.body.lines),
+        occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
+    });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
+}
+
+/// A state that stock is moved between by hand.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum HandState {
+    Available,
+    Damaged,
+    QualityControl,
+    SafetyStock,
+}
+
+impl From<HandState> for StockState {
+    fn from(state: HandState) -> Self {
+        match state {
+            HandState::Available => Self::Available,
+            HandState::Damaged => Self::Damaged,
+            HandState::QualityControl => Self::QualityControl,
+            HandState::SafetyStock => Self::SafetyStock,
+        }
+    }
+}
+
+/// Goods that change state.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MoveBody {
+    location: String,
+    lines: Vec<LineInput>,
+    from: HandState,
+    to: HandState,
+    reason: String,
+}
+
+/// Stock changed its state where it is: damaged, set aside, kept back, released.
+#[utoipa::path(post, path = "/movements/state", tag = "movements", request_body = MoveBody,
+    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn move_state(State(app): State<App>, ask: Ask<MoveBody>) -> Result<Response, Problem> {
+    let body = Body::Move(MoveState {
+        location: ask.body.location.clone(),
+        lines: lines(&ask.body.lines),
+        from: ask.body.from.into(),
+        to: ask.body.to.into(),
+        reason: ask.body.reason.clone(),
+    });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
+}

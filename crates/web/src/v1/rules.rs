@@ -1,0 +1,197 @@
+//! Who is master of what, and what is shown where.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use onhand_ledger::command::{SetOwnership, SetPublication};
+use onhand_ledger::{Body, RuleId, SystemId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::Made;
+use super::ask::{Ask, read, reply};
+use crate::App;
+use crate::auth::Caller;
+use crate::decimal::Decimal;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(set_ownership, list_ownership))
+        .routes(routes!(set_publication, list_publication))
+        .routes(routes!(end))
+}
+
+/// Who is master of some stock.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OwnershipInput {
+    /// Everywhere unless told.
+    location: Option<String>,
+    /// Every item unless told.
+    sku: Option<String>,
+    /// Or the items with this tag.
+    tag: Option<String>,
+    /// A system's name, or `onhand`.
+    master: String,
+}
+
+/// Says who is master. The most specific rule wins: by item first (SKU, tag, all), then by location.
+#[utoipa::path(post, path = "/ownership", tag = "rules", request_body = OwnershipInput,
+    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+async fn set_ownership(State(app): State<App>, ask: Ask<OwnershipInput>) -> Result<Response, Problem> {
+    let OwnershipInput { location, sku, tag, master } = &ask.body;
+    let body = Body::SetOwnership(SetOwnership {
+        location: location.clone(),
+        sku: sku.clone(),
+        tag: tag.clone(),
+        master: master.clone(),
+    });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// An ownership rule.
+#[derive(Debug, Serialize, ToSchema)]
+struct OwnershipBody {
+    id: u64,
+    location: Option<String>,
+    sku: Option<String>,
+    tag: Option<String>,
+    master: String,
+}
+
+/// All ownership rules. Where none speaks, Onhand is master.
+#[derive(Debug, Serialize, ToSchema)]
+struct OwnershipList {
+    data: Vec<OwnershipBody>,
+}
+
+/// All ownership rules.
+#[utoipa::path(get, path = "/ownership", tag = "rules", responses((status = 200, body = OwnershipList)))]
+async fn list_ownership(State(app): State<App>, caller: Caller) -> Result<Json<OwnershipList>, Problem> {
+    let data = read(&app, &caller, |view| {
+        let mut data = Vec::new();
+        for (id, rule) in view.rules()?.ownership {
+            let location = match rule.location {
+                Some(location) => view.location(location)?.map(|location| location.code),
+                None => None,
+            };
+            let sku = match rule.item {
+                Some(item) => view.item(item)?.map(|item| item.sku),
+                None => None,
+            };
+            let master = match rule.master {
+                SystemId::ONHAND => "onhand".to_owned(),
+                other => view.system(other)?.map_or_else(String::new, |system| system.name),
+            };
+            data.push(OwnershipBody { id: id.0, location, sku, tag: rule.tag, master });
+        }
+        Ok(data)
+    });
+    Ok(Json(OwnershipList { data: data.await? }))
+}
+
+/// How a number follows from stock: buffer, percentage, cap, stop-at, in that order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PublicationInput {
+    /// Every system unless told.
+    system: Option<String>,
+    /// Every item unless told.
+    sku: Option<String>,
+    /// A listing's id in that system.
+    listing: Option<String>,
+    /// Kept back.
+    buffer: Option<Decimal>,
+    /// Never more than this.
+    cap: Option<Decimal>,
+    /// 0 to 100.
+    percentage: Option<u8>,
+    /// 0 at or below this much.
+    stop_at: Option<Decimal>,
+}
+
+/// Says how a number follows from stock. The most specific rule speaks: listing, item, all; then system, all.
+#[utoipa::path(post, path = "/publication", tag = "rules", request_body = PublicationInput,
+    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+async fn set_publication(State(app): State<App>, ask: Ask<PublicationInput>) -> Result<Response, Problem> {
+    let input = &ask.body;
+    let body = Body::SetPublication(SetPublication {
+        system: input.system.clone(),
+        sku: input.sku.clone(),
+        listing: input.listing.clone(),
+        buffer: input.buffer.map(|buffer| buffer.0),
+        cap: input.cap.map(|cap| cap.0),
+        percentage: input.percentage,
+        stop_at: input.stop_at.map(|stop_at| stop_at.0),
+    });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// A publication rule.
+#[derive(Debug, Serialize, ToSchema)]
+struct PublicationBody {
+    id: u64,
+    system: Option<String>,
+    sku: Option<String>,
+    listing: Option<u64>,
+    buffer: Decimal,
+    cap: Option<Decimal>,
+    percentage: u8,
+    stop_at: Option<Decimal>,
+}
+
+/// All publication rules. Where none speaks, all that is available is shown.
+#[derive(Debug, Serialize, ToSchema)]
+struct PublicationList {
+    data: Vec<PublicationBody>,
+}
+
+/// All publication rules.
+#[utoipa::path(get, path = "/publication", tag = "rules", responses((status = 200, body = PublicationList)))]
+async fn list_publication(State(app): State<App>, caller: Caller) -> Result<Json<PublicationList>, Problem> {
+    let data = read(&app, &caller, |view| {
+        let mut data = Vec::new();
+        for (id, rule) in view.publication()? {
+            let system = match rule.system {
+                Some(system) => view.system(system)?.map(|system| system.name),
+                None => None,
+            };
+            let sku = match rule.item {
+                Some(item) => view.item(item)?.map(|item| item.sku),
+                None => None,
+            };
+            data.push(PublicationBody {
+                id: id.0,
+                system,
+                sku,
+                listing: rule.listing.map(|listing| listing.0),
+                buffer: rule.buffer.into(),
+                cap: rule.cap.map(Decimal::from),
+                percentage: rule.percentage,
+                stop_at: rule.stop_at.map(Decimal::from),
+            });
+        }
+        Ok(data)
+    });
+    Ok(Json(PublicationList { data: data.await? }))
+}
+
+/// Nothing.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Ends an ownership or publication rule.
+#[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = u64, Path)),
+    responses((status = 200, body = Made), (status = 404, body = Problem)))]
+async fn end(State(app): State<App>, Path(id): Path<u64>, ask: Ask<Nothing>) -> Result<Response, Problem> {
+    let Nothing {} = ask.body;
+    let committed = ask.submit(&app, Body::EndRule(RuleId(id))).await?;
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}

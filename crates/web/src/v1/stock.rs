@@ -1,0 +1,147 @@
+//! Stock by item, location and state.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use onhand_engine::View;
+use onhand_ledger::key::StockState;
+use onhand_ledger::model::Item;
+use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, Quantity, Seq, Value};
+use onhand_store::StoreError;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ask::{instant, read};
+use super::page::Page;
+use crate::App;
+use crate::auth::Caller;
+use crate::decimal::Decimal;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Stock at a location.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LocationStock {
+    /// The location's code; `total` for the sum.
+    pub location: String,
+    pub available: Decimal,
+    pub reserved: Decimal,
+    pub committed: Decimal,
+    pub damaged: Decimal,
+    pub quality_control: Decimal,
+    pub safety_stock: Decimal,
+    /// The sum of the six before.
+    pub on_hand: Decimal,
+}
+
+/// An item's stock.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ItemStock {
+    pub sku: String,
+    pub name: String,
+    pub unit: String,
+    /// The moment, if a past one was asked for.
+    pub as_of: Option<String>,
+    /// The last entry of the log that this sees.
+    pub seq: u64,
+    /// Where it ever was, the oldest location first.
+    pub locations: Vec<LocationStock>,
+    pub total: LocationStock,
+}
+
+fn location_stock(location: String, cells: &BTreeMap<StockState, Quantity>) -> LocationStock {
+    let of = |state| cells.get(&state).copied().unwrap_or_default();
+    LocationStock {
+        location,
+        available: of(StockState::Available).into(),
+        reserved: of(StockState::Reserved).into(),
+        committed: of(StockState::Committed).into(),
+        damaged: of(StockState::Damaged).into(),
+        quality_control: of(StockState::QualityControl).into(),
+        safety_stock: of(StockState::SafetyStock).into(),
+        on_hand: StockState::ON_HAND.into_iter().map(of).sum::<Quantity>().into(),
+    }
+}
+
+/// An item's stock now, or at a past instant as known now or then.
+pub(super) fn item_stock(
+    view: &mut View<'_>,
+    id: ItemId,
+    item: &Item,
+    as_of: Option<Instant>,
+    known_at: Option<Instant>,
+) -> Result<ItemStock, StoreError> {
+    let mut places = BTreeMap::<LocationId, BTreeMap<StockState, Quantity>>::new();
+    let mut total = BTreeMap::<StockState, Quantity>::new();
+    let past = as_of.or(known_at.map(|_| view.now));
+    for (cell, slot) in view.cells_of(id)? {
+        if cell.state.is_party() {
+            continue;
+        }
+        let quantity = match past {
+            None => slot.quantity,
+            Some(at) => view.as_of(CellKey { ..cell }, at, known_at)?,
+        };
+        *places.entry(cell.location).or_default().entry(cell.state).or_default() += quantity;
+        *total.entry(cell.state).or_default() += quantity;
+    }
+    let mut locations = Vec::new();
+    for (location, cells) in places {
+        let code = view.location(location)?.map_or_else(|| location.to_string(), |location| location.code);
+        locations.push(location_stock(code, &cells));
+    }
+    Ok(ItemStock {
+        sku: item.sku.clone(),
+        name: item.name.clone(),
+        unit: item.unit.clone(),
+        as_of: past.map(|at| at.to_string()),
+        seq: view.seq(),
+        locations,
+        total: location_stock("total".to_owned(), &total),
+    })
+}
+
+/// Which stock.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct StockQuery {
+    /// How many items at most: 1 to 100; 50 unless told.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Stock at this instant (RFC 3339), by what happened.
+    as_of: Option<String>,
+    /// … as it was known at this instant.
+    known_at: Option<String>,
+}
+
+/// The stock of all items, the oldest item first.
+#[utoipa::path(get, path = "/stock", tag = "stock", params(StockQuery),
+    responses((status = 200, body = Page<ItemStock>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<StockQuery>,
+) -> Result<Json<Page<ItemStock>>, Problem> {
+    let page = super::page::PageQuery { limit: query.limit, cursor: query.cursor };
+    let (limit, after) = (page.limit()?, page.after()?);
+    let as_of = instant("as_of", query.as_of.as_deref())?;
+    let known_at = instant("known_at", query.known_at.as_deref())?;
+    let found = read(&app, &caller, |view| {
+        let (from, to) = (Key::Item(ItemId(after + 1)), Key::Item(ItemId(Seq::MAX >> 1)));
+        let mut rows = Vec::new();
+        for (key, value) in view.range(&from, &to, false, limit + 1)? {
+            if let (Key::Item(id), Value::Item(item)) = (key, value) {
+                rows.push((id.0, item_stock(view, id, &item, as_of, known_at)?));
+            }
+        }
+        Ok(Page::new(rows, limit, view.seq()))
+    });
+    found.await.map(Json)
+}

@@ -1,0 +1,234 @@
+//! Connected systems and their listings.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use onhand_engine::systems::{Added, Connection, Matched, add_system, system_status};
+use onhand_ledger::Body;
+use onhand_ledger::command::{PutListing, PutSystem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answers::Made;
+use super::ask::{Ask, read, reply};
+use crate::App;
+use crate::auth::Caller;
+use crate::decimal::Decimal;
+use crate::error::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(add, list))
+        .routes(routes!(listings, put_listing))
+        .routes(routes!(pause))
+}
+
+/// A system to connect.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AddBody {
+    /// What people call it.
+    name: String,
+    /// `vendure`, `shop`, or another name for a system that only tells us documents.
+    kind: String,
+    /// Where its API is.
+    url: Option<String>,
+    /// Who we are there.
+    username: Option<String>,
+    /// The password or token.
+    secret: Option<String>,
+    /// Our location behind its only (or first) stock location; the first of ours unless told.
+    location: Option<String>,
+}
+
+/// What was found and matched.
+#[derive(Debug, Serialize, ToSchema)]
+struct AddedBody {
+    id: u64,
+    /// Listings found.
+    listings: usize,
+    /// Of them matched to items by SKU.
+    matched: usize,
+    /// Names of those that were not; up to 100.
+    unmatched: Vec<String>,
+    /// Stock locations found.
+    remote_locations: Vec<String>,
+}
+
+/// Connects a system: signs in, discovers its listings and stock locations, matches them by SKU. It is kept equal
+/// from then on.
+#[utoipa::path(post, path = "/systems", tag = "systems", request_body = AddBody,
+    responses((status = 201, body = AddedBody), (status = 422, body = Problem), (status = 502, body = Problem)))]
+async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Problem> {
+    let AddBody { name, kind, url, username, secret, location } = &ask.body;
+    let Some(url) = url else {
+        let put = PutSystem { name: name.clone(), kind: kind.clone(), locations: None, paused: None };
+        let committed = ask.submit(&app, Body::PutSystem(put)).await?;
+        let id = Made::of(&committed.answer).id;
+        let (unmatched, remote_locations) = (Vec::new(), Vec::new());
+        let added = AddedBody { id, listings: 0, matched: 0, unmatched, remote_locations };
+        return Ok(reply(StatusCode::CREATED, &committed, added));
+    };
+    let connection = Connection {
+        kind: kind.clone(),
+        url: url.clone(),
+        username: username.clone().unwrap_or_default(),
+        secret: secret.clone().unwrap_or_default(),
+    };
+    let caller = &ask.caller;
+    let added =
+        add_system(&app.handle, app.connector.as_ref(), caller.tenant, &caller.name, name, connection, location.as_deref());
+    let Added { committed, id, listings } = added.await.map_err(|error| {
+        let title = "The system could not be connected";
+        Problem::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
+    })?;
+    app.systems_changed.notify_waiters();
+    let matched = listings.matched;
+    let Matched { found, unmatched, remote_locations, .. } = listings;
+    let body = AddedBody { id: id.0, listings: found, matched, unmatched, remote_locations };
+    Ok(reply(StatusCode::CREATED, &committed, body))
+}
+
+/// How a system is doing.
+#[derive(Debug, Serialize, ToSchema)]
+struct SystemBody {
+    id: u64,
+    name: String,
+    kind: String,
+    paused: bool,
+    /// Mapped listings.
+    listings: usize,
+    /// Of them last observed as they should be, with nothing unanswered.
+    in_step: usize,
+    /// What it last failed with; none while it works.
+    trouble: Option<String>,
+    /// When its orders were last read.
+    orders_known_to: Option<String>,
+}
+
+/// All systems.
+#[derive(Debug, Serialize, ToSchema)]
+struct Systems {
+    data: Vec<SystemBody>,
+}
+
+/// All systems, and how they are doing.
+#[utoipa::path(get, path = "/systems", tag = "systems", responses((status = 200, body = Systems)))]
+async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Systems>, Problem> {
+    let data = read(&app, &caller, |view| {
+        let mut data = Vec::new();
+        for (id, system) in view.systems()? {
+            let status = system_status(view, id, &system)?;
+            data.push(SystemBody {
+                id: id.0,
+                name: system.name,
+                kind: system.kind,
+                paused: system.paused,
+                listings: status.listings,
+                in_step: status.in_step,
+                trouble: status.trouble,
+                orders_known_to: status.orders_known_to.map(|at| at.to_string()),
+            });
+        }
+        Ok(data)
+    });
+    Ok(Json(Systems { data: data.await? }))
+}
+
+/// A listing.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListingBody {
+    id: u64,
+    remote_id: String,
+    remote_sku: Option<String>,
+    /// Our SKU; none while unmapped.
+    sku: Option<String>,
+    multiplier: u32,
+    desired: Option<Decimal>,
+}
+
+/// The listings of a system.
+#[derive(Debug, Serialize, ToSchema)]
+struct Listings {
+    data: Vec<ListingBody>,
+}
+
+/// The listings of a system.
+#[utoipa::path(get, path = "/systems/{name}/listings", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = Listings), (status = 404, body = Problem)))]
+async fn listings(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Result<Json<Listings>, Problem> {
+    let found = read(&app, &caller, |view| {
+        let Some((system, _)) = view.system_by_name(&name)? else { return Ok(None) };
+        let mut data = Vec::new();
+        for (id, listing) in view.listings_in(system)? {
+            let sku = match listing.item {
+                Some(item) => view.item(item)?.map(|item| item.sku),
+                None => None,
+            };
+            data.push(ListingBody {
+                id: id.0,
+                remote_id: listing.remote_id,
+                remote_sku: listing.remote_sku,
+                sku,
+                multiplier: listing.multiplier,
+                desired: None,
+            });
+        }
+        Ok(Some(data))
+    });
+    found.await?.map(|data| Json(Listings { data })).ok_or_else(|| Problem::unknown("system", &name))
+}
+
+/// A listing to make or map.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ListingInput {
+    /// Its id over there.
+    remote_id: String,
+    remote_sku: Option<String>,
+    /// Our SKU; unmapped unless told.
+    sku: Option<String>,
+    /// Units of the item in one of the listing; 1 unless told.
+    multiplier: Option<u32>,
+}
+
+/// Makes a listing, or maps the one of that remote id.
+#[utoipa::path(post, path = "/systems/{name}/listings", tag = "systems", params(("name" = String, Path)),
+    request_body = ListingInput, responses((status = 200, body = Made), (status = 422, body = Problem)))]
+async fn put_listing(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    ask: Ask<ListingInput>,
+) -> Result<Response, Problem> {
+    let body = Body::PutListing(PutListing {
+        system: name,
+        remote_id: ask.body.remote_id.clone(),
+        remote_sku: ask.body.remote_sku.clone(),
+        sku: ask.body.sku.clone(),
+        multiplier: ask.body.multiplier.unwrap_or(1),
+    });
+    let committed = ask.submit(&app, body).await?;
+    onhand_engine::systems::retry_waiting(&app.handle, ask.caller.tenant).await?;
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// Whether nothing is pushed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PauseBody {
+    paused: bool,
+}
+
+/// Pauses a system, or resumes it. While paused it is read and nothing is pushed.
+#[utoipa::path(post, path = "/systems/{name}/pause", tag = "systems", params(("name" = String, Path)),
+    request_body = PauseBody, responses((status = 200, body = Made), (status = 404, body = Problem)))]
+async fn pause(State(app): State<App>, Path(name): Path<String>, ask: Ask<PauseBody>) -> Result<Response, Problem> {
+    let known = read(&app, &ask.caller, |view| view.system_by_name(&name)).await?;
+    let Some((_, system)) = known else { return Err(Problem::unknown("system", &name)) };
+    let put = PutSystem { name, kind: system.kind, locations: None, paused: Some(ask.body.paused) };
+    let committed = ask.submit(&app, Body::PutSystem(put)).await?;
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
