@@ -4,6 +4,8 @@
 //! in a file apart from the logic; limits and quirks are data with the vendor's page as their source.
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
+pub mod shop;
+
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 

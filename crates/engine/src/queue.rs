@@ -71,15 +71,39 @@ impl Handle {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
-        match answer.await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(SubmitError::Stopping),
-        }
+        Reply(answer).wait().await
+    }
+
+    /// Hands something in and does not wait for its answer; waits for a place in the queue instead of being turned
+    /// away. What one caller begins in order is decided in order.
+    pub async fn begin(
+        &self,
+        tenant: TenantId,
+        command: Option<Command>,
+        notes: Vec<Note>,
+    ) -> Result<Reply, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { submission: Submission { tenant, command, notes }, reply };
+        self.jobs.send(job).await.map_err(|_| SubmitError::Stopping)?;
+        Ok(Reply(answer))
     }
 
     /// The ledger behind the queue, for reads.
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+}
+
+/// An answer to come.
+pub struct Reply(oneshot::Receiver<Result<Committed, CommitError>>);
+
+impl Reply {
+    /// Waits until it is durable.
+    pub async fn wait(self) -> Result<Committed, SubmitError> {
+        match self.0.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(SubmitError::Stopping),
+        }
     }
 }
 

@@ -1,1 +1,17 @@
-fn main() {}
+//! The `onhand` command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = onhand::cli::Cli::parse();
+    match onhand::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            // One line that a person can act on; the chain of causes behind it.
+            eprintln!("onhand: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod admin;
 mod answers;
 mod ask;
 mod changes;
+mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
@@ -35,5 +36,6 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(systems::routes())
         .merge(changes::routes())
         .merge(discrepancies::routes())
+        .merge(commands::routes())
         .merge(admin::routes())
 }

@@ -1,0 +1,193 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Onhand: the Master of Inventory.
+#[derive(Debug, Parser)]
+#[command(name = "onhand", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The database file. Made if it is not there.
+    #[arg(long, global = true, env = "ONHAND_DATABASE", default_value = "onhand.db", alias = "database")]
+    pub db: PathBuf,
+    /// Print one JSON object at the end instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Logs as JSON, one object a line.
+    #[arg(long, global = true, env = "ONHAND_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API and keep connected systems equal.
+    Serve(Serve),
+    /// Show Onhand at work: a sample catalogue, a small shop, truth and shop staying equal.
+    Demo(Demo),
+    /// Bring things in from a file.
+    #[command(subcommand)]
+    Import(Import),
+    /// Replay real invoices (UCI "Online Retail") in time order as facts.
+    Replay(Replay),
+    /// Why does each system show what it shows of an item?
+    Explain {
+        /// The item's SKU.
+        sku: String,
+    },
+    /// Recompute every balance from the log, walk the hash chain, check the laws. Exit code 1 if one is violated.
+    Verify,
+    /// Write items, stock or the log to standard output.
+    Export {
+        /// What to write.
+        #[arg(value_enum, default_value = "stock")]
+        what: ExportWhat,
+    },
+    /// API keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// Connected systems.
+    #[command(subcommand)]
+    System(System),
+    /// Measure: prints figures of this machine.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// A script for your shell that completes this command's words.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// See [`Command::Serve`].
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The database file (same as --db).
+    pub database: Option<PathBuf>,
+    /// Where to listen.
+    #[arg(long, env = "ONHAND_LISTEN", default_value = "127.0.0.1:7171")]
+    pub listen: std::net::SocketAddr,
+}
+
+/// See [`Command::Demo`].
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Draw nothing.
+    #[arg(long)]
+    pub headless: bool,
+    /// Stop after so many seconds of selling; until Ctrl-C unless told (10 when headless).
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// The same seed sells the same things.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// See [`Command::Import`].
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Items: Onhand's own columns (sku, name, unit, precision, barcodes, tags), or a Shopify product export.
+    Items {
+        /// The CSV file.
+        file: PathBuf,
+        /// Make SKUs for variants that have none, of their handle and options, and print them first.
+        #[arg(long, value_enum)]
+        sku_from: Option<SkuFrom>,
+        /// Take a Shopify export's quantities as counts at this location (made if it is not there).
+        #[arg(long)]
+        stock_at: Option<String>,
+        /// Import the good rows although others are bad; nothing is imported otherwise.
+        #[arg(long)]
+        skip_bad_rows: bool,
+    },
+}
+
+/// Where SKUs come from that are not there.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum SkuFrom {
+    /// The product's handle and the variant's options.
+    Handle,
+}
+
+/// What an export has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportWhat {
+    /// Items as CSV, ready to be imported again.
+    Items,
+    /// Stock by item, location and state as CSV.
+    Stock,
+    /// The log as one JSON object a line, and the head's hash last.
+    Log,
+}
+
+/// See [`Command::Replay`].
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The CSV file, gzipped or not.
+    pub file: PathBuf,
+    /// Replay only the first invoices that have so many lines together.
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// `exact`: the least opening stock with which nothing is ever short; or so many units of every item.
+    #[arg(long, default_value = "exact")]
+    pub opening: String,
+}
+
+/// See [`Command::Key`].
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make an API key. It is shown once.
+    Create {
+        /// What people call it: shown in history as who did it.
+        #[arg(long, default_value = "key")]
+        name: String,
+        /// Another tenant than the default one.
+        #[arg(long, default_value_t = 1)]
+        tenant: u64,
+    },
+}
+
+/// See [`Command::System`].
+#[derive(Debug, Subcommand)]
+pub enum System {
+    /// Connect a system and keep it equal.
+    Add {
+        /// `vendure` or `shop`.
+        kind: String,
+        /// What people call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>.
+        #[arg(long)]
+        url: String,
+        /// Who we are there.
+        #[arg(long, default_value = "")]
+        username: String,
+        /// The password or token.
+        #[arg(long, env = "ONHAND_SYSTEM_SECRET", default_value = "", hide_env_values = true)]
+        secret: String,
+        /// Our location behind its stock location; the first of ours unless told.
+        #[arg(long)]
+        location: Option<String>,
+    },
+    /// All systems, and how they are doing.
+    List,
+}
+
+/// See [`Command::Bench`].
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Single-line orders over HTTP by keep-alive clients, on random items and on one hot item.
+    Orders {
+        /// Seconds for each figure.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// How often each is measured; the median counts.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
+}

@@ -1,0 +1,424 @@
+//! `onhand import items`: Onhand's own columns, or a Shopify product export.
+//!
+//! The file is read whole and checked before anything is imported; a row that is bad is named by line.
+//! Shopify's columns: <https://help.shopify.com/en/manual/products/import-export/using-csv>.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use onhand_ledger::command::{self, PutItem, PutLocation, TakeCount};
+use onhand_ledger::{Answer, Body, Command, Precision, Quantity};
+use serde_json::json;
+
+use crate::cli::{Import, SkuFrom};
+use crate::link::Link;
+
+/// A file is read into memory up to here: 256 MiB. A line that never ends is stopped by it too.
+const LONGEST_FILE: u64 = 256 * 1024 * 1024;
+/// No field of ours needs more: a longer one is a broken quote, or no CSV at all.
+const LONGEST_RECORD: usize = 1024 * 1024;
+const OWN: [&str; 6] = ["sku", "name", "unit", "precision", "barcodes", "tags"];
+
+/// A row that was read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Row {
+    line: u64,
+    item: PutItem,
+    /// Of a Shopify export: whole units seen there.
+    quantity: Option<i64>,
+    /// A readable SKU made of handle and options, for rows that have none.
+    made_sku: Option<String>,
+}
+
+/// What a file has.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    rows: Vec<Row>,
+    /// Line and what is wrong with it.
+    bad: Vec<(u64, String)>,
+    shopify: bool,
+}
+
+struct Limited<R> {
+    inner: R,
+    left: u64,
+    since_newline: usize,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        for byte in &buffer[..read] {
+            self.since_newline = if *byte == b'\n' { 0 } else { self.since_newline + 1 };
+            if self.since_newline > LONGEST_RECORD {
+                return Err(io::Error::other(format!(
+                    "a line is longer than {LONGEST_RECORD} bytes: is this a CSV file, and is a quote left open?"
+                )));
+            }
+        }
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            io::Error::other(format!("the file is longer than {LONGEST_FILE} bytes; split it"))
+        })?;
+        Ok(read)
+    }
+}
+
+/// Reads a file of either kind. An error of the whole file is an error; an error of a row is in [`Rows::bad`].
+pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
+    let limited = Limited { inner: input, left: LONGEST_FILE, since_newline: 0 };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(limited);
+    let header: Vec<String> =
+        reader.headers().context("line 1 cannot be read")?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = header.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
+        bail!("line 1: the column `{twice}` is there twice");
+    }
+    let column = |name: &str| header.iter().position(|other| other == name);
+    let shopify = column("Handle").is_some() && column("Variant SKU").is_some();
+    if !shopify {
+        if column("sku").is_none() {
+            bail!(
+                "line 1: no column is called `sku`. Onhand's own columns are {}; a Shopify product export has \
+                 `Handle` and `Variant SKU`",
+                OWN.join(", ")
+            );
+        }
+        if let Some(unknown) = header.iter().find(|name| !OWN.contains(&name.as_str())) {
+            bail!("line 1: the column `{unknown}` is not known; these are: {}", OWN.join(", "));
+        }
+    }
+    let mut rows = Rows { shopify, ..Rows::default() };
+    let mut records = Vec::new();
+    let mut record = csv::StringRecord::new();
+    loop {
+        let line = reader.position().line();
+        match reader.read_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) if record.len() != header.len() => {
+                let line = record.position().map_or(line, csv::Position::line);
+                rows.bad.push((line, format!("has {} fields, the header has {}", record.len(), header.len())));
+            }
+            Ok(true) => {
+                let line = record.position().map_or(line, csv::Position::line);
+                let fields: BTreeMap<String, String> =
+                    header.iter().cloned().zip(record.iter().map(|field| field.trim().to_owned())).collect();
+                records.push((line, fields));
+            }
+            Err(error) => match error.kind() {
+                csv::ErrorKind::Utf8 { .. } => rows.bad.push((line, "is not UTF-8; save the file as UTF-8".to_owned())),
+                _ => bail!("line {line}: {error}"),
+            },
+        }
+    }
+    if shopify { shopify_rows(&records, &mut rows) } else { own_rows(&records, &mut rows) }
+    let mut skus = BTreeMap::<String, u64>::new();
+    let mut kept = Vec::new();
+    for row in std::mem::take(&mut rows.rows) {
+        if let Some(first) = skus.get(&row.item.sku).filter(|_| !row.item.sku.is_empty()) {
+            rows.bad.push((row.line, format!("the SKU `{}` is on line {first} too; each once", row.item.sku)));
+        } else {
+            skus.insert(row.item.sku.clone(), row.line);
+            kept.push(row);
+        }
+    }
+    rows.rows = kept;
+    rows.bad.sort();
+    Ok(rows)
+}
+
+/// GS1's modulo-10 check digit: <https://www.gs1.org/services/how-calculate-check-digit-manually>.
+fn check_digit_is_right(digits: &str) -> bool {
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(place, byte)| u32::from(byte - b'0') * if place % 2 == 1 { 3 } else { 1 })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+fn check_barcode(code: &str) -> Result<(), String> {
+    let is_gtin = matches!(code.len(), 8 | 12 | 13 | 14) && code.bytes().all(|byte| byte.is_ascii_digit());
+    if is_gtin && !check_digit_is_right(code) {
+        return Err(format!("the barcode `{code}` has a wrong check digit: a digit is mistyped"));
+    }
+    Ok(())
+}
+
+fn list(field: &str, by: &[char]) -> Option<Vec<String>> {
+    let entries: Vec<String> =
+        field.split(by).map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
+    (!entries.is_empty()).then_some(entries)
+}
+
+fn own_rows(records: &[(u64, BTreeMap<String, String>)], rows: &mut Rows) {
+    for (line, fields) in records {
+        match own_row(*line, fields) {
+            Ok(row) => rows.rows.push(row),
+            Err(problem) => rows.bad.push((*line, problem)),
+        }
+    }
+}
+
+fn own_row(line: u64, fields: &BTreeMap<String, String>) -> Result<Row, String> {
+    let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+    let some = |name: &str| Some(field(name).to_owned()).filter(|text| !text.is_empty());
+    if field("sku").is_empty() {
+        return Err("has no SKU".to_owned());
+    }
+    let precision = match field("precision") {
+        "" => None,
+        text => {
+            let known = text.parse().ok().and_then(Precision::new);
+            Some(known.ok_or_else(|| format!("precision is `{text}`; it must be 0 to 6"))?)
+        }
+    };
+    let barcodes = list(field("barcodes"), &[' ', '|']);
+    barcodes.iter().flatten().try_for_each(|code| check_barcode(code))?;
+    let item = PutItem {
+        sku: field("sku").to_owned(),
+        name: some("name"),
+        unit: some("unit"),
+        precision,
+        barcodes,
+        tags: list(field("tags"), &['|']),
+    };
+    Ok(Row { line, item, ..Row::default() })
+}
+
+/// A product's first row has its title and the names of its options; later rows of the handle are variants, or only
+/// images.
+fn shopify_rows(records: &[(u64, BTreeMap<String, String>)], rows: &mut Rows) {
+    let mut products = BTreeMap::<&str, (&str, &str)>::new();
+    let mut made = BTreeMap::<String, u32>::new();
+    for (line, fields) in records {
+        let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+        let handle = field("Handle");
+        if handle.is_empty() {
+            rows.bad.push((*line, "has no handle".to_owned()));
+            continue;
+        }
+        let (title, tags) = *products.entry(handle).or_insert((field("Title"), field("Tags")));
+        let values = ["Option1 Value", "Option2 Value", "Option3 Value"].map(field);
+        let options: Vec<&str> =
+            values.into_iter().filter(|value| !value.is_empty() && *value != "Default Title").collect();
+        if values.iter().all(|value| value.is_empty()) && field("Variant Price").is_empty() {
+            continue; // a further image of the product
+        }
+        let quantity = match field("Variant Inventory Qty") {
+            "" => None,
+            text => match text.parse::<i64>() {
+                Ok(quantity) => Some(quantity),
+                Err(_) => {
+                    rows.bad.push((*line, format!("the quantity is `{text}`; it must be a whole number")));
+                    continue;
+                }
+            },
+        };
+        let barcode = field("Variant Barcode").trim_start_matches('\'');
+        if let Err(problem) = check_barcode(barcode) {
+            rows.bad.push((*line, problem));
+            continue;
+        }
+        let name = if options.is_empty() { title.to_owned() } else { format!("{title} – {}", options.join(" / ")) };
+        let sku = readable_sku(handle, &options);
+        let times = made.entry(sku.clone()).or_default();
+        *times += 1;
+        let made_sku = if *times == 1 { sku } else { format!("{sku}-{times}") };
+        let item = PutItem {
+            sku: field("Variant SKU").trim_start_matches('\'').to_owned(),
+            name: Some(name).filter(|name| !name.is_empty()),
+            barcodes: list(barcode, &[' ']),
+            tags: list(tags, &[',']),
+            ..PutItem::default()
+        };
+        rows.rows.push(Row { line: *line, item, quantity, made_sku: Some(made_sku) });
+    }
+}
+
+/// `classic-varsity-top` and `Small` make `classic-varsity-top-small`: lower case, digits and single dashes.
+fn readable_sku(handle: &str, options: &[&str]) -> String {
+    let mut sku = String::new();
+    for part in std::iter::once(&handle).chain(options) {
+        for letter in part.chars().flat_map(char::to_lowercase) {
+            if letter.is_alphanumeric() {
+                sku.push(letter);
+            } else if !sku.ends_with('-') && !sku.is_empty() {
+                sku.push('-');
+            }
+        }
+        if !sku.ends_with('-') {
+            sku.push('-');
+        }
+    }
+    sku.trim_end_matches('-').chars().take(90).collect()
+}
+
+fn command(body: Body) -> Command {
+    Command { key: None, fingerprint: 0, actor: "import".to_owned(), body }
+}
+
+pub(crate) async fn run(link: &Link, import: &Import, json: bool) -> anyhow::Result<()> {
+    let Import::Items { file, sku_from, stock_at, skip_bad_rows } = import;
+    let mut rows = read_file(file)?;
+    let nameless = rows.rows.iter().filter(|row| row.item.sku.is_empty()).count();
+    if nameless > 0 {
+        match sku_from {
+            None => bail!(
+                "{nameless} of {} variants in {} have neither SKU nor barcode to know them by. Give them SKUs in the \
+                 shop, or run it again with `--sku-from handle`, which makes readable ones from handle and options, \
+                 such as `{}`. Nothing was imported",
+                rows.rows.len(),
+                file.display(),
+                rows.rows.iter().find_map(|row| row.made_sku.as_deref()).unwrap_or_default()
+            ),
+            Some(SkuFrom::Handle) => {
+                for row in rows.rows.iter_mut().filter(|row| row.item.sku.is_empty()) {
+                    row.item.sku = row.made_sku.clone().unwrap_or_default();
+                    if !json {
+                        println!("{}  {}", row.item.sku, row.item.name.as_deref().unwrap_or_default());
+                    }
+                }
+            }
+        }
+    }
+    for (line, problem) in rows.bad.iter().take(20) {
+        eprintln!("line {line}: {problem}");
+    }
+    if !rows.bad.is_empty() && !skip_bad_rows {
+        bail!(
+            "{} of the rows cannot be imported (the first are named above); nothing was imported. \
+             Mend them, or import the others with --skip-bad-rows",
+            rows.bad.len()
+        );
+    }
+    let quantities = rows.rows.iter().filter(|row| row.quantity.is_some()).count();
+    if rows.shopify && stock_at.is_none() && quantities > 0 && !json {
+        println!("{quantities} quantities were not taken; they are, as counts, with `--stock-at LOCATION`.");
+    }
+    let bar = indicatif::ProgressBar::new(rows.rows.len() as u64);
+    let mut refused = Vec::new();
+    for part in rows.rows.chunks(500) {
+        let commands = part.iter().map(|row| command(Body::PutItem(row.item.clone()))).collect();
+        for (row, result) in part.iter().zip(link.commands(commands).await?) {
+            match (result.error, result.answer) {
+                (Some(error), _) => refused.push((row.line, error)),
+                (None, Some(Answer::Refused(refusal))) => refused.push((row.line, refusal.to_string())),
+                _ => {}
+            }
+        }
+        bar.inc(part.len() as u64);
+    }
+    bar.finish_and_clear();
+    let mut counted = 0;
+    if let Some(location) = stock_at {
+        counted = count(link, location, &rows.rows).await?;
+    }
+    for (line, problem) in &refused {
+        eprintln!("line {line}: {problem}");
+    }
+    let imported = rows.rows.len() - refused.len();
+    if json {
+        let bad: Vec<_> = rows.bad.iter().chain(&refused).collect();
+        println!("{}", json!({ "imported": imported, "counted": counted, "bad": bad }));
+    } else {
+        println!("{imported} items imported, {counted} counted, {} rows left out.", rows.bad.len() + refused.len());
+    }
+    if refused.is_empty() { Ok(()) } else { bail!("{} rows were refused, as named above", refused.len()) }
+}
+
+fn read_file(file: &Path) -> anyhow::Result<Rows> {
+    let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    read(opened).with_context(|| format!("{} was not imported", file.display()))
+}
+
+/// Takes the quantities as counts of now. A negative one, which a shop shows when it oversold, is counted as 0.
+async fn count(link: &Link, location: &str, rows: &[Row]) -> anyhow::Result<usize> {
+    let put = PutLocation { code: location.to_owned(), ..PutLocation::default() };
+    let mut commands = vec![command(Body::PutLocation(put))];
+    let counted: Vec<&Row> = rows.iter().filter(|row| row.quantity.is_some()).collect();
+    for part in counted.chunks(100) {
+        let lines = part.iter().map(|row| command::Line {
+            sku: row.item.sku.clone(),
+            quantity: Quantity::units(row.quantity.unwrap_or(0).max(0)),
+        });
+        let (location, lines) = (location.to_owned(), lines.collect());
+        commands.push(command(Body::Count(TakeCount { location, lines, as_of: None, system: None })));
+    }
+    for result in link.commands(commands).await? {
+        match (result.error, result.answer) {
+            (Some(error), _) => bail!("the counts were not taken: {error}"),
+            (None, Some(Answer::Refused(refusal))) => bail!("the counts were not taken: {refusal}"),
+            _ => {}
+        }
+    }
+    Ok(counted.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(name: &str) -> Rows {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/shopify-products").join(name);
+        read_file(&path).unwrap()
+    }
+
+    #[test]
+    fn the_three_shopify_files_have_66_variants_without_sku_or_barcode() {
+        let files = ["apparel.csv", "home-and-garden.csv", "jewelery.csv"].map(data);
+        let rows: Vec<&Row> = files.iter().flat_map(|file| &file.rows).collect();
+        assert_eq!(rows.len(), 66);
+        assert!(rows.iter().all(|row| row.item.sku.is_empty() && row.item.barcodes.is_none()));
+        assert!(files.iter().all(|file| file.bad.is_empty() && file.shopify));
+        let made: BTreeSet<_> = rows.iter().filter_map(|row| row.made_sku.clone()).collect();
+        assert_eq!(made.len(), 66, "made SKUs are unique");
+        assert!(made.contains("ocean-blue-shirt") && made.contains("classic-varsity-top-small"), "{made:?}");
+    }
+
+    #[test]
+    fn a_wrong_header_says_what_would_be_right() {
+        let error = read(&b"code,name\nA,B\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("no column is called `sku`") && error.contains("precision"), "{error}");
+        let error = read(&b"sku,colour\nA,B\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("`colour` is not known"), "{error}");
+        let error = read(&b"sku,sku\nA,B\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("twice"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_line_in_the_middle_is_named_and_the_others_are_read() {
+        let rows = read(&b"sku,name,precision\nA,a,0\nB,b\nC,c,9\nD,\xff,0\nA,again,1\nE,e,3\n"[..]).unwrap();
+        let skus: Vec<_> = rows.rows.iter().map(|row| row.item.sku.as_str()).collect();
+        assert_eq!(skus, ["A", "E"]);
+        let lines: Vec<_> = rows.bad.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [3, 4, 5, 6]);
+        assert!(rows.bad[0].1.contains("2 fields, the header has 3"), "{:?}", rows.bad);
+        assert!(rows.bad[1].1.contains("0 to 6") && rows.bad[2].1.contains("UTF-8"), "{:?}", rows.bad);
+    }
+
+    #[test]
+    fn a_line_of_two_gigabytes_is_stopped_before_it_fills_memory() {
+        struct Endless(u64);
+        impl Read for Endless {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 += buffer.len() as u64;
+                assert!(self.0 < 8 * 1024 * 1024, "reading went on after the limit");
+                buffer.fill(b'x');
+                Ok(buffer.len())
+            }
+        }
+        let error = read((&b"sku\n\""[..]).chain(Endless(0))).unwrap_err();
+        assert!(format!("{error:#}").contains("longer than 1048576 bytes"), "{error:#}");
+    }
+
+    #[test]
+    fn a_mistyped_barcode_is_found() {
+        assert!(check_barcode("4006381333931").is_ok());
+        assert!(check_barcode("4006381333932").is_err());
+        assert!(check_barcode("SHELF-12").is_ok());
+    }
+}

@@ -1,0 +1,39 @@
+//! Which channel speaks with which kind of system.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use onhand_channels::{Channel, ChannelError};
+use onhand_engine::systems::{Connection, Connector};
+
+/// Makes the channels that this binary has.
+pub(crate) struct Channels {
+    http: reqwest::Client,
+}
+
+impl Channels {
+    pub fn new() -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(15))
+            .connect_timeout(Duration::from_secs(5))
+            .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .build()?;
+        Ok(Self { http })
+    }
+}
+
+impl Connector for Channels {
+    fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError> {
+        let Connection { kind, url, secret, .. } = connection;
+        match kind.as_str() {
+            "shop" => {
+                Ok(Arc::new(onhand_channels::shop::CornerShop::new(name, url.as_str(), secret.as_str(), self.http.clone())))
+            }
+            other => Err(ChannelError::Unexpected {
+                system: name.to_owned(),
+                reason: format!("there is no channel for systems of kind `{other}`; there is `shop`"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! How a command reaches the ledger: over HTTP where a server holds the file, in process where none does.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use http_body_util::BodyExt as _;
+use onhand_ledger::{Answer, Command, TenantId};
+use onhand_store::StoreError;
+use onhand_web::auth::Caller;
+use serde::Deserialize;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::runtime::{self, Runtime};
+
+/// A way to the API.
+pub(crate) enum Link {
+    /// Of this process.
+    Local { runtime: Box<Runtime>, router: Router },
+    /// Of the server that holds the file.
+    Remote { base: String, key: String, http: reqwest::Client },
+}
+
+/// What came of one command.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LineResult {
+    pub answer: Option<Answer>,
+    pub error: Option<String>,
+}
+
+/// The file beside a database that the operator's own key is in.
+pub(crate) fn key_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".key");
+    PathBuf::from(name)
+}
+
+fn caller(tenant: TenantId) -> Caller {
+    Caller { tenant, name: "operator".to_owned() }
+}
+
+impl Link {
+    /// To the ledger of a database file.
+    pub fn open(database: &Path) -> anyhow::Result<Self> {
+        match runtime::open(database) {
+            Ok(store) => {
+                let runtime = Box::new(Runtime::open(store)?);
+                let router = runtime.router();
+                Ok(Self::Local { runtime, router })
+            }
+            Err(StoreError::InUse { holder: Some(base), .. }) => {
+                let key = match std::env::var("ONHAND_KEY") {
+                    Ok(key) => key,
+                    Err(_) => std::fs::read_to_string(key_file(database)).with_context(|| {
+                        format!(
+                            "{} is served at {base}: set ONHAND_KEY to an API key (none is in {})",
+                            database.display(),
+                            key_file(database).display()
+                        )
+                    })?,
+                };
+                let http = reqwest::Client::builder().no_proxy().build()?;
+                Ok(Self::Remote { base, key: key.trim().to_owned(), http })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<(u16, Vec<u8>)> {
+        match self {
+            Self::Local { router, .. } => {
+                let mut request = Request::builder()
+                    .method(method)
+                    .uri(path)
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(body.map_or_else(Body::empty, Body::from))?;
+                request.extensions_mut().insert(caller(TenantId::DEFAULT));
+                let response = router.clone().oneshot(request).await.map_err(|never| match never {})?;
+                let status = response.status().as_u16();
+                Ok((status, response.into_body().collect().await?.to_bytes().to_vec()))
+            }
+            Self::Remote { base, key, http } => {
+                let mut request = http.request(method, format!("{base}{path}")).bearer_auth(key);
+                if let Some(body) = body {
+                    request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+                }
+                let response = request.send().await.with_context(|| format!("the server at {base} does not answer"))?;
+                Ok((response.status().as_u16(), response.bytes().await?.to_vec()))
+            }
+        }
+    }
+
+    /// Calls the API. A problem's detail becomes the error.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let body = body.map(serde_json::to_vec).transpose()?;
+        let (status, bytes) = self.send(method, path, body).await?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .with_context(|| format!("the server answered {status} with something that is no JSON"))?;
+        if status >= 400 {
+            match value.get("detail").and_then(Value::as_str) {
+                Some(detail) => bail!("{detail}"),
+                None => bail!("the server answered {status}: {value}"),
+            }
+        }
+        Ok(value)
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Changes something.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// Runs commands in order; one result for each.
+    pub async fn commands(&self, commands: Vec<Command>) -> anyhow::Result<Vec<LineResult>> {
+        if let Self::Local { runtime, .. } = self {
+            let ledger = runtime.handle.ledger().clone();
+            let submissions = commands.into_iter().map(|command| onhand_engine::Submission {
+                tenant: TenantId::DEFAULT,
+                command: Some(command),
+                notes: Vec::new(),
+            });
+            let submissions: Vec<_> = submissions.collect();
+            let results = tokio::task::spawn_blocking(move || ledger.commit(submissions)).await?;
+            return results
+                .into_iter()
+                .map(|result| match result {
+                    Ok(committed) => Ok(LineResult { answer: Some(committed.answer), error: None }),
+                    Err(onhand_engine::CommitError::Invalid(invalid)) => {
+                        Ok(LineResult { answer: None, error: Some(invalid.to_string()) })
+                    }
+                    Err(error) => Err(error.into()),
+                })
+                .collect();
+        }
+        let mut body = Vec::new();
+        for command in &commands {
+            let line = serde_json::json!({ "key": command.key, "body": command.body });
+            serde_json::to_writer(&mut body, &line)?;
+            body.push(b'\n');
+        }
+        let (status, bytes) = self.send(Method::POST, "/v1/commands", Some(body)).await?;
+        if status >= 400 {
+            bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes));
+        }
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// Ends it cleanly: tables are written.
+    pub async fn close(self) -> anyhow::Result<()> {
+        match self {
+            Self::Local { runtime, router } => {
+                drop(router);
+                runtime.stop().await
+            }
+            Self::Remote { .. } => Ok(()),
+        }
+    }
+}
+
+/// A path segment, percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

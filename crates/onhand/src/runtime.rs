@@ -1,0 +1,160 @@
+//! What drives the engine: the committer's thread, the sweeper, the workers. The only place with timers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use onhand_engine::systems::{Connection, Connector, connections};
+use onhand_engine::worker::{Acknowledged, Pace, Worker};
+use onhand_engine::{Clock, Handle, Ledger, Options, SystemClock, queue};
+use onhand_ledger::{Body, Command, SystemId, TenantId};
+use onhand_store::SqliteStore;
+use onhand_web::{App, Metrics};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::connector::Channels;
+
+/// A ledger at work in this process.
+pub(crate) struct Runtime {
+    pub handle: Handle,
+    pub app: App,
+    pub acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+    committer: std::thread::JoinHandle<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Runtime {
+    /// Opens a database and commits what is handed in. No system is spoken with yet.
+    pub fn open(store: SqliteStore) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ledger = Arc::new(Ledger::open(Box::new(store), clock, Options::default())?);
+        let (handle, queue) = queue(ledger);
+        let committer = std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || queue.run())
+            .context("cannot start the committer")?;
+        let connector: Arc<dyn Connector> = Arc::new(Channels::new()?);
+        let app = App {
+            handle: handle.clone(),
+            keys: Arc::default(),
+            connector,
+            systems_changed: Arc::new(Notify::new()),
+            metrics: Arc::new(Metrics::default()),
+        };
+        Ok(Self { handle, app, acknowledged: Arc::default(), committer, tasks: JoinSet::new() })
+    }
+
+    /// The API.
+    pub fn router(&self) -> Router {
+        onhand_web::router(self.app.clone())
+    }
+
+    /// Sweeps what is due, and keeps connected systems equal.
+    pub fn work(&mut self, pace: Pace) {
+        self.tasks.spawn(sweep(self.handle.clone()));
+        self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
+    }
+
+    /// Ends the workers, then commits what waits, then writes the tables.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.tasks.shutdown().await;
+        drop(self.app);
+        drop(self.handle);
+        let committer = self.committer;
+        tokio::task::spawn_blocking(move || committer.join())
+            .await?
+            .map_err(|_| anyhow::anyhow!("the committer ended with a panic; the log is whole"))
+    }
+}
+
+/// Makes each due time an entry at once, so that the feed hears of it by itself.
+async fn sweep(handle: Handle) {
+    let mut feed = handle.ledger().feed();
+    loop {
+        let ledger = handle.ledger();
+        let wait = match ledger.next_due() {
+            None => Duration::from_secs(3600),
+            Some((tenant, at)) => {
+                let left = at.micros() - ledger.clock().now().micros();
+                if left <= 0 {
+                    let tick =
+                        Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
+                    if let Err(error) = handle.submit(tenant, tick).await {
+                        tracing::warn!(%error, "a due time could not be committed; it is counted all the same");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    continue;
+                }
+                Duration::from_micros(u64::try_from(left).unwrap_or(0))
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = feed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Runs a worker for each connected system, new ones too.
+async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
+    let mut running = BTreeMap::<(TenantId, SystemId), Connection>::new();
+    let mut workers = JoinSet::new();
+    loop {
+        let changed = app.systems_changed.notified();
+        for tenant in app.handle.ledger().tenants() {
+            let known = match app.handle.ledger().read(tenant, connections) {
+                Ok(known) => known,
+                Err(error) => {
+                    tracing::error!(%error, "the connections cannot be read");
+                    continue;
+                }
+            };
+            for (id, system, connection) in known {
+                if running.get(&(tenant, id)) == Some(&connection) {
+                    continue;
+                }
+                let started = app
+                    .connector
+                    .connect(&system.name, &connection)
+                    .map_err(anyhow::Error::from)
+                    .and_then(|channel| Ok(Worker::new(app.handle.clone(), tenant, id, system, channel, pace)?));
+                match started {
+                    Ok(worker) => {
+                        workers.spawn(run_worker(worker, app.handle.clone(), acknowledged.clone()));
+                        running.insert((tenant, id), connection);
+                    }
+                    Err(error) => tracing::error!(%error, "a system's worker cannot start"),
+                }
+            }
+        }
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+async fn run_worker(mut worker: Worker, handle: Handle, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
+    let mut feed = handle.ledger().feed();
+    loop {
+        feed.mark_unchanged();
+        let next = worker.step().await;
+        acknowledged.lock().append(&mut worker.acknowledged);
+        let left = next.micros() - handle.ledger().clock().now().micros();
+        let wait = Duration::from_micros(u64::try_from(left).unwrap_or(0));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = feed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Opens a database file for this process alone.
+pub(crate) fn open(path: &Path) -> Result<SqliteStore, onhand_store::StoreError> {
+    SqliteStore::open(path)
+}
