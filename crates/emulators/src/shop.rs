@@ -267,7 +267,9 @@ impl CornerShop {
         let at = (self.clock)();
         let mut shop = self.shop.lock();
         let change = shop.changes + 1;
-        let Some(order) = id.parse().ok().and_then(|number| shop.orders.get_mut(&number)) else { return false };
+        let Some(order) = id.parse().ok().and_then(|number| shop.orders.get_mut(&number)) else {
+            return false;
+        };
         if order.cancelled || order.shipped {
             return false;
         }
@@ -293,7 +295,10 @@ impl CornerShop {
 pub fn router(shop: Arc<CornerShop>) -> Router {
     let api = Router::new()
         .route("/api/listings", get(listings))
-        .route("/api/locations", get(|| async { Json([serde_json::json!({"id": "main", "name": "Shop floor"})]) }))
+        .route(
+            "/api/locations",
+            get(|| async { Json([serde_json::json!({"id": "main", "name": "Shop floor"})]) }),
+        )
         .route("/api/stock/read", post(read_stock))
         .route("/api/stock/set", post(set_stock))
         .route("/api/orders", get(orders).post(place_order))

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use onhand_ledger::state::{Answered, Need};
 use onhand_ledger::{
-    Answer, CellKey, Command, Given, HoldId, Instant, Invalid, Key, Quantity, Record, Seq, State, TenantId, Value,
-    decide,
+    Answer, CellKey, Command, Given, HoldId, Instant, Invalid, Key, Quantity, Record, Seq, State, TenantId,
+    Value, decide,
 };
-use onhand_store::{Batch, Chunk, Head, Note, Reader, Store, StoreError, chain, decode_records, encode_records};
+use onhand_store::{
+    Batch, Chunk, Head, Note, Reader, Store, StoreError, chain, decode_records, encode_records,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -188,7 +190,8 @@ impl Ledger {
     /// When the next hold ends, over all tenants.
     pub fn next_due(&self) -> Option<(TenantId, Instant)> {
         let inner = self.inner.read();
-        let due = inner.tenants.iter().filter_map(|(tenant, known)| Some((*tenant, known.state.next_due()?.0)));
+        let due =
+            inner.tenants.iter().filter_map(|(tenant, known)| Some((*tenant, known.state.next_due()?.0)));
         due.min_by_key(|(_, at)| *at)
     }
 
@@ -278,7 +281,10 @@ impl Inner {
         }
     }
 
-    fn write(&mut self, batches: BTreeMap<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>) -> Result<(), StoreError> {
+    fn write(
+        &mut self,
+        batches: BTreeMap<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>,
+    ) -> Result<(), StoreError> {
         let options = self.options;
         let mut writes = Vec::new();
         for (id, (records, notes)) in batches {
@@ -338,7 +344,10 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
     while after < head.seq {
         let chunks = store.chunks_after(id, after, TAIL_CHUNKS)?;
         if chunks.is_empty() {
-            return Err(StoreError::Damaged(format!("the log ends at entry {after}, its head is {}", head.seq)));
+            return Err(StoreError::Damaged(format!(
+                "the log ends at entry {after}, its head is {}",
+                head.seq
+            )));
         }
         for chunk in chunks {
             for (first_seq, record) in decode_records(&chunk)? {
@@ -413,8 +422,10 @@ pub(crate) fn as_of(
     at: Instant,
     known: Seq,
 ) -> Result<Quantity, StoreError> {
+    let known = known.min(state.head);
     let pending = state.cell(&cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
-    let base = pending.iter().rev().find(|row| !row.late && row.occurred_at <= at && row.seq <= known).copied();
+    let base =
+        pending.iter().rev().find(|row| !row.late && row.occurred_at <= at && row.seq <= known).copied();
     let base = match base {
         Some(row) => Some(row),
         None => store.trail_before(id, &cell, at, known)?,

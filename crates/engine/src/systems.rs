@@ -265,7 +265,9 @@ pub enum AddError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is no location of ours to map.
-    #[error("there is no location yet; create one first, such as with `onhand import items FILE --stock-at LONDON`")]
+    #[error(
+        "there is no location yet; create one first, such as with `onhand import items FILE --stock-at LONDON`"
+    )]
     NoLocation,
 }
 
@@ -295,7 +297,8 @@ pub async fn add_system(
             first.ok_or(AddError::NoLocation)?.code
         }
     };
-    let locations = found.locations.iter().take(1).map(|remote| (remote.remote_id.clone(), ours.clone())).collect();
+    let locations =
+        found.locations.iter().take(1).map(|remote| (remote.remote_id.clone(), ours.clone())).collect();
     let put = PutSystem {
         name: name.to_owned(),
         kind: connection.kind.clone(),
@@ -304,7 +307,9 @@ pub async fn add_system(
     };
     let mut committed = handle.submit(tenant, command(actor, Body::PutSystem(put))).await?;
     let Answer::System(id) = committed.answer else {
-        return Err(AddError::Store(StoreError::Damaged("a system was answered with something else".to_owned())));
+        return Err(AddError::Store(StoreError::Damaged(
+            "a system was answered with something else".to_owned(),
+        )));
     };
     let skus: Vec<Option<String>> = handle.ledger().read(tenant, |view| {
         let known = found.listings.iter().map(|listing| match &listing.sku {

@@ -108,7 +108,11 @@ struct Audit {
 
 /// Verifies a tenant's ledger. Tables are written first, so that all of them can be compared; `progress` hears of
 /// the entries walked.
-pub fn verify(ledger: &Ledger, tenant: TenantId, progress: &mut dyn FnMut(u64)) -> Result<Verified, StoreError> {
+pub fn verify(
+    ledger: &Ledger,
+    tenant: TenantId,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Verified, StoreError> {
     // What tables do not have yet would look like a difference.
     ledger.flush()?;
     let mut audit = Audit::default();
@@ -207,7 +211,12 @@ impl Audit {
 }
 
 /// The table of cells says what the log says. Only where nothing was committed meanwhile.
-fn compare(ledger: &Ledger, tenant: TenantId, head: Seq, audit: &Audit) -> Result<Option<Violation>, StoreError> {
+fn compare(
+    ledger: &Ledger,
+    tenant: TenantId,
+    head: Seq,
+    audit: &Audit,
+) -> Result<Option<Violation>, StoreError> {
     ledger.read(tenant, |view| {
         if view.seq() != head {
             return Ok(None);
@@ -233,7 +242,11 @@ fn compare(ledger: &Ledger, tenant: TenantId, head: Seq, audit: &Audit) -> Resul
         for (cell, log) in &audit.balances {
             let table = view.cell(cell)?;
             if table.seq == 0 {
-                return Ok(Some(Violation::Table { cell: Box::new(*cell), table: table.quantity, log: *log }));
+                return Ok(Some(Violation::Table {
+                    cell: Box::new(*cell),
+                    table: table.quantity,
+                    log: *log,
+                }));
             }
         }
         Ok(None)

@@ -7,7 +7,8 @@ use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Item, Listing, Location, Publication, Rules, Sites, System};
 use onhand_ledger::state::CellSlot;
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId, Value,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId,
+    Value,
 };
 use onhand_store::{Chunk, Head, Reader, StoreError, decode_records};
 
@@ -55,12 +56,19 @@ impl<'a> View<'a> {
     }
 
     /// Up to `limit` objects from one key to another of its kind, both included.
-    pub fn range(&mut self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, StoreError> {
+    pub fn range(
+        &mut self,
+        from: &Key,
+        to: &Key,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, StoreError> {
         let dirty: Vec<(Key, Option<Value>)> =
             self.state.dirty_range(from, to).map(|(key, slot)| (key.clone(), slot.value.clone())).collect();
         // A dirty object may hide one that is gone by now: so many more are read.
         let written = self.reader.range(self.tenant, from, to, reverse, limit.saturating_add(dirty.len()))?;
-        let mut merged: BTreeMap<Key, Option<Value>> = written.into_iter().map(|(key, slot)| (key, slot.value)).collect();
+        let mut merged: BTreeMap<Key, Option<Value>> =
+            written.into_iter().map(|(key, slot)| (key, slot.value)).collect();
         merged.extend(dirty);
         let present = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
         Ok(if reverse { present.rev().take(limit).collect() } else { present.take(limit).collect() })
@@ -75,20 +83,31 @@ impl<'a> View<'a> {
     }
 
     /// What a cell holds.
-    pub fn held(&mut self, item: ItemId, location: LocationId, state: StockState) -> Result<Quantity, StoreError> {
+    pub fn held(
+        &mut self,
+        item: ItemId,
+        location: LocationId,
+        state: StockState,
+    ) -> Result<Quantity, StoreError> {
         self.cell(&CellKey::new(item, location, state)).map(|slot| slot.quantity)
     }
 
     /// All cells of an item that ever moved, outside parties' included, in key order.
     pub fn cells_of(&mut self, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
-        let mut cells: BTreeMap<CellKey, CellSlot> = self.reader.cells_of(self.tenant, item)?.into_iter().collect();
+        let mut cells: BTreeMap<CellKey, CellSlot> =
+            self.reader.cells_of(self.tenant, item)?.into_iter().collect();
         let dirty = self.state.dirty_cells_of(item);
         cells.extend(dirty.map(|(key, slot)| (*key, CellSlot { pending: Vec::new(), ..*slot })));
         Ok(cells.into_iter().collect())
     }
 
     /// What a cell held at an instant by what happened, as known now, or as it was known at `known_at`.
-    pub fn as_of(&mut self, cell: CellKey, at: Instant, known_at: Option<Instant>) -> Result<Quantity, StoreError> {
+    pub fn as_of(
+        &mut self,
+        cell: CellKey,
+        at: Instant,
+        known_at: Option<Instant>,
+    ) -> Result<Quantity, StoreError> {
         let known = match known_at {
             None => Seq::MAX,
             Some(known_at) => self.seq_at(known_at)?,
@@ -140,7 +159,8 @@ impl<'a> View<'a> {
             for chunk in chunks {
                 after = chunk.first_seq + chunk.entries - 1;
                 let decoded = decode_records(&chunk)?.into_iter();
-                records.extend(decoded.filter(|(first, record)| first + record.entries.len() as Seq - 1 > seq));
+                records
+                    .extend(decoded.filter(|(first, record)| first + record.entries.len() as Seq - 1 > seq));
             }
         }
         records.truncate(limit);
@@ -158,12 +178,21 @@ impl<'a> View<'a> {
     }
 
     /// Cells after a key, as tables have them.
-    pub fn cells_after(&mut self, after: Option<CellKey>, limit: usize) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
+    pub fn cells_after(
+        &mut self,
+        after: Option<CellKey>,
+        limit: usize,
+    ) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
         self.reader.cells_after(self.tenant, after, limit)
     }
 
     /// The movements of an item below a `seq`, the newest first.
-    pub fn history(&mut self, item: ItemId, before: Seq, limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
+    pub fn history(
+        &mut self,
+        item: ItemId,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
         let cells = self.cells_of(item)?;
         let mut seqs = std::collections::BTreeSet::new();
         for (cell, _) in cells.iter().filter(|(cell, _)| !cell.state.is_party()) {
@@ -173,7 +202,9 @@ impl<'a> View<'a> {
             let more = limit - newest.len();
             seqs.extend(newest);
             if more > 0 {
-                seqs.extend(self.reader.trail(self.tenant, cell, before, more)?.into_iter().map(|row| row.seq));
+                seqs.extend(
+                    self.reader.trail(self.tenant, cell, before, more)?.into_iter().map(|row| row.seq),
+                );
             }
         }
         let mut rows = Vec::new();
@@ -188,7 +219,8 @@ impl<'a> View<'a> {
             let records = chunk.as_ref().map(|(_, records)| records.as_slice()).unwrap_or_default();
             let found = records.iter().rev().find(|(first, _)| *first <= seq);
             let Some((first, record)) = found else { continue };
-            let Some(entry) = usize::try_from(seq - first).ok().and_then(|index| record.entries.get(index)) else {
+            let Some(entry) = usize::try_from(seq - first).ok().and_then(|index| record.entries.get(index))
+            else {
                 continue;
             };
             rows.push(HistoryRow {
@@ -206,7 +238,12 @@ impl<'a> View<'a> {
     }
 
     /// The notes of a space after a key: (key, body).
-    pub fn notes(&mut self, space: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>, StoreError> {
+    pub fn notes(
+        &mut self,
+        space: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         self.reader.notes(self.tenant, space, after, limit)
     }
 
@@ -283,7 +320,8 @@ impl<'a> View<'a> {
 
     /// All systems.
     pub fn systems(&mut self) -> Result<Vec<(SystemId, System)>, StoreError> {
-        let all = self.range(&Key::System(SystemId(0)), &Key::System(SystemId(Seq::MAX)), false, usize::MAX)?;
+        let all =
+            self.range(&Key::System(SystemId(0)), &Key::System(SystemId(Seq::MAX)), false, usize::MAX)?;
         Ok(all
             .into_iter()
             .filter_map(|(key, value)| match (key, value) {
@@ -336,7 +374,9 @@ impl<'a> View<'a> {
         Ok(all
             .into_iter()
             .filter_map(|(key, value)| match (key, value) {
-                (Key::Listing(id), Value::Listing(listing)) if listing.system == system => Some((id, listing)),
+                (Key::Listing(id), Value::Listing(listing)) if listing.system == system => {
+                    Some((id, listing))
+                }
                 _ => None,
             })
             .collect())

@@ -154,7 +154,11 @@ impl Worker {
         };
         if trouble != self.status.trouble {
             if let Some(trouble) = &trouble {
-                tracing::warn!(system = self.system.name, trouble, "a system is in trouble; it is tried again");
+                tracing::warn!(
+                    system = self.system.name,
+                    trouble,
+                    "a system is in trouble; it is tried again"
+                );
             }
             self.status.trouble = trouble;
             let note = self.status_note();
@@ -165,9 +169,9 @@ impl Worker {
         if let Err(error) = done {
             self.failures = (self.failures + 1).min(6);
             let wait = match error {
-                WorkerError::Channel(ChannelError::Throttled { retry_after_seconds: Some(seconds), .. }) => {
-                    i64::try_from(seconds).unwrap_or(30).min(300) * 1_000
-                }
+                WorkerError::Channel(ChannelError::Throttled {
+                    retry_after_seconds: Some(seconds), ..
+                }) => i64::try_from(seconds).unwrap_or(30).min(300) * 1_000,
                 _ => 250 << self.failures,
             };
             return now.plus_micros(wait * 1_000);
@@ -221,7 +225,9 @@ impl Worker {
                             Entry::Movement(movement) => {
                                 touched.entry(movement.item).or_insert(record.recorded_at);
                             }
-                            Entry::Listing(..) | Entry::System(..) | Entry::Publication(..) => self.stale = true,
+                            Entry::Listing(..) | Entry::System(..) | Entry::Publication(..) => {
+                                self.stale = true
+                            }
                             _ => {}
                         }
                     }
@@ -266,7 +272,8 @@ impl Worker {
             for (item, changed_at) in touched {
                 for key in self.by_item.get(&item).map(Vec::as_slice).unwrap_or_default() {
                     let Some(line) = self.lines.get_mut(key) else { continue };
-                    let should = desired_at(view, line.id, &line.listing, &self.system, &line.remote_location)?;
+                    let should =
+                        desired_at(view, line.id, &line.listing, &self.system, &line.remote_location)?;
                     let Some(should) = should else { continue };
                     line.desired = should.quantity;
                     if line.state.shows() == Some(line.desired) {
@@ -296,7 +303,11 @@ impl Worker {
                     state.acknowledged.is_some() && state.unanswered.is_none() && state.refused.is_none()
                 })
                 .filter(|(_, line)| line.state.shows() != Some(line.desired))
-                .map(|(key, line)| Difference { key: key.clone(), shows: line.state.shows(), desired: line.desired })
+                .map(|(key, line)| Difference {
+                    key: key.clone(),
+                    shows: line.state.shows(),
+                    desired: line.desired,
+                })
                 .collect();
             if differences.is_empty() {
                 return Ok(());
@@ -357,7 +368,12 @@ impl Worker {
                     }
                 }
                 Pushed::Unknown { reason } => {
-                    tracing::info!(system = self.system.name, listing = push.listing, reason, "an answer was lost");
+                    tracing::info!(
+                        system = self.system.name,
+                        listing = push.listing,
+                        reason,
+                        "an answer was lost"
+                    );
                 }
                 Pushed::Refused { reason } => {
                     line.state.unanswered = None;
@@ -471,7 +487,9 @@ impl Worker {
         let command = self.command(Body::Record(document));
         let committed = match self.handle.submit_with(self.tenant, Some(command), vec![note]).await {
             Ok(committed) => committed,
-            Err(SubmitError::Commit(CommitError::Invalid(invalid))) => return self.not_taken(order, &invalid).await,
+            Err(SubmitError::Commit(CommitError::Invalid(invalid))) => {
+                return self.not_taken(order, &invalid).await;
+            }
             Err(error) => return Err(error.into()),
         };
         if matches!(committed.answer, Answer::AlreadyApplied { .. }) {
@@ -524,7 +542,8 @@ impl Worker {
         for (key, line) in &mut self.lines {
             let Some(observation) = line.reading else { continue };
             let state = &mut line.state;
-            let changes = state.changes.iter().filter(|(at, _)| *at <= observation.at).map(|(_, change)| *change);
+            let changes =
+                state.changes.iter().filter(|(at, _)| *at <= observation.at).map(|(_, change)| *change);
             let known = Known {
                 acknowledged: state.acknowledged,
                 own_changes: changes.sum(),
@@ -552,7 +571,10 @@ impl Worker {
                         state.drifts = 0;
                     }
                     // The refusal of before may be over: what it shows is what it should.
-                    if state.refused.is_some() && state.drifts < SECOND_MASTER && observation.quantity == line.desired {
+                    if state.refused.is_some()
+                        && state.drifts < SECOND_MASTER
+                        && observation.quantity == line.desired
+                    {
                         state.refused = None;
                     }
                 }
@@ -587,7 +609,8 @@ impl Worker {
                     found.push((line.listing.clone(), from, observation, state.drifts));
                     if state.drifts >= SECOND_MASTER {
                         let times = state.drifts;
-                        state.refused = Some(format!("another program set it {times} times after us; we stopped"));
+                        state.refused =
+                            Some(format!("another program set it {times} times after us; we stopped"));
                     }
                 }
             }
@@ -624,7 +647,9 @@ impl Worker {
         sentence: String,
     ) -> Result<(), WorkerError> {
         let sku = match listing.item {
-            Some(item) => self.handle.ledger().read(self.tenant, |view| view.item(item))?.map(|item| item.sku),
+            Some(item) => {
+                self.handle.ledger().read(self.tenant, |view| view.item(item))?.map(|item| item.sku)
+            }
             None => None,
         };
         let system = self.system.name.clone();

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Quantity, RuleId, Seq, SystemId,
+    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Quantity, RuleId, Seq,
+    SystemId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -122,7 +123,9 @@ pub enum Refusal {
     #[error("{}", insufficient(.0))]
     Insufficient(Vec<Missing>),
     /// Another system is master there.
-    #[error("cannot change the stock of `{sku}` at `{location}` here: its master is `{master}`; change it there")]
+    #[error(
+        "cannot change the stock of `{sku}` at `{location}` here: its master is `{master}`; change it there"
+    )]
     NotMaster {
         /// What.
         sku: String,
@@ -154,7 +157,9 @@ pub enum Refusal {
         wanted: Quantity,
     },
     /// An order of that reference exists.
-    #[error("order `{reference}` exists already (order {order}); an amendment is a newer version of its document")]
+    #[error(
+        "order `{reference}` exists already (order {order}); an amendment is a newer version of its document"
+    )]
     ReferenceTaken {
         /// The reference.
         reference: String,
@@ -162,7 +167,9 @@ pub enum Refusal {
         order: OrderId,
     },
     /// A finer quantity was booked before.
-    #[error("the precision of `{sku}` cannot become coarser than {decimals} decimals: finer quantities may be booked")]
+    #[error(
+        "the precision of `{sku}` cannot become coarser than {decimals} decimals: finer quantities may be booked"
+    )]
     PrecisionInUse {
         /// What.
         sku: String,
@@ -255,7 +262,9 @@ pub enum Invalid {
         problem: String,
     },
     /// A time too far ahead of ours.
-    #[error("{field} {at} is more than 5 minutes ahead of our clock ({now}); check that clock, or leave it out")]
+    #[error(
+        "{field} {at} is more than 5 minutes ahead of our clock ({now}); check that clock, or leave it out"
+    )]
     TooFarAhead {
         /// The field.
         field: &'static str,

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Ownership, Publication, System,
-    Waiting,
+    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Ownership, Publication,
+    System, Waiting,
 };
 use crate::{
-    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity,
-    RuleId, Seq, SystemId,
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
+    Quantity, RuleId, Seq, SystemId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.

@@ -40,8 +40,14 @@ pub enum StockState {
 
 impl StockState {
     /// The states that `on_hand` is the sum of.
-    pub const ON_HAND: [Self; 6] =
-        [Self::Available, Self::Reserved, Self::Committed, Self::Damaged, Self::QualityControl, Self::SafetyStock];
+    pub const ON_HAND: [Self; 6] = [
+        Self::Available,
+        Self::Reserved,
+        Self::Committed,
+        Self::Damaged,
+        Self::QualityControl,
+        Self::SafetyStock,
+    ];
 
     /// The states that a physical count sees.
     pub const PHYSICAL: [Self; 4] = [Self::Available, Self::Reserved, Self::Committed, Self::SafetyStock];
@@ -215,7 +221,9 @@ impl Key {
             Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
-            Self::RemoteListing(system, text) | Self::Document(system, text) | Self::Waiting(system, text) => {
+            Self::RemoteListing(system, text)
+            | Self::Document(system, text)
+            | Self::Waiting(system, text) => {
                 put(&mut out, system.0);
                 out.extend_from_slice(text.as_bytes());
             }

@@ -146,9 +146,10 @@ impl Quantity {
         for position in 0..6 {
             let digit = fraction.as_bytes().get(position).map_or(0, |byte| i64::from(byte - b'0'));
             // 10¹³ units × 10⁶ would leave 64 bits: caught by the bound below before it can wrap.
-            micros = micros.checked_mul(10).and_then(|value| value.checked_add(digit)).ok_or_else(|| {
-                QuantityError::TooLarge(trimmed.chars().take(40).collect())
-            })?;
+            micros = micros
+                .checked_mul(10)
+                .and_then(|value| value.checked_add(digit))
+                .ok_or_else(|| QuantityError::TooLarge(trimmed.chars().take(40).collect()))?;
         }
         if micros > Self::MAX_INPUT.0 {
             return Err(QuantityError::TooLarge(trimmed.chars().take(40).collect()));

@@ -14,8 +14,8 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites, System,
-    Waiting,
+    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules,
+    Sites, System, Waiting,
 };
 use crate::{HoldId, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
 
@@ -178,7 +178,11 @@ impl State {
     }
 
     /// The dirty objects from `from` to `to`, both included, in order; absent ones too.
-    pub fn dirty_range<'a>(&'a self, from: &Key, to: &Key) -> impl Iterator<Item = (&'a Key, &'a Slot)> + use<'a> {
+    pub fn dirty_range<'a>(
+        &'a self,
+        from: &Key,
+        to: &Key,
+    ) -> impl Iterator<Item = (&'a Key, &'a Slot)> + use<'a> {
         self.dirty.range((Bound::Included(from.clone()), Bound::Included(to.clone())))
     }
 
@@ -232,7 +236,8 @@ impl State {
     /// They count as written: the caller must commit them, or drop this state.
     pub fn take_dirty_cells(&mut self, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let keys: Vec<CellKey> = self.dirty_cells.range((from, Bound::Unbounded)).take(limit).copied().collect();
+        let keys: Vec<CellKey> =
+            self.dirty_cells.range((from, Bound::Unbounded)).take(limit).copied().collect();
         keys.into_iter()
             .filter_map(|key| {
                 self.dirty_cells.remove(&key);
@@ -248,7 +253,8 @@ impl State {
     /// As [`State::take_dirty_cells`], for objects.
     pub fn take_dirty_objects(&mut self, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let keys: Vec<Key> = self.dirty.range((from, Bound::Unbounded)).take(limit).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Key> =
+            self.dirty.range((from, Bound::Unbounded)).take(limit).map(|(key, _)| key.clone()).collect();
         keys.into_iter()
             .filter_map(|key| {
                 let slot = self.dirty.remove(&key)?;
@@ -361,7 +367,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             sink.put(Key::Item(*id), Slot { value: Some(Value::Item(item.clone())), seq });
         }
         Entry::Location(id, location) => {
-            sink.put(Key::LocationCode(location.code.clone()), Slot { value: Some(Value::LocationId(*id)), seq });
+            sink.put(
+                Key::LocationCode(location.code.clone()),
+                Slot { value: Some(Value::LocationId(*id)), seq },
+            );
             sink.put(Key::Location(*id), Slot { value: Some(Value::Location(location.clone())), seq });
             change(sink, Key::Sites, seq, |value| {
                 let mut sites = match value {
@@ -394,8 +403,12 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             }
             sink.put(Key::Listing(*id), Slot { value: Some(Value::Listing(listing.clone())), seq });
         }
-        Entry::Ownership(id, rule) => change_rules(sink, seq, |rules| set_rule(&mut rules.ownership, *id, rule))?,
-        Entry::Publication(id, rule) => change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule))?,
+        Entry::Ownership(id, rule) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.ownership, *id, rule))?
+        }
+        Entry::Publication(id, rule) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule))?
+        }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };
@@ -448,7 +461,8 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
         if slot.pending.is_empty() {
             slot.latest_before_pending = slot.latest;
         }
-        slot.latest = if slot.seq == 0 { movement.occurred_at } else { slot.latest.max(movement.occurred_at) };
+        slot.latest =
+            if slot.seq == 0 { movement.occurred_at } else { slot.latest.max(movement.occurred_at) };
         slot.quantity = account.balance;
         slot.seq = seq;
         if !account.state.is_party() {
@@ -462,13 +476,16 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
     }
     for (key, account, change) in sides {
         if account.late && !account.state.is_party() {
-            sink.put(Key::Late(key, seq), Slot { value: Some(Value::Late(movement.occurred_at, change)), seq });
+            sink.put(
+                Key::Late(key, seq),
+                Slot { value: Some(Value::Late(movement.occurred_at, change)), seq },
+            );
         }
     }
     if let Some(PromiseChange { holder, line, after }) = movement.promise {
-        let promised = sides.iter().find(|(_, account, _)| {
-            matches!(account.state, StockState::Reserved | StockState::Committed)
-        });
+        let promised = sides
+            .iter()
+            .find(|(_, account, _)| matches!(account.state, StockState::Reserved | StockState::Committed));
         if let Some((cell, _, _)) = promised {
             let promise = Promise { holder, quantity: after };
             let value = (!after.is_zero()).then_some(Value::Promise(promise));

@@ -27,9 +27,12 @@ impl Connector for Channels {
     fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError> {
         let Connection { kind, url, secret, .. } = connection;
         match kind.as_str() {
-            "shop" => {
-                Ok(Arc::new(onhand_channels::shop::CornerShop::new(name, url.as_str(), secret.as_str(), self.http.clone())))
-            }
+            "shop" => Ok(Arc::new(onhand_channels::shop::CornerShop::new(
+                name,
+                url.as_str(),
+                secret.as_str(),
+                self.http.clone(),
+            ))),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!("there is no channel for systems of kind `{other}`; there is `shop`"),

@@ -69,7 +69,12 @@ impl Link {
         }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<(u16, Vec<u8>)> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<(u16, Vec<u8>)> {
         match self {
             Self::Local { router, .. } => {
                 let mut request = Request::builder()
@@ -87,7 +92,8 @@ impl Link {
                 if let Some(body) = body {
                     request = request.header(header::CONTENT_TYPE, "application/json").body(body);
                 }
-                let response = request.send().await.with_context(|| format!("the server at {base} does not answer"))?;
+                let response =
+                    request.send().await.with_context(|| format!("the server at {base} does not answer"))?;
                 Ok((response.status().as_u16(), response.bytes().await?.to_vec()))
             }
         }

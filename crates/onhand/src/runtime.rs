@@ -118,11 +118,10 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
                 if running.get(&(tenant, id)) == Some(&connection) {
                     continue;
                 }
-                let started = app
-                    .connector
-                    .connect(&system.name, &connection)
-                    .map_err(anyhow::Error::from)
-                    .and_then(|channel| Ok(Worker::new(app.handle.clone(), tenant, id, system, channel, pace)?));
+                let started =
+                    app.connector.connect(&system.name, &connection).map_err(anyhow::Error::from).and_then(
+                        |channel| Ok(Worker::new(app.handle.clone(), tenant, id, system, channel, pace)?),
+                    );
                 match started {
                     Ok(worker) => {
                         workers.spawn(run_worker(worker, app.handle.clone(), acknowledged.clone()));

@@ -77,7 +77,9 @@ pub enum StoreError {
         reason: String,
     },
     /// A later version has written it.
-    #[error("{path} was written by a newer Onhand (schema {found}, this one knows {known}). Use that version")]
+    #[error(
+        "{path} was written by a newer Onhand (schema {found}, this one knows {known}). Use that version"
+    )]
     Newer {
         /// The file.
         path: String,

@@ -76,7 +76,10 @@ impl Reader for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(Key, Slot)>, StoreError> {
         Ok(self.with(tenant, |tenant| {
-            let found = tenant.objects.range(from.clone()..=to.clone()).map(|(key, slot)| (key.clone(), slot.clone()));
+            let found = tenant
+                .objects
+                .range(from.clone()..=to.clone())
+                .map(|(key, slot)| (key.clone(), slot.clone()));
             if reverse { found.rev().take(limit).collect() } else { found.take(limit).collect() }
         }))
     }
@@ -137,9 +140,10 @@ impl Reader for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
         Ok(self.with(tenant, |tenant| {
-            let in_space = tenant.notes.iter().filter(|((other, key), _)| {
-                other == space && after.is_none_or(|after| key.as_str() > after)
-            });
+            let in_space = tenant
+                .notes
+                .iter()
+                .filter(|((other, key), _)| other == space && after.is_none_or(|after| key.as_str() > after));
             in_space.take(limit).map(|((_, key), body)| (key.clone(), body.clone())).collect()
         }))
     }

@@ -97,7 +97,10 @@ impl SqliteStore {
             file.rewind()?;
             file.write_all(address.as_bytes())
         };
-        write().map_err(|error| StoreError::Io { doing: "written", reason: format!("{}: {error}", self.lock.path.display()) })
+        write().map_err(|error| StoreError::Io {
+            doing: "written",
+            reason: format!("{}: {error}", self.lock.path.display()),
+        })
     }
 
     fn prepare(&mut self, fresh: bool) -> Result<(), StoreError> {
@@ -225,8 +228,8 @@ fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 32]> {
 
 fn read_cell_key(row: &Row<'_>) -> rusqlite::Result<CellKey> {
     let code: u8 = row.get(2)?;
-    let state = StockState::from_code(code)
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(2, i64::from(code)))?;
+    let state =
+        StockState::from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, i64::from(code)))?;
     Ok(CellKey {
         item: ItemId(unsigned(row, 0)?),
         location: LocationId(unsigned(row, 1)?),
@@ -375,7 +378,9 @@ impl Reader for SqliteReader {
             "SELECT {CELL_COLUMNS} FROM cell WHERE tenant_id = ?1 AND item_id = ?2 \
              ORDER BY location_id, state, lot_id, consignor_id"
         );
-        self.rows(&sql, params![signed(tenant.0), signed(item.0)], |row| Ok((read_cell_key(row)?, read_cell(row, 5)?)))
+        self.rows(&sql, params![signed(tenant.0), signed(item.0)], |row| {
+            Ok((read_cell_key(row)?, read_cell(row, 5)?))
+        })
     }
 
     fn cells_after(
@@ -438,8 +443,9 @@ impl Reader for SqliteReader {
         )?;
         rows.into_iter()
             .map(|(bytes, seq, body)| {
-                let key = Key::from_bytes(from.kind(), &bytes)
-                    .ok_or_else(|| StoreError::Damaged(format!("a key of kind {} cannot be read", from.kind())))?;
+                let key = Key::from_bytes(from.kind(), &bytes).ok_or_else(|| {
+                    StoreError::Damaged(format!("a key of kind {} cannot be read", from.kind()))
+                })?;
                 let value = Some(read_value(&key, &body)?);
                 Ok((key, Slot { value, seq }))
             })
@@ -534,7 +540,8 @@ impl Reader for SqliteReader {
 }
 
 fn read_value(key: &Key, body: &str) -> Result<Value, StoreError> {
-    serde_json::from_str(body).map_err(|error| StoreError::Damaged(format!("{key:?} cannot be read: {error}")))
+    serde_json::from_str(body)
+        .map_err(|error| StoreError::Damaged(format!("{key:?} cannot be read: {error}")))
 }
 
 /// Everything a [`Reader`] does, done by the writer's own connection.
@@ -568,8 +575,10 @@ read_through! {
 impl Store for SqliteStore {
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
         let mut write = || -> rusqlite::Result<()> {
-            let transaction =
-                self.reading.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let transaction = self
+                .reading
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             for (tenant, batch) in batches {
                 write_batch(&transaction, *tenant, batch)?;
             }
@@ -607,7 +616,13 @@ fn write_batch(transaction: &Connection, tenant: TenantId, batch: &Batch) -> rus
              ON CONFLICT(tenant_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, \
              recorded_at = excluded.recorded_at, flushed = excluded.flushed",
         )?
-        .execute(params![tenant, signed(head.seq), head.hash, head.recorded_at.micros(), signed(head.flushed)])?;
+        .execute(params![
+            tenant,
+            signed(head.seq),
+            head.hash,
+            head.recorded_at.micros(),
+            signed(head.flushed)
+        ])?;
     let mut log = transaction.prepare_cached(
         "INSERT INTO log(tenant_id, first_seq, entries, recorded_at, hash, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
@@ -632,13 +647,15 @@ fn write_batch(transaction: &Connection, tenant: TenantId, batch: &Batch) -> rus
         match &slot.value {
             None => delete.execute(params![tenant, key.kind(), key.bytes()])?,
             Some(value) => {
-                let body = serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+                let body = serde_json::to_string(value)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
                 put.execute(params![tenant, key.kind(), key.bytes(), signed(slot.seq), body])?
             }
         };
     }
-    let mut request = transaction
-        .prepare_cached("INSERT INTO request(tenant_id, key, seq) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+    let mut request = transaction.prepare_cached(
+        "INSERT INTO request(tenant_id, key, seq) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
     for (key, seq) in &batch.requests {
         request.execute(params![tenant, key, signed(*seq)])?;
     }
@@ -646,7 +663,8 @@ fn write_batch(transaction: &Connection, tenant: TenantId, batch: &Batch) -> rus
         "INSERT INTO note(tenant_id, space, key, body) VALUES(?1, ?2, ?3, ?4) \
          ON CONFLICT(tenant_id, space, key) DO UPDATE SET body = excluded.body",
     )?;
-    let mut forget = transaction.prepare_cached("DELETE FROM note WHERE tenant_id = ?1 AND space = ?2 AND key = ?3")?;
+    let mut forget =
+        transaction.prepare_cached("DELETE FROM note WHERE tenant_id = ?1 AND space = ?2 AND key = ?3")?;
     for entry in &batch.notes {
         match &entry.body {
             Some(body) => note.execute(params![tenant, entry.space, entry.key, body])?,
@@ -681,7 +699,8 @@ fn write_cells(transaction: &Connection, tenant: i64, cells: &[(CellKey, CellSlo
             slot.latest.micros()
         ])?;
         for (first_at, block) in crate::trail_blocks(slot) {
-            let body = postcard::to_stdvec(block).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            let body = postcard::to_stdvec(block)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
             let first_seq = block.first().map_or(0, |row| row.seq);
             trail.execute(params![
                 tenant,

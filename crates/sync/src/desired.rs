@@ -39,7 +39,11 @@ pub fn rule_for(
         Some((by_what, by_system))
     };
     // Scopes are unique, so that two rules of one rank are the same rule.
-    rules.iter().filter_map(|rule| Some((rank(&rule.1)?, rule))).max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule)
+    rules
+        .iter()
+        .filter_map(|rule| Some((rank(&rule.1)?, rule)))
+        .max_by_key(|(rank, _)| *rank)
+        .map(|(_, rule)| rule)
 }
 
 /// What a listing of `multiplier` units shall show of what is available: buffer, percentage, cap, stop-at, packs.
@@ -70,7 +74,12 @@ pub fn desired(available: Quantity, multiplier: u32, rule: Option<&(RuleId, Publ
     if multiplier > 1 {
         because.push(format!("in packs of {multiplier}"));
     }
-    Shown { quantity: Quantity::units(packs), available, rule: rule.map(|(id, _)| *id), because: because.join(", ") }
+    Shown {
+        quantity: Quantity::units(packs),
+        available,
+        rule: rule.map(|(id, _)| *id),
+        because: because.join(", "),
+    }
 }
 
 fn share(quantity: Quantity, percentage: u8) -> Quantity {

@@ -42,7 +42,9 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
                 let (available, because) = (shown.available, &shown.because);
                 format!("{system} shows {shows}: {available} available, {because} (rule {rule}).")
             }
-            (None, false) => format!("{system} shows {shows}: {} available, {}.", shown.available, shown.because),
+            (None, false) => {
+                format!("{system} shows {shows}: {} available, {}.", shown.available, shown.because)
+            }
             _ => format!("{system} shows {shows}, as it should."),
         };
     }
@@ -74,7 +76,8 @@ mod tests {
             rule: None,
             because: String::new(),
         };
-        let read = |quantity| Status { observed: Some((Quantity::units(quantity), now)), ..Status::default() };
+        let read =
+            |quantity| Status { observed: Some((Quantity::units(quantity), now)), ..Status::default() };
         assert_eq!(explain("Shopify", &read(101), &plain(101), now), "Shopify shows 101, as it should.");
         let ruled = Shown { rule: Some(RuleId(7)), because: "5 kept back".into(), ..plain(96) };
         assert_eq!(

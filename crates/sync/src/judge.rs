@@ -44,7 +44,11 @@ pub enum Verdict {
 /// Judges a reading. First the number is read, then that system's own doings up to that time must be known.
 pub fn judge(observation: Observation, known: &Known) -> Verdict {
     let Some(acknowledged) = known.acknowledged else {
-        return if known.unanswered == Some(observation.quantity) { Verdict::Arrived } else { Verdict::First };
+        return if known.unanswered == Some(observation.quantity) {
+            Verdict::Arrived
+        } else {
+            Verdict::First
+        };
     };
     if known.known_to < observation.at {
         return Verdict::Wait;

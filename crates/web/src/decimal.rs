@@ -23,7 +23,9 @@ impl<'de> Deserialize<'de> for Decimal {
         } else {
             raw.into()
         };
-        Quantity::parse(&text, Precision::FINEST).map(Self).map_err(|error: QuantityError| D::Error::custom(error))
+        Quantity::parse(&text, Precision::FINEST)
+            .map(Self)
+            .map_err(|error: QuantityError| D::Error::custom(error))
     }
 }
 

@@ -71,7 +71,12 @@ impl Problem {
 
     /// There is no such thing.
     pub fn unknown(what: &str, id: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", format!("there is no {what} `{id}`"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown",
+            "There is no such thing",
+            format!("there is no {what} `{id}`"),
+        )
     }
 }
 
@@ -110,10 +115,13 @@ impl From<Invalid> for Problem {
             Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
-            Invalid::KeyReused(_) => {
-                Self::new(StatusCode::CONFLICT, "key_reused", "The key was used for another request", detail.clone())
-                    .field("Idempotency-Key")
-            }
+            Invalid::KeyReused(_) => Self::new(
+                StatusCode::CONFLICT,
+                "key_reused",
+                "The key was used for another request",
+                detail.clone(),
+            )
+            .field("Idempotency-Key"),
         }
     }
 }

@@ -72,7 +72,8 @@ impl utoipa::Modify for Security {
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    let (api, document) = OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", v1::routes()).split_for_parts();
+    let (api, document) =
+        OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", v1::routes()).split_for_parts();
     let guarded = api
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));

@@ -37,7 +37,11 @@ impl Default for Metrics {
         let requests = Family::default();
         registry.register("http_requests", "HTTP requests answered", requests.clone());
         let duration = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
-        registry.register("http_request_duration_seconds", "Time to answer an HTTP request", duration.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "Time to answer an HTTP request",
+            duration.clone(),
+        );
         let log_seq = Gauge::default();
         registry.register("log_seq", "The last entry of the log", log_seq.clone());
         Self { registry: Mutex::new(registry), requests, duration, log_seq }

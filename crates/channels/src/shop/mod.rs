@@ -34,7 +34,11 @@ impl CornerShop {
         ChannelError::Unreachable { system: self.name.clone(), reason: reason.to_string() }
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ChannelError> {
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, ChannelError> {
         let request = self.http.get(format!("{}{path}", self.url)).query(query).bearer_auth(&self.token);
         self.read_answer(request.send().await.map_err(|error| self.unreachable(error))?).await
     }
@@ -52,7 +56,9 @@ impl CornerShop {
         let system = self.name.clone();
         let reason: String = text.chars().take(200).collect();
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(ChannelError::Credentials { system, reason }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(ChannelError::Credentials { system, reason })
+            }
             StatusCode::TOO_MANY_REQUESTS => Err(ChannelError::Throttled { system, retry_after_seconds }),
             status if status.is_server_error() => {
                 Err(ChannelError::Unreachable { system, reason: format!("{status}: {reason}") })
@@ -60,10 +66,8 @@ impl CornerShop {
             status if !status.is_success() => {
                 Err(ChannelError::Unexpected { system, reason: format!("{status}: {reason}") })
             }
-            _ => serde_json::from_str(&text).map_err(|error| ChannelError::Unexpected {
-                system,
-                reason: format!("{error} in {reason}"),
-            }),
+            _ => serde_json::from_str(&text)
+                .map_err(|error| ChannelError::Unexpected { system, reason: format!("{error} in {reason}") }),
         }
     }
 }
@@ -88,8 +92,9 @@ impl Channel for CornerShop {
             after = last.id.clone();
             listings.extend(page.into_iter().map(wire::Listing::into_remote));
         }
-        let locations =
-            locations.into_iter().map(|location| RemoteLocation { remote_id: location.id, name: location.name });
+        let locations = locations
+            .into_iter()
+            .map(|location| RemoteLocation { remote_id: location.id, name: location.name });
         Ok(Discovery { listings, locations: locations.collect() })
     }
 

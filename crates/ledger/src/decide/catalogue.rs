@@ -92,8 +92,7 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         _ => None,
     };
     let before = known.map(|id| tx.location(id).cloned()).transpose()?;
-    let defaults =
-        Location { code: put.code.clone(), name: put.code.clone(), sellable: true, rank: 100 };
+    let defaults = Location { code: put.code.clone(), name: put.code.clone(), sellable: true, rank: 100 };
     let base = before.clone().unwrap_or(defaults);
     let location = Location {
         code: base.code,
@@ -120,7 +119,8 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
     };
     let before = known.map(|id| tx.system(id).cloned()).transpose()?;
     if let Some(before) = before.as_ref().filter(|before| before.kind != put.kind) {
-        let problem = format!("`{}` is of kind `{}`; remove it first, or use another name", put.name, before.kind);
+        let problem =
+            format!("`{}` is of kind `{}`; remove it first, or use another name", put.name, before.kind);
         return Err(Invalid::Field { field: "kind", problem }.into());
     }
     let locations = match &put.locations {
@@ -168,7 +168,10 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
     let listing = Listing {
         system,
         remote_id: put.remote_id.clone(),
-        remote_sku: put.remote_sku.clone().or_else(|| before.as_ref().and_then(|before| before.remote_sku.clone())),
+        remote_sku: put
+            .remote_sku
+            .clone()
+            .or_else(|| before.as_ref().and_then(|before| before.remote_sku.clone())),
         item,
         multiplier: put.multiplier,
     };

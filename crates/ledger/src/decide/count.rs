@@ -41,7 +41,8 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
-    let cells = |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
+    let cells =
+        |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
     tx.want_as_of(lines.iter().flat_map(|(item, _)| cells(*item)), as_of)?;
     let mut booked = Vec::new();
     for (item, counted) in lines {
@@ -121,7 +122,8 @@ fn evidence(
     sentence: String,
 ) -> Result<Answer, Stop> {
     let item = count.lines.first().map(|line| tx.item_id(&line.sku)).transpose()?;
-    let told: Vec<String> = count.lines.iter().map(|line| format!("{} {}", line.sku, line.quantity)).collect();
+    let told: Vec<String> =
+        count.lines.iter().map(|line| format!("{} {}", line.sku, line.quantity)).collect();
     let at = count.as_of.map_or_else(String::new, |at: Instant| format!(" as of {at}"));
     let found = Found {
         item,

@@ -95,7 +95,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
 
 fn fingerprint(content: &impl serde::Serialize) -> u64 {
     let bytes = postcard::to_stdvec(content).expect("content of a document can always be written");
-    let (head, _) = blake3::hash(&bytes).as_bytes().split_first_chunk::<8>().map_or(([0; 8], ()), |(h, _)| (*h, ()));
+    let (head, _) =
+        blake3::hash(&bytes).as_bytes().split_first_chunk::<8>().map_or(([0; 8], ()), |(h, _)| (*h, ()));
     u64::from_be_bytes(head)
 }
 
@@ -119,7 +120,8 @@ fn check(document: &Document) -> Result<(), Stop> {
     let (names, quantities): (Vec<&str>, Vec<Quantity>) = match &document.content {
         Content::Order(order) => {
             for line in &order.lines {
-                if [line.quantity, line.shipped, line.returned].iter().any(|quantity| quantity.is_negative()) {
+                if [line.quantity, line.shipped, line.returned].iter().any(|quantity| quantity.is_negative())
+                {
                     return field("quantity", "must not be negative");
                 }
             }
@@ -179,10 +181,9 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             .iter()
             .map(|line| (&line.item, Some(shipment.location.as_str()), [line.quantity; 3]))
             .collect(),
-        Content::Movements(lines) => lines
-            .iter()
-            .map(|line| (&line.item, Some(line.location.as_str()), [line.quantity; 3]))
-            .collect(),
+        Content::Movements(lines) => {
+            lines.iter().map(|line| (&line.item, Some(line.location.as_str()), [line.quantity; 3])).collect()
+        }
     };
     tx.want(lines.iter().map(|(name, ..)| match name {
         Name::Sku(sku) => Key::Sku(sku.clone()),
@@ -290,7 +291,11 @@ fn apply_order(
     for pass in [false, true] {
         for (position, line) in content.lines.iter().enumerate() {
             let shipped = names.quantity(position, line.shipped);
-            let wanted = if content.cancelled { shipped } else { names.quantity(position, line.quantity).max(shipped) };
+            let wanted = if content.cancelled {
+                shipped
+            } else {
+                names.quantity(position, line.quantity).max(shipped)
+            };
             let more = wanted > tx.order(order)?.lines[indexes[position] as usize].wanted;
             if more == pass {
                 order::want(tx, order, indexes[position], wanted, names.locations[position])?;
@@ -299,7 +304,15 @@ fn apply_order(
     }
     for (position, line) in content.lines.iter().enumerate() {
         let index = indexes[position];
-        tell_shipped(tx, system, order, index, names.quantity(position, line.shipped), names.locations[position], at)?;
+        tell_shipped(
+            tx,
+            system,
+            order,
+            index,
+            names.quantity(position, line.shipped),
+            names.locations[position],
+            at,
+        )?;
         tell_returned(tx, system, order, index, names.quantity(position, line.returned), at)?;
     }
     report_short(tx, order, short_before)?;
@@ -398,11 +411,8 @@ fn report_short(tx: &mut Tx<'_>, order: OrderId, before: Quantity) -> Result<(),
             Ok(format!("{wanted} of {}: {allocated} are there, {} is short", tx.sku(line.item)?, line.short))
         })
         .collect::<Result<_, Stop>>()?;
-    let sentence = format!(
-        "Order {} wants {}. It is allocated when stock comes in.",
-        known.document,
-        parts.join("; ")
-    );
+    let sentence =
+        format!("Order {} wants {}. It is allocated when stock comes in.", known.document, parts.join("; "));
     let item = known.lines.iter().find(|line| line.short.is_positive()).map(|line| line.item);
     let found = Found { item, quantity: short, ..Found::new(Cause::Short, sentence) };
     tx.discrepancy(found)?;
@@ -514,7 +524,8 @@ fn leave(
     if missing.is_positive() {
         if let Some(order) = order {
             let (name, sku) = (tx.order(order)?.document.clone(), tx.sku(item)?);
-            let sentence = format!("{missing} more of {sku} left for order {name} than it has. Check the shipment.");
+            let sentence =
+                format!("{missing} more of {sku} left for order {name} than it has. Check the shipment.");
             let found = Found::new(Cause::MoreThanOrdered, sentence).stock(item, Some(location), missing);
             tx.discrepancy(found)?;
         }
@@ -563,7 +574,10 @@ fn apply_movements(
 ) -> Result<(Vec<KnownLine>, Vec<LineAnswer>), Stop> {
     let fingerprints: Vec<u64> = lines.iter().map(fingerprint).collect();
     let unchanged = |known: &KnownLine| {
-        lines.iter().zip(&fingerprints).any(|(line, print)| line.line == known.line && *print == known.fingerprint)
+        lines
+            .iter()
+            .zip(&fingerprints)
+            .any(|(line, print)| line.line == known.line && *print == known.fingerprint)
     };
     for known in earlier.iter().filter(|known| !unchanged(known)) {
         reverse(tx, known)?;
@@ -575,14 +589,21 @@ fn apply_movements(
             .zip(&names.locations)
             .map(move |((item, _), location)| CellKey::new(*item, location.unwrap_or_default(), state))
     };
-    tx.want_cells(cells(StockState::Available).chain(cells(StockState::SafetyStock)))?;
+    tx.want_cells(cells(StockState::SafetyStock))?;
+    let changes = lines.iter().enumerate().map(|(position, line)| {
+        let at = line.occurred_at.unwrap_or(tx.now).min(tx.now);
+        (names.items[position].0, names.locations[position].unwrap_or_default(), at)
+    });
+    stock::prefetch(tx, &[StockState::Customer, StockState::Adjustment, StockState::Supplier], changes)?;
     let mut known = Vec::new();
     let mut answers = Vec::new();
     let mut short = Quantity::ZERO;
     for (position, line) in lines.iter().enumerate() {
         let item = names.items[position].0;
         let told = names.quantity(position, line.quantity);
-        let same = earlier.iter().find(|known| known.line == line.line && known.fingerprint == fingerprints[position]);
+        let same = earlier
+            .iter()
+            .find(|known| known.line == line.line && known.fingerprint == fingerprints[position]);
         let done = match same {
             Some(same) => same.clone(),
             None => {

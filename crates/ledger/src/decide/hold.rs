@@ -70,8 +70,10 @@ pub(super) fn lapse(tx: &mut Tx<'_>, id: HoldId, at: Instant) -> Result<(), Stop
 }
 
 fn end(tx: &mut Tx<'_>, id: HoldId, state: HoldState, at: Instant, reason: &str) -> Result<(), Stop> {
-    let kept: Vec<(u32, ItemId, Vec<At>)> =
-        (0..).zip(&tx.hold(id)?.lines).map(|(index, line)| (index, line.item, line.reserved.clone())).collect();
+    let kept: Vec<(u32, ItemId, Vec<At>)> = (0..)
+        .zip(&tx.hold(id)?.lines)
+        .map(|(index, line)| (index, line.item, line.reserved.clone()))
+        .collect();
     for (index, item, places) in kept {
         for place in places {
             free(tx, id, index, item, place, at, reason)?;
@@ -114,8 +116,7 @@ pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, 
         .iter()
         .map(|line| (line.item, line.reserved.iter().map(|at| at.quantity).sum(), line.reserved.clone()))
         .collect();
-    let wanted: Vec<(ItemId, Quantity)> =
-        lines.iter().map(|line| (line.item, line.quantity)).collect();
+    let wanted: Vec<(ItemId, Quantity)> = lines.iter().map(|line| (line.item, line.quantity)).collect();
     if wanted.is_empty() {
         return Err(Invalid::NoLines("a hold").into());
     }

@@ -112,7 +112,13 @@ fn refuse(
 }
 
 fn copy(state: &State, answer: Answer) -> Decided {
-    Decided { record: None, answer, replayed: true, overlay: crate::state::Overlay::default(), first_seq: state.head + 1 }
+    Decided {
+        record: None,
+        answer,
+        replayed: true,
+        overlay: crate::state::Overlay::default(),
+        first_seq: state.head + 1,
+    }
 }
 
 fn finish(tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {

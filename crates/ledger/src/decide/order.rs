@@ -16,7 +16,9 @@ use super::tx::{Move, Stop, Tx};
 /// Writes what was changed, and promises what has become available to short lines, the oldest order first.
 pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
     tx.write_edits()?;
-    for item in tx.take_grown() {
+    let grown = tx.take_grown();
+    tx.want(grown.iter().map(|item| Key::Demand(*item)))?;
+    for item in grown {
         if tx.demand(item)?.is_positive() {
             serve_short(tx, item)?;
             tx.write_edits()?;
@@ -28,10 +30,7 @@ pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
 fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     let sites = tx.sites()?;
     tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
-    let waiting = tx.range(
-        Key::Short(item, OrderId(0), 0),
-        Key::Short(item, OrderId(Seq::MAX), u32::MAX),
-    )?;
+    let waiting = tx.range(Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
         let allocated = allocate(tx, order, line, short, None, false)?;
@@ -144,10 +143,8 @@ pub(super) fn break_promises(
     location: LocationId,
     wanted: Quantity,
 ) -> Result<Quantity, Stop> {
-    let promises = tx.range(
-        Key::Promise(item, location, 0, 0),
-        Key::Promise(item, location, Seq::MAX, u32::MAX),
-    )?;
+    let promises =
+        tx.range(Key::Promise(item, location, 0, 0), Key::Promise(item, location, Seq::MAX, u32::MAX))?;
     let mut missing = wanted;
     for (key, value) in promises.into_iter().rev() {
         let (Key::Promise(_, _, _, line), Value::Promise(promise)) = (key, value) else { continue };
@@ -226,7 +223,8 @@ fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quant
         if !tx.held(CellKey::new(item, *site, StockState::Reserved))?.is_positive() {
             continue;
         }
-        let promises = tx.range(Key::Promise(item, *site, 0, 0), Key::Promise(item, *site, Seq::MAX, u32::MAX))?;
+        let promises =
+            tx.range(Key::Promise(item, *site, 0, 0), Key::Promise(item, *site, Seq::MAX, u32::MAX))?;
         for (_, value) in promises {
             if let Value::Promise(promise) = value
                 && let Holder::Hold(hold) = promise.holder
@@ -270,7 +268,11 @@ pub(super) fn open(
 ) -> Result<OrderId, Stop> {
     if let Some(reference) = reference {
         if reference.is_empty() || reference.len() > 255 {
-            return Err(Invalid::Field { field: "reference", problem: "must have 1 to 255 characters".into() }.into());
+            return Err(Invalid::Field {
+                field: "reference",
+                problem: "must have 1 to 255 characters".into(),
+            }
+            .into());
         }
         if let Some(known) = tx.known_document(SystemId::ONHAND, reference)?
             && let Became::Order(order) = known.became
@@ -310,6 +312,15 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop>
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
     must_be_available(tx, &lines, only)?;
+    let sites: Vec<LocationId> = match only {
+        Some(location) => vec![location],
+        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
+    };
+    let committed = |site: &LocationId| {
+        let site = *site;
+        lines.iter().map(move |(item, _)| CellKey::new(*item, site, StockState::Committed))
+    };
+    tx.want_cells(sites.iter().flat_map(committed))?;
     let order = open(tx, place.reference.as_deref(), &lines)?;
     for (index, (_, quantity)) in (0..).zip(&lines) {
         let allocated = allocate(tx, order, index, *quantity, only, false)?;
@@ -321,7 +332,8 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop>
 /// The index of a line by its name.
 fn line_index(tx: &Tx<'_>, order: OrderId, name: &str) -> Result<u32, Stop> {
     let position = tx.order(order)?.lines.iter().position(|line| line.line == name);
-    let index = position.ok_or(Invalid::Unknown { kind: "order line", id: format!("`{name}` in order {order}") })?;
+    let index =
+        position.ok_or(Invalid::Unknown { kind: "order line", id: format!("`{name}` in order {order}") })?;
     Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
 }
 
@@ -403,7 +415,8 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
 pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, Stop> {
     const INTO: [StockState; 3] = [StockState::Available, StockState::Damaged, StockState::QualityControl];
     if !INTO.contains(&back.into) {
-        let problem = format!("`{}` takes no returns; available, damaged and quality_control do", back.into.name());
+        let problem =
+            format!("`{}` takes no returns; available, damaged and quality_control do", back.into.name());
         return Err(Invalid::Field { field: "into", problem }.into());
     }
     let order = back.order;

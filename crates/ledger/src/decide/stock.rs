@@ -50,14 +50,33 @@ fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>
         return Ok(None);
     }
     let Change { item, location, seen_from, .. } = *change;
-    let counts = tx.range(
-        Key::Count(item, location, seen_from, CountId(0)),
-        Key::Count(item, location, Instant::MAX, CountId(Seq::MAX)),
-    )?;
+    let (from, to) = counts_from(item, location, seen_from);
+    let counts = tx.range(from, to)?;
     Ok(counts.into_iter().find_map(|(key, _)| match key {
         Key::Count(_, _, as_of, id) => Some((id, as_of)),
         _ => None,
     }))
+}
+
+fn counts_from(item: ItemId, location: LocationId, seen_from: Instant) -> (Key, Key) {
+    let first = Key::Count(item, location, seen_from, CountId(0));
+    (first, Key::Count(item, location, Instant::MAX, CountId(Seq::MAX)))
+}
+
+/// Fetches together what many changes will read: item, location and when each happened.
+pub(super) fn prefetch(
+    tx: &Tx<'_>,
+    party: &[StockState],
+    changes: impl Iterator<Item = (ItemId, LocationId, Instant)> + Clone,
+) -> Result<(), Stop> {
+    let cells = changes.clone().flat_map(|(item, location, _)| {
+        let parties = party.iter().map(move |party| CellKey::party(item, *party));
+        parties.chain([CellKey::new(item, location, StockState::Available)])
+    });
+    tx.want_cells(cells)?;
+    tx.want(changes.clone().map(|(item, ..)| Key::Demand(item)))?;
+    let late = changes.filter(|(_, _, at)| *at < tx.now);
+    tx.want_ranges(late.map(|(item, location, at)| counts_from(item, location, at)))
 }
 
 /// Goods come into a state.
@@ -136,7 +155,13 @@ pub(super) fn take_out(
 }
 
 /// Makes so much available at a location, by law 2: each step is a move dated now.
-fn free(tx: &mut Tx<'_>, item: ItemId, location: LocationId, wanted: Quantity, taken: &mut Taken) -> Result<(), Stop> {
+fn free(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    location: LocationId,
+    wanted: Quantity,
+    taken: &mut Taken,
+) -> Result<(), Stop> {
     let now = tx.now;
     let available = CellKey::new(item, location, StockState::Available);
     let cell = |state| CellKey::new(item, location, state);
@@ -245,7 +270,10 @@ pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<
         };
         Some((by_item, by_location))
     };
-    let best = rules.ownership.iter().filter_map(|(id, rule)| Some((rank(rule)?, std::cmp::Reverse(*id), rule.master)));
+    let best = rules
+        .ownership
+        .iter()
+        .filter_map(|(id, rule)| Some((rank(rule)?, std::cmp::Reverse(*id), rule.master)));
     Ok(best.max_by_key(|(rank, id, _)| (*rank, *id)).map_or(SystemId::ONHAND, |(_, _, master)| master))
 }
 
@@ -273,7 +301,11 @@ pub(super) fn must_be_ours(tx: &Tx<'_>, item: ItemId, location: LocationId) -> R
 // ---- commands ------------------------------------------------------------------------------------------------
 
 /// Lines with their items: known, positive (unless differences), not too precise.
-pub(super) fn resolve_lines(tx: &Tx<'_>, what: &'static str, lines: &[Line]) -> Result<Vec<(ItemId, Quantity)>, Stop> {
+pub(super) fn resolve_lines(
+    tx: &Tx<'_>,
+    what: &'static str,
+    lines: &[Line],
+) -> Result<Vec<(ItemId, Quantity)>, Stop> {
     resolve(tx, what, lines, |quantity| quantity.is_positive())
 }
 
@@ -291,16 +323,25 @@ fn resolve(
     tx.want(items.iter().map(|item| Key::Item(*item)))?;
     for (line, item) in lines.iter().zip(&items) {
         if !accepts(line.quantity) {
-            return Err(
-                Invalid::NotPositive { field: "quantity", sku: line.sku.clone(), quantity: line.quantity }.into()
-            );
+            return Err(Invalid::NotPositive {
+                field: "quantity",
+                sku: line.sku.clone(),
+                quantity: line.quantity,
+            }
+            .into());
         }
         tx.check_precision(*item, line.quantity)?;
     }
     Ok(items.into_iter().zip(lines.iter().map(|line| line.quantity)).collect())
 }
 
-fn change(item: ItemId, location: LocationId, quantity: Quantity, party: StockState, at: Instant) -> Change<'static> {
+fn change(
+    item: ItemId,
+    location: LocationId,
+    quantity: Quantity,
+    party: StockState,
+    at: Instant,
+) -> Change<'static> {
     Change { item, location, quantity, party, occurred_at: at, reason: "", corrects: None, seen_from: at }
 }
 
@@ -324,6 +365,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
     let lines = resolve_lines(tx, "a receipt", &receive.lines)?;
     let at = tx.past("occurred_at", receive.occurred_at)?;
     let reason = receive.reason.as_deref().unwrap_or("received");
+    prefetch(tx, &[StockState::Supplier], lines.iter().map(|(item, _)| (*item, location, at)))?;
     let mut moved = Vec::new();
     for (item, quantity) in lines {
         must_be_ours(tx, item, location)?;
@@ -342,6 +384,7 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     let lines = resolve(tx, "an adjustment", &adjust.lines, |quantity| !quantity.is_zero())?;
     let at = tx.past("occurred_at", adjust.occurred_at)?;
     let reason = adjust.reason.as_str();
+    prefetch(tx, &[StockState::Adjustment], lines.iter().map(|(item, _)| (*item, location, at)))?;
     let mut moved = Vec::new();
     for (item, difference) in lines {
         must_be_ours(tx, item, location)?;
@@ -359,7 +402,9 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
 pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, Stop> {
     let (from, to) = (tx.location_id(&transfer.from)?, tx.location_id(&transfer.to)?);
     if from == to {
-        return Err(Invalid::Field { field: "to", problem: "must be another location than `from`".into() }.into());
+        return Err(
+            Invalid::Field { field: "to", problem: "must be another location than `from`".into() }.into()
+        );
     }
     let lines = resolve_lines(tx, "a transfer", &transfer.lines)?;
     let at = tx.past("occurred_at", transfer.occurred_at)?;
@@ -370,7 +415,8 @@ pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, S
     order::must_be_available(tx, &lines, Some(from))?;
     let mut moved = Vec::new();
     for (item, quantity) in lines {
-        let leg = Change { reason: "transferred", ..change(item, from, quantity, StockState::Production, at) };
+        let leg =
+            Change { reason: "transferred", ..change(item, from, quantity, StockState::Production, at) };
         // A transfer is one movement, unless a count in between saw one of its ends.
         let crossed = anchor(tx, &leg)?.is_some() || anchor(tx, &Change { location: to, ..leg })?.is_some();
         let seq = if crossed {
@@ -410,7 +456,9 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
         }
     }
     if step.from == step.to {
-        return Err(Invalid::Field { field: "to", problem: "must be another state than `from`".into() }.into());
+        return Err(
+            Invalid::Field { field: "to", problem: "must be another state than `from`".into() }.into()
+        );
     }
     let location = tx.location_id(&step.location)?;
     let lines = resolve_lines(tx, "a move", &step.lines)?;

@@ -6,13 +6,11 @@ use crate::answer::{Invalid, Refusal};
 use crate::entry::{Account, Entry, Movement, PromiseChange};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Cause, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites, System,
-    Waiting,
+    Cause, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites,
+    System, Waiting,
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
-use crate::{
-    DiscrepancyId, HoldId, Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId,
-};
+use crate::{DiscrepancyId, HoldId, Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
 
 /// How far ahead of ours a clock may be.
 const AHEAD_SECONDS: i64 = 5 * 60;
@@ -167,6 +165,16 @@ impl<'a> Tx<'a> {
             .into_iter()
             .filter(|key| !self.given.as_of.contains_key(&(*key, at)))
             .map(|key| Need::AsOf(key, at))
+            .collect();
+        if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
+    /// Stops with all of these ranges that are not given, so that they are fetched together.
+    pub fn want_ranges(&self, ranges: impl IntoIterator<Item = (Key, Key)>) -> Result<(), Stop> {
+        let needs: Vec<Need> = ranges
+            .into_iter()
+            .filter(|range| !self.given.ranges.contains_key(range))
+            .map(|(from, to)| Need::Range(from, to))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
     }
@@ -397,8 +405,19 @@ impl<'a> Tx<'a> {
         })
     }
 
-    pub fn promised(&self, item: ItemId, location: LocationId, holder: Holder, line: u32) -> Result<Quantity, Stop> {
-        Ok(match self.value(&Key::Promise(item, location, holder.seq(), line))? {
+    pub fn promised(
+        &self,
+        item: ItemId,
+        location: LocationId,
+        holder: Holder,
+        line: u32,
+    ) -> Result<Quantity, Stop> {
+        let key = Key::Promise(item, location, holder.seq(), line);
+        // Nothing was promised to what is made in this decision.
+        if holder.seq() > self.state.head && !self.overlay.objects.contains_key(&key) {
+            return Ok(Quantity::ZERO);
+        }
+        Ok(match self.value(&key)? {
             Some(Value::Promise(Promise { quantity, .. })) => *quantity,
             _ => Quantity::ZERO,
         })
@@ -434,7 +453,10 @@ impl<'a> Tx<'a> {
         self.want_cells([from_key, to_key])?;
         let from = self.account(from_key, -step.quantity, step.occurred_at)?;
         let to = self.account(to_key, step.quantity, step.occurred_at)?;
-        assert!(from.state.is_party() || !from.balance.is_negative(), "no cell is negative at any seq (law 2)");
+        assert!(
+            from.state.is_party() || !from.balance.is_negative(),
+            "no cell is negative at any seq (law 2)"
+        );
         let promise = match step.promise {
             None => None,
             Some((holder, line)) => {

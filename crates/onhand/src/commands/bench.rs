@@ -104,7 +104,8 @@ async fn load(
         all.add(done??)?;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let ms = |quantile| std::time::Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
+    let ms =
+        |quantile| std::time::Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let orders_per_second = all.len() as f64 / seconds;
     Ok(Figure { orders_per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) })
@@ -147,7 +148,10 @@ async fn orders(
             anyhow::ensure!(read > 0, "the server closed the connection");
             filled += read;
             if let Some(length) = answer_length(&buffer[..filled])? {
-                anyhow::ensure!(length <= buffer.len(), "an answer of {length} bytes is longer than expected");
+                anyhow::ensure!(
+                    length <= buffer.len(),
+                    "an answer of {length} bytes is longer than expected"
+                );
                 if filled >= length {
                     break;
                 }

@@ -62,7 +62,10 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let tenant = TenantId::DEFAULT;
     let shop = CornerShop::new("demo-token", Arc::new(|| SystemClock.now().micros()));
     handle
-        .submit(tenant, command(Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() })))
+        .submit(
+            tenant,
+            command(Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() })),
+        )
         .await?;
     for (sku, name, stock) in CATALOGUE {
         let put = PutItem { sku: sku.to_owned(), name: Some(name.to_owned()), ..PutItem::default() };
@@ -225,9 +228,13 @@ async fn settled(runtime: &Runtime) -> anyhow::Result<bool> {
 fn oversold_by_us(ledger: &Ledger, audit: &[Event]) -> anyhow::Result<i64> {
     let available = available_by_seq(ledger)?;
     let at = |listing: &str, seq: Seq| -> i64 {
-        let rows = available.get(listing.trim_start_matches("listing-")).map(Vec::as_slice).unwrap_or_default();
+        let rows =
+            available.get(listing.trim_start_matches("listing-")).map(Vec::as_slice).unwrap_or_default();
         let index = rows.partition_point(|(row, _)| *row <= seq);
-        index.checked_sub(1).and_then(|index| rows.get(index)).map_or(0, |(_, quantity)| quantity.whole_units())
+        index
+            .checked_sub(1)
+            .and_then(|index| rows.get(index))
+            .map_or(0, |(_, quantity)| quantity.whole_units())
     };
     // Per listing: how many units too many the last push put on sale, less those sold since the stock ran into them.
     let mut excess = BTreeMap::<&str, i64>::new();
@@ -256,7 +263,8 @@ fn available_by_seq(ledger: &Ledger) -> Result<BTreeMap<String, Vec<(Seq, Quanti
     let mut rows = BTreeMap::<String, Vec<(Seq, Quantity)>>::new();
     let mut after = 0;
     loop {
-        let records = ledger.read(TenantId::DEFAULT, |view: &mut View<'_>| view.records_after(after, 1_000))?;
+        let records =
+            ledger.read(TenantId::DEFAULT, |view: &mut View<'_>| view.records_after(after, 1_000))?;
         let Some((first, last)) = records.last() else { return Ok(rows) };
         after = first + last.entries.len() as Seq - 1;
         for (first, record) in &records {
@@ -303,7 +311,9 @@ impl Screen {
         ];
         for (sku, name, _) in CATALOGUE {
             let (available, committed) = runtime.handle.ledger().read(TenantId::DEFAULT, |view| {
-                let Some((id, _)) = view.item_by_sku(sku)? else { return Ok((Quantity::ZERO, Quantity::ZERO)) };
+                let Some((id, _)) = view.item_by_sku(sku)? else {
+                    return Ok((Quantity::ZERO, Quantity::ZERO));
+                };
                 let site = view.sites()?.all.first().copied().unwrap_or_default();
                 Ok((view.held(id, site, StockState::Available)?, view.held(id, site, StockState::Committed)?))
             })?;
@@ -320,7 +330,12 @@ impl Screen {
             queue!(out, cursor::MoveToPreviousLine(self.lines))?;
         }
         for line in &text {
-            queue!(out, terminal::Clear(terminal::ClearType::CurrentLine), style::Print(line), style::Print("\n"))?;
+            queue!(
+                out,
+                terminal::Clear(terminal::ClearType::CurrentLine),
+                style::Print(line),
+                style::Print("\n")
+            )?;
         }
         self.lines = u16::try_from(text.len()).unwrap_or(u16::MAX);
         out.flush()?;

@@ -63,7 +63,8 @@ async fn table(link: &Link, what: ExportWhat, json: bool) -> anyhow::Result<()> 
                 out.write_record([text("sku"), text("name"), text("unit"), precision, barcodes, tags])?;
             } else {
                 for place in row["locations"].as_array().into_iter().flatten() {
-                    let mut record = vec![text("sku"), place["location"].as_str().unwrap_or_default().to_owned()];
+                    let mut record =
+                        vec![text("sku"), place["location"].as_str().unwrap_or_default().to_owned()];
                     record.extend(STATES.iter().map(|state| place[*state].to_string()));
                     out.write_record(record)?;
                 }

@@ -70,8 +70,12 @@ impl<R: Read> Read for Limited<R> {
 pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
     let limited = Limited { inner: input, left: LONGEST_FILE, since_newline: 0 };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(limited);
-    let header: Vec<String> =
-        reader.headers().context("line 1 cannot be read")?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+    let header: Vec<String> = reader
+        .headers()
+        .context("line 1 cannot be read")?
+        .iter()
+        .map(|name| name.trim_start_matches('\u{feff}').to_owned())
+        .collect();
     let mut seen = BTreeSet::new();
     if let Some(twice) = header.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
         bail!("line 1: the column `{twice}` is there twice");
@@ -99,7 +103,8 @@ pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
             Ok(false) => break,
             Ok(true) if record.len() != header.len() => {
                 let line = record.position().map_or(line, csv::Position::line);
-                rows.bad.push((line, format!("has {} fields, the header has {}", record.len(), header.len())));
+                rows.bad
+                    .push((line, format!("has {} fields, the header has {}", record.len(), header.len())));
             }
             Ok(true) => {
                 let line = record.position().map_or(line, csv::Position::line);
@@ -108,17 +113,24 @@ pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
                 records.push((line, fields));
             }
             Err(error) => match error.kind() {
-                csv::ErrorKind::Utf8 { .. } => rows.bad.push((line, "is not UTF-8; save the file as UTF-8".to_owned())),
+                csv::ErrorKind::Utf8 { .. } => {
+                    rows.bad.push((line, "is not UTF-8; save the file as UTF-8".to_owned()))
+                }
                 _ => bail!("line {line}: {error}"),
             },
         }
     }
-    if shopify { shopify_rows(&records, &mut rows) } else { own_rows(&records, &mut rows) }
+    if shopify {
+        shopify_rows(&records, &mut rows)
+    } else {
+        own_rows(&records, &mut rows)
+    }
     let mut skus = BTreeMap::<String, u64>::new();
     let mut kept = Vec::new();
     for row in std::mem::take(&mut rows.rows) {
         if let Some(first) = skus.get(&row.item.sku).filter(|_| !row.item.sku.is_empty()) {
-            rows.bad.push((row.line, format!("the SKU `{}` is on line {first} too; each once", row.item.sku)));
+            rows.bad
+                .push((row.line, format!("the SKU `{}` is on line {first} too; each once", row.item.sku)));
         } else {
             skus.insert(row.item.sku.clone(), row.line);
             kept.push(row);
@@ -223,7 +235,11 @@ fn shopify_rows(records: &[(u64, BTreeMap<String, String>)], rows: &mut Rows) {
             rows.bad.push((*line, problem));
             continue;
         }
-        let name = if options.is_empty() { title.to_owned() } else { format!("{title} – {}", options.join(" / ")) };
+        let name = if options.is_empty() {
+            title.to_owned()
+        } else {
+            format!("{title} – {}", options.join(" / "))
+        };
         let sku = readable_sku(handle, &options);
         let times = made.entry(sku.clone()).or_default();
         *times += 1;
@@ -325,7 +341,10 @@ pub(crate) async fn run(link: &Link, import: &Import, json: bool) -> anyhow::Res
         let bad: Vec<_> = rows.bad.iter().chain(&refused).collect();
         println!("{}", json!({ "imported": imported, "counted": counted, "bad": bad }));
     } else {
-        println!("{imported} items imported, {counted} counted, {} rows left out.", rows.bad.len() + refused.len());
+        println!(
+            "{imported} items imported, {counted} counted, {} rows left out.",
+            rows.bad.len() + refused.len()
+        );
     }
     if refused.is_empty() { Ok(()) } else { bail!("{} rows were refused, as named above", refused.len()) }
 }
@@ -363,7 +382,8 @@ mod tests {
     use super::*;
 
     fn data(name: &str) -> Rows {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/shopify-products").join(name);
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/shopify-products").join(name);
         read_file(&path).unwrap()
     }
 

@@ -48,7 +48,11 @@ async fn through(link: &Link, command: Command, json: bool) -> anyhow::Result<Ex
             let added = link.post("/v1/systems", &body).await?;
             print(json, &added, |added| {
                 let number = |field| added.get(field).and_then(Value::as_u64).unwrap_or(0);
-                println!("{name}: {} listings found, {} matched by SKU", number("listings"), number("matched"));
+                println!(
+                    "{name}: {} listings found, {} matched by SKU",
+                    number("listings"),
+                    number("matched")
+                );
                 for unmatched in added["unmatched"].as_array().into_iter().flatten() {
                     println!("  not matched: {}", unmatched.as_str().unwrap_or_default());
                 }
@@ -63,7 +67,12 @@ async fn through(link: &Link, command: Command, json: bool) -> anyhow::Result<Ex
                 for system in systems["data"].as_array().into_iter().flatten() {
                     let text = |field: &str| system[field].as_str().unwrap_or("").to_owned();
                     let (in_step, listings) = (&system["in_step"], &system["listings"]);
-                    println!("{}  {}  {in_step} of {listings} in step  {}", text("name"), text("kind"), text("trouble"));
+                    println!(
+                        "{}  {}  {in_step} of {listings} in step  {}",
+                        text("name"),
+                        text("kind"),
+                        text("trouble")
+                    );
                 }
             });
         }
@@ -83,7 +92,8 @@ async fn explain(link: &Link, sku: &str, json: bool) -> anyhow::Result<()> {
         let stock = &explained["stock"];
         println!("{}  {}", stock["sku"].as_str().unwrap_or(sku), stock["name"].as_str().unwrap_or(""));
         println!("{:<20} {:>10} {:>10} {:>10} {:>10}", "", "available", "reserved", "committed", "on hand");
-        let rows = stock["locations"].as_array().into_iter().flatten().chain(std::iter::once(&stock["total"]));
+        let rows =
+            stock["locations"].as_array().into_iter().flatten().chain(std::iter::once(&stock["total"]));
         for row in rows {
             let location = row["location"].as_str().unwrap_or("");
             let (available, reserved, committed, on_hand) =
@@ -107,7 +117,10 @@ async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     let ok = found["ok"] == true;
     print(json, &found, |found| {
         let (entries, movements, cells) = (&found["entries"], &found["movements"], &found["cells"]);
-        println!("{entries} entries, {movements} movements, {cells} cells; head {}", found["hash"].as_str().unwrap_or(""));
+        println!(
+            "{entries} entries, {movements} movements, {cells} cells; head {}",
+            found["hash"].as_str().unwrap_or("")
+        );
         match found["violation"].as_str() {
             None => println!("Every balance, the hash chain and laws 1, 2 and 5 hold."),
             Some(violation) => println!("VIOLATED: {violation}"),

@@ -13,7 +13,9 @@ use anyhow::{Context as _, bail};
 use flate2::read::GzDecoder;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use onhand_ledger::command::{Content, Document, Happened, Line, MovementLine, Name, PutItem, PutLocation, PutSystem, Receive};
+use onhand_ledger::command::{
+    Content, Document, Happened, Line, MovementLine, Name, PutItem, PutLocation, PutSystem, Receive,
+};
 use onhand_ledger::{Answer, Body, Command, Instant, Quantity};
 use serde_json::json;
 
@@ -94,9 +96,22 @@ fn read(path: &Path) -> anyhow::Result<Retail> {
     let file = BufReader::new(File::open(path)?);
     let input: Box<dyn Read> = if gzipped { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
     let mut reader = csv::ReaderBuilder::new().from_reader(input);
-    let expected = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"];
+    let expected = [
+        "InvoiceNo",
+        "StockCode",
+        "Description",
+        "Quantity",
+        "InvoiceDate",
+        "UnitPrice",
+        "CustomerID",
+        "Country",
+    ];
     if reader.headers().context("the file cannot be read")? != expected.as_slice() {
-        bail!("{} is not the Online Retail file: its first line must be {}", path.display(), expected.join(","));
+        bail!(
+            "{} is not the Online Retail file: its first line must be {}",
+            path.display(),
+            expected.join(",")
+        );
     }
     let london = TimeZone::get("Europe/London").context("the time zone Europe/London is not known")?;
     let mut retail = Retail::default();
@@ -152,7 +167,8 @@ fn read(path: &Path) -> anyhow::Result<Retail> {
             }
         }
     }
-    retail.invoices = gathered.into_iter().map(|(name, lines)| classify(&name, lines, &retail.skus)).collect();
+    retail.invoices =
+        gathered.into_iter().map(|(name, lines)| classify(&name, lines, &retail.skus)).collect();
     // Sorting keeps invoices of one minute in the order of the file.
     retail.invoices.sort_by_key(|invoice| invoice.at);
     Ok(retail)
@@ -182,7 +198,14 @@ fn classify(name: &str, raw: Vec<Raw>, skus: &[String]) -> Invoice {
         let text = if line.description.is_empty() { "?" } else { &line.description };
         let reason = adjustment.then(|| text.into());
         let quantity = line.quantity.abs();
-        invoice.lines.push(Goods { number: line.number, sku: line.code, what, quantity, at: line.at, reason });
+        invoice.lines.push(Goods {
+            number: line.number,
+            sku: line.code,
+            what,
+            quantity,
+            at: line.at,
+            reason,
+        });
     }
     invoice
 }
@@ -245,7 +268,9 @@ pub(crate) async fn run(link: &Link, replay: &Replay, json: bool) -> anyhow::Res
     while rest.peek().is_some() {
         let mut batch = Vec::new();
         let mut size = 0;
-        while let Some(invoice) = rest.next_if(|invoice| size == 0 || size + invoice.lines.len() <= BATCH_LINES) {
+        while let Some(invoice) =
+            rest.next_if(|invoice| size == 0 || size + invoice.lines.len() <= BATCH_LINES)
+        {
             size += invoice.lines.len();
             batch.push(invoice);
         }
@@ -293,17 +318,25 @@ pub(crate) async fn run(link: &Link, replay: &Replay, json: bool) -> anyhow::Res
 /// Items, the location, the system and the opening stock, each under a key: a second run changes nothing, and
 /// another opening is refused. Says how many movements it made.
 async fn prepare(link: &Link, retail: &Retail, opening: &[i64], named: &str) -> anyhow::Result<usize> {
-    let goods: Vec<usize> = (0..retail.skus.len()).filter(|code| no_goods(&retail.skus[*code]).is_none()).collect();
+    let goods: Vec<usize> =
+        (0..retail.skus.len()).filter(|code| no_goods(&retail.skus[*code]).is_none()).collect();
     let mut commands = vec![
         command(None, Body::PutLocation(PutLocation { code: LOCATION.to_owned(), ..PutLocation::default() })),
         command(
             None,
-            Body::PutSystem(PutSystem { name: SYSTEM.to_owned(), kind: "file".to_owned(), ..PutSystem::default() }),
+            Body::PutSystem(PutSystem {
+                name: SYSTEM.to_owned(),
+                kind: "file".to_owned(),
+                ..PutSystem::default()
+            }),
         ),
     ];
     for code in &goods {
         let name = Some(retail.names[*code].clone()).filter(|name| !name.is_empty());
-        commands.push(command(None, Body::PutItem(PutItem { sku: retail.skus[*code].clone(), name, ..PutItem::default() })));
+        commands.push(command(
+            None,
+            Body::PutItem(PutItem { sku: retail.skus[*code].clone(), name, ..PutItem::default() }),
+        ));
     }
     let earliest = retail.invoices.first().map_or(Instant::MIN, |invoice| invoice.at).plus_seconds(-1);
     let lines: Vec<Line> = goods
@@ -324,7 +357,9 @@ async fn prepare(link: &Link, retail: &Retail, opening: &[i64], named: &str) -> 
     });
     let mark = link.commands(vec![command(Some("replay/online-retail/opening".to_owned()), mark)]).await?;
     if mark.iter().any(|result| result.error.is_some()) {
-        bail!("this database was replayed with another opening; replay into a new one to use --opening {named}");
+        bail!(
+            "this database was replayed with another opening; replay into a new one to use --opening {named}"
+        );
     }
     if lines.is_empty() {
         return Ok(0);
@@ -336,7 +371,8 @@ async fn prepare(link: &Link, retail: &Retail, opening: &[i64], named: &str) -> 
         reason: Some("opening stock".to_owned()),
     });
     let before = head(link).await?;
-    let received_now = link.commands(vec![command(Some("replay/online-retail/stock".to_owned()), receive)]).await?;
+    let received_now =
+        link.commands(vec![command(Some("replay/online-retail/stock".to_owned()), receive)]).await?;
     if let Some(error) = received_now.into_iter().find_map(|result| result.error) {
         bail!("the opening stock could not be received: {error}");
     }
@@ -372,7 +408,8 @@ mod tests {
 
     #[test]
     fn every_line_of_the_real_file_is_goods_or_set_aside() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/online-retail/online-retail.csv.gz");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/data/online-retail/online-retail.csv.gz");
         let retail = read(&path).unwrap();
         assert_eq!(retail.lines, 541_909);
         assert_eq!(retail.invoices.len(), 25_900);

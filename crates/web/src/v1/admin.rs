@@ -59,7 +59,8 @@ struct VerifyBody {
 #[utoipa::path(post, path = "/verify", tag = "admin", responses((status = 200, body = VerifyBody)))]
 async fn verify(State(app): State<App>, caller: Caller) -> Result<Json<VerifyBody>, Problem> {
     let ledger = app.handle.ledger().clone();
-    let verified = tokio::task::spawn_blocking(move || onhand_engine::verify(&ledger, caller.tenant, &mut |_| {}));
+    let verified =
+        tokio::task::spawn_blocking(move || onhand_engine::verify(&ledger, caller.tenant, &mut |_| {}));
     let verified = verified.await.map_err(|error| {
         let title = "Something went wrong on our side";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string())

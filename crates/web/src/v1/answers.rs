@@ -142,7 +142,9 @@ pub(crate) struct OrderAnswer {
 impl OrderAnswer {
     pub fn of(answer: Answer) -> Self {
         match answer {
-            Answer::Order(id, lines) => Self { id: id.0, lines: lines.into_iter().map(LineBody::from).collect() },
+            Answer::Order(id, lines) => {
+                Self { id: id.0, lines: lines.into_iter().map(LineBody::from).collect() }
+            }
             _ => Self { id: 0, lines: Vec::new() },
         }
     }
@@ -210,7 +212,15 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
     }
     let system = view.system(order.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
     let (document, version, cancelled) = (order.document, order.version, order.cancelled);
-    Ok(OrderBody { id: id.0, system, document, version, placed_at: order.placed_at.to_string(), cancelled, lines })
+    Ok(OrderBody {
+        id: id.0,
+        system,
+        document,
+        version,
+        placed_at: order.placed_at.to_string(),
+        cancelled,
+        lines,
+    })
 }
 
 pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, StoreError> {

@@ -1,10 +1,10 @@
 //! What every changing request has: a caller, perhaps a key, a body; and how it is handed to the ledger.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use onhand_engine::{Committed, SubmitError, View};
 use onhand_ledger::{Answer, Body, Command, Instant};
 use onhand_store::StoreError;
@@ -53,7 +53,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
         let head = fingerprint.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         let body = serde_json::from_slice(text).map_err(|error| {
-            let title = if error.is_data() { "The body is not as it must be" } else { "The body is not JSON" };
+            let title =
+                if error.is_data() { "The body is not as it must be" } else { "The body is not JSON" };
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, error.to_string())
         })?;
         Ok(Self { caller, key, fingerprint: u64::from_be_bytes(head), body })

@@ -63,8 +63,7 @@ async fn list(
     let after = query.after.unwrap_or(0);
     let changes = read(&app, &caller, |view| {
         let records = view.records_after(after, limit)?;
-        let next_after =
-            records.last().map_or(after, |(seq, record)| seq + record.entries.len() as u64 - 1);
+        let next_after = records.last().map_or(after, |(seq, record)| seq + record.entries.len() as u64 - 1);
         let data = records.into_iter().map(|(seq, record)| {
             let Record { recorded_at, actor, document, entries, .. } = record;
             let document = document.map(|(_, document)| document);

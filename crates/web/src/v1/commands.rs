@@ -54,7 +54,12 @@ async fn run(State(app): State<App>, caller: Caller, body: Bytes) -> Result<Json
         })?;
         let head = blake3::hash(line);
         let fingerprint = u64::from_be_bytes(head.as_bytes().first_chunk().copied().unwrap_or_default());
-        commands.push(Command { key: parsed.key, fingerprint, actor: caller.name.clone(), body: parsed.body });
+        commands.push(Command {
+            key: parsed.key,
+            fingerprint,
+            actor: caller.name.clone(),
+            body: parsed.body,
+        });
     }
     if commands.len() > MOST {
         let detail = format!("{} lines; at most {MOST} in a request. Nothing was run", commands.len());

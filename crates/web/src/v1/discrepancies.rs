@@ -97,7 +97,11 @@ struct Nothing {}
 /// Ends a discrepancy.
 #[utoipa::path(post, path = "/discrepancies/{id}/resolve", tag = "discrepancies", params(("id" = u64, Path)),
     responses((status = 200, body = Made), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn resolve(State(app): State<App>, Path(id): Path<u64>, ask: Ask<Nothing>) -> Result<Response, Problem> {
+async fn resolve(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    ask: Ask<Nothing>,
+) -> Result<Response, Problem> {
     let Nothing {} = ask.body;
     let body = Body::Resolve(Resolve { discrepancy: DiscrepancyId(id) });
     let committed = ask.submit(&app, body).await?;

@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{
-    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ShipmentContent, ShipmentLine,
+    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ShipmentContent,
+    ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity};
 use serde::{Deserialize, Serialize};

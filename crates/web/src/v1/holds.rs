@@ -55,8 +55,11 @@ async fn place(State(app): State<App>, ask: Ask<HoldInput>) -> Result<Response, 
             return Err(problem.field("expires_at"));
         }
     };
-    let body =
-        Body::PlaceHold(PlaceHold { lines: lines(&ask.body.lines), location: ask.body.location.clone(), expires_at });
+    let body = Body::PlaceHold(PlaceHold {
+        lines: lines(&ask.body.lines),
+        location: ask.body.location.clone(),
+        expires_at,
+    });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::CREATED, &committed, Made::of(&committed.answer)))
 }
@@ -83,7 +86,11 @@ struct HoldBody {
 /// A hold.
 #[utoipa::path(get, path = "/holds/{id}", tag = "holds", params(("id" = u64, Path)),
     responses((status = 200, body = HoldBody), (status = 404, body = Problem)))]
-async fn show(State(app): State<App>, caller: Caller, Path(id): Path<u64>) -> Result<Json<HoldBody>, Problem> {
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<u64>,
+) -> Result<Json<HoldBody>, Problem> {
     let found = read(&app, &caller, |view| {
         let Some(Value::Hold(hold)) = view.get(&Key::Hold(HoldId(id)))? else { return Ok(None) };
         let mut lines = Vec::new();
@@ -110,7 +117,11 @@ struct Nothing {}
 /// Lets a hold go.
 #[utoipa::path(post, path = "/holds/{id}/release", tag = "holds", params(("id" = u64, Path)),
     responses((status = 200, body = Made), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn release(State(app): State<App>, Path(id): Path<u64>, ask: Ask<Nothing>) -> Result<Response, Problem> {
+async fn release(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    ask: Ask<Nothing>,
+) -> Result<Response, Problem> {
     let Nothing {} = ask.body;
     let committed = ask.submit(&app, Body::ReleaseHold(HoldId(id))).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
@@ -128,7 +139,11 @@ struct ConvertInput {
 #[utoipa::path(post, path = "/holds/{id}/convert", tag = "holds", params(("id" = u64, Path)),
     request_body = ConvertInput,
     responses((status = 201, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn convert(State(app): State<App>, Path(id): Path<u64>, ask: Ask<ConvertInput>) -> Result<Response, Problem> {
+async fn convert(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    ask: Ask<ConvertInput>,
+) -> Result<Response, Problem> {
     let convert = ConvertHold { hold: HoldId(id), reference: ask.body.reference.clone() };
     let committed = ask.submit(&app, Body::ConvertHold(convert)).await?;
     Ok(reply(StatusCode::CREATED, &committed, OrderAnswer::of(committed.answer.clone())))

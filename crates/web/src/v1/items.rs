@@ -116,9 +116,15 @@ async fn list(
 /// An item.
 #[utoipa::path(get, path = "/items/{sku}", tag = "items", params(("sku" = String, Path)),
     responses((status = 200, body = ItemBody), (status = 404, body = Problem)))]
-async fn show(State(app): State<App>, caller: Caller, Path(sku): Path<String>) -> Result<Json<ItemBody>, Problem> {
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sku): Path<String>,
+) -> Result<Json<ItemBody>, Problem> {
     let found = read(&app, &caller, |view| view.item_by_sku(&sku)).await?;
-    found.map(|(id, item)| Json(ItemBody::new(id, item))).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
+    found
+        .map(|(id, item)| Json(ItemBody::new(id, item)))
+        .ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
 
 /// Which moment.
@@ -245,7 +251,11 @@ struct Explanation {
 /// Why does a system show what it shows? The truth by location and state, and each system's number beside it.
 #[utoipa::path(get, path = "/items/{sku}/explain", tag = "items", params(("sku" = String, Path)),
     responses((status = 200, body = Explanation), (status = 404, body = Problem)))]
-async fn explain(State(app): State<App>, caller: Caller, Path(sku): Path<String>) -> Result<Json<Explanation>, Problem> {
+async fn explain(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sku): Path<String>,
+) -> Result<Json<Explanation>, Problem> {
     let found = read(&app, &caller, |view| {
         let Some((id, item)) = view.item_by_sku(&sku)? else { return Ok(None) };
         let stock = item_stock(view, id, &item, None, None)?;

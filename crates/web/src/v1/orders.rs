@@ -78,7 +78,11 @@ async fn list(
 /// An order.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = u64, Path)),
     responses((status = 200, body = OrderBody), (status = 404, body = Problem)))]
-async fn show(State(app): State<App>, caller: Caller, Path(id): Path<u64>) -> Result<Json<OrderBody>, Problem> {
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<u64>,
+) -> Result<Json<OrderBody>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Order(OrderId(id)))? {
         Some(Value::Order(order)) => order_body(view, OrderId(id), order).map(Some),
         _ => Ok(None),
@@ -114,7 +118,11 @@ struct FulfilBody {
 #[utoipa::path(post, path = "/orders/{id}/fulfil", tag = "orders", params(("id" = u64, Path)),
     request_body = FulfilBody,
     responses((status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn fulfil(State(app): State<App>, Path(id): Path<u64>, ask: Ask<FulfilBody>) -> Result<Response, Problem> {
+async fn fulfil(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    ask: Ask<FulfilBody>,
+) -> Result<Response, Problem> {
     let body = Body::FulfilOrder(FulfilOrder {
         order: OrderId(id),
         lines: ask.body.lines.as_deref().map(quantities),
@@ -136,7 +144,11 @@ struct CancelBody {
 #[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = u64, Path)),
     request_body = CancelBody,
     responses((status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn cancel(State(app): State<App>, Path(id): Path<u64>, ask: Ask<CancelBody>) -> Result<Response, Problem> {
+async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    ask: Ask<CancelBody>,
+) -> Result<Response, Problem> {
     let lines = ask.body.lines.as_deref().map(quantities);
     let committed = ask.submit(&app, Body::CancelOrder(CancelOrder { order: OrderId(id), lines })).await?;
     Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
@@ -170,7 +182,11 @@ struct ReturnBody {
 #[utoipa::path(post, path = "/orders/{id}/return", tag = "orders", params(("id" = u64, Path)),
     request_body = ReturnBody,
     responses((status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn take_back(State(app): State<App>, Path(id): Path<u64>, ask: Ask<ReturnBody>) -> Result<Response, Problem> {
+async fn take_back(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    ask: Ask<ReturnBody>,
+) -> Result<Response, Problem> {
     let into = match ask.body.into {
         ReturnState::Available => StockState::Available,
         ReturnState::Damaged => StockState::Damaged,

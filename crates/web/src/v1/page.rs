@@ -22,7 +22,8 @@ impl PageQuery {
             limit @ 1..=100 => Ok(limit),
             limit => {
                 let detail = format!("limit is {limit}; it must be 1 to 100");
-                Err(Problem::new(StatusCode::BAD_REQUEST, "limit", "Limit out of bounds", detail).field("limit"))
+                Err(Problem::new(StatusCode::BAD_REQUEST, "limit", "Limit out of bounds", detail)
+                    .field("limit"))
             }
         }
     }
@@ -31,7 +32,8 @@ impl PageQuery {
     pub fn after(&self) -> Result<u64, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(0) };
         cursor.parse().map_err(|_| {
-            let detail = format!("`{cursor}` is no cursor of this list; take `next_cursor` of the page before");
+            let detail =
+                format!("`{cursor}` is no cursor of this list; take `next_cursor` of the page before");
             Problem::new(StatusCode::BAD_REQUEST, "cursor", "Not a cursor", detail).field("cursor")
         })
     }

@@ -79,8 +79,15 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
         secret: secret.clone().unwrap_or_default(),
     };
     let caller = &ask.caller;
-    let added =
-        add_system(&app.handle, app.connector.as_ref(), caller.tenant, &caller.name, name, connection, location.as_deref());
+    let added = add_system(
+        &app.handle,
+        app.connector.as_ref(),
+        caller.tenant,
+        &caller.name,
+        name,
+        connection,
+        location.as_deref(),
+    );
     let Added { committed, id, listings } = added.await.map_err(|error| {
         let title = "The system could not be connected";
         Problem::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
@@ -159,7 +166,11 @@ struct Listings {
 /// The listings of a system.
 #[utoipa::path(get, path = "/systems/{name}/listings", tag = "systems", params(("name" = String, Path)),
     responses((status = 200, body = Listings), (status = 404, body = Problem)))]
-async fn listings(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Result<Json<Listings>, Problem> {
+async fn listings(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<Listings>, Problem> {
     let found = read(&app, &caller, |view| {
         let Some((system, _)) = view.system_by_name(&name)? else { return Ok(None) };
         let mut data = Vec::new();
@@ -225,7 +236,11 @@ struct PauseBody {
 /// Pauses a system, or resumes it. While paused it is read and nothing is pushed.
 #[utoipa::path(post, path = "/systems/{name}/pause", tag = "systems", params(("name" = String, Path)),
     request_body = PauseBody, responses((status = 200, body = Made), (status = 404, body = Problem)))]
-async fn pause(State(app): State<App>, Path(name): Path<String>, ask: Ask<PauseBody>) -> Result<Response, Problem> {
+async fn pause(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    ask: Ask<PauseBody>,
+) -> Result<Response, Problem> {
     let known = read(&app, &ask.caller, |view| view.system_by_name(&name)).await?;
     let Some((_, system)) = known else { return Err(Problem::unknown("system", &name)) };
     let put = PutSystem { name, kind: system.kind, locations: None, paused: Some(ask.body.paused) };
