@@ -404,10 +404,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             sink.put(Key::Listing(*id), Slot { value: Some(Value::Listing(listing.clone())), seq });
         }
         Entry::Ownership(id, rule) => {
-            change_rules(sink, seq, |rules| set_rule(&mut rules.ownership, *id, rule))?
+            change_rules(sink, seq, |rules| set_rule(&mut rules.ownership, *id, rule.as_ref()))?
         }
         Entry::Publication(id, rule) => {
-            change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule))?
+            change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule.as_ref()))?
         }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
@@ -520,7 +520,7 @@ fn change_rules(sink: &mut impl Sink, seq: Seq, to: impl FnOnce(&mut Rules)) -> 
     })
 }
 
-fn set_rule<R: Clone>(rules: &mut Vec<(crate::RuleId, R)>, id: crate::RuleId, rule: &Option<R>) {
+fn set_rule<R: Clone>(rules: &mut Vec<(crate::RuleId, R)>, id: crate::RuleId, rule: Option<&R>) {
     rules.retain(|(other, _)| *other != id);
     if let Some(rule) = rule {
         rules.push((id, rule.clone()));

@@ -328,9 +328,10 @@ impl SqliteReader {
             }
             Ok(undecoded)
         };
-        match run().map_err(|error| failed("read", &error))?.is_empty() {
-            true => Ok(()),
-            false => Err(StoreError::Damaged(format!("a trail block of {cell:?} cannot be read"))),
+        if run().map_err(|error| failed("read", &error))?.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Damaged(format!("a trail block of {cell:?} cannot be read")))
         }
     }
 }

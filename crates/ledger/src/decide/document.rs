@@ -95,9 +95,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
 
 fn fingerprint(content: &impl serde::Serialize) -> u64 {
     let bytes = postcard::to_stdvec(content).expect("content of a document can always be written");
-    let (head, _) =
-        blake3::hash(&bytes).as_bytes().split_first_chunk::<8>().map_or(([0; 8], ()), |(h, _)| (*h, ()));
-    u64::from_be_bytes(head)
+    let hash = blake3::hash(&bytes);
+    u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
 /// Can a newer version of what is known be applied as a difference? A shipment is told once.

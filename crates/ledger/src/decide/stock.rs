@@ -306,7 +306,7 @@ pub(super) fn resolve_lines(
     what: &'static str,
     lines: &[Line],
 ) -> Result<Vec<(ItemId, Quantity)>, Stop> {
-    resolve(tx, what, lines, |quantity| quantity.is_positive())
+    resolve(tx, what, lines, Quantity::is_positive)
 }
 
 fn resolve(

@@ -1,0 +1,246 @@
+//! The worked examples that fix what the laws mean, each by its name, on every way a ledger is kept.
+
+#[path = "support/shop.rs"]
+mod shop;
+
+use onhand_engine::CommitError;
+use onhand_ledger::command::{Adjust, PutItem, SetOwnership, TakeCount};
+use onhand_ledger::model::Cause;
+use onhand_ledger::{Answer, Body, Invalid, Precision, Quantity, Refusal, TenantId};
+use shop::{each_way, time, units};
+
+#[test]
+fn a_late_shipment_before_a_count_changes_nothing_after_it() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 100);
+        shop.at("10:20").count("MUG", 97, "10:15");
+        assert_eq!(shop.stock("MUG"), (97, 0, 0));
+        shop.at("11:30").shipment("S1", None, "MUG", 3, Some("10:05"));
+        assert_eq!(shop.stock("MUG"), (97, 0, 0));
+        assert_eq!(shop.on_hand_at("MUG", "10:10", None), 97);
+        assert_eq!(shop.on_hand_at("MUG", "10:10", Some("10:30")), 100);
+        assert_eq!(shop.on_hand_at("MUG", "10:20", None), 97);
+        assert_eq!(shop.on_hand_at("MUG", "10:20", Some("10:30")), 97);
+    });
+}
+
+#[test]
+fn a_count_taken_in_the_morning_keeps_the_sales_made_since() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 100);
+        shop.at("10:30").shipment("S1", None, "MUG", 8, None);
+        shop.at("11:00").count("MUG", 98, "10:15");
+        assert_eq!(shop.stock("MUG"), (90, 0, 0));
+        assert_eq!(shop.on_hand_at("MUG", "10:20", None), 98);
+    });
+}
+
+#[test]
+fn counted_below_what_is_promised() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.at("10:10").order_fact("P", 1, "MUG", 5, false);
+        shop.at("10:20").order_fact("Q", 1, "MUG", 3, false);
+        assert_eq!(shop.stock("MUG"), (2, 0, 8));
+        shop.at("10:31").count("MUG", 5, "10:30");
+        assert_eq!(shop.stock("MUG"), (0, 0, 5));
+        let found = shop.discrepancies();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].cause, found[0].quantity), (Cause::PromiseBroken, Quantity::units(3)));
+        shop.at("11:00").receive("MUG", 3);
+        assert_eq!(shop.stock("MUG"), (0, 0, 8));
+    });
+}
+
+#[test]
+fn shipped_for_somebody_else() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 5);
+        shop.at("10:10").order_fact("P", 1, "MUG", 5, false);
+        shop.at("10:20").shipment("S1", Some("Q"), "MUG", 3, None);
+        assert_eq!(shop.stock("MUG"), (0, 0, 2));
+        assert_eq!(shop.discrepancies().len(), 1);
+        // The shop's own word of Q comes later and fills the order; nothing moves twice.
+        shop.at("10:30").order_fact("Q", 1, "MUG", 3, false);
+        assert_eq!(shop.stock("MUG"), (0, 0, 2));
+    });
+}
+
+#[test]
+fn more_left_than_there_was() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 2);
+        shop.at("10:10").shipment("S1", None, "MUG", 3, None);
+        assert_eq!(shop.stock("MUG"), (0, 0, 0));
+        let found = shop.discrepancies();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].cause, found[0].quantity), (Cause::MoreLeftThanThere, Quantity::ONE));
+    });
+}
+
+#[test]
+fn a_hold_ends_on_the_second_whoever_sleeps() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 1);
+        let hold = shop.hold("MUG", 1, "10:10");
+        let refused = shop.at("10:09:59").order(Some("k"), "MUG", 1).unwrap().answer;
+        let Answer::Refused(refusal) = refused else { panic!("{refused:?}") };
+        let said = refusal.to_string();
+        assert!(said.contains("0 available, 1 held until 2026-11-23T10:10:00Z"), "{said}");
+        let accepted = shop.at("10:10:00").order(None, "MUG", 1).unwrap().answer;
+        assert!(matches!(accepted, Answer::Order(..)), "{accepted:?}");
+        let late = shop.at("10:11").convert(hold);
+        assert!(matches!(late, Answer::Refused(Refusal::HoldEnded { .. })), "{late:?}");
+        assert_eq!(shop.stock("MUG"), (0, 0, 1));
+    });
+}
+
+#[test]
+fn a_document_is_a_state_not_an_event() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.order_fact("1044", 1, "MUG", 3, false);
+        shop.order_fact("1044", 2, "MUG", 1, false);
+        shop.order_fact("1044", 1, "MUG", 3, false);
+        let head = shop.head();
+        let copies = [shop.order_fact("1044", 2, "MUG", 1, false), shop.order_fact("1044", 2, "MUG", 1, false)];
+        assert!(copies.iter().all(|copy| *copy == Answer::AlreadyApplied { version: 2 }), "{copies:?}");
+        assert_eq!((shop.stock("MUG"), shop.head()), ((9, 0, 1), head));
+        shop.order_fact("1044", 3, "MUG", 1, true);
+        assert_eq!(shop.stock("MUG"), (10, 0, 0));
+        shop.order_fact("1044", 2, "MUG", 1, false);
+        assert_eq!(shop.stock("MUG"), (10, 0, 0));
+    });
+}
+
+#[test]
+fn a_refusal_stands() {
+    each_way(|shop| {
+        let first = shop.at("10:00").order(Some("k"), "MUG", 1).unwrap();
+        assert!(matches!(first.answer, Answer::Refused(_)));
+        shop.receive("MUG", 1);
+        let again = shop.order(Some("k"), "MUG", 1).unwrap();
+        assert_eq!((again.answer, again.replayed), (first.answer, true));
+        assert!(matches!(shop.order(Some("k2"), "MUG", 1).unwrap().answer, Answer::Order(..)));
+        let reused = shop.order(Some("k2"), "MUG", 2).unwrap_err();
+        assert!(matches!(reused, CommitError::Invalid(Invalid::KeyReused(_))), "{reused}");
+    });
+}
+
+#[test]
+fn an_outsiders_absolute_is_evidence() {
+    each_way(|shop| {
+        let master = SetOwnership {
+            location: Some("LONDON".to_owned()),
+            master: "WMS".to_owned(),
+            ..SetOwnership::default()
+        };
+        shop.at("10:00").tell(Body::SetOwnership(master));
+        let count = |system: Option<&str>, quantity| {
+            Body::Count(TakeCount {
+                location: "LONDON".to_owned(),
+                lines: units("MUG", quantity),
+                as_of: None,
+                system: system.map(str::to_owned),
+            })
+        };
+        let told = shop.tell(count(Some("WEB"), 92));
+        assert!(matches!(told, Answer::Waiting(..)), "{told:?}");
+        assert_eq!(shop.stock("MUG"), (0, 0, 0));
+        assert_eq!(shop.discrepancies()[0].cause, Cause::NotMaster);
+        let ours = shop.tell(count(None, 5));
+        let Answer::Refused(refusal) = ours else { panic!("{ours:?}") };
+        assert!(refusal.to_string().contains("its master is `WMS`"), "{refusal}");
+        assert!(matches!(shop.tell(count(Some("WMS"), 37)), Answer::Counted(_)));
+        assert_eq!(shop.stock("MUG"), (37, 0, 0));
+    });
+}
+
+#[test]
+fn exact() {
+    each_way(|shop| {
+        let precision = Precision::new(3);
+        shop.at("10:00").tell(Body::PutItem(PutItem { sku: "TEA".to_owned(), precision, ..PutItem::default() }));
+        let adjust = |micros| {
+            let line = onhand_ledger::command::Line { sku: "TEA".to_owned(), quantity: Quantity::from_micros(micros) };
+            let (location, reason) = ("LONDON".to_owned(), "found".to_owned());
+            Body::Adjust(Adjust { location, lines: vec![line], occurred_at: None, reason })
+        };
+        shop.tell(adjust(100_000));
+        let Answer::Moved(moved) = shop.tell(adjust(200_000)) else { panic!("it moves") };
+        assert_eq!((moved[0].available.micros(), moved[0].available.to_string()), (300_000, "0.3".to_owned()));
+        let refused = shop.keyed(None, adjust(100)).unwrap_err().to_string();
+        assert!(refused.contains("at most 3 decimals"), "{refused}");
+    });
+}
+
+#[test]
+fn a_clock_that_is_ahead() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 5);
+        assert!(matches!(shop.count("MUG", 4, "10:03"), Answer::Counted(_)));
+        let count = |system: Option<&str>| {
+            Body::Count(TakeCount {
+                location: "LONDON".to_owned(),
+                lines: units("MUG", 3),
+                as_of: Some(time("10:10")),
+                system: system.map(str::to_owned),
+            })
+        };
+        let request = shop.keyed(None, count(None)).unwrap_err();
+        assert!(matches!(request, CommitError::Invalid(Invalid::TooFarAhead { .. })), "{request}");
+        assert!(matches!(shop.tell(count(Some("WMS"))), Answer::Waiting(..)));
+        assert_eq!(shop.stock("MUG"), (4, 0, 0));
+    });
+}
+
+#[test]
+fn two_lines_of_one_order_are_checked_together() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 5);
+        let lines = [units("MUG", 3), units("MUG", 3)].concat();
+        let place = onhand_ledger::command::PlaceOrder { reference: None, lines, location: None };
+        let answer = shop.tell(Body::PlaceOrder(place));
+        assert!(matches!(answer, Answer::Refused(Refusal::Insufficient(_))), "{answer:?}");
+        assert_eq!(shop.stock("MUG"), (5, 0, 0));
+    });
+}
+
+#[test]
+fn a_fact_that_names_unknown_things_waits_and_moves_nothing() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 5);
+        let first = shop.order_fact("77", 1, "CUP", 1, false);
+        let Answer::Waiting(id, sentence) = first else { panic!("{first:?}") };
+        assert!(sentence.contains("no item has the SKU `CUP`"), "{sentence}");
+        let head = shop.head();
+        assert!(matches!(shop.order_fact("77", 1, "CUP", 1, false), Answer::Waiting(same, _) if same == id));
+        assert_eq!(shop.head(), head, "told again, it is one thing in the inbox");
+        shop.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() }));
+        shop.receive("CUP", 2);
+        assert!(matches!(shop.order_fact("77", 1, "CUP", 1, false), Answer::Recorded { .. }));
+        assert_eq!(shop.stock("CUP"), (1, 0, 1));
+        assert!(shop.discrepancies().iter().all(|found| found.resolved_at.is_some()));
+    });
+}
+
+#[test]
+fn the_state_is_what_the_log_says() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.hold("MUG", 2, "10:30");
+        shop.order_fact("P", 1, "MUG", 12, false);
+        shop.at("10:10").count("MUG", 9, "10:05");
+        shop.shipment("S1", Some("P"), "MUG", 1, Some("10:01"));
+        let before = (shop.stock("MUG"), shop.discrepancies(), shop.head());
+        shop.ledger.rebuild().unwrap();
+        assert_eq!((shop.stock("MUG"), shop.discrepancies(), shop.head()), before);
+        let verified = onhand_engine::verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap();
+        assert_eq!(verified.violation, None);
+        // The hold lapses by itself after the state was folded again, and the short order is served.
+        shop.at("10:31");
+        shop.tell(Body::Tick);
+        let (available, reserved, _) = shop.stock("MUG");
+        assert_eq!((available, reserved), (0, 0));
+    });
+}
