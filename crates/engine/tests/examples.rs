@@ -103,7 +103,8 @@ fn a_document_is_a_state_not_an_event() {
         shop.order_fact("1044", 2, "MUG", 1, false);
         shop.order_fact("1044", 1, "MUG", 3, false);
         let head = shop.head();
-        let copies = [shop.order_fact("1044", 2, "MUG", 1, false), shop.order_fact("1044", 2, "MUG", 1, false)];
+        let copies =
+            [shop.order_fact("1044", 2, "MUG", 1, false), shop.order_fact("1044", 2, "MUG", 1, false)];
         assert!(copies.iter().all(|copy| *copy == Answer::AlreadyApplied { version: 2 }), "{copies:?}");
         assert_eq!((shop.stock("MUG"), shop.head()), ((9, 0, 1), head));
         shop.order_fact("1044", 3, "MUG", 1, true);
@@ -160,15 +161,25 @@ fn an_outsiders_absolute_is_evidence() {
 fn exact() {
     each_way(|shop| {
         let precision = Precision::new(3);
-        shop.at("10:00").tell(Body::PutItem(PutItem { sku: "TEA".to_owned(), precision, ..PutItem::default() }));
+        shop.at("10:00").tell(Body::PutItem(PutItem {
+            sku: "TEA".to_owned(),
+            precision,
+            ..PutItem::default()
+        }));
         let adjust = |micros| {
-            let line = onhand_ledger::command::Line { sku: "TEA".to_owned(), quantity: Quantity::from_micros(micros) };
+            let line = onhand_ledger::command::Line {
+                sku: "TEA".to_owned(),
+                quantity: Quantity::from_micros(micros),
+            };
             let (location, reason) = ("LONDON".to_owned(), "found".to_owned());
             Body::Adjust(Adjust { location, lines: vec![line], occurred_at: None, reason })
         };
         shop.tell(adjust(100_000));
         let Answer::Moved(moved) = shop.tell(adjust(200_000)) else { panic!("it moves") };
-        assert_eq!((moved[0].available.micros(), moved[0].available.to_string()), (300_000, "0.3".to_owned()));
+        assert_eq!(
+            (moved[0].available.micros(), moved[0].available.to_string()),
+            (300_000, "0.3".to_owned())
+        );
         let refused = shop.keyed(None, adjust(100)).unwrap_err().to_string();
         assert!(refused.contains("at most 3 decimals"), "{refused}");
     });

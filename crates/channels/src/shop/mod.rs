@@ -87,9 +87,9 @@ impl Channel for CornerShop {
         let mut listings = Vec::new();
         let mut after = String::new();
         loop {
-            let page: Vec<wire::Listing> = self.get("/api/listings", &[("after", after)]).await?;
+            let page: Vec<wire::Listing> = self.get("/api/listings", &[("after", after.clone())]).await?;
             let Some(last) = page.last() else { break };
-            after = last.id.clone();
+            after.clone_from(&last.id);
             listings.extend(page.into_iter().map(wire::Listing::into_remote));
         }
         let locations = locations

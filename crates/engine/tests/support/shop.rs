@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use onhand_engine::{CommitError, Committed, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::command::{
-    Content, ConvertHold, Document, Line, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation,
-    PutSystem, Receive, ShipmentContent, ShipmentLine, TakeCount,
+    Content, ConvertHold, Document, Line, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder,
+    PutItem, PutLocation, PutSystem, Receive, ShipmentContent, ShipmentLine, TakeCount,
 };
 use onhand_ledger::model::Discrepancy;
 use onhand_ledger::{
-    Answer, Body, CellKey, Command, DiscrepancyId, HoldId, Instant, Key, Quantity, Seq, StockState, TenantId, Value,
+    Answer, Body, CellKey, Command, DiscrepancyId, HoldId, Instant, Key, Quantity, Seq, StockState, TenantId,
+    Value,
 };
 use onhand_store::{MemoryStore, SqliteStore, Store};
 
@@ -93,10 +94,20 @@ impl Shop {
     }
 
     pub fn order(&self, key: Option<&str>, sku: &str, quantity: i64) -> Result<Committed, CommitError> {
-        self.keyed(key, Body::PlaceOrder(PlaceOrder { reference: None, lines: units(sku, quantity), location: None }))
+        self.keyed(
+            key,
+            Body::PlaceOrder(PlaceOrder { reference: None, lines: units(sku, quantity), location: None }),
+        )
     }
 
-    pub fn order_fact(&self, document: &str, version: u64, sku: &str, quantity: i64, cancelled: bool) -> Answer {
+    pub fn order_fact(
+        &self,
+        document: &str,
+        version: u64,
+        sku: &str,
+        quantity: i64,
+        cancelled: bool,
+    ) -> Answer {
         self.tell(Body::Record(Document {
             system: "WEB".to_owned(),
             document: document.to_owned(),
@@ -117,7 +128,14 @@ impl Shop {
         }))
     }
 
-    pub fn shipment(&self, document: &str, order: Option<&str>, sku: &str, quantity: i64, at: Option<&str>) -> Answer {
+    pub fn shipment(
+        &self,
+        document: &str,
+        order: Option<&str>,
+        sku: &str,
+        quantity: i64,
+        at: Option<&str>,
+    ) -> Answer {
         self.tell(Body::Record(Document {
             system: "WMS".to_owned(),
             document: document.to_owned(),
@@ -127,7 +145,10 @@ impl Shop {
                 order_system: Some("WEB".to_owned()),
                 location: "LONDON".to_owned(),
                 occurred_at: at.map(time),
-                lines: vec![ShipmentLine { item: Name::Sku(sku.to_owned()), quantity: Quantity::units(quantity) }],
+                lines: vec![ShipmentLine {
+                    item: Name::Sku(sku.to_owned()),
+                    quantity: Quantity::units(quantity),
+                }],
             }),
         }))
     }

@@ -98,7 +98,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let began = clock.now();
     let seconds = demo.seconds.or(demo.headless.then_some(10));
     let ends = seconds.map(|seconds| began.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2)));
-    let mut screen = (!demo.headless).then(|| Screen { api: api_url, shop: shop_url, key, lines: 0 });
+    let mut screen = (!demo.headless).then_some(Screen { api: api_url, shop: shop_url, key, lines: 0 });
     let mut dice = Dice(demo.seed);
     let mut interrupted = std::pin::pin!(super::serve::stopped());
     let mut next_draw = began;

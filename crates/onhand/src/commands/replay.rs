@@ -146,7 +146,7 @@ fn read(path: &Path) -> anyhow::Result<Retail> {
             }
         };
         if priced && retail.names[code as usize].is_empty() {
-            retail.names[code as usize] = record[2].trim().to_owned();
+            record[2].trim().clone_into(&mut retail.names[code as usize]);
         }
         // Only an adjustment's description is a reason; the others are the item's name.
         let description = if priced { "" } else { record[2].trim() };

@@ -1,0 +1,9 @@
+//! The binary and its API, as their users use them. One file for each concern; helpers read like sentences.
+
+mod api;
+mod bad_input;
+mod cli;
+mod crash;
+mod race;
+mod server;
+mod sync;

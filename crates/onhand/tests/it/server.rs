@@ -1,0 +1,108 @@
+//! A real `onhand serve` on a database of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+pub const ONHAND: &str = env!("CARGO_BIN_EXE_onhand");
+
+/// A server, killed when dropped.
+pub struct Server {
+    child: Child,
+    pub base: String,
+    pub key: String,
+    pub http: Client,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Starts on a free port.
+    pub fn start(database: &Path) -> Self {
+        let mut child = Command::new(ONHAND)
+            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--db"])
+            .arg(database)
+            .env("ONHAND_LOG", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let started: Value = serde_json::from_str(&line).expect("the server says where it is");
+        let base = started["address"].as_str().unwrap().to_owned();
+        let key = std::fs::read_to_string(started["key_file"].as_str().unwrap()).unwrap();
+        Self { child, base, key, http: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// SIGKILL: nothing is said goodbye to.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key).json(body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.call(Method::POST, path, None, &body).await
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.call(Method::GET, path, None, &Value::Null).await
+    }
+
+    /// London, with so much of an item.
+    pub async fn stocked(&self, sku: &str, quantity: i64) {
+        assert_eq!(self.post("/v1/items", json!({ "sku": sku })).await.0, StatusCode::OK);
+        assert_eq!(self.post("/v1/locations", json!({ "code": "LONDON" })).await.0, StatusCode::OK);
+        if quantity > 0 {
+            let lines = json!([{ "sku": sku, "quantity": quantity }]);
+            let (status, body) =
+                self.post("/v1/movements/receive", json!({ "location": "LONDON", "lines": lines })).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+        }
+    }
+
+    /// Available and committed in total.
+    pub async fn stock(&self, sku: &str) -> (i64, i64) {
+        let (_, body) = self.get(&format!("/v1/items/{sku}/stock")).await;
+        (body["total"]["available"].as_i64().unwrap(), body["total"]["committed"].as_i64().unwrap())
+    }
+}
+
+/// Runs the command to its end.
+pub fn onhand(database: &Path, arguments: &[&str]) -> Output {
+    Command::new(ONHAND)
+        .args(arguments)
+        .arg("--db")
+        .arg(database)
+        .env("ONHAND_LOG", "error")
+        .output()
+        .unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
