@@ -83,8 +83,9 @@ impl From<StoreError> for CommitError {
 
 /// The ledger at work: the state in memory over a store.
 pub struct Ledger {
-    inner: RwLock<Inner>,
+    // Dropped before the store: the last connection that closes tidies up, and a reader may not.
     readers: Mutex<Vec<Box<dyn Reader>>>,
+    inner: RwLock<Inner>,
     clock: Arc<dyn Clock>,
     feed: watch::Sender<Seq>,
 }

@@ -78,7 +78,7 @@ async fn sweep(handle: Handle) {
     loop {
         let ledger = handle.ledger();
         let wait = match ledger.next_due() {
-            None => Duration::from_mins(60),
+            None => Duration::from_hours(1),
             Some((tenant, at)) => {
                 let left = at.micros() - ledger.clock().now().micros();
                 if left <= 0 {

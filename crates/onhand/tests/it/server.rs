@@ -85,6 +85,12 @@ impl Server {
         }
     }
 
+    /// On hand in total: neither promises nor their end change it.
+    pub async fn on_hand(&self, sku: &str) -> i64 {
+        let (_, body) = self.get(&format!("/v1/items/{sku}/stock")).await;
+        body["total"]["on_hand"].as_i64().unwrap()
+    }
+
     /// Available and committed in total.
     pub async fn stock(&self, sku: &str) -> (i64, i64) {
         let (_, body) = self.get(&format!("/v1/items/{sku}/stock")).await;
