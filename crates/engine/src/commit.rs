@@ -303,7 +303,8 @@ impl Inner {
                 sweep_some(tenant, &mut batch, options.slice.max(4 * touched));
             }
             batch.head = tenant.head;
-            if !batch.chunks.is_empty() || !batch.notes.is_empty() || !batch.cells.is_empty() {
+            // Whatever was taken from the state counts as written: it must be.
+            if !batch.is_empty() {
                 writes.push((id, batch));
             }
         }

@@ -79,6 +79,8 @@ pub enum Entry {
     Discrepancy(DiscrepancyId, Discrepancy),
     /// A keyed request was refused. The answer says why; nothing moved.
     Refused,
+    /// A keyed request found everything as it asks already; it is kept for its key.
+    Nothing,
 }
 
 /// One side of a movement.

@@ -442,7 +442,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
         }
-        Entry::Refused => {}
+        Entry::Refused | Entry::Nothing => {}
     }
     Ok(())
 }

@@ -65,6 +65,14 @@ pub struct Batch {
     pub notes: Vec<Note>,
 }
 
+impl Batch {
+    /// Nothing to write?
+    pub fn is_empty(&self) -> bool {
+        let Self { chunks, head: _, cells, objects, requests, notes } = self;
+        chunks.is_empty() && cells.is_empty() && objects.is_empty() && requests.is_empty() && notes.is_empty()
+    }
+}
+
 /// Why the store cannot do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

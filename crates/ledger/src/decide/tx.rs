@@ -98,6 +98,11 @@ impl<'a> Tx<'a> {
         self.state.head + 1 + self.entries.len() as Seq
     }
 
+    /// Nothing to be written?
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Adds an entry that folds into nothing.
     pub fn push(&mut self, entry: Entry) -> Seq {
         let seq = self.next_seq();
