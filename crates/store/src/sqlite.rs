@@ -718,3 +718,39 @@ fn write_cells(transaction: &Connection, tenant: i64, cells: &[(CellKey, CellSlo
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_synced_before_it_returns() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
+        let pragma = |name: &str| -> String {
+            let connection = &store.reading.connection;
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+                .map(|value| format!("{value:?}"))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
+        assert_eq!(pragma("synchronous"), "Integer(2)", "FULL");
+    }
+
+    #[test]
+    fn one_process_writes_a_file_and_says_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let store = SqliteStore::open(&path).unwrap();
+        store.announce("http://127.0.0.1:1").unwrap();
+        match SqliteStore::open(&path).err() {
+            Some(StoreError::InUse { holder, .. }) => {
+                assert_eq!(holder.as_deref(), Some("http://127.0.0.1:1"))
+            }
+            other => panic!("the file was opened twice: {other:?}"),
+        }
+        drop(store);
+        assert!(SqliteStore::open(&path).is_ok());
+    }
+}

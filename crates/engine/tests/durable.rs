@@ -1,0 +1,117 @@
+//! No answer leaves before the store has said that what it tells of is durable, and none that it could not write.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use onhand_engine::{CommitError, Ledger, ManualClock, Options, SubmitError, queue};
+use onhand_ledger::command::PutItem;
+use onhand_ledger::state::{CellSlot, Slot, TrailRow};
+use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Seq, TenantId};
+use onhand_store::{Batch, Chunk, Head, MemoryStore, Reader, Store, StoreError};
+
+/// A store whose commits begin at once and end when the test lets them.
+struct Gated {
+    store: MemoryStore,
+    begun: Mutex<Sender<()>>,
+    may_end: Mutex<Receiver<()>>,
+    broken: Arc<AtomicBool>,
+}
+
+macro_rules! pass_through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Reader for Gated {
+            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.store.$name($($argument),*)
+            })*
+        }
+    };
+}
+
+pass_through! {
+    tenants() -> Vec<TenantId>;
+    head(tenant: TenantId) -> Head;
+    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
+    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
+    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
+    object(tenant: TenantId, key: &Key) -> Slot;
+    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
+    request(tenant: TenantId, key: &str) -> Option<Seq>;
+    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
+    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
+    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
+    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
+    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
+    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+}
+
+impl Store for Gated {
+    fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
+        self.begun.lock().unwrap().send(()).unwrap();
+        self.may_end.lock().unwrap().recv().unwrap();
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Io { doing: "written", reason: "no space left on device".to_owned() });
+        }
+        self.store.commit(batches)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.store.reader()
+    }
+
+    fn clear_projections(&mut self) -> Result<(), StoreError> {
+        self.store.clear_projections()
+    }
+}
+
+fn put(sku: &str) -> Command {
+    let body = Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() });
+    Command { key: Some(sku.to_owned()), fingerprint: 1, actor: "test".to_owned(), body }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_leaves_before_the_commit_that_covers_it() {
+    let (begun, has_begun) = channel();
+    let (end, may_end) = channel();
+    let broken = Arc::new(AtomicBool::new(false));
+    let gated = Gated {
+        store: MemoryStore::default(),
+        begun: Mutex::new(begun),
+        may_end: Mutex::new(may_end),
+        broken: broken.clone(),
+    };
+    let clock = Arc::new(ManualClock::at(Instant::from_micros(1)));
+    let ledger = Arc::new(Ledger::open(Box::new(gated), clock, Options::default()).unwrap());
+    let (handle, waiting) = queue(ledger);
+    std::thread::spawn(move || waiting.run());
+
+    let mut answer = {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.submit(TenantId::DEFAULT, put("MUG")).await })
+    };
+    has_begun.recv().unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+    assert!(early.is_err(), "answered before it was durable: {early:?}");
+    end.send(()).unwrap();
+    assert!(answer.await.unwrap().is_ok());
+
+    // What the disk would not take is not answered as done, and is not there afterwards.
+    broken.store(true, Ordering::SeqCst);
+    end.send(()).unwrap();
+    let refused = handle.submit(TenantId::DEFAULT, put("CUP")).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Commit(CommitError::Store(_))), "{refused}");
+    assert!(
+        refused.to_string().contains("nothing was changed") && refused.to_string().contains("no space"),
+        "{refused}"
+    );
+    let known = handle.ledger().read(TenantId::DEFAULT, |view| view.item_by_sku("CUP")).unwrap();
+    assert_eq!(known, None);
+    // Its key stayed free: the same request is accepted once the disk is well again.
+    broken.store(false, Ordering::SeqCst);
+    end.send(()).unwrap();
+    let again = handle.submit(TenantId::DEFAULT, put("CUP")).await.unwrap();
+    assert!(!again.replayed);
+    assert!(handle.ledger().read(TenantId::DEFAULT, |view| view.item_by_sku("CUP")).unwrap().is_some());
+    drop(end);
+}
