@@ -5,6 +5,7 @@
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
 pub mod shop;
+pub mod vendure;
 
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,8 @@ pub struct Reading {
     pub on_hand: Option<Quantity>,
     /// What that system has set aside for orders it has not shipped, where it tells.
     pub allocated: Option<Quantity>,
+    /// Does it track stock of the listing? If not, it sells it without end, whatever the number.
+    pub tracked: bool,
 }
 
 /// What a listing shall show at a remote location from now on.
@@ -78,6 +81,9 @@ pub struct Push {
     pub quantity: Quantity,
     /// The newest `seq` of our log that had been committed when `quantity` was read.
     pub seq: u64,
+    /// Its number just before, where the channel asks for it ([`Channel::reads_before_push`]) and the listing is
+    /// still there. All orders that the system had by then are in `quantity`.
+    pub before: Option<Reading>,
 }
 
 /// How one push ended.
@@ -139,9 +145,9 @@ pub struct OrderPage {
     pub cursor: String,
     /// Is there more right now?
     pub more: bool,
-    /// All that this system did up to this instant (by its own clock) is in this page or an earlier one.
-    /// Only meaningful when `more` is false.
-    pub known_to: Instant,
+    /// All that this system did up to this instant is in this page or an earlier one; none: up to when it was
+    /// asked. Only meaningful when `more` is false.
+    pub known_to: Option<Instant>,
 }
 
 /// Why a call to a system failed as a whole.
@@ -190,6 +196,12 @@ pub trait Channel: Send + Sync {
     /// How many listings one [`Channel::push`] or [`Channel::read`] call takes at most.
     fn batch_size(&self) -> usize;
 
+    /// Must the numbers be read, and the orders up to then be heard of, before a push? So where a push is computed
+    /// from what the system has set aside for its own orders.
+    fn reads_before_push(&self) -> bool {
+        false
+    }
+
     /// Everything sellable and every stock location. Also the test of the credentials.
     async fn discover(&self) -> Result<Discovery, ChannelError>;
 
@@ -201,4 +213,10 @@ pub trait Channel: Send + Sync {
 
     /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;
+
+    /// Orders that may have moved a listing's number without being told by [`Channel::orders`]: asked when nothing
+    /// else explains the number.
+    async fn orders_behind(&self, _listing: &str) -> Result<Vec<RemoteOrder>, ChannelError> {
+        Ok(Vec::new())
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use onhand_channels::{Channel, ChannelError, Push, Pushed, RemoteOrder};
+use onhand_channels::{Channel, ChannelError, Push, Pushed, Reading, RemoteOrder};
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::{Cause, Listing, System};
 use onhand_ledger::{
@@ -54,6 +54,31 @@ pub enum WorkerError {
 /// How many times somebody may set a number back before we stop writing it.
 const SECOND_MASTER: u32 = 3;
 
+/// So many of the changes since the last reading are tried as what is in a number, or not yet.
+const CHANGES_TRIED: usize = 64;
+
+/// A system's clock is not ours, and may tick in whole seconds: what it did about the time of a push or a reading may
+/// be in the number, or not yet. Is there a moment for each that explains it? Then which changes come after both.
+fn explained_by_other_times(
+    state: &ShownState,
+    observation: Observation,
+    known: Known,
+) -> Option<(Verdict, Vec<(Instant, Quantity)>)> {
+    let mut changes = state.changes.clone();
+    changes.sort();
+    let count = changes.len().min(CHANGES_TRIED);
+    for first in 0..=count {
+        for end in (first..=changes.len()).rev().take(CHANGES_TRIED) {
+            let own_changes = changes[first..end].iter().map(|(_, change)| *change).sum();
+            let verdict = judge(observation, &Known { own_changes, ..known });
+            if !matches!(verdict, Verdict::Drift(_)) {
+                return Some((verdict, changes.split_off(end)));
+            }
+        }
+    }
+    None
+}
+
 /// A push that was acknowledged: for figures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Acknowledged {
@@ -78,6 +103,8 @@ struct Line {
     reading: Option<Observation>,
     /// The drift that the last judged reading showed.
     suspected: Option<Quantity>,
+    /// Was its last push put off, to look into a number that nothing explained?
+    held: bool,
 }
 
 /// A system's worker.
@@ -260,6 +287,7 @@ impl Worker {
                             changed_at,
                             reading,
                             suspected,
+                            held: false,
                         };
                         self.by_item.entry(item).or_default().push(key.clone());
                         self.lines.insert(key, line);
@@ -314,12 +342,76 @@ impl Worker {
             }
             danger_first(&mut differences);
             differences.truncate(self.channel.batch_size());
-            self.send(differences.into_iter().map(|difference| difference.key).collect()).await?;
+            let mut keys: Vec<String> = differences.into_iter().map(|difference| difference.key).collect();
+            let before = self.before_push(&mut keys).await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.send(keys, before).await?;
             self.refresh()?;
         }
     }
 
-    async fn send(&mut self, keys: Vec<String>) -> Result<(), WorkerError> {
+    /// The numbers just before a push, and all orders up to then, where the channel needs them.
+    ///
+    /// A number that nothing explains is looked into before it is overwritten, and its line taken off `keys`: once,
+    /// so that what is sold faster than it can be read still gets its number.
+    async fn before_push(
+        &mut self,
+        keys: &mut Vec<String>,
+    ) -> Result<BTreeMap<(String, String), Reading>, WorkerError> {
+        if !self.channel.reads_before_push() {
+            return Ok(BTreeMap::new());
+        }
+        let readings = self.channel.read(&self.listings_of(keys)).await?;
+        self.orders().await?;
+        let mut unexplained = Vec::new();
+        for reading in &readings {
+            for key in &*keys {
+                if let Some(line) = self.lines.get_mut(key)
+                    && line.listing.remote_id == reading.listing
+                    && line.remote_location == reading.location
+                {
+                    let explained = line.state.shows() == Some(reading.quantity);
+                    if explained || line.held {
+                        line.held = false;
+                    } else {
+                        line.held = true;
+                        unexplained.push(key.clone());
+                    }
+                }
+            }
+        }
+        self.look_behind(&self.listings_of(&unexplained)).await?;
+        keys.retain(|key| !unexplained.contains(key));
+        self.read_back.extend(unexplained);
+        self.next_read = self.now();
+        let place = |reading: Reading| ((reading.listing.clone(), reading.location.clone()), reading);
+        Ok(readings.into_iter().map(place).collect())
+    }
+
+    /// Hears of orders that may explain the numbers of these listings.
+    async fn look_behind(&mut self, listings: &[String]) -> Result<(), WorkerError> {
+        for listing in listings {
+            for order in self.channel.orders_behind(listing).await? {
+                self.order(&order, false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The remote ids of these lines' listings, each once.
+    fn listings_of(&self, keys: &[String]) -> Vec<String> {
+        let listings: BTreeSet<&String> =
+            keys.iter().filter_map(|key| Some(&self.lines.get(key)?.listing.remote_id)).collect();
+        listings.into_iter().cloned().collect()
+    }
+
+    async fn send(
+        &mut self,
+        keys: Vec<String>,
+        mut before: BTreeMap<(String, String), Reading>,
+    ) -> Result<(), WorkerError> {
         let now = self.now();
         // The last step: what should they show now, at the newest entry there is.
         self.refresh()?;
@@ -336,6 +428,7 @@ impl Worker {
                 location: line.remote_location.clone(),
                 quantity: line.desired,
                 seq: self.seq,
+                before: before.remove(&(line.listing.remote_id.clone(), line.remote_location.clone())),
             });
             chosen.push(key);
         }
@@ -397,10 +490,7 @@ impl Worker {
     /// Reads numbers back, for judging once the orders are known.
     async fn read(&mut self) -> Result<(), WorkerError> {
         let keys: Vec<String> = std::mem::take(&mut self.read_back).into_iter().collect();
-        let mut listings: Vec<String> =
-            keys.iter().filter_map(|key| Some(self.lines.get(key)?.listing.remote_id.clone())).collect();
-        listings.sort();
-        listings.dedup();
+        let listings = self.listings_of(&keys);
         let by_remote: BTreeMap<(String, String), String> = self
             .lines
             .iter()
@@ -428,14 +518,15 @@ impl Worker {
     /// Hears of orders that changed over there; each is a fact, committed with the cursor behind it.
     async fn orders(&mut self) -> Result<(), WorkerError> {
         loop {
+            let asked_at = self.now();
             let page = self.channel.orders(self.status.cursor.as_deref()).await?;
             for order in &page.orders {
-                self.order(order).await?;
+                self.order(order, true).await?;
             }
             let moved = self.status.cursor.as_deref() != Some(page.cursor.as_str());
             self.status.cursor = Some(page.cursor);
             if !page.more {
-                self.status.orders_known_to = Some(page.known_to);
+                self.status.orders_known_to = Some(page.known_to.unwrap_or(asked_at));
             }
             if moved {
                 let note = self.status_note();
@@ -447,7 +538,10 @@ impl Worker {
         }
     }
 
-    async fn order(&mut self, order: &RemoteOrder) -> Result<(), WorkerError> {
+    /// Records one order as it is now, and what the system did to its own numbers by it.
+    ///
+    /// `told`: by the system's own list of changes, rather than found behind a number.
+    async fn order(&mut self, order: &RemoteOrder, told: bool) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
         let ledger = self.handle.ledger().clone();
         let location = match self.system.locations.as_slice() {
@@ -495,14 +589,17 @@ impl Worker {
         if matches!(committed.answer, Answer::AlreadyApplied { .. }) {
             return Ok(());
         }
-        // What the system did to its own number by this.
+        // What the system did to its own number by this. Where all orders are heard of before a push, one that we
+        // hear of now came after the last; elsewhere the times must tell.
+        let came_after = told && self.channel.reads_before_push();
         let mut changed = Vec::new();
         for (key, line) in &mut self.lines {
             let quantity = |wanted: &BTreeMap<String, Quantity>| {
                 wanted.get(&line.listing.remote_id).copied().unwrap_or_default()
             };
             let change = quantity(&wanted_before) - quantity(&wanted_now);
-            let since = line.state.acknowledged_at.is_none_or(|at| order.updated_at > at);
+            let since =
+                came_after || !told || line.state.acknowledged_at.is_none_or(|at| order.updated_at > at);
             if !change.is_zero() {
                 if since {
                     line.state.changes.push((order.updated_at, change));
@@ -539,6 +636,7 @@ impl Worker {
         let Some(known_to) = self.status.orders_known_to else { return Ok(()) };
         let mut judged = Vec::new();
         let mut found = Vec::new();
+        let mut suspected = Vec::new();
         for (key, line) in &mut self.lines {
             let Some(observation) = line.reading else { continue };
             let state = &mut line.state;
@@ -550,7 +648,14 @@ impl Worker {
                 known_to,
                 unanswered: state.unanswered.map(|(quantity, _)| quantity),
             };
-            let verdict = judge(observation, &known);
+            let mut verdict = judge(observation, &known);
+            let mut later: Vec<(Instant, Quantity)> =
+                state.changes.iter().copied().filter(|(at, _)| *at > observation.at).collect();
+            if matches!(verdict, Verdict::Drift(_))
+                && let Some(explained) = explained_by_other_times(state, observation, known)
+            {
+                (verdict, later) = explained;
+            }
             // A push that began after the reading says nothing about it: read again.
             let overtaken = state.acknowledged_at.is_some_and(|at| at >= observation.at);
             if verdict != Verdict::Wait {
@@ -564,6 +669,9 @@ impl Worker {
                 Verdict::Wait => continue,
                 Verdict::Explained => {
                     state.observed = Some((observation.quantity, observation.at));
+                    state.acknowledged = Some(observation.quantity);
+                    state.acknowledged_at = state.acknowledged_at.max(Some(observation.at));
+                    state.changes = later;
                     line.suspected = None;
                     // Left alone for longer than a second master would: what it did before is over.
                     if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(300) < observation.at) {
@@ -582,7 +690,7 @@ impl Worker {
                     state.observed = Some((observation.quantity, observation.at));
                     state.acknowledged = Some(observation.quantity);
                     state.acknowledged_at = Some(observation.at);
-                    state.changes.retain(|(at, _)| *at > observation.at);
+                    state.changes = later;
                     state.unanswered = None;
                 }
                 Verdict::Lost => {
@@ -593,6 +701,7 @@ impl Worker {
                     // Seen once: an order may be on its way to us. Seen twice, nothing explains it.
                     line.suspected = Some(drift);
                     self.read_back.insert(key.clone());
+                    suspected.push(line.listing.remote_id.clone());
                     continue;
                 }
                 Verdict::Drift(drift) => {
@@ -617,6 +726,7 @@ impl Worker {
             judged.push(key.clone());
         }
         self.keep(&judged, Vec::new()).await?;
+        self.look_behind(&suspected).await?;
         for (listing, from, observation, times) in found {
             let name = &self.system.name;
             let shown = listing.remote_sku.as_deref().unwrap_or(&listing.remote_id);

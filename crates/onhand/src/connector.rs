@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onhand_channels::shop::CornerShop;
+use onhand_channels::vendure::Vendure;
 use onhand_channels::{Channel, ChannelError};
 use onhand_engine::systems::{Connection, Connector};
 
@@ -25,17 +27,16 @@ impl Channels {
 
 impl Connector for Channels {
     fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError> {
-        let Connection { kind, url, secret, .. } = connection;
+        let Connection { kind, url, username, secret } = connection;
+        let http = self.http.clone();
         match kind.as_str() {
-            "shop" => Ok(Arc::new(onhand_channels::shop::CornerShop::new(
-                name,
-                url.as_str(),
-                secret.as_str(),
-                self.http.clone(),
-            ))),
+            "shop" => Ok(Arc::new(CornerShop::new(name, url, secret, http))),
+            "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret, http))),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
-                reason: format!("there is no channel for systems of kind `{other}`; there is `shop`"),
+                reason: format!(
+                    "there is no channel for systems of kind `{other}`; there are `shop` and `vendure`"
+                ),
             }),
         }
     }

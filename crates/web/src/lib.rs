@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
+use axum::response::Response;
 use onhand_engine::Handle;
 use onhand_engine::systems::Connector;
 use tokio::sync::Notify;
@@ -76,7 +78,8 @@ pub fn router(app: App) -> Router {
         OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", v1::routes()).split_for_parts();
     let guarded = api
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::map_response(close_after_too_large));
     Router::new()
         .merge(guarded)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
@@ -85,4 +88,13 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(middleware::from_fn_with_state(app.clone(), metrics::measure))
         .with_state(app)
+}
+
+/// What is left of a body that is too large is never read, so that its connection can carry nothing after it: the
+/// client is told, lest it send its next request there.
+async fn close_after_too_large(mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

@@ -106,6 +106,7 @@ impl Channel for CornerShop {
             quantity: Quantity::units(row.quantity),
             on_hand: None,
             allocated: None,
+            tracked: true,
         };
         Ok(rows.into_iter().map(reading).collect())
     }

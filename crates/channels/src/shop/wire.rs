@@ -84,7 +84,7 @@ impl Orders {
             orders: self.orders.into_iter().map(Order::into_remote).collect(),
             cursor,
             more: self.more,
-            known_to: Instant::from_micros(self.server_time),
+            known_to: Some(Instant::from_micros(self.server_time)),
         }
     }
 }

@@ -7,3 +7,5 @@ mod crash;
 mod race;
 mod server;
 mod sync;
+mod vendure;
+mod vendure_server;
