@@ -1,13 +1,16 @@
 //! The bounded queue before the committer. No timer and no fixed batch size: while one batch is committed, the
 //! next gathers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use onhand_ledger::{Command, TenantId};
+use onhand_ledger::command::Document;
+use onhand_ledger::{Body, Command, TenantId};
 use onhand_store::Note;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{CommitError, Committed, Ledger, Submission};
+use crate::systems::waiting_documents;
 
 /// How many submissions wait at most; more are turned away.
 const CAPACITY: usize = 16_384;
@@ -115,7 +118,11 @@ impl Queue {
         while self.jobs.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let (submissions, replies): (Vec<_>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.submission, job.reply)).unzip();
-            for (result, reply) in self.ledger.commit(submissions).into_iter().zip(replies) {
+            let naming: BTreeSet<TenantId> =
+                submissions.iter().filter(|one| names_something(one)).map(|one| one.tenant).collect();
+            let results = self.ledger.commit(submissions);
+            naming.into_iter().for_each(|tenant| self.apply_waiting(tenant));
+            for (result, reply) in results.into_iter().zip(replies) {
                 // A caller that has gone away does not need its answer; it is kept under its key.
                 let _ = reply.send(result);
             }
@@ -124,4 +131,31 @@ impl Queue {
             tracing::warn!(%error, "tables are behind the log; they are folded from it at the next start");
         }
     }
+
+    /// Documents that waited for a name are tried again before anybody hears that it is known now.
+    fn apply_waiting(&self, tenant: TenantId) {
+        let documents = match self.ledger.read(tenant, waiting_documents) {
+            Ok(documents) => documents,
+            Err(error) => {
+                tracing::error!(%error, "what waits for a name cannot be read; it is tried at the next name");
+                return;
+            }
+        };
+        let retry = |document: Document| {
+            let actor = document.system.clone();
+            let command = Command { key: None, fingerprint: 0, actor, body: Body::Record(document) };
+            Submission { tenant, command: Some(command), notes: Vec::new() }
+        };
+        let retries: Vec<Submission> = documents.into_iter().map(retry).collect();
+        if !retries.is_empty() {
+            for error in self.ledger.commit(retries).into_iter().filter_map(Result::err) {
+                tracing::warn!(%error, "a document that waited for a name could not be applied");
+            }
+        }
+    }
+}
+
+fn names_something(submission: &Submission) -> bool {
+    let body = submission.command.as_ref().map(|command| &command.body);
+    matches!(body, Some(Body::PutItem(_) | Body::PutLocation(_) | Body::PutListing(_)))
 }

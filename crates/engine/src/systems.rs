@@ -346,31 +346,21 @@ pub async fn add_system(
     Ok(Added { committed, id, listings })
 }
 
-/// Applies documents that waited for a name, now that one may be known.
-pub async fn retry_waiting(handle: &Handle, tenant: TenantId) -> Result<usize, SubmitError> {
+/// Documents that wait, as they were told.
+pub(crate) fn waiting_documents(view: &mut View<'_>) -> Result<Vec<Document>, StoreError> {
     let from = Key::Waiting(SystemId(0), String::new());
     let to = Key::Waiting(SystemId(u64::MAX), String::new());
-    let documents = handle.ledger().read(tenant, |view| {
-        let mut documents = Vec::new();
-        for (_, value) in view.range(&from, &to, false, usize::MAX)? {
-            let Value::Waiting(waiting) = value else { continue };
-            if let Some(Value::Discrepancy(discrepancy)) = view.get(&Key::Discrepancy(waiting.discrepancy))?
-                && let Some(evidence) = discrepancy.evidence
-                && let Ok(document) = serde_json::from_str::<Document>(&evidence)
-            {
-                documents.push(document);
-            }
+    let mut documents = Vec::new();
+    for (_, value) in view.range(&from, &to, false, usize::MAX)? {
+        let Value::Waiting(waiting) = value else { continue };
+        if let Some(Value::Discrepancy(discrepancy)) = view.get(&Key::Discrepancy(waiting.discrepancy))?
+            && let Some(evidence) = discrepancy.evidence
+            && let Ok(document) = serde_json::from_str::<Document>(&evidence)
+        {
+            documents.push(document);
         }
-        Ok(documents)
-    });
-    let documents = documents.map_err(|error| SubmitError::Commit(error.into()))?;
-    let mut applied = 0;
-    for document in documents {
-        let system = document.system.clone();
-        let answer = handle.submit(tenant, command(&system, Body::Record(document))).await?.answer;
-        applied += usize::from(matches!(answer, Answer::Recorded { .. }));
     }
-    Ok(applied)
+    Ok(documents)
 }
 
 /// All listings of a system that are mapped, with their state, as its worker begins with them.

@@ -190,4 +190,21 @@ pub enum Bench {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// From a change in Onhand until a connected system shows it. Sets stock over there: for a system of tests only.
+    System {
+        /// `vendure` or `shop`
+        kind: String,
+        /// Where its API is.
+        #[arg(long)]
+        url: String,
+        /// Who we are there.
+        #[arg(long, default_value = "")]
+        username: String,
+        /// The password or token.
+        #[arg(long, env = "ONHAND_SYSTEM_SECRET", default_value = "", hide_env_values = true)]
+        secret: String,
+        /// How many changes.
+        #[arg(long, default_value_t = 200)]
+        changes: usize,
+    },
 }

@@ -222,7 +222,6 @@ async fn put_listing(
         multiplier: ask.body.multiplier.unwrap_or(1),
     });
     let committed = ask.submit(&app, body).await?;
-    onhand_engine::systems::retry_waiting(&app.handle, ask.caller.tenant).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
