@@ -121,7 +121,9 @@ impl Queue {
             let naming: BTreeSet<TenantId> =
                 submissions.iter().filter(|one| names_something(one)).map(|one| one.tenant).collect();
             let results = self.ledger.commit(submissions);
-            naming.into_iter().for_each(|tenant| self.apply_waiting(tenant));
+            for tenant in naming {
+                self.apply_waiting(tenant);
+            }
             for (result, reply) in results.into_iter().zip(replies) {
                 // A caller that has gone away does not need its answer; it is kept under its key.
                 let _ = reply.send(result);

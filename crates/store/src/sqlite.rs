@@ -20,6 +20,9 @@ use crate::{Batch, Chunk, Head, Reader, Store, StoreError};
 const APPLICATION_ID: i64 = 0x4f6e_6864;
 /// `PRAGMA user_version`: grows with the schema.
 const SCHEMA_VERSION: u32 = 1;
+/// The trail of a cell is kept with the cell until it has so many bytes, some 30 movements: a row of its own for each
+/// few would be written to another page each time.
+const RECENT_BYTES: i64 = 512;
 /// Older libraries can lose commits when the WAL is reset: <https://sqlite.org/wal.html#walresetbug>.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -33,6 +36,7 @@ CREATE TABLE log(tenant_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, entries
 CREATE TABLE cell(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
   state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
   quantity INTEGER NOT NULL, seq INTEGER NOT NULL, latest INTEGER NOT NULL,
+  latest_before INTEGER NOT NULL, recent BLOB NOT NULL,
   PRIMARY KEY(tenant_id, item_id, location_id, state, lot_id, consignor_id)) WITHOUT ROWID;
 CREATE TABLE trail(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
   state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
@@ -298,6 +302,24 @@ impl SqliteReader {
         bounds: (i64, i64),
         mut visit: impl FnMut(Vec<TrailRow>) -> bool,
     ) -> Result<(), StoreError> {
+        let damaged = || StoreError::Damaged(format!("the trail of {cell:?} cannot be read"));
+        let recent: Option<Vec<u8>> = self.row(
+            "SELECT recent FROM cell WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 AND state = ?4 \
+             AND lot_id = ?5 AND consignor_id = ?6",
+            params![
+                signed(tenant.0),
+                signed(cell.item.0),
+                signed(cell.location.0),
+                cell.state as u8,
+                signed(cell.lot.0),
+                signed(cell.consignor.0),
+            ],
+            |row| row.get(0),
+        )?;
+        let recent = read_recent(&recent.unwrap_or_default()).map_err(|_| damaged())?;
+        if !recent.is_empty() && !visit(recent) {
+            return Ok(());
+        }
         let sql = format!(
             "SELECT body FROM trail WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 AND state = ?4 \
              AND lot_id = ?5 AND consignor_id = ?6 AND {condition} ORDER BY first_at DESC, first_seq DESC"
@@ -328,11 +350,7 @@ impl SqliteReader {
             }
             Ok(undecoded)
         };
-        if run().map_err(|error| failed("read", &error))?.is_empty() {
-            Ok(())
-        } else {
-            Err(StoreError::Damaged(format!("a trail block of {cell:?} cannot be read")))
-        }
+        if run().map_err(|error| failed("read", &error))?.is_empty() { Ok(()) } else { Err(damaged()) }
     }
 }
 
@@ -675,53 +693,143 @@ fn write_batch(transaction: &Connection, tenant: TenantId, batch: &Batch) -> rus
     Ok(())
 }
 
+/// The rows kept with a cell: one after the other, oldest first.
+fn read_recent(mut bytes: &[u8]) -> Result<Vec<TrailRow>, postcard::Error> {
+    let mut rows = Vec::new();
+    while !bytes.is_empty() {
+        let (row, rest) = postcard::take_from_bytes(bytes)?;
+        rows.push(row);
+        bytes = rest;
+    }
+    Ok(rows)
+}
+
+fn conversion(error: postcard::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
+}
+
 fn write_cells(transaction: &Connection, tenant: i64, cells: &[(CellKey, CellSlot)]) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached(
-        "INSERT INTO cell(tenant_id, item_id, location_id, state, lot_id, consignor_id, quantity, seq, latest) \
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-         ON CONFLICT DO UPDATE SET quantity = excluded.quantity, seq = excluded.seq, latest = excluded.latest",
+        "INSERT INTO cell(tenant_id, item_id, location_id, state, lot_id, consignor_id, quantity, seq, latest, \
+         latest_before, recent) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+         ON CONFLICT DO UPDATE SET quantity = excluded.quantity, seq = excluded.seq, latest = excluded.latest, \
+         latest_before = iif(recent = x'', excluded.latest_before, latest_before), \
+         recent = CAST(recent || excluded.recent AS BLOB) RETURNING length(recent)",
     )?;
+    for (key, slot) in cells {
+        let mut recent = Vec::new();
+        for row in &slot.pending {
+            recent = postcard::to_extend(row, recent).map_err(conversion)?;
+        }
+        let length: i64 = put.query_row(
+            params![
+                tenant,
+                signed(key.item.0),
+                signed(key.location.0),
+                key.state as u8,
+                signed(key.lot.0),
+                signed(key.consignor.0),
+                slot.quantity.micros(),
+                signed(slot.seq),
+                slot.latest.micros(),
+                slot.latest_before_pending.micros(),
+                recent,
+            ],
+            |row| row.get(0),
+        )?;
+        if length > RECENT_BYTES {
+            write_trail(transaction, tenant, key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is kept with a cell into blocks of its own.
+fn write_trail(transaction: &Connection, tenant: i64, key: &CellKey) -> rusqlite::Result<()> {
+    let (item, location, lot, consignor) =
+        (signed(key.item.0), signed(key.location.0), signed(key.lot.0), signed(key.consignor.0));
+    let cell = params![tenant, item, location, key.state as u8, lot, consignor];
+    let mut read = transaction.prepare_cached(
+        "SELECT latest_before, recent FROM cell WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 \
+         AND state = ?4 AND lot_id = ?5 AND consignor_id = ?6",
+    )?;
+    let (latest_before, recent): (i64, Vec<u8>) =
+        read.query_row(cell, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let latest_before_pending = Instant::from_micros(latest_before);
+    let pending = read_recent(&recent).map_err(conversion)?;
+    let slot = CellSlot { latest_before_pending, pending, ..CellSlot::default() };
     let mut trail = transaction.prepare_cached(
         "INSERT INTO trail(tenant_id, item_id, location_id, state, lot_id, consignor_id, first_at, first_seq, body) \
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for (key, slot) in cells {
-        let (item, location, lot, consignor) =
-            (signed(key.item.0), signed(key.location.0), signed(key.lot.0), signed(key.consignor.0));
-        put.execute(params![
+    for (first_at, block) in crate::trail_blocks(&slot) {
+        let body = postcard::to_stdvec(block).map_err(conversion)?;
+        let first_seq = block.first().map_or(0, |row| row.seq);
+        trail.execute(params![
             tenant,
             item,
             location,
             key.state as u8,
             lot,
             consignor,
-            slot.quantity.micros(),
-            signed(slot.seq),
-            slot.latest.micros()
+            first_at.micros(),
+            signed(first_seq),
+            body
         ])?;
-        for (first_at, block) in crate::trail_blocks(slot) {
-            let body = postcard::to_stdvec(block)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-            let first_seq = block.first().map_or(0, |row| row.seq);
-            trail.execute(params![
-                tenant,
-                item,
-                location,
-                key.state as u8,
-                lot,
-                consignor,
-                first_at.micros(),
-                signed(first_seq),
-                body
-            ])?;
-        }
     }
+    let mut clear = transaction.prepare_cached(
+        "UPDATE cell SET recent = x'' WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 \
+         AND state = ?4 AND lot_id = ?5 AND consignor_id = ?6",
+    )?;
+    clear.execute(cell)?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trail_is_read_alike_with_its_cell_and_in_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
+        let key = CellKey::new(ItemId(1), LocationId(2), StockState::Available);
+        let row = |seq: Seq| TrailRow {
+            seq,
+            occurred_at: Instant::from_micros(1_000_000_000 * i64::try_from(seq).unwrap()),
+            balance: Quantity::units(i64::try_from(seq).unwrap()),
+            late: false,
+        };
+        let mut latest = Instant::from_micros(0);
+        for first in (1..400).step_by(7) {
+            let pending: Vec<TrailRow> = (first..first + 7).map(row).collect();
+            let last = *pending.last().unwrap();
+            let slot = CellSlot {
+                quantity: last.balance,
+                seq: last.seq,
+                latest: last.occurred_at,
+                latest_before_pending: latest,
+                pending,
+            };
+            latest = last.occurred_at;
+            let batch = Batch { cells: vec![(key, slot)], ..Batch::default() };
+            store.commit(&[(TenantId(1), batch)]).unwrap();
+            let all: Vec<Seq> = store
+                .trail(TenantId(1), &key, Seq::MAX >> 1, 1_000)
+                .unwrap()
+                .iter()
+                .map(|row| row.seq)
+                .collect();
+            assert_eq!(all, (1..first + 7).rev().collect::<Vec<_>>());
+        }
+        let blocks: i64 =
+            store.reading.connection.query_row("SELECT count(*) FROM trail", [], |row| row.get(0)).unwrap();
+        assert!(blocks > 3, "blocks were made: {blocks}");
+        for seq in 1..399 {
+            let found = store.trail_before(TenantId(1), &key, row(seq).occurred_at, Seq::MAX >> 1).unwrap();
+            assert_eq!(found, Some(row(seq)));
+        }
+    }
 
     #[test]
     fn a_commit_is_synced_before_it_returns() {

@@ -68,7 +68,7 @@ async fn until_shown(connection: Connection, changes: usize, json: bool) -> anyh
     }
     add_system(&handle, &*runtime.app.connector, tenant, "bench", "System", connection, None).await?;
     runtime.work(Pace::default());
-    let deadline = now() + Duration::from_secs(60);
+    let deadline = now() + Duration::from_mins(1);
     for (remote_id, _) in &listings {
         wait_for(&*eyes, remote_id, &place, 50, deadline).await?;
     }
