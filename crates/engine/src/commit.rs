@@ -215,6 +215,9 @@ impl Inner {
         let mut batches = BTreeMap::<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>::new();
         let mut results = Vec::with_capacity(submissions.len());
         let mut broken = None;
+        if let Err(error) = self.store.get_mut().begin_reading() {
+            broken = Some(Arc::new(error));
+        }
         for submission in submissions {
             let tenant = submission.tenant;
             let result = self.decide(&submission, now).map(|(record, committed)| {
@@ -227,6 +230,9 @@ impl Inner {
                 broken = Some(error.clone());
             }
             results.push(result);
+        }
+        if let Err(error) = self.store.get_mut().end_reading() {
+            broken.get_or_insert(Arc::new(error));
         }
         let written = match broken {
             Some(error) => Err(error),

@@ -170,6 +170,8 @@ pub enum Key {
     Short(ItemId, OrderId, u32),
     /// A count, by the instant it was seen at.
     Count(ItemId, LocationId, Instant, CountId),
+    /// The latest instant that any count of an item at a location was seen at.
+    Counted(ItemId, LocationId),
     /// A late movement of a cell.
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
@@ -202,6 +204,7 @@ impl Key {
             Self::Count(..) => 20,
             Self::Late(..) => 21,
             Self::Discrepancy(_) => 22,
+            Self::Counted(..) => 23,
         }
     }
 
@@ -251,6 +254,10 @@ impl Key {
                 put(&mut out, location.0);
                 put_instant(&mut out, *as_of);
                 put(&mut out, count.0);
+            }
+            Self::Counted(item, location) => {
+                put(&mut out, item.0);
+                put(&mut out, location.0);
             }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
@@ -304,6 +311,7 @@ impl Key {
                 Self::Late(cell, rest.u64()?)
             }
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
+            23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             _ => return None,
         };
         rest.0.is_empty().then_some(key)
@@ -370,6 +378,7 @@ mod tests {
             Key::Promise(ItemId(1), LocationId(2), 300, 1),
             Key::Promise(ItemId(1), LocationId(2), 300, 2),
             Key::Count(ItemId(1), LocationId(2), Instant::from_micros(256), CountId(9)),
+            Key::Counted(ItemId(1), LocationId(2)),
             Key::Late(cell, 70_000),
         ];
         for key in &keys {

@@ -183,6 +183,14 @@ pub trait Reader: Send {
 pub trait Store: Reader {
     /// Writes all of it, durably, or nothing.
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError>;
+    /// Until [`Store::end_reading`], what is read is read together, which is quicker. Nothing is written meanwhile.
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// See [`Store::begin_reading`].
+    fn end_reading(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Another reader of the same data, for use beside the writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
     /// Forgets everything but the log and the notes, so that the state is folded again from the log.

@@ -50,6 +50,9 @@ fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>
         return Ok(None);
     }
     let Change { item, location, seen_from, .. } = *change;
+    if tx.counted_until(item, location)?.is_none_or(|latest| latest < seen_from) {
+        return Ok(None);
+    }
     let (from, to) = counts_from(item, location, seen_from);
     let counts = tx.range(from, to)?;
     Ok(counts.into_iter().find_map(|(key, _)| match key {
@@ -76,7 +79,14 @@ pub(super) fn prefetch(
     tx.want_cells(cells)?;
     tx.want(changes.clone().map(|(item, ..)| Key::Demand(item)))?;
     let late = changes.filter(|(_, _, at)| *at < tx.now);
-    tx.want_ranges(late.map(|(item, location, at)| counts_from(item, location, at)))
+    tx.want(late.clone().map(|(item, location, _)| Key::Counted(item, location)))?;
+    let mut seen = Vec::new();
+    for (item, location, at) in late {
+        if tx.counted_until(item, location)?.is_some_and(|latest| latest >= at) {
+            seen.push(counts_from(item, location, at));
+        }
+    }
+    tx.want_ranges(seen)
 }
 
 /// Goods come into a state.

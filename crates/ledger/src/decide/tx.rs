@@ -396,6 +396,14 @@ impl<'a> Tx<'a> {
         })
     }
 
+    /// The latest instant that a count of an item at a location was seen at.
+    pub fn counted_until(&self, item: ItemId, location: LocationId) -> Result<Option<Instant>, Stop> {
+        Ok(match self.value(&Key::Counted(item, location))? {
+            Some(Value::Instant(latest)) => Some(*latest),
+            _ => None,
+        })
+    }
+
     pub fn known_document(&self, system: SystemId, name: &str) -> Result<Option<KnownDocument>, Stop> {
         Ok(match self.value(&Key::Document(system, name.to_owned()))? {
             Some(Value::Document(document)) => Some(document.clone()),
