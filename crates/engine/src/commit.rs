@@ -4,6 +4,7 @@
 //! If the store fails, the state is dropped and read again: it may have what the store has not.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onhand_ledger::state::{Answered, Need};
@@ -70,6 +71,9 @@ pub enum CommitError {
     /// It is no command; its key stays free.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// Deciding this command hit a bug of ours. It changed nothing, and its key stays free.
+    #[error("something went wrong on our side; nothing was changed")]
+    Bug,
     /// The store failed. Nothing of the batch was written; the same key may be sent again.
     #[error("nothing was changed: {0}")]
     Store(Arc<StoreError>),
@@ -244,7 +248,7 @@ impl Inner {
                 // The state may hold what was never written.
                 self.tenants.clear();
                 let failed = |result: Result<Committed, CommitError>| match result {
-                    Err(CommitError::Invalid(invalid)) => Err(CommitError::Invalid(invalid)),
+                    Err(error @ (CommitError::Invalid(_) | CommitError::Bug)) => Err(error),
                     _ => Err(CommitError::Store(error.clone())),
                 };
                 results.into_iter().map(failed).collect()
@@ -272,7 +276,14 @@ impl Inner {
         };
         let mut given = Given::default();
         loop {
-            match decide(&tenant.state, &given, command, now) {
+            // Deciding changes nothing, so that a bug in it costs one command and not the ledger.
+            let (state, given_now) = (&tenant.state, &given);
+            let decided = catch_unwind(AssertUnwindSafe(|| decide(state, given_now, command, now)));
+            let decided = decided.map_err(|_| {
+                tracing::error!(?command, "a command could not be decided: this is a bug");
+                CommitError::Bug
+            })?;
+            match decided {
                 Ok(decided) => {
                     let replayed = decided.replayed;
                     let (record, answer) = decided.absorb_into(&mut tenant.state);

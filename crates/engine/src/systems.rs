@@ -169,8 +169,10 @@ fn shown(
     }))
 }
 
-fn remote_locations(system: &System) -> Vec<String> {
+/// The remote locations that have one of ours behind them, each once.
+pub fn remote_locations(system: &System) -> Vec<String> {
     let mut remote: Vec<String> = system.locations.iter().map(|mapping| mapping.remote_id.clone()).collect();
+    remote.sort();
     remote.dedup();
     remote
 }
@@ -204,7 +206,7 @@ pub struct SystemStatus {
 pub fn system_status(view: &mut View<'_>, id: SystemId, system: &System) -> Result<SystemStatus, StoreError> {
     let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
     let (mut listings, mut in_step) = (0, 0);
-    for (listing_id, listing) in view.listings_in(id)? {
+    for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
             if let Some(shown) = shown(view, listing_id, &listing, system, &remote_location)? {
                 listings += 1;
@@ -320,6 +322,7 @@ pub async fn add_system(
     })?;
     let mut unmatched = Vec::new();
     let mut matched = 0;
+    let mut replies = Vec::new();
     for (listing, sku) in found.listings.iter().zip(skus) {
         match &sku {
             Some(_) => matched += 1,
@@ -336,7 +339,10 @@ pub async fn add_system(
             sku,
             multiplier: 1,
         };
-        committed = handle.submit(tenant, command(actor, Body::PutListing(put))).await?;
+        replies.push(handle.begin(tenant, Some(command(actor, Body::PutListing(put))), Vec::new()).await?);
+    }
+    for reply in replies {
+        committed = reply.wait().await?;
     }
     let body = serde_json::to_string(&connection).expect("a connection can always be written");
     let note = Note { space: CONNECTION.to_owned(), key: id.to_string(), body: Some(body) };

@@ -267,7 +267,7 @@ impl Worker {
                 let mut known = load_shown(view, id)?;
                 let mut before = std::mem::take(&mut self.lines);
                 self.by_item.clear();
-                for (listing_id, listing) in view.listings_in(id)? {
+                for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
                     let Some(item) = listing.item else { continue };
                     for mapping in &self.system.locations {
                         let key = shown_key(listing_id, &mapping.remote_id);

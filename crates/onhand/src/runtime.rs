@@ -28,6 +28,19 @@ pub(crate) struct Runtime {
     tasks: JoinSet<()>,
 }
 
+/// A committer that panicked answers nobody any more: the process ends, and whoever watches it starts it anew on a
+/// log that is whole.
+struct EndIfBroken;
+
+impl Drop for EndIfBroken {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the committer is broken: this is a bug. Onhand ends; start it again");
+            std::process::abort();
+        }
+    }
+}
+
 impl Runtime {
     /// Opens a database and commits what is handed in. No system is spoken with yet.
     pub fn open(store: SqliteStore) -> anyhow::Result<Self> {
@@ -36,7 +49,10 @@ impl Runtime {
         let (handle, queue) = queue(ledger);
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || queue.run())
+            .spawn(move || {
+                let _end = EndIfBroken;
+                queue.run();
+            })
             .context("cannot start the committer")?;
         let connector: Arc<dyn Connector> = Arc::new(Channels::new()?);
         let app = App {

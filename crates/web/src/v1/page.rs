@@ -54,6 +54,13 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The part that was asked for of a short list that was read whole, in the order of its ids.
+    pub fn of_all(mut all: Vec<(u64, T)>, query: &PageQuery, seq: u64) -> Result<Self, Problem> {
+        let (limit, after) = (query.limit()?, query.after()?);
+        all.retain(|(id, _)| *id > after);
+        Ok(Self::new(all, limit, seq))
+    }
+
     /// From up to `limit` + 1 things, each with its id.
     pub fn new(mut found: Vec<(u64, T)>, limit: usize, seq: u64) -> Self {
         let has_more = found.len() > limit;
