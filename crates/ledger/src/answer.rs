@@ -276,7 +276,15 @@ pub enum Invalid {
     /// The key was used for something else.
     #[error("the key `{0}` was used for another request; use a new key, or send the same body")]
     KeyReused(String),
+    /// More than is accepted from outside.
+    #[error("{quantity} of `{sku}` is too large: at most 1000000000000 units")]
+    TooLarge {
+        /// What.
+        sku: String,
+        /// As given.
+        quantity: Quantity,
+    },
     /// A sum would leave 64 bits.
-    #[error("the stock of `{0}` would exceed what can be counted (9223372036854 units)")]
+    #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
 }

@@ -133,6 +133,7 @@ impl From<Invalid> for Problem {
             Invalid::Twice { field, .. } => bad("twice", "The same thing twice").field(field),
             Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
+            Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::response::Html;
 
 /// Kind, what it means, what to do. Every problem has one of these kinds.
-pub(crate) const KINDS: [(&str, &str, &str); 34] = [
+pub(crate) const KINDS: [(&str, &str, &str); 35] = [
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
         "body",
@@ -48,7 +48,11 @@ pub(crate) const KINDS: [(&str, &str, &str); 34] = [
         "Make the change in that system, which tells us; or change the ownership rule.",
     ),
     ("not_positive", "A quantity is not more than zero.", "Send more than 0."),
-    ("overflow", "A sum is larger than can be kept: 9,000,000,000,000 units.", "Send less."),
+    (
+        "overflow",
+        "A sum is larger than can be kept: 2,300,000,000,000 units in all, or short in all.",
+        "Send less.",
+    ),
     ("path", "A part of the address is not as it must be.", "See `detail`."),
     (
         "precision_in_use",
@@ -77,6 +81,7 @@ pub(crate) const KINDS: [(&str, &str, &str); 34] = [
         "Send it with its offset.",
     ),
     ("too_far_ahead", "A time is more than 5 minutes ahead of our clock.", "Check the clock it comes from."),
+    ("too_large", "A quantity is more than 1,000,000,000,000 units.", "Send less, or in a larger unit."),
     (
         "too_precise",
         "A quantity has more decimals than its item takes.",

@@ -108,7 +108,7 @@ fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, St
         if !seen.insert(item) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
-        tx.check_precision(item, line.quantity)?;
+        tx.check_quantity(item, line.quantity)?;
         lines.push((item, line.quantity));
     }
     Ok(lines)

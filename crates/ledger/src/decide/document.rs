@@ -209,7 +209,7 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             if quantity > Quantity::MAX_INPUT {
                 return Err(Invalid::Overflow(tx.sku(names.items[index].0)?).into());
             }
-            tx.check_precision(names.items[index].0, quantity)?;
+            tx.check_quantity(names.items[index].0, quantity)?;
         }
     }
     Ok(names)

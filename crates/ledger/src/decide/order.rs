@@ -364,7 +364,7 @@ fn chosen_lines(
         if !quantity.is_positive() {
             return Err(Invalid::NotPositive { field: "quantity", sku, quantity: *quantity }.into());
         }
-        tx.check_precision(known.item, *quantity)?;
+        tx.check_quantity(known.item, *quantity)?;
         if has(known) < *quantity {
             return Err(Refusal::LineHasLess {
                 order,

@@ -340,7 +340,7 @@ fn resolve(
             }
             .into());
         }
-        tx.check_precision(*item, line.quantity)?;
+        tx.check_quantity(*item, line.quantity)?;
     }
     Ok(items.into_iter().zip(lines.iter().map(|line| line.quantity)).collect())
 }
@@ -476,7 +476,8 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     let mut wanted = std::collections::BTreeMap::<ItemId, Quantity>::new();
     for (item, quantity) in &lines {
         must_be_ours(tx, *item, location)?;
-        *wanted.entry(*item).or_default() += *quantity;
+        let total = wanted.entry(*item).or_default();
+        *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
     }
     for (item, quantity) in wanted {
         let there = tx.held(CellKey::new(item, location, step.from))?;

@@ -1,0 +1,202 @@
+//! What a careful reader found, each as a test.
+
+#[path = "support/shop.rs"]
+#[expect(dead_code, reason = "the examples use the rest")]
+mod shop;
+
+use onhand_engine::{CommitError, Options, Submission};
+use onhand_ledger::command::{
+    Adjust, Content, Document, Happened, Line, MoveState, MovementLine, Name, OrderContent, OrderContentLine,
+    PlaceOrder, PutItem, PutLocation, Receive, Resolve, SetOwnership, ShipmentContent, ShipmentLine,
+};
+use onhand_ledger::state::{CellSlot, Slot, TrailRow};
+use onhand_ledger::{
+    Answer, Body, CellKey, Command, DiscrepancyId, Instant, Invalid, ItemId, Key, OrderId, Precision,
+    Quantity, Seq, StockState, TenantId,
+};
+use onhand_store::{Batch, Chunk, Head, MemoryStore, Reader, Store, StoreError};
+use shop::{Shop, each_way, time, units};
+
+/// A store that panics when it is asked for one key, as a defect of ours would.
+struct Poisoned(MemoryStore);
+
+macro_rules! pass_through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Reader for Poisoned {
+            fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError> {
+                assert_ne!(key, "poison");
+                self.0.request(tenant, key)
+            }
+            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.0.$name($($argument),*)
+            })*
+        }
+    };
+}
+
+pass_through! {
+    tenants() -> Vec<TenantId>;
+    head(tenant: TenantId) -> Head;
+    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
+    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
+    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
+    object(tenant: TenantId, key: &Key) -> Slot;
+    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
+    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
+    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
+    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
+    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
+    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
+    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+}
+
+impl Store for Poisoned {
+    fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
+        self.0.commit(batches)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.0.reader()
+    }
+
+    fn clear_projections(&mut self) -> Result<(), StoreError> {
+        self.0.clear_projections()
+    }
+}
+
+const MOST: i64 = 1_000_000_000_000;
+
+fn shop() -> Shop {
+    Shop::over(Box::new(MemoryStore::default()), Options::default())
+}
+
+fn sale(document: &str, version: u64, quantity: i64, at: Option<&str>) -> Body {
+    Body::Record(Document {
+        system: "WEB".to_owned(),
+        document: document.to_owned(),
+        version,
+        content: Content::Movements(vec![MovementLine {
+            line: "1".to_owned(),
+            item: Name::Sku("MUG".to_owned()),
+            location: "LONDON".to_owned(),
+            what: Happened::Sold,
+            quantity: Quantity::units(quantity),
+            occurred_at: at.map(time),
+            reason: None,
+        }]),
+    })
+}
+
+fn order(document: &str, version: u64, lines: &[(&str, &str, i64, i64)]) -> Body {
+    let lines = lines.iter().map(|(line, sku, quantity, shipped)| OrderContentLine {
+        line: (*line).to_owned(),
+        item: Name::Sku((*sku).to_owned()),
+        quantity: Quantity::units(*quantity),
+        shipped: Quantity::units(*shipped),
+        returned: Quantity::ZERO,
+        location: None,
+    });
+    Body::Record(Document {
+        system: "WEB".to_owned(),
+        document: document.to_owned(),
+        version,
+        content: Content::Order(OrderContent {
+            placed_at: None,
+            changed_at: None,
+            cancelled: false,
+            lines: lines.collect(),
+        }),
+    })
+}
+
+#[test]
+fn a_move_of_more_than_64_bits_is_refused() {
+    let shop = shop();
+    shop.at("10:00").receive("MUG", 5);
+    let lines = (0..10).flat_map(|_| units("MUG", MOST)).collect();
+    let step = Body::Move(MoveState {
+        location: "LONDON".to_owned(),
+        lines,
+        from: StockState::Available,
+        to: StockState::Damaged,
+        reason: "x".to_owned(),
+    });
+    let answer = shop.keyed(None, step);
+    assert!(matches!(answer, Err(CommitError::Invalid(Invalid::Overflow(_)))), "{answer:?}");
+}
+
+#[test]
+fn a_precision_that_there_is_not_is_no_precision() {
+    assert!(serde_json::from_str::<Precision>("6").is_ok());
+    assert!(serde_json::from_str::<Precision>("7").is_err());
+}
+
+#[test]
+fn a_quantity_beyond_what_is_accepted_is_refused() {
+    let shop = shop();
+    shop.at("10:00").tell(Body::PutItem(PutItem {
+        sku: "DUST".to_owned(),
+        precision: Precision::new(6),
+        ..PutItem::default()
+    }));
+    for micros in [i64::MIN, i64::MAX] {
+        let adjust = Body::Adjust(Adjust {
+            location: "LONDON".to_owned(),
+            lines: vec![Line { sku: "DUST".to_owned(), quantity: Quantity::from_micros(micros) }],
+            occurred_at: None,
+            reason: "x".to_owned(),
+        });
+        let answer = shop.keyed(None, adjust);
+        assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
+    }
+}
+
+#[test]
+fn demand_beyond_64_bits_is_no_panic() {
+    let shop = shop();
+    shop.at("10:00");
+    for number in 0..10 {
+        let _ = shop.keyed(None, order(&format!("W{number}"), 1, &[("1", "MUG", MOST, 0)]));
+    }
+    // What there is still goes to the oldest.
+    shop.receive("MUG", 5);
+    assert_eq!(shop.stock("MUG"), (0, 0, 5));
+}
+
+#[test]
+fn one_order_short_of_more_than_64_bits_is_no_panic() {
+    let shop = shop();
+    shop.at("10:00");
+    let skus: Vec<String> = (0..10).map(|number| format!("S{number}")).collect();
+    for sku in &skus {
+        shop.tell(Body::PutItem(PutItem { sku: sku.clone(), ..PutItem::default() }));
+    }
+    let lines: Vec<_> = skus.iter().map(|sku| (sku.as_str(), sku.as_str(), MOST, 0)).collect();
+    let answer = shop.keyed(None, order("W", 1, &lines));
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[test]
+fn stock_over_all_places_stays_within_64_bits() {
+    let shop = shop();
+    shop.at("10:00")
+        .tell(Body::PutLocation(PutLocation { code: "PARIS".to_owned(), ..PutLocation::default() }));
+    for _ in 0..9 {
+        let receive = Body::Receive(Receive {
+            location: "LONDON".to_owned(),
+            lines: units("MUG", MOST),
+            occurred_at: None,
+            reason: None,
+        });
+        let adjust = Body::Adjust(Adjust {
+            location: "PARIS".to_owned(),
+            lines: units("MUG", MOST),
+            occurred_at: None,
+            reason: "x".to_owned(),
+        });
+        let _ = shop.keyed(None, receive);
+        let _ = shop.keyed(None, adjust);
+    }
+    let answer = shop.order(None, "MUG", 1);
+    assert!(matches!(answer.map(|committed| committed.answer), Ok(Answer::Order(..))));
+}
