@@ -4,65 +4,14 @@
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
 
-use onhand_engine::{CommitError, Options, Submission};
+use onhand_engine::{CommitError, Options};
 use onhand_ledger::command::{
     Adjust, Content, Document, Happened, Line, MoveState, MovementLine, Name, OrderContent, OrderContentLine,
     PlaceOrder, PutItem, PutLocation, Receive, Resolve, SetOwnership, ShipmentContent, ShipmentLine,
 };
-use onhand_ledger::state::{CellSlot, Slot, TrailRow};
-use onhand_ledger::{
-    Answer, Body, CellKey, Command, DiscrepancyId, Instant, Invalid, ItemId, Key, OrderId, Precision,
-    Quantity, Seq, StockState, TenantId,
-};
-use onhand_store::{Batch, Chunk, Head, MemoryStore, Reader, Store, StoreError};
+use onhand_ledger::{Answer, Body, DiscrepancyId, Invalid, Key, OrderId, Precision, Quantity, StockState, TenantId};
+use onhand_store::MemoryStore;
 use shop::{Shop, each_way, time, units};
-
-/// A store that panics when it is asked for one key, as a defect of ours would.
-struct Poisoned(MemoryStore);
-
-macro_rules! pass_through {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Reader for Poisoned {
-            fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError> {
-                assert_ne!(key, "poison");
-                self.0.request(tenant, key)
-            }
-            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.0.$name($($argument),*)
-            })*
-        }
-    };
-}
-
-pass_through! {
-    tenants() -> Vec<TenantId>;
-    head(tenant: TenantId) -> Head;
-    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
-    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
-    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
-    object(tenant: TenantId, key: &Key) -> Slot;
-    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
-    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
-    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
-    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
-    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
-    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
-    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
-}
-
-impl Store for Poisoned {
-    fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
-        self.0.commit(batches)
-    }
-
-    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
-        self.0.reader()
-    }
-
-    fn clear_projections(&mut self) -> Result<(), StoreError> {
-        self.0.clear_projections()
-    }
-}
 
 const MOST: i64 = 1_000_000_000_000;
 
@@ -199,4 +148,20 @@ fn stock_over_all_places_stays_within_64_bits() {
     }
     let answer = shop.order(None, "MUG", 1);
     assert!(matches!(answer.map(|committed| committed.answer), Ok(Answer::Order(..))));
+}
+
+#[test]
+fn a_till_that_was_offline_over_a_count_has_sold_what_it_sold() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 3);
+        shop.at("10:20").count("MUG", 0, "10:15");
+        // Three were sold at 10:05; the count has seen that they were gone.
+        let Answer::Recorded { lines, .. } = shop.at("11:00").tell(sale("Z1", 1, 3, Some("10:05"))) else {
+            panic!("it is recorded")
+        };
+        assert_eq!(lines[0].short, Quantity::ZERO);
+        assert_eq!(shop.stock("MUG"), (0, 0, 0));
+        assert_eq!(shop.on_hand_at("MUG", "10:10", None), 0);
+        assert!(shop.discrepancies().is_empty(), "{:?}", shop.discrepancies());
+    });
 }

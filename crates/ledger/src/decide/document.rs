@@ -693,7 +693,8 @@ fn happen(
         Happened::Sold => {
             let cell = |state| CellKey::new(item, location, state);
             let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
-            let part = quantity.min(there);
+            // What a count has seen the lack of is given back by it, all of it (law 11).
+            let part = if stock::is_absorbed(tx, &change)? { quantity } else { quantity.min(there) };
             if part.is_positive() {
                 stock::take_out(tx, Change { quantity: part, ..change }, None)?;
             }

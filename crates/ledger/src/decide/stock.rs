@@ -61,6 +61,11 @@ fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>
     }))
 }
 
+/// Has a count seen, after it happened, what this change is about?
+pub(super) fn is_absorbed(tx: &Tx<'_>, change: &Change<'_>) -> Result<bool, Stop> {
+    anchor(tx, change).map(|count| count.is_some())
+}
+
 fn counts_from(item: ItemId, location: LocationId, seen_from: Instant) -> (Key, Key) {
     let first = Key::Count(item, location, seen_from, CountId(0));
     (first, Key::Count(item, location, Instant::MAX, CountId(Seq::MAX)))
