@@ -165,3 +165,44 @@ fn a_till_that_was_offline_over_a_count_has_sold_what_it_sold() {
         assert!(shop.discrepancies().is_empty(), "{:?}", shop.discrepancies());
     });
 }
+
+#[test]
+fn an_older_version_does_not_end_the_waiting_of_a_newer() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        let waits = shop.tell(order("77", 2, &[("1", "MUG", 1, 0), ("2", "CUP", 1, 0)]));
+        assert!(matches!(waits, Answer::Waiting(..)));
+        shop.tell(order("77", 1, &[("1", "MUG", 1, 0)]));
+        let open = shop.discrepancies().iter().filter(|found| found.resolved_at.is_none()).count();
+        assert_eq!(open, 1, "version 2 still waits for CUP");
+    });
+}
+
+#[test]
+fn what_a_person_resolved_is_applied_all_the_same() {
+    each_way(|shop| {
+        shop.at("10:00");
+        let Answer::Waiting(id, _) = shop.tell(order("77", 1, &[("1", "CUP", 1, 0)])) else {
+            panic!("it waits")
+        };
+        shop.tell(Body::Resolve(Resolve { discrepancy: DiscrepancyId(id.0) }));
+        shop.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() }));
+        shop.receive("CUP", 2);
+        let answer = shop.tell(order("77", 1, &[("1", "CUP", 1, 0)]));
+        assert!(matches!(answer, Answer::Recorded { .. }), "{answer:?}");
+        assert_eq!(shop.stock("CUP"), (1, 0, 1));
+    });
+}
+
+#[test]
+fn a_newer_version_that_waits_again_is_open_again() {
+    each_way(|shop| {
+        shop.at("10:00");
+        let Answer::Waiting(id, _) = shop.tell(order("77", 1, &[("1", "CUP", 1, 0)])) else {
+            panic!("it waits")
+        };
+        shop.tell(Body::Resolve(Resolve { discrepancy: DiscrepancyId(id.0) }));
+        let answer = shop.tell(order("77", 2, &[("1", "CUP", 2, 0)]));
+        assert!(matches!(answer, Answer::Waiting(..)), "{answer:?}");
+    });
+}

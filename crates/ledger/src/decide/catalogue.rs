@@ -201,6 +201,14 @@ pub(super) fn end_discrepancy(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), 
     Ok(())
 }
 
+/// Ends a discrepancy whose cause is over, unless a person did before.
+pub(super) fn end_if_open(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), Stop> {
+    match end_discrepancy(tx, id) {
+        Err(Stop::Refused(refusal)) if matches!(*refusal, Refusal::AlreadyResolved { .. }) => Ok(()),
+        ended => ended,
+    }
+}
+
 pub(super) fn note(tx: &mut Tx<'_>, note: &Note) -> Result<Answer, Stop> {
     let system = tx.system_id(&note.system)?;
     let item = note.sku.as_deref().map(|sku| tx.item_id(sku)).transpose()?;

@@ -81,8 +81,9 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
     let known = KnownDocument { version: document.version, fingerprint, seq, became };
     tx.emit(Entry::Document(system, name.clone(), known))?;
-    if let Some(waiting) = waiting {
-        super::catalogue::end_discrepancy(tx, waiting.discrepancy)?;
+    // A newer version that waits goes on waiting.
+    if let Some(waiting) = waiting.filter(|waiting| waiting.version <= document.version) {
+        super::catalogue::end_if_open(tx, waiting.discrepancy)?;
         tx.emit(Entry::Waiting(system, name.clone(), None))?;
     }
     order::settle(tx)?;
@@ -232,7 +233,7 @@ fn wait(
         return Ok(Answer::Waiting(known.discrepancy, sentence));
     }
     if let Some(known) = &waiting {
-        super::catalogue::end_discrepancy(tx, known.discrepancy)?;
+        super::catalogue::end_if_open(tx, known.discrepancy)?;
     }
     let evidence = serde_json::to_string(document).expect("a document can always be written");
     let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
