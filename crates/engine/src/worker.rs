@@ -125,6 +125,8 @@ pub struct Worker {
     next_read: Instant,
     next_reconcile: Instant,
     failures: u32,
+    /// After a failure nothing is tried before this, whoever calls.
+    rest_until: Instant,
     /// Acknowledged pushes since this was last taken.
     pub acknowledged: Vec<Acknowledged>,
 }
@@ -157,6 +159,7 @@ impl Worker {
             next_read: now,
             next_reconcile: now,
             failures: 0,
+            rest_until: now,
             acknowledged: Vec::new(),
         };
         let known = worker.handle.ledger().read(tenant, |view| view.note(STATUS, &id.to_string()))?;
@@ -173,6 +176,9 @@ impl Worker {
 
     /// Does what is due. Says when to call again; call earlier when the feed has something new.
     pub async fn step(&mut self) -> Instant {
+        if self.failures > 0 && self.now() < self.rest_until {
+            return self.rest_until;
+        }
         let done = self.work().await;
         let now = self.now();
         let trouble = match &done {
@@ -201,7 +207,8 @@ impl Worker {
                 }) => i64::try_from(seconds).unwrap_or(30).min(300) * 1_000,
                 _ => 250 << self.failures,
             };
-            return now.plus_micros(wait * 1_000);
+            self.rest_until = now.plus_micros(wait * 1_000);
+            return self.rest_until;
         }
         self.failures = 0;
         let reading = if self.read_back.is_empty() { self.next_reconcile } else { self.next_read };
@@ -316,7 +323,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends what differs, the most dangerous first, until nothing does or the system says no.
+    /// Sends what differs, the most dangerous first, until nothing does, the system says no, or orders are due: what
+    /// changes faster than it can be sent must not keep us from hearing what is sold over there.
     async fn push(&mut self) -> Result<(), WorkerError> {
         if self.system.paused {
             return Ok(());
@@ -349,6 +357,9 @@ impl Worker {
             }
             self.send(keys, before).await?;
             self.refresh()?;
+            if self.now() >= self.next_orders {
+                return Ok(());
+            }
         }
     }
 
