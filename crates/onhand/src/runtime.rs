@@ -132,7 +132,14 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
             };
             for (id, system, connection) in known {
                 match running.get(&(tenant, id)) {
-                    Some((same, _)) if *same == connection => continue,
+                    Some((same, worker)) if *same == connection && !worker.is_finished() => continue,
+                    // It can only have ended by a panic, which is logged; its state is kept, so it goes on from there.
+                    Some((same, _)) if *same == connection => {
+                        tracing::error!(
+                            system = system.name,
+                            "a system's worker had ended; it is started again"
+                        );
+                    }
                     // Never two workers of one system.
                     Some((_, worker)) => worker.abort(),
                     None => {}
