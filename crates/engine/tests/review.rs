@@ -206,3 +206,16 @@ fn a_newer_version_that_waits_again_is_open_again() {
         assert!(matches!(answer, Answer::Waiting(..)), "{answer:?}");
     });
 }
+
+#[test]
+fn the_same_key_is_told_the_same_of_a_document() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        let body = order("T", 1, &[("1", "MUG", 1, 0)]);
+        shop.tell(body.clone());
+        let first = shop.keyed(Some("k"), body.clone()).unwrap().answer;
+        shop.tell(order("T", 2, &[("1", "MUG", 2, 0)]));
+        let second = shop.keyed(Some("k"), body).unwrap().answer;
+        assert_eq!(first, second);
+    });
+}
