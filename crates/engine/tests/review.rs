@@ -208,6 +208,28 @@ fn a_newer_version_that_waits_again_is_open_again() {
 }
 
 #[test]
+fn a_place_that_begins_to_sell_serves_who_waits() {
+    each_way(|shop| {
+        let sells = |sellable| {
+            Body::PutLocation(PutLocation {
+                code: "LONDON".to_owned(),
+                sellable: Some(sellable),
+                ..PutLocation::default()
+            })
+        };
+        shop.at("10:00").tell(sells(false));
+        shop.receive("MUG", 5);
+        shop.order_fact("W1", 1, "MUG", 3, false);
+        assert_eq!(shop.stock("MUG"), (5, 0, 0));
+        shop.tell(sells(true));
+        // Whoever comes now must not be served before it.
+        shop.order(None, "MUG", 5).unwrap();
+        let (_, _, committed) = shop.stock("MUG");
+        assert_eq!(committed, 3, "the older order is served first");
+    });
+}
+
+#[test]
 fn the_same_key_is_told_the_same_of_a_document() {
     each_way(|shop| {
         shop.at("10:00").receive("MUG", 10);

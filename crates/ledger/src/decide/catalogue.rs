@@ -101,8 +101,12 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         rank: put.rank.unwrap_or(base.rank),
     };
     let id = known.unwrap_or(LocationId(tx.next_seq()));
+    let begins_to_sell = location.sellable && before.as_ref().is_some_and(|before| !before.sellable);
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if begins_to_sell {
+        super::order::offer_all(tx)?;
     }
     Ok(Answer::Location(id))
 }

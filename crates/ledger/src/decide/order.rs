@@ -27,10 +27,38 @@ pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Offers what there is to all short lines: a place began to sell.
+pub(super) fn offer_all(tx: &mut Tx<'_>) -> Result<(), Stop> {
+    let demand = tx.range(Key::Demand(ItemId(0)), Key::Demand(ItemId(Seq::MAX >> 1)))?;
+    let items: Vec<ItemId> = demand
+        .into_iter()
+        .filter_map(|(key, value)| match (key, stock::as_quantity(&value)) {
+            (Key::Demand(item), Some(quantity)) if quantity.is_positive() => Some(item),
+            _ => None,
+        })
+        .collect();
+    let sites = tx.sites()?.sellable;
+    let cells =
+        |item: ItemId| sites.iter().map(move |(_, site)| CellKey::new(item, *site, StockState::Available));
+    tx.want_cells(items.iter().flat_map(|item| cells(*item)))?;
+    tx.want_ranges(items.iter().map(|item| short_lines(*item)))?;
+    for item in items {
+        serve_short(tx, item)?;
+        tx.write_edits()?;
+    }
+    Ok(())
+}
+
+/// All short lines of an item, the oldest order first.
+const fn short_lines(item: ItemId) -> (Key, Key) {
+    (Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))
+}
+
 fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     let sites = tx.sites()?;
     tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
-    let waiting = tx.range(Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))?;
+    let (from, to) = short_lines(item);
+    let waiting = tx.range(from, to)?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
         let allocated = allocate(tx, order, line, short, None, false)?;
