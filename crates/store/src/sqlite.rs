@@ -644,9 +644,18 @@ impl Store for SqliteStore {
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {
-        let clear = "BEGIN IMMEDIATE; DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM request; \
-                     UPDATE head SET flushed = 0; COMMIT;";
-        self.reading.connection.execute_batch(clear).map_err(|error| failed("written", &error))
+        let clear = "DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM request; \
+                     UPDATE head SET flushed = 0;";
+        // Rolled back where it fails halfway: a transaction left open would fail every later one.
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self
+                .reading
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            transaction.execute_batch(clear)?;
+            transaction.commit()
+        };
+        write().map_err(|error| failed("written", &error))
     }
 }
 
