@@ -230,6 +230,75 @@ fn a_place_that_begins_to_sell_serves_who_waits() {
 }
 
 #[test]
+fn a_shipment_of_its_orders_name_loses_no_order() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        let parcel = |document: &str, quantity| {
+            Body::Record(Document {
+                system: "WMS".to_owned(),
+                document: document.to_owned(),
+                version: 1,
+                content: Content::Shipment(ShipmentContent {
+                    order: Some("1044".to_owned()),
+                    order_system: None,
+                    location: "LONDON".to_owned(),
+                    occurred_at: None,
+                    lines: vec![ShipmentLine {
+                        item: Name::Sku("MUG".to_owned()),
+                        quantity: Quantity::units(quantity),
+                    }],
+                }),
+            })
+        };
+        // One name for both would let the one's versions hide the other's.
+        let same = shop.keyed(None, parcel("1044", 2)).unwrap_err();
+        assert!(same.to_string().contains("a name of its own"), "{same}");
+        shop.tell(parcel("P1", 2));
+        shop.tell(parcel("P2", 1));
+        let orders = shop
+            .ledger
+            .read(TenantId::DEFAULT, |view| {
+                view.range(&Key::Order(OrderId(0)), &Key::Order(OrderId(1 << 60)), false, 100)
+            })
+            .unwrap();
+        assert_eq!(orders.len(), 1, "{orders:?}");
+    });
+}
+
+#[test]
+fn a_reference_of_another_document_is_taken() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        let sold = |version| match sale("X", version, 1, None) {
+            Body::Record(document) => Body::Record(Document { system: "onhand".to_owned(), ..document }),
+            other => other,
+        };
+        shop.tell(sold(1));
+        let place = Body::PlaceOrder(PlaceOrder {
+            reference: Some("X".to_owned()),
+            lines: units("MUG", 1),
+            location: None,
+        });
+        let taken = shop.keyed(None, place).unwrap_err();
+        assert!(taken.to_string().contains("another document"), "{taken}");
+        let copy = shop.tell(sold(1));
+        assert!(matches!(copy, Answer::AlreadyApplied { .. }), "{copy:?}");
+    });
+}
+
+#[test]
+fn movements_do_not_take_a_shipment_back() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.shipment("S1", None, "MUG", 2, None);
+        let Body::Record(sold) = sale("S1", 2, 1, None) else { panic!("it is a document") };
+        let answer = shop.tell(Body::Record(Document { system: "WMS".to_owned(), ..sold }));
+        assert!(matches!(answer, Answer::Waiting(..)), "{answer:?}");
+        assert_eq!(shop.stock("MUG"), (8, 0, 0));
+    });
+}
+
+#[test]
 fn the_same_key_is_told_the_same_of_a_document() {
     each_way(|shop| {
         shop.at("10:00").receive("MUG", 10);

@@ -311,6 +311,8 @@ pub enum Became {
     Order(OrderId),
     /// Movements, line by line.
     Lines(Vec<KnownLine>),
+    /// A shipment, line by line; it is told once.
+    Shipment(Vec<KnownLine>),
 }
 
 /// What a line of a movement document did.

@@ -23,6 +23,13 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let fingerprint = fingerprint(&document.content);
     let known = tx.known_document(system, name)?;
     let waiting = tx.waiting(system, name)?;
+    if let Content::Shipment(shipment) = &document.content
+        && shipment.order.as_ref() == Some(name)
+        && shipment.order_system.as_ref().is_none_or(|owner| *owner == document.system)
+    {
+        let problem = format!("`{name}` is its order; a shipment needs a name of its own");
+        return Err(Invalid::Field { field: "document", problem }.into());
+    }
     tx.document = Some((system, name.clone()));
     if let Some(known) = &known {
         let same = known.version == document.version && known.fingerprint == fingerprint;
@@ -72,7 +79,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         Content::Movements(content) => {
             let earlier = known.as_ref().and_then(|known| match &known.became {
                 Became::Lines(lines) => Some(lines.as_slice()),
-                Became::Order(_) => None,
+                Became::Order(_) | Became::Shipment(_) => None,
             });
             let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
             (Became::Lines(lines), None, answers)
@@ -257,7 +264,7 @@ fn apply_order(
     let placed_at = tx.past("placed_at", content.placed_at)?;
     let order = match known.map(|known| &known.became) {
         Some(Became::Order(order)) => *order,
-        Some(Became::Lines(_)) => {
+        Some(Became::Lines(_) | Became::Shipment(_)) => {
             let problem = format!("`{}` is known as another kind of document", document.document);
             return Err(Invalid::Field { field: "document", problem }.into());
         }
@@ -467,16 +474,19 @@ fn apply_shipment(
             short: quantity - moved,
         });
     }
-    Ok((Became::Lines(known), None, answers))
+    Ok((Became::Shipment(known), None, answers))
 }
 
 /// The order that a shipment names; opened if nobody has told us of it.
 fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) -> Result<OrderId, Stop> {
     let owner = owner.map_or(Ok(teller), |name| tx.system_id(name))?;
-    if let Some(known) = tx.known_document(owner, name)?
-        && let Became::Order(order) = known.became
-    {
-        return Ok(order);
+    match tx.known_document(owner, name)?.map(|known| known.became) {
+        None => {}
+        Some(Became::Order(order)) => return Ok(order),
+        Some(Became::Lines(_) | Became::Shipment(_)) => {
+            let problem = format!("`{name}` is known as another document, not as an order");
+            return Err(Invalid::Field { field: "order", problem }.into());
+        }
     }
     let placed_at = tx.now;
     let order = tx.open_order(Order {

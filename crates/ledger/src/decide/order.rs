@@ -302,10 +302,15 @@ pub(super) fn open(
             }
             .into());
         }
-        if let Some(known) = tx.known_document(SystemId::ONHAND, reference)?
-            && let Became::Order(order) = known.became
-        {
-            return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
+        match tx.known_document(SystemId::ONHAND, reference)?.map(|known| known.became) {
+            None => {}
+            Some(Became::Order(order)) => {
+                return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
+            }
+            Some(Became::Lines(_) | Became::Shipment(_)) => {
+                let problem = format!("`{reference}` is the name of another document; use a name of its own");
+                return Err(Invalid::Field { field: "reference", problem }.into());
+            }
         }
     }
     let document = reference.map_or_else(|| tx.next_seq().to_string(), str::to_owned);
