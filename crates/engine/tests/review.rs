@@ -208,6 +208,44 @@ fn a_newer_version_that_waits_again_is_open_again() {
 }
 
 #[test]
+fn what_left_from_a_masters_place_is_not_taken_elsewhere() {
+    each_way(|shop| {
+        shop.at("10:00").tell(Body::PutLocation(PutLocation {
+            code: "BERLIN".to_owned(),
+            rank: Some(200),
+            ..PutLocation::default()
+        }));
+        shop.tell(Body::SetOwnership(SetOwnership {
+            location: Some("BERLIN".to_owned()),
+            master: "WMS".to_owned(),
+            ..SetOwnership::default()
+        }));
+        shop.tell(Body::Record(Document {
+            system: "WMS".to_owned(),
+            document: "R1".to_owned(),
+            version: 1,
+            content: Content::Movements(vec![MovementLine {
+                line: "1".to_owned(),
+                item: Name::Sku("MUG".to_owned()),
+                location: "BERLIN".to_owned(),
+                what: Happened::Received,
+                quantity: Quantity::units(3),
+                occurred_at: None,
+                reason: None,
+            }]),
+        }));
+        shop.tell(order("T", 1, &[("1", "MUG", 5, 0)]));
+        shop.tell(order("T", 2, &[("1", "MUG", 5, 3)]));
+        let more: Vec<_> = shop
+            .discrepancies()
+            .into_iter()
+            .filter(|found| found.cause == onhand_ledger::model::Cause::MoreLeftThanThere)
+            .collect();
+        assert!(more.is_empty(), "{more:?}");
+    });
+}
+
+#[test]
 fn a_place_that_begins_to_sell_serves_who_waits() {
     each_way(|shop| {
         let sells = |sellable| {

@@ -361,9 +361,13 @@ fn tell_shipped(
     let mut missing = told - known.shipped_total();
     for place in &known.allocated {
         let part = place.quantity.min(missing);
-        if part.is_positive() && stock::moves(tx, system, known.item, place.location)? {
+        if !part.is_positive() {
+            continue;
+        }
+        // Of what another system is master there is its word to come: it is not taken from elsewhere.
+        missing -= part;
+        if stock::moves(tx, system, known.item, place.location)? {
             stock::ship(tx, order, line, place.location, part, at)?;
-            missing -= part;
         }
     }
     let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
