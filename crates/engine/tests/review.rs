@@ -208,6 +208,30 @@ fn a_newer_version_that_waits_again_is_open_again() {
 }
 
 #[test]
+fn one_parcel_told_by_the_shop_first_moves_once() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.tell(order("T", 1, &[("1", "MUG", 2, 0)]));
+        shop.tell(order("T", 2, &[("1", "MUG", 2, 2)]));
+        assert_eq!(shop.stock("MUG"), (8, 0, 0));
+        shop.shipment("S1", Some("T"), "MUG", 2, None);
+        assert_eq!(shop.stock("MUG"), (8, 0, 0));
+    });
+}
+
+#[test]
+fn one_parcel_of_a_part_told_by_the_shop_first_moves_once() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.tell(order("T", 1, &[("1", "MUG", 5, 0)]));
+        shop.tell(order("T", 2, &[("1", "MUG", 5, 2)]));
+        assert_eq!(shop.stock("MUG"), (5, 0, 3));
+        shop.shipment("S1", Some("T"), "MUG", 2, None);
+        assert_eq!(shop.stock("MUG"), (5, 0, 3));
+    });
+}
+
+#[test]
 fn what_left_from_a_masters_place_is_not_taken_elsewhere() {
     each_way(|shop| {
         shop.at("10:00").tell(Body::PutLocation(PutLocation {
@@ -242,6 +266,19 @@ fn what_left_from_a_masters_place_is_not_taken_elsewhere() {
             .filter(|found| found.cause == onhand_ledger::model::Cause::MoreLeftThanThere)
             .collect();
         assert!(more.is_empty(), "{more:?}");
+    });
+}
+
+#[test]
+fn a_parcel_before_its_order_is_shared_among_the_lines() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 10);
+        shop.shipment("S1", Some("T"), "MUG", 5, None);
+        assert_eq!(shop.stock("MUG"), (5, 0, 0));
+        shop.tell(order("T", 1, &[("1", "MUG", 2, 0), ("2", "MUG", 3, 0)]));
+        assert_eq!(shop.stock("MUG"), (5, 0, 0));
+        shop.tell(order("T", 2, &[("1", "MUG", 2, 2), ("2", "MUG", 3, 3)]));
+        assert_eq!(shop.stock("MUG"), (5, 0, 0));
     });
 }
 

@@ -183,9 +183,41 @@ pub struct OrderLine {
     pub shipped: Vec<At>,
     /// Came back of what was shipped.
     pub returned: Quantity,
+    /// How much of it each system's shipments have told to have left: one parcel may be told of by several systems, and
+    /// by an order's own document too; it moves once.
+    #[serde(default)]
+    pub told: Vec<(SystemId, Quantity)>,
 }
 
 impl OrderLine {
+    /// A line of which nothing is allocated, short or shipped yet.
+    pub const fn new(line: String, item: ItemId, wanted: Quantity) -> Self {
+        Self {
+            line,
+            item,
+            wanted,
+            allocated: Vec::new(),
+            short: Quantity::ZERO,
+            shipped: Vec::new(),
+            returned: Quantity::ZERO,
+            told: Vec::new(),
+        }
+    }
+
+    /// How much of it a system's shipments have told to have left.
+    pub fn told_by(&self, system: SystemId) -> Quantity {
+        self.told.iter().find(|(other, _)| *other == system).map_or(Quantity::ZERO, |(_, told)| *told)
+    }
+
+    /// A system's shipment tells of so much more.
+    pub fn tell(&mut self, system: SystemId, quantity: Quantity) {
+        match self.told.iter_mut().find(|(other, _)| *other == system) {
+            Some((_, told)) => *told += quantity,
+            None if quantity.is_zero() => {}
+            None => self.told.push((system, quantity)),
+        }
+    }
+
     /// All that is promised to it.
     pub fn allocated_total(&self) -> Quantity {
         self.allocated.iter().map(|at| at.quantity).sum()

@@ -9,7 +9,7 @@ use crate::answer::{Answer, Invalid, LineAnswer};
 use crate::command::{Content, Document, Happened, MovementLine, Name, OrderContent, ShipmentContent};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Became, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting};
+use crate::model::{Became, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting, add_at};
 use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
 
 use super::order;
@@ -286,7 +286,10 @@ fn apply_order(
     // Lines are found first and wanted afterwards, so that a shipment's nameless line is claimed before it is dropped.
     let mut indexes = Vec::new();
     for (position, line) in content.lines.iter().enumerate() {
-        let index = find_or_add(tx, order, &line.line, names.items[position].0)?;
+        let item = names.items[position].0;
+        let shipped = names.quantity(position, line.quantity.max(line.shipped));
+        let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
+        let index = find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
         told.insert(index);
         indexes.push(index);
     }
@@ -326,24 +329,53 @@ fn apply_order(
     Ok(order)
 }
 
-fn find_or_add(tx: &mut Tx<'_>, order: OrderId, name: &str, item: ItemId) -> Result<u32, Stop> {
+/// The line of that name, or what was shipped before anybody told of lines: `at_most` so much of it, where other lines
+/// of the item follow.
+fn find_or_add(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    name: &str,
+    item: ItemId,
+    at_most: Option<Quantity>,
+) -> Result<u32, Stop> {
     let lines = &mut tx.edit_order(order)?.lines;
     let by_name = lines.iter().position(|line| line.line == name && line.item == item);
-    let nameless = || lines.iter().position(|line| line.line.is_empty() && line.item == item);
-    let index = by_name.or_else(nameless).unwrap_or_else(|| {
-        lines.push(OrderLine {
-            line: String::new(),
-            item,
-            wanted: Quantity::ZERO,
-            allocated: Vec::new(),
-            short: Quantity::ZERO,
-            shipped: Vec::new(),
-            returned: Quantity::ZERO,
-        });
-        lines.len() - 1
-    });
+    let nameless = lines.iter().position(|line| line.line.is_empty() && line.item == item);
+    let index = match (by_name, nameless) {
+        (Some(index), _) => index,
+        (None, Some(index)) if at_most.is_none_or(|most| lines[index].shipped_total() <= most) => index,
+        (None, nameless) => {
+            let mut line = OrderLine::new(String::new(), item, Quantity::ZERO);
+            if let Some((nameless, most)) = nameless.zip(at_most) {
+                share_shipped(&mut lines[nameless], &mut line, most);
+            }
+            lines.push(line);
+            lines.len() - 1
+        }
+    };
     name.clone_into(&mut lines[index].line);
     Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
+}
+
+/// Gives up to so much of what one line has shipped to another, which is new.
+fn share_shipped(from: &mut OrderLine, to: &mut OrderLine, most: Quantity) {
+    let mut left = most;
+    for at in from.shipped.clone() {
+        let part = at.quantity.min(left);
+        add_at(&mut from.shipped, at.location, -part);
+        add_at(&mut to.shipped, at.location, part);
+        left -= part;
+    }
+    let given = most - left;
+    from.wanted -= given;
+    to.wanted += given;
+    to.returned = from.returned.min(given);
+    from.returned -= to.returned;
+    for (system, told) in &mut from.told {
+        let part = (*told).min(given);
+        *told -= part;
+        to.told.push((*system, part));
+    }
 }
 
 /// The system says that so much of a line has left so far. Only what nobody told before moves, and only where
@@ -452,13 +484,12 @@ fn apply_shipment(
         let item = names.items[position].0;
         let quantity = names.quantity(position, line.quantity);
         let sku = tx.sku(item)?;
-        let moves = stock::moves(tx, system, item, location)?;
-        if moves {
-            leave(tx, order, item, location, quantity, at)?;
+        let moved = if stock::moves(tx, system, item, location)? {
+            leave(tx, system, order, item, location, quantity, at)?
         } else {
             not_master(tx, system, item, location, quantity)?;
-        }
-        let moved = if moves { quantity } else { Quantity::ZERO };
+            Quantity::ZERO
+        };
         known.push(KnownLine {
             line: position.to_string(),
             fingerprint: 0,
@@ -506,33 +537,49 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
     Ok(order)
 }
 
-/// Goods of an order left: from its lines of that item as far as they go, and beyond them all the same.
+/// Goods of an order left: from its lines of that item as far as they go, and beyond them all the same. Says how much
+/// moved: not what another system has told before.
 fn leave(
     tx: &mut Tx<'_>,
+    teller: SystemId,
     order: Option<OrderId>,
     item: ItemId,
     location: LocationId,
     quantity: Quantity,
     at: Instant,
-) -> Result<(), Stop> {
+) -> Result<Quantity, Stop> {
     let mut missing = quantity;
+    let mut moved = Quantity::ZERO;
     if let Some(order) = order {
         let known = tx.order(order)?.clone();
-        for (index, line) in (0..).zip(&known.lines) {
+        let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
+        // Where the teller is master nobody else's word has moved anything.
+        let masters = stock::master(tx, item, location)? == teller;
+        for (index, line) in lines().filter(|_| !masters) {
+            let told_before = (line.shipped_total() - line.told_by(teller)).min(missing);
+            if told_before.is_positive() {
+                tx.edit_order(order)?.lines[index as usize].tell(teller, told_before);
+                missing -= told_before;
+            }
+        }
+        for (index, line) in lines() {
             let part = (line.wanted - line.shipped_total()).min(missing);
-            if line.item == item && part.is_positive() {
+            if part.is_positive() {
                 stock::ship(tx, order, index, location, part, at)?;
+                tx.edit_order(order)?.lines[index as usize].tell(teller, part);
                 missing -= part;
+                moved += part;
             }
         }
         if missing.is_positive() && known.version == 0 {
             // Nobody has told what this order wants: at least what has left of it.
-            let index = find_or_add(tx, order, "", item)?;
+            let index = find_or_add(tx, order, "", item, None)?;
             let line = &mut tx.edit_order(order)?.lines[index as usize];
             line.wanted += missing;
             line.short += missing;
+            line.tell(teller, missing);
             stock::ship(tx, order, index, location, missing, at)?;
-            return Ok(());
+            return Ok(moved + missing);
         }
     }
     if missing.is_positive() {
@@ -545,7 +592,7 @@ fn leave(
         }
         stock::take_out(tx, by(item, location, missing, StockState::Customer, at, "shipped"), None)?;
     }
-    Ok(())
+    Ok(moved + missing)
 }
 
 fn not_master(

@@ -323,15 +323,7 @@ pub(super) fn open(
         cancelled: false,
         lines: (1..)
             .zip(lines)
-            .map(|(number, (item, quantity))| OrderLine {
-                line: number.to_string(),
-                item: *item,
-                wanted: *quantity,
-                allocated: Vec::new(),
-                short: Quantity::ZERO,
-                shipped: Vec::new(),
-                returned: Quantity::ZERO,
-            })
+            .map(|(number, (item, quantity))| OrderLine::new(number.to_string(), *item, *quantity))
             .collect(),
     });
     if reference.is_some() {
