@@ -110,6 +110,8 @@ struct Tenant {
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
 struct Sweep {
     until: Seq,
+    requests_after: Option<String>,
+    requests_done: bool,
     cells_after: Option<CellKey>,
     cells_done: bool,
     objects_after: Option<Key>,
@@ -493,7 +495,7 @@ fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> 
 fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
     batch.cells = tenant.state.take_dirty_cells(None, usize::MAX);
     batch.objects = tenant.state.take_dirty_objects(None, usize::MAX);
-    batch.requests = tenant.state.take_recent();
+    batch.requests = tenant.state.take_recent(None, usize::MAX);
     tenant.head.flushed = tenant.state.head;
     tenant.sweep = None;
 }
@@ -501,10 +503,23 @@ fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
 /// Writes a slice of what is dirty, in key order; what became dirty behind the slice waits for the next pass.
 fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, slice: usize) {
     let state = &mut tenant.state;
-    let sweep = tenant.sweep.get_or_insert_with(|| {
-        batch.requests = state.take_recent();
-        Sweep { until: state.head, cells_after: None, cells_done: false, objects_after: None }
+    let sweep = tenant.sweep.get_or_insert(Sweep {
+        until: state.head,
+        requests_after: None,
+        requests_done: false,
+        cells_after: None,
+        cells_done: false,
+        objects_after: None,
     });
+    // A key made behind the slice has a later `seq` than `until`: it too waits for the next pass.
+    if !sweep.requests_done {
+        batch.requests = state.take_recent(sweep.requests_after.as_deref(), slice);
+        match batch.requests.last() {
+            Some((key, _)) if batch.requests.len() == slice => sweep.requests_after = Some(key.clone()),
+            _ => sweep.requests_done = true,
+        }
+        return;
+    }
     if !sweep.cells_done {
         batch.cells = state.take_dirty_cells(sweep.cells_after, slice);
         match batch.cells.last() {

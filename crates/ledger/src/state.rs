@@ -148,7 +148,7 @@ pub struct State {
     objects: HashMap<Key, Slot>,
     dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, HoldId)>,
-    recent: HashMap<String, Answered>,
+    recent: BTreeMap<String, Answered>,
 }
 
 impl State {
@@ -266,10 +266,18 @@ impl State {
             .collect()
     }
 
-    /// The keys not yet in tables, with the first entry of each record. They count as written.
-    pub fn take_recent(&mut self) -> Vec<(String, Seq)> {
-        let mut taken: Vec<_> = self.recent.drain().map(|(key, answered)| (key, answered.seq)).collect();
-        taken.sort_unstable();
+    /// As [`State::take_dirty_cells`], for the keys not yet in tables, with the first entry of each record.
+    pub fn take_recent(&mut self, after: Option<&str>, limit: usize) -> Vec<(String, Seq)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let taken: Vec<(String, Seq)> = self
+            .recent
+            .range::<str, _>((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(key, answered)| (key.clone(), answered.seq))
+            .collect();
+        for (key, _) in &taken {
+            self.recent.remove(key);
+        }
         taken
     }
 
