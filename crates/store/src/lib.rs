@@ -254,13 +254,12 @@ const TRAIL_BLOCK: usize = 64;
 /// The blocks that a cell's pending rows are kept in, each with the latest time known at its first row: these
 /// times never fall along `seq`, late rows or not, so that a block can be found by time.
 fn trail_blocks(slot: &CellSlot) -> impl Iterator<Item = (Instant, &[TrailRow])> {
-    let mut latest = slot.latest_before_pending;
-    let first_ever = slot.pending.first().is_some_and(|row| !row.late);
-    let mut fresh = first_ever;
+    // A first row that is not late is the latest there is; for a cell that never moved nothing else is known.
+    let ordered = slot.pending.first().is_some_and(|row| !row.late);
+    let mut latest = if ordered { Instant::MIN } else { slot.latest_before_pending };
     slot.pending.chunks(TRAIL_BLOCK).map(move |block| {
         let first = block.first().map_or(latest, |row| row.occurred_at);
-        let first_at = if fresh { first } else { latest.max(first) };
-        fresh = false;
+        let first_at = latest.max(first);
         latest = block.iter().fold(latest.max(first_at), |latest, row| latest.max(row.occurred_at));
         (first_at, block)
     })
