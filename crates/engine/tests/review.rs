@@ -9,7 +9,9 @@ use onhand_ledger::command::{
     Adjust, Content, Document, Happened, Line, MoveState, MovementLine, Name, OrderContent, OrderContentLine,
     PlaceOrder, PutItem, PutLocation, Receive, Resolve, SetOwnership, ShipmentContent, ShipmentLine,
 };
-use onhand_ledger::{Answer, Body, DiscrepancyId, Invalid, Key, OrderId, Precision, Quantity, StockState, TenantId};
+use onhand_ledger::{
+    Answer, Body, DiscrepancyId, Invalid, Key, OrderId, Precision, Quantity, StockState, TenantId,
+};
 use onhand_store::MemoryStore;
 use shop::{Shop, each_way, time, units};
 
