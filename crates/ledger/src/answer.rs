@@ -214,6 +214,14 @@ pub enum Invalid {
     /// No system of that name.
     #[error("no system is called `{0}`")]
     UnknownSystem(String),
+    /// A document names a listing that no item is behind.
+    #[error("the listing `{listing}`{} is mapped to no item; map it", sku.as_ref().map_or(String::new(), |sku| format!(" (SKU `{sku}`)")))]
+    UnmappedListing {
+        /// Its id over there.
+        listing: String,
+        /// Its SKU over there, where it has one.
+        sku: Option<String>,
+    },
     /// No such order, hold, rule or discrepancy.
     #[error("there is no {kind} {id}")]
     Unknown {

@@ -172,6 +172,8 @@ pub enum Key {
     Count(ItemId, LocationId, Instant, CountId),
     /// The latest instant that any count of an item at a location was seen at.
     Counted(ItemId, LocationId),
+    /// How much of an item a document wants that waits.
+    Claimed(ItemId, SystemId, String),
     /// A late movement of a cell.
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
@@ -205,6 +207,7 @@ impl Key {
             Self::Late(..) => 21,
             Self::Discrepancy(_) => 22,
             Self::Counted(..) => 23,
+            Self::Claimed(..) => 24,
         }
     }
 
@@ -254,6 +257,11 @@ impl Key {
                 put(&mut out, location.0);
                 put_instant(&mut out, *as_of);
                 put(&mut out, count.0);
+            }
+            Self::Claimed(item, system, text) => {
+                put(&mut out, item.0);
+                put(&mut out, system.0);
+                out.extend_from_slice(text.as_bytes());
             }
             Self::Counted(item, location) => {
                 put(&mut out, item.0);
@@ -311,6 +319,7 @@ impl Key {
                 Self::Late(cell, rest.u64()?)
             }
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
+            24 => Self::Claimed(ItemId(rest.u64()?), SystemId(rest.u64()?), rest.text()?),
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             _ => return None,
         };
@@ -379,6 +388,7 @@ mod tests {
             Key::Promise(ItemId(1), LocationId(2), 300, 2),
             Key::Count(ItemId(1), LocationId(2), Instant::from_micros(256), CountId(9)),
             Key::Counted(ItemId(1), LocationId(2)),
+            Key::Claimed(ItemId(1), SystemId(2), "1044".into()),
             Key::Late(cell, 70_000),
         ];
         for key in &keys {

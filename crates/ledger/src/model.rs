@@ -183,9 +183,12 @@ pub struct OrderLine {
     pub shipped: Vec<At>,
     /// Came back of what was shipped.
     pub returned: Quantity,
+    /// What its own document last said has left.
+    pub told_shipped: Quantity,
+    /// Of `shipped`: what moved by the word of its own document, rather than of a warehouse's shipment.
+    pub shipped_by_document: Quantity,
     /// How much of it each system's shipments have told to have left: one parcel may be told of by several systems, and
     /// by an order's own document too; it moves once.
-    #[serde(default)]
     pub told: Vec<(SystemId, Quantity)>,
 }
 
@@ -200,6 +203,8 @@ impl OrderLine {
             short: Quantity::ZERO,
             shipped: Vec::new(),
             returned: Quantity::ZERO,
+            told_shipped: Quantity::ZERO,
+            shipped_by_document: Quantity::ZERO,
             told: Vec::new(),
         }
     }
@@ -433,4 +438,6 @@ pub struct Waiting {
     pub discrepancy: DiscrepancyId,
     /// The version that waits.
     pub version: u64,
+    /// What it claims meanwhile: see [`crate::Entry::Claimed`].
+    pub claims: Vec<ItemId>,
 }

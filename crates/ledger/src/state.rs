@@ -453,6 +453,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: waiting.clone().map(Value::Waiting), seq };
             sink.put(Key::Waiting(*system, name.clone()), slot);
         }
+        Entry::Claimed { item, system, document, quantity } => {
+            let value = (!quantity.is_zero()).then_some(Value::Quantity(*quantity));
+            sink.put(Key::Claimed(*item, *system, document.clone()), Slot { value, seq });
+        }
         Entry::Discrepancy(id, discrepancy) => {
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);

@@ -124,6 +124,7 @@ impl From<Invalid> for Problem {
             Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
             Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
             Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
+            Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
             Invalid::Unknown { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", detail.clone())
             }

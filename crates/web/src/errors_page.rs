@@ -100,6 +100,7 @@ pub(crate) const KINDS: [(&str, &str, &str); 35] = [
         "Codes are exact, case included; make the location first.",
     ),
     ("unknown_sku", "No item has that SKU.", "SKUs are exact, case included; make the item first."),
+    ("unmapped_listing", "No item is behind that listing.", "Map it: `POST /v1/systems/{name}/listings`."),
     (
         "unknown_system",
         "No system has that name.",

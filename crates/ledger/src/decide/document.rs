@@ -3,7 +3,7 @@
 //! The ledger applies the difference to what it knew of the document. An older version, or the same again, is
 //! nothing. What names things we do not know waits in the inbox under its own name, and is applied once they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid, LineAnswer};
 use crate::command::{Content, Document, Happened, MovementLine, Name, OrderContent, ShipmentContent};
@@ -57,7 +57,10 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     }
     let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
-        Err(Stop::Invalid(invalid @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_)))) => {
+        Err(Stop::Invalid(
+            invalid
+            @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_) | Invalid::UnmappedListing { .. }),
+        )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
         }
@@ -91,6 +94,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     // A newer version that waits goes on waiting.
     if let Some(waiting) = waiting.filter(|waiting| waiting.version <= document.version) {
         super::catalogue::end_if_open(tx, waiting.discrepancy)?;
+        claim(tx, system, name, &waiting.claims, &BTreeMap::new())?;
         tx.emit(Entry::Waiting(system, name.clone(), None))?;
     }
     order::settle(tx)?;
@@ -192,22 +196,10 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             lines.iter().map(|line| (&line.item, Some(line.location.as_str()), [line.quantity; 3])).collect()
         }
     };
-    tx.want(lines.iter().map(|(name, ..)| match name {
-        Name::Sku(sku) => Key::Sku(sku.clone()),
-        Name::Listing(remote_id) => Key::RemoteListing(system, remote_id.clone()),
-    }))?;
+    tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
     let mut names = Names { items: Vec::new(), locations: Vec::new() };
     for (name, location, _) in &lines {
-        names.items.push(match name {
-            Name::Sku(sku) => (tx.item_id(sku)?, 1),
-            Name::Listing(remote_id) => match tx.listing(system, remote_id)? {
-                Some(listing) => match listing.item {
-                    Some(item) => (item, listing.multiplier),
-                    None => return Err(unmapped(listing.remote_sku.as_deref(), remote_id)),
-                },
-                None => return Err(unmapped(None, remote_id)),
-            },
-        });
+        names.items.push(item_of(tx, system, name)?);
         names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
     }
     tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
@@ -223,8 +215,29 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
     Ok(names)
 }
 
-fn unmapped(remote_sku: Option<&str>, remote_id: &str) -> Stop {
-    Invalid::UnknownSku(remote_sku.unwrap_or(remote_id).to_owned()).into()
+fn name_key(system: SystemId, name: &Name) -> Key {
+    match name {
+        Name::Sku(sku) => Key::Sku(sku.clone()),
+        Name::Listing(remote_id) => Key::RemoteListing(system, remote_id.clone()),
+    }
+}
+
+/// Our item behind a name, and the units of it in one of what is named.
+fn item_of(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<(ItemId, u32), Stop> {
+    match name {
+        Name::Sku(sku) => Ok((tx.item_id(sku)?, 1)),
+        Name::Listing(remote_id) => {
+            let listing = tx.listing(system, remote_id)?;
+            match listing.and_then(|listing| Some((listing.item?, listing.multiplier))) {
+                Some(known) => Ok(known),
+                None => Err(Invalid::UnmappedListing {
+                    listing: remote_id.clone(),
+                    sku: listing.and_then(|listing| listing.remote_sku.clone()),
+                }
+                .into()),
+            }
+        }
+    }
 }
 
 /// Keeps a document for a person, once, and moves nothing.
@@ -239,15 +252,67 @@ fn wait(
     if let Some(known) = waiting.as_ref().filter(|known| known.version >= document.version) {
         return Ok(Answer::Waiting(known.discrepancy, sentence));
     }
+    let claims = claims(tx, document, system)?;
+    let before = waiting.as_ref().map(|known| known.claims.as_slice()).unwrap_or_default();
+    claim(tx, system, &document.document, before, &claims)?;
     if let Some(known) = &waiting {
         super::catalogue::end_if_open(tx, known.discrepancy)?;
     }
     let evidence = serde_json::to_string(document).expect("a document can always be written");
     let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
-    let kept = Waiting { discrepancy, version: document.version };
+    let kept = Waiting { discrepancy, version: document.version, claims: claims.into_keys().collect() };
     tx.emit(Entry::Waiting(system, document.document.clone(), Some(kept)))?;
     Ok(Answer::Waiting(discrepancy, sentence))
+}
+
+/// What an order that waits has sold of what we know, beyond what is applied of it: whoever shows that stock must
+/// not offer it again meanwhile.
+fn claims(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
+    let mut claims = BTreeMap::<ItemId, Quantity>::new();
+    let Content::Order(content) = &document.content else { return Ok(claims) };
+    if content.cancelled {
+        return Ok(claims);
+    }
+    tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
+    for line in &content.lines {
+        let (item, units) = match item_of(tx, system, &line.item) {
+            Ok(known) => known,
+            Err(Stop::Invalid(_)) => continue,
+            Err(stop) => return Err(stop),
+        };
+        let told = line.quantity.micros().saturating_mul(i64::from(units));
+        let sum = claims.entry(item).or_default();
+        *sum = Quantity::from_micros(sum.micros().saturating_add(told).min(Quantity::MAX_INPUT.micros()));
+    }
+    if let Some(known) = tx.known_document(system, &document.document)?
+        && let Became::Order(order) = known.became
+    {
+        for line in &tx.order(order)?.lines {
+            if let Some(sum) = claims.get_mut(&line.item) {
+                *sum -= line.wanted;
+            }
+        }
+    }
+    claims.retain(|_, quantity| quantity.is_positive());
+    Ok(claims)
+}
+
+/// Writes what a document claims from now on, in place of what it claimed before.
+fn claim(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    document: &str,
+    before: &[ItemId],
+    now: &BTreeMap<ItemId, Quantity>,
+) -> Result<(), Stop> {
+    let gone = before.iter().filter(|item| !now.contains_key(item)).map(|item| (*item, Quantity::ZERO));
+    let claims: Vec<(ItemId, Quantity)> =
+        gone.chain(now.iter().map(|(item, claim)| (*item, *claim))).collect();
+    for (item, quantity) in claims {
+        tx.emit(Entry::Claimed { item, system, document: document.to_owned(), quantity })?;
+    }
+    Ok(())
 }
 
 // ---- orders --------------------------------------------------------------------------------------------------
@@ -263,7 +328,10 @@ fn apply_order(
     let at = tx.past("changed_at", content.changed_at)?;
     let placed_at = tx.past("placed_at", content.placed_at)?;
     let order = match known.map(|known| &known.became) {
-        Some(Became::Order(order)) => *order,
+        Some(Became::Order(order)) => {
+            order::want_promises(tx, *order)?;
+            *order
+        }
         Some(Became::Lines(_) | Became::Shipment(_)) => {
             let problem = format!("`{}` is known as another kind of document", document.document);
             return Err(Invalid::Field { field: "document", problem }.into());
@@ -296,6 +364,9 @@ fn apply_order(
     let lines = u32::try_from(tx.order(order)?.lines.len()).expect("orders have fewer than 2^32 lines");
     for gone in (0..lines).filter(|index| !told.contains(index)) {
         order::want(tx, order, gone, Quantity::ZERO, None)?;
+    }
+    for (position, line) in content.lines.iter().enumerate() {
+        take_back_shipped(tx, order, indexes[position], names.quantity(position, line.shipped), at)?;
     }
     // What is given back comes first, then what is taken.
     for pass in [false, true] {
@@ -389,6 +460,7 @@ fn tell_shipped(
     location: Option<LocationId>,
     at: Instant,
 ) -> Result<(), Stop> {
+    tx.edit_order(order)?.lines[line as usize].told_shipped = told;
     let known = tx.order(order)?.lines[line as usize].clone();
     let mut missing = told - known.shipped_total();
     for place in &known.allocated {
@@ -400,6 +472,7 @@ fn tell_shipped(
         missing -= part;
         if stock::moves(tx, system, known.item, place.location)? {
             stock::ship(tx, order, line, place.location, part, at)?;
+            tx.edit_order(order)?.lines[line as usize].shipped_by_document += part;
         }
     }
     let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
@@ -412,7 +485,37 @@ fn tell_shipped(
             && stock::moves(tx, system, known.item, place)?
         {
             stock::ship(tx, order, line, place, unpromised, at)?;
+            tx.edit_order(order)?.lines[line as usize].shipped_by_document += unpromised;
         }
+    }
+    Ok(())
+}
+
+/// The document no longer says that so much of a line has left: what moved by its word comes back, and is wanted
+/// again. What a warehouse said has left stays so.
+fn take_back_shipped(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    told: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let known = tx.order(order)?.lines[line as usize].clone();
+    let kept = known.shipped_total() - known.returned;
+    let mut back = (known.told_shipped - told).min(known.shipped_by_document).min(kept);
+    for place in known.shipped.iter().rev() {
+        let part = place.quantity.min(back);
+        if !part.is_positive() {
+            continue;
+        }
+        let reason = "shipment cancelled";
+        let change = by(known.item, place.location, part, StockState::Customer, at, reason);
+        stock::put_in(tx, change, StockState::Available)?;
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        add_at(&mut edited.shipped, place.location, -part);
+        edited.short += part;
+        edited.shipped_by_document -= part;
+        back -= part;
     }
     Ok(())
 }
@@ -551,6 +654,7 @@ fn leave(
     let mut missing = quantity;
     let mut moved = Quantity::ZERO;
     if let Some(order) = order {
+        order::want_promises(tx, order)?;
         let known = tx.order(order)?.clone();
         let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
         // Where the teller is master nobody else's word has moved anything.

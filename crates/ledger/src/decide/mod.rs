@@ -142,6 +142,7 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
 
 /// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.
 fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
+    hold::want_due(tx)?;
     while let Some((at, hold)) = tx.next_due() {
         hold::lapse(tx, hold, at)?;
     }

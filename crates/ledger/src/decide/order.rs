@@ -59,6 +59,7 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
     let (from, to) = short_lines(item);
     let waiting = tx.range(from, to)?;
+    want_served(tx, item, &sites, &waiting)?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
         let allocated = allocate(tx, order, line, short, None, false)?;
@@ -68,6 +69,30 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// Fetches together what serving short lines will read, as far as what is available reaches.
+fn want_served(
+    tx: &Tx<'_>,
+    item: ItemId,
+    sites: &crate::model::Sites,
+    waiting: &[(Key, Value)],
+) -> Result<(), Stop> {
+    let mut left = Quantity::ZERO;
+    for (_, site) in &sites.sellable {
+        left += tx.held(CellKey::new(item, *site, StockState::Available))?;
+    }
+    let mut keys = Vec::new();
+    for (key, value) in waiting {
+        let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(value)) else { continue };
+        if !left.is_positive() {
+            break;
+        }
+        left -= short;
+        keys.push(Key::Order(*order));
+        keys.extend(sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line)));
+    }
+    tx.want(keys)
 }
 
 /// Promises up to so much to a line, at one location or by rank; says how much. The caller books the rest.
@@ -173,6 +198,18 @@ pub(super) fn break_promises(
 ) -> Result<Quantity, Stop> {
     let promises =
         tx.range(Key::Promise(item, location, 0, 0), Key::Promise(item, location, Seq::MAX, u32::MAX))?;
+    // All that will be read is fetched together: one at a time, a decision would be made as often as there are promises.
+    let mut reached = Quantity::ZERO;
+    let mut keys = Vec::new();
+    for (key, value) in promises.iter().rev() {
+        let Value::Promise(promise) = value else { continue };
+        keys.extend([key.clone(), holder_key(promise.holder)]);
+        reached += promise.quantity;
+        if reached >= wanted {
+            break;
+        }
+    }
+    tx.want(keys)?;
     let mut missing = wanted;
     for (key, value) in promises.into_iter().rev() {
         let (Key::Promise(_, _, _, line), Value::Promise(promise)) = (key, value) else { continue };
@@ -207,6 +244,13 @@ pub(super) fn break_promises(
         missing -= part;
     }
     Ok(wanted - missing)
+}
+
+const fn holder_key(holder: Holder) -> Key {
+    match holder {
+        Holder::Order(order) => Key::Order(order),
+        Holder::Hold(hold) => Key::Hold(hold),
+    }
 }
 
 /// Refuses unless all these lines together are available, at one place or over all that may sell.
@@ -253,6 +297,12 @@ fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quant
         }
         let promises =
             tx.range(Key::Promise(item, *site, 0, 0), Key::Promise(item, *site, Seq::MAX, u32::MAX))?;
+        tx.want(promises.iter().filter_map(|(_, value)| match value {
+            Value::Promise(promise) if matches!(promise.holder, Holder::Hold(_)) => {
+                Some(holder_key(promise.holder))
+            }
+            _ => None,
+        }))?;
         for (_, value) in promises {
             if let Value::Promise(promise) = value
                 && let Holder::Hold(hold) = promise.holder
@@ -405,10 +455,30 @@ fn chosen_lines(
     Ok(chosen)
 }
 
+/// Fetches together what changing the lines of an order will read.
+pub(super) fn want_promises(tx: &Tx<'_>, order: OrderId) -> Result<(), Stop> {
+    let known = tx.order(order)?;
+    let mut cells = Vec::new();
+    let mut keys = Vec::new();
+    for (index, line) in (0..).zip(&known.lines) {
+        keys.extend([Key::Item(line.item), Key::Demand(line.item)]);
+        cells.push(CellKey::party(line.item, StockState::Customer));
+        for place in line.allocated.iter().chain(&line.shipped) {
+            keys.push(Key::Counted(line.item, place.location));
+            keys.push(Key::Promise(line.item, place.location, order.0, index));
+            let cell = |state| CellKey::new(line.item, place.location, state);
+            cells.extend([cell(StockState::Available), cell(StockState::Committed)]);
+        }
+    }
+    tx.want(keys)?;
+    tx.want_cells(cells)
+}
+
 pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, Stop> {
     let order = fulfil.order;
     let at = tx.past("occurred_at", fulfil.occurred_at)?;
     let lines = chosen_lines(tx, order, "ship", fulfil.lines.as_deref(), OrderLine::allocated_total)?;
+    want_promises(tx, order)?;
     for (index, quantity) in lines {
         let mut missing = quantity;
         for place in tx.order(order)?.lines[index as usize].allocated.clone() {
@@ -428,6 +498,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     let order = cancel.order;
     let open = |line: &OrderLine| line.wanted - line.shipped_total();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
+    want_promises(tx, order)?;
     for (index, quantity) in lines {
         let wanted = tx.order(order)?.lines[index as usize].wanted;
         want(tx, order, index, wanted - quantity, None)?;

@@ -198,6 +198,11 @@ impl<'a> Tx<'a> {
         Ok(merged.into_iter().filter_map(|(key, value)| Some((key.clone(), value?.clone()))).collect())
     }
 
+    /// The holds that are due by now, lapsed in this decision or not.
+    pub fn due(&self) -> impl Iterator<Item = HoldId> {
+        self.state.due_until(self.now).map(|(_, hold)| hold)
+    }
+
     /// The first hold that is due by now and has not lapsed in this decision.
     pub fn next_due(&self) -> Option<(Instant, HoldId)> {
         // The state's own set is not changed by a decision; those lapsed here are skipped.
