@@ -129,7 +129,7 @@ impl Ledger {
         Ok(Self { inner: RwLock::new(inner), readers: Mutex::default(), clock, feed })
     }
 
-    /// Tells of every commit: something changes whenever anything was committed.
+    /// Tells of every entry: the newest over all tenants.
     pub fn feed(&self) -> watch::Receiver<Seq> {
         self.feed.subscribe()
     }
@@ -145,7 +145,8 @@ impl Ledger {
         let results = inner.commit(submissions, self.clock.now());
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         drop(inner);
-        self.feed.send_replace(newest);
+        // Notes are no news: who keeps one must not wake itself.
+        self.feed.send_if_modified(|seq| std::mem::replace(seq, newest) != newest);
         results
     }
 

@@ -297,6 +297,16 @@ impl<'a> View<'a> {
         })
     }
 
+    /// How much of an item the documents that wait have sold.
+    pub fn claimed(&mut self, item: ItemId) -> Result<Quantity, StoreError> {
+        let from = Key::Claimed(item, SystemId(0), String::new());
+        let to = Key::Claimed(item, SystemId(Seq::MAX), String::new());
+        let claims = self.range(&from, &to, false, usize::MAX)?.into_iter();
+        Ok(claims
+            .map(|(_, value)| if let Value::Quantity(claim) = value { claim } else { Quantity::ZERO })
+            .sum())
+    }
+
     /// The publication rules.
     pub fn publication(&mut self) -> Result<Vec<(onhand_ledger::RuleId, Publication)>, StoreError> {
         self.rules().map(|rules| rules.publication)

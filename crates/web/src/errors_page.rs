@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::response::Html;
 
 /// Kind, what it means, what to do. Every problem has one of these kinds.
-pub(crate) const KINDS: [(&str, &str, &str); 35] = [
+pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
         "body",

@@ -513,8 +513,9 @@ fn take_back_shipped(
         stock::put_in(tx, change, StockState::Available)?;
         let edited = &mut tx.edit_order(order)?.lines[line as usize];
         add_at(&mut edited.shipped, place.location, -part);
-        edited.short += part;
         edited.shipped_by_document -= part;
+        let promised = order::allocate(tx, order, line, part, Some(place.location), true)?;
+        tx.edit_order(order)?.lines[line as usize].short += part - promised;
         back -= part;
     }
     Ok(())
