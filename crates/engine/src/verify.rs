@@ -1,16 +1,27 @@
-//! The ledger audits itself: recomputes every balance from the log, walks the hash chain, checks laws 1, 2 and 5.
-//! Written apart from the fold that it checks.
+//! The ledger audits itself: recomputes every balance from the log, walks the hash chain, checks laws 1, 2 and 5, and
+//! compares every table with what the log says.
+//!
+//! Balances are recomputed apart from the fold that they check. Everything else that tables have (orders, holds,
+//! documents, counts, keys, trails, …) is folded from the first entry on and compared, value by value. What was
+//! committed while the audit ran is left out of the comparison, so that it can run beside a busy server.
 
 use std::collections::{BTreeMap, HashMap};
 
-use onhand_ledger::{CellKey, Entry, Instant, ItemId, Quantity, Seq, TenantId};
+use onhand_ledger::state::{CellSlot, Need, Slot};
+use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, LocationId, Quantity, Seq, State, TenantId};
 use onhand_store::{StoreError, chain, decode_records};
 
 use crate::commit::Ledger;
 
+/// How many rows are read at a time.
+const PAGE: usize = 4_096;
+
 /// What was found wrong first.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Violation {
+    /// The database engine itself finds its file damaged.
+    #[error("the database file is damaged: {0}")]
+    File(String),
     /// A chunk is missing, doubled or out of order.
     #[error("law 5 (append-only): entry {expected} should follow, entry {found} does")]
     Gap {
@@ -37,50 +48,50 @@ pub enum Violation {
     #[error("law 5 (append-only): {0}")]
     Unreadable(String),
     /// Time went back along the log.
-    #[error("entry {at} was recorded before the one before it")]
+    #[error("law 5 (append-only): entry {at} was recorded before the one before it")]
     Time {
         /// The entry.
         at: Seq,
     },
     /// A movement says another balance than there is.
-    #[error("law 1 (conservation): entry {at} leaves {said} in {cell:?}, the entries before it make {is}")]
+    #[error("law 1 (conservation): entry {at} leaves {said} in {cell}, the entries before it make {is}")]
     Balance {
         /// The movement.
         at: Seq,
-        /// The cell.
-        cell: Box<CellKey>,
+        /// The cell, in words.
+        cell: String,
         /// The balance it says.
         said: Quantity,
         /// The balance there is.
         is: Quantity,
     },
     /// A cell is negative.
-    #[error("law 2 (no oversell): {cell:?} is {quantity} after entry {at}")]
+    #[error("law 2 (no oversell): {cell} is {quantity} after entry {at}")]
     Negative {
         /// The movement.
         at: Seq,
-        /// The cell.
-        cell: Box<CellKey>,
+        /// The cell, in words.
+        cell: String,
         /// Its quantity.
         quantity: Quantity,
     },
     /// All accounts of an item do not add up to nothing.
-    #[error("law 1 (conservation): all accounts of item {item} add up to {sum}, not 0")]
+    #[error("law 1 (conservation): all accounts of `{sku}` add up to {sum}, not 0")]
     Sum {
         /// The item.
-        item: ItemId,
+        sku: String,
         /// The sum.
         sum: Quantity,
     },
     /// A table says something else than the log.
-    #[error("the table says {table} for {cell:?}, the log {log}")]
+    #[error("law 5 (append-only): the table says {table} for {what}, the log {log}")]
     Table {
-        /// The cell.
-        cell: Box<CellKey>,
+        /// What it is about, in words.
+        what: String,
         /// By the table.
-        table: Quantity,
+        table: String,
         /// By the log.
-        log: Quantity,
+        log: String,
     },
 }
 
@@ -93,162 +104,324 @@ pub struct Verified {
     pub movements: u64,
     /// Cells recomputed.
     pub cells: u64,
+    /// Objects compared: items, orders, holds, documents, counts, …
+    pub objects: u64,
+    /// Request keys compared.
+    pub keys: u64,
     /// The chain's hash after the last chunk.
     pub head_hash: [u8; 32],
     /// The first violation; none where all is well.
     pub violation: Option<Violation>,
 }
 
-#[derive(Default)]
-struct Audit {
-    balances: HashMap<CellKey, Quantity>,
-    movements: u64,
-    recorded_at: Option<Instant>,
-}
-
 /// Verifies a tenant's ledger. Tables are written first, so that all of them can be compared; `progress` hears of
-/// the entries walked.
+/// the entries walked. Needs memory for all cells, objects and keys of the tenant.
 pub fn verify(
     ledger: &Ledger,
     tenant: TenantId,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Verified, StoreError> {
+    let mut audit = Audit::default();
+    let violation = match run(&mut audit, ledger, tenant, progress) {
+        Ok(()) => None,
+        Err(Stop::Found(violation)) => Some(violation),
+        Err(Stop::Store(error)) => return Err(error),
+    };
+    Ok(Verified {
+        entries: audit.entries,
+        movements: audit.movements,
+        cells: audit.balances.len() as u64,
+        objects: audit.objects,
+        keys: audit.keys,
+        head_hash: audit.hash,
+        violation,
+    })
+}
+
+enum Stop {
+    Found(Violation),
+    Store(StoreError),
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Found(violation)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn run(
+    audit: &mut Audit,
+    ledger: &Ledger,
+    tenant: TenantId,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), Stop> {
+    // Before anything is written to a file that may be damaged.
+    if let Some(found) = ledger.read(tenant, |view| view.check())? {
+        return Err(Violation::File(found).into());
+    }
     // What tables do not have yet would look like a difference.
     ledger.flush()?;
-    let mut audit = Audit::default();
-    let mut verified = Verified { entries: 0, movements: 0, cells: 0, head_hash: [0; 32], violation: None };
-    let (head, head_hash) = ledger.read(tenant, |view| view.head().map(|head| (head.seq, head.hash)))?;
-    let mut hash = [0; 32];
-    let mut after = 0;
-    while verified.violation.is_none() && after < head {
-        let chunks = ledger.read(tenant, |view| view.chunks_after(after, 256))?;
-        if chunks.is_empty() {
-            break;
-        }
-        for chunk in chunks {
-            if chunk.first_seq > head {
-                after = head;
-                break;
-            }
-            let expected = after + 1;
-            if chunk.first_seq != expected {
-                verified.violation = Some(Violation::Gap { expected, found: chunk.first_seq });
-                break;
-            }
-            hash = chain(&hash, tenant, &chunk);
-            if hash != chunk.hash {
-                verified.violation = Some(Violation::Chain { at: chunk.first_seq });
-                break;
-            }
-            let records = match decode_records(&chunk) {
-                Ok(records) => records,
-                Err(error) => {
-                    verified.violation = Some(Violation::Unreadable(error.to_string()));
-                    break;
-                }
-            };
-            for (first_seq, record) in records {
-                if let Err(violation) = audit.record(first_seq, record.recorded_at, &record.entries) {
-                    verified.violation = Some(violation);
-                    break;
-                }
-            }
-            after = chunk.first_seq + chunk.entries - 1;
-            verified.entries = after;
-            progress(after);
-        }
+    let head = ledger.read(tenant, |view| view.head())?;
+    audit.walk(ledger, tenant, head.flushed, head.seq, progress)?;
+    if audit.entries != head.seq
+        || audit.hash != head.hash
+        || audit.recorded_at.is_some_and(|at| at != head.recorded_at)
+    {
+        return Err(Violation::Cut { found: audit.entries, head: head.seq }.into());
     }
-    verified.movements = audit.movements;
-    verified.cells = audit.balances.len() as u64;
-    verified.head_hash = hash;
-    if verified.violation.is_none() && (after != head || hash != head_hash) {
-        verified.violation = Some(Violation::Cut { found: after, head });
-    }
-    if verified.violation.is_none() {
-        verified.violation = audit.sums();
-    }
-    if verified.violation.is_none() {
-        verified.violation = compare(ledger, tenant, head, &audit)?;
-    }
-    Ok(verified)
+    audit.sums()?;
+    audit.compare_cells(ledger, tenant, head.flushed)?;
+    audit.compare_objects(ledger, tenant, head.flushed)?;
+    audit.compare_keys(ledger, tenant, head.flushed)
+}
+
+#[derive(Default)]
+struct Audit {
+    entries: u64,
+    movements: u64,
+    objects: u64,
+    keys: u64,
+    hash: [u8; 32],
+    recorded_at: Option<Instant>,
+    balances: HashMap<CellKey, Quantity>,
+    skus: HashMap<ItemId, String>,
+    codes: HashMap<LocationId, String>,
+    /// All of it, folded from the first entry to where tables are.
+    state: State,
 }
 
 impl Audit {
+    /// Walks the log to its head; folds it as far as tables are.
+    fn walk(
+        &mut self,
+        ledger: &Ledger,
+        tenant: TenantId,
+        flushed: Seq,
+        head: Seq,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Stop> {
+        while self.entries < head {
+            let chunks = ledger.read(tenant, |view| view.chunks_after(self.entries, 256))?;
+            if chunks.is_empty() {
+                return Ok(());
+            }
+            for chunk in chunks {
+                if chunk.first_seq > head {
+                    return Ok(());
+                }
+                let expected = self.entries + 1;
+                if chunk.first_seq != expected {
+                    return Err(Violation::Gap { expected, found: chunk.first_seq }.into());
+                }
+                self.hash = chain(&self.hash, tenant, &chunk);
+                if self.hash != chunk.hash {
+                    return Err(Violation::Chain { at: chunk.first_seq }.into());
+                }
+                let records =
+                    decode_records(&chunk).map_err(|error| Violation::Unreadable(error.to_string()))?;
+                for (first_seq, record) in records {
+                    self.record(first_seq, record.recorded_at, &record.entries)?;
+                    if first_seq <= flushed {
+                        fold(&mut self.state, first_seq, &record);
+                    }
+                }
+                self.entries = chunk.first_seq + chunk.entries - 1;
+                progress(self.entries);
+            }
+        }
+        Ok(())
+    }
+
     fn record(&mut self, first_seq: Seq, recorded_at: Instant, entries: &[Entry]) -> Result<(), Violation> {
         if self.recorded_at.is_some_and(|before| before >= recorded_at) {
             return Err(Violation::Time { at: first_seq });
         }
         self.recorded_at = Some(recorded_at);
         for (at, entry) in (first_seq..).zip(entries) {
-            let Entry::Movement(movement) = entry else { continue };
+            let movement = match entry {
+                Entry::Item(id, item) => {
+                    self.skus.insert(*id, item.sku.clone());
+                    continue;
+                }
+                Entry::Location(id, location) => {
+                    self.codes.insert(*id, location.code.clone());
+                    continue;
+                }
+                Entry::Movement(movement) => movement,
+                _ => continue,
+            };
             self.movements += 1;
             let sides = [
                 (movement.from_cell(), movement.from.balance, -movement.quantity),
                 (movement.to_cell(), movement.to.balance, movement.quantity),
             ];
             for (cell, said, change) in sides {
-                let is = self.balances.entry(cell).or_default();
-                *is += change;
-                if *is != said {
-                    return Err(Violation::Balance { at, cell: Box::new(cell), said, is: *is });
+                let balance = self.balances.entry(cell).or_default();
+                *balance += change;
+                let is = *balance;
+                if is != said {
+                    return Err(Violation::Balance { at, cell: self.name(&cell), said, is });
                 }
                 if is.is_negative() && !cell.state.is_party() {
-                    return Err(Violation::Negative { at, cell: Box::new(cell), quantity: *is });
+                    return Err(Violation::Negative { at, cell: self.name(&cell), quantity: is });
                 }
             }
         }
         Ok(())
     }
 
-    fn sums(&self) -> Option<Violation> {
+    /// A cell in words: available of `MUG` at `LONDON`.
+    fn name(&self, cell: &CellKey) -> String {
+        let sku = self.skus.get(&cell.item).map_or_else(|| cell.item.to_string(), |sku| format!("`{sku}`"));
+        let state = cell.state.name();
+        match self.codes.get(&cell.location) {
+            Some(code) => format!("{state} of {sku} at `{code}`"),
+            None => format!("{state} of {sku}"),
+        }
+    }
+
+    fn sums(&self) -> Result<(), Violation> {
         let mut sums = BTreeMap::<ItemId, Quantity>::new();
         for (cell, quantity) in &self.balances {
             *sums.entry(cell.item).or_default() += *quantity;
         }
         let wrong = sums.into_iter().find(|(_, sum)| !sum.is_zero());
-        wrong.map(|(item, sum)| Violation::Sum { item, sum })
+        wrong.map_or(Ok(()), |(item, sum)| {
+            let sku = self.skus.get(&item).cloned().unwrap_or_else(|| item.to_string());
+            Err(Violation::Sum { sku, sum })
+        })
     }
-}
 
-/// The table of cells says what the log says. Only where nothing was committed meanwhile.
-fn compare(
-    ledger: &Ledger,
-    tenant: TenantId,
-    head: Seq,
-    audit: &Audit,
-) -> Result<Option<Violation>, StoreError> {
-    ledger.read(tenant, |view| {
-        if view.seq() != head {
-            return Ok(None);
-        }
+    fn compare_cells(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
+        let mut left: BTreeMap<CellKey, CellSlot> =
+            self.state.take_dirty_cells(None, usize::MAX).into_iter().collect();
         let mut after = None;
-        let mut seen = 0;
         loop {
-            let page = view.cells_after(after, 4_096)?;
+            let page = ledger.read(tenant, |view| view.cells_after(after, PAGE))?;
             let Some((last, _)) = page.last() else { break };
             after = Some(*last);
-            for (cell, slot) in page {
-                seen += 1;
-                let log = audit.balances.get(&cell).copied().unwrap_or_default();
-                if log != slot.quantity {
-                    return Ok(Some(Violation::Table { cell: Box::new(cell), table: slot.quantity, log }));
+            for (cell, table) in page {
+                let log = left.remove(&cell);
+                if table.seq > flushed {
+                    continue;
+                }
+                let (log, differs) = match log {
+                    Some(log) => {
+                        let differs = log.quantity != table.quantity
+                            || log.seq != table.seq
+                            || log.latest != table.latest;
+                        (log, differs)
+                    }
+                    None => (CellSlot::default(), true),
+                };
+                // Balances are known apart from the fold too.
+                let apart = self.balances.get(&cell).copied().unwrap_or_default();
+                if differs || (flushed == self.entries && apart != table.quantity) {
+                    let say = |slot: &CellSlot| format!("{} at entry {}", slot.quantity, slot.seq);
+                    return Err(self.differs(self.name(&cell), say(&table), say(&log)));
+                }
+                let mut trail = ledger.read(tenant, |view| view.trail(&cell))?;
+                trail.retain(|row| row.seq <= flushed);
+                trail.reverse();
+                if trail != log.pending {
+                    let (what, rows) = (format!("the movements of {}", self.name(&cell)), trail.len());
+                    return Err(self.differs(
+                        what,
+                        format!("{rows} rows"),
+                        format!("{} others", log.pending.len()),
+                    ));
                 }
             }
         }
-        if seen >= audit.balances.len() {
-            return Ok(None);
+        match left.first_key_value() {
+            Some((cell, log)) if self.is_still(ledger, tenant)? => {
+                Err(self.differs(self.name(cell), "nothing".to_owned(), log.quantity.to_string()))
+            }
+            _ => Ok(()),
         }
-        // A cell of the log is missing from the table.
-        for (cell, log) in &audit.balances {
-            let table = view.cell(cell)?;
-            if table.seq == 0 {
-                return Ok(Some(Violation::Table {
-                    cell: Box::new(*cell),
-                    table: table.quantity,
-                    log: *log,
-                }));
+    }
+
+    fn compare_objects(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
+        let folded = self.state.take_dirty_objects(None, usize::MAX).into_iter();
+        let mut left: BTreeMap<Key, Slot> = folded.filter(|(_, slot)| slot.value.is_some()).collect();
+        let mut after: Option<Key> = None;
+        loop {
+            let page = ledger.read(tenant, |view| view.objects_after(after.as_ref(), PAGE))?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (key, table) in page {
+                let log = left.remove(&key);
+                if table.seq > flushed {
+                    continue;
+                }
+                self.objects += 1;
+                if log.as_ref() != Some(&table) {
+                    let say = |slot: Option<&Slot>| {
+                        let text =
+                            slot.map_or_else(|| "nothing".to_owned(), |slot| format!("{:?}", slot.value));
+                        text.chars().take(200).collect()
+                    };
+                    return Err(self.differs(format!("{key:?}"), say(Some(&table)), say(log.as_ref())));
+                }
             }
         }
-        Ok(None)
-    })
+        match left.first_key_value() {
+            Some((key, _)) if self.is_still(ledger, tenant)? => {
+                Err(self.differs(format!("{key:?}"), "nothing".to_owned(), "something".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn compare_keys(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
+        let mut left: BTreeMap<String, Seq> = self.state.take_recent(None, usize::MAX).into_iter().collect();
+        let mut after: Option<String> = None;
+        loop {
+            let page = ledger.read(tenant, |view| view.requests_after(after.as_deref(), PAGE))?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (key, table) in page.into_iter().filter(|(_, seq)| *seq <= flushed) {
+                self.keys += 1;
+                let log = left.remove(&key);
+                if log != Some(table) {
+                    let log = log.map_or_else(|| "nothing".to_owned(), |seq| format!("entry {seq}"));
+                    return Err(self.differs(format!("the key `{key}`"), format!("entry {table}"), log));
+                }
+            }
+        }
+        match left.first_key_value() {
+            Some((key, seq)) => {
+                Err(self.differs(format!("the key `{key}`"), "nothing".to_owned(), format!("entry {seq}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Was nothing committed since the log was walked? Else what tables lack may be gone by right.
+    fn is_still(&self, ledger: &Ledger, tenant: TenantId) -> Result<bool, StoreError> {
+        ledger.read(tenant, |view| Ok(view.seq() == self.entries))
+    }
+
+    fn differs(&self, what: String, table: String, log: String) -> Stop {
+        Violation::Table { what, table, log }.into()
+    }
+}
+
+/// Folds a record into a state that has all that came before: what it lacks was never there.
+fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
+    while let Err(need) = state.fold(first_seq, record) {
+        match need {
+            Need::Cell(cell) => state.provide_cell(cell, CellSlot::default()),
+            Need::Object(key) => state.provide_object(key, Slot::default()),
+            Need::Range(..) | Need::AsOf(..) | Need::Request(_) => {
+                unreachable!("folding needs cells and objects alone")
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Item, Listing, Location, Publication, Rules, Sites, System};
-use onhand_ledger::state::CellSlot;
+use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
     CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId,
     Value,
@@ -230,6 +230,34 @@ impl<'a> View<'a> {
             });
         }
         Ok(rows)
+    }
+
+    /// Objects after a key, as tables have them.
+    pub(crate) fn objects_after(
+        &mut self,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Slot)>, StoreError> {
+        self.reader.objects_after(self.tenant, after, limit)
+    }
+
+    /// Request keys after one, as tables have them.
+    pub(crate) fn requests_after(
+        &mut self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Seq)>, StoreError> {
+        self.reader.requests_after(self.tenant, after, limit)
+    }
+
+    /// A cell's movements, the newest first, as tables have them.
+    pub(crate) fn trail(&mut self, cell: &CellKey) -> Result<Vec<TrailRow>, StoreError> {
+        self.reader.trail(self.tenant, cell, Seq::MAX >> 1, usize::MAX)
+    }
+
+    /// What the database itself finds wrong.
+    pub(crate) fn check(&mut self) -> Result<Option<String>, StoreError> {
+        self.reader.check()
     }
 
     /// A note's body.

@@ -17,6 +17,7 @@ fn found(change: &str) -> Result<Option<String>, String> {
         shop.at("10:00").receive("MUG", 10);
         shop.hold("MUG", 2, "11:00");
         shop.order_fact("P", 1, "MUG", 3, false);
+        shop.order(Some("a key"), "MUG", 1).unwrap();
         shop.at("10:20").count("MUG", 8, "10:15");
         shop.ledger.flush().unwrap();
     }
@@ -45,6 +46,21 @@ fn a_changed_or_missing_byte_is_found() {
         "UPDATE head SET hash = zeroblob(32)",
         "UPDATE cell SET quantity = quantity + 1 WHERE state = 1",
         "DELETE FROM cell WHERE state = 2",
+        "UPDATE cell SET seq = seq - 1 WHERE state = 1",
+        "UPDATE cell SET latest = latest + 1 WHERE state = 1",
+        "UPDATE cell SET recent = x''",
+        "UPDATE head SET recorded_at = recorded_at - 1",
+        "UPDATE object SET body = replace(body, '\"wanted\":3000000', '\"wanted\":2000000') WHERE kind = 12",
+        "UPDATE object SET seq = seq - 1 WHERE kind = 12",
+        "DELETE FROM object WHERE kind = 12",
+        "DELETE FROM object WHERE kind = 13",
+        "DELETE FROM object WHERE kind = 15",
+        "DELETE FROM object WHERE kind = 16",
+        "DELETE FROM object WHERE kind = 20",
+        "DELETE FROM request",
+        "UPDATE request SET seq = seq + 1",
+        "INSERT INTO request(tenant_id, key, seq) VALUES(1, 'made up', 1)",
+        "INSERT INTO object(tenant_id, kind, key, seq, body) VALUES(1, 18, x'0000000000000009', 1, '{\"quantity\":1}')",
     ] {
         assert_ne!(found(change), Ok(None), "{change}");
     }

@@ -37,6 +37,8 @@ pass_through! {
     cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
     object(tenant: TenantId, key: &Key) -> Slot;
     range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
+    objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
+    requests_after(tenant: TenantId, after: Option<&str>, limit: usize) -> Vec<(String, Seq)>;
     request(tenant: TenantId, key: &str) -> Option<Seq>;
     chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
     chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;

@@ -145,6 +145,24 @@ pub trait Reader: Send {
         reverse: bool,
         limit: usize,
     ) -> Result<Vec<(Key, Slot)>, StoreError>;
+    /// Objects after a key, in the order of kinds and keys: for audits.
+    fn objects_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Slot)>, StoreError>;
+    /// Request keys after one, in order, each with the first entry of its record: for audits.
+    fn requests_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Seq)>, StoreError>;
+    /// Is what is stored sound by the engine's own judgement? Else what it found first.
+    fn check(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
     /// The first entry of the record that answered a request key.
     fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError>;
     /// The chunk that has an entry.

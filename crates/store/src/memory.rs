@@ -1,6 +1,7 @@
 //! Memory: the same interface without a file, for tests. Not durable.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
@@ -81,6 +82,33 @@ impl Reader for MemoryStore {
                 .range(from.clone()..=to.clone())
                 .map(|(key, slot)| (key.clone(), slot.clone()));
             if reverse { found.rev().take(limit).collect() } else { found.take(limit).collect() }
+        }))
+    }
+
+    fn objects_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Slot)>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.with(tenant, |known| {
+            let objects =
+                known.objects.range((from, Bound::Unbounded)).filter(|(_, slot)| slot.value.is_some());
+            objects.take(limit).map(|(key, slot)| (key.clone(), slot.clone())).collect()
+        }))
+    }
+
+    fn requests_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Seq)>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.with(tenant, |known| {
+            let requests = known.requests.range::<str, _>((from, Bound::Unbounded));
+            requests.take(limit).map(|(key, seq)| (key.clone(), *seq)).collect()
         }))
     }
 

@@ -484,6 +484,53 @@ impl Reader for SqliteReader {
             .collect()
     }
 
+    fn objects_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Slot)>, StoreError> {
+        let (kind, bytes) = after.map_or((0, Vec::new()), |key| (key.kind(), key.bytes()));
+        let rows = self.rows(
+            "SELECT kind, key, seq, body FROM object WHERE tenant_id = ?1 AND (kind, key) > (?2, ?3) \
+             ORDER BY kind, key LIMIT ?4",
+            params![signed(tenant.0), kind, bytes, signed(limit as u64)],
+            |row| {
+                Ok((
+                    row.get::<_, u8>(0)?,
+                    row.get::<_, Vec<u8>>(1)?,
+                    unsigned(row, 2)?,
+                    row.get::<_, String>(3)?,
+                ))
+            },
+        )?;
+        let object = |(kind, bytes, seq, body): (u8, Vec<u8>, Seq, String)| {
+            let key = Key::from_bytes(kind, &bytes)
+                .ok_or_else(|| StoreError::Damaged(format!("a key of kind {kind} cannot be read")))?;
+            let value = Some(read_value(&key, &body)?);
+            Ok((key, Slot { value, seq }))
+        };
+        rows.into_iter().map(object).collect()
+    }
+
+    fn requests_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Seq)>, StoreError> {
+        self.rows(
+            "SELECT key, seq FROM request WHERE tenant_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
+            params![signed(tenant.0), after, signed(limit as u64)],
+            |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+        )
+    }
+
+    fn check(&mut self) -> Result<Option<String>, StoreError> {
+        let found: Option<String> = self.row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        Ok(found.filter(|found| found != "ok"))
+    }
+
     fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError> {
         self.row(
             "SELECT seq FROM request WHERE tenant_id = ?1 AND key = ?2",
@@ -595,6 +642,9 @@ read_through! {
     cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
     object(tenant: TenantId, key: &Key) -> Slot;
     range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
+    objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
+    requests_after(tenant: TenantId, after: Option<&str>, limit: usize) -> Vec<(String, Seq)>;
+    check() -> Option<String>;
     request(tenant: TenantId, key: &str) -> Option<Seq>;
     chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
     chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;

@@ -128,12 +128,13 @@ async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     let ok = found["ok"] == true;
     print(json, &found, |found| {
         let (entries, movements, cells) = (&found["entries"], &found["movements"], &found["cells"]);
+        let (objects, keys) = (&found["objects"], &found["keys"]);
         println!(
-            "{entries} entries, {movements} movements, {cells} cells; head {}",
+            "{entries} entries, {movements} movements, {cells} cells, {objects} objects, {keys} keys; head {}",
             found["hash"].as_str().unwrap_or("")
         );
         match found["violation"].as_str() {
-            None => println!("Every balance, the hash chain and laws 1, 2 and 5 hold."),
+            None => println!("Every balance, the hash chain, the tables and laws 1, 2 and 5 hold."),
             Some(violation) => println!("VIOLATED: {violation}"),
         }
     });

@@ -49,7 +49,12 @@ pub struct VerifyBody {
     ok: bool,
     entries: u64,
     movements: u64,
+    /// Cells recomputed.
     cells: u64,
+    /// Items, orders, holds, documents, counts and the like compared with the log.
+    objects: u64,
+    /// Request keys compared with the log.
+    keys: u64,
     /// The chain's hash at the head.
     hash: String,
     /// The first violation.
@@ -63,6 +68,8 @@ impl From<Verified> for VerifyBody {
             entries: verified.entries,
             movements: verified.movements,
             cells: verified.cells,
+            objects: verified.objects,
+            keys: verified.keys,
             hash: verified.head_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             violation: verified.violation.map(|violation| violation.to_string()),
         }
