@@ -92,6 +92,7 @@ pub struct Ledger {
     inner: RwLock<Inner>,
     clock: Arc<dyn Clock>,
     feed: watch::Sender<Seq>,
+    trouble: Mutex<Option<String>>,
 }
 
 struct Inner {
@@ -126,7 +127,8 @@ impl Ledger {
         }
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
-        Ok(Self { inner: RwLock::new(inner), readers: Mutex::default(), clock, feed })
+        let (inner, readers) = (RwLock::new(inner), Mutex::default());
+        Ok(Self { inner, readers, clock, feed, trouble: Mutex::default() })
     }
 
     /// Tells of every entry: the newest over all tenants.
@@ -139,12 +141,22 @@ impl Ledger {
         &self.clock
     }
 
+    /// Why the last commit failed; none where it did not.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
     /// Decides and writes all of these in one transaction, in order; one result for each.
     pub fn commit(&self, submissions: Vec<Submission>) -> Vec<Result<Committed, CommitError>> {
         let mut inner = self.inner.write();
         let results = inner.commit(submissions, self.clock.now());
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         drop(inner);
+        let failed = results.iter().find_map(|result| match result {
+            Err(CommitError::Store(error)) => Some(error.to_string()),
+            _ => None,
+        });
+        *self.trouble.lock() = failed;
         // Notes are no news: who keeps one must not wake itself.
         self.feed.send_if_modified(|seq| std::mem::replace(seq, newest) != newest);
         results
@@ -181,7 +193,7 @@ impl Ledger {
     ) -> Result<T, StoreError> {
         let mut inner = self.inner.upgradable_read();
         if !inner.tenants.contains_key(&tenant) {
-            inner.with_upgraded(|inner| inner.tenant(tenant).map(|_| ()))?;
+            inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant))?;
         }
         let inner = parking_lot::RwLockUpgradableReadGuard::downgrade(inner);
         let pooled = self.readers.lock().pop();
@@ -189,7 +201,9 @@ impl Ledger {
             Some(reader) => reader,
             None => inner.store.lock().reader()?,
         };
-        let state = &inner.tenants.get(&tenant).expect("it was loaded above").state;
+        // Whoever asks for a tenant that there is not makes none.
+        let nothing = State::default();
+        let state = inner.tenants.get(&tenant).map_or(&nothing, |known| &known.state);
         let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
         self.readers.lock().push(reader);
         answer
@@ -210,6 +224,14 @@ impl Ledger {
 }
 
 impl Inner {
+    /// Loads a tenant, if it has a log.
+    fn tenant_with_a_log(&mut self, id: TenantId) -> Result<(), StoreError> {
+        if self.store.get_mut().head(id)?.seq > 0 {
+            self.tenant(id)?;
+        }
+        Ok(())
+    }
+
     fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
             let tenant = load(self.store.get_mut().as_mut(), id)?;

@@ -136,7 +136,7 @@ impl Queue {
 
     /// Documents that waited for a name are tried again before anybody hears that it is known now.
     fn apply_waiting(&self, tenant: TenantId) {
-        let documents = match self.ledger.read(tenant, waiting_documents) {
+        let documents = match self.ledger.read(tenant, |view| waiting_documents(view, |_| true)) {
             Ok(documents) => documents,
             Err(error) => {
                 tracing::error!(%error, "what waits for a name cannot be read; it is tried at the next name");

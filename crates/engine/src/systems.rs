@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Document, PutListing, PutSystem};
-use onhand_ledger::model::{Listing, System};
+use onhand_ledger::model::{Cause, Listing, System};
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, StockState, SystemId,
     TenantId, Value,
@@ -398,14 +398,30 @@ pub async fn add_system(
     Ok(Added { committed, id, listings })
 }
 
-/// Documents that wait, as they were told.
-pub(crate) fn waiting_documents(view: &mut View<'_>) -> Result<Vec<Document>, StoreError> {
+/// Tries what waits for a clock that was ahead: its time may have come.
+pub async fn retry_ahead(handle: &Handle, tenant: TenantId) -> Result<(), SubmitError> {
+    let documents =
+        handle.ledger().read(tenant, |view| waiting_documents(view, |cause| cause == Cause::ClockAhead));
+    let documents = documents.map_err(|error| SubmitError::Commit(error.into()))?;
+    for document in documents {
+        let actor = document.system.clone();
+        handle.submit(tenant, command(&actor, Body::Record(document))).await?;
+    }
+    Ok(())
+}
+
+/// Documents that wait for one of these causes, as they were told.
+pub(crate) fn waiting_documents(
+    view: &mut View<'_>,
+    of: impl Fn(Cause) -> bool,
+) -> Result<Vec<Document>, StoreError> {
     let from = Key::Waiting(SystemId(0), String::new());
     let to = Key::Waiting(SystemId(u64::MAX), String::new());
     let mut documents = Vec::new();
     for (_, value) in view.range(&from, &to, false, usize::MAX)? {
         let Value::Waiting(waiting) = value else { continue };
         if let Some(Value::Discrepancy(discrepancy)) = view.get(&Key::Discrepancy(waiting.discrepancy))?
+            && of(discrepancy.cause)
             && let Some(evidence) = discrepancy.evidence
             && let Ok(document) = serde_json::from_str::<Document>(&evidence)
         {

@@ -155,6 +155,10 @@ impl From<StoreError> for Stop {
     }
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of `View` is not general enough over its lifetime"
+)]
 fn run(
     audit: &mut Audit,
     ledger: &Ledger,
@@ -324,14 +328,14 @@ impl Audit {
                 let apart = self.balances.get(&cell).copied().unwrap_or_default();
                 if differs || (flushed == self.entries && apart != table.quantity) {
                     let say = |slot: &CellSlot| format!("{} at entry {}", slot.quantity, slot.seq);
-                    return Err(self.differs(self.name(&cell), say(&table), say(&log)));
+                    return Err(table_differs(self.name(&cell), say(&table), say(&log)));
                 }
                 let mut trail = ledger.read(tenant, |view| view.trail(&cell))?;
                 trail.retain(|row| row.seq <= flushed);
                 trail.reverse();
                 if trail != log.pending {
                     let (what, rows) = (format!("the movements of {}", self.name(&cell)), trail.len());
-                    return Err(self.differs(
+                    return Err(table_differs(
                         what,
                         format!("{rows} rows"),
                         format!("{} others", log.pending.len()),
@@ -341,7 +345,7 @@ impl Audit {
         }
         match left.first_key_value() {
             Some((cell, log)) if self.is_still(ledger, tenant)? => {
-                Err(self.differs(self.name(cell), "nothing".to_owned(), log.quantity.to_string()))
+                Err(table_differs(self.name(cell), "nothing".to_owned(), log.quantity.to_string()))
             }
             _ => Ok(()),
         }
@@ -367,13 +371,13 @@ impl Audit {
                             slot.map_or_else(|| "nothing".to_owned(), |slot| format!("{:?}", slot.value));
                         text.chars().take(200).collect()
                     };
-                    return Err(self.differs(format!("{key:?}"), say(Some(&table)), say(log.as_ref())));
+                    return Err(table_differs(format!("{key:?}"), say(Some(&table)), say(log.as_ref())));
                 }
             }
         }
         match left.first_key_value() {
             Some((key, _)) if self.is_still(ledger, tenant)? => {
-                Err(self.differs(format!("{key:?}"), "nothing".to_owned(), "something".to_owned()))
+                Err(table_differs(format!("{key:?}"), "nothing".to_owned(), "something".to_owned()))
             }
             _ => Ok(()),
         }
@@ -391,13 +395,13 @@ impl Audit {
                 let log = left.remove(&key);
                 if log != Some(table) {
                     let log = log.map_or_else(|| "nothing".to_owned(), |seq| format!("entry {seq}"));
-                    return Err(self.differs(format!("the key `{key}`"), format!("entry {table}"), log));
+                    return Err(table_differs(format!("the key `{key}`"), format!("entry {table}"), log));
                 }
             }
         }
         match left.first_key_value() {
             Some((key, seq)) => {
-                Err(self.differs(format!("the key `{key}`"), "nothing".to_owned(), format!("entry {seq}")))
+                Err(table_differs(format!("the key `{key}`"), "nothing".to_owned(), format!("entry {seq}")))
             }
             None => Ok(()),
         }
@@ -406,10 +410,6 @@ impl Audit {
     /// Was nothing committed since the log was walked? Else what tables lack may be gone by right.
     fn is_still(&self, ledger: &Ledger, tenant: TenantId) -> Result<bool, StoreError> {
         ledger.read(tenant, |view| Ok(view.seq() == self.entries))
-    }
-
-    fn differs(&self, what: String, table: String, log: String) -> Stop {
-        Violation::Table { what, table, log }.into()
     }
 }
 
@@ -424,4 +424,8 @@ fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
             }
         }
     }
+}
+
+fn table_differs(what: String, table: String, log: String) -> Stop {
+    Violation::Table { what, table, log }.into()
 }

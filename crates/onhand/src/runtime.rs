@@ -73,6 +73,7 @@ impl Runtime {
     /// Sweeps what is due, and keeps connected systems equal.
     pub fn work(&mut self, pace: Pace) {
         self.tasks.spawn(sweep(self.handle.clone()));
+        self.tasks.spawn(wait_for_clocks(self.handle.clone()));
         self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
     }
 
@@ -112,6 +113,18 @@ async fn sweep(handle: Handle) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             changed = feed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// What told of a time ahead of ours is applied once that time has come.
+async fn wait_for_clocks(handle: Handle) {
+    loop {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        for tenant in handle.ledger().tenants() {
+            if let Err(error) = onhand_engine::systems::retry_ahead(&handle, tenant).await {
+                tracing::warn!(%error, "what waits for its time could not be tried; it is tried again");
+            }
         }
     }
 }

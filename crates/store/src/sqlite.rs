@@ -130,6 +130,9 @@ impl SqliteStore {
                 transaction.commit()
             };
             create(connection).map_err(|error| open_failed(&self.reading.path, &error))?;
+            // Our mark is in the file itself from now on, whatever becomes of the WAL.
+            let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            checkpoint.map_err(|error| failed("written", &error))?;
         }
         let read = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let path = self.reading.path.display().to_string();

@@ -10,7 +10,7 @@ mod orders;
 mod push;
 mod read;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use onhand_channels::{Channel, ChannelError};
@@ -91,6 +91,16 @@ pub struct Acknowledged {
     pub at: Instant,
 }
 
+/// A change over there that nothing explains, to be told.
+#[derive(Clone)]
+struct Found {
+    key: String,
+    from: Quantity,
+    to: Quantity,
+    at: Instant,
+    times: u32,
+}
+
 struct Line {
     listing: Listing,
     id: ListingId,
@@ -131,8 +141,16 @@ pub struct Worker {
     /// Rounds of pushes in a row whose answers were lost.
     lost_rounds: u32,
     next_push: Instant,
+    /// Changes that nothing explains and nobody was told of yet.
+    untold: VecDeque<Found>,
     /// Acknowledged pushes since this was last taken.
     pub acknowledged: Vec<Acknowledged>,
+}
+
+/// The state of a listing, to be kept.
+fn shown_note(system: SystemId, key: &str, state: &ShownState) -> Note {
+    let body = serde_json::to_string(state).expect("a state can always be written");
+    Note { space: shown_space(system), key: key.to_owned(), body: Some(body) }
 }
 
 impl Worker {
@@ -167,6 +185,7 @@ impl Worker {
             rest_until: now,
             lost_rounds: 0,
             next_push: now,
+            untold: VecDeque::new(),
             acknowledged: Vec::new(),
         };
         let known = worker.handle.ledger().read(tenant, |view| view.note(STATUS, &id.to_string()))?;
@@ -463,19 +482,10 @@ impl Worker {
         Ok(())
     }
 
-    /// The state of these listings, to be kept.
-    fn notes(&self, keys: &[String]) -> Vec<Note> {
-        let space = shown_space(self.id);
-        let note = |key: &String| {
-            let line = self.lines.get(key)?;
-            let body = serde_json::to_string(&line.state).expect("a state can always be written");
-            Some(Note { space: space.clone(), key: key.clone(), body: Some(body) })
-        };
-        keys.iter().filter_map(note).collect()
-    }
-
+    /// Keeps the state of these listings.
     async fn keep(&self, keys: &[String]) -> Result<(), WorkerError> {
-        let notes = self.notes(keys);
+        let note = |key: &String| Some(shown_note(self.id, key, &self.lines.get(key)?.state));
+        let notes: Vec<Note> = keys.iter().filter_map(note).collect();
         if !notes.is_empty() {
             self.handle.submit_with(self.tenant, None, notes).await?;
         }

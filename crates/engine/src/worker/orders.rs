@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use onhand_channels::RemoteOrder;
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Answer, Body, Invalid, Key, Quantity};
+use onhand_ledger::{Body, Invalid, Key, Quantity, Value};
 use onhand_store::Note;
 use onhand_sync::OwnChange;
 
-use super::{STATUS_SECONDS, Worker, WorkerError};
+use super::{STATUS_SECONDS, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::queue::SubmitError;
+use crate::systems::ShownState;
 
 impl Worker {
     /// Hears of orders that changed over there; each is a fact, committed with the cursor behind it.
@@ -40,17 +41,21 @@ impl Worker {
     async fn order(&mut self, order: &RemoteOrder) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
         let ledger = self.handle.ledger().clone();
-        let (location, before, known) = ledger.read(self.tenant, |view| {
+        let (location, before, applied, waiting) = ledger.read(self.tenant, |view| {
             let location = match self.system.locations.as_slice() {
                 [only] => view.location(only.location)?.map(|known| known.code),
                 _ => None,
             };
             let before = view.note(&space, &order.document)?;
-            let known = view.get(&Key::Document(self.id, order.document.clone()))?.is_some()
-                || view.get(&Key::Waiting(self.id, order.document.clone()))?.is_some();
-            Ok((location, before, known))
+            let applied = match view.get(&Key::Document(self.id, order.document.clone()))? {
+                Some(Value::Document(known)) => Some(known.version),
+                _ => None,
+            };
+            let waiting = view.get(&Key::Waiting(self.id, order.document.clone()))?.is_some();
+            Ok((location, before, applied, waiting))
         })?;
-        if order.history && !known {
+        let is_known = waiting || applied.is_some_and(|version| version > 0);
+        if (order.history && !is_known) || applied.is_some_and(|version| order.version < version) {
             return Ok(());
         }
         let wanted_before: BTreeMap<String, Quantity> =
@@ -81,43 +86,51 @@ impl Worker {
         let body = serde_json::to_string(&wanted_now).expect("quantities by listing can always be written");
         let note = Note { space, key: order.document.clone(), body: Some(body) };
         let command = self.command(Body::Record(document));
-        let committed = match self.handle.submit_with(self.tenant, Some(command), vec![note]).await {
-            Ok(committed) => committed,
+        // What it did to its own number is kept in the same transaction: told again it would be no news.
+        let changed = self.changed_by_itself(order, &wanted_before, &wanted_now);
+        let states = changed.iter().map(|(key, state)| shown_note(self.id, key, state));
+        let notes = std::iter::once(note).chain(states).collect();
+        match self.handle.submit_with(self.tenant, Some(command), notes).await {
+            Ok(_) => {}
             Err(SubmitError::Commit(CommitError::Invalid(invalid))) => {
                 return self.not_taken(order, &invalid).await;
             }
             Err(error) => return Err(error.into()),
-        };
-        if matches!(committed.answer, Answer::AlreadyApplied { .. }) {
-            return Ok(());
         }
-        self.changed_by_itself(order, &wanted_before, &wanted_now).await
+        if !changed.is_empty() {
+            self.next_read = self.next_read.max(self.now().plus_micros(self.pace.read_back_ms * 500));
+        }
+        for (key, state) in changed {
+            if let Some(line) = self.lines.get_mut(&key) {
+                line.state = state;
+            }
+            self.read_back.insert(key);
+        }
+        Ok(())
     }
 
-    /// What the system did to its own number by an order, applied or waiting.
-    async fn changed_by_itself(
-        &mut self,
+    /// The listings whose number the system changed by an order, applied or waiting, as they are from now on.
+    fn changed_by_itself(
+        &self,
         order: &RemoteOrder,
         before: &BTreeMap<String, Quantity>,
         now: &BTreeMap<String, Quantity>,
-    ) -> Result<(), WorkerError> {
+    ) -> Vec<(String, ShownState)> {
         let heard_at = self.now();
         let mut changed = Vec::new();
-        for (key, line) in &mut self.lines {
+        for (key, line) in &self.lines {
             let listing = &line.listing.remote_id;
             let wanted =
                 |orders: &BTreeMap<String, Quantity>| orders.get(listing).copied().unwrap_or_default();
             let quantity = wanted(before) - wanted(now);
             if !quantity.is_zero() {
-                let changes = &mut line.state.changes;
-                changes.push(OwnChange { at: order.updated_at, heard_at, quantity });
-                changes.sort();
-                changed.push(key.clone());
+                let mut state = line.state.clone();
+                state.changes.push(OwnChange { at: order.updated_at, heard_at, quantity });
+                state.changes.sort();
+                changed.push((key.clone(), state));
             }
         }
-        self.read_back.extend(changed.iter().cloned());
-        self.next_read = self.next_read.max(self.now().plus_micros(self.pace.read_back_ms * 500));
-        self.keep(&changed).await
+        changed
     }
 
     /// A document that cannot be taken at all still reaches a person, once.

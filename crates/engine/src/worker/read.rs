@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use onhand_channels::Reading;
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Observation, Stop, Verdict, judge};
 
-use super::{SUSPECTED_AT_MOST, Worker, WorkerError};
+use super::{Found, SUSPECTED_AT_MOST, Worker, WorkerError};
 
 /// How many times somebody may set a number back before we stop writing it.
 const SECOND_MASTER: u32 = 3;
@@ -15,15 +14,6 @@ const SECOND_MASTER: u32 = 3;
 const LEFT_ALONE: i64 = 300;
 /// A write of ours whose answer was lost is looked for in what is read for so long, in seconds.
 const MAY_ARRIVE: i64 = 600;
-
-/// A change over there that nothing explains, to be told.
-struct Found {
-    key: String,
-    from: Quantity,
-    to: Quantity,
-    at: Instant,
-    times: u32,
-}
 
 impl Worker {
     /// Reads numbers back, for judging once the orders are known.
@@ -77,7 +67,6 @@ impl Worker {
     pub(super) async fn judge(&mut self) -> Result<(), WorkerError> {
         let Some(known_to) = self.status.orders_known_to else { return Ok(()) };
         let mut judged = Vec::new();
-        let mut found = Vec::new();
         let mut over = Vec::new();
         let mut again = BTreeSet::new();
         for (key, line) in &mut self.lines {
@@ -147,7 +136,7 @@ impl Worker {
                 state.drifts += 1;
                 line.changed_at.get_or_insert(observation.at);
                 let (to, at, times) = (observation.quantity, observation.at, state.drifts);
-                found.push(Found { key: key.clone(), from, to, at, times });
+                self.untold.push_back(Found { key: key.clone(), from, to, at, times });
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;
                 state.drifts = 0;
@@ -166,7 +155,7 @@ impl Worker {
             self.next_read = if self.read_back.is_empty() { soon } else { self.next_read.min(soon) };
             self.read_back.extend(again);
         }
-        self.tell(found).await?;
+        self.tell().await?;
         self.keep(&judged).await?;
         for key in over {
             self.resume(&key).await?;
@@ -175,26 +164,32 @@ impl Worker {
     }
 
     /// Tells a person of changes that nothing explains. Where another program keeps making them, we stop.
-    async fn tell(&mut self, found: Vec<Found>) -> Result<(), WorkerError> {
-        for Found { key, from, to, at, times } in found {
-            let Some(line) = self.lines.get(&key) else { continue };
-            let listing = line.listing.clone();
-            let name = self.system.name.clone();
-            let shown = listing.remote_sku.clone().unwrap_or_else(|| listing.remote_id.clone());
-            if times >= SECOND_MASTER {
-                let reason = format!(
-                    "each time we send {from} for {shown}, {name} shows {to} again ({times} times); another program \
-                     writes this number. Stop it there, then resolve this"
-                );
-                self.stop(&key, Stop::SecondMaster, reason, None).await?;
-                continue;
-            }
-            let sentence = format!(
-                "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
-                 ours explains it. It is set to what it should be."
-            );
-            self.note(Cause::ManualEdit, &listing, to - from, sentence).await?;
+    async fn tell(&mut self) -> Result<(), WorkerError> {
+        while let Some(found) = self.untold.front().cloned() {
+            self.tell_of(found).await?;
+            self.untold.pop_front();
         }
+        Ok(())
+    }
+
+    async fn tell_of(&mut self, found: Found) -> Result<(), WorkerError> {
+        let Found { key, from, to, at, times } = found;
+        let Some(line) = self.lines.get(&key) else { return Ok(()) };
+        let listing = line.listing.clone();
+        let name = self.system.name.clone();
+        let shown = listing.remote_sku.clone().unwrap_or_else(|| listing.remote_id.clone());
+        if times >= SECOND_MASTER {
+            let reason = format!(
+                "each time we send {from} for {shown}, {name} shows {to} again ({times} times); another program \
+                 writes this number. Stop it there, then resolve this"
+            );
+            return self.stop(&key, Stop::SecondMaster, reason, None).await;
+        }
+        let sentence = format!(
+            "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
+             ours explains it. It is set to what it should be."
+        );
+        self.note(Cause::ManualEdit, &listing, to - from, sentence).await?;
         Ok(())
     }
 }

@@ -65,6 +65,10 @@ pub enum Undecided {
 pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -> Result<Decided, Undecided> {
     let now = clock.max(state.recorded_at.plus_micros(1));
     if let Some(key) = &command.key {
+        if key.is_empty() || key.len() > 255 {
+            let problem = format!("must have 1 to 255 bytes, not {}", key.len());
+            return Err(Undecided::Invalid(Invalid::Field { field: "key", problem }));
+        }
         let earlier = state.recent(key).or_else(|| given.requests.get(key).and_then(Option::as_ref));
         match earlier {
             Some(answered) if answered.fingerprint != command.fingerprint => {

@@ -12,6 +12,8 @@ use crate::model::{
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
 use crate::{DiscrepancyId, HoldId, Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
 
+/// 0001-01-01T00:00:00Z: nothing that is sold is older.
+const EARLIEST: Instant = Instant::from_micros(-62_135_596_800_000_000);
 /// How far ahead of ours a clock may be.
 const AHEAD_SECONDS: i64 = 5 * 60;
 /// See [`Quantity::MAX_PARTY`].
@@ -463,6 +465,10 @@ impl<'a> Tx<'a> {
     pub fn past(&self, field: &'static str, at: Option<Instant>) -> Result<Instant, Stop> {
         match at {
             None => Ok(self.now),
+            Some(at) if at < EARLIEST => {
+                let problem = "is before the year 1".to_owned();
+                Err(Invalid::Field { field, problem }.into())
+            }
             Some(at) if at <= self.now => Ok(at),
             Some(at) if at <= self.now.plus_seconds(AHEAD_SECONDS) => Ok(self.now),
             Some(at) => Err(Invalid::TooFarAhead { field, at, now: self.now }.into()),

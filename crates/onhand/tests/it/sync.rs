@@ -12,6 +12,7 @@ use crate::server::Server;
 struct Connected {
     server: Server,
     shop: Arc<CornerShop>,
+    connection: Value,
     _folder: tempfile::TempDir,
 }
 
@@ -32,11 +33,11 @@ async fn connected(stock: i64) -> Connected {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(shop::serve(listener, shop.clone(), std::future::pending()));
     let add = json!({ "name": "Corner", "kind": "shop", "url": url, "secret": "token" });
-    let (status, added) = server.post("/v1/systems", add).await;
+    let (status, added) = server.post("/v1/systems", add.clone()).await;
     assert_eq!(status, StatusCode::CREATED, "{added}");
     assert_eq!((&added["listings"], &added["matched"]), (&json!(3), &json!(2)));
     assert_eq!(added["unmatched"], json!(["A cup we do not know (CUP)"]));
-    Connected { server, shop, _folder: folder }
+    Connected { server, shop, connection: add, _folder: folder }
 }
 
 impl Connected {
@@ -118,4 +119,63 @@ async fn when_changes_stop_so_do_writes() {
     let writes = it.shop.audit().len();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(it.shop.audit().len(), writes, "no echo");
+}
+
+/// Example 27. Another program sets the number back after each push of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_writes_until_a_person_has_seen_to_it() {
+    let it = connected(96).await;
+    it.in_step().await;
+    let mut set_back = 0;
+    let mut quiet = 0;
+    while quiet < 100 {
+        if it.shop.stock_of("1") == Some(96) {
+            it.shop.edit("1", 92);
+            set_back += 1;
+            quiet = 0;
+        }
+        quiet += 1;
+        assert!(set_back < 10, "we never stop");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(it.shop.stock_of("1"), Some(92), "no more writes");
+    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let of = |cause: &str| -> Vec<Value> {
+        found["data"].as_array().unwrap().iter().filter(|one| one["cause"] == cause).cloned().collect()
+    };
+    assert_eq!((of("second_master").len(), of("manual_edit").len()), (1, 2), "{found}");
+    assert_eq!(it.shop.stock_of("2"), Some(96), "the other listing is left in peace");
+    // The other program is gone, and a person says so.
+    let id = of("second_master")[0]["id"].clone();
+    let (status, _) = it.server.post(&format!("/v1/discrepancies/{id}/resolve"), json!({})).await;
+    assert_eq!(status, StatusCode::OK);
+    it.eventually("it is sent again", |shop| shop.stock_of("1") == Some(96)).await;
+    it.in_step().await;
+}
+
+/// What somebody does by hand is told although a push of ours follows at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hand_on_the_number_is_told_and_set_right() {
+    let it = connected(10).await;
+    it.in_step().await;
+    it.shop.edit("1", 50);
+    it.eventually("it is set right", |shop| shop.stock_of("1") == Some(10)).await;
+    it.in_step().await;
+    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let sentence = found["data"][0]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("from 10 to 50"), "{found}");
+}
+
+/// Connecting a system again finds what is new there, and leaves alone what a person mapped.
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_again_keeps_what_a_person_mapped() {
+    let it = connected(60).await;
+    let map = json!({ "remote_id": "2", "sku": "MUG", "multiplier": 6 });
+    assert_eq!(it.server.post("/v1/systems/Corner/listings", map).await.0, StatusCode::OK);
+    it.eventually("packs of six", |shop| shop.stock_of("2") == Some(10)).await;
+    it.shop.list("4", "MUG", "One more", 0);
+    let (status, added) = it.server.post("/v1/systems", it.connection.clone()).await;
+    assert_eq!(status, StatusCode::CREATED, "{added}");
+    it.eventually("the new one shows 60", |shop| shop.stock_of("4") == Some(60)).await;
+    assert_eq!(it.shop.stock_of("2"), Some(10), "still packs of six");
 }
