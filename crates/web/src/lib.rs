@@ -4,6 +4,7 @@
 //! Everything under `/v1` needs a bearer API key, which carries its tenant. Errors are RFC 9457 problem details.
 
 pub mod auth;
+mod blocking;
 mod decimal;
 mod error;
 mod errors_page;

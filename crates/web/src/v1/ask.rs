@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::App;
 use crate::auth::Caller;
+use crate::blocking::blocking;
 use crate::error::Problem;
 
 /// A request that changes something.
@@ -40,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::unknown("API key", ""))?;
+        let caller = caller.ok_or_else(|| Problem::unauthorised("send an API key"))?;
         let key = idempotency_key(request.headers())?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(request.method().as_str().as_bytes());
@@ -100,14 +101,15 @@ pub(crate) async fn read<T>(
     read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
 ) -> Result<T, Problem> {
     let ledger = app.handle.ledger();
-    if ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now()) {
+    let is_due = || ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now());
+    if blocking(is_due).await {
         let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
         match app.handle.submit(caller.tenant, tick).await {
             Ok(_) | Err(SubmitError::Busy) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(ledger.read(caller.tenant, read)?)
+    Ok(blocking(|| ledger.read(caller.tenant, read)).await?)
 }
 
 /// An optional RFC 3339 instant.
