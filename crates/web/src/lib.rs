@@ -5,9 +5,11 @@
 
 pub mod auth;
 mod blocking;
+mod body;
 mod decimal;
 mod error;
 mod errors_page;
+mod extract;
 mod health;
 mod metrics;
 mod request;
@@ -85,7 +87,7 @@ pub fn router(app: App) -> Router {
     let guarded = api
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::map_response(close_after_too_large));
+        .layer(middleware::map_response(close_where_body_is_left));
     let ids = Arc::new(request::Ids::default());
     Router::new()
         .merge(guarded)
@@ -103,10 +105,10 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What is left of a body that is too large is never read, so that its connection can carry nothing after it: the
-/// client is told, lest it send its next request there.
-async fn close_after_too_large(mut response: Response) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+/// What is left of a body that is too large or too slow is never read, so that its connection can carry nothing after
+/// it: the client is told, lest it send its next request there.
+async fn close_where_body_is_left(mut response: Response) -> Response {
+    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
