@@ -1,10 +1,10 @@
 //! API keys: bearer tokens `ohk_<tenant>_<secret>`, kept only as hashes. A key carries its tenant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{Handle, Ledger, SubmitError};
@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::App;
+use crate::blocking::blocking;
 use crate::error::Problem;
 
 /// The notes that keys are kept in.
@@ -37,29 +38,45 @@ pub struct Caller {
     pub name: String,
 }
 
-/// Keys seen since the start.
+/// Keys and tenants seen since the start.
 #[derive(Default)]
-pub struct Keys(RwLock<HashMap<String, Caller>>);
+pub struct Keys {
+    callers: RwLock<HashMap<String, Caller>>,
+    tenants: RwLock<BTreeSet<TenantId>>,
+}
 
 impl Keys {
-    fn caller(&self, ledger: &Ledger, token: &str) -> Result<Option<Caller>, StoreError> {
+    async fn caller(&self, ledger: &Ledger, token: &str) -> Result<Option<Caller>, StoreError> {
         let Some(tenant) = tenant_of(token) else { return Ok(None) };
         let hash = hash(token);
-        if let Some(caller) = self.0.read().get(&hash) {
+        if let Some(caller) = self.callers.read().get(&hash) {
             return Ok(Some(caller.clone()));
+        }
+        let look = || self.look_up(ledger, tenant, hash);
+        blocking(look).await
+    }
+
+    fn look_up(&self, ledger: &Ledger, tenant: TenantId, hash: String) -> Result<Option<Caller>, StoreError> {
+        // A read makes its tenant known to the ledger for good: numbers that somebody made up may not. Those seen are
+        // kept, as the ledger forgets them all when its store fails.
+        self.tenants.write().extend(ledger.tenants());
+        if tenant != TenantId::DEFAULT && !self.tenants.read().contains(&tenant) {
+            return Ok(None);
         }
         let Some(body) = ledger.read(tenant, |view| view.note(SPACE, &hash))? else { return Ok(None) };
         let record: KeyRecord = serde_json::from_str(&body)
             .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
         let caller = Caller { tenant, name: record.name };
-        self.0.write().insert(hash, caller.clone());
+        self.callers.write().insert(hash, caller.clone());
         Ok(Some(caller))
     }
 }
 
 fn tenant_of(token: &str) -> Option<TenantId> {
     let (tenant, secret) = token.strip_prefix("ohk_")?.split_once('_')?;
-    (secret.len() == 40).then_some(TenantId(tenant.parse().ok()?))
+    // A database's integers are signed, and no tenant is 0.
+    let tenant = tenant.parse::<i64>().ok().filter(|tenant| *tenant > 0)?;
+    (secret.len() == 40).then_some(TenantId(tenant.unsigned_abs()))
 }
 
 fn hash(token: &str) -> String {
@@ -87,14 +104,12 @@ pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 pub(crate) async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let unauthorised = |detail: &str| {
-        let title = "An API key is needed";
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorised", title, detail).into_response()
-    };
+    let unauthorised = |detail| Problem::unauthorised(detail).into_response();
     // Only code of this process can put a caller here: the command line working on its own database.
     if request.extensions().get::<Caller>().is_some() {
         return next.run(request).await;
@@ -102,7 +117,7 @@ pub(crate) async fn require_key(State(app): State<App>, mut request: Request, ne
     let Some(token) = token(request.headers()) else {
         return unauthorised("send `Authorization: Bearer <key>`; make a key with `onhand key create`");
     };
-    match app.keys.caller(app.handle.ledger(), token) {
+    match app.keys.caller(app.handle.ledger(), token).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -116,8 +131,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthorised", "An API key is needed", "send an API key")
-        })
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorised("send an API key"))
     }
 }

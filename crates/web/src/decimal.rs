@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -44,8 +44,12 @@ impl From<Quantity> for Decimal {
 impl PartialSchema for Decimal {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .schema_type(Type::Number)
-            .description(Some("An exact decimal; a string is read too."))
+            .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+            .pattern(Some(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"))
+            .description(Some(
+                "An exact decimal, written as a number; a string is read too. At most 6 decimals, and 10¹² units. \
+                 Exponents, such as 1e3, are not read.",
+            ))
             .into()
     }
 }

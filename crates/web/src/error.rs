@@ -1,7 +1,6 @@
 //! The one shape of errors: RFC 9457 problem details.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{CommitError, SubmitError};
@@ -79,6 +78,17 @@ impl Problem {
         self
     }
 
+    /// A field has a value that is not possible.
+    pub fn of_field(field: &str, detail: impl Into<String>) -> Self {
+        let title = "A field is not as it must be";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "field", title, detail).field(field)
+    }
+
+    /// No key came, or none that is known.
+    pub fn unauthorised(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "An API key is needed", detail)
+    }
+
     /// A bug of ours.
     pub fn internal(detail: &str) -> Self {
         let title = "Something went wrong on our side";
@@ -106,6 +116,9 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -199,30 +212,6 @@ impl From<SubmitError> for Problem {
                 problem
             }
         }
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        let status = rejection.status();
-        let title = match status {
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body must be JSON (Content-Type: application/json)",
-            StatusCode::PAYLOAD_TOO_LARGE => "The body is too large",
-            _ => "The body is not as it must be",
-        };
-        Self::new(status, "body", title, rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new(rejection.status(), "query", "The query is not as it must be", rejection.body_text())
-    }
-}
-
-impl From<PathRejection> for Problem {
-    fn from(rejection: PathRejection) -> Self {
-        Self::new(rejection.status(), "path", "The path is not as it must be", rejection.body_text())
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
         "body",
-        "The body cannot be read: no JSON, a field that is not known, a value of another type, or too long.",
+        "The body cannot be read: no JSON, a field that is not known, a value of another type, too long, or too slow.",
         "See `detail`: it names the place.",
     ),
     (

@@ -7,6 +7,7 @@ use axum::routing::get;
 use onhand_ledger::TenantId;
 
 use crate::App;
+use crate::blocking::blocking;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -17,7 +18,8 @@ pub(crate) fn routes() -> Router<App> {
 
 /// Ready when the database answers. `?verbose` says what was looked at.
 async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> (StatusCode, String) {
-    let database = app.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq()));
+    let look = || app.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq()));
+    let database = blocking(look).await;
     let (status, line) = match &database {
         Ok(seq) => (StatusCode::OK, format!("[+]database ok (seq {seq})")),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("[-]database {error}")),

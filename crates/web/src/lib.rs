@@ -4,9 +4,13 @@
 //! Everything under `/v1` needs a bearer API key, which carries its tenant. Errors are RFC 9457 problem details.
 
 pub mod auth;
+mod blocking;
+mod body;
 mod decimal;
+mod document;
 mod error;
 mod errors_page;
+mod extract;
 mod health;
 mod metrics;
 mod request;
@@ -24,9 +28,9 @@ use onhand_engine::Handle;
 use onhand_engine::systems::Connector;
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::OpenApi;
+use utoipa::{Modify as _, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub use decimal::Decimal;
 pub use error::Problem;
@@ -51,44 +55,22 @@ pub struct App {
     pub metrics: Arc<Metrics>,
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Onhand",
-        description = "Master of Inventory: exact stock of every item at every location, and every system kept equal to it.\n\n\
-            Authenticate with `Authorization: Bearer <key>` (make one with `onhand key create`). Requests that change \
-            something take an `Idempotency-Key` header (1 to 255 characters): the same key and body give the same \
-            answer and no second effect; the header `Idempotent-Replayed: true` says so. Quantities are exact decimals: \
-            send them as JSON numbers or strings with at most as many decimals as the item has.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0")
-    ),
-    security(("key" = [])),
-    modifiers(&Security)
-)]
-struct Document;
-
-struct Security;
-
-impl utoipa::Modify for Security {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        openapi.components.get_or_insert_default().add_security_scheme("key", scheme);
-    }
-}
-
 /// All routes.
 pub fn router(app: App) -> Router {
-    let (api, document) =
-        OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", v1::routes()).split_for_parts();
+    let (api, mut document) = OpenApiRouter::with_openapi(document::Document::openapi())
+        .nest("/v1", v1::routes())
+        .split_for_parts();
+    document::Completed.modify(&mut document);
     let guarded = api
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::map_response(close_after_too_large));
+        .layer(middleware::map_response(close_where_body_is_left));
+    // Otherwise the viewer would send the document to a validator on the internet.
+    let viewer = SwaggerUi::new("/docs").config(Config::default().validator_url("none"));
     let ids = Arc::new(request::Ids::default());
     Router::new()
         .merge(guarded)
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(viewer.url("/openapi.json", document))
         .merge(health::routes())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
@@ -102,10 +84,10 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What is left of a body that is too large is never read, so that its connection can carry nothing after it: the
-/// client is told, lest it send its next request there.
-async fn close_after_too_large(mut response: Response) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+/// What is left of a body that is too large or too slow is never read, so that its connection can carry nothing after
+/// it: the client is told, lest it send its next request there.
+async fn close_where_body_is_left(mut response: Response) -> Response {
+    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -1,107 +1,16 @@
 //! The worked examples that fix what the laws mean, each by its name, over the public API, on a clock of their own.
 
-use std::sync::Arc;
+mod support;
 
-use axum::Router;
-use axum::body::Body as HttpBody;
-use axum::http::{Request, StatusCode, header};
-use http_body_util::BodyExt as _;
-use onhand_channels::{Channel, ChannelError};
-use onhand_engine::systems::{Connection, Connector};
-use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
-use onhand_ledger::command::PutSystem;
-use onhand_ledger::{Body, Command, Instant, TenantId};
-use onhand_store::MemoryStore;
-use onhand_web::{App, Metrics, auth};
+use axum::http::StatusCode;
+use onhand_ledger::Instant;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
-use tower::ServiceExt as _;
-
-/// No outside system is spoken with here.
-struct Nobody;
-
-impl Connector for Nobody {
-    fn connect(&self, name: &str, _: &Connection) -> Result<Arc<dyn Channel>, ChannelError> {
-        Err(ChannelError::Unreachable { system: name.to_owned(), reason: "there is nobody".to_owned() })
-    }
-}
-
-/// 10:15 of the day, or 10:15:30.
-fn time(text: &str) -> String {
-    let seconds = if text.len() == 5 { ":00" } else { "" };
-    format!("2026-11-23T{text}{seconds}Z")
-}
-
-struct Shop {
-    router: Router,
-    handle: Handle,
-    clock: Arc<ManualClock>,
-    key: String,
-}
+use support::{Shop, time};
 
 impl Shop {
-    /// London, with the items MUG and CUP, a web shop and a warehouse system.
-    async fn open() -> Self {
-        let clock = Arc::new(ManualClock::at(Instant::parse(&time("08:00")).unwrap()));
-        let ledger =
-            Ledger::open(Box::new(MemoryStore::default()), clock.clone(), Options::default()).unwrap();
-        let (handle, queue) = queue(Arc::new(ledger));
-        std::thread::spawn(move || queue.run());
-        let key = auth::create_key(&handle, TenantId::DEFAULT, "test").await.unwrap();
-        let app = App {
-            handle: handle.clone(),
-            keys: Arc::default(),
-            connector: Arc::new(Nobody),
-            systems_changed: Arc::new(Notify::new()),
-            metrics: Arc::new(Metrics::default()),
-        };
-        let shop = Self { router: onhand_web::router(app), handle, clock, key };
-        for name in ["WEB", "WMS"] {
-            let put = PutSystem { name: name.to_owned(), kind: "test".to_owned(), ..PutSystem::default() };
-            let command =
-                Command { key: None, fingerprint: 0, actor: "test".to_owned(), body: Body::PutSystem(put) };
-            shop.handle.submit(TenantId::DEFAULT, command).await.unwrap();
-        }
-        shop.accepted("/v1/items", json!({ "sku": "MUG" })).await;
-        shop.accepted("/v1/locations", json!({ "code": "LONDON" })).await;
-        shop
-    }
-
     fn at(&self, clock: &str) -> &Self {
         self.clock.set(Instant::parse(&time(clock)).unwrap());
         self
-    }
-
-    async fn call(&self, path: &str, key: Option<&str>, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = Request::builder()
-            .uri(path)
-            .method(if body.is_some() { "POST" } else { "GET" })
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.key))
-            .header(header::CONTENT_TYPE, "application/json");
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        let body = body.map_or_else(HttpBody::empty, |body| HttpBody::from(body.to_string()));
-        let answer = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
-    }
-
-    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        self.call(path, None, Some(body)).await
-    }
-
-    async fn accepted(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.post(path, body).await;
-        assert!(status.is_success(), "{status} {answer}");
-        answer
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, answer) = self.call(path, None, None).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        answer
     }
 
     async fn receive(&self, quantity: i64) {

@@ -13,17 +13,18 @@ use utoipa_axum::routes;
 use super::ask::Ask;
 use crate::App;
 use crate::auth::{Caller, create_key};
+use crate::body::only_objects;
 use crate::error::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(make_key)).routes(routes!(verify))
+    OpenApiRouter::new().routes(routes!(make_key)).routes(routes!(verify_ledger))
 }
 
 /// A key to make.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct KeyInput {
-    /// What people call it: shown in history.
+    /// What people call it: shown in history. 1 to 100 characters, none of them a control character.
     name: String,
 }
 
@@ -38,7 +39,17 @@ struct KeyBody {
 #[utoipa::path(post, path = "/keys", tag = "admin", request_body = KeyInput,
     responses((status = 201, body = KeyBody)))]
 async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response, Problem> {
-    let key = create_key(&app.handle, ask.caller.tenant, &ask.body.name).await?;
+    if ask.key.is_some() {
+        let detail = "a key's secret is shown once and not kept: it could not be shown again to a copy of this request. \
+                      Leave the `Idempotency-Key` out";
+        return Err(Problem::of_field("Idempotency-Key", detail));
+    }
+    let name = &ask.body.name;
+    if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        let detail = "name must have 1 to 100 characters, none of them a control character";
+        return Err(Problem::of_field("name", detail));
+    }
+    let key = create_key(&app.handle, ask.caller.tenant, name).await?;
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
 }
 
@@ -78,10 +89,12 @@ impl From<Verified> for VerifyBody {
 
 /// Recomputes every balance from the log, walks the hash chain, checks the laws.
 #[utoipa::path(post, path = "/verify", tag = "admin", responses((status = 200, body = VerifyBody)))]
-async fn verify(State(app): State<App>, caller: Caller) -> Result<Json<VerifyBody>, Problem> {
+async fn verify_ledger(State(app): State<App>, caller: Caller) -> Result<Json<VerifyBody>, Problem> {
     let ledger = app.handle.ledger().clone();
     let verified =
         tokio::task::spawn_blocking(move || onhand_engine::verify(&ledger, caller.tenant, &mut |_| {}));
     let verified = verified.await.map_err(|error| Problem::internal(&error.to_string()))??;
     Ok(Json(verified.into()))
 }
+
+only_objects!(KeyInput);

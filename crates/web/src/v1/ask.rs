@@ -1,7 +1,6 @@
 //! What every changing request has: a caller, perhaps a key, a body; and how it is handed to the ledger.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::App;
 use crate::auth::Caller;
+use crate::blocking::blocking;
+use crate::body;
 use crate::error::Problem;
 
 /// A request that changes something.
@@ -26,7 +27,8 @@ pub(crate) struct Ask<T> {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
-        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        // A tab is no error to `to_str`, and cannot be seen.
+        Ok(key) if (1..=255).contains(&key.len()) && !key.contains('\t') => Ok(Some(key.to_owned())),
         _ => {
             let detail = "Idempotency-Key must have 1 to 255 visible ASCII characters";
             let title = "The key is not as it must be";
@@ -38,25 +40,19 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::unknown("API key", ""))?;
+        let caller = caller.ok_or_else(|| Problem::unauthorised("send an API key"))?;
         let key = idempotency_key(request.headers())?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(request.method().as_str().as_bytes());
         hasher.update(request.uri().path().as_bytes());
-        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
-            Problem::new(rejection.status(), "body", "The body cannot be read", rejection.body_text())
-        })?;
+        let bytes = body::read(request).await?;
         hasher.update(&bytes);
         let fingerprint = hasher.finalize();
         let head = fingerprint.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let body = serde_json::from_slice(text).map_err(|error| {
-            let title =
-                if error.is_data() { "The body is not as it must be" } else { "The body is not JSON" };
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, error.to_string())
-        })?;
+        let body = body::parse("the body", text)?;
         Ok(Self { caller, key, fingerprint: u64::from_be_bytes(head), body })
     }
 }
@@ -100,14 +96,15 @@ pub(crate) async fn read<T>(
     read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
 ) -> Result<T, Problem> {
     let ledger = app.handle.ledger();
-    if ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now()) {
+    let is_due = || ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now());
+    if blocking(is_due).await {
         let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
         match app.handle.submit(caller.tenant, tick).await {
             Ok(_) | Err(SubmitError::Busy) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(ledger.read(caller.tenant, read)?)
+    Ok(blocking(|| ledger.read(caller.tenant, read)).await?)
 }
 
 /// An optional RFC 3339 instant.

@@ -1,8 +1,7 @@
 //! Many commands at once, as newline-delimited JSON.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use onhand_engine::{CommitError, SubmitError};
 use onhand_ledger::{Answer, Body, Command};
@@ -13,18 +12,19 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::Caller;
+use crate::body;
 use crate::error::Problem;
 
 /// How many commands a request has at most.
 const MOST: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(run))
+    OpenApiRouter::new().routes(routes!(run_commands))
 }
 
 /// One line: a key, and a command of the ledger as JSON.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct LineInput {
     key: Option<String>,
     body: Body,
@@ -33,24 +33,36 @@ struct LineInput {
 /// What came of one line.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LineResult {
-    /// The ledger's answer; none where the line was no command.
+    /// The ledger's answer, an object with one member named for its kind; none where the line was no command.
+    /// Quantities are whole numbers of 10⁻⁶ units.
     #[schema(value_type = Option<Object>)]
     pub answer: Option<Answer>,
     /// What is wrong with the line.
     pub error: Option<String>,
 }
 
+const NDJSON: &str = "One JSON object a line: `body` is a command of the ledger, an object with one member named for \
+    what is asked; `key` is its idempotency key, and may be left out. Quantities are whole numbers of 10⁻⁶ units, as \
+    the ledger has them: 3 units are 3000000. Times are whole microseconds since 1970.";
+const LINE: &str = r#"{"key":"delivery-42","body":{"receive":{"location":"LONDON","lines":[{"sku":"MUG","quantity":3000000}]}}}"#;
+
 /// Runs up to 10,000 commands, one JSON object `{"key":…,"body":…}` a line, in order; each is atomic by itself.
 /// One result for each line, in order.
-#[utoipa::path(post, path = "/commands", tag = "admin", request_body = String,
-    responses((status = 200, body = Vec<LineResult>), (status = 422, body = Problem)))]
-async fn run(State(app): State<App>, caller: Caller, body: Bytes) -> Result<Json<Vec<LineResult>>, Problem> {
+#[utoipa::path(post, path = "/commands", tag = "admin",
+    request_body(content_type = "application/x-ndjson", content = String, description = NDJSON, example = json!(LINE)),
+    responses((status = 200, body = Vec<LineResult>)))]
+async fn run_commands(
+    State(app): State<App>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<Vec<LineResult>>, Problem> {
+    let body = body::read(request).await?;
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let mut commands = Vec::new();
     for (number, line) in (1..).zip(lines) {
-        let parsed: LineInput = serde_json::from_slice(line).map_err(|error| {
-            let detail = format!("line {number}: {error}; nothing of the request was run");
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "body", "A line is not a command", detail)
+        let parsed: LineInput = body::parse(&format!("line {number}"), line).map_err(|mut problem| {
+            problem.detail.push_str("; nothing of the request was run");
+            problem
         })?;
         let head = blake3::hash(line);
         let fingerprint = u64::from_be_bytes(head.as_bytes().first_chunk().copied().unwrap_or_default());
@@ -86,3 +98,5 @@ async fn run(State(app): State<App>, caller: Caller, body: Bytes) -> Result<Json
     }
     Ok(Json(results))
 }
+
+body::only_objects!(LineInput);

@@ -14,6 +14,7 @@ use super::answers::CountedBody;
 use super::ask::{Ask, instant, reply};
 use super::movements::{LineInput, lines};
 use crate::App;
+use crate::body::only_objects;
 use crate::error::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -22,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// What was seen.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct CountBody {
     location: String,
     /// Each SKU once; 0 is a count too.
@@ -46,8 +47,7 @@ struct CountAnswer {
 
 /// Somebody saw how much there is. 202: it is kept as evidence and moved nothing.
 #[utoipa::path(post, path = "/counts", tag = "counts", request_body = CountBody,
-    responses((status = 200, body = CountAnswer), (status = 202, body = CountAnswer), (status = 409, body = Problem),
-        (status = 422, body = Problem)))]
+    responses((status = 200, body = CountAnswer), (status = 202, body = CountAnswer)))]
 async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, Problem> {
     let body = Body::Count(TakeCount {
         location: ask.body.location.clone(),
@@ -69,3 +69,5 @@ async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, P
     };
     Ok(reply(status, &committed, answer))
 }
+
+only_objects!(CountBody);

@@ -1,7 +1,7 @@
 //! The inbox: differences that lag does not explain, and whatever waits for a person.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::Resolve;
@@ -16,8 +16,10 @@ use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::{Id, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve))
@@ -50,7 +52,7 @@ async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<DiscrepancyBody>>, Problem> {
-    let (limit, after) = (page.limit()?, page.after()?);
+    let (limit, after) = (page.limit()?, page.after("discrepancies")?);
     let found = read(&app, &caller, |view| {
         let from = Key::Discrepancy(DiscrepancyId(after + 1));
         let to = Key::Discrepancy(DiscrepancyId(Seq::MAX >> 1));
@@ -84,26 +86,24 @@ async fn list(
                 },
             ));
         }
-        Ok(Page::new(rows, limit, view.seq()))
+        Ok(Page::new("discrepancies", rows, limit, view.seq()))
     });
     found.await.map(Json)
 }
 
 /// Nothing.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct Nothing {}
 
 /// Ends a discrepancy.
 #[utoipa::path(post, path = "/discrepancies/{id}/resolve", tag = "discrepancies", params(("id" = u64, Path)),
-    responses((status = 200, body = Made), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn resolve(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    ask: Ask<Nothing>,
-) -> Result<Response, Problem> {
+    responses((status = 200, body = Made)))]
+async fn resolve(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {
     let Nothing {} = ask.body;
     let body = Body::Resolve(Resolve { discrepancy: DiscrepancyId(id) });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
+
+only_objects!(Nothing);

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use super::answers::LineBody;
 use super::ask::{Ask, instant, reply};
 use crate::App;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -25,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// An outside document. Exactly one of `order`, `shipment` and `movements`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct DocumentBody {
     /// The system whose document it is; `onhand` for your own.
     system: String,
@@ -43,7 +44,7 @@ struct DocumentBody {
 
 /// An order in the state it is in now.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct OrderInput {
     placed_at: Option<String>,
     /// When this state came about.
@@ -55,7 +56,7 @@ struct OrderInput {
 
 /// A line of it. `sku` or `listing`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct OrderLineInput {
     line: String,
     sku: Option<String>,
@@ -71,7 +72,7 @@ struct OrderLineInput {
 
 /// Goods that left.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct ShipmentInput {
     /// The order they left for.
     order: Option<String>,
@@ -84,7 +85,7 @@ struct ShipmentInput {
 
 /// A line of it. `sku` or `listing`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct ShipmentLineInput {
     sku: Option<String>,
     listing: Option<String>,
@@ -104,7 +105,7 @@ enum What {
 
 /// A line that moves stock by itself. `sku` or `listing`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct MovementInput {
     line: String,
     sku: Option<String>,
@@ -134,13 +135,7 @@ fn name(sku: Option<&String>, listing: Option<&String>) -> Result<Name, Problem>
     match (sku, listing) {
         (Some(sku), None) => Ok(Name::Sku(sku.clone())),
         (None, Some(listing)) => Ok(Name::Listing(listing.clone())),
-        _ => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "field",
-            "A field is not as it must be",
-            "each line names either `sku` or `listing`",
-        )
-        .field("sku")),
+        _ => Err(Problem::of_field("sku", "each line names either `sku` or `listing`")),
     }
 }
 
@@ -197,21 +192,17 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
             });
             Ok(Content::Movements(lines.collect::<Result<_, Problem>>()?))
         }
-        _ => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "field",
-            "A field is not as it must be",
+        _ => Err(Problem::of_field(
+            "order",
             "a document is exactly one of `order`, `shipment` and `movements`",
-        )
-        .field("order")),
+        )),
     }
 }
 
 /// Tells what has happened elsewhere. Always recorded: what stock cannot cover is short, what names unknown things
 /// waits in the inbox (202) and is applied once they are known.
 #[utoipa::path(post, path = "/documents", tag = "documents", request_body = DocumentBody,
-    responses((status = 200, body = RecordedAnswer), (status = 202, body = RecordedAnswer),
-        (status = 422, body = Problem)))]
+    responses((status = 200, body = RecordedAnswer), (status = 202, body = RecordedAnswer)))]
 async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Response, Problem> {
     let body = Body::Record(Document {
         system: ask.body.system.clone(),
@@ -245,3 +236,5 @@ async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Respon
     };
     Ok(reply(status, &committed, answer))
 }
+
+only_objects!(DocumentBody, OrderInput, OrderLineInput, ShipmentInput, ShipmentLineInput, MovementInput);

@@ -1,7 +1,7 @@
 //! Holds: reservations with an expiry.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{ConvertHold, PlaceHold};
@@ -16,8 +16,10 @@ use super::ask::{Ask, instant, read, reply};
 use super::movements::{LineInput, lines};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::Id;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -29,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// What to keep, and until when.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct HoldInput {
     lines: Vec<LineInput>,
     /// Only from this location.
@@ -42,18 +44,13 @@ struct HoldInput {
 
 /// Keeps stock for a while: all of it, or it is refused with what is available.
 #[utoipa::path(post, path = "/holds", tag = "holds", request_body = HoldInput,
-    responses((status = 201, body = Made), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 201, body = Made)))]
 async fn place(State(app): State<App>, ask: Ask<HoldInput>) -> Result<Response, Problem> {
     let told = instant("expires_at", ask.body.expires_at.as_deref())?;
     let expires_at = match (told, ask.body.seconds) {
         (Some(at), None) => at,
         (None, Some(seconds)) => app.handle.ledger().clock().now().plus_seconds(i64::from(seconds)),
-        _ => {
-            let title = "A field is not as it must be";
-            let detail = "tell either expires_at or seconds";
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "field", title, detail);
-            return Err(problem.field("expires_at"));
-        }
+        _ => return Err(Problem::of_field("expires_at", "tell either expires_at or seconds")),
     };
     let body = Body::PlaceHold(PlaceHold {
         lines: lines(&ask.body.lines),
@@ -85,12 +82,8 @@ struct HoldBody {
 
 /// A hold.
 #[utoipa::path(get, path = "/holds/{id}", tag = "holds", params(("id" = u64, Path)),
-    responses((status = 200, body = HoldBody), (status = 404, body = Problem)))]
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<u64>,
-) -> Result<Json<HoldBody>, Problem> {
+    responses((status = 200, body = HoldBody)))]
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<HoldBody>, Problem> {
     let found = read(&app, &caller, |view| {
         let Some(Value::Hold(hold)) = view.get(&Key::Hold(HoldId(id)))? else { return Ok(None) };
         let mut lines = Vec::new();
@@ -111,17 +104,13 @@ async fn show(
 
 /// Nothing.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct Nothing {}
 
 /// Lets a hold go.
 #[utoipa::path(post, path = "/holds/{id}/release", tag = "holds", params(("id" = u64, Path)),
-    responses((status = 200, body = Made), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn release(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    ask: Ask<Nothing>,
-) -> Result<Response, Problem> {
+    responses((status = 200, body = Made)))]
+async fn release(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {
     let Nothing {} = ask.body;
     let committed = ask.submit(&app, Body::ReleaseHold(HoldId(id))).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
@@ -129,7 +118,7 @@ async fn release(
 
 /// How the order is called.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct ConvertInput {
     /// Your name for it; one is made unless told.
     reference: Option<String>,
@@ -138,13 +127,11 @@ struct ConvertInput {
 /// Makes an order of a hold.
 #[utoipa::path(post, path = "/holds/{id}/convert", tag = "holds", params(("id" = u64, Path)),
     request_body = ConvertInput,
-    responses((status = 201, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn convert(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    ask: Ask<ConvertInput>,
-) -> Result<Response, Problem> {
+    responses((status = 201, body = OrderAnswer)))]
+async fn convert(State(app): State<App>, Id(id): Id, ask: Ask<ConvertInput>) -> Result<Response, Problem> {
     let convert = ConvertHold { hold: HoldId(id), reference: ask.body.reference.clone() };
     let committed = ask.submit(&app, Body::ConvertHold(convert)).await?;
     Ok(reply(StatusCode::CREATED, &committed, OrderAnswer::of(committed.answer.clone())))
 }
+
+only_objects!(HoldInput, Nothing, ConvertInput);

@@ -1,7 +1,7 @@
 //! Items, their stock, history and explanation.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::systems::explain_item;
@@ -19,21 +19,23 @@ use super::page::{Page, PageQuery};
 use super::stock::{ItemStock, item_stock};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::{Path, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(put, list))
         .routes(routes!(show))
-        .routes(routes!(stock))
-        .routes(routes!(history))
+        .routes(routes!(show_stock))
+        .routes(routes!(show_history))
         .routes(routes!(explain))
 }
 
 /// An item to make or change. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct PutItemBody {
     /// 1 to 100 characters, exact, case included.
     sku: String,
@@ -70,14 +72,12 @@ impl ItemBody {
 
 /// Makes an item, or changes the one of that SKU.
 #[utoipa::path(post, path = "/items", tag = "items", request_body = PutItemBody,
-    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+    responses((status = 200, body = Made)))]
 async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, Problem> {
     let body = &ask.body;
     let precision = body.precision.map(|decimals| {
         Precision::new(decimals).ok_or_else(|| {
-            let detail = format!("precision is {decimals}; it must be 0 to 6");
-            let title = "A field is not as it must be";
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "field", title, detail).field("precision")
+            Problem::of_field("precision", format!("precision is {decimals}; it must be 0 to 6"))
         })
     });
     let put = PutItem {
@@ -100,7 +100,7 @@ async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ItemBody>>, Problem> {
-    let (limit, after) = (page.limit()?, page.after()?);
+    let (limit, after) = (page.limit()?, page.after("items")?);
     let page = read(&app, &caller, |view| {
         let (from, to) = (Key::Item(ItemId(after + 1)), Key::Item(ItemId(Seq::MAX >> 1)));
         let found = view.range(&from, &to, false, limit + 1)?;
@@ -108,14 +108,14 @@ async fn list(
             (Key::Item(id), Value::Item(item)) => Some((id.0, ItemBody::new(id, item))),
             _ => None,
         });
-        Ok(Page::new(items.collect(), limit, view.seq()))
+        Ok(Page::new("items", items.collect(), limit, view.seq()))
     });
     page.await.map(Json)
 }
 
 /// An item.
 #[utoipa::path(get, path = "/items/{sku}", tag = "items", params(("sku" = String, Path)),
-    responses((status = 200, body = ItemBody), (status = 404, body = Problem)))]
+    responses((status = 200, body = ItemBody)))]
 async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -139,8 +139,8 @@ pub(super) struct Moment {
 
 /// An item's stock by location and state, now or at any past instant.
 #[utoipa::path(get, path = "/items/{sku}/stock", tag = "items", params(("sku" = String, Path), Moment),
-    responses((status = 200, body = ItemStock), (status = 404, body = Problem)))]
-async fn stock(
+    responses((status = 200, body = ItemStock)))]
+async fn show_stock(
     State(app): State<App>,
     caller: Caller,
     Path(sku): Path<String>,
@@ -185,15 +185,16 @@ struct HistoryBody {
 
 /// The movements of an item, the newest first.
 #[utoipa::path(get, path = "/items/{sku}/history", tag = "items", params(("sku" = String, Path), PageQuery),
-    responses((status = 200, body = Page<HistoryBody>), (status = 404, body = Problem)))]
-async fn history(
+    responses((status = 200, body = Page<HistoryBody>)))]
+async fn show_history(
     State(app): State<App>,
     caller: Caller,
     Path(sku): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<HistoryBody>>, Problem> {
     let limit = page.limit()?;
-    let before = if page.cursor.is_some() { page.after()? } else { Seq::MAX >> 1 };
+    let list = format!("history of {sku}");
+    let before = if page.cursor.is_some() { page.after(&list)? } else { Seq::MAX >> 1 };
     let found = read(&app, &caller, |view| {
         let Some((id, _)) = view.item_by_sku(&sku)? else { return Ok(None) };
         let mut rows = Vec::new();
@@ -218,7 +219,7 @@ async fn history(
             };
             rows.push((row.seq, body));
         }
-        Ok(Some(Page::new(rows, limit, view.seq())))
+        Ok(Some(Page::new(&list, rows, limit, view.seq())))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
@@ -250,7 +251,7 @@ struct Explanation {
 
 /// Why does a system show what it shows? The truth by location and state, and each system's number beside it.
 #[utoipa::path(get, path = "/items/{sku}/explain", tag = "items", params(("sku" = String, Path)),
-    responses((status = 200, body = Explanation), (status = 404, body = Problem)))]
+    responses((status = 200, body = Explanation)))]
 async fn explain(
     State(app): State<App>,
     caller: Caller,
@@ -274,3 +275,5 @@ async fn explain(
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
+
+only_objects!(PutItemBody);

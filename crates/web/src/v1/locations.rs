@@ -1,7 +1,7 @@
 //! Locations.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::Body;
@@ -16,7 +16,9 @@ use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::error::Problem;
+use crate::extract::Query;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(put, list))
@@ -24,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// A location to make or change. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct PutLocationBody {
     /// 1 to 100 characters, exact, case included.
     code: String,
@@ -48,7 +50,7 @@ struct LocationBody {
 
 /// Makes a location, or changes the one of that code.
 #[utoipa::path(post, path = "/locations", tag = "locations", request_body = PutLocationBody,
-    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+    responses((status = 200, body = Made)))]
 async fn put(State(app): State<App>, ask: Ask<PutLocationBody>) -> Result<Response, Problem> {
     let PutLocationBody { code, name, sellable, rank } = &ask.body;
     let put = PutLocation { code: code.clone(), name: name.clone(), sellable: *sellable, rank: *rank };
@@ -76,5 +78,7 @@ async fn list(
         Ok((rows, view.seq()))
     })
     .await?;
-    Page::of_all(rows, &page, seq).map(Json)
+    Page::of_all("locations", rows, &page, seq).map(Json)
 }
+
+only_objects!(PutLocationBody);

@@ -13,20 +13,21 @@ use utoipa_axum::routes;
 use super::answers::MovedAnswer;
 use super::ask::{Ask, instant, reply};
 use crate::App;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(receive))
-        .routes(routes!(adjust))
-        .routes(routes!(transfer))
+        .routes(routes!(receive_stock))
+        .routes(routes!(adjust_stock))
+        .routes(routes!(transfer_stock))
         .routes(routes!(move_state))
 }
 
 /// So much of a SKU.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(super) struct LineInput {
     /// What.
     pub sku: String,
@@ -40,7 +41,7 @@ pub(super) fn lines(lines: &[LineInput]) -> Vec<Line> {
 
 /// Goods that came in.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct ReceiveBody {
     location: String,
     lines: Vec<LineInput>,
@@ -52,8 +53,8 @@ struct ReceiveBody {
 
 /// Goods came in from outside.
 #[utoipa::path(post, path = "/movements/receive", tag = "movements", request_body = ReceiveBody,
-    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
-async fn receive(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<Response, Problem> {
+    responses((status = 200, body = MovedAnswer)))]
+async fn receive_stock(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<Response, Problem> {
     let body = Body::Receive(Receive {
         location: ask.body.location.clone(),
         lines: lines(&ask.body.lines),
@@ -66,7 +67,7 @@ async fn receive(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<Respon
 
 /// Differences found.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct AdjustBody {
     location: String,
     /// Quantities are differences here: negative for what is gone.
@@ -79,8 +80,8 @@ struct AdjustBody {
 
 /// Stock is more or less than the books say.
 #[utoipa::path(post, path = "/movements/adjust", tag = "movements", request_body = AdjustBody,
-    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
-async fn adjust(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Response, Problem> {
+    responses((status = 200, body = MovedAnswer)))]
+async fn adjust_stock(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Response, Problem> {
     let body = Body::Adjust(Adjust {
         location: ask.body.location.clone(),
         lines: lines(&ask.body.lines),
@@ -93,7 +94,7 @@ async fn adjust(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Response
 
 /// Goods that change place.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct TransferBody {
     from: String,
     to: String,
@@ -104,8 +105,8 @@ struct TransferBody {
 
 /// Goods went from one location to another, at once.
 #[utoipa::path(post, path = "/movements/transfer", tag = "movements", request_body = TransferBody,
-    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
-async fn transfer(State(app): State<App>, ask: Ask<TransferBody>) -> Result<Response, Problem> {
+    responses((status = 200, body = MovedAnswer)))]
+async fn transfer_stock(State(app): State<App>, ask: Ask<TransferBody>) -> Result<Response, Problem> {
     let body = Body::Transfer(Transfer {
         from: ask.body.from.clone(),
         to: ask.body.to.clone(),
@@ -139,7 +140,7 @@ impl From<HandState> for StockState {
 
 /// Goods that change state.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct MoveBody {
     location: String,
     lines: Vec<LineInput>,
@@ -150,7 +151,7 @@ struct MoveBody {
 
 /// Stock changed its state where it is: damaged, set aside, kept back, released.
 #[utoipa::path(post, path = "/movements/state", tag = "movements", request_body = MoveBody,
-    responses((status = 200, body = MovedAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = MovedAnswer)))]
 async fn move_state(State(app): State<App>, ask: Ask<MoveBody>) -> Result<Response, Problem> {
     let body = Body::Move(MoveState {
         location: ask.body.location.clone(),
@@ -162,3 +163,5 @@ async fn move_state(State(app): State<App>, ask: Ask<MoveBody>) -> Result<Respon
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
+
+only_objects!(LineInput, ReceiveBody, AdjustBody, TransferBody, MoveBody);

@@ -1,7 +1,7 @@
 //! Orders placed with us; amended, shipped, cancelled and returned. Orders of other systems come as documents.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
@@ -17,8 +17,10 @@ use super::movements::{LineInput, lines};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::{Id, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -26,12 +28,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show))
         .routes(routes!(fulfil))
         .routes(routes!(cancel))
-        .routes(routes!(take_back))
+        .routes(routes!(return_order))
 }
 
 /// An order that may be refused.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct PlaceBody {
     /// Your name for it, unique among yours; one is made unless told.
     reference: Option<String>,
@@ -42,7 +44,7 @@ struct PlaceBody {
 
 /// Places an order: all of it is allocated, or it is refused with what is available.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = PlaceBody,
-    responses((status = 201, body = OrderAnswer), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 201, body = OrderAnswer)))]
 async fn place(State(app): State<App>, ask: Ask<PlaceBody>) -> Result<Response, Problem> {
     let body = Body::PlaceOrder(PlaceOrder {
         reference: ask.body.reference.clone(),
@@ -61,7 +63,7 @@ async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<OrderBody>>, Problem> {
-    let (limit, after) = (page.limit()?, page.after()?);
+    let (limit, after) = (page.limit()?, page.after("orders")?);
     let found = read(&app, &caller, |view| {
         let (from, to) = (Key::Order(OrderId(after + 1)), Key::Order(OrderId(Seq::MAX >> 1)));
         let mut rows = Vec::new();
@@ -70,19 +72,15 @@ async fn list(
                 rows.push((id.0, order_body(view, id, order)?));
             }
         }
-        Ok(Page::new(rows, limit, view.seq()))
+        Ok(Page::new("orders", rows, limit, view.seq()))
     });
     found.await.map(Json)
 }
 
 /// An order.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = u64, Path)),
-    responses((status = 200, body = OrderBody), (status = 404, body = Problem)))]
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<u64>,
-) -> Result<Json<OrderBody>, Problem> {
+    responses((status = 200, body = OrderBody)))]
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<OrderBody>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Order(OrderId(id)))? {
         Some(Value::Order(order)) => order_body(view, OrderId(id), order).map(Some),
         _ => Ok(None),
@@ -92,7 +90,7 @@ async fn show(
 
 /// So much of a line.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct LineQuantityInput {
     /// The line's name.
     line: String,
@@ -106,7 +104,7 @@ fn quantities(lines: &[LineQuantityInput]) -> Vec<LineQuantity> {
 
 /// What left.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct FulfilBody {
     /// All that is allocated unless told.
     lines: Option<Vec<LineQuantityInput>>,
@@ -117,12 +115,8 @@ struct FulfilBody {
 /// Goods of an order left.
 #[utoipa::path(post, path = "/orders/{id}/fulfil", tag = "orders", params(("id" = u64, Path)),
     request_body = FulfilBody,
-    responses((status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn fulfil(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    ask: Ask<FulfilBody>,
-) -> Result<Response, Problem> {
+    responses((status = 200, body = OrderAnswer)))]
+async fn fulfil(State(app): State<App>, Id(id): Id, ask: Ask<FulfilBody>) -> Result<Response, Problem> {
     let body = Body::FulfilOrder(FulfilOrder {
         order: OrderId(id),
         lines: ask.body.lines.as_deref().map(quantities),
@@ -134,7 +128,7 @@ async fn fulfil(
 
 /// What is no longer wanted.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct CancelBody {
     /// All that has not left unless told.
     lines: Option<Vec<LineQuantityInput>>,
@@ -143,12 +137,8 @@ struct CancelBody {
 /// An order, or some of it, is no longer wanted.
 #[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = u64, Path)),
     request_body = CancelBody,
-    responses((status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn cancel(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    ask: Ask<CancelBody>,
-) -> Result<Response, Problem> {
+    responses((status = 200, body = OrderAnswer)))]
+async fn cancel(State(app): State<App>, Id(id): Id, ask: Ask<CancelBody>) -> Result<Response, Problem> {
     let lines = ask.body.lines.as_deref().map(quantities);
     let committed = ask.submit(&app, Body::CancelOrder(CancelOrder { order: OrderId(id), lines })).await?;
     Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
@@ -166,7 +156,7 @@ enum ReturnState {
 
 /// What came back.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct ReturnBody {
     lines: Vec<LineQuantityInput>,
     /// Where to; where it was shipped from unless told.
@@ -181,12 +171,8 @@ struct ReturnBody {
 /// Goods of an order came back.
 #[utoipa::path(post, path = "/orders/{id}/return", tag = "orders", params(("id" = u64, Path)),
     request_body = ReturnBody,
-    responses((status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn take_back(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    ask: Ask<ReturnBody>,
-) -> Result<Response, Problem> {
+    responses((status = 200, body = OrderAnswer)))]
+async fn return_order(State(app): State<App>, Id(id): Id, ask: Ask<ReturnBody>) -> Result<Response, Problem> {
     let into = match ask.body.into {
         ReturnState::Available => StockState::Available,
         ReturnState::Damaged => StockState::Damaged,
@@ -202,3 +188,5 @@ async fn take_back(
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
 }
+
+only_objects!(PlaceBody, LineQuantityInput, FulfilBody, CancelBody, ReturnBody);

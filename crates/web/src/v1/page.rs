@@ -1,6 +1,7 @@
 //! Lists: `limit` 1 to 100, an opaque cursor, `has_more`; stable under inserts.
 
 use axum::http::StatusCode;
+use onhand_ledger::Seq;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,6 +12,7 @@ use crate::error::Problem;
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// How many at most: 1 to 100; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<usize>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
@@ -28,17 +30,28 @@ impl PageQuery {
         }
     }
 
-    /// The id after which the page begins; 0 for the first.
-    pub fn after(&self) -> Result<u64, Problem> {
-        let Some(cursor) = &self.cursor else { return Ok(0) };
-        // Ids stay below 2^63; a range from beyond them would have no end.
-        let known = cursor.parse().ok().filter(|id| *id < u64::MAX >> 1);
-        known.ok_or_else(|| {
+    /// The id after which the page of this list begins; 0 for the first.
+    pub fn after(&self, list: &str) -> Result<u64, Problem> {
+        let Some(given) = &self.cursor else { return Ok(0) };
+        let id = given.split_once('-').and_then(|(id, _)| u64::from_str_radix(id, 16).ok());
+        id.filter(|id| is_position(*id) && cursor(list, *id) == *given).ok_or_else(|| {
+            let shown: String = given.chars().take(40).collect();
             let detail =
-                format!("`{cursor}` is no cursor of this list; take `next_cursor` of the page before");
+                format!("`{shown}` is no cursor of this list; take `next_cursor` of the page before");
             Problem::new(StatusCode::BAD_REQUEST, "cursor", "Not a cursor", detail).field("cursor")
         })
     }
+}
+
+/// Ids and entries are numbered from 1 to what a database's signed integers hold.
+pub(crate) fn is_position(seq: u64) -> bool {
+    seq < Seq::MAX >> 1
+}
+
+/// An id with a mark of its list, so that another list's cursor, or one that was made up, is known for what it is.
+fn cursor(list: &str, id: u64) -> String {
+    let mark = blake3::hash(format!("{id} of {list}").as_bytes()).to_hex();
+    format!("{id:x}-{}", &mark[..8])
 }
 
 /// A part of a list.
@@ -57,17 +70,17 @@ pub(crate) struct Page<T> {
 
 impl<T> Page<T> {
     /// The part that was asked for of a short list that was read whole, in the order of its ids.
-    pub fn of_all(mut all: Vec<(u64, T)>, query: &PageQuery, seq: u64) -> Result<Self, Problem> {
-        let (limit, after) = (query.limit()?, query.after()?);
+    pub fn of_all(list: &str, mut all: Vec<(u64, T)>, query: &PageQuery, seq: u64) -> Result<Self, Problem> {
+        let (limit, after) = (query.limit()?, query.after(list)?);
         all.retain(|(id, _)| *id > after);
-        Ok(Self::new(all, limit, seq))
+        Ok(Self::new(list, all, limit, seq))
     }
 
     /// From up to `limit` + 1 things, each with its id.
-    pub fn new(mut found: Vec<(u64, T)>, limit: usize, seq: u64) -> Self {
+    pub fn new(list: &str, mut found: Vec<(u64, T)>, limit: usize, seq: u64) -> Self {
         let has_more = found.len() > limit;
         found.truncate(limit);
-        let next_cursor = found.last().filter(|_| has_more).map(|(id, _)| id.to_string());
+        let next_cursor = found.last().filter(|_| has_more).map(|(id, _)| cursor(list, *id));
         Self { data: found.into_iter().map(|(_, thing)| thing).collect(), has_more, next_cursor, seq }
     }
 }

@@ -1,7 +1,7 @@
 //! Who is master of what, and what is shown where.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{SetOwnership, SetPublication};
@@ -16,8 +16,10 @@ use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::{Id, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -28,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Who is master of some stock.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct OwnershipInput {
     /// Everywhere unless told.
     location: Option<String>,
@@ -42,7 +44,7 @@ struct OwnershipInput {
 
 /// Says who is master. The most specific rule wins: by item first (SKU, tag, all), then by location.
 #[utoipa::path(post, path = "/ownership", tag = "rules", request_body = OwnershipInput,
-    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+    responses((status = 200, body = Made)))]
 async fn set_ownership(State(app): State<App>, ask: Ask<OwnershipInput>) -> Result<Response, Problem> {
     let OwnershipInput { location, sku, tag, master } = &ask.body;
     let body = Body::SetOwnership(SetOwnership {
@@ -94,12 +96,12 @@ async fn list_ownership(
     })
     .await?;
     rows.sort_by_key(|(id, _)| *id);
-    Page::of_all(rows, &page, seq).map(Json)
+    Page::of_all("ownership", rows, &page, seq).map(Json)
 }
 
 /// How a number follows from stock: buffer, percentage, cap, stop-at, in that order.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct PublicationInput {
     /// Every system unless told.
     system: Option<String>,
@@ -119,7 +121,7 @@ struct PublicationInput {
 
 /// Says how a number follows from stock. The most specific rule speaks: listing, item, all; then system, all.
 #[utoipa::path(post, path = "/publication", tag = "rules", request_body = PublicationInput,
-    responses((status = 200, body = Made), (status = 422, body = Problem)))]
+    responses((status = 200, body = Made)))]
 async fn set_publication(State(app): State<App>, ask: Ask<PublicationInput>) -> Result<Response, Problem> {
     let input = &ask.body;
     let body = Body::SetPublication(SetPublication {
@@ -183,19 +185,21 @@ async fn list_publication(
     })
     .await?;
     rows.sort_by_key(|(id, _)| *id);
-    Page::of_all(rows, &page, seq).map(Json)
+    Page::of_all("publication", rows, &page, seq).map(Json)
 }
 
 /// Nothing.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct Nothing {}
 
 /// Ends an ownership or publication rule.
 #[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = u64, Path)),
-    responses((status = 200, body = Made), (status = 404, body = Problem)))]
-async fn end(State(app): State<App>, Path(id): Path<u64>, ask: Ask<Nothing>) -> Result<Response, Problem> {
+    responses((status = 200, body = Made)))]
+async fn end(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {
     let Nothing {} = ask.body;
     let committed = ask.submit(&app, Body::EndRule(RuleId(id))).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
+
+only_objects!(OwnershipInput, PublicationInput, Nothing);

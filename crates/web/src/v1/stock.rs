@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use onhand_engine::View;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::Item;
@@ -20,6 +20,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::Query;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list))
@@ -112,6 +113,7 @@ pub(super) fn item_stock(
 #[into_params(parameter_in = Query)]
 struct StockQuery {
     /// How many items at most: 1 to 100; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
@@ -130,7 +132,7 @@ async fn list(
     Query(query): Query<StockQuery>,
 ) -> Result<Json<Page<ItemStock>>, Problem> {
     let page = super::page::PageQuery { limit: query.limit, cursor: query.cursor };
-    let (limit, after) = (page.limit()?, page.after()?);
+    let (limit, after) = (page.limit()?, page.after("stock")?);
     let as_of = instant("as_of", query.as_of.as_deref())?;
     let known_at = instant("known_at", query.known_at.as_deref())?;
     let found = read(&app, &caller, |view| {
@@ -141,7 +143,7 @@ async fn list(
                 rows.push((id.0, item_stock(view, id, &item, as_of, known_at)?));
             }
         }
-        Ok(Page::new(rows, limit, view.seq()))
+        Ok(Page::new("stock", rows, limit, view.seq()))
     });
     found.await.map(Json)
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use onhand_channels::ChannelError;
 use onhand_engine::systems::{
-    Added, Connection, Matched, add_system, desired_at, remote_locations, system_status,
+    AddError, Added, Connection, Matched, add_system, desired_at, remote_locations, system_status,
 };
 use onhand_ledger::command::{PutListing, PutSystem};
+use onhand_ledger::model::System;
 use onhand_ledger::{Body, ListingId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,25 +23,27 @@ use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
+use crate::extract::{Path, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add, list))
-        .routes(routes!(listings, put_listing))
+        .routes(routes!(list_listings, put_listing))
         .routes(routes!(pause))
 }
 
 /// A system to connect.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct AddBody {
     /// What people call it.
     name: String,
     /// `vendure`, `shop`, or another name for a system that only tells us documents.
     kind: String,
-    /// Where its API is.
+    /// Where its API is, such as `http://127.0.0.1:3000`; a `vendure` needs it.
     url: Option<String>,
     /// Who we are there.
     username: Option<String>,
@@ -64,12 +68,15 @@ struct AddedBody {
 }
 
 /// Connects a system: signs in, discovers its listings and stock locations, matches them by SKU. It is kept equal
-/// from then on.
+/// from then on. With `url` an `Idempotency-Key` has no effect: sent again, it connects the system of that name again.
 #[utoipa::path(post, path = "/systems", tag = "systems", request_body = AddBody,
-    responses((status = 201, body = AddedBody), (status = 422, body = Problem), (status = 502, body = Problem)))]
+    responses((status = 201, body = AddedBody), (status = 502, body = Problem)))]
 async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Problem> {
     let AddBody { name, kind, url, username, secret, location } = &ask.body;
     let Some(url) = url else {
+        if kind == "vendure" {
+            return Err(Problem::of_field("url", format!("a `vendure` is connected at its url, {SUCH_AS}")));
+        }
         let put = PutSystem { name: name.clone(), kind: kind.clone(), locations: None, paused: None };
         let committed = ask.submit(&app, Body::PutSystem(put)).await?;
         let id = Made::of(&committed.answer).id;
@@ -77,12 +84,17 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
         let added = AddedBody { id, listings: 0, matched: 0, unmatched, remote_locations };
         return Ok(reply(StatusCode::CREATED, &committed, added));
     };
+    check_url(url)?;
     let connection = Connection {
         kind: kind.clone(),
         url: url.clone(),
         username: username.clone().unwrap_or_default(),
         secret: secret.clone().unwrap_or_default(),
     };
+    // No channel speaks yet here: what it cannot be made of is the kind.
+    if let Err(ChannelError::Unexpected { reason, .. }) = app.connector.connect(name, &connection) {
+        return Err(Problem::of_field("kind", reason));
+    }
     let caller = &ask.caller;
     let added = add_system(
         &app.handle,
@@ -93,15 +105,31 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
         connection,
         location.as_deref(),
     );
-    let Added { committed, id, listings } = added.await.map_err(|error| {
-        let title = "The system could not be connected";
-        Problem::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
+    let Added { committed, id, listings } = added.await.map_err(|error| match error {
+        AddError::Submit(error) => Problem::from(error),
+        AddError::Store(error) => error.into(),
+        error @ AddError::NoLocation => Problem::of_field("location", error.to_string()),
+        AddError::Channel(error) => {
+            let title = "The system could not be connected";
+            Problem::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
+        }
     })?;
     app.systems_changed.notify_waiters();
     let matched = listings.matched;
     let Matched { found, unmatched, remote_locations, .. } = listings;
     let body = AddedBody { id: id.0, listings: found, matched, unmatched, remote_locations };
     Ok(reply(StatusCode::CREATED, &committed, body))
+}
+
+const SUCH_AS: &str = "such as http://127.0.0.1:3000";
+
+fn check_url(url: &str) -> Result<(), Problem> {
+    let parsed = url.parse::<Uri>().ok();
+    let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    if parsed.as_ref().is_some_and(is_http) {
+        return Ok(());
+    }
+    Err(Problem::of_field("url", format!("`{url}` is no address of an API, {SUCH_AS}")))
 }
 
 /// How a system is doing.
@@ -148,7 +176,7 @@ async fn list(
         Ok((rows, view.seq()))
     })
     .await?;
-    Page::of_all(rows, &page, seq).map(Json)
+    Page::of_all("systems", rows, &page, seq).map(Json)
 }
 
 /// A listing.
@@ -168,14 +196,15 @@ struct ListingBody {
 /// The listings of a system, the oldest first.
 #[utoipa::path(get, path = "/systems/{name}/listings", tag = "systems",
     params(("name" = String, Path), PageQuery),
-    responses((status = 200, body = Page<ListingBody>), (status = 404, body = Problem)))]
-async fn listings(
+    responses((status = 200, body = Page<ListingBody>)))]
+async fn list_listings(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ListingBody>>, Problem> {
-    let (limit, after) = (page.limit()?, page.after()?);
+    let list = format!("listings of {name}");
+    let (limit, after) = (page.limit()?, page.after(&list)?);
     let found = read(&app, &caller, |view| {
         let Some((id, system)) = view.system_by_name(&name)? else { return Ok(None) };
         let mut rows = Vec::new();
@@ -200,14 +229,19 @@ async fn listings(
             };
             rows.push((listing_id.0, body));
         }
-        Ok(Some(Page::new(rows, limit, view.seq())))
+        Ok(Some(Page::new(&list, rows, limit, view.seq())))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("system", &name))
 }
 
+async fn known<T>(app: &App, ask: &Ask<T>, name: &str) -> Result<System, Problem> {
+    let found = read(app, &ask.caller, |view| view.system_by_name(name)).await?;
+    found.map(|(_, system)| system).ok_or_else(|| Problem::unknown("system", name))
+}
+
 /// A listing to make or map.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct ListingInput {
     /// Its id over there.
     remote_id: String,
@@ -220,12 +254,13 @@ struct ListingInput {
 
 /// Makes a listing, or maps the one of that remote id.
 #[utoipa::path(post, path = "/systems/{name}/listings", tag = "systems", params(("name" = String, Path)),
-    request_body = ListingInput, responses((status = 200, body = Made), (status = 422, body = Problem)))]
+    request_body = ListingInput, responses((status = 200, body = Made)))]
 async fn put_listing(
     State(app): State<App>,
     Path(name): Path<String>,
     ask: Ask<ListingInput>,
 ) -> Result<Response, Problem> {
+    known(&app, &ask, &name).await?;
     let body = Body::PutListing(PutListing {
         system: name,
         remote_id: ask.body.remote_id.clone(),
@@ -239,22 +274,23 @@ async fn put_listing(
 
 /// Whether nothing is pushed.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct PauseBody {
     paused: bool,
 }
 
 /// Pauses a system, or resumes it. While paused it is read and nothing is pushed.
 #[utoipa::path(post, path = "/systems/{name}/pause", tag = "systems", params(("name" = String, Path)),
-    request_body = PauseBody, responses((status = 200, body = Made), (status = 404, body = Problem)))]
+    request_body = PauseBody, responses((status = 200, body = Made)))]
 async fn pause(
     State(app): State<App>,
     Path(name): Path<String>,
     ask: Ask<PauseBody>,
 ) -> Result<Response, Problem> {
-    let known = read(&app, &ask.caller, |view| view.system_by_name(&name)).await?;
-    let Some((_, system)) = known else { return Err(Problem::unknown("system", &name)) };
-    let put = PutSystem { name, kind: system.kind, locations: None, paused: Some(ask.body.paused) };
+    let kind = known(&app, &ask, &name).await?.kind;
+    let put = PutSystem { name, kind, locations: None, paused: Some(ask.body.paused) };
     let committed = ask.submit(&app, Body::PutSystem(put)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
+
+only_objects!(AddBody, ListingInput, PauseBody);

@@ -1,0 +1,231 @@
+//! The OpenAPI document. What holds of all operations is said here, once, after the routes have said what they are.
+
+use serde_json::json;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, Content, Ref, RefOr, Required, Response};
+use utoipa::{Modify, OpenApi};
+
+use crate::error::Problem;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Onhand",
+        description = "Master of Inventory: exact stock of every item at every location, and every system kept equal to it.\n\n\
+            Authenticate with `Authorization: Bearer <key>` (make one with `onhand key create`). Requests that change \
+            something take an `Idempotency-Key` header (1 to 255 characters): the same key and body give the same \
+            answer and no second effect; the header `Idempotent-Replayed: true` says so. Quantities are exact decimals: \
+            send them as JSON numbers or strings with at most as many decimals as the item has. A body that is left out \
+            is read as `{}`. Every error is an RFC 9457 problem; see /docs/errors for each `type`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(Problem)),
+    security(("key" = []))
+)]
+pub(crate) struct Document;
+
+/// What takes no key though it is no mere read, and why.
+const KEYLESS: [(&str, &str); 3] = [
+    (
+        "/v1/keys",
+        "Takes no `Idempotency-Key`: a key's secret is shown once and not kept, so that it could not be shown again.",
+    ),
+    ("/v1/commands", "Takes no `Idempotency-Key` header: each line has its own `key`."),
+    ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
+];
+
+/// Completes a document that has all routes.
+pub(crate) struct Completed;
+
+impl Modify for Completed {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+        for schema in components.schemas.values_mut() {
+            if let RefOr::T(Schema::Object(object)) = schema {
+                object.properties.iter_mut().for_each(|(name, schema)| mark_time(name, schema));
+            }
+        }
+        components.headers.extend(headers());
+        components.parameters.insert("Idempotency-Key".to_owned(), idempotency_key().into());
+        for (path, item) in &mut document.paths.paths {
+            for operation in [&mut item.get].into_iter().flatten() {
+                complete(operation, path, false, components);
+            }
+            for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
+                complete(operation, path, true, components);
+            }
+        }
+    }
+}
+
+fn complete(operation: &mut Operation, path: &str, changes: bool, components: &Components) {
+    let name = operation.operation_id.take().unwrap_or_default();
+    let tag = operation.tags.as_deref().and_then(<[_]>::first).map_or("", String::as_str);
+    operation.operation_id = Some(operation_id(&name, tag));
+    let keyless = KEYLESS.iter().find(|(keyless, _)| *keyless == path);
+    if let Some((_, why)) = keyless {
+        let told = operation.description.take().filter(|told| !told.is_empty());
+        operation.description = Some(told.map_or_else(|| (*why).to_owned(), |told| format!("{told} {why}")));
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter {
+            mark_time(name, schema);
+        }
+    }
+    let takes_key = changes && keyless.is_none();
+    if takes_key {
+        let key = RefOr::Ref(Ref::new("#/components/parameters/Idempotency-Key"));
+        operation.parameters.get_or_insert_default().push(key);
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        let needed = body.content.values().any(|content| needs_something(content, components));
+        body.required = Some(if needed { Required::True } else { Required::False });
+    }
+    for status in problems(operation, path, takes_key) {
+        operation.responses.responses.entry(status.to_string()).or_insert_with(|| Response::new("").into());
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let (Ok(status), RefOr::T(response)) = (status.parse(), response) else { continue };
+        if response.description.is_empty() {
+            meaning(status).clone_into(&mut response.description);
+        }
+        if status >= 400 {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            response.content =
+                [("application/problem+json".to_owned(), problem.into())].into_iter().collect();
+        }
+        for name in sent_with(status, takes_key) {
+            let header = Ref::new(format!("#/components/headers/{name}"));
+            response.headers.insert(name.to_owned(), RefOr::Ref(header));
+        }
+    }
+}
+
+/// `list` of `orders` is `list_orders`, `place` is `place_order`; a name that says of what stays as it is.
+fn operation_id(name: &str, tag: &str) -> String {
+    if name.contains('_') {
+        return name.to_owned();
+    }
+    let one = match tag.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => tag.strip_suffix('s').unwrap_or(tag).to_owned(),
+    };
+    if name == "list" { format!("{name}_{tag}") } else { format!("{name}_{one}") }
+}
+
+/// Instants are text in RFC 3339, and are named for it: `occurred_at`, `as_of`.
+fn mark_time(name: &str, schema: &mut RefOr<Schema>) {
+    let is_time = name.ends_with("_at") || ["as_of", "orders_known_to"].contains(&name);
+    if let RefOr::T(Schema::Object(object)) = schema
+        && is_time
+    {
+        object.format = Some(SchemaFormat::KnownFormat(KnownFormat::DateTime));
+    }
+}
+
+/// An empty body is read as `{}`, or as no lines: enough where nothing is required.
+fn needs_something(content: &RefOr<Content>, components: &Components) -> bool {
+    let RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) = content else { return false };
+    let name = schema.ref_location.rsplit('/').next().unwrap_or_default();
+    let known = components.schemas.get(name);
+    !matches!(known, Some(RefOr::T(Schema::Object(Object { required, .. }))) if required.is_empty())
+}
+
+/// The statuses of the problems that an operation may answer.
+fn problems(operation: &Operation, path: &str, takes_key: bool) -> Vec<u16> {
+    let reads_body = takes_key || operation.request_body.is_some();
+    let has = |wanted: &str| {
+        let parameters = operation.parameters.iter().flatten();
+        parameters.filter_map(named).any(|parameter| parameter.name == wanted)
+    };
+    let mut problems = vec![401, 500, 503];
+    if reads_body || operation.parameters.is_some() {
+        problems.push(400);
+    }
+    if path.contains('{') {
+        problems.push(404);
+    }
+    if takes_key {
+        problems.push(409);
+    }
+    if reads_body {
+        problems.extend([408, 413, 422]);
+    }
+    if has("as_of") {
+        problems.push(422);
+    }
+    problems
+}
+
+fn named(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
+    match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    }
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        200 => "As asked.",
+        201 => "Made.",
+        202 => "Kept as evidence: it waits in the inbox and moved nothing.",
+        400 => "The address, its query or a header is not as it must be.",
+        401 => "No API key came with the request, or none that is known.",
+        404 => "There is no such thing.",
+        408 => "The body came too slowly. Nothing was done.",
+        409 => "Refused: `type` and `detail` say why. Nothing moved.",
+        413 => "The body is too large. Nothing was done.",
+        422 => "A value is not as it must be: see `field` and `detail`. Nothing was changed.",
+        500 => "Something went wrong on our side.",
+        502 => "The outside system could not be connected.",
+        503 => "Not now: send it again after `Retry-After` seconds, with the same key.",
+        _ => "See `type` and `detail`.",
+    }
+}
+
+/// The headers that a response of a status has.
+fn sent_with(status: u16, takes_key: bool) -> Vec<&'static str> {
+    let mut headers = vec!["Request-Id"];
+    match status {
+        200..300 if takes_key => headers.extend(["Idempotent-Replayed", "Onhand-Seq"]),
+        409 if takes_key => headers.push("Idempotent-Replayed"),
+        401 => headers.push("WWW-Authenticate"),
+        503 => headers.push("Retry-After"),
+        _ => {}
+    }
+    headers
+}
+
+fn headers() -> impl Iterator<Item = (String, RefOr<Header>)> {
+    let headers = [
+        ("Request-Id", Type::String, "The request's id, as in the log."),
+        ("Idempotent-Replayed", Type::String, "`true` where this answer was given before; absent otherwise."),
+        ("Onhand-Seq", Type::Integer, "The `seq` a read must have reached to see what was changed."),
+        ("WWW-Authenticate", Type::String, "`Bearer`."),
+        ("Retry-After", Type::Integer, "Seconds to wait before it is sent again."),
+    ];
+    headers.into_iter().map(|(name, schema, description)| {
+        let schema: Schema = ObjectBuilder::new().schema_type(schema).into();
+        let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
+        (name.to_owned(), header.into())
+    })
+}
+
+fn idempotency_key() -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "1 to 255 visible ASCII characters. The same key and body give the same answer and no second effect.",
+        ))
+        .schema(Some(text.pattern(Some("^[ -~]+$"))))
+        .example(Some(json!("order-1044")))
+        .build()
+}

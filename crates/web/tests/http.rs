@@ -1,0 +1,420 @@
+//! How the API speaks: its document, its errors, its bounds.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use onhand_ledger::TenantId;
+use serde_json::{Value, json};
+use support::Shop;
+
+async fn text(answer: Response) -> String {
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+impl Shop {
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Response {
+        let request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.key));
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    /// The status, and the problem that must come with it.
+    async fn problem(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let answer = self.ask(method, path, body).await;
+        let status = answer.status().as_u16();
+        let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let text = text(answer).await;
+        assert_eq!(kind, "application/problem+json", "{method} {path} {body}: {text}");
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    /// Status, field, and a part of the detail.
+    async fn refuses(&self, request: (&str, &str, &str), status: u16, field: &str, says: &str) {
+        let (got, problem) = self.problem(request.0, request.1, request.2).await;
+        assert_eq!(got, status, "{request:?}: {problem}");
+        assert_eq!(problem["field"].as_str().unwrap_or(""), field, "{request:?}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{request:?}: {problem}");
+    }
+
+    async fn with_authorization(&self, value: &str) -> Response {
+        let request = Request::builder().uri("/v1/items").header(header::AUTHORIZATION, value);
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn document(&self) -> Value {
+        serde_json::from_str(&text(self.ask("GET", "/openapi.json", "").await).await).unwrap()
+    }
+}
+
+/// Every operation: its method, path, and what the document says of it.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            all.push((method.clone(), path.clone(), operation.clone()));
+        }
+    }
+    all
+}
+
+/// Where `ONHAND_OPENAPI` names a file, the document is left there for other tools to check.
+#[tokio::test]
+async fn the_document_says_what_every_operation_takes_and_answers() {
+    let document = Shop::open().await.document().await;
+    if let Ok(file) = std::env::var("ONHAND_OPENAPI") {
+        std::fs::write(file, document.to_string()).unwrap();
+    }
+    let operations = operations(&document);
+    assert!(operations.len() > 35, "{}", operations.len());
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations {
+        let name = format!("{method} {path}");
+        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}: its id is taken");
+        let responses = operation["responses"].as_object().unwrap();
+        let mut expected = vec!["401", "500", "503"];
+        if path.contains('{') {
+            expected.extend(["400", "404"]);
+        }
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let key = json!({ "$ref": "#/components/parameters/Idempotency-Key" });
+        let takes_key = parameters.contains(&key);
+        if takes_key {
+            expected.extend(["400", "408", "409", "413", "422"]);
+        }
+        for status in expected {
+            assert!(responses.contains_key(status), "{name} may answer {status}");
+        }
+        for (status, response) in responses {
+            assert_ne!(response["description"].as_str().unwrap(), "", "{name} {status}");
+            let headers = response["headers"].as_object().unwrap();
+            assert!(headers.contains_key("Request-Id"), "{name} {status}");
+            if status.as_str() >= "400" {
+                let content = response["content"].as_object().unwrap();
+                assert_eq!(
+                    content.keys().collect::<Vec<_>>(),
+                    ["application/problem+json"],
+                    "{name} {status}"
+                );
+            }
+            let replayed = takes_key && (status.starts_with('2') || status == "409");
+            assert_eq!(headers.contains_key("Idempotent-Replayed"), replayed, "{name} {status}");
+        }
+        assert!(responses["401"]["headers"]["WWW-Authenticate"].is_object(), "{name}");
+        assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{name}");
+        if method != "get" && !takes_key {
+            let why = operation["description"].as_str().unwrap();
+            assert!(why.contains("Takes no `Idempotency-Key`"), "{name}: {why}");
+        }
+    }
+    for id in [
+        "list_items",
+        "show_item",
+        "show_history",
+        "place_order",
+        "resolve_discrepancy",
+        "make_key",
+        "take_count",
+    ] {
+        assert!(ids.contains(id), "{ids:?}");
+    }
+    let body = |path: &str| &document["paths"][path]["post"]["requestBody"];
+    assert_eq!(body("/v1/orders/{id}/fulfil")["required"], false, "an empty body is read as {{}}");
+    assert_eq!(body("/v1/orders")["required"], true);
+    let lists = document["paths"]["/v1/items"]["get"]["parameters"].as_array().unwrap();
+    let limit = lists.iter().find(|parameter| parameter["name"] == "limit").unwrap();
+    assert_eq!((&limit["schema"]["minimum"], &limit["schema"]["maximum"]), (&json!(1), &json!(100)));
+    let receive = &document["components"]["schemas"]["ReceiveBody"]["properties"];
+    assert_eq!(receive["occurred_at"]["format"], "date-time");
+    let line = body("/v1/commands")["content"]["application/x-ndjson"]["example"].as_str().unwrap();
+    assert!(line.contains("3000000"), "{line}");
+}
+
+#[tokio::test]
+async fn the_documents_example_of_a_command_runs() {
+    let shop = Shop::open().await;
+    let document = shop.document().await;
+    let body = &document["paths"]["/v1/commands"]["post"]["requestBody"]["content"]["application/x-ndjson"];
+    let answer = shop.ask("POST", "/v1/commands", body["example"].as_str().unwrap()).await;
+    let answer = text(answer).await;
+    assert!(answer.contains("\"Moved\""), "{answer}");
+    assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["available"], 3);
+}
+
+#[tokio::test]
+async fn the_schema_of_quantities_is_what_is_read() {
+    let document = Shop::open().await.document().await;
+    let schema = &document["components"]["schemas"]["Decimal"];
+    assert_eq!(schema["type"], json!(["number", "string"]));
+    assert!(
+        schema["pattern"].is_string() && schema["description"].as_str().unwrap().contains("1e3"),
+        "{schema}"
+    );
+    let entry = &document["components"]["schemas"]["EntryBody"]["oneOf"];
+    assert_eq!(entry[0]["enum"], json!(["Refused", "Nothing"]));
+    assert_eq!((&entry[1]["minProperties"], &entry[1]["maxProperties"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_address_is_a_problem_that_names_it() {
+    let shop = Shop::open().await;
+    let cases = [
+        ("/v1/items?limit=abc", 400, "limit", "`limit` must be a whole number"),
+        ("/v1/items?limit=-1", 400, "limit", "`limit` must be a whole number"),
+        ("/v1/items?limit=0", 400, "limit", "1 to 100"),
+        ("/v1/items?limit=1&limit=2", 400, "limit", "told twice"),
+        ("/v1/stock?as_of=yesterday", 422, "as_of", "not an instant"),
+        ("/v1/changes?after=abc", 400, "after", "`after` must be a whole number"),
+        ("/v1/changes?after=9223372036854775808", 400, "after", "no entry is numbered"),
+        ("/v1/orders/abc", 400, "id", "`abc` is no id"),
+        ("/v1/orders/-1", 400, "id", "`-1` is no id"),
+        ("/v1/orders/9223372036854775807", 404, "", "there is no order"),
+        ("/v1/orders/9223372036854775808", 404, "", "9223372036854775808"),
+        ("/v1/holds/99999999999999999999999", 404, "", "99999999999999999999999"),
+        ("/v1/items/%FF/stock", 400, "sku", "UTF-8"),
+    ];
+    for (path, status, field, says) in cases {
+        shop.refuses(("GET", path, ""), status, field, says).await;
+    }
+    shop.refuses(("DELETE", "/v1/rules/9223372036854775808", ""), 404, "", "9223372036854775808").await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_said_in_plain_words() {
+    let shop = Shop::open().await;
+    let cases = [
+        ("/v1/orders", "{\"lines\": [", "", "the body is not JSON: EOF while parsing"),
+        ("/v1/orders", "{\"lines\": []} x", "", "the body is not JSON: trailing characters"),
+        ("/v1/orders", r#"{"line":[]}"#, "line", "the body has an unknown field `line`"),
+        ("/v1/orders", "{}", "lines", "the body lacks the field `lines`"),
+        ("/v1/orders", r#"{"lines":[{"sku":"MUG"}]}"#, "quantity", "the body lacks the field `quantity`"),
+        ("/v1/orders", r#"{"lines":[],"lines":[]}"#, "lines", "the body has a duplicate field `lines`"),
+        (
+            "/v1/orders",
+            r#"{"lines":[{"sku":"MUG","quantity":"many"}]}"#,
+            "quantity",
+            "`lines[0].quantity` of the body is not as it must be: `many` is not a number",
+        ),
+        ("/v1/orders", r#"{"lines":[{"sku":"MUG","quantity":1e3}]}"#, "quantity", "`1e3` is not a number"),
+        ("/v1/orders", r#"{"lines":[],"location":7}"#, "location", "expected a string"),
+        (
+            "/v1/commands",
+            r#"{"body":{"fly":{}}}"#,
+            "body",
+            "line 1 is not as it must be: unknown variant `fly`",
+        ),
+    ];
+    for (path, body, field, says) in cases {
+        shop.refuses(("POST", path, body), 422, field, says).await;
+    }
+}
+
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let shop = Shop::open().await;
+    let cases = [
+        ("/v1/movements/receive", r#"["LONDON",[["MUG",1]],null,null]"#, ""),
+        ("/v1/movements/receive", r#"{"location":"LONDON","lines":[["MUG",1]]}"#, "lines"),
+        ("/v1/orders", r#"{"lines":[["MUG",1]]}"#, "lines"),
+        (
+            "/v1/documents",
+            r#"{"system":"WEB","document":"1","version":1,"order":[null,null,false,[]]}"#,
+            "order",
+        ),
+        (
+            "/v1/documents",
+            r#"{"system":"WEB","document":"1","version":1,"movements":[["1","MUG"]]}"#,
+            "movements",
+        ),
+        ("/v1/discrepancies/1/resolve", "[]", ""),
+        ("/v1/commands", r#"["k","tick"]"#, ""),
+    ];
+    for (path, body, field) in cases {
+        shop.refuses(("POST", path, body), 422, field, "expected a JSON object").await;
+    }
+    assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], 0);
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_as_the_standard_says() {
+    let shop = Shop::open().await;
+    let ours = shop.key.clone();
+    for good in [format!("Bearer {ours}"), format!("bearer {ours}"), format!("BEARER {ours}")] {
+        assert_eq!(shop.with_authorization(&good).await.status(), StatusCode::OK, "{good}");
+    }
+    let secret = "0".repeat(40);
+    let tenants = ["0", "9", "-1", "9223372036854775808", "18446744073709551615", "x", ""];
+    let made_up = tenants.map(|tenant| format!("Bearer ohk_{tenant}_{secret}"));
+    let none = ["Basic abc".to_owned(), "Bearer".to_owned(), format!("Token {ours}")];
+    for bad in made_up.iter().chain(&none) {
+        let answer = shop.with_authorization(bad).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{bad}");
+        assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer", "{bad}");
+    }
+    assert_eq!(shop.handle.ledger().tenants(), [TenantId::DEFAULT], "nobody makes a tenant by asking");
+    let second = onhand_web::auth::create_key(&shop.handle, TenantId(2), "other").await.unwrap();
+    assert_eq!(shop.with_authorization(&format!("Bearer {second}")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_text_that_can_be_seen() {
+    let shop = Shop::open().await;
+    for key in ["", "a\tb", &"k".repeat(256)] {
+        let (status, problem) = shop.call("/v1/items", Some(key), Some(json!({ "sku": "A" }))).await;
+        assert_eq!((status.as_u16(), &problem["field"]), (400, &json!("Idempotency-Key")), "{problem}");
+    }
+    let longest = "k".repeat(255);
+    let (status, _) = shop.call("/v1/items", Some(&longest), Some(json!({ "sku": "A" }))).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_cursor_goes_on_in_its_own_list_alone() {
+    let shop = Shop::open().await;
+    for sku in ["A", "B", "C"] {
+        shop.accepted("/v1/items", json!({ "sku": sku })).await;
+    }
+    let receive = json!({ "location": "LONDON", "lines": [{ "sku": "A", "quantity": 1 }] });
+    shop.accepted("/v1/movements/receive", receive.clone()).await;
+    shop.accepted("/v1/movements/receive", receive).await;
+    let first = shop.get("/v1/items?limit=2").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = shop.get(&format!("/v1/items?limit=2&cursor={cursor}")).await;
+    assert_eq!(second["data"][0]["sku"], "B", "{second}");
+    let history = shop.get("/v1/items/A/history?limit=1").await;
+    let past = history["next_cursor"].as_str().unwrap();
+    let earlier = shop.get(&format!("/v1/items/A/history?limit=1&cursor={past}")).await;
+    assert_eq!(earlier["has_more"], false, "{earlier}");
+    let others = [
+        format!("/v1/orders?cursor={cursor}"),
+        format!("/v1/locations?cursor={cursor}"),
+        format!("/v1/items/B/history?cursor={past}"),
+        format!("/v1/items?cursor=%2B{cursor}"),
+        format!("/v1/items?cursor=1{cursor}"),
+        "/v1/items?cursor=18446744073709551615".to_owned(),
+        "/v1/items?cursor=2".to_owned(),
+        "/v1/items?cursor=".to_owned(),
+        "/v1/items/A/history?cursor=9223372036854775808".to_owned(),
+    ];
+    for path in others {
+        let (status, problem) = shop.problem("GET", &path, "").await;
+        assert_eq!((status, &problem["type"]), (400, &json!("/docs/errors#cursor")), "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn the_viewer_asks_nobody_outside() {
+    let shop = Shop::open().await;
+    let initializer = text(shop.ask("GET", "/docs/swagger-initializer.js", "").await).await;
+    assert!(initializer.contains(r#""validatorUrl": "none""#), "{initializer}");
+    assert!(initializer.contains("/openapi.json"), "{initializer}");
+    let page = text(shop.ask("GET", "/docs/", "").await).await;
+    for served in [initializer, page] {
+        assert!(!served.contains("https://") && !served.contains("http://"), "{served}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_has_a_name_and_is_shown_once() {
+    let shop = Shop::open().await;
+    for name in [String::new(), "x".repeat(101), "a\u{7}b".to_owned()] {
+        let body = json!({ "name": name }).to_string();
+        shop.refuses(("POST", "/v1/keys", &body), 422, "name", "1 to 100 characters").await;
+    }
+    let body = json!({ "name": "é".repeat(100) });
+    let (status, problem) = shop.call("/v1/keys", Some("k"), Some(body.clone())).await;
+    assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("Idempotency-Key")));
+    assert!(problem["detail"].as_str().unwrap().contains("shown once and not kept"), "{problem}");
+    assert_eq!(shop.post("/v1/keys", body).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_system_that_cannot_be_connected_as_asked() {
+    let shop = Shop::open().await;
+    let good = "http://127.0.0.1:3000";
+    let cases = [
+        (json!({ "name": "N", "kind": "vendure" }), 422, "url", "such as http://127.0.0.1:3000"),
+        (json!({ "name": "N", "kind": "shop", "url": "127.0.0.1:3000" }), 422, "url", "such as http://"),
+        (json!({ "name": "N", "kind": "shop", "url": "ftp://a/b" }), 422, "url", "such as http://"),
+        (json!({ "name": "N", "kind": "shop", "url": "not a url" }), 422, "url", "such as http://"),
+        (json!({ "name": "N", "kind": "telex", "url": good }), 422, "kind", "there are `shop` and `none`"),
+        (json!({ "name": "N", "kind": "none", "url": good }), 502, "", "there is nobody"),
+        (
+            json!({ "name": "N", "kind": "shop", "url": good, "location": "PARIS" }),
+            422,
+            "location",
+            "no location has the code `PARIS`",
+        ),
+    ];
+    for (body, status, field, says) in cases {
+        shop.refuses(("POST", "/v1/systems", &body.to_string()), status, field, says).await;
+    }
+    let listing = r#"{"remote_id":"1"}"#;
+    shop.refuses(("POST", "/v1/systems/N/listings", listing), 404, "", "there is no system `N`").await;
+    assert_eq!(
+        shop.post("/v1/systems", json!({ "name": "N", "kind": "telex" })).await.0,
+        StatusCode::CREATED
+    );
+}
+
+#[tokio::test]
+async fn methods_that_somebody_made_up_are_one_series() {
+    let shop = Shop::open().await;
+    for method in ["BREW", "PROPFIND", "GET"] {
+        shop.ask(method, "/v1/items", "").await;
+    }
+    let metrics = text(shop.ask("GET", "/metrics", "").await).await;
+    assert!(!metrics.contains("BREW") && !metrics.contains("PROPFIND"), "{metrics}");
+    assert!(metrics.contains(r#"method="other""#) && metrics.contains(r#"method="GET""#), "{metrics}");
+}
+
+/// Reads that began before a batch keep the batch waiting, and the batch all that come after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_alive_while_everybody_waits_for_the_ledger() {
+    let shop = Shop::open().await;
+    let ledger = shop.handle.ledger().clone();
+    let (began, begin) = channel();
+    let (end, ended) = channel::<()>();
+    let slow = std::thread::spawn(move || {
+        let wait = |_: &mut onhand_engine::View<'_>| {
+            began.send(()).unwrap();
+            // It ends by itself where nothing else can run, so that the test fails and does not hang.
+            let _ = ended.recv_timeout(Duration::from_secs(2));
+            Ok(())
+        };
+        ledger.read(TenantId::DEFAULT, wait).unwrap();
+    });
+    begin.recv().unwrap();
+    let get = |path: &'static str| {
+        let (router, key) = (shop.router.clone(), shop.key.clone());
+        let request = Request::builder().uri(path).header(header::AUTHORIZATION, format!("Bearer {key}"));
+        let request = request.body(Body::empty()).unwrap();
+        tokio::spawn(tower::ServiceExt::oneshot(router, request))
+    };
+    let committer = shop.handle.ledger().clone();
+    let commit = std::thread::spawn(move || committer.flush().unwrap());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut waiting: Vec<_> = (0..40).map(|_| get("/v1/items")).collect();
+    waiting.push(get("/readyz"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let alive = tokio::time::timeout(Duration::from_millis(200), get("/livez")).await;
+    let nobody_was_answered = waiting.iter().all(|read| !read.is_finished());
+    // Let go before anything is asserted: a test that fails must end.
+    let _ = end.send(());
+    slow.join().unwrap();
+    commit.join().unwrap();
+    assert!(nobody_was_answered, "the ledger was held");
+    assert_eq!(alive.expect("it answers in time").unwrap().unwrap().status(), StatusCode::OK);
+    for read in waiting {
+        assert_eq!(read.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,149 @@
+//! A shop in memory, and its API, without a socket.
+
+#![allow(dead_code, reason = "each binary of tests uses its own part of it")]
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body as HttpBody;
+use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use onhand_channels::{
+    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation,
+};
+use onhand_engine::systems::{Connection, Connector};
+use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
+use onhand_ledger::command::PutSystem;
+use onhand_ledger::{Body, Command, Instant, TenantId};
+use onhand_store::MemoryStore;
+use onhand_web::{App, Metrics, auth};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tower::ServiceExt as _;
+
+/// A shop is spoken with, and has one stock location; of what `telex` is there is no channel; nobody else answers.
+struct Outside;
+
+impl Connector for Outside {
+    fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError> {
+        let system = name.to_owned();
+        match connection.kind.as_str() {
+            "shop" => Ok(Arc::new(EmptyShop)),
+            "telex" => {
+                let reason = "there is no channel for `telex`; there are `shop` and `none`".to_owned();
+                Err(ChannelError::Unexpected { system, reason })
+            }
+            _ => Err(ChannelError::Unreachable { system, reason: "there is nobody".to_owned() }),
+        }
+    }
+}
+
+struct EmptyShop;
+
+#[async_trait::async_trait]
+impl Channel for EmptyShop {
+    fn meaning(&self) -> Meaning {
+        Meaning::Shown
+    }
+
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    async fn discover(&self) -> Result<Discovery, ChannelError> {
+        let location = RemoteLocation { remote_id: "1".to_owned(), name: "Shelf".to_owned() };
+        Ok(Discovery { listings: Vec::new(), locations: vec![location] })
+    }
+
+    async fn read(&self, _: &[String]) -> Result<Vec<Reading>, ChannelError> {
+        Ok(Vec::new())
+    }
+
+    async fn push(&self, _: &[Push]) -> Result<Vec<Pushed>, ChannelError> {
+        Ok(Vec::new())
+    }
+
+    async fn orders(&self, _: Option<&str>) -> Result<OrderPage, ChannelError> {
+        Err(ChannelError::Unreachable { system: "shop".to_owned(), reason: "it has no orders".to_owned() })
+    }
+}
+
+/// 10:15 of the day, or 10:15:30.
+pub fn time(text: &str) -> String {
+    let seconds = if text.len() == 5 { ":00" } else { "" };
+    format!("2026-11-23T{text}{seconds}Z")
+}
+
+pub struct Shop {
+    pub router: Router,
+    pub handle: Handle,
+    pub clock: Arc<ManualClock>,
+    pub key: String,
+}
+
+impl Shop {
+    /// London, with the items MUG and CUP, a web shop and a warehouse system.
+    pub async fn open() -> Self {
+        let clock = Arc::new(ManualClock::at(Instant::parse(&time("08:00")).unwrap()));
+        let ledger =
+            Ledger::open(Box::new(MemoryStore::default()), clock.clone(), Options::default()).unwrap();
+        let (handle, queue) = queue(Arc::new(ledger));
+        std::thread::spawn(move || queue.run());
+        let key = auth::create_key(&handle, TenantId::DEFAULT, "test").await.unwrap();
+        let app = App {
+            handle: handle.clone(),
+            keys: Arc::default(),
+            connector: Arc::new(Outside),
+            systems_changed: Arc::new(Notify::new()),
+            metrics: Arc::new(Metrics::default()),
+        };
+        let shop = Self { router: onhand_web::router(app), handle, clock, key };
+        for name in ["WEB", "WMS"] {
+            let put = PutSystem { name: name.to_owned(), kind: "test".to_owned(), ..PutSystem::default() };
+            let command =
+                Command { key: None, fingerprint: 0, actor: "test".to_owned(), body: Body::PutSystem(put) };
+            shop.handle.submit(TenantId::DEFAULT, command).await.unwrap();
+        }
+        shop.accepted("/v1/items", json!({ "sku": "MUG" })).await;
+        shop.accepted("/v1/locations", json!({ "code": "LONDON" })).await;
+        shop
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: Request<HttpBody>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub async fn call(&self, path: &str, key: Option<&str>, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = Request::builder()
+            .uri(path)
+            .method(if body.is_some() { "POST" } else { "GET" })
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let body = body.map_or_else(HttpBody::empty, |body| HttpBody::from(body.to_string()));
+        let answer = self.send(request.body(body).unwrap()).await;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.call(path, None, Some(body)).await
+    }
+
+    pub async fn accepted(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.post(path, body).await;
+        assert!(status.is_success(), "{status} {answer}");
+        answer
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.call(path, None, None).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
+    }
+}
