@@ -1,6 +1,8 @@
 //! What drives the engine: the committer's thread, the sweeper, the workers. The only place with timers.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use onhand_engine::systems::{Connection, Connector, connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
 use onhand_engine::{Clock, Handle, Ledger, Options, SystemClock, queue};
 use onhand_ledger::{Body, Command, SystemId, TenantId};
-use onhand_store::SqliteStore;
+use onhand_store::{SqliteStore, StoreError};
 use onhand_web::{App, Metrics};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -181,7 +183,45 @@ fn keep_acknowledged(kept: &mut Vec<Acknowledged>, new: &mut Vec<Acknowledged>) 
     kept.append(new);
 }
 
-/// Opens a database file for this process alone.
-pub(crate) fn open(path: &Path) -> Result<SqliteStore, onhand_store::StoreError> {
-    SqliteStore::open(path)
+/// Opens a database file for this process alone, or makes one.
+pub(crate) fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(path).map_err(|error| match error {
+        StoreError::Io { doing: "opened", reason } => {
+            StoreError::Io { doing: "opened", reason: obstacle(path).unwrap_or(reason) }
+        }
+        other => other,
+    })
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What a person can do about a database that cannot be opened: SQLite and the system name only files of theirs.
+fn obstacle(path: &Path) -> Option<String> {
+    let folder = folder_of(path);
+    if matches!(folder.try_exists(), Ok(false)) {
+        return Some(format!("the folder {} is not there; make it, or name another file", folder.display()));
+    }
+    let refused = |opened: io::Result<File>| {
+        opened.is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+        })
+    };
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    let mut options = File::options();
+    options.read(true).write(true);
+    if refused(options.open(path)) {
+        return Some(format!("{} cannot be written by this user", path.display()));
+    }
+    // Files beside the database are needed too.
+    if refused(options.create(true).truncate(false).open(lock)) {
+        return Some(format!(
+            "the folder {} cannot be written by this user; allow it, or name another file",
+            folder.display()
+        ));
+    }
+    None
 }
