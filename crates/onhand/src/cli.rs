@@ -13,7 +13,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The database file. Made if it is not there.
+    /// The database file. Made if it is not there, but not by what only reads.
     #[arg(long, global = true, env = "ONHAND_DATABASE", default_value = "onhand.db", alias = "database")]
     pub db: PathBuf,
     /// Print one JSON object at the end instead of text.

@@ -185,10 +185,13 @@ fn keep_acknowledged(kept: &mut Vec<Acknowledged>, new: &mut Vec<Acknowledged>) 
 
 /// Opens a database file for this process alone, or makes one.
 pub(crate) fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    let cannot = |reason: String| StoreError::Io { doing: "opened", reason };
+    // SQLite opens a file that it may only read, and fails at the first change.
+    if is_refused(&File::options().read(true).write(true).open(path)) {
+        return Err(cannot(format!("{} cannot be written by this user", path.display())));
+    }
     SqliteStore::open(path).map_err(|error| match error {
-        StoreError::Io { doing: "opened", reason } => {
-            StoreError::Io { doing: "opened", reason: obstacle(path).unwrap_or(reason) }
-        }
+        StoreError::Io { doing: "opened", reason } => cannot(obstacle(path).unwrap_or(reason)),
         other => other,
     })
 }
@@ -198,30 +201,22 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What a person can do about a database that cannot be opened: SQLite and the system name only files of theirs.
+/// What a person can do about the folder of a database that cannot be opened: SQLite and the system name only files
+/// of theirs.
 fn obstacle(path: &Path) -> Option<String> {
     let folder = folder_of(path);
-    if matches!(folder.try_exists(), Ok(false)) {
-        return Some(format!("the folder {} is not there; make it, or name another file", folder.display()));
+    let found = folder.metadata();
+    let shown = folder.display();
+    if !is_refused(&found) && !found.is_ok_and(|found| found.is_dir()) {
+        return Some(format!("the folder {shown} is not there; make it, or name another file"));
     }
-    let refused = |opened: io::Result<File>| {
-        opened.is_err_and(|error| {
-            matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-        })
-    };
     let mut lock = path.as_os_str().to_owned();
     lock.push(".lock");
-    let mut options = File::options();
-    options.read(true).write(true);
-    if refused(options.open(path)) {
-        return Some(format!("{} cannot be written by this user", path.display()));
-    }
-    // Files beside the database are needed too.
-    if refused(options.create(true).truncate(false).open(lock)) {
-        return Some(format!(
-            "the folder {} cannot be written by this user; allow it, or name another file",
-            folder.display()
-        ));
-    }
-    None
+    is_refused(&File::options().write(true).create(true).truncate(false).open(lock))
+        .then(|| format!("the folder {shown} cannot be written by this user; allow it, or name another file"))
+}
+
+fn is_refused<T>(done: &io::Result<T>) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    done.as_ref().is_err_and(|error| matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem))
 }

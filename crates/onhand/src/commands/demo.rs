@@ -354,12 +354,15 @@ impl Screen {
         let orders = shop.audit().iter().filter(|event| matches!(event, Event::Sale { .. })).count();
         let bottom = format!("{orders} orders · {in_step} of {listings} listings in step · Ctrl-C ends it");
         let size = terminal::size().ok().filter(|(width, height)| *width > 0 && *height > 0);
-        let mut out = stdout();
+        // Written at once: half a frame is never seen.
+        let mut frame = Vec::new();
         for (line, text) in (0..).zip(fitted(top, rows, bottom, size.unwrap_or((80, 24)))) {
             // All below is cleared with each line, so that nothing of an older size stays.
-            queue!(out, cursor::MoveTo(0, line), terminal::Clear(terminal::ClearType::FromCursorDown))?;
-            queue!(out, style::Print(text))?;
+            queue!(frame, cursor::MoveTo(0, line), terminal::Clear(terminal::ClearType::FromCursorDown))?;
+            queue!(frame, style::Print(text))?;
         }
+        let mut out = stdout();
+        out.write_all(&frame)?;
         out.flush()?;
         Ok(())
     }

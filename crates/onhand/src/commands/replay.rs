@@ -340,8 +340,8 @@ pub(crate) async fn run(link: &Link, ready: &Ready<'_>, json: bool) -> anyhow::R
         bar.inc(size as u64);
     }
     bar.finish_and_clear();
-    let movements = appended(link, before, &chosen).await?;
     let seconds = began.elapsed().as_secs_f64();
+    let movements = appended(link, before, &chosen).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people; movements are far below 2^52")]
     let rate = (movements as f64 / seconds).round();
     let result = json!({

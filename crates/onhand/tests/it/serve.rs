@@ -87,6 +87,9 @@ fn a_folder_that_is_not_there_or_not_ours_is_named() {
     let says = text(&missing.stderr);
     assert!(says.contains("missing is not there; make it, or name another file"), "{says}");
     assert!(!says.contains('\u{1b}'), "no colours where nobody looks: {says}");
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let says = text(&serve("file/x.db").stderr);
+    assert!(says.contains("file is not there; make it"), "{says}");
     let locked = folder.path().join("locked");
     std::fs::create_dir(&locked).unwrap();
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).unwrap();
@@ -94,5 +97,10 @@ fn a_folder_that_is_not_there_or_not_ours_is_named() {
     if std::fs::write(locked.join("probe"), "").is_err() {
         let says = text(&serve("locked/x.db").stderr);
         assert!(says.contains("cannot be written by this user"), "{says}");
+        let database = folder.path().join("mine.db");
+        assert!(onhand(&database, &["key", "create"]).status.success());
+        std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o444)).unwrap();
+        let says = text(&onhand(&database, &["verify"]).stderr);
+        assert!(says.contains("mine.db cannot be written by this user"), "{says}");
     }
 }
