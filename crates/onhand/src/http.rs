@@ -60,20 +60,29 @@ pub(crate) async fn until(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Until Ctrl-C, or the service manager's TERM.
-pub(crate) async fn interrupted() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminated) => tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            },
-            Err(_) => drop(interrupted.await),
+/// Until Ctrl-C, or the service manager's TERM. Listens from the call on, not only once it is waited for: before that
+/// either would end the process as it stands.
+#[cfg(unix)]
+pub(crate) fn interrupted() -> impl Future<Output = ()> + Send {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    async fn heard(signal: std::io::Result<Signal>) {
+        match signal {
+            Ok(mut signal) => drop(signal.recv().await),
+            // What cannot be heard keeps its usual effect.
+            Err(_) => std::future::pending().await,
         }
     }
-    #[cfg(not(unix))]
-    drop(interrupted.await);
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        tokio::select! {
+            () = heard(interrupt) => {}
+            () = heard(terminate) => {}
+        }
+    }
+}
+
+/// Until Ctrl-C.
+#[cfg(not(unix))]
+pub(crate) async fn interrupted() {
+    let _ = tokio::signal::ctrl_c().await;
 }

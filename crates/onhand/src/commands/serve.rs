@@ -36,6 +36,8 @@ pub(crate) async fn run(database: &Path, listen: SocketAddr, json: bool) -> anyh
     let key = operators_key(&runtime, database).await?;
     let api = Api::start(listener, runtime.router())?;
     runtime.work(Pace::default());
+    // Before anybody hears that it is up, and may tell it to end.
+    let stop = interrupted();
     let key_path = key.path.display();
     if json {
         say(serde_json::json!({
@@ -49,10 +51,11 @@ pub(crate) async fn run(database: &Path, listen: SocketAddr, json: bool) -> anyh
         }
         say(format!("The operator's API key is in {key_path}"))?;
     }
-    interrupted().await;
+    stop.await;
     // Asked once more, it ends at once. What was acknowledged is in the log.
+    let again = interrupted();
     tokio::spawn(async {
-        interrupted().await;
+        again.await;
         std::process::exit(130);
     });
     let closed = api.close().await;
