@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Invalid;
 use crate::key::StockState;
 use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
 
@@ -20,6 +21,21 @@ pub struct Command {
     pub actor: String,
     /// What.
     pub body: Body,
+}
+
+impl Command {
+    /// A command whose key stands for its body, however it came here: in process, or as a line over HTTP.
+    pub fn keyed(key: Option<String>, actor: impl Into<String>, body: Body) -> Self {
+        // Without a key nobody asks whether it is a copy.
+        let fingerprint = if key.is_some() { fingerprint_of(&body) } else { 0 };
+        Self { key, fingerprint, actor: actor.into(), body }
+    }
+}
+
+/// The fingerprint of a body: over its JSON as written here, so that neither spaces nor the order of fields count.
+pub fn fingerprint_of(body: &Body) -> u64 {
+    let written = serde_json::to_vec(body).expect("a body can always be written");
+    u64::from_be_bytes(blake3::hash(&written).as_bytes().first_chunk().copied().unwrap_or_default())
 }
 
 /// What is asked or told.
@@ -91,6 +107,21 @@ pub struct PutItem {
     pub tags: Option<Vec<String>>,
 }
 
+impl PutItem {
+    /// What can be said of it without looking at the ledger.
+    pub fn check(&self) -> Result<(), Invalid> {
+        check_address("sku", &self.sku)?;
+        if let Some(name) = &self.name {
+            check_name("name", name, 500)?;
+        }
+        if let Some(unit) = &self.unit {
+            check_name("unit", unit, 20)?;
+        }
+        check_list("barcodes", self.barcodes.as_deref().unwrap_or_default(), 50)?;
+        check_list("tags", self.tags.as_deref().unwrap_or_default(), 100)
+    }
+}
+
 /// See [`Body::PutLocation`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct PutLocation {
@@ -102,6 +133,14 @@ pub struct PutLocation {
     pub sellable: Option<bool>,
     /// Default: 100. The lowest is allocated from first.
     pub rank: Option<u32>,
+}
+
+impl PutLocation {
+    /// What can be said of it without looking at the ledger.
+    pub fn check(&self) -> Result<(), Invalid> {
+        check_address("code", &self.code)?;
+        self.name.as_ref().map_or(Ok(()), |name| check_name("name", name, 500))
+    }
 }
 
 /// See [`Body::PutSystem`].
@@ -461,4 +500,64 @@ pub enum Happened {
     Lost,
     /// Came in from a supplier.
     Received,
+}
+
+/// A name that people and machines can type again: not empty, not padded, no control characters.
+pub(crate) fn check_name(field: &'static str, name: &str, longest: usize) -> Result<(), Invalid> {
+    let problem = if name.is_empty() {
+        "must not be empty".to_owned()
+    } else if name.chars().count() > longest {
+        format!("has more than {longest} characters")
+    } else if name.trim() != name {
+        format!("`{name}` has spaces around it; take them off")
+    } else if name.chars().any(char::is_control) {
+        "has control characters in it; take them out".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Invalid::Field { field, problem })
+}
+
+/// A name that a thing is found by, also in a URL. Dots mean a folder there, however they are written:
+/// <https://url.spec.whatwg.org/#double-dot-path-segment>.
+pub(crate) fn check_address(field: &'static str, name: &str) -> Result<(), Invalid> {
+    check_name(field, name, 100)?;
+    if name.bytes().all(|byte| byte == b'.') {
+        let problem =
+            format!("`{name}` has dots only and cannot be part of an address; add a letter or digit");
+        return Err(Invalid::Field { field, problem });
+    }
+    Ok(())
+}
+
+fn check_list(field: &'static str, list: &[String], most: usize) -> Result<(), Invalid> {
+    if list.len() > most {
+        return Err(Invalid::Field { field, problem: format!("has more than {most} entries") });
+    }
+    list.iter().try_for_each(|entry| check_name(field, entry, 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyed_body_is_known_again_however_it_was_written() {
+        let typed = r#"{ "put_item": { "name": "Blue mug", "sku": "MUG", "unit": null,
+            "precision": null, "barcodes": null, "tags": null } }"#;
+        let body: Body = serde_json::from_str(typed).unwrap();
+        let again: Body = serde_json::from_str(&serde_json::to_string(&body).unwrap()).unwrap();
+        assert_eq!(fingerprint_of(&body), fingerprint_of(&again));
+        assert_ne!(fingerprint_of(&body), fingerprint_of(&Body::Tick));
+        assert_eq!(Command::keyed(None, "test", body).fingerprint, 0);
+    }
+
+    #[test]
+    fn a_name_of_dots_only_finds_nothing_in_a_url() {
+        let sku = |sku: &str| PutItem { sku: sku.to_owned(), ..PutItem::default() }.check();
+        for dots in [".", "..", "..."] {
+            assert!(sku(dots).unwrap_err().to_string().contains("dots only"), "{dots}");
+        }
+        assert_eq!((sku("..A"), sku("1.5")), (Ok(()), Ok(())));
+    }
 }

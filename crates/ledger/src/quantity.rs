@@ -180,19 +180,15 @@ impl Quantity {
 }
 
 impl fmt::Display for Quantity {
-    /// As few decimals as needed: `3`, `0.25`, `-1.5`.
+    /// As few decimals as needed: `3`, `0.25`, `-1.5`; padded as asked, as a number is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let magnitude = self.0.unsigned_abs();
         let (whole, fraction) = (magnitude / 1_000_000, magnitude % 1_000_000);
-        if self.0 < 0 {
-            f.write_str("-")?;
+        if fraction == 0 {
+            return f.pad_integral(self.0 >= 0, "", &whole.to_string());
         }
-        write!(f, "{whole}")?;
-        if fraction != 0 {
-            let decimals = format!("{fraction:06}");
-            write!(f, ".{}", decimals.trim_end_matches('0'))?;
-        }
-        Ok(())
+        let decimals = format!("{whole}.{fraction:06}");
+        f.pad_integral(self.0 >= 0, "", decimals.trim_end_matches('0'))
     }
 }
 
@@ -252,6 +248,15 @@ mod tests {
         assert_eq!(sum, Quantity::parse("0.3", THREE).unwrap());
         assert_eq!(sum.micros(), 300_000);
         assert_eq!(sum.to_string(), "0.3");
+    }
+
+    #[test]
+    fn columns_of_quantities_line_up() {
+        let quantity = Quantity::parse("-0.250", THREE).unwrap();
+        assert_eq!(
+            format!("{quantity:>7}|{quantity:<7}|{:>4}|", Quantity::units(12)),
+            "  -0.25|-0.25  |  12|"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What can be typed.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -11,7 +13,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The database file. Made if it is not there.
+    /// The database file. Made if it is not there, but not by what only reads.
     #[arg(long, global = true, env = "ONHAND_DATABASE", default_value = "onhand.db", alias = "database")]
     pub db: PathBuf,
     /// Print one JSON object at the end instead of text.
@@ -133,8 +135,39 @@ pub struct Replay {
     #[arg(long)]
     pub limit: Option<usize>,
     /// `exact`: the least opening stock with which nothing is ever short; or so many units of every item.
-    #[arg(long, default_value = "exact")]
-    pub opening: String,
+    #[arg(long, default_value = "exact", allow_hyphen_values = true)]
+    pub opening: Opening,
+}
+
+/// The stock that a replay begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// The least of each item with which nothing is ever short.
+    Exact,
+    /// So many whole units of every item.
+    Units(i64),
+}
+
+impl FromStr for Opening {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: i64 = 1_000_000_000;
+        match text.parse() {
+            _ if text == "exact" => Ok(Self::Exact),
+            Ok(units) if (0..=MOST).contains(&units) => Ok(Self::Units(units)),
+            _ => Err(format!("it must be `exact` or a whole number of units, 0 to {MOST}")),
+        }
+    }
+}
+
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact => f.write_str("exact"),
+            Self::Units(units) => units.fmt(f),
+        }
+    }
 }
 
 /// See [`Command::Key`].
@@ -143,12 +176,20 @@ pub enum Key {
     /// Make an API key. It is shown once.
     Create {
         /// What people call it: shown in history as who did it.
-        #[arg(long, default_value = "key")]
+        #[arg(long, default_value = "key", value_parser = key_name)]
         name: String,
         /// Another tenant than the default one.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX.cast_unsigned()))]
         tenant: u64,
     },
+}
+
+fn key_name(text: &str) -> Result<String, String> {
+    if (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("it must have 1 to 100 characters, none of them a control character".to_owned())
+    }
 }
 
 /// See [`Command::System`].

@@ -6,9 +6,13 @@
 pub mod cli;
 mod commands;
 mod connector;
+mod http;
+mod limited;
 mod link;
+pub mod output;
 mod runtime;
 
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -19,7 +23,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     init_logs(&cli);
     if let Command::Completion { shell } = cli.command {
         let mut command = <Cli as clap::CommandFactory>::command();
-        clap_complete::generate(shell, &mut command, "onhand", &mut std::io::stdout());
+        // Through memory: clap panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, "onhand", &mut script);
+        output::stdout().write_all(&script)?;
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
@@ -32,6 +39,10 @@ fn init_logs(cli: &Cli) {
     let usual = if matches!(cli.command, Command::Demo(_)) { "error" } else { "info" };
     let filter = EnvFilter::try_from_env("ONHAND_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for eyes; a file or a service manager would keep their codes.
+    let coloured =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let builder = builder.with_ansi(coloured);
     // A second subscriber can only be there in tests; the first one stays.
     let _ = if cli.log_json { builder.json().try_init() } else { builder.try_init() };
 }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use indicatif::ProgressBar;
-use onhand_ledger::{Answer, Command, TenantId};
+use onhand_ledger::{Answer, Command, Entry, Seq, TenantId};
 use onhand_store::StoreError;
 use onhand_web::VerifyBody;
 use onhand_web::auth::Caller;
@@ -31,6 +31,20 @@ pub(crate) enum Link {
 pub(crate) struct LineResult {
     pub answer: Option<Answer>,
     pub error: Option<String>,
+}
+
+/// A page of the change feed: what is needed of it.
+#[derive(Deserialize)]
+struct Changes {
+    data: Vec<Change>,
+    has_more: bool,
+    next_after: Seq,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    document: Option<String>,
+    entries: Vec<Entry>,
 }
 
 /// The file beside a database that the operator's own key is in.
@@ -68,6 +82,23 @@ impl Link {
                 Ok(Self::Remote { base, key: key.trim().to_owned(), http })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// To the ledger of a database that is there: what only reads makes none.
+    pub fn open_existing(database: &Path) -> anyhow::Result<Self> {
+        let shown = database.display();
+        let mut log = database.as_os_str().to_owned();
+        log.push("-wal");
+        match std::fs::metadata(database) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!("there is no database at {shown}; `onhand serve {shown}` makes one")
+            }
+            // What is new may be in SQLite's own log only.
+            Ok(metadata) if metadata.len() == 0 && !Path::new(&log).exists() => {
+                bail!("{shown} is empty; `onhand serve {shown}` makes a database of it")
+            }
+            _ => Self::open(database),
         }
     }
 
@@ -161,6 +192,43 @@ impl Link {
         Ok(serde_json::from_slice(&bytes)?)
     }
 
+    /// Shows every record after an entry, as the change feed tells it: the outside document it comes from, if any, and
+    /// its entries.
+    pub async fn changes(
+        &self,
+        mut after: Seq,
+        mut seen: impl FnMut(Option<&str>, &[Entry]),
+    ) -> anyhow::Result<()> {
+        if let Self::Local { runtime, .. } = self {
+            let ledger = runtime.handle.ledger();
+            loop {
+                let records = ledger.read(TenantId::DEFAULT, |view| view.records_after(after, 1_000))?;
+                for (first, record) in &records {
+                    seen(record.document.as_ref().map(|(_, name)| name.as_str()), &record.entries);
+                    after = first + record.entries.len() as Seq - 1;
+                }
+                if records.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        loop {
+            let path = format!("/v1/changes?limit=100&after={after}");
+            let (status, bytes) = self.send(Method::GET, &path, None).await?;
+            if status >= 400 {
+                bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes));
+            }
+            let page: Changes = serde_json::from_slice(&bytes)?;
+            for change in &page.data {
+                seen(change.document.as_deref(), &change.entries);
+            }
+            if !page.has_more {
+                return Ok(());
+            }
+            after = page.next_after;
+        }
+    }
+
     /// The ledger's audit of itself; `progress` shows how far it is where it runs in this process.
     pub async fn verify(&self, progress: &ProgressBar) -> anyhow::Result<Value> {
         let Self::Local { runtime, .. } = self else {
@@ -190,10 +258,14 @@ impl Link {
     }
 }
 
-/// A path segment, percent-encoded.
-pub(crate) fn segment(text: &str) -> String {
+/// A path segment, percent-encoded. Dots alone mean a folder, encoded or not, and would lead to another page.
+pub(crate) fn segment(text: &str) -> anyhow::Result<String> {
+    if text.bytes().all(|byte| byte == b'.') {
+        bail!("`{text}` is no name: one of dots only (or of nothing) cannot be part of an address");
+    }
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    let encoded = text
+        .bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    Ok(encoded.collect())
 }

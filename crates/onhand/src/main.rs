@@ -3,19 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use onhand::cli::Cli;
 
 /// The committer and the HTTP workers make and drop many small things on different threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = onhand::cli::Cli::parse();
-    match onhand::run(cli) {
-        Ok(code) => code,
-        Err(error) => {
-            // One line that a person can act on; the chain of causes behind it.
-            eprintln!("onhand: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let cli = Cli::try_parse().unwrap_or_else(|error| onhand::output::refuse_words(&error));
+    let json = cli.json;
+    onhand::run(cli).unwrap_or_else(|error| onhand::output::fail(&error, json))
 }

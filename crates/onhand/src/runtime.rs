@@ -1,6 +1,8 @@
 //! What drives the engine: the committer's thread, the sweeper, the workers. The only place with timers.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use onhand_engine::systems::{Connection, Connector, connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
 use onhand_engine::{Clock, Handle, Ledger, Options, SystemClock, queue};
 use onhand_ledger::{Body, Command, SystemId, TenantId};
-use onhand_store::SqliteStore;
+use onhand_store::{SqliteStore, StoreError};
 use onhand_web::{App, Metrics};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -201,7 +203,40 @@ fn keep_acknowledged(kept: &mut Vec<Acknowledged>, new: &mut Vec<Acknowledged>) 
     kept.append(new);
 }
 
-/// Opens a database file for this process alone.
-pub(crate) fn open(path: &Path) -> Result<SqliteStore, onhand_store::StoreError> {
-    SqliteStore::open(path)
+/// Opens a database file for this process alone, or makes one.
+pub(crate) fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    let cannot = |reason: String| StoreError::Io { doing: "opened", reason };
+    // SQLite opens a file that it may only read, and fails at the first change.
+    if is_refused(&File::options().read(true).write(true).open(path)) {
+        return Err(cannot(format!("{} cannot be written by this user", path.display())));
+    }
+    SqliteStore::open(path).map_err(|error| match error {
+        StoreError::Io { doing: "opened", reason } => cannot(obstacle(path).unwrap_or(reason)),
+        other => other,
+    })
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What a person can do about the folder of a database that cannot be opened: SQLite and the system name only files
+/// of theirs.
+fn obstacle(path: &Path) -> Option<String> {
+    let folder = folder_of(path);
+    let found = folder.metadata();
+    let shown = folder.display();
+    if !is_refused(&found) && !found.is_ok_and(|found| found.is_dir()) {
+        return Some(format!("the folder {shown} is not there; make it, or name another file"));
+    }
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    is_refused(&File::options().write(true).create(true).truncate(false).open(lock))
+        .then(|| format!("the folder {shown} cannot be written by this user; allow it, or name another file"))
+}
+
+fn is_refused<T>(done: &io::Result<T>) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    done.as_ref().is_err_and(|error| matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem))
 }

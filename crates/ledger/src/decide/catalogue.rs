@@ -1,7 +1,7 @@
 //! Items, locations, systems, listings: the things stock is told about. And the inbox's own commands.
 
 use crate::answer::{Answer, Invalid, Refusal};
-use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve};
+use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
 use crate::entry::Entry;
 use crate::key::Key;
 use crate::model::{Item, Listing, Location, LocationMapping, System};
@@ -10,39 +10,8 @@ use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
 use super::tx::{Found, Stop, Tx};
 
-/// A name that people and machines can type again: not empty, not padded, no control characters.
-fn check_name(field: &'static str, name: &str, longest: usize) -> Result<(), Stop> {
-    let problem = if name.is_empty() {
-        "must not be empty".to_owned()
-    } else if name.chars().count() > longest {
-        format!("has more than {longest} characters")
-    } else if name.trim() != name {
-        format!("`{name}` has spaces around it; take them off")
-    } else if name.chars().any(char::is_control) {
-        "has control characters in it; take them out".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Invalid::Field { field, problem }.into())
-}
-
-fn check_list(field: &'static str, list: &[String], most: usize) -> Result<(), Stop> {
-    if list.len() > most {
-        return Err(Invalid::Field { field, problem: format!("has more than {most} entries") }.into());
-    }
-    list.iter().try_for_each(|entry| check_name(field, entry, 100))
-}
-
 pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
-    check_name("sku", &put.sku, 100)?;
-    if let Some(name) = &put.name {
-        check_name("name", name, 500)?;
-    }
-    if let Some(unit) = &put.unit {
-        check_name("unit", unit, 20)?;
-    }
-    check_list("barcodes", put.barcodes.as_deref().unwrap_or_default(), 50)?;
-    check_list("tags", put.tags.as_deref().unwrap_or_default(), 100)?;
+    put.check()?;
     let known = match tx.value(&Key::Sku(put.sku.clone()))? {
         Some(Value::ItemId(id)) => Some(*id),
         _ => None,
@@ -83,10 +52,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
 }
 
 pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer, Stop> {
-    check_name("code", &put.code, 100)?;
-    if let Some(name) = &put.name {
-        check_name("name", name, 500)?;
-    }
+    put.check()?;
     let known = match tx.value(&Key::LocationCode(put.code.clone()))? {
         Some(Value::LocationId(id)) => Some(*id),
         _ => None,
@@ -112,7 +78,7 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
 }
 
 pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Stop> {
-    check_name("name", &put.name, 100)?;
+    check_address("name", &put.name)?;
     check_name("kind", &put.kind, 100)?;
     if put.name == "onhand" {
         return Err(Invalid::Field { field: "name", problem: "`onhand` is Onhand itself".into() }.into());

@@ -17,12 +17,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::cli::Bench;
+use crate::output::say;
 use crate::runtime::{self, Runtime};
 
 const ITEMS: u64 = 10_000;
 
 fn command(body: Body) -> Command {
-    Command { key: None, fingerprint: 0, actor: "bench".to_owned(), body }
+    Command::keyed(None, "bench", body)
 }
 
 struct Figure {
@@ -86,11 +87,11 @@ async fn until_shown(connection: Connection, changes: usize, json: bool) -> anyh
     let ms = |quantile| Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
     let (p50, p99, max) = (ms(0.5), ms(0.99), ms(1.0));
     if json {
-        println!("{}", json!({ "changes": changes, "p50_ms": p50, "p99_ms": p99, "max_ms": max }));
+        say(json!({ "changes": changes, "p50_ms": p50, "p99_ms": p99, "max_ms": max }))?;
     } else {
-        println!(
+        say(format!(
             "{changes} changes: seen over there after {p50:.1} ms (p50), {p99:.1} ms (p99), {max:.1} ms (longest)"
-        );
+        ))?;
     }
     Ok(())
 }
@@ -162,7 +163,7 @@ async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Resu
             "p99_ms": middle.p99_ms,
         });
         if !json {
-            println!("{name}: {row}");
+            say(format!("{name}: {row}"))?;
         }
         rows.insert(name.to_owned(), row);
     }
@@ -170,7 +171,7 @@ async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Resu
     let _ = server.await;
     drop(handle);
     if json {
-        println!("{}", serde_json::Value::Object(rows));
+        say(serde_json::Value::Object(rows))?;
     }
     runtime.stop().await
 }

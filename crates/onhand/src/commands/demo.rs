@@ -4,13 +4,14 @@
 //! definition of the word, apart from `sync`: a wrong push would show.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossterm::{cursor, queue, style, terminal};
+use crossterm::{cursor, execute, queue, style, terminal};
 use onhand_emulators::shop::{self, CornerShop, Event, Line};
 use onhand_engine::systems::{Connection, add_system, system_status};
 use onhand_engine::worker::Pace;
@@ -21,6 +22,8 @@ use onhand_store::StoreError;
 use serde_json::json;
 
 use crate::cli::Demo;
+use crate::http::{self, Api, interrupted, until};
+use crate::output::{say, stdout};
 use crate::runtime::{self, Runtime};
 
 const CATALOGUE: [(&str, &str, i64); 12] = [
@@ -52,7 +55,7 @@ impl Dice {
 }
 
 fn command(body: Body) -> Command {
-    Command { key: None, fingerprint: 0, actor: "demo".to_owned(), body }
+    Command::keyed(None, "demo", body)
 }
 
 pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
@@ -76,7 +79,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let shop_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let shop_url = format!("http://{}", shop_listener.local_addr()?);
     let (stop, stopping) = tokio::sync::watch::channel(false);
-    let shop_server = tokio::spawn(shop::serve(shop_listener, shop.clone(), until(stopping.clone())));
+    let shop_server = tokio::spawn(shop::serve(shop_listener, shop.clone(), until(stopping)));
     let connection = Connection {
         kind: "shop".to_owned(),
         url: shop_url.clone(),
@@ -90,17 +93,30 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let api_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let api_url = format!("http://{}", api_listener.local_addr()?);
     let key = onhand_web::auth::create_key(&handle, tenant, "demo").await?;
-    let api = axum::serve(api_listener, runtime.router()).with_graceful_shutdown(until(stopping));
-    let api = tokio::spawn(std::future::IntoFuture::into_future(api));
+    let api = Api::start(api_listener, runtime.router())?;
     settled(&runtime).await?;
 
     let clock = SystemClock;
     let began = clock.now();
     let seconds = demo.seconds.or(demo.headless.then_some(10));
     let ends = seconds.map(|seconds| began.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2)));
-    let mut screen = (!demo.headless).then_some(Screen { api: api_url, shop: shop_url, key, lines: 0 });
+    let addresses = vec![
+        format!("API   {api_url}"),
+        format!("docs  {api_url}/docs"),
+        format!("shop  {shop_url}"),
+        format!("key   {key}"),
+    ];
+    let drawn = !demo.headless && !json && std::io::stdout().is_terminal();
+    if json {
+        for address in &addresses {
+            eprintln!("{address}");
+        }
+    } else if !drawn {
+        addresses.iter().try_for_each(say)?;
+    }
+    let screen = if drawn { Some(Screen::open(addresses)?) } else { None };
     let mut dice = Dice(demo.seed);
-    let mut interrupted = std::pin::pin!(super::serve::stopped());
+    let mut interrupted = std::pin::pin!(interrupted());
     let mut next_draw = began;
     loop {
         tokio::select! {
@@ -131,17 +147,19 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
                 let _ = shop.place_order(&[Line { listing: format!("listing-{sku}"), quantity }]);
             }
         }
-        if let Some(screen) = &mut screen
+        if let Some(screen) = &screen
             && clock.now() >= next_draw
         {
             screen.draw(&runtime, &shop)?;
             next_draw = clock.now().plus_micros(150_000);
         }
     }
-    let converged = settled(&runtime).await?;
-    if let Some(screen) = &mut screen {
-        screen.draw(&runtime, &shop)?;
-    }
+    let converged = tokio::select! {
+        settled = settled(&runtime) => settled?,
+        // Asked once more: it does not wait any longer.
+        () = http::interrupted() => false,
+    };
+    drop(screen);
     let (listings, in_step) = status(&runtime)?;
     let audit = shop.audit();
     let sold = audit.iter().filter_map(|event| match event {
@@ -172,23 +190,21 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
         "sync_latency_ms": { "p50": at(50), "p99": at(99) },
     });
     let _ = stop.send(true);
-    let _ = (shop_server.await, api.await);
+    // Nobody but us speaks with the shop for long.
+    let _ = tokio::time::timeout(Duration::from_secs(1), shop_server).await;
+    api.close().await?;
     drop(handle);
     drop(connector);
     runtime.stop().await?;
     if json {
-        println!("{result}");
+        say(result)?;
     } else {
-        println!(
+        say(format!(
             "{orders} orders, {units_sold} units sold, {oversold_by_us} oversold by us; {in_step} of {listings} in step."
-        );
+        ))?;
     }
     let lawful = oversold_by_us == 0 && converged;
     Ok(if lawful { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn until(mut stopping: tokio::sync::watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 async fn receive(runtime: &Runtime, sku: &str, units: i64) -> anyhow::Result<()> {
@@ -292,23 +308,30 @@ fn available_by_seq(ledger: &Ledger) -> Result<BTreeMap<String, Vec<(Seq, Quanti
     }
 }
 
-/// The live table.
+/// The live table, on the terminal's other screen: what was there before comes back when it ends.
 struct Screen {
-    api: String,
-    shop: String,
-    key: String,
-    lines: u16,
+    addresses: Vec<String>,
+}
+
+impl Drop for Screen {
+    /// However the demo ends, the terminal is as it was.
+    fn drop(&mut self) {
+        let _ = execute!(stdout(), terminal::LeaveAlternateScreen, cursor::Show);
+    }
 }
 
 impl Screen {
-    fn draw(&mut self, runtime: &Runtime, shop: &CornerShop) -> anyhow::Result<()> {
+    fn open(addresses: Vec<String>) -> anyhow::Result<Self> {
+        let screen = Self { addresses };
+        execute!(stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
+        Ok(screen)
+    }
+
+    fn draw(&self, runtime: &Runtime, shop: &CornerShop) -> anyhow::Result<()> {
         let (listings, in_step) = status(runtime)?;
-        let mut text = vec![
-            format!("Onhand demo   API {}   documentation {}/docs", self.api, self.api),
-            format!("              shop {}   key {}", self.shop, self.key),
-            String::new(),
-            format!("{:<12} {:<22} {:>9} {:>9} {:>11}  ", "SKU", "Item", "Truth", "Committed", "Corner Shop"),
-        ];
+        let head = row("SKU", "Item", "Truth", "Committed", "Corner Shop", "");
+        let top: Vec<String> = self.addresses.iter().cloned().chain([String::new(), head]).collect();
+        let mut rows = Vec::new();
         for (sku, name, _) in CATALOGUE {
             let (available, committed) = runtime.handle.ledger().read(TenantId::DEFAULT, |view| {
                 let Some((id, _)) = view.item_by_sku(sku)? else {
@@ -319,26 +342,85 @@ impl Screen {
             })?;
             let shows = shop.stock_of(&format!("listing-{sku}")).unwrap_or(0);
             let equal = Quantity::units(shows) == available;
-            let sign = if equal { "● in step" } else { "◐ on its way" };
-            text.push(format!("{sku:<12} {name:<22} {available:>9} {committed:>9} {shows:>11}  {sign}"));
+            rows.push(row(
+                sku,
+                name,
+                available,
+                committed,
+                shows,
+                if equal { "● in step" } else { "◐ on its way" },
+            ));
         }
         let orders = shop.audit().iter().filter(|event| matches!(event, Event::Sale { .. })).count();
-        text.push(String::new());
-        text.push(format!("{orders} orders · {in_step} of {listings} listings in step · Ctrl-C ends it"));
-        let mut out = std::io::stdout();
-        if self.lines > 0 {
-            queue!(out, cursor::MoveToPreviousLine(self.lines))?;
+        let bottom = format!("{orders} orders · {in_step} of {listings} listings in step · Ctrl-C ends it");
+        let size = terminal::size().ok().filter(|(width, height)| *width > 0 && *height > 0);
+        // Written at once: half a frame is never seen.
+        let mut frame = Vec::new();
+        for (line, text) in (0..).zip(fitted(top, rows, bottom, size.unwrap_or((80, 24)))) {
+            // All below is cleared with each line, so that nothing of an older size stays.
+            queue!(frame, cursor::MoveTo(0, line), terminal::Clear(terminal::ClearType::FromCursorDown))?;
+            queue!(frame, style::Print(text))?;
         }
-        for line in &text {
-            queue!(
-                out,
-                terminal::Clear(terminal::ClearType::CurrentLine),
-                style::Print(line),
-                style::Print("\n")
-            )?;
-        }
-        self.lines = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        let mut out = stdout();
+        out.write_all(&frame)?;
         out.flush()?;
         Ok(())
+    }
+}
+
+fn row(
+    sku: &str,
+    name: &str,
+    truth: impl Display,
+    committed: impl Display,
+    shows: impl Display,
+    state: &str,
+) -> String {
+    format!("{sku:<9} {name:<17} {truth:>6} {committed:>9} {shows:>11}  {state}").trim_end().to_owned()
+}
+
+/// The lines of a screen: never more than it has, and none longer, so that the terminal neither wraps nor scrolls.
+fn fitted(
+    mut lines: Vec<String>,
+    mut rows: Vec<String>,
+    bottom: String,
+    (width, height): (u16, u16),
+) -> Vec<String> {
+    let room = usize::from(height).saturating_sub(lines.len() + 2);
+    if rows.len() > room {
+        let hidden = rows.len() - room.saturating_sub(1);
+        rows.truncate(room.saturating_sub(1));
+        rows.push(format!("… and {hidden} more"));
+    }
+    lines.append(&mut rows);
+    lines.extend([String::new(), bottom]);
+    lines.truncate(usize::from(height));
+    lines.iter().map(|line| line.chars().take(usize::from(width)).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_of_any_size_is_filled_and_no_more() {
+        let fit = |width, height| {
+            let rows =
+                CATALOGUE.iter().map(|(sku, name, stock)| row(sku, name, stock, 0, stock, "◐ on its way"));
+            let top = vec!["key   ".to_owned() + &"k".repeat(46); 6];
+            fitted(top, rows.collect(), "57 orders".to_owned(), (width, height))
+        };
+        for (width, height) in [(60, 15), (80, 24), (120, 40), (10, 3), (1, 1), (300, 100)] {
+            let lines = fit(width, height);
+            assert!(lines.len() <= usize::from(height), "{width}×{height}: {lines:#?}");
+            assert!(lines.iter().all(|line| line.chars().count() <= usize::from(width)), "{lines:#?}");
+        }
+        assert_eq!(fit(60, 15)[12], "… and 6 more");
+        assert_eq!(fit(60, 15).last().map(String::as_str), Some("57 orders"));
+        let whole = fit(80, 24);
+        assert_eq!(
+            (whole.len(), whole[17].as_str()),
+            (20, "CANDLE    Candle, beeswax       50         0          50  ◐ on its way")
+        );
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::ExportWhat;
 use crate::link::Link;
+use crate::output::{say, stdout};
 
 pub(crate) async fn run(link: &Link, what: ExportWhat, json: bool) -> anyhow::Result<()> {
     match what {
@@ -19,7 +20,7 @@ async fn log(link: &Link, progress: &ProgressBar) -> anyhow::Result<()> {
     loop {
         let page = link.get(&format!("/v1/changes?limit=100&after={after}")).await?;
         for change in page["data"].as_array().into_iter().flatten() {
-            println!("{change}");
+            say(change)?;
         }
         after = page["next_after"].as_u64().unwrap_or(after);
         progress.set_position(after);
@@ -30,7 +31,7 @@ async fn log(link: &Link, progress: &ProgressBar) -> anyhow::Result<()> {
     // The head's hash goes with the export, so that a cut tail is found.
     let verified = link.verify(&ProgressBar::hidden()).await?;
     progress.finish_and_clear();
-    println!("{}", json!({ "head": { "seq": after, "hash": verified["hash"] } }));
+    say(json!({ "head": { "seq": after, "hash": verified["hash"] } }))?;
     Ok(())
 }
 
@@ -42,7 +43,7 @@ fn joined(value: &Value) -> String {
 async fn table(link: &Link, what: ExportWhat, json: bool, progress: &ProgressBar) -> anyhow::Result<()> {
     const STATES: [&str; 7] =
         ["available", "reserved", "committed", "damaged", "quality_control", "safety_stock", "on_hand"];
-    let mut out = csv::Writer::from_writer(std::io::stdout());
+    let mut out = csv::Writer::from_writer(stdout());
     let mut rows = Vec::new();
     let path = if what == ExportWhat::Items { "/v1/items" } else { "/v1/stock" };
     if !json {
@@ -82,7 +83,7 @@ async fn table(link: &Link, what: ExportWhat, json: bool, progress: &ProgressBar
     }
     progress.finish_and_clear();
     if json {
-        println!("{}", json!({ "data": rows }));
+        say(json!({ "data": rows }))?;
     }
     out.flush()?;
     Ok(())

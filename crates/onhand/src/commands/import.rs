@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -14,17 +14,17 @@ use onhand_ledger::{Answer, Body, Command, Precision, Quantity};
 use serde_json::json;
 
 use crate::cli::{Import, SkuFrom};
+use crate::limited::Limited;
 use crate::link::Link;
+use crate::output::say;
 
-/// A file is read into memory up to here: 256 MiB. A line that never ends is stopped by it too.
-const LONGEST_FILE: u64 = 256 * 1024 * 1024;
-/// No field of ours needs more: a longer one is a broken quote, or no CSV at all.
-const LONGEST_RECORD: usize = 1024 * 1024;
+use super::counted;
+
 const OWN: [&str; 6] = ["sku", "name", "unit", "precision", "barcodes", "tags"];
 
 /// A row that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Row {
+struct Row {
     line: u64,
     item: PutItem,
     /// Of a Shopify export: whole units seen there.
@@ -35,41 +35,16 @@ pub(crate) struct Row {
 
 /// What a file has.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
+struct Rows {
     rows: Vec<Row>,
     /// Line and what is wrong with it.
     bad: Vec<(u64, String)>,
     shopify: bool,
 }
 
-struct Limited<R> {
-    inner: R,
-    left: u64,
-    since_newline: usize,
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        for byte in &buffer[..read] {
-            self.since_newline = if *byte == b'\n' { 0 } else { self.since_newline + 1 };
-            if self.since_newline > LONGEST_RECORD {
-                return Err(io::Error::other(format!(
-                    "a line is longer than {LONGEST_RECORD} bytes: is this a CSV file, and is a quote left open?"
-                )));
-            }
-        }
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::other(format!("the file is longer than {LONGEST_FILE} bytes; split it"))
-        })?;
-        Ok(read)
-    }
-}
-
 /// Reads a file of either kind. An error of the whole file is an error; an error of a row is in [`Rows::bad`].
-pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
-    let limited = Limited { inner: input, left: LONGEST_FILE, since_newline: 0 };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(limited);
+fn parse(input: impl Read) -> anyhow::Result<Rows> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(Limited::new(input));
     let header: Vec<String> = reader
         .headers()
         .context("line 1 cannot be read")?
@@ -85,13 +60,15 @@ pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
     if !shopify {
         if column("sku").is_none() {
             bail!(
-                "line 1: no column is called `sku`. Onhand's own columns are {}; a Shopify product export has \
+                "line 1: no column is called `sku`{}. Onhand's own columns are {}; a Shopify product export has \
                  `Handle` and `Variant SKU`",
+                likely_cause(&header),
                 OWN.join(", ")
             );
         }
         if let Some(unknown) = header.iter().find(|name| !OWN.contains(&name.as_str())) {
-            bail!("line 1: the column `{unknown}` is not known; these are: {}", OWN.join(", "));
+            let cause = likely_cause(&header);
+            bail!("line 1: the column `{unknown}` is not known{cause}; these are: {}", OWN.join(", "));
         }
     }
     let mut rows = Rows { shopify, ..Rows::default() };
@@ -139,6 +116,22 @@ pub(crate) fn read(input: impl Read) -> anyhow::Result<Rows> {
     rows.rows = kept;
     rows.bad.sort();
     Ok(rows)
+}
+
+/// What most likely went wrong with a header; nothing where it is not known.
+fn likely_cause(header: &[String]) -> String {
+    let separator = [(';', "semicolon"), ('\t', "tab"), ('|', "bar")].into_iter().find(|(separator, _)| {
+        matches!(header, [only] if only.split(*separator).any(|name| name.trim().eq_ignore_ascii_case("sku")))
+    });
+    if let Some((_, name)) = separator {
+        return format!(": the separator must be a comma, and here it is a {name}");
+    }
+    let lower: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
+    if *header != lower && lower.iter().any(|name| OWN.contains(&name.as_str())) {
+        let meant: Vec<&str> = lower.iter().map(String::as_str).filter(|name| OWN.contains(name)).collect();
+        return format!(": columns are lower case without spaces around: {}", meant.join(", "));
+    }
+    String::new()
 }
 
 /// GS1's modulo-10 check digit: <https://www.gs1.org/services/how-calculate-check-digit-manually>.
@@ -223,9 +216,12 @@ fn shopify_rows(records: &[(u64, BTreeMap<String, String>)], rows: &mut Rows) {
         let quantity = match field("Variant Inventory Qty") {
             "" => None,
             text => match text.parse::<i64>() {
-                Ok(quantity) => Some(quantity),
-                Err(_) => {
-                    rows.bad.push((*line, format!("the quantity is `{text}`; it must be a whole number")));
+                Ok(quantity) if quantity <= Quantity::MAX_INPUT.whole_units() => Some(quantity),
+                _ => {
+                    let most = Quantity::MAX_INPUT;
+                    let problem =
+                        format!("the quantity is `{text}`; it must be a whole number, at most {most}");
+                    rows.bad.push((*line, problem));
                     continue;
                 }
             },
@@ -274,20 +270,31 @@ fn readable_sku(handle: &str, options: &[&str]) -> String {
 }
 
 fn command(body: Body) -> Command {
-    Command { key: None, fingerprint: 0, actor: "import".to_owned(), body }
+    Command::keyed(None, "import", body)
 }
 
-pub(crate) async fn run(link: &Link, import: &Import, json: bool) -> anyhow::Result<()> {
+/// What is ready to be imported.
+pub(crate) struct Ready {
+    rows: Rows,
+    stock_at: Option<PutLocation>,
+}
+
+/// Reads a file and checks all of it, as the ledger will. Nothing is imported yet.
+pub(crate) fn read(import: &Import, json: bool) -> anyhow::Result<Ready> {
     let Import::Items { file, sku_from, stock_at, skip_bad_rows } = import;
+    let stock_at = stock_at.as_ref().map(|code| PutLocation { code: code.clone(), ..PutLocation::default() });
+    if let Some(put) = &stock_at {
+        put.check().context("--stock-at cannot be a location's code")?;
+    }
     let mut rows = read_file(file)?;
     let nameless = rows.rows.iter().filter(|row| row.item.sku.is_empty()).count();
     if nameless > 0 {
         match sku_from {
             None => bail!(
-                "{nameless} of {} variants in {} have neither SKU nor barcode to know them by. Give them SKUs in the \
+                "{nameless} of {} in {} have neither SKU nor barcode to know them by. Give them SKUs in the \
                  shop, or run it again with `--sku-from handle`, which makes readable ones from handle and options, \
                  such as `{}`. Nothing was imported",
-                rows.rows.len(),
+                counted(rows.rows.len(), "variant"),
                 file.display(),
                 rows.rows.iter().find_map(|row| row.made_sku.as_deref()).unwrap_or_default()
             ),
@@ -295,25 +302,37 @@ pub(crate) async fn run(link: &Link, import: &Import, json: bool) -> anyhow::Res
                 for row in rows.rows.iter_mut().filter(|row| row.item.sku.is_empty()) {
                     row.item.sku = row.made_sku.clone().unwrap_or_default();
                     if !json {
-                        println!("{}  {}", row.item.sku, row.item.name.as_deref().unwrap_or_default());
+                        say(format!("{}  {}", row.item.sku, row.item.name.as_deref().unwrap_or_default()))?;
                     }
                 }
             }
         }
     }
+    for row in std::mem::take(&mut rows.rows) {
+        match row.item.check() {
+            Ok(()) => rows.rows.push(row),
+            Err(invalid) => rows.bad.push((row.line, invalid.to_string())),
+        }
+    }
+    rows.bad.sort();
     for (line, problem) in rows.bad.iter().take(20) {
         eprintln!("line {line}: {problem}");
     }
     if !rows.bad.is_empty() && !skip_bad_rows {
         bail!(
-            "{} of the rows cannot be imported (the first are named above); nothing was imported. \
-             Mend them, or import the others with --skip-bad-rows",
-            rows.bad.len()
+            "{} cannot be imported (the first are named above); nothing was imported. \
+             Mend the file, or import the other rows with --skip-bad-rows",
+            counted(rows.bad.len(), "row")
         );
     }
+    Ok(Ready { rows, stock_at })
+}
+
+pub(crate) async fn run(link: &Link, ready: &Ready, json: bool) -> anyhow::Result<()> {
+    let Ready { rows, stock_at } = ready;
     let quantities = rows.rows.iter().filter(|row| row.quantity.is_some()).count();
     if rows.shopify && stock_at.is_none() && quantities > 0 && !json {
-        println!("{quantities} quantities were not taken; they are, as counts, with `--stock-at LOCATION`.");
+        say(format!("Quantities not taken: {quantities}. As counts they are, with `--stock-at LOCATION`."))?;
     }
     let bar = indicatif::ProgressBar::new(rows.rows.len() as u64);
     let mut refused = Vec::new();
@@ -329,42 +348,43 @@ pub(crate) async fn run(link: &Link, import: &Import, json: bool) -> anyhow::Res
         bar.inc(part.len() as u64);
     }
     bar.finish_and_clear();
-    let mut counted = 0;
-    if let Some(location) = stock_at {
-        counted = count(link, location, &rows.rows).await?;
-    }
+    let taken = match stock_at {
+        Some(location) => count(link, location, &rows.rows).await?,
+        None => 0,
+    };
     for (line, problem) in &refused {
         eprintln!("line {line}: {problem}");
     }
-    let imported = rows.rows.len() - refused.len();
+    let (imported, left_out) = (rows.rows.len() - refused.len(), rows.bad.len() + refused.len());
     if json {
         let bad: Vec<_> = rows.bad.iter().chain(&refused).collect();
-        println!("{}", json!({ "imported": imported, "counted": counted, "bad": bad }));
+        say(json!({ "imported": imported, "counted": taken, "bad": bad }))?;
     } else {
-        println!(
-            "{imported} items imported, {counted} counted, {} rows left out.",
-            rows.bad.len() + refused.len()
-        );
+        let (items, left_out) = (counted(imported, "item"), counted(left_out, "row"));
+        say(format!("{items} imported, {taken} counted, {left_out} left out."))?;
     }
-    if refused.is_empty() { Ok(()) } else { bail!("{} rows were refused, as named above", refused.len()) }
+    match refused.len() {
+        0 => Ok(()),
+        1 => bail!("1 row was refused, as named above"),
+        more => bail!("{more} rows were refused, as named above"),
+    }
 }
 
 fn read_file(file: &Path) -> anyhow::Result<Rows> {
     let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    read(opened).with_context(|| format!("{} was not imported", file.display()))
+    parse(opened).with_context(|| format!("{} was not imported", file.display()))
 }
 
 /// Takes the quantities as counts of now. A negative one, which a shop shows when it oversold, is counted as 0.
-async fn count(link: &Link, location: &str, rows: &[Row]) -> anyhow::Result<usize> {
-    let put = PutLocation { code: location.to_owned(), ..PutLocation::default() };
-    let mut commands = vec![command(Body::PutLocation(put))];
+async fn count(link: &Link, location: &PutLocation, rows: &[Row]) -> anyhow::Result<usize> {
+    let mut commands = vec![command(Body::PutLocation(location.clone()))];
     let counted: Vec<&Row> = rows.iter().filter(|row| row.quantity.is_some()).collect();
     for part in counted.chunks(100) {
         let lines = part.iter().map(|row| command::Line {
             sku: row.item.sku.clone(),
             quantity: Quantity::units(row.quantity.unwrap_or(0).max(0)),
         });
-        let (location, lines) = (location.to_owned(), lines.collect());
+        let (location, lines) = (location.code.clone(), lines.collect());
         commands.push(command(Body::Count(TakeCount { location, lines, as_of: None, system: None })));
     }
     for result in link.commands(commands).await? {
@@ -379,6 +399,8 @@ async fn count(link: &Link, location: &str, rows: &[Row]) -> anyhow::Result<usiz
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn data(name: &str) -> Rows {
@@ -401,17 +423,24 @@ mod tests {
 
     #[test]
     fn a_wrong_header_says_what_would_be_right() {
-        let error = read(&b"code,name\nA,B\n"[..]).unwrap_err().to_string();
+        let error = parse(&b"code,name\nA,B\n"[..]).unwrap_err().to_string();
         assert!(error.contains("no column is called `sku`") && error.contains("precision"), "{error}");
-        let error = read(&b"sku,colour\nA,B\n"[..]).unwrap_err().to_string();
+        let error = parse(&b"sku,colour\nA,B\n"[..]).unwrap_err().to_string();
         assert!(error.contains("`colour` is not known"), "{error}");
-        let error = read(&b"sku,sku\nA,B\n"[..]).unwrap_err().to_string();
+        let error = parse(&b"SKU,Name\nA,B\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("columns are lower case without spaces around: sku, name"), "{error}");
+        let error = parse(&b"sku, name\nA,B\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("columns are lower case"), "{error}");
+        let error = parse(&b"SKU;Name\nA;B\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("the separator must be a comma, and here it is a semicolon"), "{error}");
+        let error = parse(&b"sku,sku\nA,B\n"[..]).unwrap_err().to_string();
         assert!(error.contains("twice"), "{error}");
     }
 
     #[test]
     fn a_broken_line_in_the_middle_is_named_and_the_others_are_read() {
-        let rows = read(&b"sku,name,precision\nA,a,0\nB,b\nC,c,9\nD,\xff,0\nA,again,1\nE,e,3\n"[..]).unwrap();
+        let rows =
+            parse(&b"sku,name,precision\nA,a,0\nB,b\nC,c,9\nD,\xff,0\nA,again,1\nE,e,3\n"[..]).unwrap();
         let skus: Vec<_> = rows.rows.iter().map(|row| row.item.sku.as_str()).collect();
         assert_eq!(skus, ["A", "E"]);
         let lines: Vec<_> = rows.bad.iter().map(|(line, _)| *line).collect();
@@ -431,7 +460,7 @@ mod tests {
                 Ok(buffer.len())
             }
         }
-        let error = read((&b"sku\n\""[..]).chain(Endless(0))).unwrap_err();
+        let error = parse((&b"sku\n\""[..]).chain(Endless(0))).unwrap_err();
         assert!(format!("{error:#}").contains("longer than 1048576 bytes"), "{error:#}");
     }
 

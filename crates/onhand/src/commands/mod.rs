@@ -7,6 +7,7 @@ mod import;
 mod replay;
 mod serve;
 
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,71 +16,57 @@ use serde_json::{Value, json};
 
 use crate::cli::{Cli, Command, Key, System};
 use crate::link::{Link, segment};
+use crate::output::say;
 
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let json = cli.json;
+    let (json, db) = (cli.json, cli.db);
     match cli.command {
-        Command::Serve(serve) => serve::run(&serve.database.unwrap_or(cli.db), serve.listen, json).await?,
+        Command::Serve(serve) => serve::run(&serve.database.unwrap_or(db), serve.listen, json).await?,
         Command::Demo(demo) => return demo::run(&demo, json).await,
         Command::Bench(bench) => bench::run(&bench, json).await?,
         Command::Completion { .. } => {}
-        command => {
-            let link = Link::open(&cli.db)?;
-            let done = through(&link, command, json).await;
-            link.close().await?;
-            return done;
+        // A file is read and checked before a database is opened: a bad one makes none.
+        Command::Import(import) => {
+            let ready = import::read(&import, json)?;
+            through(Link::open(&db)?, async |link| import::run(link, &ready, json).await).await?;
         }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn through(link: &Link, command: Command, json: bool) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Import(import) => import::run(link, &import, json).await?,
-        Command::Replay(replay) => replay::run(link, &replay, json).await?,
-        Command::Explain { sku } => explain(link, &sku, json).await?,
-        Command::Verify => return verify(link, json).await,
-        Command::Export { what } => export::run(link, what, json).await?,
-        Command::Key(Key::Create { name, tenant }) => create_key(link, &name, tenant, json).await?,
+        Command::Replay(replay) => {
+            let ready = replay::read(&replay)?;
+            through(Link::open(&db)?, async |link| replay::run(link, &ready, json).await).await?;
+        }
+        Command::Explain { sku } => {
+            through(Link::open_existing(&db)?, async |link| explain(link, &sku, json).await).await?;
+        }
+        Command::Verify => {
+            return through(Link::open_existing(&db)?, async |link| verify(link, json).await).await;
+        }
+        Command::Export { what } => {
+            through(Link::open_existing(&db)?, async |link| export::run(link, what, json).await).await?;
+        }
+        Command::System(System::List) => {
+            through(Link::open_existing(&db)?, async |link| list_systems(link, json).await).await?;
+        }
         Command::System(System::Add { kind, name, url, username, secret, location }) => {
             let name = name.unwrap_or_else(|| kind.clone());
             let body = json!({
                 "name": name, "kind": kind, "url": url, "username": username, "secret": secret, "location": location
             });
-            let added = link.post("/v1/systems", &body).await?;
-            print(json, &added, |added| {
-                let number = |field| added.get(field).and_then(Value::as_u64).unwrap_or(0);
-                println!(
-                    "{name}: {} listings found, {} matched by SKU",
-                    number("listings"),
-                    number("matched")
-                );
-                for unmatched in added["unmatched"].as_array().into_iter().flatten() {
-                    println!("  not matched: {}", unmatched.as_str().unwrap_or_default());
-                }
-                if let Link::Local { .. } = link {
-                    println!("It is kept equal while `onhand serve` runs.");
-                }
-            });
+            through(Link::open(&db)?, async |link| add_system(link, &name, &body, json).await).await?;
         }
-        Command::System(System::List) => {
-            let systems = link.get("/v1/systems").await?;
-            print(json, &systems, |systems| {
-                for system in systems["data"].as_array().into_iter().flatten() {
-                    let text = |field: &str| system[field].as_str().unwrap_or("").to_owned();
-                    let (in_step, listings) = (&system["in_step"], &system["listings"]);
-                    println!(
-                        "{}  {}  {in_step} of {listings} in step  {}",
-                        text("name"),
-                        text("kind"),
-                        text("trouble")
-                    );
-                }
-            });
+        Command::Key(Key::Create { name, tenant }) => {
+            through(Link::open(&db)?, async |link| create_key(link, &name, tenant, json).await).await?;
         }
-        Command::Serve(_) | Command::Demo(_) | Command::Bench(_) | Command::Completion { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Works through a link and closes it, however the work ended.
+async fn through<T>(link: Link, work: impl AsyncFnOnce(&Link) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let done = work(&link).await;
+    let closed = link.close().await;
+    let done = done?;
+    closed?;
+    Ok(done)
 }
 
 /// How far long work is, for a person who watches: drawn on stderr, and only where that is a terminal.
@@ -93,34 +80,100 @@ fn progress(json: bool) -> ProgressBar {
 }
 
 /// One JSON object, or text for people.
-fn print(json: bool, value: &Value, text: impl FnOnce(&Value)) {
-    if json { println!("{value}") } else { text(value) }
+fn print(json: bool, value: &Value, text: impl FnOnce(&Value) -> io::Result<()>) -> io::Result<()> {
+    if json { say(value) } else { text(value) }
+}
+
+/// `1 row`, `2 rows`.
+fn counted(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+async fn add_system(link: &Link, name: &str, body: &Value, json: bool) -> anyhow::Result<()> {
+    let added = link.post("/v1/systems", body).await?;
+    print(json, &added, |added| {
+        let number =
+            |field| added[field].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
+        let (listings, matched) = (counted(number("listings"), "listing"), number("matched"));
+        say(format!("{name}: {listings} found, {matched} matched by SKU"))?;
+        for unmatched in added["unmatched"].as_array().into_iter().flatten() {
+            say(format!("  not matched: {}", unmatched.as_str().unwrap_or_default()))?;
+        }
+        if let Link::Local { .. } = link {
+            say("It is kept equal while `onhand serve` runs.")?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+async fn list_systems(link: &Link, json: bool) -> anyhow::Result<()> {
+    let systems = link.get("/v1/systems").await?;
+    print(json, &systems, |systems| {
+        systems["data"].as_array().into_iter().flatten().try_for_each(|system| {
+            let text = |field: &str| system[field].as_str().unwrap_or("");
+            let (in_step, listings) = (&system["in_step"], &system["listings"]);
+            let (name, kind, trouble) = (text("name"), text("kind"), text("trouble"));
+            say(format!("{name}  {kind}  {in_step} of {listings} in step  {trouble}").trim_end())
+        })
+    })?;
+    Ok(())
 }
 
 async fn explain(link: &Link, sku: &str, json: bool) -> anyhow::Result<()> {
-    let explained = link.get(&format!("/v1/items/{}/explain", segment(sku))).await?;
+    let explained = link.get(&format!("/v1/items/{}/explain", segment(sku)?)).await?;
     print(json, &explained, |explained| {
         let stock = &explained["stock"];
-        println!("{}  {}", stock["sku"].as_str().unwrap_or(sku), stock["name"].as_str().unwrap_or(""));
-        println!("{:<20} {:>10} {:>10} {:>10} {:>10}", "", "available", "reserved", "committed", "on hand");
-        let rows =
-            stock["locations"].as_array().into_iter().flatten().chain(std::iter::once(&stock["total"]));
-        for row in rows {
-            let location = row["location"].as_str().unwrap_or("");
-            let (available, reserved, committed, on_hand) =
-                (&row["available"], &row["reserved"], &row["committed"], &row["on_hand"]);
-            println!("{location:<20} {available:>10} {reserved:>10} {committed:>10} {on_hand:>10}");
+        say(format!("{}  {}", stock["sku"].as_str().unwrap_or(sku), stock["name"].as_str().unwrap_or("")))?;
+        for line in stock_table(stock) {
+            say(line)?;
         }
         let shown = explained["shown"].as_array().map(Vec::as_slice).unwrap_or_default();
         if shown.is_empty() {
-            println!("No system shows it.");
+            say("No system shows it.")?;
         }
-        for shown in shown {
+        shown.iter().try_for_each(|shown| {
             let sign = if shown["in_step"] == true { "●" } else { "◐" };
-            println!("{sign} {}", shown["explanation"].as_str().unwrap_or(""));
-        }
-    });
+            say(format!("{sign} {}", shown["explanation"].as_str().unwrap_or("")))
+        })
+    })?;
     Ok(())
+}
+
+/// Stock by location and state. What is rarely there has a column only where it is: so on hand is always the sum of
+/// what is shown.
+fn stock_table(stock: &Value) -> Vec<String> {
+    const STATES: [(&str, bool); 7] = [
+        ("available", true),
+        ("reserved", true),
+        ("committed", true),
+        ("damaged", false),
+        ("quality_control", false),
+        ("safety_stock", false),
+        ("on_hand", true),
+    ];
+    let locations = stock["locations"].as_array().into_iter().flatten();
+    let rows: Vec<&Value> = locations.chain(std::iter::once(&stock["total"])).collect();
+    // Not by the total alone: a state may be more here and less there.
+    let is_there = |state: &str| rows.iter().any(|row| row[state] != 0);
+    let states = STATES.into_iter().filter(|(state, always)| *always || is_there(state));
+    let columns = states.map(|(state, _)| {
+        let numbers = rows.iter().map(|row| row[state].to_string());
+        std::iter::once(state.replace('_', " ")).chain(numbers).collect()
+    });
+    let names = rows.iter().map(|row| row["location"].as_str().unwrap_or("").to_owned());
+    let first: Vec<String> = std::iter::once(String::new()).chain(names).collect();
+    let columns: Vec<Vec<String>> = std::iter::once(first).chain(columns).collect();
+    let width = |column: &Vec<String>| column.iter().map(|text| text.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = columns.iter().map(width).collect();
+    let line = |row: usize| {
+        let cells = columns.iter().zip(&widths).enumerate().map(|(index, (column, width))| match index {
+            0 => format!("{:<width$}", column[row]),
+            _ => format!("  {:>width$}", column[row]),
+        });
+        cells.collect()
+    };
+    (0..=rows.len()).map(line).collect()
 }
 
 async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
@@ -129,15 +182,15 @@ async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     print(json, &found, |found| {
         let (entries, movements, cells) = (&found["entries"], &found["movements"], &found["cells"]);
         let (objects, keys) = (&found["objects"], &found["keys"]);
-        println!(
-            "{entries} entries, {movements} movements, {cells} cells, {objects} objects, {keys} keys; head {}",
-            found["hash"].as_str().unwrap_or("")
-        );
+        let head = found["hash"].as_str().unwrap_or("");
+        say(format!(
+            "{entries} entries, {movements} movements, {cells} cells, {objects} objects, {keys} keys; head {head}"
+        ))?;
         match found["violation"].as_str() {
-            None => println!("Every balance, the hash chain, the tables and laws 1, 2 and 5 hold."),
-            Some(violation) => println!("VIOLATED: {violation}"),
+            None => say("Every balance, the hash chain, the tables and laws 1, 2 and 5 hold."),
+            Some(violation) => say(format!("VIOLATED: {violation}")),
         }
-    });
+    })?;
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -152,6 +205,34 @@ async fn create_key(link: &Link, name: &str, tenant: u64, json: bool) -> anyhow:
         };
         onhand_web::auth::create_key(&runtime.handle, onhand_ledger::TenantId(tenant), name).await?
     };
-    print(json, &json!({ "key": key }), |_| println!("{key}\nKeep it: it is shown this once."));
+    print(json, &json!({ "key": key }), |_| say(format!("{key}\nKeep it: it is shown this once.")))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_hand_is_the_sum_of_the_columns_that_are_shown() {
+        let row = |location: &str, available: i64, damaged: i64| {
+            json!({ "location": location, "available": available, "reserved": 0, "committed": 2, "damaged": damaged,
+                "quality_control": 0, "safety_stock": 0, "on_hand": available + 2 + damaged })
+        };
+        let table = |damaged: i64| {
+            let locations = json!([row("LONDON", 1_234_567_890_123, 0), row("YORK", -1, damaged)]);
+            stock_table(&json!({ "locations": locations, "total": row("total", 5, damaged) }))
+        };
+        let plain = table(0);
+        assert_eq!(
+            plain[0].split_whitespace().collect::<Vec<_>>(),
+            ["available", "reserved", "committed", "on", "hand"]
+        );
+        let damaged = table(3);
+        assert!(damaged[0].contains("damaged") && !damaged[0].contains("safety"), "{damaged:#?}");
+        assert_eq!(damaged[2], "YORK               -1         0          2        3              4");
+        for table in [plain, damaged] {
+            assert!(table.iter().all(|line| line.chars().count() == table[0].chars().count()), "{table:#?}");
+        }
+    }
 }

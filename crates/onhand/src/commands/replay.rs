@@ -3,29 +3,37 @@
 //! One document for each invoice, its lines told apart by their number in the file. What is set aside, and why, is
 //! in [`no_goods`] and `docs/replay.md`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use std::time::Instant as Stopwatch;
 
 use anyhow::{Context as _, bail};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use onhand_ledger::command::{
     Content, Document, Happened, Line, MovementLine, Name, PutItem, PutLocation, PutSystem, Receive,
 };
-use onhand_ledger::{Answer, Body, Command, Instant, Quantity};
+use onhand_ledger::{Answer, Body, Command, Entry, Instant, Invalid, Quantity, Seq};
 use serde_json::json;
 
-use crate::cli::Replay;
-use crate::link::Link;
+use crate::cli::{Opening, Replay};
+use crate::limited::Limited;
+use crate::link::{LineResult, Link};
+use crate::output::say;
 
 const LOCATION: &str = "UK";
 const SYSTEM: &str = "online-retail";
 /// How many lines are committed together at most (an invoice is never cut).
 const BATCH_LINES: usize = 2_000;
+/// The largest quantity of a line, so that no sum over a file can leave 64 bits.
+const MOST: i64 = 1_000_000_000;
+/// Decides the opening stock: what was received under it once is never received again, and no other in its place.
+const OPENING_KEY: &str = "replay/online-retail/opening";
+/// What opening stock is told by in the log.
+const OPENING_REASON: &str = "opening stock";
 
 /// Why a code is no goods; none where it is.
 ///
@@ -78,6 +86,18 @@ struct Retail {
     lines: usize,
 }
 
+impl Retail {
+    /// The codes that are goods.
+    fn goods(&self) -> impl Iterator<Item = usize> {
+        (0..self.skus.len()).filter(|code| no_goods(&self.skus[*code]).is_none())
+    }
+
+    fn item(&self, code: usize) -> PutItem {
+        let name = Some(self.names[code].clone()).filter(|name| !name.is_empty());
+        PutItem { sku: self.skus[code].clone(), name, ..PutItem::default() }
+    }
+}
+
 struct Raw {
     number: u32,
     code: u32,
@@ -89,13 +109,13 @@ struct Raw {
 }
 
 /// Reads the whole file, gathers the invoices, and puts them in time order.
-fn read(path: &Path) -> anyhow::Result<Retail> {
+fn parse(path: &Path) -> anyhow::Result<Retail> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut magic = [0; 2];
     let gzipped = file.read(&mut magic)? == 2 && magic == [0x1f, 0x8b];
     let file = BufReader::new(File::open(path)?);
-    let input: Box<dyn Read> = if gzipped { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
-    let mut reader = csv::ReaderBuilder::new().from_reader(input);
+    let input: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut reader = csv::ReaderBuilder::new().from_reader(Limited::new(input));
     let expected = [
         "InvoiceNo",
         "StockCode",
@@ -123,13 +143,22 @@ fn read(path: &Path) -> anyhow::Result<Retail> {
     while reader.read_record(&mut record).context("the file is broken")? {
         let number = u32::try_from(retail.lines + 1)?;
         retail.lines += 1;
-        let bad = |field: &str| format!("line {}: {field} is not as it must be", number + 1);
-        let quantity: i64 = record[3].parse().with_context(|| bad("Quantity"))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let bad = |field: &str, right: &str| format!("line {line}: {field} must be {right}");
+        if !(1..=255).contains(&record[0].len()) {
+            bail!(bad("InvoiceNo", "1 to 255 characters"));
+        }
+        let quantity = record[3].parse().ok().filter(|quantity| (-MOST..=MOST).contains(quantity));
+        let quantity: i64 = quantity
+            .with_context(|| bad("Quantity", &format!("a whole number, at most {MOST} or -{MOST}")))?;
         let at = match times.get(&record[4]) {
             Some(at) => *at,
             None => {
-                let civil: DateTime = record[4].parse().with_context(|| bad("InvoiceDate"))?;
-                let at = Instant::from_micros(civil.to_zoned(london.clone())?.timestamp().as_microsecond());
+                let civil: Result<DateTime, _> = record[4].parse();
+                let zoned = civil.and_then(|civil| civil.to_zoned(london.clone()));
+                let zoned =
+                    zoned.with_context(|| bad("InvoiceDate", "a time such as 2010-12-01 08:26:00"))?;
+                let at = Instant::from_micros(zoned.timestamp().as_microsecond());
                 times.insert(record[4].to_owned(), at);
                 at
             }
@@ -171,6 +200,10 @@ fn read(path: &Path) -> anyhow::Result<Retail> {
         gathered.into_iter().map(|(name, lines)| classify(&name, lines, &retail.skus)).collect();
     // Sorting keeps invoices of one minute in the order of the file.
     retail.invoices.sort_by_key(|invoice| invoice.at);
+    for code in retail.goods() {
+        let put = retail.item(code);
+        put.check().with_context(|| format!("the item `{}` cannot be made", put.sku))?;
+    }
     Ok(retail)
 }
 
@@ -226,26 +259,41 @@ fn exact_opening(retail: &Retail) -> Vec<i64> {
 }
 
 fn command(key: Option<String>, body: Body) -> Command {
-    let written = serde_json::to_vec(&body).unwrap_or_default();
-    let hash = blake3::hash(&written);
-    let fingerprint = u64::from_be_bytes(hash.as_bytes().first_chunk().copied().unwrap_or_default());
-    Command { key, fingerprint, actor: "replay".to_owned(), body }
+    Command::keyed(key, "replay", body)
+}
+
+/// What is ready to be replayed.
+pub(crate) struct Ready<'a> {
+    replay: &'a Replay,
+    retail: Retail,
+    opening: Vec<Line>,
+}
+
+/// Reads a file and checks all of it. Nothing is written yet.
+pub(crate) fn read(replay: &Replay) -> anyhow::Result<Ready<'_>> {
+    let retail =
+        parse(&replay.file).with_context(|| format!("{} was not replayed", replay.file.display()))?;
+    let units: Vec<i64> = match replay.opening {
+        Opening::Exact => exact_opening(&retail),
+        Opening::Units(units) => vec![units; retail.skus.len()],
+    };
+    let most = Quantity::MAX_INPUT.whole_units();
+    if let Some(code) = retail.goods().find(|code| units[*code] > most) {
+        bail!("the opening stock of `{}` would be more than {most} units", retail.skus[code]);
+    }
+    let lines = retail.goods().filter(|code| units[*code] > 0);
+    let lines =
+        lines.map(|code| Line { sku: retail.skus[code].clone(), quantity: Quantity::units(units[code]) });
+    let opening = lines.collect();
+    Ok(Ready { replay, retail, opening })
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a replay took is no decision about stock")]
-pub(crate) async fn run(link: &Link, replay: &Replay, json: bool) -> anyhow::Result<()> {
-    let retail = read(&replay.file)?;
-    let opening: Vec<i64> = match replay.opening.as_str() {
-        "exact" => exact_opening(&retail),
-        number => {
-            let units: i64 = number.parse().ok().filter(|units| *units >= 0).with_context(|| {
-                format!("--opening is `{number}`; it must be `exact` or a whole number of units, 0 or more")
-            })?;
-            vec![units; retail.skus.len()]
-        }
-    };
+pub(crate) async fn run(link: &Link, ready: &Ready<'_>, json: bool) -> anyhow::Result<()> {
+    let Ready { replay, retail, opening } = ready;
     let began = Stopwatch::now();
-    let mut movements = prepare(link, &retail, &opening, &replay.opening).await?;
+    let before = head(link).await?;
+    prepare(link, retail, opening, replay.opening).await?;
     let limit = replay.limit.unwrap_or(usize::MAX);
     let mut taken = 0;
     let chosen: Vec<&Invoice> = retail
@@ -274,14 +322,13 @@ pub(crate) async fn run(link: &Link, replay: &Replay, json: bool) -> anyhow::Res
             size += invoice.lines.len();
             batch.push(invoice);
         }
-        let commands = batch.iter().map(|invoice| command(None, document(&retail, invoice))).collect();
+        let commands = batch.iter().map(|invoice| command(None, document(retail, invoice))).collect();
         for (invoice, result) in batch.iter().zip(link.commands(commands).await?) {
             match (result.error, result.answer) {
                 (None, Some(Answer::Recorded { lines, .. })) => {
                     applied += invoice.lines.len();
                     orders += usize::from(invoice.lines.iter().any(|line| line.what == Happened::Sold));
                     short += lines.iter().map(|line| line.short).sum();
-                    movements += lines.iter().filter(|line| line.shipped.is_positive()).count();
                 }
                 (None, Some(Answer::AlreadyApplied { .. })) => already += invoice.lines.len(),
                 (error, answer) => {
@@ -294,6 +341,7 @@ pub(crate) async fn run(link: &Link, replay: &Replay, json: bool) -> anyhow::Res
     }
     bar.finish_and_clear();
     let seconds = began.elapsed().as_secs_f64();
+    let movements = appended(link, before, &chosen).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people; movements are far below 2^52")]
     let rate = (movements as f64 / seconds).round();
     let result = json!({
@@ -308,75 +356,84 @@ pub(crate) async fn run(link: &Link, replay: &Replay, json: bool) -> anyhow::Res
         "movements_per_second": rate,
     });
     if json {
-        println!("{result}");
+        say(result)?
     } else {
-        println!("{result:#}");
+        say(format!("{result:#}"))?
     }
     Ok(())
 }
 
-/// Items, the location, the system and the opening stock, each under a key: a second run changes nothing, and
-/// another opening is refused. Says how many movements it made.
-async fn prepare(link: &Link, retail: &Retail, opening: &[i64], named: &str) -> anyhow::Result<usize> {
-    let goods: Vec<usize> =
-        (0..retail.skus.len()).filter(|code| no_goods(&retail.skus[*code]).is_none()).collect();
-    let mut commands = vec![
-        command(None, Body::PutLocation(PutLocation { code: LOCATION.to_owned(), ..PutLocation::default() })),
-        command(
-            None,
-            Body::PutSystem(PutSystem {
-                name: SYSTEM.to_owned(),
-                kind: "file".to_owned(),
-                ..PutSystem::default()
-            }),
-        ),
-    ];
-    for code in &goods {
-        let name = Some(retail.names[*code].clone()).filter(|name| !name.is_empty());
-        commands.push(command(
-            None,
-            Body::PutItem(PutItem { sku: retail.skus[*code].clone(), name, ..PutItem::default() }),
-        ));
-    }
-    let earliest = retail.invoices.first().map_or(Instant::MIN, |invoice| invoice.at).plus_seconds(-1);
-    let lines: Vec<Line> = goods
-        .iter()
-        .filter(|code| opening[**code] > 0)
-        .map(|code| Line { sku: retail.skus[*code].clone(), quantity: Quantity::units(opening[*code]) })
-        .collect();
-    let received = lines.len();
+/// How many movements this replay has added to the log, by the log itself: an answer does not say what a line that
+/// was partly short moved. Others may have written through the same server meanwhile: theirs are not counted.
+async fn appended(link: &Link, before: Seq, chosen: &[&Invoice]) -> anyhow::Result<usize> {
+    let ours: HashSet<&str> = chosen.iter().map(|invoice| &*invoice.name).collect();
+    let mut movements = 0;
+    let count = |document: Option<&str>, entries: &[Entry]| {
+        let ours = document.is_some_and(|document| ours.contains(document));
+        let counts = |entry: &&Entry| matches!(entry, Entry::Movement(movement) if ours || movement.reason == OPENING_REASON);
+        movements += entries.iter().filter(counts).count();
+    };
+    link.changes(before, count).await?;
+    Ok(movements)
+}
+
+/// Items, the location, the system, and the opening stock under a key of its own: a second run changes nothing, and
+/// another opening is another request under that key. One command is the mark and the stock, so that neither is there
+/// without the other.
+async fn prepare(link: &Link, retail: &Retail, opening: &[Line], named: Opening) -> anyhow::Result<()> {
+    only_master(link).await?;
+    let location = PutLocation { code: LOCATION.to_owned(), ..PutLocation::default() };
+    let system = PutSystem { name: SYSTEM.to_owned(), kind: "file".to_owned(), ..PutSystem::default() };
+    let mut commands =
+        vec![command(None, Body::PutLocation(location.clone())), command(None, Body::PutSystem(system))];
+    commands.extend(retail.goods().map(|code| command(None, Body::PutItem(retail.item(code)))));
     let results = link.commands(commands).await?;
     if let Some(error) = results.into_iter().find_map(|result| result.error) {
         bail!("the items could not be made: {error}");
     }
-    // The mark of the opening is a key of its own: another opening under it is another request.
-    let mark = Body::PutLocation(PutLocation {
-        code: LOCATION.to_owned(),
-        name: Some(format!("UK shop (opening {named})")),
-        ..PutLocation::default()
+    let earliest = retail.invoices.first().map_or(Instant::MIN, |invoice| invoice.at).plus_seconds(-1);
+    let body = if opening.is_empty() {
+        // An opening of nothing is one too.
+        Body::PutLocation(location)
+    } else {
+        Body::Receive(Receive {
+            location: LOCATION.to_owned(),
+            lines: opening.to_vec(),
+            occurred_at: Some(earliest),
+            reason: Some(OPENING_REASON.to_owned()),
+        })
+    };
+    let key = OPENING_KEY.to_owned();
+    let reused = Invalid::KeyReused(key.clone()).to_string();
+    match link.commands(vec![command(Some(key), body)]).await?.pop() {
+        Some(LineResult { error: Some(error), .. }) if error == reused => bail!(
+            "this database was replayed with another opening or another file; replay into a new one to use \
+             --opening {named}"
+        ),
+        Some(LineResult { error: Some(error), .. }) => {
+            bail!("the opening stock could not be received: {error}")
+        }
+        Some(LineResult { answer: Some(Answer::Refused(refusal)), .. }) => {
+            bail!("the opening stock could not be received: {refusal}")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A refusal would be kept under the opening's key for ever: what could be refused is not asked for.
+async fn only_master(link: &Link) -> anyhow::Result<()> {
+    let rules = link.get("/v1/ownership?limit=100").await?;
+    let other = rules["data"].as_array().into_iter().flatten().find(|rule| {
+        rule["master"] != "onhand" && (rule["location"].is_null() || rule["location"] == LOCATION)
     });
-    let mark = link.commands(vec![command(Some("replay/online-retail/opening".to_owned()), mark)]).await?;
-    if mark.iter().any(|result| result.error.is_some()) {
-        bail!(
-            "this database was replayed with another opening; replay into a new one to use --opening {named}"
-        );
+    match other {
+        Some(rule) => bail!(
+            "`{}` is master of stock at {LOCATION} (rule {}): end that rule, or replay into a new database",
+            rule["master"].as_str().unwrap_or_default(),
+            rule["id"]
+        ),
+        None => Ok(()),
     }
-    if lines.is_empty() {
-        return Ok(0);
-    }
-    let receive = Body::Receive(Receive {
-        location: LOCATION.to_owned(),
-        lines,
-        occurred_at: Some(earliest),
-        reason: Some("opening stock".to_owned()),
-    });
-    let before = head(link).await?;
-    let received_now =
-        link.commands(vec![command(Some("replay/online-retail/stock".to_owned()), receive)]).await?;
-    if let Some(error) = received_now.into_iter().find_map(|result| result.error) {
-        bail!("the opening stock could not be received: {error}");
-    }
-    Ok(if head(link).await? > before { received } else { 0 })
 }
 
 async fn head(link: &Link) -> anyhow::Result<u64> {
@@ -410,7 +467,7 @@ mod tests {
     fn every_line_of_the_real_file_is_goods_or_set_aside() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../../shared/data/online-retail/online-retail.csv.gz");
-        let retail = read(&path).unwrap();
+        let retail = parse(&path).unwrap();
         assert_eq!(retail.lines, 541_909);
         assert_eq!(retail.invoices.len(), 25_900);
         assert_eq!(retail.skus.len(), 4_070);

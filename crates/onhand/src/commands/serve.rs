@@ -1,67 +1,105 @@
 //! `onhand serve`: the API, the sweeper, the workers.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use onhand_engine::worker::Pace;
 use onhand_ledger::TenantId;
+use onhand_store::StoreError;
+use onhand_web::auth;
+use tokio::net::TcpListener;
 
+use crate::http::{Api, interrupted};
 use crate::link::key_file;
+use crate::output::say;
 use crate::runtime::{self, Runtime};
 
 pub(crate) async fn run(database: &Path, listen: SocketAddr, json: bool) -> anyhow::Result<()> {
+    // Before the database: a port that is taken leaves no new file behind.
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            // That another server holds the database is the better reason to know.
+            if database.exists() {
+                drop(runtime::open(database)?);
+            }
+            return Err(error)
+                .with_context(|| format!("cannot listen on {listen}; choose another with --listen"));
+        }
+    };
     let store = runtime::open(database)?;
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; choose another with --listen"))?;
     let base = format!("http://{}", listener.local_addr()?);
     store.announce(&base)?;
     let mut runtime = Runtime::open(store)?;
-    let key_path = first_key(&runtime, database).await?;
+    let key = operators_key(&runtime, database).await?;
+    let api = Api::start(listener, runtime.router())?;
     runtime.work(Pace::default());
+    // Before anybody hears that it is up, and may tell it to end.
+    let stop = interrupted();
+    let key_path = key.path.display();
     if json {
-        println!("{}", serde_json::json!({ "address": base, "key_file": key_path.display().to_string() }));
+        say(serde_json::json!({
+            "address": base, "key_file": key_path.to_string(), "key_replaced": key.replaced
+        }))?;
     } else {
-        println!("Onhand serves {} at {base}", database.display());
-        println!("Documentation: {base}/docs");
-        println!("The operator's API key is in {}", key_path.display());
-    }
-    let served = axum::serve(listener, runtime.router()).with_graceful_shutdown(stopped()).await;
-    runtime.stop().await?;
-    Ok(served?)
-}
-
-/// The operator's key, in a file beside the database that only its owner reads; made at the first start.
-async fn first_key(runtime: &Runtime, database: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let path = key_file(database);
-    if path.exists() {
-        return Ok(path);
-    }
-    let key = onhand_web::auth::create_key(&runtime.handle, TenantId::DEFAULT, "operator").await?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    std::io::Write::write_all(&mut file, key.as_bytes())?;
-    Ok(path)
-}
-
-/// Ctrl-C, or the service manager's TERM.
-pub(crate) async fn stopped() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminated) => tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            },
-            Err(_) => drop(interrupted.await),
+        say(format!("Onhand serves {} at {base}", database.display()))?;
+        say(format!("Documentation: {base}/docs"))?;
+        if key.replaced {
+            say(format!("The key in {key_path} was none of this database: a new one is in it now."))?;
         }
+        say(format!("The operator's API key is in {key_path}"))?;
     }
-    #[cfg(not(unix))]
-    drop(interrupted.await);
+    stop.await;
+    // Asked once more, it ends at once. What was acknowledged is in the log.
+    let again = interrupted();
+    tokio::spawn(async {
+        again.await;
+        std::process::exit(130);
+    });
+    let closed = api.close().await;
+    runtime.stop().await?;
+    closed
+}
+
+/// Where the operator's key is.
+struct KeyFile {
+    path: PathBuf,
+    replaced: bool,
+}
+
+/// The operator's key, in a file beside the database that only its owner reads. A key that this database does not know
+/// (the file of one that was there before, or a backup was restored) would be of no use: a new one takes its place.
+async fn operators_key(runtime: &Runtime, database: &Path) -> anyhow::Result<KeyFile> {
+    let path = key_file(database);
+    let found = match std::fs::read(&path) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let replaced = match found {
+        Some(token) if is_known(runtime, &token)? => return Ok(KeyFile { path, replaced: false }),
+        found => found.is_some(),
+    };
+    let key = auth::create_key(&runtime.handle, TenantId::DEFAULT, "operator").await?;
+    write_key(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(KeyFile { path, replaced })
+}
+
+fn is_known(runtime: &Runtime, token: &str) -> Result<bool, StoreError> {
+    let tenant = token.strip_prefix("ohk_").and_then(|rest| rest.split_once('_')).map(|(tenant, _)| tenant);
+    let Some(tenant) = tenant.and_then(|tenant| tenant.parse().ok()) else { return Ok(false) };
+    let hash = blake3::hash(token.as_bytes()).to_hex();
+    let note = runtime.handle.ledger().read(TenantId(tenant), |view| view.note(auth::SPACE, &hash))?;
+    Ok(note.is_some())
+}
+
+/// All of it or nothing, and never readable by others: temporary files are made with mode 0600.
+fn write_key(path: &Path, key: &str) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(runtime::folder_of(path))?;
+    file.write_all(key.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }

@@ -19,9 +19,9 @@ async fn each_refusal_names_the_field_and_what_would_be_right_and_moves_nothing(
         ("/v1/orders", order("MUG", json!("0.5")), 422, "quantity", "at most 0 decimals"),
         ("/v1/orders", json!({ "lines": [] }), 422, "lines", "at least one line"),
         ("/v1/orders", order("MUG", json!(6)), 409, "", "cannot take 6 of `MUG`: 5 available"),
-        ("/v1/orders", order("MUG", json!("many")), 422, "", "`many` is not a number"),
-        ("/v1/orders", order("MUG", json!("0.0000001")), 422, "", "at most 6 decimals"),
-        ("/v1/orders", json!({ "line": [] }), 422, "", "unknown field `line`"),
+        ("/v1/orders", order("MUG", json!("many")), 422, "quantity", "`many` is not a number"),
+        ("/v1/orders", order("MUG", json!("0.0000001")), 422, "quantity", "at most 6 decimals"),
+        ("/v1/orders", json!({ "line": [] }), 422, "line", "unknown field `line`"),
         (
             "/v1/movements/receive",
             json!({ "location": "PARIS", "lines": [{ "sku": "MUG", "quantity": 1 }] }),
@@ -138,7 +138,7 @@ fn a_file_that_is_not_ours_is_newer_or_is_damaged() {
     std::fs::write(folder.path().join("letter.txt"), "Dear Sir or Madam, this is a letter and no database.")
         .unwrap();
     refused("letter.txt", "it is no SQLite file");
-    assert!(onhand(&folder.path().join("newer.db"), &["verify"]).status.success());
+    assert!(onhand(&folder.path().join("newer.db"), &["key", "create"]).status.success());
     let mut bytes = std::fs::read(folder.path().join("newer.db")).unwrap();
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
     std::fs::write(folder.path().join("newer.db"), &bytes).unwrap();
@@ -168,4 +168,121 @@ fn a_changed_byte_of_the_log_is_found() {
     let output = onhand(&database, &["verify"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("the hash chain breaks"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn what_only_reads_makes_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands = [&["verify"][..], &["explain", "MUG"], &["export", "log"], &["system", "list"]];
+    for arguments in commands {
+        let output = onhand(&folder.path().join("none.db"), arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let says = text(&output.stderr);
+        assert!(says.contains("there is no database at") && says.contains("onhand serve"), "{says}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::fs::write(folder.path().join("empty.db"), "").unwrap();
+    for arguments in commands {
+        let output = onhand(&folder.path().join("empty.db"), arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains("empty.db is empty"), "{}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::metadata(folder.path().join("empty.db")).unwrap().len(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_that_the_ledger_would_refuse_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("import.db");
+    let import = |content: &str, more: &[&str]| {
+        let file = folder.path().join("items.csv");
+        std::fs::write(&file, content).unwrap();
+        onhand(&database, &[&["import", "items", file.to_str().unwrap()], more].concat())
+    };
+    let long = "x".repeat(101);
+    for (row, says) in [
+        (format!("{long},a,"), "sku: has more than 100 characters"),
+        (format!("B,{},", "x".repeat(501)), "name: has more than 500 characters"),
+        ("B,b,a thing of many words that is long".to_owned(), "unit: has more than 20 characters"),
+        ("B,a\u{7}b,".to_owned(), "name: has control characters"),
+        ("..,a,".to_owned(), "sku: `..` has dots only"),
+    ] {
+        let output = import(&format!("sku,name,unit\nA,a,\n{row}\n"), &[]);
+        assert!(!output.status.success(), "{row}");
+        assert!(text(&output.stderr).contains(&format!("line 3: {says}")), "{}", text(&output.stderr));
+        assert!(!database.exists(), "{row}");
+    }
+    let output = import("sku\nA\n", &["--stock-at", " bad "]);
+    assert!(text(&output.stderr).contains("` bad ` has spaces around it"), "{}", text(&output.stderr));
+    assert!(!database.exists());
+    let output = import(&format!("sku\nA\n{long}\n"), &["--skip-bad-rows"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "1 item imported, 0 counted, 1 row left out.\n");
+}
+
+#[test]
+fn a_replay_of_a_broken_file_is_an_error_and_makes_no_database() {
+    const HEADER: &str =
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("replay.db");
+    let zipped = |content: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, content).unwrap();
+        encoder.finish().unwrap()
+    };
+    let line = |fields: &str| format!("{HEADER}{fields}\n").into_bytes();
+    let good = line("1,85123A,MUG,6,2010-12-01 08:26:00,2.55,17850,United Kingdom");
+    let mut endless = good.clone();
+    endless.extend_from_slice(b"2,\"");
+    endless.resize(64 * 1024 * 1024, b'x');
+    let endless = zipped(&endless);
+    assert!(endless.len() < 1024 * 1024, "a small archive of a long line");
+    let mut cut = zipped(&good);
+    cut.truncate(cut.len() - 12);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (endless, "line 3 is longer than 1048576 bytes"),
+        (cut, "the file is broken"),
+        (vec![0x1f, 0x8b], "the file cannot be read"),
+        (b"\x1f\x8b\x08\x00garbage that is no archive".to_vec(), "the file cannot be read"),
+        (Vec::new(), "is not the Online Retail file"),
+        (vec![0xff; 4_000], "cannot be read"),
+        (b"a,b\n".to_vec(), "is not the Online Retail file"),
+        (line("1,A,MUG,6"), "the file is broken"),
+        (line("1,A,MUG,six,2010-12-01 08:26:00,1,1,UK"), "line 2: Quantity must be a whole number"),
+        (line("1,A,MUG,-9223372036854775808,2010-12-01 08:26:00,1,1,UK"), "line 2: Quantity must be"),
+        (line("1,A,MUG,6,yesterday,1,1,UK"), "line 2: InvoiceDate must be a time such as"),
+        (line("1,A,MUG,6,9999-12-31 23:59:59,1,1,UK"), "line 2: InvoiceDate"),
+        (line(",A,MUG,6,2010-12-01 08:26:00,1,1,UK"), "line 2: InvoiceNo must be 1 to 255 characters"),
+        (line("1,,MUG,6,2010-12-01 08:26:00,1,1,UK"), "the item `` cannot be made: sku: must not be empty"),
+        (line("1,..,MUG,6,2010-12-01 08:26:00,1,1,UK"), "dots only"),
+    ];
+    let file = folder.path().join("invoices");
+    for (content, says) in cases {
+        std::fs::write(&file, content).unwrap();
+        let output = onhand(&database, &["replay", file.to_str().unwrap()]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{says}: {told}");
+        assert!(told.contains(says) && !told.contains("backtrace"), "{says}: {told}");
+        assert!(!database.exists(), "{says}");
+    }
+    std::fs::write(&file, good).unwrap();
+    assert!(onhand(&database, &["replay", file.to_str().unwrap()]).status.success());
+}
+
+#[tokio::test]
+async fn a_name_of_dots_finds_nothing_else_through_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("dots.db");
+    let server = Server::start(&database);
+    server.stocked("explain", 1).await;
+    for dots in [".", ".."] {
+        let (status, problem) = server.post("/v1/items", json!({ "sku": dots })).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(problem["detail"].as_str().unwrap().contains("dots only"), "{problem}");
+        let output = onhand(&database, &["explain", dots]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("cannot be part of an address"), "{}", text(&output.stderr));
+    }
 }

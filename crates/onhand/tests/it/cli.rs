@@ -4,10 +4,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::server::{Server, onhand, text};
+use crate::server::{ONHAND, Server, onhand, text};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name)
+}
+
+/// The first lines of the real invoices: fewer items to open with, and quicker to read.
+fn first_invoices(folder: &Path, lines: usize) -> String {
+    let whole = std::fs::File::open(data("online-retail/online-retail.csv.gz")).unwrap();
+    let whole = std::io::BufReader::new(flate2::read::GzDecoder::new(whole));
+    let lines = std::io::BufRead::lines(whole).take(1 + lines).map(|line| line.unwrap() + "\n");
+    let file = folder.join("invoices.csv");
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    file.to_str().unwrap().to_owned()
 }
 
 fn json(bytes: &[u8]) -> Value {
@@ -43,6 +53,206 @@ fn a_replay_is_applied_once_and_adds_up() {
         text(&other.stderr)
     );
     assert!(onhand(&database, &["verify"]).status.success());
+}
+
+#[tokio::test]
+async fn a_replay_begun_here_goes_on_through_a_server_and_the_other_way_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = first_invoices(folder.path(), 3_000);
+    let replay = |database: &Path, limit: &str| {
+        let output = onhand(database, &["replay", &file, "--limit", limit, "--json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let result = json(&output.stdout);
+        ["applied", "already_applied", "movements"].map(|field| result[field].as_u64().unwrap())
+    };
+    let movements = |database: &Path| {
+        json(&onhand(database, &["verify", "--json"]).stdout)["movements"].as_u64().unwrap()
+    };
+    for server_first in [false, true] {
+        let database = folder.path().join(format!("{server_first}.db"));
+        let server = server_first.then(|| Server::start(&database));
+        let [applied, already, moved] = replay(&database, "1000");
+        assert!(applied > 500 && already == 0 && moved > applied, "the opening stock moved too");
+        drop(server);
+        let server = (!server_first).then(|| Server::start(&database));
+        let [further, again, moved_further] = replay(&database, "2000");
+        assert_eq!(again, applied);
+        assert!(further > 500 && moved_further >= further);
+        assert_eq!(replay(&database, "2000"), [0, applied + further, 0]);
+        assert_eq!(movements(&database), moved + moved_further, "what is said is what the log has");
+        drop(server);
+    }
+}
+
+#[test]
+fn a_replay_counts_its_movements_exactly_where_stock_is_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("short.db");
+    let file = first_invoices(folder.path(), 3_000);
+    let replay = |opening: &str| {
+        let arguments = ["replay", &file, "--limit", "3000", "--json", "--opening", opening];
+        onhand(&database, &arguments)
+    };
+    for wrong in ["-1", "1000000001", "many", "1.5", ""] {
+        let refused = replay(wrong);
+        assert!(!refused.status.success(), "{wrong}");
+        assert!(text(&refused.stderr).contains("0 to 1000000000"), "{}", text(&refused.stderr));
+        assert!(!database.exists(), "nothing is made for `{wrong}`");
+    }
+    let first = json(&replay("03").stdout);
+    assert!(first["short_units"].as_u64().unwrap() > 0, "{first}");
+    let verified = json(&onhand(&database, &["verify", "--json"]).stdout);
+    assert_eq!(first["movements"], verified["movements"]);
+    let again = replay("3");
+    assert!(again.status.success(), "03 is 3: {}", text(&again.stderr));
+    assert_eq!(json(&again.stdout)["movements"], 0);
+    for other in ["0", "4", "exact"] {
+        assert!(text(&replay(other).stderr).contains("another opening"), "{other}");
+    }
+}
+
+#[test]
+fn an_opening_of_nothing_is_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("nothing.db");
+    let file = first_invoices(folder.path(), 3_000);
+    let replay =
+        |opening: &str| onhand(&database, &["replay", &file, "--limit", "500", "--opening", opening]);
+    assert!(replay("0").status.success());
+    assert!(replay("0").status.success());
+    assert!(text(&replay("5").stderr).contains("another opening"));
+    assert!(replay("0").status.success(), "what was refused left no mark");
+}
+
+#[tokio::test]
+async fn a_replay_into_stock_of_another_master_says_so_and_can_be_done_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("master.db");
+    let file = first_invoices(folder.path(), 3_000);
+    let replay = || onhand(&database, &["replay", &file, "--limit", "500"]);
+    let server = Server::start(&database);
+    server.post("/v1/systems", serde_json::json!({ "name": "WMS", "kind": "shop" })).await;
+    let (_, rule) = server.post("/v1/ownership", serde_json::json!({ "master": "WMS" })).await;
+    let refused = replay();
+    assert!(text(&refused.stderr).contains("`WMS` is master of stock at UK"), "{}", text(&refused.stderr));
+    let ended = format!("/v1/rules/{}", rule["id"]);
+    assert!(server.call(reqwest::Method::DELETE, &ended, None, &serde_json::json!({})).await.0.is_success());
+    let done = replay();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
+#[tokio::test]
+async fn explain_shows_all_that_on_hand_is_the_sum_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("explain.db");
+    let server = Server::start(&database);
+    server.stocked("MUG", 7).await;
+    let explain = || text(&onhand(&database, &["explain", "MUG"]).stdout);
+    assert!(!explain().contains("damaged"), "{}", explain());
+    let broken = serde_json::json!({
+        "location": "LONDON", "from": "available", "to": "damaged", "reason": "dropped", "lines": [{ "sku": "MUG", "quantity": 2 }]
+    });
+    assert!(server.post("/v1/movements/state", broken).await.0.is_success());
+    let printed = explain();
+    let rows: Vec<Vec<&str>> =
+        printed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["available", "reserved", "committed", "damaged", "on", "hand"], "{printed}");
+    assert_eq!(rows[1], ["LONDON", "5", "0", "0", "2", "7"], "{printed}");
+    let widths: Vec<usize> = printed.lines().skip(1).take(3).map(|line| line.chars().count()).collect();
+    assert!(widths.iter().all(|width| *width == widths[0]), "{printed}");
+}
+
+/// Runs a command whose reader goes away at once.
+fn unread(database: &Path, arguments: &[&str]) -> std::process::Output {
+    let mut child = std::process::Command::new(ONHAND)
+        .args(arguments)
+        .arg("--db")
+        .arg(database)
+        .env("ONHAND_LOG", "error")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("pipe.db");
+    let file = first_invoices(folder.path(), 500);
+    assert!(onhand(&database, &["replay", &file, "--limit", "500"]).status.success());
+    for arguments in [
+        &["export", "log"][..],
+        &["export", "items"],
+        &["export", "stock", "--json"],
+        &["verify"],
+        &["completion", "bash"],
+        &["demo", "--json", "--seconds", "1"],
+        &["demo", "--seconds", "1"],
+        &["explain", "no-such-thing", "--json"],
+    ] {
+        let output = unread(&database, arguments);
+        let code = if arguments[0] == "explain" { 1 } else { 141 };
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains("panicked"), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains("nobody reads"), "{arguments:?}: {}", text(&output.stderr));
+    }
+    assert!(onhand(&database, &["verify"]).status.success());
+}
+
+#[test]
+fn an_error_is_one_json_object_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("none.db");
+    for (arguments, says, code) in [
+        (&["verify", "--json"][..], "there is no database at", 1),
+        (&["import", "items", "/nowhere.csv", "--json"], "cannot read /nowhere.csv", 1),
+        (&["key", "create", "--tenant", "0", "--json"], "0 is not in 1..=9223372036854775807", 2),
+        (&["system", "add", "fax", "--url", "http://127.0.0.1:1", "--json"], "no channel for systems", 1),
+    ] {
+        let output = onhand(&database, arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let error = json(&output.stdout)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(says), "{arguments:?}: {error}");
+        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_key_has_a_tenant_and_a_name_that_can_be_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("keys.db");
+    let create = |name: &str, tenant: &str| {
+        onhand(&database, &["key", "create", "--name", name, "--tenant", tenant]).status.success()
+    };
+    let (longest, longer) = ("é".repeat(100), "é".repeat(101));
+    for (name, tenant) in
+        [("", "1"), ("a\nb", "1"), (longer.as_str(), "1"), ("a", "0"), ("a", "9223372036854775808")]
+    {
+        assert!(!create(name, tenant), "{name:?} {tenant}");
+    }
+    assert!(!database.exists());
+    for (name, tenant) in [("Ada's till", "1"), (longest.as_str(), "2"), ("a", "9223372036854775807")] {
+        assert!(create(name, tenant), "{name:?} {tenant}");
+    }
+}
+
+#[test]
+fn the_demo_draws_nothing_where_nobody_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = |more: &[&str]| {
+        onhand(&folder.path().join("unused.db"), &[&["demo", "--seconds", "1"], more].concat())
+    };
+    let plain = text(&demo(&[]).stdout);
+    let words: Vec<_> = plain.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(words[..4], ["API", "docs", "shop", "key"], "{plain}");
+    assert_eq!(words.len(), 5, "the addresses once, and the result: {plain}");
+    let output = demo(&["--json"]);
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+    assert!(text(&output.stderr).contains("key   ohk_1_"), "{}", text(&output.stderr));
+    assert!(!plain.contains('\u{1b}') && !text(&output.stderr).contains('\u{1b}'));
 }
 
 #[test]
@@ -96,7 +306,8 @@ fn a_bad_row_imports_nothing_or_exactly_the_good_rows() {
     let nothing = onhand(&database, &["import", "items", file.to_str().unwrap()]);
     assert!(!nothing.status.success());
     assert!(text(&nothing.stderr).contains("line 3: precision is `x`"), "{}", text(&nothing.stderr));
-    assert!(!text(&onhand(&database, &["export", "items"]).stdout).contains("A,a"));
+    assert!(text(&nothing.stderr).contains("1 row cannot be imported"), "{}", text(&nothing.stderr));
+    assert!(!database.exists(), "a bad file makes no database");
     let good = onhand(&database, &["import", "items", file.to_str().unwrap(), "--skip-bad-rows"]);
     assert!(good.status.success(), "{}", text(&good.stderr));
     let items = text(&onhand(&database, &["export", "items"]).stdout);

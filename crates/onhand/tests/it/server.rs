@@ -48,6 +48,23 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal by name, as a service manager does.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, once it has ended by itself; none where that takes longer.
+    pub async fn ended_within(&mut self, seconds: u64) -> Option<i32> {
+        for _ in 0..seconds * 20 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        None
+    }
+
     pub async fn call(
         &self,
         method: Method,

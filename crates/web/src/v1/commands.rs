@@ -64,14 +64,8 @@ async fn run_commands(
             problem.detail.push_str("; nothing of the request was run");
             problem
         })?;
-        let head = blake3::hash(line);
-        let fingerprint = u64::from_be_bytes(head.as_bytes().first_chunk().copied().unwrap_or_default());
-        commands.push(Command {
-            key: parsed.key,
-            fingerprint,
-            actor: caller.name.clone(),
-            body: parsed.body,
-        });
+        // Not of the line as it came: the command line working in process has no line.
+        commands.push(Command::keyed(parsed.key, caller.name.clone(), parsed.body));
     }
     if commands.len() > MOST {
         let detail = format!("{} lines; at most {MOST} in a request. Nothing was run", commands.len());
