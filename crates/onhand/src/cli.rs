@@ -73,6 +73,9 @@ pub struct Serve {
     /// Where to listen.
     #[arg(long, env = "ONHAND_LISTEN", default_value = "127.0.0.1:7171")]
     pub listen: std::net::SocketAddr,
+    /// How often every number of every system is read back, in seconds.
+    #[arg(long, env = "ONHAND_RECONCILE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=86_400))]
+    pub reconcile_seconds: i64,
 }
 
 /// See [`Command::Demo`].

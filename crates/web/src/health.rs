@@ -1,10 +1,13 @@
 //! Is it alive, is it ready, how is it doing.
 
+use std::fmt::Write as _;
+
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use onhand_ledger::TenantId;
+use onhand_store::Note;
 
 use crate::App;
 use crate::blocking::blocking;
@@ -16,17 +19,34 @@ pub(crate) fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
-/// Ready when the database answers. `?verbose` says what was looked at.
+/// Ready when the database can be read and written. `?verbose` says what was looked at.
 async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> (StatusCode, String) {
     let look = || app.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq()));
-    let database = blocking(look).await;
-    let (status, line) = match &database {
-        Ok(seq) => (StatusCode::OK, format!("[+]database ok (seq {seq})")),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("[-]database {error}")),
-    };
+    let reading = blocking(look).await.map(|seq| format!("seq {seq}")).map_err(|error| error.to_string());
+    let looked_at = [("database", reading), ("writing", writing(&app).await)];
+    let mut text = String::new();
+    for (name, found) in &looked_at {
+        let _ = match found {
+            Ok(state) => writeln!(text, "[+]{name} ok ({state})"),
+            Err(error) => writeln!(text, "[-]{name} {error}"),
+        };
+    }
+    let well = looked_at.iter().all(|(_, found)| found.is_ok());
+    let (status, word) =
+        if well { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
     let verbose = query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
-    let word = if status == StatusCode::OK { "ok" } else { "not ready" };
-    (status, if verbose { format!("{line}\n{word}\n") } else { format!("{word}\n") })
+    (status, if verbose { text + word } else { word.to_owned() })
+}
+
+/// Could the last commit be written? If not, can one be now: nobody may send any while we are not ready.
+async fn writing(app: &App) -> Result<String, String> {
+    if app.handle.ledger().trouble().is_none() {
+        return Ok("the last commit was written".to_owned());
+    }
+    let at = app.handle.ledger().clock().now().to_string();
+    let probe = Note { space: "probe".to_owned(), key: "readyz".to_owned(), body: Some(format!("\"{at}\"")) };
+    let written = app.handle.submit_with(TenantId::DEFAULT, None, vec![probe]).await;
+    written.map(|_| "it failed, and works again".to_owned()).map_err(|error| error.to_string())
 }
 
 async fn metrics(State(app): State<App>) -> Result<([(&'static str, &'static str); 1], String), StatusCode> {

@@ -21,7 +21,7 @@ use crate::output::say;
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let (json, db) = (cli.json, cli.db);
     match cli.command {
-        Command::Serve(serve) => serve::run(&serve.database.unwrap_or(db), serve.listen, json).await?,
+        Command::Serve(serve) => serve::run(&serve, &db, json).await?,
         Command::Demo(demo) => return demo::run(&demo, json).await,
         Command::Bench(bench) => bench::run(&bench, json).await?,
         Command::Completion { .. } => {}

@@ -1,7 +1,6 @@
 //! `onhand serve`: the API, the sweeper, the workers.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -11,12 +10,14 @@ use onhand_store::StoreError;
 use onhand_web::auth;
 use tokio::net::TcpListener;
 
+use crate::cli::Serve;
 use crate::http::{Api, interrupted};
 use crate::link::key_file;
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 
-pub(crate) async fn run(database: &Path, listen: SocketAddr, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(serve: &Serve, db: &Path, json: bool) -> anyhow::Result<()> {
+    let (database, listen) = (serve.database.as_deref().unwrap_or(db), serve.listen);
     // Before the database: a port that is taken leaves no new file behind.
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,
@@ -35,7 +36,7 @@ pub(crate) async fn run(database: &Path, listen: SocketAddr, json: bool) -> anyh
     let mut runtime = Runtime::open(store)?;
     let key = operators_key(&runtime, database).await?;
     let api = Api::start(listener, runtime.router())?;
-    runtime.work(Pace::default());
+    runtime.work(Pace { reconcile_ms: serve.reconcile_seconds * 1_000, ..Pace::default() });
     // Before anybody hears that it is up, and may tell it to end.
     let stop = interrupted();
     let key_path = key.path.display();

@@ -27,9 +27,15 @@ impl Drop for Server {
 impl Server {
     /// Starts on a free port.
     pub fn start(database: &Path) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    /// Starts on a free port, with more arguments.
+    pub fn start_with(database: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(ONHAND)
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--db"])
             .arg(database)
+            .args(more)
             .env("ONHAND_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()

@@ -23,7 +23,7 @@ fn micros() -> i64 {
 
 async fn connected(stock: i64) -> Connected {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("sync.db"));
+    let server = Server::start_with(&folder.path().join("sync.db"), &["--reconcile-seconds", "2"]);
     server.stocked("MUG", stock).await;
     let shop = CornerShop::new("token", Arc::new(micros));
     shop.list("1", "MUG", "Blue mug", 3);

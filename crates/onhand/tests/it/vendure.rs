@@ -30,7 +30,7 @@ async fn receive(server: &Server, sku: &str, quantity: i64) {
 async fn stocked(quantity: i64, products: usize) -> Connected {
     let vendure = Vendure::start(3);
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("vendure.db"));
+    let server = Server::start_with(&folder.path().join("vendure.db"), &["--reconcile-seconds", "3"]);
     for number in 1..=products {
         server.stocked(&format!("VEN-{number:03}"), quantity).await;
     }
