@@ -176,11 +176,18 @@ pub enum Refusal {
         /// As it is.
         decimals: u8,
     },
-    /// Two rules of one specificity would speak of the same stock.
-    #[error("rule {rule} speaks of the same stock with the same precision; end it first")]
+    /// Two rules of one specificity would name two masters of the same stock.
+    #[error(
+        "the rules {rule} and {other} would both name a master of `{sku}`, and neither is more specific: make a rule for \
+         `{sku}` itself, or end one of them"
+    )]
     RuleTie {
-        /// The other one.
+        /// What.
+        sku: String,
+        /// One.
         rule: RuleId,
+        /// And the other.
+        other: RuleId,
     },
     /// The barcode is another item's.
     #[error("the discrepancy {discrepancy} is resolved already")]

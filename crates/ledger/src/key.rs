@@ -174,6 +174,8 @@ pub enum Key {
     Counted(ItemId, LocationId),
     /// How much of an item a document wants that waits.
     Claimed(ItemId, SystemId, String),
+    /// An item that has, or had, a tag.
+    Tagged(String, ItemId),
     /// A late movement of a cell.
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
@@ -208,6 +210,7 @@ impl Key {
             Self::Discrepancy(_) => 22,
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
+            Self::Tagged(..) => 25,
         }
     }
 
@@ -257,6 +260,12 @@ impl Key {
                 put(&mut out, location.0);
                 put_instant(&mut out, *as_of);
                 put(&mut out, count.0);
+            }
+            Self::Tagged(tag, item) => {
+                // No tag has control characters in it: a longer tag sorts after a shorter one.
+                out.extend_from_slice(tag.as_bytes());
+                out.push(0);
+                put(&mut out, item.0);
             }
             Self::Claimed(item, system, text) => {
                 put(&mut out, item.0);
@@ -320,6 +329,12 @@ impl Key {
             }
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
             24 => Self::Claimed(ItemId(rest.u64()?), SystemId(rest.u64()?), rest.text()?),
+            25 => {
+                let (tag, id) = bytes.split_last_chunk::<8>()?;
+                rest = Bytes(&[]);
+                let tag = tag.strip_suffix(&[0])?;
+                Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
+            }
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             _ => return None,
         };
@@ -389,6 +404,8 @@ mod tests {
             Key::Count(ItemId(1), LocationId(2), Instant::from_micros(256), CountId(9)),
             Key::Counted(ItemId(1), LocationId(2)),
             Key::Claimed(ItemId(1), SystemId(2), "1044".into()),
+            Key::Tagged("tea".into(), ItemId(900)),
+            Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
         ];
         for key in &keys {

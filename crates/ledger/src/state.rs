@@ -375,6 +375,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
     match entry {
         Entry::Item(id, item) => {
             sink.put(Key::Sku(item.sku.clone()), Slot { value: Some(Value::ItemId(*id)), seq });
+            for tag in &item.tags {
+                sink.put(Key::Tagged(tag.clone(), *id), Slot { value: Some(Value::Present), seq });
+            }
             sink.put(Key::Item(*id), Slot { value: Some(Value::Item(item.clone())), seq });
         }
         Entry::Location(id, location) => {

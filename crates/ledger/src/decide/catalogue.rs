@@ -8,6 +8,7 @@ use crate::model::{Item, Listing, Location, LocationMapping, System};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
+use super::rules;
 use super::tx::{Found, Stop, Tx};
 
 pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
@@ -45,6 +46,9 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         }
     }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
+    if let Some(all) = tx.rules()? {
+        rules::must_not_tie(all, id, &item)?;
+    }
     if before.as_ref() != Some(&item) {
         tx.emit(Entry::Item(id, item))?;
     }

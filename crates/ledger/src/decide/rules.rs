@@ -1,12 +1,12 @@
 //! Ownership and publication rules. Folded here as data; `sync` gives publication rules their meaning.
 
-use crate::answer::{Answer, Invalid};
+use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{SetOwnership, SetPublication};
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::model::{Ownership, Publication, Rules};
+use crate::model::{Item, Ownership, Publication, Rules};
 use crate::state::Value;
-use crate::{Quantity, RuleId};
+use crate::{ItemId, Quantity, RuleId, Seq};
 
 use super::tx::{Stop, Tx};
 
@@ -27,12 +27,57 @@ pub(super) fn set_ownership(tx: &mut Tx<'_>, set: &SetOwnership) -> Result<Answe
         master: tx.system_id(&set.master)?,
     };
     let scope = |rule: &Ownership| (rule.location, rule.item, rule.tag.clone());
-    let known = rules(tx)?.ownership.into_iter().find(|(_, other)| scope(other) == scope(&rule));
+    let mut all = rules(tx)?;
+    let known = all.ownership.iter().find(|(_, other)| scope(other) == scope(&rule)).cloned();
     let id = known.as_ref().map_or(RuleId(tx.next_seq()), |(id, _)| *id);
+    all.ownership.retain(|(other, _)| *other != id);
+    all.ownership.push((id, rule.clone()));
+    if let Some(tag) = &rule.tag {
+        tagged_must_not_tie(tx, &all, tag)?;
+    }
     if known.is_none_or(|(_, before)| before != rule) {
         tx.emit(Entry::Ownership(id, Some(rule)))?;
     }
     Ok(Answer::Rule(id))
+}
+
+/// Refuses where two rules for tags of an item name different masters at the same location (or everywhere), and no rule
+/// for the item itself decides.
+pub(super) fn must_not_tie(all: &Rules, id: ItemId, item: &Item) -> Result<(), Stop> {
+    let tagged: Vec<&(RuleId, Ownership)> = all
+        .ownership
+        .iter()
+        .filter(|(_, rule)| {
+            rule.item.is_none() && rule.tag.as_ref().is_some_and(|tag| item.tags.contains(tag))
+        })
+        .collect();
+    for (index, (rule, one)) in tagged.iter().enumerate() {
+        let decided = all.ownership.iter().any(|(_, rule)| {
+            rule.item == Some(id) && (rule.location.is_none() || rule.location == one.location)
+        });
+        let tie = tagged[index + 1..]
+            .iter()
+            .find(|(_, other)| other.location == one.location && other.master != one.master);
+        if let Some((other, _)) = tie.filter(|_| !decided) {
+            return Err(Refusal::RuleTie { sku: item.sku.clone(), rule: *rule, other: *other }.into());
+        }
+    }
+    Ok(())
+}
+
+fn tagged_must_not_tie(tx: &Tx<'_>, all: &Rules, tag: &str) -> Result<(), Stop> {
+    // With no other rule for a tag there is nothing to tie with.
+    if !all.ownership.iter().any(|(_, rule)| rule.tag.as_ref().is_some_and(|other| other != tag)) {
+        return Ok(());
+    }
+    let (first, last) = (ItemId(0), ItemId(Seq::MAX >> 1));
+    let tagged = tx.range(Key::Tagged(tag.to_owned(), first), Key::Tagged(tag.to_owned(), last))?;
+    let items = tagged.iter().filter_map(|(key, _)| match key {
+        Key::Tagged(_, item) => Some(*item),
+        _ => None,
+    });
+    tx.want(items.clone().map(Key::Item))?;
+    items.into_iter().try_for_each(|id| must_not_tie(all, id, tx.item(id)?))
 }
 
 /// One rule for each scope: setting it again changes it.
@@ -78,7 +123,13 @@ pub(super) fn set_publication(tx: &mut Tx<'_>, set: &SetPublication) -> Result<A
 
 pub(super) fn end_rule(tx: &mut Tx<'_>, id: RuleId) -> Result<Answer, Stop> {
     let known = rules(tx)?;
-    if known.ownership.iter().any(|(other, _)| *other == id) {
+    if let Some((_, ended)) = known.ownership.iter().find(|(other, _)| *other == id) {
+        // A rule for an item may have decided between two for its tags.
+        if let Some(item) = ended.item {
+            let mut left = known.clone();
+            left.ownership.retain(|(other, _)| *other != id);
+            must_not_tie(&left, item, tx.item(item)?)?;
+        }
         tx.emit(Entry::Ownership(id, None))?;
     } else if known.publication.iter().any(|(other, _)| *other == id) {
         tx.emit(Entry::Publication(id, None))?;
