@@ -1,0 +1,393 @@
+//! SQLite: one file, nothing to install.
+//!
+//! WAL, `synchronous=FULL`: a commit is durable when it returns. The file is guarded by an exclusive lock on a file
+//! beside it (`NAME.lock`), never on the database itself, so that backup tools can follow it.
+
+mod read;
+mod write;
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use onhand_ledger::state::{CellSlot, Slot, TrailRow};
+use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use self::read::SqliteReader;
+use self::write::write_batch;
+use crate::{Batch, Chunk, Head, Reader, Store, StoreError};
+
+/// `PRAGMA application_id`: "Onhd".
+const APPLICATION_ID: i64 = 0x4f6e_6864;
+/// `PRAGMA user_version`: grows with the schema.
+const SCHEMA_VERSION: u32 = 1;
+/// Older libraries can lose commits when the WAL is reset: <https://sqlite.org/wal.html#walresetbug>.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// The schema. See `docs/storage.md` for what each table means.
+const SCHEMA: &str = "
+CREATE TABLE head(tenant_id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL,
+  recorded_at INTEGER NOT NULL, flushed INTEGER NOT NULL);
+CREATE TABLE log(tenant_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, entries INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY(tenant_id, first_seq)) WITHOUT ROWID;
+CREATE TABLE cell(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
+  state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
+  quantity INTEGER NOT NULL, seq INTEGER NOT NULL, latest INTEGER NOT NULL,
+  latest_before INTEGER NOT NULL, recent BLOB NOT NULL,
+  PRIMARY KEY(tenant_id, item_id, location_id, state, lot_id, consignor_id)) WITHOUT ROWID;
+CREATE TABLE trail(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
+  state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
+  first_at INTEGER NOT NULL, first_seq INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY(tenant_id, item_id, location_id, state, lot_id, consignor_id, first_at, first_seq)) WITHOUT ROWID;
+CREATE TABLE object(tenant_id INTEGER NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL,
+  seq INTEGER NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY(tenant_id, kind, key)) WITHOUT ROWID;
+CREATE TABLE request(tenant_id INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY(tenant_id, key)) WITHOUT ROWID;
+CREATE TABLE note(tenant_id INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY(tenant_id, space, key)) WITHOUT ROWID;
+";
+
+/// A database file, and the lock that makes this process its only writer.
+pub struct SqliteStore {
+    reading: SqliteReader,
+    lock: Arc<Lock>,
+}
+
+struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Leaves the file: removing it would let two processes lock two files of one name.
+        let _ = self.file.set_len(0);
+    }
+}
+
+impl SqliteStore {
+    /// Opens a database file, or makes one. Fails if another process has it, or if it is not ours, newer or damaged.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            return Err(StoreError::Io {
+                doing: "opened",
+                reason: format!("SQLite {} can lose commits; 3.51.3 or newer is needed", rusqlite::version()),
+            });
+        }
+        refuse_foreign(path)?;
+        let lock = Arc::new(lock(path)?);
+        let fresh = std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+        let connection = Connection::open(path).map_err(|error| failed("opened", &error))?;
+        let mut store = Self { reading: SqliteReader { connection, path: path.to_owned() }, lock };
+        store.prepare(fresh)?;
+        Ok(store)
+    }
+
+    /// Writes where this process can be reached into the lock file, for commands that find the file in use.
+    pub fn announce(&self, address: &str) -> Result<(), StoreError> {
+        let write = || -> std::io::Result<()> {
+            let mut file = &self.lock.file;
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(address.as_bytes())
+        };
+        write().map_err(|error| StoreError::Io {
+            doing: "written",
+            reason: format!("{}: {error}", self.lock.path.display()),
+        })
+    }
+
+    fn prepare(&mut self, fresh: bool) -> Result<(), StoreError> {
+        let connection = &mut self.reading.connection;
+        let configure = |connection: &Connection| -> rusqlite::Result<()> {
+            connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
+            connection.pragma_update(None, "cache_size", -65_536)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            keep_plans(connection)
+        };
+        configure(connection).map_err(|error| open_failed(&self.reading.path, &error))?;
+        if fresh {
+            let create = |connection: &mut Connection| -> rusqlite::Result<()> {
+                let transaction = connection.transaction()?;
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                transaction.commit()
+            };
+            create(connection).map_err(|error| open_failed(&self.reading.path, &error))?;
+            // Our mark is in the file itself from now on, whatever becomes of the WAL.
+            let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            checkpoint.map_err(|error| failed("written", &error))?;
+        }
+        let read = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let path = self.reading.path.display().to_string();
+        let application = read("application_id").map_err(|error| open_failed(&self.reading.path, &error))?;
+        if application != APPLICATION_ID {
+            return Err(StoreError::NotOurs { path, reason: "another program made it".to_owned() });
+        }
+        let version = read("user_version").map_err(|error| open_failed(&self.reading.path, &error))?;
+        let found = u32::try_from(version).unwrap_or(u32::MAX);
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::Newer { path, found, known: SCHEMA_VERSION });
+        }
+        Ok(())
+    }
+}
+
+/// Else each bound value of a range has its statement planned anew:
+/// <https://sqlite.org/c3ref/c_dbconfig_defensive.html#sqlitedbconfigenableqpsg>.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
+/// A file that is there must begin as SQLite's do, and carry our mark; looked at before anything is written.
+fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    let shown = path.display().to_string();
+    if path.is_dir() {
+        return Err(StoreError::NotOurs { path: shown, reason: "it is a directory".to_owned() });
+    }
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    let mut header = Vec::new();
+    file.take(100)
+        .read_to_end(&mut header)
+        .map_err(|error| StoreError::Io { doing: "opened", reason: error.to_string() })?;
+    if header.is_empty() {
+        return Ok(());
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(StoreError::NotOurs { path: shown, reason: "it is no SQLite file".to_owned() });
+    }
+    let application = i64::from(u32::from_be_bytes([header[68], header[69], header[70], header[71]]));
+    // A fresh file whose first transaction is still in its WAL has no mark yet: SQLite is asked then.
+    if application != APPLICATION_ID && application != 0 {
+        return Err(StoreError::NotOurs { path: shown, reason: "another program made it".to_owned() });
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> Result<Lock, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock_path = PathBuf::from(name);
+    let failed = |error: std::io::Error| StoreError::Io {
+        doing: "opened",
+        reason: format!("{}: {error}", lock_path.display()),
+    };
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { file, path: lock_path }),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = Some(holder.trim().to_owned()).filter(|holder| !holder.is_empty());
+            Err(StoreError::InUse { path: path.display().to_string(), holder })
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn failed(doing: &'static str, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            StoreError::Damaged(error.to_string())
+        }
+        _ => StoreError::Io { doing, reason: error.to_string() },
+    }
+}
+
+fn open_failed(path: &Path, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::NotOurs {
+            path: path.display().to_string(),
+            reason: "it is no SQLite file".to_owned(),
+        },
+        _ => failed("opened", error),
+    }
+}
+
+/// SQLite's integers are signed; ids and seqs fit them.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("ids and seqs stay below 2^63")
+}
+
+/// Everything a [`Reader`] does, done by the writer's own connection.
+macro_rules! read_through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Reader for SqliteStore {
+            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.reading.$name($($argument),*)
+            })*
+        }
+    };
+}
+
+read_through! {
+    tenants() -> Vec<TenantId>;
+    head(tenant: TenantId) -> Head;
+    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
+    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
+    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
+    object(tenant: TenantId, key: &Key) -> Slot;
+    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
+    objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
+    requests_after(tenant: TenantId, after: Option<&str>, limit: usize) -> Vec<(String, Seq)>;
+    check() -> Option<String>;
+    request(tenant: TenantId, key: &str) -> Option<Seq>;
+    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
+    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
+    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
+    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
+    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
+    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self
+                .reading
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            for (tenant, batch) in batches {
+                write_batch(&transaction, *tenant, batch)?;
+            }
+            transaction.commit()
+        };
+        write().map_err(|error| failed("written", &error))
+    }
+
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        self.end_reading()?;
+        self.reading.run("BEGIN")
+    }
+
+    fn end_reading(&mut self) -> Result<(), StoreError> {
+        // Some errors end a transaction by themselves.
+        if self.reading.connection.is_autocommit() { Ok(()) } else { self.reading.run("COMMIT") }
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open_with_flags(&self.reading.path, flags)?;
+            connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            connection.pragma_update(None, "cache_size", -16_384)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            keep_plans(&connection)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error| failed("opened", &error))?;
+        Ok(Box::new(SqliteReader { connection, path: self.reading.path.clone() }))
+    }
+
+    fn clear_projections(&mut self) -> Result<(), StoreError> {
+        let clear = "DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM request; \
+                     UPDATE head SET flushed = 0;";
+        // Rolled back where it fails halfway: a transaction left open would fail every later one.
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self
+                .reading
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            transaction.execute_batch(clear)?;
+            transaction.commit()
+        };
+        write().map_err(|error| failed("written", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onhand_ledger::{LocationId, Quantity, StockState};
+
+    use super::*;
+
+    #[test]
+    fn a_trail_is_read_alike_with_its_cell_and_in_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
+        let key = CellKey::new(ItemId(1), LocationId(2), StockState::Available);
+        let row = |seq: Seq| TrailRow {
+            seq,
+            occurred_at: Instant::from_micros(1_000_000_000 * i64::try_from(seq).unwrap()),
+            balance: Quantity::units(i64::try_from(seq).unwrap()),
+            late: false,
+        };
+        let mut latest = Instant::from_micros(0);
+        for first in (1..400).step_by(7) {
+            let pending: Vec<TrailRow> = (first..first + 7).map(row).collect();
+            let last = *pending.last().unwrap();
+            let slot = CellSlot {
+                quantity: last.balance,
+                seq: last.seq,
+                latest: last.occurred_at,
+                latest_before_pending: latest,
+                pending,
+            };
+            latest = last.occurred_at;
+            let batch = Batch { cells: vec![(key, slot)], ..Batch::default() };
+            store.commit(&[(TenantId(1), batch)]).unwrap();
+            let all: Vec<Seq> = store
+                .trail(TenantId(1), &key, Seq::MAX >> 1, 1_000)
+                .unwrap()
+                .iter()
+                .map(|row| row.seq)
+                .collect();
+            assert_eq!(all, (1..first + 7).rev().collect::<Vec<_>>());
+        }
+        let blocks: i64 =
+            store.reading.connection.query_row("SELECT count(*) FROM trail", [], |row| row.get(0)).unwrap();
+        assert!(blocks > 3, "blocks were made: {blocks}");
+        for seq in 1..399 {
+            let found = store.trail_before(TenantId(1), &key, row(seq).occurred_at, Seq::MAX >> 1).unwrap();
+            assert_eq!(found, Some(row(seq)));
+        }
+    }
+
+    #[test]
+    fn a_commit_is_synced_before_it_returns() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
+        let pragma = |name: &str| -> String {
+            let connection = &store.reading.connection;
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+                .map(|value| format!("{value:?}"))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
+        assert_eq!(pragma("synchronous"), "Integer(2)", "FULL");
+    }
+
+    #[test]
+    fn one_process_writes_a_file_and_says_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let store = SqliteStore::open(&path).unwrap();
+        store.announce("http://127.0.0.1:1").unwrap();
+        match SqliteStore::open(&path).err() {
+            Some(StoreError::InUse { holder, .. }) => {
+                assert_eq!(holder.as_deref(), Some("http://127.0.0.1:1"))
+            }
+            other => panic!("the file was opened twice: {other:?}"),
+        }
+        drop(store);
+        assert!(SqliteStore::open(&path).is_ok());
+    }
+}
