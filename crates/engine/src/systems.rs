@@ -304,6 +304,9 @@ pub enum AddError {
     /// It could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no such location of ours.
+    #[error("no location has the code `{0}`; codes are exact, case included")]
+    UnknownLocation(String),
     /// There is no location of ours to map.
     #[error(
         "there is no location yet; create one first, such as with `onhand import items FILE --stock-at LONDON`"
@@ -325,10 +328,11 @@ pub async fn add_system(
     connection: Connection,
     location: Option<&str>,
 ) -> Result<Added, AddError> {
-    let channel = connector.connect(name, &connection)?;
-    let found = channel.discover().await?;
     let ours = match location {
-        Some(code) => code.to_owned(),
+        Some(code) => {
+            let known = handle.ledger().read(tenant, |view| view.location_by_code(code))?;
+            known.ok_or_else(|| AddError::UnknownLocation(code.to_owned()))?.1.code
+        }
         None => {
             let first = handle.ledger().read(tenant, |view| match view.sites()?.all.first() {
                 Some(id) => view.location(*id),
@@ -337,6 +341,8 @@ pub async fn add_system(
             first.ok_or(AddError::NoLocation)?.code
         }
     };
+    let channel = connector.connect(name, &connection)?;
+    let found = channel.discover().await?;
     let locations =
         found.locations.iter().take(1).map(|remote| (remote.remote_id.clone(), ours.clone())).collect();
     let put = PutSystem {

@@ -108,7 +108,9 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
     let Added { committed, id, listings } = added.await.map_err(|error| match error {
         AddError::Submit(error) => Problem::from(error),
         AddError::Store(error) => error.into(),
-        error @ AddError::NoLocation => Problem::of_field("location", error.to_string()),
+        error @ (AddError::NoLocation | AddError::UnknownLocation(_)) => {
+            Problem::of_field("location", error.to_string())
+        }
         AddError::Channel(error) => {
             let title = "The system could not be connected";
             Problem::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
