@@ -476,7 +476,11 @@ pub(super) fn want(
     let more = wanted - known.wanted;
     tx.edit_order(order)?.lines[line as usize].wanted = wanted;
     if more.is_positive() {
-        let allocated = allocate(tx, order, line, more, only, true)?;
+        let mut allocated = allocate(tx, order, line, more, only, true)?;
+        if allocated < more && only.is_some() {
+            // Short is what nothing covers: the next stock that came in anywhere would serve it from elsewhere too.
+            allocated += allocate(tx, order, line, more - allocated, None, true)?;
+        }
         tx.edit_order(order)?.lines[line as usize].short += more - allocated;
     } else if more.is_negative() {
         let edited = &mut tx.edit_order(order)?.lines[line as usize];
