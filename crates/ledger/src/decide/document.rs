@@ -692,8 +692,13 @@ fn happen(
         }
         Happened::Sold => {
             let cell = |state| CellKey::new(item, location, state);
-            let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
-            let part = quantity.min(there);
+            // What a count found gone already is given back by it: a till that was offline sold no more than there was.
+            let part = if stock::anchor(tx, &change)?.is_some() {
+                quantity
+            } else {
+                let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
+                quantity.min(there)
+            };
             if part.is_positive() {
                 stock::take_out(tx, Change { quantity: part, ..change }, None)?;
             }

@@ -44,7 +44,7 @@ pub(super) struct Taken {
 }
 
 /// The first count that saw, after `seen_from`, the stock that a change is about.
-fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
+pub(super) fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
     // Counts are of the past: nothing that happens now can come before one.
     if change.seen_from >= tx.now {
         return Ok(None);
