@@ -81,7 +81,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
     let known = KnownDocument { version: document.version, fingerprint, seq, became };
     tx.emit(Entry::Document(system, name.clone(), known))?;
-    if let Some(waiting) = waiting {
+    // A newer version that waits goes on waiting.
+    if let Some(waiting) = waiting.filter(|waiting| waiting.version <= document.version) {
         super::catalogue::end_discrepancy(tx, waiting.discrepancy)?;
         tx.emit(Entry::Waiting(system, name.clone(), None))?;
     }
