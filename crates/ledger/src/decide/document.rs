@@ -352,13 +352,18 @@ fn tell_shipped(
 ) -> Result<(), Stop> {
     let known = tx.order(order)?.lines[line as usize].clone();
     let mut missing = told - known.shipped_total();
+    let mut elsewhere = Quantity::ZERO;
     for place in &known.allocated {
         let part = place.quantity.min(missing);
-        if part.is_positive() && stock::moves(tx, system, known.item, place.location)? {
+        if !stock::moves(tx, system, known.item, place.location)? {
+            elsewhere += place.quantity;
+        } else if part.is_positive() {
             stock::ship(tx, order, line, place.location, part, at)?;
             missing -= part;
         }
     }
+    // What is promised where another system is master leaves when that one tells it: one parcel moves stock once.
+    missing -= elsewhere;
     let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
     if unpromised.is_positive() {
         let place = match location {
