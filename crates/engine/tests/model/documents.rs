@@ -1,0 +1,407 @@
+//! Outside documents in the naive model: each is a state, of which the difference to the last one is applied.
+
+use onhand_ledger::command::{
+    Content, Document, Happened, MovementLine, Name, OrderContent, ShipmentContent,
+};
+use onhand_ledger::model::Cause;
+use onhand_ledger::{Instant, StockState};
+
+use crate::naive::{
+    Answer, Became, Done, Known, LineSaid, Model, Order, OrderLine, Said, Stop, Waits, total, units,
+};
+
+impl Model {
+    pub fn document(&self, system: &str, name: &str) -> Option<&Known> {
+        self.documents.iter().find(|known| known.system == system && known.name == name)
+    }
+
+    pub fn know(&mut self, system: &str, name: &str, version: u64, content: Option<Content>, became: Became) {
+        self.documents.retain(|known| known.system != system || known.name != name);
+        let (system, name) = (system.to_owned(), name.to_owned());
+        self.documents.push(Known { system, name, version, content, became });
+    }
+
+    pub fn named(&self, system: &str, name: &Name) -> Option<(usize, i64)> {
+        match name {
+            Name::Sku(sku) => Some((self.sku(sku).ok()?, 1)),
+            Name::Listing(remote) => {
+                let (.., sku, multiplier) =
+                    self.listings.iter().find(|(whose, name, ..)| whose == system && name == remote)?;
+                Some((self.sku(sku).ok()?, *multiplier))
+            }
+        }
+    }
+
+    pub fn record(&mut self, told: &Document) -> Answer {
+        let (system, name, version) = (told.system.as_str(), told.document.as_str(), told.version);
+        let (names, mut times): (Vec<&str>, Vec<Option<Instant>>) = match &told.content {
+            Content::Order(order) => (
+                order.lines.iter().map(|line| line.line.as_str()).collect(),
+                vec![order.placed_at, order.changed_at],
+            ),
+            Content::Shipment(shipment) => (vec![], vec![shipment.occurred_at]),
+            Content::Movements(lines) => (
+                lines.iter().map(|line| line.line.as_str()).collect(),
+                lines.iter().map(|line| line.occurred_at).collect(),
+            ),
+        };
+        times.retain(Option::is_some);
+        if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
+            return Err(Stop::Invalid);
+        }
+        let known = self.document(system, name).cloned();
+        if let Some(known) = &known {
+            let same = known.version == version && known.content.as_ref() == Some(&told.content);
+            if version < known.version || same {
+                return Ok(Said::AlreadyApplied(known.version));
+            }
+            let amends = matches!(
+                (&known.became, &told.content),
+                (Became::Order(_), Content::Order(_)) | (Became::Movements(_), Content::Movements(_))
+            );
+            // Silent: a shipment is told once, and a document stays of its kind.
+            if version == known.version || !amends {
+                return Ok(self.wait(system, name, version, Cause::ContradictoryVersion));
+            }
+        }
+        if !self.all_known(system, &told.content) {
+            return Ok(self.wait(system, name, version, Cause::UnknownName));
+        }
+        if times.iter().any(|at| self.past(*at).is_err()) {
+            return Ok(self.wait(system, name, version, Cause::ClockAhead));
+        }
+        let before = self.discrepancies.len();
+        let became = known.map(|known| known.became);
+        let (order, became, lines) = match &told.content {
+            Content::Order(content) => {
+                let order = match became {
+                    Some(Became::Order(order)) => order,
+                    _ => self.open_empty(),
+                };
+                self.orders[order].version = version;
+                self.apply_order(system, order, content)?;
+                (Some(order), Became::Order(order), Vec::new())
+            }
+            Content::Shipment(content) => (None, Became::Shipment, self.apply_shipment(system, content)?),
+            Content::Movements(content) => {
+                let earlier = match became {
+                    Some(Became::Movements(earlier)) => earlier,
+                    _ => Vec::new(),
+                };
+                let (done, lines) = self.apply_movements(system, content, &earlier)?;
+                (None, Became::Movements(done), lines)
+            }
+        };
+        self.know(system, name, version, Some(told.content.clone()), became);
+        // Law 10: a newer version that waits goes on waiting.
+        let done: Vec<usize> = self
+            .waits
+            .iter()
+            .filter(|waits| waits.system == system && waits.name == name && waits.version <= version)
+            .map(|waits| waits.discrepancy)
+            .collect();
+        self.end_waiting(&done);
+        self.serve_short();
+        let lines = order.map_or(lines, |order| self.lines_said(order));
+        Ok(Said::Recorded { order, lines, discrepancies: self.discrepancies.len() - before })
+    }
+
+    pub fn end_waiting(&mut self, discrepancies: &[usize]) {
+        for discrepancy in discrepancies {
+            self.discrepancies[*discrepancy].1 = false;
+        }
+        self.waits.retain(|waits| !discrepancies.contains(&waits.discrepancy));
+    }
+
+    pub fn all_known(&self, system: &str, content: &Content) -> bool {
+        let item = |name: &Name| self.named(system, name).is_some();
+        let place = |code: &str| self.place(code).is_ok();
+        match content {
+            Content::Order(order) => {
+                order.lines.iter().all(|line| item(&line.item) && line.location.as_deref().is_none_or(place))
+            }
+            Content::Shipment(shipment) => {
+                place(&shipment.location) && shipment.lines.iter().all(|line| item(&line.item))
+            }
+            Content::Movements(lines) => lines.iter().all(|line| item(&line.item) && place(&line.location)),
+        }
+    }
+
+    /// It waits for a person, once; a newer version takes the place of an older one.
+    pub fn wait(&mut self, system: &str, name: &str, version: u64, cause: Cause) -> Said {
+        let waiting = self.waits.iter().find(|waits| waits.system == system && waits.name == name).cloned();
+        if let Some(waiting) = waiting {
+            if waiting.version >= version {
+                return Said::Waiting;
+            }
+            self.end_waiting(&[waiting.discrepancy]);
+        }
+        let discrepancy = self.note(cause);
+        let (system, name) = (system.to_owned(), name.to_owned());
+        self.waits.push(Waits { system, name, version, discrepancy });
+        Said::Waiting
+    }
+
+    pub fn open_empty(&mut self) -> usize {
+        self.orders.push(Order { made: self.made(), version: 0, lines: Vec::new() });
+        self.orders.len() - 1
+    }
+
+    /// The line of that name and item; else one that only a shipment has told of; else a new one.
+    pub fn line_of(&mut self, order: usize, name: &str, item: usize) -> usize {
+        let lines = &mut self.orders[order].lines;
+        let index = lines
+            .iter()
+            .position(|line| line.name == name && line.item == item)
+            .or_else(|| lines.iter().position(|line| line.name.is_empty() && line.item == item))
+            .unwrap_or(lines.len());
+        if index == lines.len() {
+            lines.push(OrderLine { item, ..OrderLine::default() });
+        }
+        name.clone_into(&mut lines[index].name);
+        index
+    }
+
+    pub fn apply_order(&mut self, system: &str, order: usize, content: &OrderContent) -> Result<(), Stop> {
+        let at = self.past(content.changed_at)?;
+        let short = |model: &Self| -> i64 { model.orders[order].lines.iter().map(|line| line.short).sum() };
+        let short_before = short(self);
+        let mut told = Vec::new();
+        for line in &content.lines {
+            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let place = self.place_if_named(line.location.as_deref())?;
+            let shipped = units(line.shipped) * multiplier;
+            let wanted = units(line.quantity) * multiplier;
+            // What was shipped was wanted.
+            let wanted = if content.cancelled { shipped } else { wanted.max(shipped) };
+            let index = self.line_of(order, &line.line, item);
+            told.push((index, place, wanted, shipped, units(line.returned) * multiplier));
+        }
+        for index in 0..self.orders[order].lines.len() {
+            if told.iter().all(|(other, ..)| *other != index) {
+                self.want(order, index, 0, None);
+            }
+        }
+        // Silent: what a version gives back is there for what it takes, before older orders' short lines.
+        for (index, place, wanted, ..) in &told {
+            if *wanted <= self.orders[order].lines[*index].wanted {
+                self.want(order, *index, *wanted, *place);
+            }
+        }
+        for (index, place, wanted, ..) in &told {
+            if *wanted > self.orders[order].lines[*index].wanted {
+                self.want(order, *index, *wanted, *place);
+            }
+        }
+        for (index, place, _, shipped, returned) in told {
+            self.told_shipped(system, order, index, shipped, place, at);
+            self.told_returned(system, order, index, returned, at);
+        }
+        // Silent: before what was broken here is served from elsewhere.
+        if short(self) > short_before {
+            self.note(Cause::Short);
+        }
+        Ok(())
+    }
+
+    /// So much has left so far by that system's word. Silent: from the promises where its word moves stock, the first
+    /// place first; then what is short, from the place the line names or the first by rank.
+    pub fn told_shipped(
+        &mut self,
+        system: &str,
+        order: usize,
+        line: usize,
+        told: i64,
+        place: Option<usize>,
+        at: i64,
+    ) {
+        let known = self.orders[order].lines[line].clone();
+        let mut missing = told - total(&known.shipped);
+        let (ours, theirs): (Vec<_>, Vec<_>) =
+            known.allocated.iter().partition(|(from, _)| self.moves(system, known.item, *from));
+        for (from, there) in ours {
+            let part = there.min(missing);
+            if part > 0 {
+                self.ship(order, line, from, part, at);
+                missing -= part;
+            }
+        }
+        // One parcel, once: what is promised where another system is master leaves when that one tells it.
+        missing -= total(&theirs);
+        let part = missing.min(self.orders[order].lines[line].short);
+        let from = place.unwrap_or(self.sellable()[0]);
+        if part > 0 && self.moves(system, known.item, from) {
+            self.ship(order, line, from, part, at);
+        }
+    }
+
+    /// So much came back so far: no more than was shipped.
+    pub fn told_returned(&mut self, system: &str, order: usize, line: usize, told: i64, at: i64) {
+        let known = self.orders[order].lines[line].clone();
+        let part = (told - known.returned).min(total(&known.shipped) - known.returned);
+        if part <= 0 {
+            return;
+        }
+        let place = known.shipped.last().unwrap().0;
+        if self.moves(system, known.item, place) {
+            self.come_back(order, line, place, StockState::Available, part, at);
+        }
+    }
+
+    pub fn apply_shipment(&mut self, system: &str, content: &ShipmentContent) -> Result<Vec<LineSaid>, Stop> {
+        let at = self.past(content.occurred_at)?;
+        let place = self.place(&content.location)?;
+        let order = content.order.as_ref().map(|name| {
+            let owner = content.order_system.as_deref().unwrap_or(system);
+            match self.document(owner, name).map(|known| known.became.clone()) {
+                Some(Became::Order(order)) => order,
+                _ => {
+                    let order = self.open_empty();
+                    self.know(owner, name, 0, None, Became::Order(order));
+                    order
+                }
+            }
+        });
+        let mut said = Vec::new();
+        for (index, line) in content.lines.iter().enumerate() {
+            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let quantity = units(line.quantity) * multiplier;
+            let moves = self.moves(system, item, place);
+            if moves {
+                self.left(order, item, place, quantity, at);
+            } else {
+                self.note(Cause::NotMaster);
+            }
+            let shipped = if moves { quantity } else { 0 };
+            said.push(LineSaid {
+                line: index.to_string(),
+                sku: self.skus[item].clone(),
+                quantity,
+                allocated: 0,
+                shipped,
+                short: quantity - shipped,
+            });
+        }
+        Ok(said)
+    }
+
+    pub fn left(&mut self, order: Option<usize>, item: usize, place: usize, quantity: i64, at: i64) {
+        let mut missing = quantity;
+        if let Some(order) = order {
+            for line in 0..self.orders[order].lines.len() {
+                let known = &self.orders[order].lines[line];
+                let part = (known.wanted - total(&known.shipped)).min(missing);
+                if known.item == item && part > 0 {
+                    self.ship(order, line, place, part, at);
+                    missing -= part;
+                }
+            }
+            if missing > 0 && self.orders[order].version == 0 {
+                // A shipment naming an unknown order opens it: it wants at least what left.
+                let line = self.line_of(order, "", item);
+                self.orders[order].lines[line].wanted += missing;
+                self.orders[order].lines[line].short += missing;
+                self.ship(order, line, place, missing, at);
+                return;
+            }
+            if missing > 0 {
+                self.note(Cause::MoreThanOrdered);
+            }
+        }
+        if missing > 0 {
+            let absorbed = self.first_count(item, place, at);
+            self.depart((item, place), StockState::Customer, missing, at, absorbed, 0);
+        }
+    }
+
+    pub fn apply_movements(
+        &mut self,
+        system: &str,
+        content: &[MovementLine],
+        earlier: &[Done],
+    ) -> Result<(Vec<Done>, Vec<LineSaid>), Stop> {
+        // A newer version is applied as a difference: what is not told any more, or otherwise, is taken back first,
+        // at the time it is said to have happened.
+        for done in earlier.iter().filter(|done| !content.contains(&done.line) && done.moved != 0) {
+            let absorbed = self.first_count(done.item, done.place, done.at);
+            if done.moved > 0 {
+                self.depart((done.item, done.place), done.party, done.moved, done.at, absorbed, 0);
+            } else {
+                let into = (done.item, done.place, StockState::Available);
+                self.arrive(into, done.party, -done.moved, done.at, absorbed);
+            }
+        }
+        let mut all = Vec::new();
+        let mut said = Vec::new();
+        let mut short = 0;
+        for line in content {
+            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let quantity = units(line.quantity) * multiplier;
+            let done = match earlier.iter().find(|done| done.line == *line) {
+                Some(done) => done.clone(),
+                None => {
+                    let done = self.happen(system, line, item, quantity)?;
+                    short += done.short;
+                    done
+                }
+            };
+            said.push(LineSaid {
+                line: line.line.clone(),
+                sku: self.skus[item].clone(),
+                quantity,
+                allocated: 0,
+                shipped: done.moved.abs(),
+                short: done.short,
+            });
+            all.push(done);
+        }
+        if short > 0 {
+            self.note(Cause::Short);
+        }
+        Ok((all, said))
+    }
+
+    pub fn happen(
+        &mut self,
+        system: &str,
+        line: &MovementLine,
+        item: usize,
+        quantity: i64,
+    ) -> Result<Done, Stop> {
+        let place = self.place(&line.location)?;
+        let at = self.past(line.occurred_at)?;
+        let party = match line.what {
+            Happened::Sold | Happened::Returned => StockState::Customer,
+            Happened::Found | Happened::Lost => StockState::Adjustment,
+            Happened::Received => StockState::Supplier,
+        };
+        let mut done = Done { line: line.clone(), item, place, moved: 0, short: 0, party, at };
+        if !self.moves(system, item, place) {
+            self.note(Cause::NotMaster);
+            return Ok(done);
+        }
+        let absorbed = self.first_count(item, place, at);
+        match line.what {
+            Happened::Returned | Happened::Found | Happened::Received => {
+                self.arrive((item, place, StockState::Available), party, quantity, at, absorbed);
+                done.moved = quantity;
+            }
+            Happened::Lost => {
+                self.depart((item, place), party, quantity, at, absorbed, 0);
+                done.moved = -quantity;
+            }
+            Happened::Sold => {
+                let free = self.held(item, place, StockState::Available)
+                    + self.held(item, place, StockState::SafetyStock);
+                // Law 11: what was gone when a count was taken is in the count's difference already.
+                let part = if absorbed.is_some() { quantity } else { quantity.min(free) };
+                if part > 0 {
+                    self.depart((item, place), party, part, at, absorbed, 0);
+                }
+                done.moved = -part;
+                done.short = quantity - part;
+            }
+        }
+        Ok(done)
+    }
+}
