@@ -46,12 +46,16 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(120))]
+    #![proptest_config(config(300))]
 
     #[test]
     fn the_ledger_does_what_the_model_says_in_memory(acts in batches()) {
         run(Kept::InMemory, &acts);
     }
+}
+
+proptest! {
+    #![proptest_config(config(150))]
 
     #[test]
     fn the_ledger_does_what_the_model_says_with_everything_evicted_before_each_batch(acts in batches()) {

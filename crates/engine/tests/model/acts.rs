@@ -69,7 +69,8 @@ pub enum Act {
     OrderFact {
         system: usize,
         document: usize,
-        version: u64,
+        /// How much higher the version is than the highest told so far.
+        step: i64,
         cancelled: bool,
         lines: Vec<OrderLine>,
         ago: i64,
@@ -85,7 +86,8 @@ pub enum Act {
     Movements {
         system: usize,
         document: usize,
-        version: u64,
+        /// How much higher the version is than the highest told so far.
+        step: i64,
         lines: Vec<MovedLine>,
     },
     Master {
@@ -126,12 +128,16 @@ pub struct MovedLine {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let sku = || prop_oneof![12 => Just(0_usize), 5 => Just(1_usize), 1 => Just(2_usize)];
+    let sku = || prop_oneof![20 => Just(0_usize), 4 => Just(1_usize), 1 => Just(2_usize)];
     // Facts name what they are about by SKU, or as WEB's listing of a pack of two, or by one that nobody knows.
-    let item = || prop_oneof![24 => Just(0_usize), 8 => Just(1_usize), 2 => Just(2_usize), 2 => Just(3_usize), 1 => Just(4_usize)];
+    let item = || {
+        prop_oneof![
+            30 => Just(0_usize), 6 => Just(1_usize), 3 => Just(2_usize), 2 => Just(3_usize), 1 => Just(4_usize)
+        ]
+    };
     let place = || {
         prop_oneof![
-            60 => Just(1_usize), 30 => Just(0_usize), 20 => Just(2_usize), 6 => Just(3_usize), 1 => Just(4_usize)
+            80 => Just(1_usize), 30 => Just(0_usize), 15 => Just(2_usize), 4 => Just(3_usize), 1 => Just(4_usize)
         ]
     };
     let only = || prop_oneof![3 => Just(None), 1 => place().prop_map(Some)];
@@ -143,22 +149,32 @@ fn act() -> impl Strategy<Value = Act> {
     };
     let few = || {
         prop_oneof![
-            4 => (sku(), 1..5_i64).prop_map(|line| vec![line]),
+            4 => (sku(), 1..7_i64).prop_map(|line| vec![line]),
             2 => prop::collection::vec((sku(), 1..5_i64), 1..4)
         ]
     };
-    let ago = || prop_oneof![60 => Just(0_i64), 60 => 1..40_i64, 3 => Just(-3_i64), 2 => Just(-10_i64)];
+    let ago = || {
+        prop_oneof![
+            60 => Just(0_i64),
+            40 => prop::sample::select(vec![1_i64, 2, 3, 5, 10, 15]),
+            20 => 1..40_i64,
+            3 => Just(-3_i64),
+            2 => Just(-10_i64)
+        ]
+    };
     let system = || prop_oneof![4 => Just(0_usize), 3 => Just(1_usize), 1 => Just(2_usize)];
-    let nth = || 0..7_usize;
-    let part = || prop::option::of(prop::collection::vec((0..3_usize, 0..5_i64), 1..3));
+    let nth = || prop_oneof![4 => Just(0_usize), 2 => Just(1_usize), 3 => 2..7_usize];
+    let line = || prop_oneof![4 => Just(0_usize), 1 => 1..3_usize];
+    let part = || prop::option::of(prop::collection::vec((line(), 0..6_i64), 1..3));
+    let step = || prop_oneof![8 => Just(1_i64), 1 => Just(0_i64), 1 => Just(-1_i64), 1 => Just(3_i64)];
     let reference = || prop::option::weighted(0.4, 0..3_usize);
     let order_line = || {
         (
-            0..3_usize,
+            line(),
             item(),
-            0..7_i64,
+            0..10_i64,
+            prop_oneof![3 => Just(0_i64), 2 => 0..7_i64],
             prop_oneof![3 => Just(0_i64), 2 => 0..5_i64],
-            prop_oneof![4 => Just(0_i64), 1 => 0..4_i64],
             only(),
         )
             .prop_map(|(line, item, quantity, shipped, returned, place)| OrderLine {
@@ -171,7 +187,7 @@ fn act() -> impl Strategy<Value = Act> {
             })
     };
     let moved_line = || {
-        (0..3_usize, item(), place(), prop_oneof![2 => Just(0_usize), 4 => 0..5_usize], 1..6_i64, ago())
+        (0..3_usize, item(), place(), prop_oneof![2 => Just(0_usize), 4 => 0..5_usize], 1..10_i64, ago())
             .prop_map(|(line, item, place, what, quantity, ago)| MovedLine {
                 line,
                 item,
@@ -183,41 +199,54 @@ fn act() -> impl Strategy<Value = Act> {
     };
     let physical = prop_oneof![
         4 => (place(), lines(), ago()).prop_map(|(place, lines, ago)| Act::Receive { place, lines, ago }),
-        2 => (place(), prop::collection::vec((sku(), -6..6_i64), 1..3), ago()).prop_map(|(place, lines, ago)| Act::Adjust { place, lines, ago }),
-        2 => (place(), place(), few(), ago()).prop_map(|(from, to, lines, ago)| Act::Transfer { from, to, lines, ago }),
-        2 => (place(), few(), 0..4_usize, 0..5_usize).prop_map(|(place, lines, from, to)| Act::Move { place, lines, from, to }),
+        2 => (place(), prop::collection::vec((sku(), -12..6_i64), 1..3), ago()).prop_map(|(place, lines, ago)| Act::Adjust { place, lines, ago }),
+        3 => (place(), place(), few(), ago()).prop_map(|(from, to, lines, ago)| Act::Transfer { from, to, lines, ago }),
+        3 => (place(), few(), prop_oneof![3 => Just(0_usize), 1 => 1..4_usize], prop_oneof![2 => Just(3_usize), 3 => 0..5_usize])
+            .prop_map(|(place, lines, from, to)| Act::Move { place, lines, from, to }),
         4 => (place(), lines(), ago(), prop::option::weighted(0.2, 0..3_usize)).prop_map(|(place, lines, ago, system)| Act::Count { place, lines, ago, system }),
     ];
     let promising = prop_oneof![
-        3 => (only(), few(), 0..30_i64).prop_map(|(place, lines, minutes)| Act::Hold { place, lines, minutes }),
+        3 => (only(), few(), prop_oneof![0..6_i64, 0..30_i64]).prop_map(|(place, lines, minutes)| Act::Hold { place, lines, minutes }),
         1 => nth().prop_map(|nth| Act::Release { nth }),
         2 => (nth(), reference()).prop_map(|(nth, reference)| Act::Convert { nth, reference }),
         4 => (only(), few(), reference()).prop_map(|(place, lines, reference)| Act::Order { place, lines, reference }),
         2 => (nth(), part(), ago()).prop_map(|(nth, lines, ago)| Act::Fulfil { nth, lines, ago }),
         2 => (nth(), part()).prop_map(|(nth, lines)| Act::Cancel { nth, lines }),
-        2 => (nth(), prop::collection::vec((0..3_usize, 0..4_i64), 1..3), only(), 0..4_usize, ago())
+        2 => (nth(), prop::collection::vec((line(), 0..4_i64), 1..3), only(), 0..4_usize, ago())
             .prop_map(|(nth, lines, place, into, ago)| Act::Return { nth, lines, place, into, ago }),
     ];
     let told = prop_oneof![
-        5 => (system(), 0..4_usize, 1..7_u64, prop::bool::weighted(0.15), prop::collection::vec(order_line(), 1..4), ago())
-            .prop_map(|(system, document, version, cancelled, lines, ago)| Act::OrderFact { system, document, version, cancelled, lines, ago }),
-        4 => (system(), 0..9_usize, prop::option::weighted(0.7, (system(), 0..4_usize)), place(), few(), ago())
+        5 => (system(), 0..3_usize, step(), prop::bool::weighted(0.15), prop::collection::vec(order_line(), 1..4), ago())
+            .prop_map(|(system, document, step, cancelled, lines, ago)| Act::OrderFact { system, document, step, cancelled, lines, ago }),
+        4 => (system(), 0..9_usize, prop::option::weighted(0.7, (system(), 0..3_usize)), place(), few(), ago())
             .prop_map(|(system, document, order, place, lines, ago)| Act::Shipment { system, document, order, place, lines, ago }),
-        4 => (system(), 0..3_usize, 1..7_u64, prop::collection::vec(moved_line(), 1..4))
-            .prop_map(|(system, document, version, lines)| Act::Movements { system, document, version, lines }),
+        4 => (system(), 0..2_usize, step(), prop::collection::vec(moved_line(), 1..4))
+            .prop_map(|(system, document, step, lines)| Act::Movements { system, document, step, lines }),
     ];
     let other = prop_oneof![
-        2 => (prop::option::weighted(0.95, 2..3_usize), prop::option::of(0..2_usize), 1..3_usize)
-            .prop_map(|(place, sku, system)| Act::Master { place, sku, system }),
+        2 => (prop_oneof![9 => (Just(Some(2_usize)), prop::option::of(0..2_usize)), 1 => (Just(None), Just(Some(0_usize)))], 1..3_usize)
+            .prop_map(|((place, sku), system)| Act::Master { place, sku, system }),
         1 => Just(Act::NewItem),
         1 => Just(Act::Tick),
-        6 => (-3..25_i64).prop_map(|minutes| Act::Wait { minutes }),
-        5 => (0..20_usize, prop::bool::weighted(0.2)).prop_map(|(nth, other)| Act::Again { nth, other }),
+        6 => prop_oneof![prop::sample::select(vec![1_i64, 2, 5]), -3..25_i64].prop_map(|minutes| Act::Wait { minutes }),
+        6 => (prop_oneof![0..4_usize, 0..20_usize], prop::bool::weighted(0.2)).prop_map(|(nth, other)| Act::Again { nth, other }),
     ];
     prop_oneof![5 => physical, 5 => promising, 5 => told, 3 => other]
 }
 
+/// Something of everything in London, so that not all begins with an empty shelf.
+fn opening() -> Vec<Act> {
+    let shelf = |to| Act::Move { place: 1, lines: vec![(0, 1)], from: 0, to };
+    let receive = |place, quantity| Act::Receive { place, lines: vec![(0, quantity)], ago: 0 };
+    vec![receive(1, 9), receive(0, 3), shelf(1), shelf(2), shelf(3), shelf(3)]
+}
+
 pub fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
     let batch = prop_oneof![2 => prop::collection::vec(act(), 1), 1 => prop::collection::vec(act(), 2..6)];
-    prop::collection::vec(batch, 1..24)
+    (any::<bool>(), prop::collection::vec(batch, 1..26)).prop_map(|(stocked, mut batches)| {
+        if stocked {
+            batches.insert(0, opening());
+        }
+        batches
+    })
 }

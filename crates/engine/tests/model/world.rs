@@ -180,8 +180,10 @@ impl World {
         };
         let parts = |lines: &[(usize, i64)]| lines.iter().map(part).collect::<Vec<_>>();
         let place = |place: usize| PLACES[place].0.to_owned();
-        let order = |nth: usize| OrderId(if nth < self.orders.len() { nth as u64 } else { NONE });
-        let hold = |nth: usize| HoldId(if nth < self.holds.len() { nth as u64 } else { NONE });
+        // The youngest first; beyond the oldest there is none.
+        let from_end = |len: usize, nth: usize| len.checked_sub(nth + 1).map_or(NONE, |nth| nth as u64);
+        let order = |nth: usize| OrderId(from_end(self.orders.len(), nth));
+        let hold = |nth: usize| HoldId(from_end(self.holds.len(), nth));
         let reference = |reference: &Option<usize>| reference.map(|number| format!("R{number}"));
         Some(match act {
             Act::Receive { place: at, lines: of, ago } => Body::Receive(Receive {
@@ -272,7 +274,7 @@ impl World {
             _ => format!("W{document}"),
         };
         let (system, document, version, content) = match act {
-            Act::OrderFact { system, document, version, cancelled, lines, ago } => {
+            Act::OrderFact { system, document, step, cancelled, lines, ago } => {
                 let line = |line: &OrderLine| OrderContentLine {
                     line: (line.line + 1).to_string(),
                     item: item(line.item),
@@ -287,7 +289,8 @@ impl World {
                     cancelled: *cancelled,
                     lines: lines.iter().map(line).collect(),
                 });
-                (*system, order(*system, *document), *version, content)
+                let name = order(*system, *document);
+                (*system, name.clone(), self.version(*system, &name, *step), content)
             }
             Act::Shipment { system, document, order: of, place: at, lines, ago } => {
                 let line = |(sku, units): &(usize, i64)| ShipmentLine {
@@ -303,7 +306,7 @@ impl World {
                 });
                 (*system, format!("S{document}"), 1 + *document as u64 % 2, content)
             }
-            Act::Movements { system, document, version, lines } => {
+            Act::Movements { system, document, step, lines } => {
                 let what =
                     [Happened::Sold, Happened::Returned, Happened::Found, Happened::Lost, Happened::Received];
                 let line = |line: &MovedLine| MovementLine {
@@ -315,16 +318,25 @@ impl World {
                     occurred_at: self.before(line.ago),
                     reason: None,
                 };
-                (
-                    *system,
-                    format!("M{document}"),
-                    *version,
-                    Content::Movements(lines.iter().map(line).collect()),
-                )
+                let name = format!("M{document}");
+                let content = Content::Movements(lines.iter().map(line).collect());
+                (*system, name.clone(), self.version(*system, &name, *step), content)
             }
             other => panic!("no document: {other:?}"),
         };
         Document { system: SYSTEMS[system].to_owned(), document, version, content }
+    }
+
+    fn version(&self, system: usize, name: &str, step: i64) -> u64 {
+        let told = self.sent.iter().filter_map(|both| match &both.model.body {
+            Body::Record(told) if told.system == SYSTEMS[system] && told.document == name => {
+                Some(told.version)
+            }
+            _ => None,
+        });
+        // What is ordered from us is version 1 of it already.
+        let highest = told.max().unwrap_or(u64::from(SYSTEMS[system] == "onhand"));
+        highest.saturating_add_signed(step).max(1)
     }
 
     /// A body in the model's numbers, with those of the ledger beside it.
