@@ -17,7 +17,7 @@ mod shop;
 #[path = "model/world.rs"]
 mod world;
 
-use acts::{Act, batches};
+use acts::{Act, batches, one_order};
 use onhand_ledger::command::{
     Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, PutItem, PutLocation,
     Receive, SetOwnership,
@@ -46,7 +46,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(480))]
 
     #[test]
     fn the_ledger_does_what_the_model_says_in_memory(acts in batches()) {
@@ -55,7 +55,12 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn one_order_is_what_the_model_says_however_often_it_is_told(acts in one_order()) {
+        run(Kept::InMemory, &acts);
+    }
 
     #[test]
     fn the_ledger_does_what_the_model_says_with_everything_evicted_before_each_batch(acts in batches()) {
@@ -64,7 +69,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(30))]
+    #![proptest_config(config(40))]
 
     #[test]
     fn the_ledger_does_what_the_model_says_in_a_file_that_is_reopened_without_flushing(acts in batches()) {

@@ -250,3 +250,40 @@ pub fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
         batches
     })
 }
+
+/// One order told of again and again, of one item at three places: amended, shipped, returned and cancelled in parts.
+pub fn one_order() -> impl Strategy<Value = Vec<Vec<Act>>> {
+    let place = || prop_oneof![2 => Just(1_usize), 2 => Just(0_usize), 2 => Just(2_usize)];
+    let teller = || prop_oneof![3 => Just(0_usize), 1 => Just(1_usize)];
+    let item = prop_oneof![12 => Just(0_usize), 1 => Just(2_usize), 1 => Just(3_usize)];
+    let few = |most: i64| prop_oneof![1 => Just(0_i64), 1 => 0..most];
+    let line = (0..2_usize, item, 0..9_i64, few(6), few(5), prop::option::weighted(0.2, place())).prop_map(
+        |(line, item, quantity, shipped, returned, place)| OrderLine {
+            line,
+            item,
+            quantity,
+            shipped,
+            returned,
+            place,
+        },
+    );
+    let lines = prop_oneof![3 => prop::collection::vec(line.clone(), 1), 1 => prop::collection::vec(line, 2)];
+    let part = || prop::option::weighted(0.8, prop::collection::vec((0..2_usize, 1..5_i64), 1));
+    let step = prop_oneof![8 => Just(1_i64), 1 => Just(0_i64), 1 => Just(-1_i64)];
+    let act = prop_oneof![
+        5 => (place(), 1..5_i64).prop_map(|(place, quantity)| Act::Receive { place, lines: vec![(0, quantity)], ago: 0 }),
+        9 => (step, prop::bool::weighted(0.1), lines)
+            .prop_map(|(step, cancelled, lines)| Act::OrderFact { system: 0, document: 0, step, cancelled, lines, ago: 0 }),
+        2 => (teller(), 0..9_usize, place(), 1..5_i64).prop_map(|(system, document, place, quantity)| {
+            Act::Shipment { system, document, order: Some((0, 0)), place, lines: vec![(0, quantity)], ago: 0 }
+        }),
+        2 => (0..2_usize, part()).prop_map(|(nth, lines)| Act::Cancel { nth, lines }),
+        1 => (0..2_usize, part()).prop_map(|(nth, lines)| Act::Fulfil { nth, lines, ago: 0 }),
+        1 => (1..5_i64, prop::option::of(place()))
+            .prop_map(|(quantity, place)| Act::Return { nth: 0, lines: vec![(0, quantity)], place, into: 0, ago: 0 }),
+        1 => (1..3_usize).prop_map(|system| Act::Master { place: Some(2), sku: None, system }),
+        1 => (1..6_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None }),
+        2 => (0..3_usize).prop_map(|nth| Act::Again { nth, other: false }),
+    ];
+    prop::collection::vec(prop::collection::vec(act, 1..3), 1..16)
+}
