@@ -303,12 +303,15 @@ impl Model {
         PHYSICAL.iter().map(|state| self.as_of(item, Account::At(place, *state), at, i64::MAX)).sum()
     }
 
-    pub fn open_discrepancies(&self) -> BTreeMap<Cause, usize> {
-        let mut open = BTreeMap::new();
-        for (cause, _) in self.discrepancies.iter().filter(|(_, open)| *open) {
-            *open.entry(*cause).or_default() += 1;
+    /// By cause: how many there ever were, and how many are open.
+    pub fn told_discrepancies(&self) -> BTreeMap<Cause, (usize, usize)> {
+        let mut told = BTreeMap::<Cause, (usize, usize)>::new();
+        for (cause, is_open) in &self.discrepancies {
+            let (all, open) = told.entry(*cause).or_default();
+            *all += 1;
+            *open += usize::from(*is_open);
         }
-        open
+        told
     }
 
     pub fn sku(&self, sku: &str) -> Result<usize, Stop> {
