@@ -130,6 +130,10 @@ pub struct RemoteOrder {
     pub placed_at: Instant,
     /// When it last changed over there.
     pub updated_at: Instant,
+    /// When the newest of what has left or come back did so.
+    pub moved_at: Instant,
+    /// Was it placed before we were connected, and done with by then? It is nothing new then, unless it is known.
+    pub history: bool,
     /// All of it cancelled?
     pub cancelled: bool,
     /// Its lines.
@@ -213,10 +217,4 @@ pub trait Channel: Send + Sync {
 
     /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;
-
-    /// Orders that may have moved a listing's number without being told by [`Channel::orders`]: asked when nothing
-    /// else explains the number.
-    async fn orders_behind(&self, _listing: &str) -> Result<Vec<RemoteOrder>, ChannelError> {
-        Ok(Vec::new())
-    }
 }

@@ -4,6 +4,7 @@
 //! If the store fails, the state is dropped and read again: it may have what the store has not.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onhand_ledger::state::{Answered, Need};
@@ -70,6 +71,9 @@ pub enum CommitError {
     /// It is no command; its key stays free.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// Deciding this command hit a bug of ours. It changed nothing, and its key stays free.
+    #[error("something went wrong on our side; nothing was changed")]
+    Bug,
     /// The store failed. Nothing of the batch was written; the same key may be sent again.
     #[error("nothing was changed: {0}")]
     Store(Arc<StoreError>),
@@ -106,6 +110,8 @@ struct Tenant {
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
 struct Sweep {
     until: Seq,
+    requests_after: Option<String>,
+    requests_done: bool,
     cells_after: Option<CellKey>,
     cells_done: bool,
     objects_after: Option<Key>,
@@ -123,7 +129,7 @@ impl Ledger {
         Ok(Self { inner: RwLock::new(inner), readers: Mutex::default(), clock, feed })
     }
 
-    /// Tells of every commit: something changes whenever anything was committed.
+    /// Tells of every entry: the newest over all tenants.
     pub fn feed(&self) -> watch::Receiver<Seq> {
         self.feed.subscribe()
     }
@@ -139,7 +145,8 @@ impl Ledger {
         let results = inner.commit(submissions, self.clock.now());
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         drop(inner);
-        self.feed.send_replace(newest);
+        // Notes are no news: who keeps one must not wake itself.
+        self.feed.send_if_modified(|seq| std::mem::replace(seq, newest) != newest);
         results
     }
 
@@ -215,6 +222,9 @@ impl Inner {
         let mut batches = BTreeMap::<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>::new();
         let mut results = Vec::with_capacity(submissions.len());
         let mut broken = None;
+        if let Err(error) = self.store.get_mut().begin_reading() {
+            broken = Some(Arc::new(error));
+        }
         for submission in submissions {
             let tenant = submission.tenant;
             let result = self.decide(&submission, now).map(|(record, committed)| {
@@ -228,6 +238,9 @@ impl Inner {
             }
             results.push(result);
         }
+        if let Err(error) = self.store.get_mut().end_reading() {
+            broken.get_or_insert(Arc::new(error));
+        }
         let written = match broken {
             Some(error) => Err(error),
             None => self.write(batches).map_err(Arc::new),
@@ -238,7 +251,7 @@ impl Inner {
                 // The state may hold what was never written.
                 self.tenants.clear();
                 let failed = |result: Result<Committed, CommitError>| match result {
-                    Err(CommitError::Invalid(invalid)) => Err(CommitError::Invalid(invalid)),
+                    Err(error @ (CommitError::Invalid(_) | CommitError::Bug)) => Err(error),
                     _ => Err(CommitError::Store(error.clone())),
                 };
                 results.into_iter().map(failed).collect()
@@ -266,7 +279,14 @@ impl Inner {
         };
         let mut given = Given::default();
         loop {
-            match decide(&tenant.state, &given, command, now) {
+            // Deciding changes nothing, so that a bug in it costs one command and not the ledger.
+            let (state, given_now) = (&tenant.state, &given);
+            let decided = catch_unwind(AssertUnwindSafe(|| decide(state, given_now, command, now)));
+            let decided = decided.map_err(|_| {
+                tracing::error!(?command, "a command could not be decided: this is a bug");
+                CommitError::Bug
+            })?;
+            match decided {
                 Ok(decided) => {
                     let replayed = decided.replayed;
                     let (record, answer) = decided.absorb_into(&mut tenant.state);
@@ -476,7 +496,7 @@ fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> 
 fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
     batch.cells = tenant.state.take_dirty_cells(None, usize::MAX);
     batch.objects = tenant.state.take_dirty_objects(None, usize::MAX);
-    batch.requests = tenant.state.take_recent();
+    batch.requests = tenant.state.take_recent(None, usize::MAX);
     tenant.head.flushed = tenant.state.head;
     tenant.sweep = None;
 }
@@ -484,10 +504,23 @@ fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
 /// Writes a slice of what is dirty, in key order; what became dirty behind the slice waits for the next pass.
 fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, slice: usize) {
     let state = &mut tenant.state;
-    let sweep = tenant.sweep.get_or_insert_with(|| {
-        batch.requests = state.take_recent();
-        Sweep { until: state.head, cells_after: None, cells_done: false, objects_after: None }
+    let sweep = tenant.sweep.get_or_insert(Sweep {
+        until: state.head,
+        requests_after: None,
+        requests_done: false,
+        cells_after: None,
+        cells_done: false,
+        objects_after: None,
     });
+    // A key made behind the slice has a later `seq` than `until`: it too waits for the next pass.
+    if !sweep.requests_done {
+        batch.requests = state.take_recent(sweep.requests_after.as_deref(), slice);
+        match batch.requests.last() {
+            Some((key, _)) if batch.requests.len() == slice => sweep.requests_after = Some(key.clone()),
+            _ => sweep.requests_done = true,
+        }
+        return;
+    }
     if !sweep.cells_done {
         batch.cells = state.take_dirty_cells(sweep.cells_after, slice);
         match batch.cells.last() {

@@ -7,10 +7,11 @@ use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Document, PutListing, PutSystem};
 use onhand_ledger::model::{Listing, System};
 use onhand_ledger::{
-    Answer, Body, Command, Instant, ItemId, Key, ListingId, Quantity, StockState, SystemId, TenantId, Value,
+    Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, StockState, SystemId,
+    TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Shown, Status, desired, rule_for};
+use onhand_sync::{Known, OwnChange, Shown, Status, Stop, desired, rule_for};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
@@ -48,25 +49,56 @@ pub struct ShownState {
     pub acknowledged: Option<Quantity>,
     /// When that was.
     pub acknowledged_at: Option<Instant>,
-    /// What the system's own orders did to its number since: when, and by how much (sales are negative).
-    pub changes: Vec<(Instant, Quantity)>,
+    /// Was it a push, which may have overwritten what we hear of only later? Else a reading, or the channel reads first.
+    pub may_be_overwritten: bool,
+    /// What the system's own orders did to its number since, in the order of its clock.
+    pub changes: Vec<OwnChange>,
     /// What was last read, and when.
     pub observed: Option<(Quantity, Instant)>,
     /// What was sent and not answered, and when.
     pub unanswered: Option<(Quantity, Instant)>,
-    /// Why nothing is sent any more.
-    pub refused: Option<String>,
+    /// What was sent, not answered and seen not to have arrived, and when: it may arrive late.
+    pub lost: Option<(Quantity, Instant)>,
+    /// Why nothing is sent.
+    pub stopped: Option<Stopped>,
     /// A change over there that nothing explains: from, to, when it was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
     /// How often such a change came since it was last as it should be.
     pub drifts: u32,
 }
 
+/// Why nothing is sent for a listing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Why.
+    pub why: Stop,
+    /// What the system said, or what was seen.
+    pub reason: String,
+    /// So many times in a row.
+    pub times: u32,
+    /// When it is tried again by itself; none: a person must act.
+    pub retry_at: Option<Instant>,
+    /// Where a person reads of it.
+    pub discrepancy: Option<DiscrepancyId>,
+}
+
 impl ShownState {
+    /// What is known when it is judged, of all that the system did up to `known_to`.
+    pub fn known(&self, known_to: Instant) -> Known<'_> {
+        Known {
+            acknowledged: self.acknowledged,
+            acknowledged_at: self.acknowledged_at,
+            changes: &self.changes,
+            may_be_overwritten: self.may_be_overwritten,
+            known_to,
+            unanswered: self.unanswered.map(|(quantity, _)| quantity),
+            lost: self.lost.map(|(quantity, _)| quantity),
+        }
+    }
+
     /// What it shows now, as far as we know.
     pub fn shows(&self) -> Option<Quantity> {
-        let changes: Quantity = self.changes.iter().map(|(_, change)| *change).sum();
-        self.acknowledged.map(|acknowledged| acknowledged + changes)
+        onhand_sync::shows(&self.known(Instant::MIN))
     }
 }
 
@@ -104,8 +136,9 @@ pub fn desired_at(
     for mapping in system.locations.iter().filter(|mapping| mapping.remote_id == remote_location) {
         available += view.held(item, mapping.location, StockState::Available)?;
     }
+    let claimed = view.claimed(item)?;
     let rules = view.publication()?;
-    Ok(Some(desired(available, listing.multiplier, rule_for(&rules, id, item, listing.system))))
+    Ok(Some(desired(available, claimed, listing.multiplier, rule_for(&rules, id, item, listing.system))))
 }
 
 /// A listing's number beside what it should be.
@@ -144,17 +177,20 @@ fn shown(
     listing: &Listing,
     system: &System,
     remote_location: &str,
+    trouble: Option<&str>,
 ) -> Result<Option<ItemShown>, StoreError> {
     let Some(should) = desired_at(view, id, listing, system, remote_location)? else { return Ok(None) };
     let state: ShownState = read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
-    let in_step =
-        state.unanswered.is_none() && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
+    let in_step = state.unanswered.is_none()
+        && state.stopped.is_none()
+        && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
     let status = Status {
         acknowledged: state.shows(),
         observed: state.observed,
         unanswered: state.unanswered,
-        refused: state.refused.clone(),
+        stopped: state.stopped.map(|stopped| (stopped.why, stopped.reason)),
         paused: system.paused,
+        trouble: trouble.map(str::to_owned),
         drift: state.drift,
     };
     Ok(Some(ItemShown {
@@ -169,8 +205,10 @@ fn shown(
     }))
 }
 
-fn remote_locations(system: &System) -> Vec<String> {
+/// The remote locations that have one of ours behind them, each once.
+pub fn remote_locations(system: &System) -> Vec<String> {
     let mut remote: Vec<String> = system.locations.iter().map(|mapping| mapping.remote_id.clone()).collect();
+    remote.sort();
     remote.dedup();
     remote
 }
@@ -180,8 +218,10 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<ItemShown>,
     let mut all = Vec::new();
     for (id, listing) in view.listings_of(item)? {
         let Some(system) = view.system(listing.system)? else { continue };
+        let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
         for remote_location in remote_locations(&system) {
-            all.extend(shown(view, id, &listing, &system, &remote_location)?);
+            let trouble = worker.trouble.as_deref();
+            all.extend(shown(view, id, &listing, &system, &remote_location, trouble)?);
         }
     }
     Ok(all)
@@ -204,9 +244,9 @@ pub struct SystemStatus {
 pub fn system_status(view: &mut View<'_>, id: SystemId, system: &System) -> Result<SystemStatus, StoreError> {
     let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
     let (mut listings, mut in_step) = (0, 0);
-    for (listing_id, listing) in view.listings_in(id)? {
+    for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
-            if let Some(shown) = shown(view, listing_id, &listing, system, &remote_location)? {
+            if let Some(shown) = shown(view, listing_id, &listing, system, &remote_location, None)? {
                 listings += 1;
                 in_step += usize::from(shown.in_step);
             }
@@ -233,7 +273,7 @@ pub fn connections(view: &mut View<'_>) -> Result<Vec<(SystemId, System, Connect
 pub struct Matched {
     /// Listings found.
     pub found: usize,
-    /// Of them matched to an item of the same SKU.
+    /// Of them mapped to an item: to one of the same SKU, unless a person mapped them before.
     pub matched: usize,
     /// Those that were not, by name and SKU; up to 100.
     pub unmatched: Vec<String>,
@@ -311,16 +351,25 @@ pub async fn add_system(
             "a system was answered with something else".to_owned(),
         )));
     };
-    let skus: Vec<Option<String>> = handle.ledger().read(tenant, |view| {
-        let known = found.listings.iter().map(|listing| match &listing.sku {
-            Some(sku) => Ok(view.item_by_sku(sku)?.map(|(_, item)| item.sku)),
-            None => Ok(None),
+    // What a person mapped stays as it is; what is not mapped is matched by its SKU.
+    let mapped: Vec<(Option<String>, u32)> = handle.ledger().read(tenant, |view| {
+        let known = found.listings.iter().map(|listing| {
+            if let Some((_, known)) = view.listing_by_remote(id, &listing.remote_id)?
+                && let Some(item) = known.item
+            {
+                return Ok((view.item(item)?.map(|item| item.sku), known.multiplier));
+            }
+            match &listing.sku {
+                Some(sku) => Ok((view.item_by_sku(sku)?.map(|(_, item)| item.sku), 1)),
+                None => Ok((None, 1)),
+            }
         });
         known.collect()
     })?;
     let mut unmatched = Vec::new();
     let mut matched = 0;
-    for (listing, sku) in found.listings.iter().zip(skus) {
+    let mut replies = Vec::new();
+    for (listing, (sku, multiplier)) in found.listings.iter().zip(mapped) {
         match &sku {
             Some(_) => matched += 1,
             None if unmatched.len() < 100 => {
@@ -334,9 +383,12 @@ pub async fn add_system(
             remote_id: listing.remote_id.clone(),
             remote_sku: listing.sku.clone(),
             sku,
-            multiplier: 1,
+            multiplier,
         };
-        committed = handle.submit(tenant, command(actor, Body::PutListing(put))).await?;
+        replies.push(handle.begin(tenant, Some(command(actor, Body::PutListing(put))), Vec::new()).await?);
+    }
+    for reply in replies {
+        committed = reply.wait().await?;
     }
     let body = serde_json::to_string(&connection).expect("a connection can always be written");
     let note = Note { space: CONNECTION.to_owned(), key: id.to_string(), body: Some(body) };

@@ -297,6 +297,16 @@ impl<'a> View<'a> {
         })
     }
 
+    /// How much of an item the documents that wait have sold.
+    pub fn claimed(&mut self, item: ItemId) -> Result<Quantity, StoreError> {
+        let from = Key::Claimed(item, SystemId(0), String::new());
+        let to = Key::Claimed(item, SystemId(Seq::MAX), String::new());
+        let claims = self.range(&from, &to, false, usize::MAX)?.into_iter();
+        Ok(claims
+            .map(|(_, value)| if let Value::Quantity(claim) = value { claim } else { Quantity::ZERO })
+            .sum())
+    }
+
     /// The publication rules.
     pub fn publication(&mut self) -> Result<Vec<(onhand_ledger::RuleId, Publication)>, StoreError> {
         self.rules().map(|rules| rules.publication)
@@ -366,19 +376,31 @@ impl<'a> View<'a> {
         Ok(listings)
     }
 
-    /// All listings of a system.
-    pub fn listings_in(&mut self, system: SystemId) -> Result<Vec<(ListingId, Listing)>, StoreError> {
-        let from = Key::Listing(ListingId(0));
-        let to = Key::Listing(ListingId(Seq::MAX));
-        let all = self.range(&from, &to, false, usize::MAX)?;
-        Ok(all
-            .into_iter()
-            .filter_map(|(key, value)| match (key, value) {
-                (Key::Listing(id), Value::Listing(listing)) if listing.system == system => {
-                    Some((id, listing))
+    /// The listings of a system after one, the oldest first, at most `limit`.
+    pub fn listings_in(
+        &mut self,
+        system: SystemId,
+        after: ListingId,
+        limit: usize,
+    ) -> Result<Vec<(ListingId, Listing)>, StoreError> {
+        const PART: usize = 10_000;
+        let to = Key::Listing(ListingId(Seq::MAX >> 1));
+        let mut listings = Vec::new();
+        let mut next = ListingId(after.0.saturating_add(1));
+        while listings.len() < limit {
+            let part = self.range(&Key::Listing(next), &to, false, PART)?;
+            let is_last = part.len() < PART;
+            for (key, value) in part {
+                let (Key::Listing(id), Value::Listing(listing)) = (key, value) else { continue };
+                next = ListingId(id.0 + 1);
+                if listing.system == system && listings.len() < limit {
+                    listings.push((id, listing));
                 }
-                _ => None,
-            })
-            .collect())
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(listings)
     }
 }

@@ -439,6 +439,30 @@ impl World {
         self.check_promises(&sums);
         self.log = log;
         self.check_as_of(&sums);
+        self.check_anchors();
+    }
+
+    /// Law 11: a count is an anchor. Whatever is heard of later, there was at its instant what it saw.
+    fn check_anchors(&self) {
+        let mut counts = BTreeMap::new();
+        for (_, record) in &self.log {
+            for entry in &record.entries {
+                if let Entry::Count(_, count) = entry {
+                    // Of two counts of one instant the later word stands.
+                    counts.insert((count.item, count.location, count.as_of), count.counted);
+                }
+            }
+        }
+        for ((item, location, as_of), counted) in counts {
+            let read = self.ledger().read(TENANT, |view| {
+                let mut sum = Quantity::ZERO;
+                for state in StockState::PHYSICAL {
+                    sum += view.as_of(CellKey::new(item, location, state), as_of, None)?;
+                }
+                Ok(sum)
+            });
+            assert_eq!(read.unwrap(), counted, "law 11: item {item} at {location} as of {as_of}");
+        }
     }
 
     /// What is committed and reserved is what orders and holds say, place by place, and so are promises and demand.

@@ -214,6 +214,14 @@ pub enum Invalid {
     /// No system of that name.
     #[error("no system is called `{0}`")]
     UnknownSystem(String),
+    /// A document names a listing that no item is behind.
+    #[error("the listing `{listing}`{} is mapped to no item; map it", sku.as_ref().map_or(String::new(), |sku| format!(" (SKU `{sku}`)")))]
+    UnmappedListing {
+        /// Its id over there.
+        listing: String,
+        /// Its SKU over there, where it has one.
+        sku: Option<String>,
+    },
     /// No such order, hold, rule or discrepancy.
     #[error("there is no {kind} {id}")]
     Unknown {
@@ -276,7 +284,15 @@ pub enum Invalid {
     /// The key was used for something else.
     #[error("the key `{0}` was used for another request; use a new key, or send the same body")]
     KeyReused(String),
+    /// More than is accepted from outside.
+    #[error("{quantity} of `{sku}` is too large: at most 1000000000000 units")]
+    TooLarge {
+        /// What.
+        sku: String,
+        /// As given.
+        quantity: Quantity,
+    },
     /// A sum would leave 64 bits.
-    #[error("the stock of `{0}` would exceed what can be counted (9223372036854 units)")]
+    #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
 }

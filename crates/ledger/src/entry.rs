@@ -75,6 +75,18 @@ pub enum Entry {
     Document(SystemId, String, KnownDocument),
     /// A document waits for something (or no longer does).
     Waiting(SystemId, String, Option<Waiting>),
+    /// A document that waits wants so much of an item: it is sold over there, whatever the document waits for. None
+    /// where zero.
+    Claimed {
+        /// Of what.
+        item: ItemId,
+        /// Whose document.
+        system: SystemId,
+        /// Its name over there.
+        document: String,
+        /// How much.
+        quantity: Quantity,
+    },
     /// A discrepancy came up, or was resolved.
     Discrepancy(DiscrepancyId, Discrepancy),
     /// A keyed request was refused. The answer says why; nothing moved.

@@ -170,6 +170,10 @@ pub enum Key {
     Short(ItemId, OrderId, u32),
     /// A count, by the instant it was seen at.
     Count(ItemId, LocationId, Instant, CountId),
+    /// The latest instant that any count of an item at a location was seen at.
+    Counted(ItemId, LocationId),
+    /// How much of an item a document wants that waits.
+    Claimed(ItemId, SystemId, String),
     /// A late movement of a cell.
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
@@ -202,6 +206,8 @@ impl Key {
             Self::Count(..) => 20,
             Self::Late(..) => 21,
             Self::Discrepancy(_) => 22,
+            Self::Counted(..) => 23,
+            Self::Claimed(..) => 24,
         }
     }
 
@@ -251,6 +257,15 @@ impl Key {
                 put(&mut out, location.0);
                 put_instant(&mut out, *as_of);
                 put(&mut out, count.0);
+            }
+            Self::Claimed(item, system, text) => {
+                put(&mut out, item.0);
+                put(&mut out, system.0);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Self::Counted(item, location) => {
+                put(&mut out, item.0);
+                put(&mut out, location.0);
             }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
@@ -304,6 +319,8 @@ impl Key {
                 Self::Late(cell, rest.u64()?)
             }
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
+            24 => Self::Claimed(ItemId(rest.u64()?), SystemId(rest.u64()?), rest.text()?),
+            23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             _ => return None,
         };
         rest.0.is_empty().then_some(key)
@@ -370,6 +387,8 @@ mod tests {
             Key::Promise(ItemId(1), LocationId(2), 300, 1),
             Key::Promise(ItemId(1), LocationId(2), 300, 2),
             Key::Count(ItemId(1), LocationId(2), Instant::from_micros(256), CountId(9)),
+            Key::Counted(ItemId(1), LocationId(2)),
+            Key::Claimed(ItemId(1), SystemId(2), "1044".into()),
             Key::Late(cell, 70_000),
         ];
         for key in &keys {

@@ -183,9 +183,46 @@ pub struct OrderLine {
     pub shipped: Vec<At>,
     /// Came back of what was shipped.
     pub returned: Quantity,
+    /// What its own document last said has left.
+    pub told_shipped: Quantity,
+    /// Of `shipped`: what moved by the word of its own document, rather than of a warehouse's shipment.
+    pub shipped_by_document: Quantity,
+    /// How much of it each system's shipments have told to have left: one parcel may be told of by several systems, and
+    /// by an order's own document too; it moves once.
+    pub told: Vec<(SystemId, Quantity)>,
 }
 
 impl OrderLine {
+    /// A line of which nothing is allocated, short or shipped yet.
+    pub const fn new(line: String, item: ItemId, wanted: Quantity) -> Self {
+        Self {
+            line,
+            item,
+            wanted,
+            allocated: Vec::new(),
+            short: Quantity::ZERO,
+            shipped: Vec::new(),
+            returned: Quantity::ZERO,
+            told_shipped: Quantity::ZERO,
+            shipped_by_document: Quantity::ZERO,
+            told: Vec::new(),
+        }
+    }
+
+    /// How much of it a system's shipments have told to have left.
+    pub fn told_by(&self, system: SystemId) -> Quantity {
+        self.told.iter().find(|(other, _)| *other == system).map_or(Quantity::ZERO, |(_, told)| *told)
+    }
+
+    /// A system's shipment tells of so much more.
+    pub fn tell(&mut self, system: SystemId, quantity: Quantity) {
+        match self.told.iter_mut().find(|(other, _)| *other == system) {
+            Some((_, told)) => *told += quantity,
+            None if quantity.is_zero() => {}
+            None => self.told.push((system, quantity)),
+        }
+    }
+
     /// All that is promised to it.
     pub fn allocated_total(&self) -> Quantity {
         self.allocated.iter().map(|at| at.quantity).sum()
@@ -311,6 +348,8 @@ pub enum Became {
     Order(OrderId),
     /// Movements, line by line.
     Lines(Vec<KnownLine>),
+    /// A shipment, line by line; it is told once.
+    Shipment(Vec<KnownLine>),
 }
 
 /// What a line of a movement document did.
@@ -399,4 +438,6 @@ pub struct Waiting {
     pub discrepancy: DiscrepancyId,
     /// The version that waits.
     pub version: u64,
+    /// What it claims meanwhile: see [`crate::Entry::Claimed`].
+    pub claims: Vec<ItemId>,
 }

@@ -14,7 +14,7 @@ pub struct Quantity(i64);
 
 /// How many decimals of an item's quantity are accepted and shown: 0 to 6.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u8", into = "u8")]
 pub struct Precision(u8);
 
 /// Why a text is not a quantity.
@@ -29,6 +29,19 @@ pub enum QuantityError {
     /// Outside of what is accepted from outside: ±1,000,000,000,000 units.
     #[error("{0} is too large: at most 1000000000000 units")]
     TooLarge(String),
+}
+
+impl TryFrom<u8> for Precision {
+    type Error = &'static str;
+    fn try_from(decimals: u8) -> Result<Self, Self::Error> {
+        Self::new(decimals).ok_or("a precision is 0 to 6 decimals")
+    }
+}
+
+impl From<Precision> for u8 {
+    fn from(precision: Precision) -> Self {
+        precision.0
+    }
 }
 
 impl Precision {
@@ -58,8 +71,11 @@ impl Quantity {
     pub const ZERO: Self = Self(0);
     /// One whole unit.
     pub const ONE: Self = Self(1_000_000);
-    /// The largest quantity accepted from outside: 10¹² units, so that sums of nine million of them still fit.
+    /// The largest quantity accepted from outside: 10¹² units.
     pub const MAX_INPUT: Self = Self(1_000_000_000_000_000_000);
+    /// The most that may have come from, or gone to, one kind of outside party. There are four of them and no cell of
+    /// ours is negative, so that the sum of any of our cells of an item fits 64 bits.
+    pub const MAX_PARTY: Self = Self(i64::MAX / 4);
 
     /// A quantity of so many 10⁻⁶ units.
     pub const fn from_micros(micros: i64) -> Self {
@@ -108,6 +124,11 @@ impl Quantity {
             Some(sum) => Some(Self(sum)),
             None => None,
         }
+    }
+
+    /// Small enough to be taken from outside?
+    pub const fn is_acceptable(self) -> bool {
+        self.0.unsigned_abs() <= Self::MAX_INPUT.0.unsigned_abs()
     }
 
     /// Does it fit an item of this precision?
@@ -209,8 +230,10 @@ impl std::ops::SubAssign for Quantity {
 }
 
 impl std::iter::Sum for Quantity {
+    /// Stock always fits ([`Quantity::MAX_PARTY`]); what others claim may not, over many items: that stays at the end
+    /// of 64 bits.
     fn sum<I: Iterator<Item = Self>>(quantities: I) -> Self {
-        quantities.fold(Self::ZERO, |sum, quantity| sum + quantity)
+        quantities.fold(Self::ZERO, |sum, quantity| Self(sum.0.saturating_add(quantity.0)))
     }
 }
 

@@ -5,9 +5,10 @@
 //! leaves the cache; it is written in key order, a slice at a time, behind the log.
 //! An entry at or below a thing's own `seq` is folded into it already and is skipped.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
@@ -46,6 +47,7 @@ pub enum Value {
     /// A late movement of a cell: when it happened, and how the cell changed.
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
+    Instant(Instant),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -143,10 +145,10 @@ pub struct State {
     pub recorded_at: Instant,
     cells: HashMap<CellKey, CellSlot>,
     dirty_cells: BTreeSet<CellKey>,
-    clean: HashMap<Key, Slot>,
-    dirty: BTreeMap<Key, Slot>,
+    objects: HashMap<Key, Slot>,
+    dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, HoldId)>,
-    recent: HashMap<String, Answered>,
+    recent: BTreeMap<String, Answered>,
 }
 
 impl State {
@@ -162,7 +164,7 @@ impl State {
 
     /// The object, if it is in memory; `Some(Slot { value: None, .. })` is known to be absent.
     pub fn object(&self, key: &Key) -> Option<&Slot> {
-        self.dirty.get(key).or_else(|| self.clean.get(key))
+        self.objects.get(key)
     }
 
     /// Takes a cell as a table has it. What is dirty is newer and stays.
@@ -172,9 +174,7 @@ impl State {
 
     /// Takes an object as a table has it. What is dirty is newer and stays.
     pub fn provide_object(&mut self, key: Key, slot: Slot) {
-        if !self.dirty.contains_key(&key) {
-            self.clean.insert(key, slot);
-        }
+        self.objects.entry(key).or_insert(slot);
     }
 
     /// The dirty objects from `from` to `to`, both included, in order; absent ones too.
@@ -183,7 +183,9 @@ impl State {
         from: &Key,
         to: &Key,
     ) -> impl Iterator<Item = (&'a Key, &'a Slot)> + use<'a> {
-        self.dirty.range((Bound::Included(from.clone()), Bound::Included(to.clone())))
+        self.dirty_objects
+            .range((Bound::Included(from.clone()), Bound::Included(to.clone())))
+            .filter_map(|key| self.objects.get_key_value(key))
     }
 
     /// The dirty cells of an item, in order.
@@ -217,19 +219,19 @@ impl State {
 
     /// How much is not yet in tables: cells, objects and keys.
     pub fn dirty_len(&self) -> usize {
-        self.dirty_cells.len() + self.dirty.len() + self.recent.len()
+        self.dirty_cells.len() + self.dirty_objects.len() + self.recent.len()
     }
 
     /// How much is in memory in all.
     pub fn cached_len(&self) -> usize {
-        self.cells.len() + self.clean.len() + self.dirty.len() + self.recent.len()
+        self.cells.len() + self.objects.len() + self.recent.len()
     }
 
     /// Forgets what tables have too.
     pub fn evict_clean(&mut self) {
-        self.clean.clear();
-        let dirty = &self.dirty_cells;
-        self.cells.retain(|key, _| dirty.contains(key));
+        let (cells, objects) = (&self.dirty_cells, &self.dirty_objects);
+        self.cells.retain(|key, _| cells.contains(key));
+        self.objects.retain(|key, _| objects.contains(key));
     }
 
     /// The dirty cells from `after` on (not included), at most `limit`, to be written to tables now.
@@ -254,20 +256,28 @@ impl State {
     pub fn take_dirty_objects(&mut self, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let keys: Vec<Key> =
-            self.dirty.range((from, Bound::Unbounded)).take(limit).map(|(key, _)| key.clone()).collect();
+            self.dirty_objects.range((from, Bound::Unbounded)).take(limit).cloned().collect();
         keys.into_iter()
             .filter_map(|key| {
-                let slot = self.dirty.remove(&key)?;
-                self.clean.insert(key.clone(), slot.clone());
+                self.dirty_objects.remove(&key);
+                let slot = self.objects.get(&key)?.clone();
                 Some((key, slot))
             })
             .collect()
     }
 
-    /// The keys not yet in tables, with the first entry of each record. They count as written.
-    pub fn take_recent(&mut self) -> Vec<(String, Seq)> {
-        let mut taken: Vec<_> = self.recent.drain().map(|(key, answered)| (key, answered.seq)).collect();
-        taken.sort_unstable();
+    /// As [`State::take_dirty_cells`], for the keys not yet in tables, with the first entry of each record.
+    pub fn take_recent(&mut self, after: Option<&str>, limit: usize) -> Vec<(String, Seq)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let taken: Vec<(String, Seq)> = self
+            .recent
+            .range::<str, _>((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(key, answered)| (key.clone(), answered.seq))
+            .collect();
+        for (key, _) in &taken {
+            self.recent.remove(key);
+        }
         taken
     }
 
@@ -299,8 +309,7 @@ impl State {
             self.dirty_cells.insert(key);
         }
         for (key, slot) in overlay.objects {
-            self.clean.remove(&key);
-            self.dirty.insert(key, slot);
+            self.put(key, slot);
         }
         for (at, hold, present) in overlay.due {
             self.due(at, hold, present);
@@ -331,8 +340,10 @@ impl Sink for State {
     }
 
     fn put(&mut self, key: Key, slot: Slot) {
-        self.clean.remove(&key);
-        self.dirty.insert(key, slot);
+        if !self.dirty_objects.contains(&key) {
+            self.dirty_objects.insert(key.clone());
+        }
+        self.objects.insert(key, slot);
     }
 
     fn due(&mut self, at: Instant, hold: HoldId, present: bool) {
@@ -429,6 +440,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Count(id, count) => {
             let key = Key::Count(count.item, count.location, count.as_of, *id);
             sink.put(key, Slot { value: Some(Value::Count(count.clone())), seq });
+            change(sink, Key::Counted(count.item, count.location), seq, |value| match value {
+                Some(Value::Instant(latest)) => Some(Value::Instant(latest.max(count.as_of))),
+                _ => Some(Value::Instant(count.as_of)),
+            })?;
         }
         Entry::Document(system, name, document) => {
             let known = Slot { value: Some(Value::Document(document.clone())), seq };
@@ -437,6 +452,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Waiting(system, name, waiting) => {
             let slot = Slot { value: waiting.clone().map(Value::Waiting), seq };
             sink.put(Key::Waiting(*system, name.clone()), slot);
+        }
+        Entry::Claimed { item, system, document, quantity } => {
+            let value = (!quantity.is_zero()).then_some(Value::Quantity(*quantity));
+            sink.put(Key::Claimed(*item, *system, document.clone()), Slot { value, seq });
         }
         Entry::Discrepancy(id, discrepancy) => {
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };

@@ -7,11 +7,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
+use indicatif::ProgressBar;
 use onhand_ledger::{Answer, Command, TenantId};
 use onhand_store::StoreError;
+use onhand_web::VerifyBody;
 use onhand_web::auth::Caller;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::runtime::{self, Runtime};
@@ -157,6 +159,23 @@ impl Link {
             bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes));
         }
         Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// The ledger's audit of itself; `progress` shows how far it is where it runs in this process.
+    pub async fn verify(&self, progress: &ProgressBar) -> anyhow::Result<Value> {
+        let Self::Local { runtime, .. } = self else {
+            return self.post("/v1/verify", &json!({})).await;
+        };
+        let ledger = runtime.handle.ledger().clone();
+        let bar = progress.clone();
+        let verified = tokio::task::spawn_blocking(move || {
+            let head = ledger.read(TenantId::DEFAULT, |view| Ok(view.seq()))?;
+            bar.set_length(head);
+            onhand_engine::verify(&ledger, TenantId::DEFAULT, &mut |entries| bar.set_position(entries))
+        })
+        .await??;
+        progress.finish_and_clear();
+        Ok(serde_json::to_value(VerifyBody::from(verified))?)
     }
 
     /// Ends it cleanly: tables are written.

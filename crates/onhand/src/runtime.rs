@@ -28,6 +28,19 @@ pub(crate) struct Runtime {
     tasks: JoinSet<()>,
 }
 
+/// A committer that panicked answers nobody any more: the process ends, and whoever watches it starts it anew on a
+/// log that is whole.
+struct EndIfBroken;
+
+impl Drop for EndIfBroken {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the committer is broken: this is a bug. Onhand ends; start it again");
+            std::process::abort();
+        }
+    }
+}
+
 impl Runtime {
     /// Opens a database and commits what is handed in. No system is spoken with yet.
     pub fn open(store: SqliteStore) -> anyhow::Result<Self> {
@@ -36,7 +49,10 @@ impl Runtime {
         let (handle, queue) = queue(ledger);
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || queue.run())
+            .spawn(move || {
+                let _end = EndIfBroken;
+                queue.run();
+            })
             .context("cannot start the committer")?;
         let connector: Arc<dyn Connector> = Arc::new(Channels::new()?);
         let app = App {
@@ -116,7 +132,14 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
             };
             for (id, system, connection) in known {
                 match running.get(&(tenant, id)) {
-                    Some((same, _)) if *same == connection => continue,
+                    Some((same, worker)) if *same == connection && !worker.is_finished() => continue,
+                    // It can only have ended by a panic, which is logged; its state is kept, so it goes on from there.
+                    Some((same, _)) if *same == connection => {
+                        tracing::error!(
+                            system = system.name,
+                            "a system's worker had ended; it is started again"
+                        );
+                    }
                     // Never two workers of one system.
                     Some((_, worker)) => worker.abort(),
                     None => {}

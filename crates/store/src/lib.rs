@@ -183,6 +183,14 @@ pub trait Reader: Send {
 pub trait Store: Reader {
     /// Writes all of it, durably, or nothing.
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError>;
+    /// Until [`Store::end_reading`], what is read is read together, which is quicker. Nothing is written meanwhile.
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// See [`Store::begin_reading`].
+    fn end_reading(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Another reader of the same data, for use beside the writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
     /// Forgets everything but the log and the notes, so that the state is folded again from the log.
@@ -246,13 +254,12 @@ const TRAIL_BLOCK: usize = 64;
 /// The blocks that a cell's pending rows are kept in, each with the latest time known at its first row: these
 /// times never fall along `seq`, late rows or not, so that a block can be found by time.
 fn trail_blocks(slot: &CellSlot) -> impl Iterator<Item = (Instant, &[TrailRow])> {
-    let mut latest = slot.latest_before_pending;
-    let first_ever = slot.pending.first().is_some_and(|row| !row.late);
-    let mut fresh = first_ever;
+    // A first row that is not late is the latest there is; for a cell that never moved nothing else is known.
+    let ordered = slot.pending.first().is_some_and(|row| !row.late);
+    let mut latest = if ordered { Instant::MIN } else { slot.latest_before_pending };
     slot.pending.chunks(TRAIL_BLOCK).map(move |block| {
         let first = block.first().map_or(latest, |row| row.occurred_at);
-        let first_at = if fresh { first } else { latest.max(first) };
-        fresh = false;
+        let first_at = latest.max(first);
         latest = block.iter().fold(latest.max(first_at), |latest, row| latest.max(row.occurred_at));
         (first_at, block)
     })

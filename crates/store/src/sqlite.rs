@@ -12,6 +12,7 @@ use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
     CellKey, ConsignorId, Instant, ItemId, Key, LocationId, LotId, Quantity, Seq, StockState, TenantId, Value,
 };
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
 use crate::{Batch, Chunk, Head, Reader, Store, StoreError};
@@ -117,7 +118,7 @@ impl SqliteStore {
             connection.pragma_update(None, "cache_size", -65_536)?;
             connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
             connection.set_prepared_statement_cache_capacity(64);
-            Ok(())
+            keep_plans(connection)
         };
         configure(connection).map_err(|error| open_failed(&self.reading.path, &error))?;
         if fresh {
@@ -143,6 +144,13 @@ impl SqliteStore {
         }
         Ok(())
     }
+}
+
+/// Else each bound value of a range has its statement planned anew:
+/// <https://sqlite.org/c3ref/c_dbconfig_defensive.html#sqlitedbconfigenableqpsg>.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// A file that is there must begin as SQLite's do, and carry our mark; looked at before anything is written.
@@ -268,6 +276,11 @@ const CELL_COLUMNS: &str = "item_id, location_id, state, lot_id, consignor_id, q
 const CHUNK_COLUMNS: &str = "first_seq, entries, recorded_at, hash, body";
 
 impl SqliteReader {
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        let run = || self.connection.prepare_cached(sql)?.execute([]);
+        run().map(|_| ()).map_err(|error| failed("read", &error))
+    }
+
     fn rows<T>(
         &self,
         sql: &str,
@@ -606,6 +619,16 @@ impl Store for SqliteStore {
         write().map_err(|error| failed("written", &error))
     }
 
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        self.end_reading()?;
+        self.reading.run("BEGIN")
+    }
+
+    fn end_reading(&mut self) -> Result<(), StoreError> {
+        // Some errors end a transaction by themselves.
+        if self.reading.connection.is_autocommit() { Ok(()) } else { self.reading.run("COMMIT") }
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || -> rusqlite::Result<Connection> {
@@ -613,6 +636,7 @@ impl Store for SqliteStore {
             connection.busy_timeout(std::time::Duration::from_secs(5))?;
             connection.pragma_update(None, "cache_size", -16_384)?;
             connection.set_prepared_statement_cache_capacity(64);
+            keep_plans(&connection)?;
             Ok(connection)
         };
         let connection = open().map_err(|error| failed("opened", &error))?;
@@ -620,9 +644,18 @@ impl Store for SqliteStore {
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {
-        let clear = "BEGIN IMMEDIATE; DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM request; \
-                     UPDATE head SET flushed = 0; COMMIT;";
-        self.reading.connection.execute_batch(clear).map_err(|error| failed("written", &error))
+        let clear = "DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM request; \
+                     UPDATE head SET flushed = 0;";
+        // Rolled back where it fails halfway: a transaction left open would fail every later one.
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self
+                .reading
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            transaction.execute_batch(clear)?;
+            transaction.commit()
+        };
+        write().map_err(|error| failed("written", &error))
     }
 }
 

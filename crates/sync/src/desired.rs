@@ -46,13 +46,23 @@ pub fn rule_for(
         .map(|(_, rule)| rule)
 }
 
-/// What a listing of `multiplier` units shall show of what is available: buffer, percentage, cap, stop-at, packs.
-/// All in units of the item; exact, rounded down where a share does not come out even.
-pub fn desired(available: Quantity, multiplier: u32, rule: Option<&(RuleId, Publication)>) -> Shown {
-    let mut left = available.max(Quantity::ZERO);
+/// What a listing of `multiplier` units shall show of what is available, less what documents that wait have sold of
+/// it (`claimed`): stop-at, buffer, percentage, cap, packs. All in units of the item; exact, rounded down where a share
+/// does not come out even.
+pub fn desired(
+    available: Quantity,
+    claimed: Quantity,
+    multiplier: u32,
+    rule: Option<&(RuleId, Publication)>,
+) -> Shown {
+    let free = available - claimed;
+    let mut left = free.max(Quantity::ZERO);
     let mut because = Vec::new();
+    if claimed.is_positive() {
+        because.push(format!("{claimed} sold by orders that wait in the inbox"));
+    }
     if let Some((_, rule)) = rule {
-        if rule.stop_at.is_some_and(|stop_at| available <= stop_at) {
+        if rule.stop_at.is_some_and(|stop_at| free <= stop_at) {
             left = Quantity::ZERO;
             because.push(format!("stops at {}", rule.stop_at.unwrap_or_default()));
         }
@@ -92,7 +102,9 @@ mod tests {
     use super::*;
 
     fn shown(available: i64, multiplier: u32, rule: Publication) -> i64 {
-        desired(Quantity::units(available), multiplier, Some(&(RuleId(1), rule))).quantity.whole_units()
+        desired(Quantity::units(available), Quantity::ZERO, multiplier, Some(&(RuleId(1), rule)))
+            .quantity
+            .whole_units()
     }
 
     #[test]
@@ -107,6 +119,8 @@ mod tests {
         assert_eq!(shown(101, 6, rule()), 16);
         assert_eq!(shown(101, 6, buffer(5)), 16);
         assert_eq!(shown(101, 1, buffer(200)), 0);
+        let waiting = desired(Quantity::units(100), Quantity::units(40), 1, None);
+        assert_eq!(waiting.quantity, Quantity::units(60));
     }
 
     #[test]

@@ -1,22 +1,39 @@
 //! The sentences in which Onhand says why a system shows what it shows. The same in API, terminal and pages.
 
 use onhand_ledger::{Instant, Quantity};
+use serde::{Deserialize, Serialize};
 
 use crate::desired::Shown;
+
+/// Why nothing is sent for a listing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The system refuses what we send.
+    Refused,
+    /// Another program writes the number that we write.
+    SecondMaster,
+    /// The system does not track stock of it.
+    Untracked,
+    /// The system has no such listing any more.
+    Missing,
+}
 
 /// What is known of a listing at a remote location.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Status {
-    /// What was last acknowledged.
+    /// What it shows now as far as is known: what was acknowledged, and what was done over there since.
     pub acknowledged: Option<Quantity>,
     /// What was last read, and when.
     pub observed: Option<(Quantity, Instant)>,
     /// What was sent and is not answered, and when.
     pub unanswered: Option<(Quantity, Instant)>,
-    /// What the system said when it refused.
-    pub refused: Option<String>,
+    /// Why nothing is sent, and what the system said.
+    pub stopped: Option<(Stop, String)>,
     /// Nothing is pushed to the system.
     pub paused: bool,
+    /// What the system as a whole fails with.
+    pub trouble: Option<String>,
     /// What somebody over there changed, where nothing explains it: from, to, and when that was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
 }
@@ -25,10 +42,25 @@ pub struct Status {
 pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let desired = shown.quantity;
     let Some(shows) = status.observed.map(|(quantity, _)| quantity).or(status.acknowledged) else {
-        return format!("{system} should show {desired}; it has not been read yet.");
+        return match &status.trouble {
+            Some(trouble) => format!("{system} should show {desired}; it has not been read yet: {trouble}."),
+            None => format!("{system} should show {desired}; it has not been read yet."),
+        };
     };
-    if let Some(reason) = &status.refused {
-        return format!("{system} shows {shows} and should show {desired}. It refuses the change: {reason}.");
+    let both = format!("{system} shows {shows} and should show {desired}.");
+    match &status.stopped {
+        Some((Stop::Refused, reason)) => return format!("{both} It refuses the change: {reason}."),
+        Some((Stop::SecondMaster, reason)) => return format!("{both} We stopped sending: {reason}."),
+        Some((Stop::Untracked, _)) => {
+            return format!(
+                "{system} does not track stock of this product: it shows {shows} and sells it without end. \
+                 It should show {desired}; let {system} track its inventory."
+            );
+        }
+        Some((Stop::Missing, _)) => {
+            return format!("{system} has no such listing any more; it should show {desired}.");
+        }
+        None => {}
     }
     if let Some((from, to, at)) = status.drift.filter(|_| shows != desired) {
         return format!(
@@ -49,16 +81,20 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
         };
     }
     if status.paused {
-        return format!("{system} shows {shows} and should show {desired}. It is paused: nothing is sent.");
+        return format!("{both} It is paused: nothing is sent.");
+    }
+    if let Some(trouble) = &status.trouble {
+        return format!("{both} {trouble}. It is tried again by itself.");
     }
     match status.unanswered {
         Some((sent, at)) => {
             let seconds = (now.micros() - at.micros()).max(0) / 1_000_000;
-            format!(
-                "{system} shows {shows} and should show {desired}. Sent {sent} {seconds} s ago, not yet acknowledged."
-            )
+            format!("{both} Sent {sent} {seconds} s ago, not yet acknowledged.")
         }
-        None => format!("{system} shows {shows} and should show {desired}. It is about to be sent."),
+        None if status.acknowledged == Some(desired) => {
+            format!("{both} By what it did since it was read, it does by now; it is read again in a moment.")
+        }
+        None => format!("{both} It is about to be sent."),
     }
 }
 
@@ -88,6 +124,13 @@ mod tests {
         assert_eq!(
             explain("Woo", &sent, &plain(101), now),
             "Woo shows 97 and should show 101. Sent 101 2 s ago, not yet acknowledged."
+        );
+        let untracked = Status { stopped: Some((Stop::Untracked, String::new())), ..read(97) };
+        assert!(explain("Woo", &untracked, &plain(97), now).contains("sells it without end"));
+        let down = Status { trouble: Some("Woo cannot be reached: no route".into()), ..read(97) };
+        assert_eq!(
+            explain("Woo", &down, &plain(101), now),
+            "Woo shows 97 and should show 101. Woo cannot be reached: no route. It is tried again by itself."
         );
     }
 }

@@ -1,51 +1,85 @@
 //! Is what a system shows as it should be? The three-way merge of (acknowledged, observed, done over there since).
+//!
+//! Clocks are not compared more than must be: what we heard of before a reading began is in the number that was
+//! read. What we heard of only afterwards may be in it or not, and where no time decides, each way is tried.
 
 use onhand_ledger::{Instant, Quantity};
+use serde::{Deserialize, Serialize};
 
 /// What was read back of a listing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Observation {
     /// The number it shows.
     pub quantity: Quantity,
-    /// When it was read, by our clock.
+    /// When the reading began, by our clock.
     pub at: Instant,
+}
+
+/// What a system did to its own number: a sale is negative.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct OwnChange {
+    /// When, by that system's clock.
+    pub at: Instant,
+    /// When we heard of it, by ours.
+    pub heard_at: Instant,
+    /// By how much.
+    pub quantity: Quantity,
 }
 
 /// What we know of a listing when a reading is judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Known {
+pub struct Known<'a> {
     /// What the system last acknowledged, or was read back and taken over; none before the first.
     pub acknowledged: Option<Quantity>,
-    /// How its number changed by its own doing since then (sales are negative), as far as we know.
-    pub own_changes: Quantity,
-    /// All that the system did up to this instant is in `own_changes`; by our clock.
+    /// When that was.
+    pub acknowledged_at: Option<Instant>,
+    /// All that we heard the system did to its number since, in the order of its own clock.
+    pub changes: &'a [OwnChange],
+    /// May the first of `changes` have happened before what was acknowledged, which then overwrote them?
+    pub may_be_overwritten: bool,
+    /// All that the system did up to this instant has been heard of; by our clock.
     pub known_to: Instant,
     /// What was sent and never answered; none where every push was.
     pub unanswered: Option<Quantity>,
+    /// What was sent before, never answered, and seen not to have arrived: it may arrive late.
+    pub lost: Option<Quantity>,
 }
 
 /// What follows from a reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It shows what it must, by what was acknowledged and done over there since.
-    Explained,
+    /// It shows what it must, by what was acknowledged and done over there since. The last so many changes are
+    /// not in the number yet.
+    Explained {
+        /// How many.
+        later: usize,
+    },
     /// What was done over there up to the reading is not known yet: no verdict.
     Wait,
     /// A push whose answer was lost has arrived: it shows that.
-    Arrived,
+    Arrived {
+        /// So many of the last changes are not in the number yet.
+        later: usize,
+    },
     /// A push whose answer was lost has not arrived: send again.
-    Lost,
+    Lost {
+        /// So many of the last changes are not in the number yet.
+        later: usize,
+    },
     /// Nothing was acknowledged before: this is the first we see of it.
     First,
     /// Nothing explains so much of it: somebody changed it over there.
     Drift(Quantity),
 }
 
+/// So many changes at either end are tried as what may be in a number, or not.
+const TRIED: usize = 64;
+
 /// Judges a reading. First the number is read, then that system's own doings up to that time must be known.
-pub fn judge(observation: Observation, known: &Known) -> Verdict {
+pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     let Some(acknowledged) = known.acknowledged else {
         return if known.unanswered == Some(observation.quantity) {
-            Verdict::Arrived
+            Verdict::Arrived { later: known.changes.len() }
         } else {
             Verdict::First
         };
@@ -53,34 +87,90 @@ pub fn judge(observation: Observation, known: &Known) -> Verdict {
     if known.known_to < observation.at {
         return Verdict::Wait;
     }
-    let expected = acknowledged + known.own_changes;
-    if let Some(sent) = known.unanswered {
-        return match observation.quantity {
-            shown if shown == sent + known.own_changes || shown == sent => Verdict::Arrived,
-            shown if shown == expected => Verdict::Lost,
-            shown => Verdict::Drift(shown - expected),
+    if let Some(sent) = known.unanswered
+        && let Some(later) = explained(observation, sent, known, true)
+    {
+        return Verdict::Arrived { later };
+    }
+    if let Some(later) = explained(observation, acknowledged, known, known.may_be_overwritten) {
+        return if known.unanswered.is_some() {
+            Verdict::Lost { later }
+        } else {
+            Verdict::Explained { later }
         };
     }
-    let unexplained = observation.quantity - expected;
-    if unexplained.is_zero() { Verdict::Explained } else { Verdict::Drift(unexplained) }
+    if let Some(lost) = known.lost
+        && let Some(later) = explained(observation, lost, known, true)
+    {
+        return Verdict::Arrived { later };
+    }
+    let expected = acknowledged + sum(&known.changes[overwritten(known)..]);
+    Verdict::Drift(observation.quantity - expected)
+}
+
+/// What it shows now, as far as is known: what was acknowledged, and what was done over there since.
+pub fn shows(known: &Known<'_>) -> Option<Quantity> {
+    known.acknowledged.map(|acknowledged| acknowledged + sum(&known.changes[overwritten(known)..]))
+}
+
+fn sum(changes: &[OwnChange]) -> Quantity {
+    changes.iter().map(|change| change.quantity).sum()
+}
+
+/// How many of the first changes the last write has overwritten, by the clocks.
+fn overwritten(known: &Known<'_>) -> usize {
+    match known.acknowledged_at {
+        Some(at) if known.may_be_overwritten => known.changes.partition_point(|change| change.at <= at),
+        _ => 0,
+    }
+}
+
+/// Does a number follow from one before it? Then how many of the last changes are not in it.
+fn explained(
+    observation: Observation,
+    before: Quantity,
+    known: &Known<'_>,
+    may_be_overwritten: bool,
+) -> Option<usize> {
+    let changes = known.changes;
+    // Heard of before the reading began: in the number.
+    let settled =
+        changes.iter().rposition(|change| change.heard_at < observation.at).map_or(0, |last| last + 1);
+    let by_clock = changes.partition_point(|change| change.at <= observation.at).max(settled);
+    let ends = [by_clock].into_iter().chain((settled..=changes.len()).rev().take(TRIED));
+    let last_start = if may_be_overwritten { changes.len().min(TRIED) } else { 0 };
+    for end in ends {
+        let starts = [overwritten(known)].into_iter().chain(0..=last_start);
+        for start in starts.filter(|start| *start <= end) {
+            if before + sum(&changes[start..end]) == observation.quantity {
+                return Some(changes.len() - end);
+            }
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TEN: i64 = 1_000_000_000;
-
     fn at(seconds: i64) -> Instant {
-        Instant::from_micros(TEN).plus_seconds(seconds)
+        Instant::from_micros(1_000_000_000).plus_seconds(seconds)
     }
 
-    fn known(acknowledged: i64, own_changes: i64, known_to: i64) -> Known {
+    fn change(units: i64, happened: i64, heard: i64) -> OwnChange {
+        OwnChange { at: at(happened), heard_at: at(heard), quantity: Quantity::units(units) }
+    }
+
+    fn known(acknowledged: i64, changes: &[OwnChange], known_to: i64) -> Known<'_> {
         Known {
             acknowledged: Some(Quantity::units(acknowledged)),
-            own_changes: Quantity::units(own_changes),
+            acknowledged_at: Some(at(0)),
+            changes,
+            may_be_overwritten: false,
             known_to: at(known_to),
             unanswered: None,
+            lost: None,
         }
     }
 
@@ -88,28 +178,54 @@ mod tests {
         Observation { quantity: Quantity::units(quantity), at: at(seconds) }
     }
 
+    const EXPLAINED: Verdict = Verdict::Explained { later: 0 };
+
     #[test]
     fn sold_since_is_not_drift() {
-        assert_eq!(judge(read(99, 120), &known(100, -1, 180)), Verdict::Explained);
+        assert_eq!(judge(read(99, 120), &known(100, &[change(-1, 60, 61)], 180)), EXPLAINED);
     }
 
     #[test]
     fn not_known_yet_is_not_drift() {
-        assert_eq!(judge(read(99, 120), &known(100, 0, 0)), Verdict::Wait);
-        assert_eq!(judge(read(99, 120), &known(100, 0, 180)), Verdict::Drift(Quantity::units(-1)));
+        assert_eq!(judge(read(99, 120), &known(100, &[], 0)), Verdict::Wait);
+        assert_eq!(judge(read(99, 120), &known(100, &[], 180)), Verdict::Drift(Quantity::units(-1)));
+    }
+
+    #[test]
+    fn what_was_heard_before_the_reading_is_in_it_and_what_came_after_may_be() {
+        let after = [change(-5, 90, 121)];
+        assert_eq!(judge(read(95, 120), &known(100, &after, 180)), EXPLAINED);
+        assert_eq!(judge(read(100, 120), &known(100, &after, 180)), Verdict::Explained { later: 1 });
+        let before = [change(-5, 90, 119)];
+        assert_eq!(judge(read(100, 120), &known(100, &before, 180)), Verdict::Drift(Quantity::units(5)));
+    }
+
+    #[test]
+    fn a_sale_that_our_write_has_overwritten_is_not_in_the_number() {
+        let sale = [change(-2, -1, 1)];
+        let overwriting = Known { may_be_overwritten: true, ..known(50, &sale, 180) };
+        assert_eq!(
+            (judge(read(50, 120), &overwriting), shows(&overwriting)),
+            (EXPLAINED, Some(Quantity::units(50)))
+        );
+        // Its clock may be wrong by a little: the other way round is no drift either.
+        assert_eq!(judge(read(48, 120), &overwriting), EXPLAINED);
+        assert_eq!(judge(read(50, 120), &known(50, &sale, 180)), Verdict::Drift(Quantity::units(2)));
     }
 
     #[test]
     fn the_answer_was_lost() {
-        let unanswered = Known { unanswered: Some(Quantity::units(96)), ..known(101, 0, 180) };
-        assert_eq!(judge(read(96, 120), &unanswered), Verdict::Arrived);
-        assert_eq!(judge(read(101, 120), &unanswered), Verdict::Lost);
+        let unanswered = Known { unanswered: Some(Quantity::units(96)), ..known(101, &[], 180) };
+        assert_eq!(judge(read(96, 120), &unanswered), Verdict::Arrived { later: 0 });
+        assert_eq!(judge(read(101, 120), &unanswered), Verdict::Lost { later: 0 });
         assert_eq!(judge(read(90, 120), &unanswered), Verdict::Drift(Quantity::units(-11)));
+        let late = Known { lost: Some(Quantity::units(96)), ..known(101, &[], 180) };
+        assert_eq!(judge(read(96, 120), &late), Verdict::Arrived { later: 0 });
     }
 
     #[test]
     fn the_first_reading_is_no_drift() {
-        let fresh = Known { acknowledged: None, ..known(0, 0, 0) };
+        let fresh = Known { acknowledged: None, ..known(0, &[], 0) };
         assert_eq!(judge(read(42, 1), &fresh), Verdict::First);
     }
 }

@@ -7,6 +7,6 @@ mod judge;
 mod plan;
 
 pub use desired::{Shown, desired, rule_for};
-pub use explain::{Status, explain};
-pub use judge::{Known, Observation, Verdict, judge};
+pub use explain::{Status, Stop, explain};
+pub use judge::{Known, Observation, OwnChange, Verdict, judge, shows};
 pub use plan::{Difference, danger_first};

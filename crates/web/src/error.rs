@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::decimal::Decimal;
+use crate::{errors_page, request};
 
 /// What went wrong, and what would be right.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +31,12 @@ pub struct Problem {
     /// What is missing, where stock does not suffice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingBody>,
+    /// The request's id, as in the header `Request-Id` and in the log. A refusal that is kept for its key has it in
+    /// the header alone: a copy is answered word for word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    #[serde(skip)]
+    kept: bool,
     #[serde(skip)]
     retry_after: Option<u32>,
     #[serde(skip)]
@@ -50,6 +57,7 @@ pub struct MissingBody {
 impl Problem {
     /// A problem of a kind, such as `unknown_sku`.
     pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        debug_assert!(errors_page::is_known(kind), "{kind} is documented");
         Self {
             kind: format!("/docs/errors#{kind}"),
             title: title.to_owned(),
@@ -57,6 +65,8 @@ impl Problem {
             detail: detail.into(),
             field: None,
             missing: Vec::new(),
+            request_id: None,
+            kept: false,
             retry_after: None,
             replayed: false,
         }
@@ -67,6 +77,12 @@ impl Problem {
     pub fn field(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
         self
+    }
+
+    /// A bug of ours.
+    pub fn internal(detail: &str) -> Self {
+        let title = "Something went wrong on our side";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, detail)
     }
 
     /// There is no such thing.
@@ -81,7 +97,10 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        if !self.kept {
+            self.request_id = request::id();
+        }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (retry_after, replayed) = (self.retry_after, self.replayed);
         let mut response = (status, Json(self)).into_response();
@@ -105,6 +124,7 @@ impl From<Invalid> for Problem {
             Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
             Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
             Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
+            Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
             Invalid::Unknown { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", detail.clone())
             }
@@ -114,6 +134,7 @@ impl From<Invalid> for Problem {
             Invalid::Twice { field, .. } => bad("twice", "The same thing twice").field(field),
             Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
+            Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,
@@ -130,7 +151,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         let no = |kind, title| Self::new(StatusCode::CONFLICT, kind, title, detail.clone());
-        match refusal {
+        let problem = match refusal {
             Refusal::Insufficient(missing) => {
                 let mut problem = no("insufficient", "Not enough available");
                 problem.missing = missing
@@ -150,7 +171,8 @@ impl From<Refusal> for Problem {
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
-        }
+        };
+        Self { kept: true, ..problem }
     }
 }
 
@@ -168,6 +190,7 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Commit(CommitError::Invalid(invalid)) => invalid.into(),
+            SubmitError::Commit(error @ CommitError::Bug) => Self::internal(&error.to_string()),
             other => {
                 let kind = if matches!(other, SubmitError::Busy) { "busy" } else { "store" };
                 let unavailable = StatusCode::SERVICE_UNAVAILABLE;
@@ -201,6 +224,13 @@ impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status(), "path", "The path is not as it must be", rejection.body_text())
     }
+}
+
+/// What panicked was answering, not deciding: whatever was committed is whole.
+pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("an answer could not be made: this is a bug; what was panicked with is above");
+    Problem::internal("what was asked may have been done: look, or send it again with the same key")
+        .into_response()
 }
 
 pub(crate) async fn not_found(uri: Uri) -> Problem {

@@ -6,8 +6,10 @@
 pub mod auth;
 mod decimal;
 mod error;
+mod errors_page;
 mod health;
 mod metrics;
+mod request;
 mod v1;
 
 use std::sync::Arc;
@@ -17,9 +19,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::Response;
+use axum::routing::get;
 use onhand_engine::Handle;
 use onhand_engine::systems::Connector;
 use tokio::sync::Notify;
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -27,6 +31,7 @@ use utoipa_swagger_ui::SwaggerUi;
 pub use decimal::Decimal;
 pub use error::Problem;
 pub use metrics::Metrics;
+pub use v1::admin::VerifyBody;
 
 /// The longest body of a request: 8 MiB.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -80,13 +85,20 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(close_after_too_large));
+    let ids = Arc::new(request::Ids::default());
     Router::new()
         .merge(guarded)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .merge(health::routes())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .route("/docs/errors", get(errors_page::page))
+        .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::measure))
+        .layer(middleware::from_fn(move |request, next| {
+            let ids = ids.clone();
+            async move { request::identify(&ids, request, next).await }
+        }))
         .with_state(app)
 }
 

@@ -106,6 +106,8 @@ impl Order {
             version: self.change,
             placed_at: Instant::from_micros(self.placed_at),
             updated_at: Instant::from_micros(self.updated_at),
+            moved_at: Instant::from_micros(self.updated_at),
+            history: false,
             cancelled: self.cancelled,
             lines: self.lines.iter().enumerate().map(line).collect(),
             document: self.id,

@@ -8,18 +8,18 @@
 //!   allocated read just before, and read again from the answer: an order placed in between only lowers what can be
 //!   bought; one fulfilled in between would raise it, and is put right at once.
 //! - Only stock on hand can be written (`updateProductVariants` with `stockLevels`); there is no compare-and-set.
-//! - An order's `updatedAt` moves with its state, not when some of its lines are cancelled: such an order is found
-//!   from the number it moved (see [`Channel::orders_behind`]).
+//! - An order's `updatedAt` moves with its state, and when some of its lines are cancelled (tried with 3.7.3).
 //! - Sessions are bearer tokens, given in the header `vendure-auth-token`
 //!   (<https://docs.vendure.io/guides/storefront/connect-api/>). A list gives at most 1,000 rows unless a shop set
 //!   another limit (`adminListQueryLimit`,
 //!   <https://docs.vendure.io/reference/typescript-api/configuration/api-options/>).
 //!
-//! When a system is first connected, the orders that are not shipped in full are heard of; older ones are history.
+//! When a system is first connected, the orders that are not shipped in full are heard of; older ones are history,
+//! also when they change afterwards.
 
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use onhand_ledger::{Instant, Quantity};
@@ -37,8 +37,9 @@ const MOST: usize = 1_000;
 const OVERLAP: i64 = 60;
 /// How often one number is written before the next attempt is left to a later push.
 const ATTEMPTS: usize = 3;
-/// How many of a variant's last allocations are looked at for an order that moved it.
-const ALLOCATIONS: usize = 100;
+/// What we must be allowed to do there beside reading the catalogue, each by any of these
+/// (<https://docs.vendure.io/reference/typescript-api/common/permission/>).
+const RIGHTS: [&[&str]; 2] = [&["UpdateCatalog", "UpdateProduct"], &["ReadOrder"]];
 /// Its numbers are 32-bit integers (GraphQL's `Int`); half of that leaves room for what is allocated.
 const MOST_UNITS: i64 = (i32::MAX / 2) as i64;
 
@@ -59,6 +60,10 @@ struct Cursor {
     after: String,
     /// Those of them that are known: order id and version.
     seen: BTreeMap<String, u64>,
+    /// When we were connected, by the server's clock: what was placed before and is not known was done with by then.
+    since: Option<Instant>,
+    /// Orders of the minute before that were done with when we were connected.
+    closed: BTreeSet<String>,
 }
 
 impl Cursor {
@@ -120,6 +125,25 @@ impl Vendure {
             )),
             login => Err(self.credentials(login.message.unwrap_or(login.typename))),
         }
+    }
+
+    /// What we must be allowed is looked at before anything relies on it.
+    async fn check_rights(&self) -> Result<(), ChannelError> {
+        let rights: wire::Rights = self.query(wire::RIGHTS, &()).await?;
+        let channels = rights.me.map(|me| me.channels).unwrap_or_default();
+        let has = |right: &&str| {
+            channels.iter().any(|channel| channel.permissions.iter().any(|permission| permission == right))
+        };
+        let missing: Vec<&str> =
+            RIGHTS.iter().filter(|any| !any.iter().any(has)).filter_map(|any| any.first().copied()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(self.credentials(format!(
+            "`{}` may not {}: give its role these permissions",
+            self.username,
+            missing.join(", ")
+        )))
     }
 
     fn credentials(&self, reason: String) -> ChannelError {
@@ -215,9 +239,10 @@ impl Vendure {
     /// The first time: what is not shipped in full. Newer changes are read from then on.
     async fn open_orders(&self) -> Result<OrderPage, ChannelError> {
         let newest: wire::Orders<wire::Changed> = self.query(wire::NEWEST_ORDER, &()).await?;
-        let mut cursor = Cursor { after: Instant::from_micros(0).to_string(), seen: BTreeMap::new() };
+        let mut cursor = Cursor { after: Instant::from_micros(0).to_string(), ..Cursor::default() };
         if let Some(newest) = newest.orders.items.first() {
             cursor.after = self.before(&newest.updated_at, OVERLAP)?;
+            cursor.since = Some(Instant::parse(&cursor.after).map_err(|error| self.unexpected(error))?);
         }
         let mut open = BTreeMap::new();
         loop {
@@ -236,6 +261,7 @@ impl Vendure {
             if !open.contains_key(&order.id) {
                 let id = order.id.clone();
                 let order = order.into_remote().map_err(|reason| self.unexpected(reason))?;
+                cursor.closed.insert(id.clone());
                 cursor.seen.insert(id, order.version);
             }
         }
@@ -325,6 +351,7 @@ impl Channel for Vendure {
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {
         self.sign_in().await?;
+        self.check_rights().await?;
         let mut discovery = Discovery::default();
         loop {
             let page = wire::Page { take: PAGE, skip: discovery.listings.len() };
@@ -425,12 +452,15 @@ impl Channel for Vendure {
         } else {
             cursor.after.clone().max(self.before(&last.updated_at, OVERLAP)?)
         };
+        let since = cursor.since;
         let mut seen = if full { cursor.seen.clone() } else { BTreeMap::new() };
         let mut orders = Vec::new();
         for order in page {
             seen.remove(&order.id);
             let (id, changed) = (order.id.clone(), order.updated_at.clone());
-            let order = order.into_remote().map_err(|reason| self.unexpected(reason))?;
+            let mut order = order.into_remote().map_err(|reason| self.unexpected(reason))?;
+            order.history =
+                since.is_some_and(|since| order.placed_at <= since) || cursor.closed.contains(&id);
             let known = cursor.seen.get(&id) == Some(&order.version);
             let changed = Instant::parse(&changed).map_err(|error| self.unexpected(error))?;
             if Instant::parse(&next).is_ok_and(|next| changed > next) {
@@ -440,27 +470,7 @@ impl Channel for Vendure {
                 orders.push(order);
             }
         }
-        cursor = Cursor { after: next, seen };
+        cursor = Cursor { after: next, seen, ..cursor };
         Ok(OrderPage { orders, cursor: cursor.write(), more: full, known_to: None })
-    }
-
-    async fn orders_behind(&self, listing: &str) -> Result<Vec<RemoteOrder>, ChannelError> {
-        let first = wire::PageOf { id: listing, take: 1, skip: 0 };
-        let count: wire::VariantMovements = self.query(wire::ALLOCATIONS, &first).await?;
-        let Some(movements) = count.product_variant else { return Ok(Vec::new()) };
-        let skip = movements.stock_movements.total_items.saturating_sub(ALLOCATIONS);
-        let page = wire::PageOf { id: listing, take: ALLOCATIONS, skip };
-        let last: wire::VariantMovements = self.query(wire::ALLOCATIONS, &page).await?;
-        let movements = last.product_variant.map(|variant| variant.stock_movements.items).unwrap_or_default();
-        let mut ids: Vec<String> =
-            movements.into_iter().filter_map(|allocation| Some(allocation.order_line?.order.id)).collect();
-        ids.sort();
-        ids.dedup();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let orders: wire::Orders =
-            self.query(wire::ORDERS_BY_ID, &wire::Ids { ids: &ids, take: ids.len() }).await?;
-        self.remote(orders.orders.items)
     }
 }

@@ -13,6 +13,8 @@ pub(super) const LOGIN: &str = "mutation($username: String!, $password: String!)
   }
 }";
 
+pub(super) const RIGHTS: &str = "query { me { channels { permissions } } }";
+
 pub(super) const VARIANTS: &str = "query($take: Int!, $skip: Int!) {
   productVariants(options: { take: $take, skip: $skip, sort: { id: ASC } }) {
     totalItems items { id sku name trackInventory }
@@ -47,7 +49,7 @@ macro_rules! order_fields {
         "id code state updatedAt orderPlacedAt
       lines { id updatedAt quantity orderPlacedQuantity productVariant { id } }
       modifications { id }
-      fulfillments { state updatedAt lines { orderLineId quantity } }"
+      fulfillments { state createdAt updatedAt lines { orderLineId quantity } }"
     };
 }
 
@@ -74,22 +76,6 @@ pub(super) const CHANGED_ORDERS: &str = concat!(
     order_fields!(),
     " } } }"
 );
-
-pub(super) const ORDERS_BY_ID: &str = concat!(
-    "query($ids: [String!]!, $take: Int!) {
-  orders(options: { take: $take, filter: { orderPlacedAt: { isNull: false }, id: { in: $ids } } }) {
-    totalItems items { ",
-    order_fields!(),
-    " } } }"
-);
-
-pub(super) const ALLOCATIONS: &str = "query($id: ID!, $take: Int!, $skip: Int!) {
-  productVariant(id: $id) {
-    stockMovements(options: { type: ALLOCATION, take: $take, skip: $skip }) {
-      totalItems items { ... on Allocation { orderLine { order { id } } } }
-    }
-  }
-}";
 
 #[derive(Serialize)]
 pub(super) struct Request<'a, V> {
@@ -130,6 +116,21 @@ pub(super) struct LoginResult {
 }
 
 #[derive(Deserialize)]
+pub(super) struct Rights {
+    pub me: Option<Me>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Me {
+    pub channels: Vec<ChannelRights>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ChannelRights {
+    pub permissions: Vec<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct List<T> {
     pub total_items: usize,
@@ -158,13 +159,6 @@ pub(super) struct Ids<'a> {
 pub(super) struct After<'a> {
     pub take: usize,
     pub after: &'a str,
-}
-
-#[derive(Serialize)]
-pub(super) struct PageOf<'a> {
-    pub id: &'a str,
-    pub take: usize,
-    pub skip: usize,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -385,6 +379,7 @@ pub(super) struct Id {
 #[serde(rename_all = "camelCase")]
 struct Fulfillment {
     state: String,
+    created_at: String,
     updated_at: String,
     lines: Vec<FulfillmentLine>,
 }
@@ -412,18 +407,35 @@ impl Order {
         // On SQLite its dates are whole seconds, so that an order can seem to change before it was placed.
         updated_at = updated_at.max(placed_at);
         let mut left = BTreeMap::<&str, i64>::new();
-        for fulfillment in fulfillments.iter().filter(|f| f.state == "Shipped" || f.state == "Delivered") {
+        let mut progress = 1_000_000 * i64::try_from(self.modifications.len()).unwrap_or_default();
+        let mut moved_at = None;
+        for fulfillment in &fulfillments {
+            let quantity: i64 = fulfillment.lines.iter().map(|line| line.quantity).sum();
+            // What was delivered left at some time after its fulfilment was made; when is no longer told.
+            let left_at = match fulfillment.state.as_str() {
+                "Shipped" => &fulfillment.updated_at,
+                "Delivered" => &fulfillment.created_at,
+                "Cancelled" => {
+                    progress += 2 * quantity;
+                    continue;
+                }
+                _ => continue,
+            };
+            progress += quantity;
+            moved_at = moved_at.max(Some(instant(left_at)?));
             for line in &fulfillment.lines {
                 *left.entry(&line.order_line_id).or_default() += line.quantity;
             }
         }
         let mut lines = Vec::new();
-        let mut progress = 1_000_000 * i64::try_from(self.modifications.len()).unwrap_or_default();
         for line in &self.lines {
             let shipped = left.get(line.id.as_str()).copied().unwrap_or_default();
             // Cancelling what has left lowers the line's quantity too, and puts the goods back on the shelf.
             let returned = (shipped - line.quantity).max(0);
-            progress += shipped + returned + (line.order_placed_quantity - line.quantity);
+            progress += returned + (line.order_placed_quantity - line.quantity);
+            if returned > 0 {
+                moved_at = Some(updated_at);
+            }
             lines.push(RemoteOrderLine {
                 line: line.id.clone(),
                 listing: line.product_variant.id.clone(),
@@ -432,33 +444,21 @@ impl Order {
                 returned: Quantity::units(returned),
             });
         }
-        // How far it has come tells versions of one second apart: what has left, come back or been cancelled only
-        // grows, and what is ordered on top comes with a modification.
+        // How far it has come tells versions of one second apart: what has left, come back or been cancelled (a
+        // fulfilment counts twice then) only grows, and what is ordered on top comes with a modification.
         let version = updated_at.plus_micros(progress).micros().unsigned_abs();
         let cancelled = self.state == "Cancelled" && lines.iter().all(|line| line.shipped.is_zero());
-        Ok(RemoteOrder { document: self.code, version, placed_at, updated_at, cancelled, lines })
+        let moved_at = moved_at.unwrap_or(updated_at);
+        let document = self.code;
+        Ok(RemoteOrder {
+            document,
+            version,
+            placed_at,
+            updated_at,
+            moved_at,
+            history: false,
+            cancelled,
+            lines,
+        })
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct VariantMovements {
-    pub product_variant: Option<Movements>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Movements {
-    pub stock_movements: List<Allocation>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Allocation {
-    pub order_line: Option<OfOrder>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct OfOrder {
-    pub order: Id,
 }

@@ -411,7 +411,9 @@ impl World {
                     self.said(&committed.answer)
                 }
                 Err(CommitError::Invalid(_)) => Said::Invalid,
-                Err(CommitError::Store(error)) => panic!("the store failed: {error}"),
+                Err(error @ (CommitError::Bug | CommitError::Store(_))) => {
+                    panic!("{error}, at {:?}", both.ledger)
+                }
             };
             assert_eq!(said, expected, "the answer to {:?}: {result:?}", both.ledger);
         }

@@ -101,8 +101,12 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         rank: put.rank.unwrap_or(base.rank),
     };
     let id = known.unwrap_or(LocationId(tx.next_seq()));
+    let begins_to_sell = location.sellable && before.as_ref().is_some_and(|before| !before.sellable);
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if begins_to_sell {
+        super::order::offer_all(tx)?;
     }
     Ok(Answer::Location(id))
 }
@@ -199,6 +203,14 @@ pub(super) fn end_discrepancy(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), 
     known.resolved_at = Some(tx.now);
     tx.emit(Entry::Discrepancy(id, known))?;
     Ok(())
+}
+
+/// Ends a discrepancy whose cause is over, unless a person did before.
+pub(super) fn end_if_open(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), Stop> {
+    match end_discrepancy(tx, id) {
+        Err(Stop::Refused(refusal)) if matches!(*refusal, Refusal::AlreadyResolved { .. }) => Ok(()),
+        ended => ended,
+    }
 }
 
 pub(super) fn note(tx: &mut Tx<'_>, note: &Note) -> Result<Answer, Stop> {

@@ -44,6 +44,9 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let cells =
         |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
     tx.want_as_of(lines.iter().flat_map(|(item, _)| cells(*item)), as_of)?;
+    let changes = lines.iter().map(|(item, _)| (*item, location, as_of.plus_micros(1)));
+    tx.want(lines.iter().map(|(item, _)| Key::Counted(*item, location)))?;
+    stock::prefetch(tx, &[StockState::Adjustment], changes)?;
     let mut booked = Vec::new();
     for (item, counted) in lines {
         let found: Quantity = cells(item).map(|cell| tx.as_of(cell, as_of)).sum::<Result<_, _>>()?;
@@ -68,7 +71,6 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
 fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     let id = CountId(tx.next_seq());
     let Count { item, location, as_of, counted, found, .. } = count;
-    tx.want_cells([CellKey::new(item, location, StockState::Available)])?;
     tx.emit(Entry::Count(id, count))?;
     let difference = counted - found;
     let change = Change {
@@ -106,7 +108,7 @@ fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, St
         if !seen.insert(item) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
-        tx.check_precision(item, line.quantity)?;
+        tx.check_quantity(item, line.quantity)?;
         lines.push((item, line.quantity));
     }
     Ok(lines)

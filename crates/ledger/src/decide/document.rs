@@ -3,13 +3,13 @@
 //! The ledger applies the difference to what it knew of the document. An older version, or the same again, is
 //! nothing. What names things we do not know waits in the inbox under its own name, and is applied once they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid, LineAnswer};
 use crate::command::{Content, Document, Happened, MovementLine, Name, OrderContent, ShipmentContent};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Became, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting};
+use crate::model::{Became, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting, add_at};
 use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
 
 use super::order;
@@ -23,6 +23,13 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let fingerprint = fingerprint(&document.content);
     let known = tx.known_document(system, name)?;
     let waiting = tx.waiting(system, name)?;
+    if let Content::Shipment(shipment) = &document.content
+        && shipment.order.as_ref() == Some(name)
+        && shipment.order_system.as_ref().is_none_or(|owner| *owner == document.system)
+    {
+        let problem = format!("`{name}` is its order; a shipment needs a name of its own");
+        return Err(Invalid::Field { field: "document", problem }.into());
+    }
     tx.document = Some((system, name.clone()));
     if let Some(known) = &known {
         let same = known.version == document.version && known.fingerprint == fingerprint;
@@ -50,7 +57,10 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     }
     let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
-        Err(Stop::Invalid(invalid @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_)))) => {
+        Err(Stop::Invalid(
+            invalid
+            @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_) | Invalid::UnmappedListing { .. }),
+        )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
         }
@@ -72,7 +82,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         Content::Movements(content) => {
             let earlier = known.as_ref().and_then(|known| match &known.became {
                 Became::Lines(lines) => Some(lines.as_slice()),
-                Became::Order(_) => None,
+                Became::Order(_) | Became::Shipment(_) => None,
             });
             let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
             (Became::Lines(lines), None, answers)
@@ -83,7 +93,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     tx.emit(Entry::Document(system, name.clone(), known))?;
     // A newer version that waits goes on waiting.
     if let Some(waiting) = waiting.filter(|waiting| waiting.version <= document.version) {
-        super::catalogue::end_discrepancy(tx, waiting.discrepancy)?;
+        super::catalogue::end_if_open(tx, waiting.discrepancy)?;
+        claim(tx, system, name, &waiting.claims, &BTreeMap::new())?;
         tx.emit(Entry::Waiting(system, name.clone(), None))?;
     }
     order::settle(tx)?;
@@ -185,22 +196,10 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             lines.iter().map(|line| (&line.item, Some(line.location.as_str()), [line.quantity; 3])).collect()
         }
     };
-    tx.want(lines.iter().map(|(name, ..)| match name {
-        Name::Sku(sku) => Key::Sku(sku.clone()),
-        Name::Listing(remote_id) => Key::RemoteListing(system, remote_id.clone()),
-    }))?;
+    tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
     let mut names = Names { items: Vec::new(), locations: Vec::new() };
     for (name, location, _) in &lines {
-        names.items.push(match name {
-            Name::Sku(sku) => (tx.item_id(sku)?, 1),
-            Name::Listing(remote_id) => match tx.listing(system, remote_id)? {
-                Some(listing) => match listing.item {
-                    Some(item) => (item, listing.multiplier),
-                    None => return Err(unmapped(listing.remote_sku.as_deref(), remote_id)),
-                },
-                None => return Err(unmapped(None, remote_id)),
-            },
-        });
+        names.items.push(item_of(tx, system, name)?);
         names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
     }
     tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
@@ -210,14 +209,35 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             if quantity > Quantity::MAX_INPUT {
                 return Err(Invalid::Overflow(tx.sku(names.items[index].0)?).into());
             }
-            tx.check_precision(names.items[index].0, quantity)?;
+            tx.check_quantity(names.items[index].0, quantity)?;
         }
     }
     Ok(names)
 }
 
-fn unmapped(remote_sku: Option<&str>, remote_id: &str) -> Stop {
-    Invalid::UnknownSku(remote_sku.unwrap_or(remote_id).to_owned()).into()
+fn name_key(system: SystemId, name: &Name) -> Key {
+    match name {
+        Name::Sku(sku) => Key::Sku(sku.clone()),
+        Name::Listing(remote_id) => Key::RemoteListing(system, remote_id.clone()),
+    }
+}
+
+/// Our item behind a name, and the units of it in one of what is named.
+fn item_of(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<(ItemId, u32), Stop> {
+    match name {
+        Name::Sku(sku) => Ok((tx.item_id(sku)?, 1)),
+        Name::Listing(remote_id) => {
+            let listing = tx.listing(system, remote_id)?;
+            match listing.and_then(|listing| Some((listing.item?, listing.multiplier))) {
+                Some(known) => Ok(known),
+                None => Err(Invalid::UnmappedListing {
+                    listing: remote_id.clone(),
+                    sku: listing.and_then(|listing| listing.remote_sku.clone()),
+                }
+                .into()),
+            }
+        }
+    }
 }
 
 /// Keeps a document for a person, once, and moves nothing.
@@ -232,15 +252,67 @@ fn wait(
     if let Some(known) = waiting.as_ref().filter(|known| known.version >= document.version) {
         return Ok(Answer::Waiting(known.discrepancy, sentence));
     }
+    let claims = claims(tx, document, system)?;
+    let before = waiting.as_ref().map(|known| known.claims.as_slice()).unwrap_or_default();
+    claim(tx, system, &document.document, before, &claims)?;
     if let Some(known) = &waiting {
-        super::catalogue::end_discrepancy(tx, known.discrepancy)?;
+        super::catalogue::end_if_open(tx, known.discrepancy)?;
     }
     let evidence = serde_json::to_string(document).expect("a document can always be written");
     let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
-    let kept = Waiting { discrepancy, version: document.version };
+    let kept = Waiting { discrepancy, version: document.version, claims: claims.into_keys().collect() };
     tx.emit(Entry::Waiting(system, document.document.clone(), Some(kept)))?;
     Ok(Answer::Waiting(discrepancy, sentence))
+}
+
+/// What an order that waits has sold of what we know, beyond what is applied of it: whoever shows that stock must
+/// not offer it again meanwhile.
+fn claims(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
+    let mut claims = BTreeMap::<ItemId, Quantity>::new();
+    let Content::Order(content) = &document.content else { return Ok(claims) };
+    if content.cancelled {
+        return Ok(claims);
+    }
+    tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
+    for line in &content.lines {
+        let (item, units) = match item_of(tx, system, &line.item) {
+            Ok(known) => known,
+            Err(Stop::Invalid(_)) => continue,
+            Err(stop) => return Err(stop),
+        };
+        let told = line.quantity.micros().saturating_mul(i64::from(units));
+        let sum = claims.entry(item).or_default();
+        *sum = Quantity::from_micros(sum.micros().saturating_add(told).min(Quantity::MAX_INPUT.micros()));
+    }
+    if let Some(known) = tx.known_document(system, &document.document)?
+        && let Became::Order(order) = known.became
+    {
+        for line in &tx.order(order)?.lines {
+            if let Some(sum) = claims.get_mut(&line.item) {
+                *sum -= line.wanted;
+            }
+        }
+    }
+    claims.retain(|_, quantity| quantity.is_positive());
+    Ok(claims)
+}
+
+/// Writes what a document claims from now on, in place of what it claimed before.
+fn claim(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    document: &str,
+    before: &[ItemId],
+    now: &BTreeMap<ItemId, Quantity>,
+) -> Result<(), Stop> {
+    let gone = before.iter().filter(|item| !now.contains_key(item)).map(|item| (*item, Quantity::ZERO));
+    let claims: Vec<(ItemId, Quantity)> =
+        gone.chain(now.iter().map(|(item, claim)| (*item, *claim))).collect();
+    for (item, quantity) in claims {
+        tx.emit(Entry::Claimed { item, system, document: document.to_owned(), quantity })?;
+    }
+    Ok(())
 }
 
 // ---- orders --------------------------------------------------------------------------------------------------
@@ -256,8 +328,11 @@ fn apply_order(
     let at = tx.past("changed_at", content.changed_at)?;
     let placed_at = tx.past("placed_at", content.placed_at)?;
     let order = match known.map(|known| &known.became) {
-        Some(Became::Order(order)) => *order,
-        Some(Became::Lines(_)) => {
+        Some(Became::Order(order)) => {
+            order::want_promises(tx, *order)?;
+            *order
+        }
+        Some(Became::Lines(_) | Became::Shipment(_)) => {
             let problem = format!("`{}` is known as another kind of document", document.document);
             return Err(Invalid::Field { field: "document", problem }.into());
         }
@@ -279,13 +354,19 @@ fn apply_order(
     // Lines are found first and wanted afterwards, so that a shipment's nameless line is claimed before it is dropped.
     let mut indexes = Vec::new();
     for (position, line) in content.lines.iter().enumerate() {
-        let index = find_or_add(tx, order, &line.line, names.items[position].0)?;
+        let item = names.items[position].0;
+        let shipped = names.quantity(position, line.quantity.max(line.shipped));
+        let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
+        let index = find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
         told.insert(index);
         indexes.push(index);
     }
     let lines = u32::try_from(tx.order(order)?.lines.len()).expect("orders have fewer than 2^32 lines");
     for gone in (0..lines).filter(|index| !told.contains(index)) {
         order::want(tx, order, gone, Quantity::ZERO, None)?;
+    }
+    for (position, line) in content.lines.iter().enumerate() {
+        take_back_shipped(tx, order, indexes[position], names.quantity(position, line.shipped), at)?;
     }
     // What is given back comes first, then what is taken.
     for pass in [false, true] {
@@ -319,24 +400,53 @@ fn apply_order(
     Ok(order)
 }
 
-fn find_or_add(tx: &mut Tx<'_>, order: OrderId, name: &str, item: ItemId) -> Result<u32, Stop> {
+/// The line of that name, or what was shipped before anybody told of lines: `at_most` so much of it, where other lines
+/// of the item follow.
+fn find_or_add(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    name: &str,
+    item: ItemId,
+    at_most: Option<Quantity>,
+) -> Result<u32, Stop> {
     let lines = &mut tx.edit_order(order)?.lines;
     let by_name = lines.iter().position(|line| line.line == name && line.item == item);
-    let nameless = || lines.iter().position(|line| line.line.is_empty() && line.item == item);
-    let index = by_name.or_else(nameless).unwrap_or_else(|| {
-        lines.push(OrderLine {
-            line: String::new(),
-            item,
-            wanted: Quantity::ZERO,
-            allocated: Vec::new(),
-            short: Quantity::ZERO,
-            shipped: Vec::new(),
-            returned: Quantity::ZERO,
-        });
-        lines.len() - 1
-    });
+    let nameless = lines.iter().position(|line| line.line.is_empty() && line.item == item);
+    let index = match (by_name, nameless) {
+        (Some(index), _) => index,
+        (None, Some(index)) if at_most.is_none_or(|most| lines[index].shipped_total() <= most) => index,
+        (None, nameless) => {
+            let mut line = OrderLine::new(String::new(), item, Quantity::ZERO);
+            if let Some((nameless, most)) = nameless.zip(at_most) {
+                share_shipped(&mut lines[nameless], &mut line, most);
+            }
+            lines.push(line);
+            lines.len() - 1
+        }
+    };
     name.clone_into(&mut lines[index].line);
     Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
+}
+
+/// Gives up to so much of what one line has shipped to another, which is new.
+fn share_shipped(from: &mut OrderLine, to: &mut OrderLine, most: Quantity) {
+    let mut left = most;
+    for at in from.shipped.clone() {
+        let part = at.quantity.min(left);
+        add_at(&mut from.shipped, at.location, -part);
+        add_at(&mut to.shipped, at.location, part);
+        left -= part;
+    }
+    let given = most - left;
+    from.wanted -= given;
+    to.wanted += given;
+    to.returned = from.returned.min(given);
+    from.returned -= to.returned;
+    for (system, told) in &mut from.told {
+        let part = (*told).min(given);
+        *told -= part;
+        to.told.push((*system, part));
+    }
 }
 
 /// The system says that so much of a line has left so far. Only what nobody told before moves, and only where
@@ -350,20 +460,21 @@ fn tell_shipped(
     location: Option<LocationId>,
     at: Instant,
 ) -> Result<(), Stop> {
+    tx.edit_order(order)?.lines[line as usize].told_shipped = told;
     let known = tx.order(order)?.lines[line as usize].clone();
     let mut missing = told - known.shipped_total();
-    let mut elsewhere = Quantity::ZERO;
     for place in &known.allocated {
         let part = place.quantity.min(missing);
-        if !stock::moves(tx, system, known.item, place.location)? {
-            elsewhere += place.quantity;
-        } else if part.is_positive() {
+        if !part.is_positive() {
+            continue;
+        }
+        // Of what another system is master there is its word to come: it is not taken from elsewhere.
+        missing -= part;
+        if stock::moves(tx, system, known.item, place.location)? {
             stock::ship(tx, order, line, place.location, part, at)?;
-            missing -= part;
+            tx.edit_order(order)?.lines[line as usize].shipped_by_document += part;
         }
     }
-    // What is promised where another system is master leaves when that one tells it: one parcel moves stock once.
-    missing -= elsewhere;
     let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
     if unpromised.is_positive() {
         let place = match location {
@@ -374,7 +485,38 @@ fn tell_shipped(
             && stock::moves(tx, system, known.item, place)?
         {
             stock::ship(tx, order, line, place, unpromised, at)?;
+            tx.edit_order(order)?.lines[line as usize].shipped_by_document += unpromised;
         }
+    }
+    Ok(())
+}
+
+/// The document no longer says that so much of a line has left: what moved by its word comes back, and is wanted
+/// again. What a warehouse said has left stays so.
+fn take_back_shipped(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    told: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let known = tx.order(order)?.lines[line as usize].clone();
+    let kept = known.shipped_total() - known.returned;
+    let mut back = (known.told_shipped - told).min(known.shipped_by_document).min(kept);
+    for place in known.shipped.iter().rev() {
+        let part = place.quantity.min(back);
+        if !part.is_positive() {
+            continue;
+        }
+        let reason = "shipment cancelled";
+        let change = by(known.item, place.location, part, StockState::Customer, at, reason);
+        stock::put_in(tx, change, StockState::Available)?;
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        add_at(&mut edited.shipped, place.location, -part);
+        edited.shipped_by_document -= part;
+        let promised = order::allocate(tx, order, line, part, Some(place.location), true)?;
+        tx.edit_order(order)?.lines[line as usize].short += part - promised;
+        back -= part;
     }
     Ok(())
 }
@@ -446,13 +588,12 @@ fn apply_shipment(
         let item = names.items[position].0;
         let quantity = names.quantity(position, line.quantity);
         let sku = tx.sku(item)?;
-        let moves = stock::moves(tx, system, item, location)?;
-        if moves {
-            leave(tx, order, item, location, quantity, at)?;
+        let moved = if stock::moves(tx, system, item, location)? {
+            leave(tx, system, order, item, location, quantity, at)?
         } else {
             not_master(tx, system, item, location, quantity)?;
-        }
-        let moved = if moves { quantity } else { Quantity::ZERO };
+            Quantity::ZERO
+        };
         known.push(KnownLine {
             line: position.to_string(),
             fingerprint: 0,
@@ -472,16 +613,19 @@ fn apply_shipment(
             short: quantity - moved,
         });
     }
-    Ok((Became::Lines(known), None, answers))
+    Ok((Became::Shipment(known), None, answers))
 }
 
 /// The order that a shipment names; opened if nobody has told us of it.
 fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) -> Result<OrderId, Stop> {
     let owner = owner.map_or(Ok(teller), |name| tx.system_id(name))?;
-    if let Some(known) = tx.known_document(owner, name)?
-        && let Became::Order(order) = known.became
-    {
-        return Ok(order);
+    match tx.known_document(owner, name)?.map(|known| known.became) {
+        None => {}
+        Some(Became::Order(order)) => return Ok(order),
+        Some(Became::Lines(_) | Became::Shipment(_)) => {
+            let problem = format!("`{name}` is known as another document, not as an order");
+            return Err(Invalid::Field { field: "order", problem }.into());
+        }
     }
     let placed_at = tx.now;
     let order = tx.open_order(Order {
@@ -497,33 +641,50 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
     Ok(order)
 }
 
-/// Goods of an order left: from its lines of that item as far as they go, and beyond them all the same.
+/// Goods of an order left: from its lines of that item as far as they go, and beyond them all the same. Says how much
+/// moved: not what another system has told before.
 fn leave(
     tx: &mut Tx<'_>,
+    teller: SystemId,
     order: Option<OrderId>,
     item: ItemId,
     location: LocationId,
     quantity: Quantity,
     at: Instant,
-) -> Result<(), Stop> {
+) -> Result<Quantity, Stop> {
     let mut missing = quantity;
+    let mut moved = Quantity::ZERO;
     if let Some(order) = order {
+        order::want_promises(tx, order)?;
         let known = tx.order(order)?.clone();
-        for (index, line) in (0..).zip(&known.lines) {
+        let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
+        // Where the teller is master nobody else's word has moved anything.
+        let masters = stock::master(tx, item, location)? == teller;
+        for (index, line) in lines().filter(|_| !masters) {
+            let told_before = (line.shipped_total() - line.told_by(teller)).min(missing);
+            if told_before.is_positive() {
+                tx.edit_order(order)?.lines[index as usize].tell(teller, told_before);
+                missing -= told_before;
+            }
+        }
+        for (index, line) in lines() {
             let part = (line.wanted - line.shipped_total()).min(missing);
-            if line.item == item && part.is_positive() {
+            if part.is_positive() {
                 stock::ship(tx, order, index, location, part, at)?;
+                tx.edit_order(order)?.lines[index as usize].tell(teller, part);
                 missing -= part;
+                moved += part;
             }
         }
         if missing.is_positive() && known.version == 0 {
             // Nobody has told what this order wants: at least what has left of it.
-            let index = find_or_add(tx, order, "", item)?;
+            let index = find_or_add(tx, order, "", item, None)?;
             let line = &mut tx.edit_order(order)?.lines[index as usize];
             line.wanted += missing;
             line.short += missing;
+            line.tell(teller, missing);
             stock::ship(tx, order, index, location, missing, at)?;
-            return Ok(());
+            return Ok(moved + missing);
         }
     }
     if missing.is_positive() {
@@ -536,7 +697,7 @@ fn leave(
         }
         stock::take_out(tx, by(item, location, missing, StockState::Customer, at, "shipped"), None)?;
     }
-    Ok(())
+    Ok(moved + missing)
 }
 
 fn not_master(
@@ -698,13 +859,9 @@ fn happen(
         }
         Happened::Sold => {
             let cell = |state| CellKey::new(item, location, state);
-            // What a count found gone already is given back by it: a till that was offline sold no more than there was.
-            let part = if stock::anchor(tx, &change)?.is_some() {
-                quantity
-            } else {
-                let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
-                quantity.min(there)
-            };
+            let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
+            // What a count has seen the lack of is given back by it, all of it (law 11).
+            let part = if stock::is_absorbed(tx, &change)? { quantity } else { quantity.min(there) };
             if part.is_positive() {
                 stock::take_out(tx, Change { quantity: part, ..change }, None)?;
             }

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{ConvertHold, PlaceHold};
-use crate::key::StockState;
+use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Hold, HoldLine, HoldState, Holder, add_at};
 use crate::{HoldId, Instant, ItemId, LocationId, OrderId, Quantity};
 
@@ -61,6 +61,26 @@ pub(super) fn release(tx: &mut Tx<'_>, id: HoldId) -> Result<Answer, Stop> {
     let now = tx.now;
     end(tx, id, HoldState::Released, now, "hold released")?;
     Ok(Answer::Hold(id))
+}
+
+/// Fetches together what the holds that are due by now will read.
+pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
+    let due: Vec<HoldId> = tx.due().collect();
+    tx.want(due.iter().map(|hold| Key::Hold(*hold)))?;
+    let mut cells = Vec::new();
+    let mut keys = Vec::new();
+    for id in due {
+        for (index, line) in (0..).zip(&tx.hold(id)?.lines) {
+            keys.push(Key::Demand(line.item));
+            for place in &line.reserved {
+                keys.push(Key::Promise(line.item, place.location, id.0, index));
+                let cell = |state| CellKey::new(line.item, place.location, state);
+                cells.extend([cell(StockState::Available), cell(StockState::Reserved)]);
+            }
+        }
+    }
+    tx.want(keys)?;
+    tx.want_cells(cells)
 }
 
 /// Its time has come: from `at` on it keeps nothing, whenever that is noticed.

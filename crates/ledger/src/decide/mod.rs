@@ -122,8 +122,8 @@ fn copy(state: &State, answer: Answer) -> Decided {
 }
 
 fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
-    // A fact that is applied already has its key in the document; any other keyed command is kept for its own.
-    if tx.is_empty() && command.key.is_some() && !matches!(answer, Answer::AlreadyApplied { .. }) {
+    // A keyed command is kept for its key, even where it changes nothing: a copy hears the same.
+    if tx.is_empty() && command.key.is_some() {
         tx.push(Entry::Nothing);
     }
     let (entries, overlay, first_seq, now, document) = tx.into_parts();
@@ -142,6 +142,7 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
 
 /// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.
 fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
+    hold::want_due(tx)?;
     while let Some((at, hold)) = tx.next_due() {
         hold::lapse(tx, hold, at)?;
     }

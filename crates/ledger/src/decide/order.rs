@@ -27,10 +27,39 @@ pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Offers what there is to all short lines: a place began to sell.
+pub(super) fn offer_all(tx: &mut Tx<'_>) -> Result<(), Stop> {
+    let demand = tx.range(Key::Demand(ItemId(0)), Key::Demand(ItemId(Seq::MAX >> 1)))?;
+    let items: Vec<ItemId> = demand
+        .into_iter()
+        .filter_map(|(key, value)| match (key, stock::as_quantity(&value)) {
+            (Key::Demand(item), Some(quantity)) if quantity.is_positive() => Some(item),
+            _ => None,
+        })
+        .collect();
+    let sites = tx.sites()?.sellable;
+    let cells =
+        |item: ItemId| sites.iter().map(move |(_, site)| CellKey::new(item, *site, StockState::Available));
+    tx.want_cells(items.iter().flat_map(|item| cells(*item)))?;
+    tx.want_ranges(items.iter().map(|item| short_lines(*item)))?;
+    for item in items {
+        serve_short(tx, item)?;
+        tx.write_edits()?;
+    }
+    Ok(())
+}
+
+/// All short lines of an item, the oldest order first.
+const fn short_lines(item: ItemId) -> (Key, Key) {
+    (Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))
+}
+
 fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     let sites = tx.sites()?;
     tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
-    let waiting = tx.range(Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))?;
+    let (from, to) = short_lines(item);
+    let waiting = tx.range(from, to)?;
+    want_served(tx, item, &sites, &waiting)?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
         let allocated = allocate(tx, order, line, short, None, false)?;
@@ -40,6 +69,30 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// Fetches together what serving short lines will read, as far as what is available reaches.
+fn want_served(
+    tx: &Tx<'_>,
+    item: ItemId,
+    sites: &crate::model::Sites,
+    waiting: &[(Key, Value)],
+) -> Result<(), Stop> {
+    let mut left = Quantity::ZERO;
+    for (_, site) in &sites.sellable {
+        left += tx.held(CellKey::new(item, *site, StockState::Available))?;
+    }
+    let mut keys = Vec::new();
+    for (key, value) in waiting {
+        let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(value)) else { continue };
+        if !left.is_positive() {
+            break;
+        }
+        left -= short;
+        keys.push(Key::Order(*order));
+        keys.extend(sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line)));
+    }
+    tx.want(keys)
 }
 
 /// Promises up to so much to a line, at one location or by rank; says how much. The caller books the rest.
@@ -145,6 +198,18 @@ pub(super) fn break_promises(
 ) -> Result<Quantity, Stop> {
     let promises =
         tx.range(Key::Promise(item, location, 0, 0), Key::Promise(item, location, Seq::MAX, u32::MAX))?;
+    // All that will be read is fetched together: one at a time, a decision would be made as often as there are promises.
+    let mut reached = Quantity::ZERO;
+    let mut keys = Vec::new();
+    for (key, value) in promises.iter().rev() {
+        let Value::Promise(promise) = value else { continue };
+        keys.extend([key.clone(), holder_key(promise.holder)]);
+        reached += promise.quantity;
+        if reached >= wanted {
+            break;
+        }
+    }
+    tx.want(keys)?;
     let mut missing = wanted;
     for (key, value) in promises.into_iter().rev() {
         let (Key::Promise(_, _, _, line), Value::Promise(promise)) = (key, value) else { continue };
@@ -179,6 +244,13 @@ pub(super) fn break_promises(
         missing -= part;
     }
     Ok(wanted - missing)
+}
+
+const fn holder_key(holder: Holder) -> Key {
+    match holder {
+        Holder::Order(order) => Key::Order(order),
+        Holder::Hold(hold) => Key::Hold(hold),
+    }
 }
 
 /// Refuses unless all these lines together are available, at one place or over all that may sell.
@@ -225,6 +297,12 @@ fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quant
         }
         let promises =
             tx.range(Key::Promise(item, *site, 0, 0), Key::Promise(item, *site, Seq::MAX, u32::MAX))?;
+        tx.want(promises.iter().filter_map(|(_, value)| match value {
+            Value::Promise(promise) if matches!(promise.holder, Holder::Hold(_)) => {
+                Some(holder_key(promise.holder))
+            }
+            _ => None,
+        }))?;
         for (_, value) in promises {
             if let Value::Promise(promise) = value
                 && let Holder::Hold(hold) = promise.holder
@@ -274,10 +352,15 @@ pub(super) fn open(
             }
             .into());
         }
-        if let Some(known) = tx.known_document(SystemId::ONHAND, reference)?
-            && let Became::Order(order) = known.became
-        {
-            return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
+        match tx.known_document(SystemId::ONHAND, reference)?.map(|known| known.became) {
+            None => {}
+            Some(Became::Order(order)) => {
+                return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
+            }
+            Some(Became::Lines(_) | Became::Shipment(_)) => {
+                let problem = format!("`{reference}` is the name of another document; use a name of its own");
+                return Err(Invalid::Field { field: "reference", problem }.into());
+            }
         }
     }
     let document = reference.map_or_else(|| tx.next_seq().to_string(), str::to_owned);
@@ -290,15 +373,7 @@ pub(super) fn open(
         cancelled: false,
         lines: (1..)
             .zip(lines)
-            .map(|(number, (item, quantity))| OrderLine {
-                line: number.to_string(),
-                item: *item,
-                wanted: *quantity,
-                allocated: Vec::new(),
-                short: Quantity::ZERO,
-                shipped: Vec::new(),
-                returned: Quantity::ZERO,
-            })
+            .map(|(number, (item, quantity))| OrderLine::new(number.to_string(), *item, *quantity))
             .collect(),
     });
     if reference.is_some() {
@@ -364,7 +439,7 @@ fn chosen_lines(
         if !quantity.is_positive() {
             return Err(Invalid::NotPositive { field: "quantity", sku, quantity: *quantity }.into());
         }
-        tx.check_precision(known.item, *quantity)?;
+        tx.check_quantity(known.item, *quantity)?;
         if has(known) < *quantity {
             return Err(Refusal::LineHasLess {
                 order,
@@ -380,10 +455,30 @@ fn chosen_lines(
     Ok(chosen)
 }
 
+/// Fetches together what changing the lines of an order will read.
+pub(super) fn want_promises(tx: &Tx<'_>, order: OrderId) -> Result<(), Stop> {
+    let known = tx.order(order)?;
+    let mut cells = Vec::new();
+    let mut keys = Vec::new();
+    for (index, line) in (0..).zip(&known.lines) {
+        keys.extend([Key::Item(line.item), Key::Demand(line.item)]);
+        cells.push(CellKey::party(line.item, StockState::Customer));
+        for place in line.allocated.iter().chain(&line.shipped) {
+            keys.push(Key::Counted(line.item, place.location));
+            keys.push(Key::Promise(line.item, place.location, order.0, index));
+            let cell = |state| CellKey::new(line.item, place.location, state);
+            cells.extend([cell(StockState::Available), cell(StockState::Committed)]);
+        }
+    }
+    tx.want(keys)?;
+    tx.want_cells(cells)
+}
+
 pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, Stop> {
     let order = fulfil.order;
     let at = tx.past("occurred_at", fulfil.occurred_at)?;
     let lines = chosen_lines(tx, order, "ship", fulfil.lines.as_deref(), OrderLine::allocated_total)?;
+    want_promises(tx, order)?;
     for (index, quantity) in lines {
         let mut missing = quantity;
         for place in tx.order(order)?.lines[index as usize].allocated.clone() {
@@ -403,6 +498,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     let order = cancel.order;
     let open = |line: &OrderLine| line.wanted - line.shipped_total();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
+    want_promises(tx, order)?;
     for (index, quantity) in lines {
         let wanted = tx.order(order)?.lines[index as usize].wanted;
         want(tx, order, index, wanted - quantity, None)?;

@@ -44,18 +44,26 @@ pub(super) struct Taken {
 }
 
 /// The first count that saw, after `seen_from`, the stock that a change is about.
-pub(super) fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
+fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
     // Counts are of the past: nothing that happens now can come before one.
     if change.seen_from >= tx.now {
         return Ok(None);
     }
     let Change { item, location, seen_from, .. } = *change;
+    if tx.counted_until(item, location)?.is_none_or(|latest| latest < seen_from) {
+        return Ok(None);
+    }
     let (from, to) = counts_from(item, location, seen_from);
     let counts = tx.range(from, to)?;
     Ok(counts.into_iter().find_map(|(key, _)| match key {
         Key::Count(_, _, as_of, id) => Some((id, as_of)),
         _ => None,
     }))
+}
+
+/// Has a count seen, after it happened, what this change is about?
+pub(super) fn is_absorbed(tx: &Tx<'_>, change: &Change<'_>) -> Result<bool, Stop> {
+    anchor(tx, change).map(|count| count.is_some())
 }
 
 fn counts_from(item: ItemId, location: LocationId, seen_from: Instant) -> (Key, Key) {
@@ -76,7 +84,14 @@ pub(super) fn prefetch(
     tx.want_cells(cells)?;
     tx.want(changes.clone().map(|(item, ..)| Key::Demand(item)))?;
     let late = changes.filter(|(_, _, at)| *at < tx.now);
-    tx.want_ranges(late.map(|(item, location, at)| counts_from(item, location, at)))
+    tx.want(late.clone().map(|(item, location, _)| Key::Counted(item, location)))?;
+    let mut seen = Vec::new();
+    for (item, location, at) in late {
+        if tx.counted_until(item, location)?.is_some_and(|latest| latest >= at) {
+            seen.push(counts_from(item, location, at));
+        }
+    }
+    tx.want_ranges(seen)
 }
 
 /// Goods come into a state.
@@ -330,7 +345,7 @@ fn resolve(
             }
             .into());
         }
-        tx.check_precision(*item, line.quantity)?;
+        tx.check_quantity(*item, line.quantity)?;
     }
     Ok(items.into_iter().zip(lines.iter().map(|line| line.quantity)).collect())
 }
@@ -466,7 +481,8 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     let mut wanted = std::collections::BTreeMap::<ItemId, Quantity>::new();
     for (item, quantity) in &lines {
         must_be_ours(tx, *item, location)?;
-        *wanted.entry(*item).or_default() += *quantity;
+        let total = wanted.entry(*item).or_default();
+        *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
     }
     for (item, quantity) in wanted {
         let there = tx.held(CellKey::new(item, location, step.from))?;

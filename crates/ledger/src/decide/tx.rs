@@ -14,6 +14,8 @@ use crate::{DiscrepancyId, HoldId, Instant, ItemId, LocationId, OrderId, Quantit
 
 /// How far ahead of ours a clock may be.
 const AHEAD_SECONDS: i64 = 5 * 60;
+/// See [`Quantity::MAX_PARTY`].
+const MAX_PARTY: u64 = Quantity::MAX_PARTY.micros().unsigned_abs();
 
 /// Why a decision stops.
 #[derive(Debug)]
@@ -196,6 +198,11 @@ impl<'a> Tx<'a> {
         Ok(merged.into_iter().filter_map(|(key, value)| Some((key.clone(), value?.clone()))).collect())
     }
 
+    /// The holds that are due by now, lapsed in this decision or not.
+    pub fn due(&self) -> impl Iterator<Item = HoldId> {
+        self.state.due_until(self.now).map(|(_, hold)| hold)
+    }
+
     /// The first hold that is due by now and has not lapsed in this decision.
     pub fn next_due(&self) -> Option<(Instant, HoldId)> {
         // The state's own set is not changed by a decision; those lapsed here are skipped.
@@ -369,7 +376,10 @@ impl<'a> Tx<'a> {
                 let earlier = before.as_ref().and_then(|before| before.lines.get(index));
                 let short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
                 if line.short != short_before {
-                    let item_total = self.demand(line.item)? + line.short - short_before;
+                    let more = line.short - short_before;
+                    let Some(item_total) = self.demand(line.item)?.checked_add(more) else {
+                        return Err(Invalid::Overflow(self.sku(line.item)?).into());
+                    };
                     let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
                     self.emit(Entry::Short {
                         item: line.item,
@@ -393,6 +403,14 @@ impl<'a> Tx<'a> {
         Ok(match self.value(&Key::Demand(item))? {
             Some(Value::Quantity(quantity)) => *quantity,
             _ => Quantity::ZERO,
+        })
+    }
+
+    /// The latest instant that a count of an item at a location was seen at.
+    pub fn counted_until(&self, item: ItemId, location: LocationId) -> Result<Option<Instant>, Stop> {
+        Ok(match self.value(&Key::Counted(item, location))? {
+            Some(Value::Instant(latest)) => Some(*latest),
+            _ => None,
         })
     }
 
@@ -429,8 +447,11 @@ impl<'a> Tx<'a> {
     }
 
     /// A quantity that the item accepts.
-    pub fn check_precision(&self, item: ItemId, quantity: Quantity) -> Result<(), Stop> {
+    pub fn check_quantity(&self, item: ItemId, quantity: Quantity) -> Result<(), Stop> {
         let known = self.item(item)?;
+        if !quantity.is_acceptable() {
+            return Err(Invalid::TooLarge { sku: known.sku.clone(), quantity }.into());
+        }
         if quantity.fits(known.precision) {
             return Ok(());
         }
@@ -490,7 +511,9 @@ impl<'a> Tx<'a> {
 
     fn account(&self, key: CellKey, change: Quantity, occurred_at: Instant) -> Result<Account, Stop> {
         let slot = self.slot(key)?;
-        let Some(balance) = slot.quantity.checked_add(change) else {
+        let balance = slot.quantity.checked_add(change);
+        let fits = |balance: &Quantity| !key.state.is_party() || balance.micros().unsigned_abs() <= MAX_PARTY;
+        let Some(balance) = balance.filter(fits) else {
             return Err(Invalid::Overflow(self.sku(key.item)?).into());
         };
         let late = slot.seq != 0 && occurred_at < slot.latest;

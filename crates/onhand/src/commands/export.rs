@@ -1,5 +1,6 @@
 //! `onhand export`: items and stock as CSV, the log as JSON lines.
 
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::cli::ExportWhat;
@@ -7,25 +8,28 @@ use crate::link::Link;
 
 pub(crate) async fn run(link: &Link, what: ExportWhat, json: bool) -> anyhow::Result<()> {
     match what {
-        ExportWhat::Log => log(link).await,
-        ExportWhat::Items | ExportWhat::Stock => table(link, what, json).await,
+        ExportWhat::Log => log(link, &super::progress(json)).await,
+        ExportWhat::Items | ExportWhat::Stock => table(link, what, json, &super::progress(json)).await,
     }
 }
 
-async fn log(link: &Link) -> anyhow::Result<()> {
+async fn log(link: &Link, progress: &ProgressBar) -> anyhow::Result<()> {
     let mut after = 0;
+    progress.set_length(link.get("/v1/items?limit=1").await?["seq"].as_u64().unwrap_or(0));
     loop {
         let page = link.get(&format!("/v1/changes?limit=100&after={after}")).await?;
         for change in page["data"].as_array().into_iter().flatten() {
             println!("{change}");
         }
         after = page["next_after"].as_u64().unwrap_or(after);
+        progress.set_position(after);
         if page["has_more"] != true {
             break;
         }
     }
     // The head's hash goes with the export, so that a cut tail is found.
-    let verified = link.post("/v1/verify", &json!({})).await?;
+    let verified = link.verify(&ProgressBar::hidden()).await?;
+    progress.finish_and_clear();
     println!("{}", json!({ "head": { "seq": after, "hash": verified["hash"] } }));
     Ok(())
 }
@@ -35,7 +39,7 @@ fn joined(value: &Value) -> String {
     entries.collect::<Vec<_>>().join("|")
 }
 
-async fn table(link: &Link, what: ExportWhat, json: bool) -> anyhow::Result<()> {
+async fn table(link: &Link, what: ExportWhat, json: bool, progress: &ProgressBar) -> anyhow::Result<()> {
     const STATES: [&str; 7] =
         ["available", "reserved", "committed", "damaged", "quality_control", "safety_stock", "on_hand"];
     let mut out = csv::Writer::from_writer(std::io::stdout());
@@ -70,11 +74,13 @@ async fn table(link: &Link, what: ExportWhat, json: bool) -> anyhow::Result<()> 
                 }
             }
         }
+        progress.inc(page["data"].as_array().map_or(0, Vec::len) as u64);
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
+    progress.finish_and_clear();
     if json {
         println!("{}", json!({ "data": rows }));
     }

@@ -10,6 +10,7 @@ mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::cli::{Cli, Command, Key, System};
@@ -81,6 +82,16 @@ async fn through(link: &Link, command: Command, json: bool) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
+/// How far long work is, for a person who watches: drawn on stderr, and only where that is a terminal.
+fn progress(json: bool) -> ProgressBar {
+    if json {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos} of {human_len} · {eta} left");
+    ProgressBar::new(0).with_style(style.expect("the template is well formed"))
+}
+
 /// One JSON object, or text for people.
 fn print(json: bool, value: &Value, text: impl FnOnce(&Value)) {
     if json { println!("{value}") } else { text(value) }
@@ -113,7 +124,7 @@ async fn explain(link: &Link, sku: &str, json: bool) -> anyhow::Result<()> {
 }
 
 async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
-    let found = link.post("/v1/verify", &json!({})).await?;
+    let found = link.verify(&progress(json)).await?;
     let ok = found["ok"] == true;
     print(json, &found, |found| {
         let (entries, movements, cells) = (&found["entries"], &found["movements"], &found["cells"]);

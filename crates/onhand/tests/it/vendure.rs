@@ -184,14 +184,87 @@ async fn vendure_thresholds_untracked_stock_and_hands_over_there() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|one| one["sentence"].as_str().unwrap().contains("does not track this variant's stock"))
+            .any(|one| one["sentence"].as_str().unwrap().contains("does not track stock of VEN-002"))
     })
     .await;
-    // Somebody edits the number by hand: it is found by itself, told, and set right.
     it.in_step_but_one().await;
+    // Somebody edits the number by hand: it is found although a push of ours is due, told, and set right.
     it.vendure.set("VEN-003", json!({ "stockOnHand": 99 })).await;
     receive(&it.server, "VEN-003", 1).await;
     it.sells("VEN-003", 31).await;
+    it.in_step_but_one().await;
+    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let edits: Vec<&Value> =
+        found["data"].as_array().unwrap().iter().filter(|one| one["cause"] == "manual_edit").collect();
+    assert_eq!(edits.len(), 1, "{found}");
+    let sentence = edits[0]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("from 30 to 99"), "{sentence}");
+    // It tracks stock again: it is kept equal again, and nobody need look any more.
+    it.vendure.set("VEN-002", json!({ "trackInventory": "TRUE" })).await;
+    receive(&it.server, "VEN-002", 5).await;
+    it.sells("VEN-002", 35).await;
+    it.in_step().await;
+    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let mut tracking = found["data"].as_array().unwrap().iter().filter(|one| one["cause"] == "tracking_off");
+    assert!(tracking.all(|one| !one["resolved_at"].is_null()), "{found}");
+}
+
+/// What cannot be applied yet is sold all the same: it is not offered again.
+#[tokio::test(flavor = "multi_thread")]
+async fn vendure_does_not_sell_again_what_an_order_that_waits_has_sold() {
+    let it = stocked(100, 1).await;
+    assert_eq!(it.add("superadmin").await.0, StatusCode::CREATED);
+    it.sells("VEN-001", 100).await;
+    let customer = it.vendure.customer();
+    customer.add("VEN-003", 1).await;
+    customer.buy("VEN-001", 40).await;
+    it.eventually("the order waits for VEN-003", || async {
+        let (_, found) = it.server.get("/v1/discrepancies").await;
+        found["data"][0]["sentence"].as_str().is_some_and(|sentence| sentence.contains("VEN-003"))
+    })
+    .await;
+    receive(&it.server, "VEN-001", 1).await;
+    it.sells("VEN-001", 61).await;
+    it.knows("VEN-001", (101, 0)).await;
+    it.in_step().await;
+    let (_, explained) = it.server.get("/v1/items/VEN-001/explain").await;
+    let sentence = explained["shown"][0]["explanation"].as_str().unwrap();
+    assert!(sentence.contains("40 sold by orders that wait in the inbox"), "{sentence}");
+    // Once VEN-003 is an item and mapped, the order is applied, and nothing changes over there.
+    it.server.stocked("VEN-003", 10).await;
+    let (_, listings) = it.server.get("/v1/systems/Vendure/listings").await;
+    let listing = listings["data"].as_array().unwrap().iter().find(|one| one["remote_sku"] == "VEN-003");
+    let map = json!({ "remote_id": listing.unwrap()["remote_id"], "sku": "VEN-003" });
+    assert_eq!(it.server.post("/v1/systems/Vendure/listings", map).await.0, StatusCode::OK);
+    it.knows("VEN-001", (61, 40)).await;
+    it.knows("VEN-003", (9, 1)).await;
+    it.sells("VEN-001", 61).await;
+    it.sells("VEN-003", 9).await;
+}
+
+/// What was done with before we came is history, also when it goes on; what is taken back comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn vendure_fulfilments_of_before_and_those_that_are_cancelled() {
+    let it = stocked(70, 1).await;
+    let before = it.vendure.sell("VEN-001", 30).await;
+    let parcel = it.vendure.ship(&before, 30).await;
+    assert_eq!(it.add("superadmin").await.0, StatusCode::CREATED);
+    it.sells("VEN-001", 70).await;
+    it.vendure.fulfilment_is(&parcel, "Delivered").await;
+    let order = it.vendure.sell("VEN-001", 4).await;
+    it.knows("VEN-001", (66, 4)).await;
+    assert_eq!(it.server.on_hand("VEN-001").await, 70, "the old parcel left before it was counted here");
+    let parcel = it.vendure.ship(&order, 4).await;
+    it.knows("VEN-001", (66, 0)).await;
+    it.vendure.fulfilment_is(&parcel, "Cancelled").await;
+    it.knows("VEN-001", (66, 4)).await;
+    it.in_step().await;
+    it.sells("VEN-001", 66).await;
+    it.vendure.cancel(&order, 4).await;
+    it.knows("VEN-001", (70, 0)).await;
+    it.in_step().await;
+    it.sells("VEN-001", 70).await;
+    it.nothing_is_unexplained().await;
 }
 
 impl Connected {

@@ -113,8 +113,8 @@ impl Vendure {
         self.customer().buy(sku, quantity).await
     }
 
-    /// The owner ships so many of an order's first line.
-    pub async fn ship(&self, order: &str, quantity: i64) {
+    /// The owner ships so many of an order's first line: the fulfilment.
+    pub async fn ship(&self, order: &str, quantity: i64) -> String {
         let line = self.first_line(order).await;
         let fulfil = "mutation($input: FulfillOrderInput!) {
             addFulfillmentToOrder(input: $input) { __typename ... on Fulfillment { id } }
@@ -126,11 +126,18 @@ impl Vendure {
             ] },
         });
         let fulfilment = self.owner(fulfil, json!({ "input": input })).await["addFulfillmentToOrder"].clone();
-        let shipped = "mutation($id: ID!) {
-            transitionFulfillmentToState(id: $id, state: \"Shipped\") { __typename }
+        let id = fulfilment["id"].as_str().unwrap().to_owned();
+        self.fulfilment_is(&id, "Shipped").await;
+        id
+    }
+
+    /// The owner says what became of a fulfilment.
+    pub async fn fulfilment_is(&self, id: &str, state: &str) {
+        let become_so = "mutation($id: ID!, $state: String!) {
+            transitionFulfillmentToState(id: $id, state: $state) { __typename }
         }";
-        let done = self.owner(shipped, json!({ "id": fulfilment["id"] })).await;
-        assert_eq!(done["transitionFulfillmentToState"]["__typename"], "Fulfillment", "{fulfilment} {done}");
+        let done = self.owner(become_so, json!({ "id": id, "state": state })).await;
+        assert_eq!(done["transitionFulfillmentToState"]["__typename"], "Fulfillment", "{done}");
     }
 
     /// The owner cancels so many of an order's first line; what has left comes back on the shelf.

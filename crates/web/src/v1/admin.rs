@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use onhand_engine::Verified;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,7 +44,7 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
 
 /// What was found.
 #[derive(Debug, Serialize, ToSchema)]
-struct VerifyBody {
+pub struct VerifyBody {
     /// Nothing wrong?
     ok: bool,
     entries: u64,
@@ -55,23 +56,25 @@ struct VerifyBody {
     violation: Option<String>,
 }
 
+impl From<Verified> for VerifyBody {
+    fn from(verified: Verified) -> Self {
+        Self {
+            ok: verified.violation.is_none(),
+            entries: verified.entries,
+            movements: verified.movements,
+            cells: verified.cells,
+            hash: verified.head_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            violation: verified.violation.map(|violation| violation.to_string()),
+        }
+    }
+}
+
 /// Recomputes every balance from the log, walks the hash chain, checks the laws.
 #[utoipa::path(post, path = "/verify", tag = "admin", responses((status = 200, body = VerifyBody)))]
 async fn verify(State(app): State<App>, caller: Caller) -> Result<Json<VerifyBody>, Problem> {
     let ledger = app.handle.ledger().clone();
     let verified =
         tokio::task::spawn_blocking(move || onhand_engine::verify(&ledger, caller.tenant, &mut |_| {}));
-    let verified = verified.await.map_err(|error| {
-        let title = "Something went wrong on our side";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string())
-    })??;
-    let hash = verified.head_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Json(VerifyBody {
-        ok: verified.violation.is_none(),
-        entries: verified.entries,
-        movements: verified.movements,
-        cells: verified.cells,
-        hash,
-        violation: verified.violation.map(|violation| violation.to_string()),
-    }))
+    let verified = verified.await.map_err(|error| Problem::internal(&error.to_string()))??;
+    Ok(Json(verified.into()))
 }

@@ -1,7 +1,7 @@
 //! Locations.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::Body;
@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::answers::Made;
 use super::ask::{Ask, read, reply};
+use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -45,12 +46,6 @@ struct LocationBody {
     rank: u32,
 }
 
-/// All locations.
-#[derive(Debug, Serialize, ToSchema)]
-struct Locations {
-    data: Vec<LocationBody>,
-}
-
 /// Makes a location, or changes the one of that code.
 #[utoipa::path(post, path = "/locations", tag = "locations", request_body = PutLocationBody,
     responses((status = 200, body = Made), (status = 422, body = Problem)))]
@@ -62,17 +57,24 @@ async fn put(State(app): State<App>, ask: Ask<PutLocationBody>) -> Result<Respon
 }
 
 /// All locations, the oldest first.
-#[utoipa::path(get, path = "/locations", tag = "locations", responses((status = 200, body = Locations)))]
-async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Locations>, Problem> {
-    let data = read(&app, &caller, |view| {
-        let mut data = Vec::new();
+#[utoipa::path(get, path = "/locations", tag = "locations", params(PageQuery),
+    responses((status = 200, body = Page<LocationBody>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<LocationBody>>, Problem> {
+    let (rows, seq) = read(&app, &caller, |view| {
+        let mut rows = Vec::new();
         for id in view.sites()?.all {
             if let Some(known) = view.location(id)? {
                 let (code, name) = (known.code, known.name);
-                data.push(LocationBody { id: id.0, code, name, sellable: known.sellable, rank: known.rank });
+                let body = LocationBody { id: id.0, code, name, sellable: known.sellable, rank: known.rank };
+                rows.push((id.0, body));
             }
         }
-        Ok(data)
-    });
-    Ok(Json(Locations { data: data.await? }))
+        Ok((rows, view.seq()))
+    })
+    .await?;
+    Page::of_all(rows, &page, seq).map(Json)
 }

@@ -1,6 +1,6 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
-mod admin;
+pub(crate) mod admin;
 mod answers;
 mod ask;
 mod changes;

@@ -31,7 +31,9 @@ impl PageQuery {
     /// The id after which the page begins; 0 for the first.
     pub fn after(&self) -> Result<u64, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(0) };
-        cursor.parse().map_err(|_| {
+        // Ids stay below 2^63; a range from beyond them would have no end.
+        let known = cursor.parse().ok().filter(|id| *id < u64::MAX >> 1);
+        known.ok_or_else(|| {
             let detail =
                 format!("`{cursor}` is no cursor of this list; take `next_cursor` of the page before");
             Problem::new(StatusCode::BAD_REQUEST, "cursor", "Not a cursor", detail).field("cursor")
@@ -54,6 +56,13 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The part that was asked for of a short list that was read whole, in the order of its ids.
+    pub fn of_all(mut all: Vec<(u64, T)>, query: &PageQuery, seq: u64) -> Result<Self, Problem> {
+        let (limit, after) = (query.limit()?, query.after()?);
+        all.retain(|(id, _)| *id > after);
+        Ok(Self::new(all, limit, seq))
+    }
+
     /// From up to `limit` + 1 things, each with its id.
     pub fn new(mut found: Vec<(u64, T)>, limit: usize, seq: u64) -> Self {
         let has_more = found.len() > limit;

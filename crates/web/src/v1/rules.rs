@@ -1,7 +1,7 @@
 //! Who is master of what, and what is shown where.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{SetOwnership, SetPublication};
@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::answers::Made;
 use super::ask::{Ask, read, reply};
+use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
 use crate::decimal::Decimal;
@@ -65,16 +66,15 @@ struct OwnershipBody {
 }
 
 /// All ownership rules. Where none speaks, Onhand is master.
-#[derive(Debug, Serialize, ToSchema)]
-struct OwnershipList {
-    data: Vec<OwnershipBody>,
-}
-
-/// All ownership rules.
-#[utoipa::path(get, path = "/ownership", tag = "rules", responses((status = 200, body = OwnershipList)))]
-async fn list_ownership(State(app): State<App>, caller: Caller) -> Result<Json<OwnershipList>, Problem> {
-    let data = read(&app, &caller, |view| {
-        let mut data = Vec::new();
+#[utoipa::path(get, path = "/ownership", tag = "rules", params(PageQuery),
+    responses((status = 200, body = Page<OwnershipBody>)))]
+async fn list_ownership(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<OwnershipBody>>, Problem> {
+    let (mut rows, seq) = read(&app, &caller, |view| {
+        let mut rows = Vec::new();
         for (id, rule) in view.rules()?.ownership {
             let location = match rule.location {
                 Some(location) => view.location(location)?.map(|location| location.code),
@@ -88,11 +88,13 @@ async fn list_ownership(State(app): State<App>, caller: Caller) -> Result<Json<O
                 SystemId::ONHAND => "onhand".to_owned(),
                 other => view.system(other)?.map_or_else(String::new, |system| system.name),
             };
-            data.push(OwnershipBody { id: id.0, location, sku, tag: rule.tag, master });
+            rows.push((id.0, OwnershipBody { id: id.0, location, sku, tag: rule.tag, master }));
         }
-        Ok(data)
-    });
-    Ok(Json(OwnershipList { data: data.await? }))
+        Ok((rows, view.seq()))
+    })
+    .await?;
+    rows.sort_by_key(|(id, _)| *id);
+    Page::of_all(rows, &page, seq).map(Json)
 }
 
 /// How a number follows from stock: buffer, percentage, cap, stop-at, in that order.
@@ -147,16 +149,15 @@ struct PublicationBody {
 }
 
 /// All publication rules. Where none speaks, all that is available is shown.
-#[derive(Debug, Serialize, ToSchema)]
-struct PublicationList {
-    data: Vec<PublicationBody>,
-}
-
-/// All publication rules.
-#[utoipa::path(get, path = "/publication", tag = "rules", responses((status = 200, body = PublicationList)))]
-async fn list_publication(State(app): State<App>, caller: Caller) -> Result<Json<PublicationList>, Problem> {
-    let data = read(&app, &caller, |view| {
-        let mut data = Vec::new();
+#[utoipa::path(get, path = "/publication", tag = "rules", params(PageQuery),
+    responses((status = 200, body = Page<PublicationBody>)))]
+async fn list_publication(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<PublicationBody>>, Problem> {
+    let (mut rows, seq) = read(&app, &caller, |view| {
+        let mut rows = Vec::new();
         for (id, rule) in view.publication()? {
             let system = match rule.system {
                 Some(system) => view.system(system)?.map(|system| system.name),
@@ -166,7 +167,7 @@ async fn list_publication(State(app): State<App>, caller: Caller) -> Result<Json
                 Some(item) => view.item(item)?.map(|item| item.sku),
                 None => None,
             };
-            data.push(PublicationBody {
+            let body = PublicationBody {
                 id: id.0,
                 system,
                 sku,
@@ -175,11 +176,14 @@ async fn list_publication(State(app): State<App>, caller: Caller) -> Result<Json
                 cap: rule.cap.map(Decimal::from),
                 percentage: rule.percentage,
                 stop_at: rule.stop_at.map(Decimal::from),
-            });
+            };
+            rows.push((id.0, body));
         }
-        Ok(data)
-    });
-    Ok(Json(PublicationList { data: data.await? }))
+        Ok((rows, view.seq()))
+    })
+    .await?;
+    rows.sort_by_key(|(id, _)| *id);
+    Page::of_all(rows, &page, seq).map(Json)
 }
 
 /// Nothing.

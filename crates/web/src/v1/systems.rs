@@ -1,12 +1,16 @@
 //! Connected systems and their listings.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_engine::systems::{Added, Connection, Matched, add_system, system_status};
-use onhand_ledger::Body;
+use onhand_engine::systems::{
+    Added, Connection, Matched, add_system, desired_at, remote_locations, system_status,
+};
 use onhand_ledger::command::{PutListing, PutSystem};
+use onhand_ledger::{Body, ListingId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,6 +18,7 @@ use utoipa_axum::routes;
 
 use super::answers::Made;
 use super::ask::{Ask, read, reply};
+use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
 use crate::decimal::Decimal;
@@ -116,20 +121,19 @@ struct SystemBody {
     orders_known_to: Option<String>,
 }
 
-/// All systems.
-#[derive(Debug, Serialize, ToSchema)]
-struct Systems {
-    data: Vec<SystemBody>,
-}
-
 /// All systems, and how they are doing.
-#[utoipa::path(get, path = "/systems", tag = "systems", responses((status = 200, body = Systems)))]
-async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Systems>, Problem> {
-    let data = read(&app, &caller, |view| {
-        let mut data = Vec::new();
+#[utoipa::path(get, path = "/systems", tag = "systems", params(PageQuery),
+    responses((status = 200, body = Page<SystemBody>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<SystemBody>>, Problem> {
+    let (rows, seq) = read(&app, &caller, |view| {
+        let mut rows = Vec::new();
         for (id, system) in view.systems()? {
             let status = system_status(view, id, &system)?;
-            data.push(SystemBody {
+            let body = SystemBody {
                 id: id.0,
                 name: system.name,
                 kind: system.kind,
@@ -138,11 +142,13 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Systems>, P
                 in_step: status.in_step,
                 trouble: status.trouble,
                 orders_known_to: status.orders_known_to.map(|at| at.to_string()),
-            });
+            };
+            rows.push((id.0, body));
         }
-        Ok(data)
-    });
-    Ok(Json(Systems { data: data.await? }))
+        Ok((rows, view.seq()))
+    })
+    .await?;
+    Page::of_all(rows, &page, seq).map(Json)
 }
 
 /// A listing.
@@ -153,44 +159,50 @@ struct ListingBody {
     remote_sku: Option<String>,
     /// Our SKU; none while unmapped.
     sku: Option<String>,
+    /// Units of the item in one of the listing.
     multiplier: u32,
-    desired: Option<Decimal>,
+    /// What it should show, by remote location's id; empty while unmapped.
+    desired: BTreeMap<String, Decimal>,
 }
 
-/// The listings of a system.
-#[derive(Debug, Serialize, ToSchema)]
-struct Listings {
-    data: Vec<ListingBody>,
-}
-
-/// The listings of a system.
-#[utoipa::path(get, path = "/systems/{name}/listings", tag = "systems", params(("name" = String, Path)),
-    responses((status = 200, body = Listings), (status = 404, body = Problem)))]
+/// The listings of a system, the oldest first.
+#[utoipa::path(get, path = "/systems/{name}/listings", tag = "systems",
+    params(("name" = String, Path), PageQuery),
+    responses((status = 200, body = Page<ListingBody>), (status = 404, body = Problem)))]
 async fn listings(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<Json<Listings>, Problem> {
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<ListingBody>>, Problem> {
+    let (limit, after) = (page.limit()?, page.after()?);
     let found = read(&app, &caller, |view| {
-        let Some((system, _)) = view.system_by_name(&name)? else { return Ok(None) };
-        let mut data = Vec::new();
-        for (id, listing) in view.listings_in(system)? {
+        let Some((id, system)) = view.system_by_name(&name)? else { return Ok(None) };
+        let mut rows = Vec::new();
+        for (listing_id, listing) in view.listings_in(id, ListingId(after), limit + 1)? {
+            let mut desired = BTreeMap::new();
+            for place in remote_locations(&system) {
+                if let Some(shown) = desired_at(view, listing_id, &listing, &system, &place)? {
+                    desired.insert(place, shown.quantity.into());
+                }
+            }
             let sku = match listing.item {
                 Some(item) => view.item(item)?.map(|item| item.sku),
                 None => None,
             };
-            data.push(ListingBody {
-                id: id.0,
+            let body = ListingBody {
+                id: listing_id.0,
                 remote_id: listing.remote_id,
                 remote_sku: listing.remote_sku,
                 sku,
                 multiplier: listing.multiplier,
-                desired: None,
-            });
+                desired,
+            };
+            rows.push((listing_id.0, body));
         }
-        Ok(Some(data))
+        Ok(Some(Page::new(rows, limit, view.seq())))
     });
-    found.await?.map(|data| Json(Listings { data })).ok_or_else(|| Problem::unknown("system", &name))
+    found.await?.map(Json).ok_or_else(|| Problem::unknown("system", &name))
 }
 
 /// A listing to make or map.
