@@ -66,6 +66,22 @@ pub struct OrderLine {
     pub short: i64,
     pub shipped: Vec<(usize, i64)>,
     pub returned: i64,
+    /// What its own document last said has left.
+    pub said: i64,
+    /// What of it left by that document's word, in the order it did.
+    pub by_document: Vec<ByDocument>,
+    /// How much each system's shipments have told to have left.
+    pub told: Vec<(String, i64)>,
+}
+
+/// A part of a line that left by its own document's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ByDocument {
+    pub place: usize,
+    pub quantity: i64,
+    /// How much of it was not there by the books, and when that was balanced.
+    pub balanced: i64,
+    pub at: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +126,9 @@ pub struct Done {
     pub short: i64,
     pub party: StockState,
     pub at: i64,
+    /// How much of it was not there by the books, and when that was balanced.
+    pub balanced: i64,
+    pub told: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +137,8 @@ pub struct Waits {
     pub name: String,
     pub version: u64,
     pub discrepancy: usize,
+    /// What an order that waits has sold, by item.
+    pub claims: Vec<(usize, i64)>,
 }
 
 /// What is answered, without ids and sentences. Orders and holds are numbered as they come to be.
@@ -243,9 +264,7 @@ impl Model {
             }
         };
         self.serve_short();
-        if let Some(key) = &command.key
-            && !matches!(said, Said::AlreadyApplied(_))
-        {
+        if let Some(key) = &command.key {
             self.keys.push((key.clone(), command.fingerprint, said.clone()));
         }
         said
@@ -296,6 +315,12 @@ impl Model {
 
     pub fn held(&self, item: usize, place: usize, state: StockState) -> i64 {
         self.as_of(item, Account::At(place, state), i64::MAX, i64::MAX)
+    }
+
+    /// What is there in all.
+    #[expect(dead_code, reason = "adjusting needs it")]
+    pub fn on_hand(&self, item: usize, place: usize) -> i64 {
+        StockState::ON_HAND.iter().map(|state| self.held(item, place, *state)).sum()
     }
 
     /// What a physical count sees.
@@ -428,7 +453,8 @@ impl Model {
         }
     }
 
-    /// Goods are gone, of which a part was promised to the very line that they left for.
+    /// Goods are gone, of which a part was promised to the very line that they left for. Says how many of them were
+    /// not there by the books.
     pub fn depart(
         &mut self,
         (item, place): (usize, usize),
@@ -437,7 +463,7 @@ impl Model {
         at: i64,
         absorbed: Option<i64>,
         own: i64,
-    ) {
+    ) -> i64 {
         let available = Account::At(place, StockState::Available);
         if let Some(as_of) = absorbed {
             self.go(item, Account::Party(StockState::Adjustment), available, quantity, as_of);
@@ -447,7 +473,7 @@ impl Model {
         }
         let rest = quantity - own;
         if rest == 0 {
-            return;
+            return 0;
         }
         // Law 2. What other states give is freed first, by moves dated now.
         let mut missing = (rest - self.held(item, place, StockState::Available)).max(0);
@@ -480,6 +506,7 @@ impl Model {
         } else if aside > 0 {
             self.note(Cause::MoreLeftThanThere);
         }
+        missing
     }
 
     /// Frees up to so much of what is promised there: the youngest first. Silent: of one order, its last line first.

@@ -298,8 +298,9 @@ impl Model {
         if chosen.is_empty() { Err(Stop::Invalid) } else { Ok(chosen) }
     }
 
-    /// So much of a line left from a place: what was promised to it there, and beyond that by law 2.
-    pub fn ship(&mut self, order: usize, line: usize, place: usize, quantity: i64, at: i64) {
+    /// So much of a line left from a place: what was promised to it there, and beyond that by law 2. Says how much of
+    /// it was not there by the books.
+    pub fn ship(&mut self, order: usize, line: usize, place: usize, quantity: i64, at: i64) -> i64 {
         let known = &mut self.orders[order].lines[line];
         let item = known.item;
         let there = known.allocated.iter().find(|(at, _)| *at == place).map_or(0, |(_, there)| *there);
@@ -311,7 +312,7 @@ impl Model {
         // What left here is no longer to leave from where it was promised.
         self.release(order, line, quantity - own - was_short);
         let absorbed = self.first_count(item, place, at);
-        self.depart((item, place), StockState::Customer, quantity, at, absorbed, own);
+        self.depart((item, place), StockState::Customer, quantity, at, absorbed, own)
     }
 
     pub fn fulfil(&mut self, fulfil: &FulfilOrder) -> Answer {

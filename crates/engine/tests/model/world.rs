@@ -533,6 +533,8 @@ impl World {
         times.extend(self.model.counts.iter().rev().take(2).map(|seen| seen.as_of));
         let known_at = self.now.micros() - 5 * MINUTE;
         for (item, item_id) in items.iter().enumerate() {
+            let claimed = self.ledger().read(TENANT, |view| view.claimed(*item_id)).unwrap();
+            assert_eq!(claimed.whole_units(), self.model.claimed(item), "claims on {}", SKUS[item]);
             let mut all = 0;
             for party in PARTIES {
                 let held = self.held(CellKey::party(*item_id, party));

@@ -9,7 +9,7 @@ use crate::answer::{Answer, Invalid, LineAnswer};
 use crate::command::{Content, Document, Happened, MovementLine, Name, OrderContent, ShipmentContent};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Became, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting, add_at};
+use crate::model::{Became, ByDocument, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting, add_at};
 use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
 
 use super::order;
@@ -471,8 +471,7 @@ fn tell_shipped(
         // Of what another system is master there is its word to come: it is not taken from elsewhere.
         missing -= part;
         if stock::moves(tx, system, known.item, place.location)? {
-            stock::ship(tx, order, line, place.location, part, at)?;
-            tx.edit_order(order)?.lines[line as usize].shipped_by_document += part;
+            ship_by_document(tx, order, line, place.location, part, at)?;
         }
     }
     let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
@@ -484,15 +483,28 @@ fn tell_shipped(
         if let Some(place) = place
             && stock::moves(tx, system, known.item, place)?
         {
-            stock::ship(tx, order, line, place, unpromised, at)?;
-            tx.edit_order(order)?.lines[line as usize].shipped_by_document += unpromised;
+            ship_by_document(tx, order, line, place, unpromised, at)?;
         }
     }
     Ok(())
 }
 
-/// The document no longer says that so much of a line has left: what moved by its word comes back, and is wanted
-/// again. What a warehouse said has left stays so.
+fn ship_by_document(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    location: LocationId,
+    quantity: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let balanced = stock::ship(tx, order, line, location, quantity, at)?.balanced;
+    let part = ByDocument { location, quantity, balanced, told_at: tx.now };
+    tx.edit_order(order)?.lines[line as usize].by_document.push(part);
+    Ok(())
+}
+
+/// The document no longer says that so much of a line has left: what moved by its word, the last first, comes back to
+/// where it left from, and is wanted again. What a warehouse said has left stays so.
 fn take_back_shipped(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -501,22 +513,27 @@ fn take_back_shipped(
     at: Instant,
 ) -> Result<(), Stop> {
     let known = tx.order(order)?.lines[line as usize].clone();
-    let kept = known.shipped_total() - known.returned;
-    let mut back = (known.told_shipped - told).min(known.shipped_by_document).min(kept);
-    for place in known.shipped.iter().rev() {
-        let part = place.quantity.min(back);
-        if !part.is_positive() {
-            continue;
+    let mut back = (known.told_shipped - told).min(known.shipped_total() - known.returned);
+    for part in known.by_document.iter().rev() {
+        let ByDocument { location, told_at, .. } = *part;
+        let quantity = part.quantity.min(back);
+        if !quantity.is_positive() {
+            break;
         }
-        let reason = "shipment cancelled";
-        let change = by(known.item, place.location, part, StockState::Customer, at, reason);
-        stock::put_in(tx, change, StockState::Available)?;
+        let balanced = part.balanced.min(quantity);
         let edited = &mut tx.edit_order(order)?.lines[line as usize];
-        add_at(&mut edited.shipped, place.location, -part);
-        edited.shipped_by_document -= part;
-        let promised = order::allocate(tx, order, line, part, Some(place.location), true)?;
-        tx.edit_order(order)?.lines[line as usize].short += part - promised;
-        back -= part;
+        add_at(&mut edited.shipped, location, -quantity);
+        edited.by_document.pop();
+        if quantity < part.quantity {
+            let (quantity, balanced) = (part.quantity - quantity, part.balanced - balanced);
+            edited.by_document.push(ByDocument { quantity, balanced, ..*part });
+        }
+        let change = by(known.item, location, quantity, StockState::Customer, at, "shipment cancelled");
+        stock::put_in(tx, change, StockState::Available)?;
+        unbalance(tx, known.item, location, balanced, told_at)?;
+        let promised = order::allocate(tx, order, line, quantity, Some(location), true)?;
+        tx.edit_order(order)?.lines[line as usize].short += quantity - promised;
+        back -= quantity;
     }
     Ok(())
 }
@@ -601,6 +618,8 @@ fn apply_shipment(
             location,
             moved: -moved,
             short: Quantity::ZERO,
+            balanced: Quantity::ZERO,
+            told_at: tx.now,
             party: StockState::Customer,
             occurred_at: at,
         });
@@ -658,8 +677,8 @@ fn leave(
         order::want_promises(tx, order)?;
         let known = tx.order(order)?.clone();
         let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
-        // Where the teller is master nobody else's word has moved anything.
-        let masters = stock::master(tx, item, location)? == teller;
+        // Where an outside system is master nobody else's word has moved anything.
+        let masters = teller != SystemId::ONHAND && stock::master(tx, item, location)? == teller;
         for (index, line) in lines().filter(|_| !masters) {
             let told_before = (line.shipped_total() - line.told_by(teller)).min(missing);
             if told_before.is_positive() {
@@ -745,7 +764,9 @@ fn apply_movements(
             .zip(&fingerprints)
             .any(|(line, print)| line.line == known.line && *print == known.fingerprint)
     };
-    for known in earlier.iter().filter(|known| !unchanged(known)) {
+    let gone = || earlier.iter().filter(|known| !unchanged(known));
+    // What comes in is booked before what goes out, so that nothing is missing that this document itself brings.
+    for known in gone().filter(|known| known.moved.is_negative()) {
         reverse(tx, known)?;
     }
     let cells = |state| {
@@ -761,33 +782,42 @@ fn apply_movements(
         (names.items[position].0, names.locations[position].unwrap_or_default(), at)
     });
     stock::prefetch(tx, &[StockState::Customer, StockState::Adjustment, StockState::Supplier], changes)?;
-    let mut known = Vec::new();
-    let mut answers = Vec::new();
+    let mut done: Vec<Option<KnownLine>> = lines
+        .iter()
+        .zip(&fingerprints)
+        .map(|(line, print)| {
+            earlier.iter().find(|known| known.line == line.line && known.fingerprint == *print).cloned()
+        })
+        .collect();
     let mut short = Quantity::ZERO;
-    for (position, line) in lines.iter().enumerate() {
-        let item = names.items[position].0;
-        let told = names.quantity(position, line.quantity);
-        let same = earlier
-            .iter()
-            .find(|known| known.line == line.line && known.fingerprint == fingerprints[position]);
-        let done = match same {
-            Some(same) => same.clone(),
-            None => {
-                let location = names.locations[position].unwrap_or_default();
-                let done = happen(tx, system, line, item, location, told)?;
-                short += done.short;
-                KnownLine { fingerprint: fingerprints[position], ..done }
+    for comes_in in [true, false] {
+        if !comes_in {
+            for known in gone().filter(|known| known.moved.is_positive()) {
+                reverse(tx, known)?;
             }
-        };
+        }
+        for (position, line) in lines.iter().enumerate() {
+            if done[position].is_some() || line.what.comes_in() != comes_in {
+                continue;
+            }
+            let location = names.locations[position].unwrap_or_default();
+            let told = names.quantity(position, line.quantity);
+            let happened = happen(tx, system, line, names.items[position].0, location, told)?;
+            short += happened.short;
+            done[position] = Some(KnownLine { fingerprint: fingerprints[position], ..happened });
+        }
+    }
+    let known: Vec<KnownLine> = done.into_iter().flatten().collect();
+    let mut answers = Vec::new();
+    for (position, done) in known.iter().enumerate() {
         answers.push(LineAnswer {
-            line: line.line.clone(),
-            sku: tx.sku(item)?,
-            quantity: told,
+            line: done.line.clone(),
+            sku: tx.sku(done.item)?,
+            quantity: names.quantity(position, lines[position].quantity),
             allocated: Quantity::ZERO,
             shipped: done.moved.abs(),
             short: done.short,
         });
-        known.push(done);
     }
     if short.is_positive() {
         let name = tx.document.as_ref().map_or(String::new(), |(_, name)| name.clone());
@@ -803,7 +833,7 @@ fn apply_movements(
 }
 
 fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
-    let KnownLine { item, location, moved, party, occurred_at, .. } = *known;
+    let KnownLine { item, location, moved, party, occurred_at, balanced, told_at, .. } = *known;
     if moved.is_zero() {
         return Ok(());
     }
@@ -812,6 +842,22 @@ fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
         stock::take_out(tx, change, None)?;
     } else {
         stock::put_in(tx, change, StockState::Available)?;
+        unbalance(tx, item, location, balanced, told_at)?;
+    }
+    Ok(())
+}
+
+/// What balanced goods that left and were not there goes with the word that they left: at the time it was balanced.
+fn unbalance(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    location: LocationId,
+    balanced: Quantity,
+    told_at: Instant,
+) -> Result<(), Stop> {
+    if balanced.is_positive() {
+        let change = by(item, location, balanced, StockState::Adjustment, told_at, "did not leave after all");
+        stock::take_out(tx, change, None)?;
     }
     Ok(())
 }
@@ -839,6 +885,8 @@ fn happen(
         location,
         moved: Quantity::ZERO,
         short: Quantity::ZERO,
+        balanced: Quantity::ZERO,
+        told_at: tx.now,
         party,
         occurred_at: at,
     };
@@ -854,7 +902,7 @@ fn happen(
             known.moved = quantity;
         }
         Happened::Lost => {
-            stock::take_out(tx, change, None)?;
+            known.balanced = stock::take_out(tx, change, None)?.balanced;
             known.moved = -quantity;
         }
         Happened::Sold => {
@@ -863,7 +911,7 @@ fn happen(
             // What a count has seen the lack of is given back by it, all of it (law 11).
             let part = if stock::is_absorbed(tx, &change)? { quantity } else { quantity.min(there) };
             if part.is_positive() {
-                stock::take_out(tx, Change { quantity: part, ..change }, None)?;
+                known.balanced = stock::take_out(tx, Change { quantity: part, ..change }, None)?.balanced;
             }
             known.moved = -part;
             known.short = quantity - part;
