@@ -18,9 +18,10 @@ mod shop;
 mod world;
 
 use acts::{Act, batches, one_order};
+use onhand_engine::CommitError;
 use onhand_ledger::command::{
-    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, PutItem, PutLocation,
-    Receive, SetOwnership, ShipmentContent, ShipmentLine,
+    Adjust, Content, Document, Happened, Line, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold,
+    PlaceOrder, PutItem, PutLocation, Receive, SetOwnership, ShipmentContent, ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity};
 use proptest::prelude::*;
@@ -276,5 +277,73 @@ fn a_receipt_told_too_large_invents_nothing_once_corrected() {
         ordered(shop.at("10:10"), 1, "MUG", 5, 5, None);
         till(shop.at("10:20"), 2, Happened::Received, 3, "10:00");
         assert_eq!(shop.stock("MUG"), (0, 0, 0), "five left, three came: two are balanced");
+    });
+}
+
+fn adjust(shop: &Shop, differences: &[i64]) -> Result<Answer, CommitError> {
+    let lines = differences
+        .iter()
+        .map(|units| Line { sku: "MUG".to_owned(), quantity: Quantity::units(*units) })
+        .collect();
+    let reason = "broken".to_owned();
+    let body = Body::Adjust(Adjust { location: "LONDON".to_owned(), lines, occurred_at: None, reason });
+    shop.keyed(None, body).map(|committed| committed.answer)
+}
+
+#[test]
+fn no_more_is_adjusted_away_than_is_there() {
+    each_way(|shop| {
+        shop.at("10:00").receive("MUG", 27);
+        ordered(&shop, 1, "MUG", 5, 0, None);
+        let said = |lines: &[i64]| match adjust(&shop, lines).unwrap() {
+            Answer::Refused(refusal) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let sentence = "cannot take 100 of `MUG` at `LONDON (on hand)`: 27 available";
+        assert_eq!(said(&[-100]), sentence);
+        assert_eq!(said(&[-60, -40]), sentence, "all lines together");
+        assert_eq!(shop.stock("MUG"), (22, 0, 5));
+        // What is promised gives way to what is not there (law 2).
+        adjust(&shop, &[-20, -5]).unwrap();
+        assert_eq!(shop.stock("MUG"), (0, 0, 2));
+        assert_eq!(shop.discrepancies().len(), 1);
+        // What a count has seen the lack of is explained by it.
+        shop.at("11:00").count("MUG", 0, "10:50");
+        let late = Adjust {
+            location: "LONDON".to_owned(),
+            lines: units("MUG", -2),
+            occurred_at: Some(time("10:30")),
+            reason: "broken".to_owned(),
+        };
+        assert!(matches!(shop.tell(Body::Adjust(late)), Answer::Moved(_)));
+        assert_eq!(shop.stock("MUG"), (0, 0, 0));
+    });
+}
+
+#[test]
+fn an_adjustment_of_nothing_is_none() {
+    each_way(|shop| {
+        let error = adjust(&shop, &[0]).unwrap_err();
+        assert_eq!(error.to_string(), "quantity: must not be 0 (`MUG`)");
+    });
+}
+
+#[test]
+fn nothing_is_promised_on_request_from_where_nothing_is_sold() {
+    each_way(|shop| {
+        let (code, sellable) = ("BACK".to_owned(), Some(false));
+        shop.tell(Body::PutLocation(PutLocation { code, sellable, ..PutLocation::default() }));
+        receive(&shop, "BACK", 5);
+        let location = Some("BACK".to_owned());
+        let hold =
+            PlaceHold { lines: units("MUG", 1), location: location.clone(), expires_at: time("12:00") };
+        let order = PlaceOrder { reference: None, lines: units("MUG", 1), location };
+        for body in [Body::PlaceHold(hold), Body::PlaceOrder(order)] {
+            let Answer::Refused(refusal) = shop.tell(body) else { panic!("it is refused") };
+            assert_eq!(refusal.to_string(), "`BACK` does not sell; name another location, or none");
+        }
+        let told = ordered(&shop, 1, "MUG", 2, 0, Some("BACK"));
+        let Answer::Recorded { lines, .. } = told else { panic!("{told:?}") };
+        assert_eq!(lines[0].allocated, Quantity::units(2), "what has happened may be anywhere");
     });
 }

@@ -178,6 +178,7 @@ pub enum Why {
     /// By SKU: wanted, available, held by checkouts and until when.
     Insufficient(BTreeMap<String, (i64, i64, Option<(i64, i64)>)>),
     NotMaster(String),
+    NotSellable(String),
     HoldEnded(HoldState),
     LineHasLess(i64),
     ReferenceTaken(usize),
@@ -318,7 +319,6 @@ impl Model {
     }
 
     /// What is there in all.
-    #[expect(dead_code, reason = "adjusting needs it")]
     pub fn on_hand(&self, item: usize, place: usize) -> i64 {
         StockState::ON_HAND.iter().map(|state| self.held(item, place, *state)).sum()
     }
@@ -586,9 +586,26 @@ impl Model {
             lines.push((self.sku(&line.sku)?, units(line.quantity)));
         }
         let at = self.past(adjust.occurred_at)?;
+        for (item, _) in &lines {
+            self.must_be_ours(*item, place)?;
+        }
+        // A request takes no more than is there, all its lines together. Silent: in whatever state; what it puts there
+        // itself does not count, and what a count saw gone is given back by that count.
+        let mut taken = BTreeMap::<usize, i64>::new();
+        for (item, difference) in lines.iter().filter(|(_, difference)| *difference < 0) {
+            *taken.entry(*item).or_default() -= difference;
+        }
+        let lacks: BTreeMap<String, (i64, i64, Option<(i64, i64)>)> = taken
+            .into_iter()
+            .filter(|(item, taken)| self.on_hand(*item, place) < *taken)
+            .filter(|(item, _)| self.first_count(*item, place, at).is_none())
+            .map(|(item, taken)| (self.skus[item].clone(), (taken, self.on_hand(item, place), None)))
+            .collect();
+        if !lacks.is_empty() {
+            return Err(Stop::Refused(Why::Insufficient(lacks)));
+        }
         let mut moved = Vec::new();
         for (item, difference) in lines {
-            self.must_be_ours(item, place)?;
             let absorbed = self.first_count(item, place, at);
             let party = StockState::Adjustment;
             if difference > 0 {

@@ -16,7 +16,6 @@ use crate::naive::{
 impl Model {
     /// All lines of a request together, or nothing.
     pub fn must_be_available(&self, lines: &[(usize, i64)], only: Option<usize>) -> Result<(), Stop> {
-        // Silent: an order that names its place is promised from there, sellable or not.
         let places = only.map_or_else(|| self.sellable(), |place| vec![place]);
         let mut wanted = BTreeMap::<usize, i64>::new();
         for (item, quantity) in lines {
@@ -43,6 +42,14 @@ impl Model {
             lacks.insert(self.skus[item].clone(), (wanted, available, held));
         }
         if lacks.is_empty() { Ok(()) } else { Err(Stop::Refused(Why::Insufficient(lacks))) }
+    }
+
+    /// A request is promised from places that sell; a fact may name any.
+    pub fn must_sell(&self, only: Option<usize>) -> Result<(), Stop> {
+        match only.map(|place| &self.sites[place]) {
+            Some(site) if !site.sellable => Err(Stop::Refused(Why::NotSellable(site.code.clone()))),
+            _ => Ok(()),
+        }
     }
 
     /// Silent: the first site by rank that has all that is missing, else all of them by rank; first of what is
@@ -173,6 +180,7 @@ impl Model {
         if expires_at <= self.now {
             return Err(Stop::Invalid);
         }
+        self.must_sell(only)?;
         self.must_be_available(&lines, only)?;
         let mut hold = Hold { made: self.made(), state: HoldState::Active, expires_at, lines: Vec::new() };
         for (item, asked) in lines {
@@ -262,6 +270,7 @@ impl Model {
     pub fn place_order(&mut self, place: &PlaceOrder) -> Answer {
         let only = self.place_if_named(place.location.as_deref())?;
         let lines = self.lines(&place.lines)?;
+        self.must_sell(only)?;
         // Silent: what is not there is said before that the reference is taken.
         self.must_be_available(&lines, only)?;
         let order = self.open_order(place.reference.as_deref(), &lines)?;

@@ -488,6 +488,7 @@ impl World {
                     Why::Insufficient(of.collect())
                 }
                 Refusal::NotMaster { master, .. } => Why::NotMaster(master.clone()),
+                Refusal::NotSellable { location } => Why::NotSellable(location.clone()),
                 Refusal::HoldEnded { state, .. } => Why::HoldEnded(match state.as_str() {
                     "lapsed" => HoldState::Lapsed,
                     "been released" => HoldState::Released,

@@ -253,6 +253,16 @@ const fn holder_key(holder: Holder) -> Key {
     }
 }
 
+/// Refuses to promise from a place that does not sell. A fact may name any place: it has happened there.
+pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Stop> {
+    match only.map(|location| tx.location(location)).transpose()? {
+        Some(location) if !location.sellable => {
+            Err(Refusal::NotSellable { location: location.code.clone() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses unless all these lines together are available, at one place or over all that may sell.
 pub(super) fn must_be_available(
     tx: &Tx<'_>,
@@ -386,6 +396,7 @@ pub(super) fn open(
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    must_sell(tx, only)?;
     must_be_available(tx, &lines, only)?;
     let sites: Vec<LocationId> = match only {
         Some(location) => vec![location],
