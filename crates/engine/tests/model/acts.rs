@@ -215,12 +215,13 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (nth(), prop::collection::vec((line(), 0..4_i64), 1..3), only(), 0..4_usize, ago())
             .prop_map(|(nth, lines, place, into, ago)| Act::Return { nth, lines, place, into, ago }),
     ];
+    let orders = || prop_oneof![20 => 0..3_usize, 1 => Just(3_usize)];
     let told = prop_oneof![
-        5 => (system(), 0..3_usize, step(), prop::bool::weighted(0.15), prop::collection::vec(order_line(), 1..4), ago())
+        5 => (system(), orders(), step(), prop::bool::weighted(0.15), prop::collection::vec(order_line(), 1..4), ago())
             .prop_map(|(system, document, step, cancelled, lines, ago)| Act::OrderFact { system, document, step, cancelled, lines, ago }),
-        4 => (system(), 0..9_usize, prop::option::weighted(0.7, (system(), 0..3_usize)), place(), few(), ago())
+        4 => (system(), 0..9_usize, prop::option::weighted(0.7, (system(), orders())), place(), few(), ago())
             .prop_map(|(system, document, order, place, lines, ago)| Act::Shipment { system, document, order, place, lines, ago }),
-        4 => (system(), 0..2_usize, step(), prop::collection::vec(moved_line(), 1..4))
+        4 => (system(), prop_oneof![8 => 0..2_usize, 1 => Just(2_usize)], step(), prop::collection::vec(moved_line(), 1..4))
             .prop_map(|(system, document, step, lines)| Act::Movements { system, document, step, lines }),
     ];
     let other = prop_oneof![

@@ -63,6 +63,12 @@ impl Model {
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
             return Err(Stop::Invalid);
         }
+        if let Content::Shipment(shipment) = &told.content
+            && shipment.order.as_deref() == Some(name)
+            && shipment.order_system.as_deref().is_none_or(|owner| owner == system)
+        {
+            return Err(Stop::Invalid);
+        }
         let known = self.document(system, name).cloned();
         if let Some(known) = &known {
             let same = known.version == version && known.content.as_ref() == Some(&told.content);

@@ -236,9 +236,12 @@ impl Model {
     pub fn open_order(&mut self, reference: Option<&str>, lines: &[(usize, i64)]) -> Result<usize, Stop> {
         if let Some(reference) = reference
             && let Some(known) = self.document("onhand", reference)
-            && let Became::Order(order) = known.became
         {
-            return Err(Stop::Refused(Why::ReferenceTaken(order)));
+            return Err(match known.became {
+                Became::Order(order) => Stop::Refused(Why::ReferenceTaken(order)),
+                // Kinds of documents do not mix.
+                Became::Shipment | Became::Movements(_) => Stop::Invalid,
+            });
         }
         let line = |(index, (item, wanted)): (usize, &(usize, i64))| OrderLine {
             name: (index + 1).to_string(),

@@ -268,8 +268,10 @@ impl World {
             sku => Name::Sku(SKUS[sku].to_owned()),
         };
         let place = |place: usize| PLACES[place].0.to_owned();
-        // What is ordered from us by a reference is amended as a document of our own.
+        // What is ordered from us by a reference is amended as a document of our own. The last of each kind has the
+        // name of another kind.
         let order = |system: usize, document: usize| match SYSTEMS[system] {
+            _ if document == 3 => "M0".to_owned(),
             "onhand" => format!("R{document}"),
             _ => format!("W{document}"),
         };
@@ -304,7 +306,13 @@ impl World {
                     occurred_at: self.before(*ago),
                     lines: lines.iter().map(line).collect(),
                 });
-                (*system, format!("S{document}"), 1 + *document as u64 % 2, content)
+                match document {
+                    8 => {
+                        let name = order(*system, 0);
+                        (*system, name.clone(), self.version(*system, &name, 1), content)
+                    }
+                    _ => (*system, format!("S{document}"), 1 + *document as u64 % 2, content),
+                }
             }
             Act::Movements { system, document, step, lines } => {
                 let what =
@@ -318,7 +326,7 @@ impl World {
                     occurred_at: self.before(line.ago),
                     reason: None,
                 };
-                let name = format!("M{document}");
+                let name = if *document == 2 { order(*system, 0) } else { format!("M{document}") };
                 let content = Content::Movements(lines.iter().map(line).collect());
                 (*system, name.clone(), self.version(*system, &name, *step), content)
             }
