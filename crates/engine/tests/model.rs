@@ -20,8 +20,9 @@ mod world;
 use acts::{Act, batches, one_order};
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
-    Adjust, Content, Document, Happened, Line, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold,
-    PlaceOrder, PutItem, PutLocation, Receive, SetOwnership, ShipmentContent, ShipmentLine,
+    Adjust, CancelOrder, Content, Document, Happened, Line, MovementLine, Name, OrderContent,
+    OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, Receive, SetOwnership, ShipmentContent,
+    ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity};
 use proptest::prelude::*;
@@ -211,6 +212,41 @@ fn a_loss_told_wrong_leaves_nothing_behind_once_corrected() {
         assert_eq!(shop.stock("MUG"), (0, 0, 0));
         till(shop.at("10:20"), 2, Happened::Lost, 1, "10:05");
         assert_eq!(shop.stock("MUG"), (1, 0, 0), "as if only version 2 had been told");
+    });
+}
+
+#[test]
+fn what_waits_claims_only_what_is_not_applied_of_it() {
+    each_way(|shop| {
+        let line = |line: &str, sku: &str, wanted| OrderContentLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            quantity: Quantity::units(wanted),
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: None,
+        };
+        let tell = |version, lines| {
+            let content = OrderContent { placed_at: None, changed_at: None, cancelled: false, lines };
+            let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+            let told = Document { system, document, version, content: Content::Order(content) };
+            shop.tell(Body::Record(told))
+        };
+        let claimed = || {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku("MUG")?.unwrap();
+                view.claimed(item)
+            };
+            shop.ledger.read(onhand_ledger::TenantId::DEFAULT, of).unwrap().whole_units()
+        };
+        tell(2, vec![line("1", "MUG", 5), line("2", "TEA", 1)]);
+        assert_eq!(claimed(), 5);
+        let Answer::Recorded { order: Some(order), .. } = tell(1, vec![line("1", "MUG", 3)]) else {
+            panic!()
+        };
+        assert_eq!(claimed(), 2, "three of the five are wanted by the order now");
+        shop.tell(Body::CancelOrder(CancelOrder { order, lines: None }));
+        assert_eq!(claimed(), 5, "and no longer are");
     });
 }
 

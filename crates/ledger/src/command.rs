@@ -462,10 +462,3 @@ pub enum Happened {
     /// Came in from a supplier.
     Received,
 }
-
-impl Happened {
-    /// Does it bring goods in, rather than take them out?
-    pub const fn comes_in(self) -> bool {
-        matches!(self, Self::Returned | Self::Found | Self::Received)
-    }
-}

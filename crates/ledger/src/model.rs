@@ -456,6 +456,6 @@ pub struct Waiting {
     pub discrepancy: DiscrepancyId,
     /// The version that waits.
     pub version: u64,
-    /// What it claims meanwhile: see [`crate::Entry::Claimed`].
-    pub claims: Vec<ItemId>,
+    /// What it has sold, if it is an order. It claims what of that is not wanted of its order already.
+    pub sold: Vec<(ItemId, Quantity)>,
 }

@@ -158,40 +158,42 @@ impl Model {
             self.end_waiting(&[waiting.discrepancy]);
         }
         let discrepancy = self.note(cause);
-        let claims = self.claims(told);
-        self.waits.push(Waits { system, name, version, discrepancy, claims });
+        let sold = self.sold(told);
+        self.waits.push(Waits { system, name, version, discrepancy, sold });
         Said::Waiting
     }
 
-    /// What an order that waits has sold of what is known by name, beyond what is wanted of it already.
-    pub fn claims(&self, told: &Document) -> Vec<(usize, i64)> {
-        let Content::Order(content) = &told.content else { return Vec::new() };
-        if content.cancelled {
-            return Vec::new();
-        }
-        let mut claims = Vec::new();
-        for line in &content.lines {
-            if let Some((item, multiplier)) = self.named(&told.system, &line.item) {
-                add(&mut claims, item, units(line.quantity) * multiplier);
-            }
-        }
-        if let Some(Became::Order(order)) =
-            self.document(&told.system, &told.document).map(|known| &known.became)
+    /// What an order that waits has sold of what is known by name.
+    pub fn sold(&self, told: &Document) -> Vec<(usize, i64)> {
+        let mut sold = Vec::new();
+        if let Content::Order(content) = &told.content
+            && !content.cancelled
         {
-            for line in &self.orders[*order].lines {
-                if let Some((_, claim)) = claims.iter_mut().find(|(item, _)| *item == line.item) {
-                    *claim -= line.wanted;
+            for line in &content.lines {
+                if let Some((item, multiplier)) = self.named(&told.system, &line.item) {
+                    add(&mut sold, item, units(line.quantity) * multiplier);
                 }
             }
         }
-        claims.retain(|(_, claim)| *claim > 0);
-        claims
+        sold
     }
 
-    /// How much of an item the documents that wait have sold.
+    /// How much of an item the documents that wait have sold, beyond what is wanted of their orders already.
     pub fn claimed(&self, item: usize) -> i64 {
-        let claims = self.waits.iter().flat_map(|waits| &waits.claims);
-        claims.filter(|(of, _)| *of == item).map(|(_, claim)| claim).sum()
+        let mut claimed = 0;
+        for waits in &self.waits {
+            let sold: i64 = waits.sold.iter().filter(|(of, _)| *of == item).map(|(_, sold)| sold).sum();
+            let known = self.document(&waits.system, &waits.name).map(|known| &known.became);
+            let wanted: i64 = match known {
+                Some(Became::Order(order)) => {
+                    let lines = self.orders[*order].lines.iter();
+                    lines.filter(|line| line.item == item).map(|line| line.wanted).sum()
+                }
+                _ => 0,
+            };
+            claimed += (sold - wanted).max(0);
+        }
+        claimed
     }
 
     pub fn open_empty(&mut self) -> usize {

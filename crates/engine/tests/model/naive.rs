@@ -137,8 +137,8 @@ pub struct Waits {
     pub name: String,
     pub version: u64,
     pub discrepancy: usize,
-    /// What an order that waits has sold, by item.
-    pub claims: Vec<(usize, i64)>,
+    /// What an order that waits has sold, by item, as far as it was known by name then.
+    pub sold: Vec<(usize, i64)>,
 }
 
 /// What is answered, without ids and sentences. Orders and holds are numbered as they come to be.

@@ -92,10 +92,14 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let known = KnownDocument { version: document.version, fingerprint, seq, became };
     tx.emit(Entry::Document(system, name.clone(), known))?;
     // A newer version that waits goes on waiting.
-    if let Some(waiting) = waiting.filter(|waiting| waiting.version <= document.version) {
-        super::catalogue::end_if_open(tx, waiting.discrepancy)?;
-        claim(tx, system, name, &waiting.claims, &BTreeMap::new())?;
-        tx.emit(Entry::Waiting(system, name.clone(), None))?;
+    match waiting {
+        Some(waiting) if waiting.version <= document.version => {
+            super::catalogue::end_if_open(tx, waiting.discrepancy)?;
+            claim(tx, system, name, &waiting.sold, &[])?;
+            tx.emit(Entry::Waiting(system, name.clone(), None))?;
+        }
+        Some(waiting) => claim(tx, system, name, &[], &waiting.sold)?,
+        None => {}
     }
     order::settle(tx)?;
     let lines = match order {
@@ -252,27 +256,26 @@ fn wait(
     if let Some(known) = waiting.as_ref().filter(|known| known.version >= document.version) {
         return Ok(Answer::Waiting(known.discrepancy, sentence));
     }
-    let claims = claims(tx, document, system)?;
-    let before = waiting.as_ref().map(|known| known.claims.as_slice()).unwrap_or_default();
-    claim(tx, system, &document.document, before, &claims)?;
+    let sold: Vec<(ItemId, Quantity)> = sold(tx, document, system)?.into_iter().collect();
+    let before = waiting.as_ref().map(|known| known.sold.as_slice()).unwrap_or_default();
+    claim(tx, system, &document.document, before, &sold)?;
     if let Some(known) = &waiting {
         super::catalogue::end_if_open(tx, known.discrepancy)?;
     }
     let evidence = serde_json::to_string(document).expect("a document can always be written");
     let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
-    let kept = Waiting { discrepancy, version: document.version, claims: claims.into_keys().collect() };
+    let kept = Waiting { discrepancy, version: document.version, sold };
     tx.emit(Entry::Waiting(system, document.document.clone(), Some(kept)))?;
     Ok(Answer::Waiting(discrepancy, sentence))
 }
 
-/// What an order that waits has sold of what we know, beyond what is applied of it: whoever shows that stock must
-/// not offer it again meanwhile.
-fn claims(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
-    let mut claims = BTreeMap::<ItemId, Quantity>::new();
-    let Content::Order(content) = &document.content else { return Ok(claims) };
+/// What an order that waits has sold of what we know: whoever shows that stock must not offer it again meanwhile.
+fn sold(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
+    let mut sold = BTreeMap::<ItemId, Quantity>::new();
+    let Content::Order(content) = &document.content else { return Ok(sold) };
     if content.cancelled {
-        return Ok(claims);
+        return Ok(sold);
     }
     tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
     for line in &content.lines {
@@ -282,33 +285,41 @@ fn claims(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap
             Err(stop) => return Err(stop),
         };
         let told = line.quantity.micros().saturating_mul(i64::from(units));
-        let sum = claims.entry(item).or_default();
+        let sum = sold.entry(item).or_default();
         *sum = Quantity::from_micros(sum.micros().saturating_add(told).min(Quantity::MAX_INPUT.micros()));
     }
-    if let Some(known) = tx.known_document(system, &document.document)?
-        && let Became::Order(order) = known.became
-    {
-        for line in &tx.order(order)?.lines {
-            if let Some(sum) = claims.get_mut(&line.item) {
-                *sum -= line.wanted;
-            }
-        }
-    }
-    claims.retain(|_, quantity| quantity.is_positive());
-    Ok(claims)
+    Ok(sold)
 }
 
-/// Writes what a document claims from now on, in place of what it claimed before.
+/// Writes anew what the document of an order claims, if a version of it waits: what is wanted of the order has changed.
+pub(super) fn reclaim(tx: &mut Tx<'_>, order: OrderId) -> Result<(), Stop> {
+    let known = tx.order(order)?;
+    let (system, name) = (known.system, known.document.clone());
+    let Some(waiting) = tx.waiting(system, &name)? else { return Ok(()) };
+    claim(tx, system, &name, &[], &waiting.sold)
+}
+
+/// Writes what a document claims from now on, in place of what it claimed before: what it has sold beyond what is
+/// wanted of its order already.
 fn claim(
     tx: &mut Tx<'_>,
     system: SystemId,
     document: &str,
-    before: &[ItemId],
-    now: &BTreeMap<ItemId, Quantity>,
+    before: &[(ItemId, Quantity)],
+    sold: &[(ItemId, Quantity)],
 ) -> Result<(), Stop> {
-    let gone = before.iter().filter(|item| !now.contains_key(item)).map(|item| (*item, Quantity::ZERO));
-    let claims: Vec<(ItemId, Quantity)> =
-        gone.chain(now.iter().map(|(item, claim)| (*item, *claim))).collect();
+    let order = match tx.known_document(system, document)?.map(|known| known.became) {
+        Some(Became::Order(order)) => Some(order),
+        Some(Became::Lines(_) | Became::Shipment(_)) | None => None,
+    };
+    let mut claims: BTreeMap<ItemId, Quantity> =
+        before.iter().map(|(item, _)| (*item, Quantity::ZERO)).collect();
+    claims.extend(sold.iter().copied());
+    for line in order.map(|order| tx.order(order)).transpose()?.into_iter().flat_map(|order| &order.lines) {
+        if let Some(claim) = claims.get_mut(&line.item) {
+            *claim = (*claim - line.wanted).max(Quantity::ZERO);
+        }
+    }
     for (item, quantity) in claims {
         tx.emit(Entry::Claimed { item, system, document: document.to_owned(), quantity })?;
     }
@@ -632,6 +643,12 @@ fn apply_shipment(
             short: quantity - moved,
         });
     }
+    // What an order wants that nobody but shipments has told of grows with them.
+    if let Some(order) = order
+        && tx.order(order)?.version == 0
+    {
+        reclaim(tx, order)?;
+    }
     Ok((Became::Shipment(known), None, answers))
 }
 
@@ -797,7 +814,7 @@ fn apply_movements(
             }
         }
         for (position, line) in lines.iter().enumerate() {
-            if done[position].is_some() || line.what.comes_in() != comes_in {
+            if done[position].is_some() || is_incoming(line.what) != comes_in {
                 continue;
             }
             let location = names.locations[position].unwrap_or_default();
@@ -830,6 +847,10 @@ fn apply_movements(
         tx.discrepancy(found)?;
     }
     Ok((known, answers))
+}
+
+const fn is_incoming(what: Happened) -> bool {
+    matches!(what, Happened::Returned | Happened::Found | Happened::Received)
 }
 
 fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {

@@ -10,6 +10,7 @@ use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
 
+use super::document;
 use super::stock::{self, Change};
 use super::tx::{Move, Stop, Tx};
 
@@ -362,6 +363,8 @@ pub(super) fn open(
             }
             .into());
         }
+        let (owner, name) = (SystemId::ONHAND, || reference.to_owned());
+        tx.want([Key::Document(owner, name()), Key::Waiting(owner, name())])?;
         match tx.known_document(SystemId::ONHAND, reference)?.map(|known| known.became) {
             None => {}
             Some(Became::Order(order)) => {
@@ -389,6 +392,7 @@ pub(super) fn open(
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
         tx.emit(Entry::Document(SystemId::ONHAND, document, known))?;
+        document::reclaim(tx, order)?;
     }
     Ok(order)
 }
@@ -516,6 +520,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     }
     let edited = tx.edit_order(order)?;
     edited.cancelled = edited.lines.iter().all(|line| line.wanted.is_zero());
+    document::reclaim(tx, order)?;
     answer(tx, order)
 }
 
