@@ -134,6 +134,12 @@ pub enum Refusal {
         /// Who is master.
         master: String,
     },
+    /// Nothing is sold from there.
+    #[error("`{location}` does not sell; name another location, or none")]
+    NotSellable {
+        /// Where.
+        location: String,
+    },
     /// The hold keeps nothing any more.
     #[error("hold {hold} has {state}: it keeps nothing any more")]
     HoldEnded {

@@ -185,11 +185,25 @@ pub struct OrderLine {
     pub returned: Quantity,
     /// What its own document last said has left.
     pub told_shipped: Quantity,
-    /// Of `shipped`: what moved by the word of its own document, rather than of a warehouse's shipment.
-    pub shipped_by_document: Quantity,
+    /// Of `shipped`: what moved by the word of its own document, rather than of a warehouse's shipment, in the order
+    /// it was told.
+    pub by_document: Vec<ByDocument>,
     /// How much of it each system's shipments have told to have left: one parcel may be told of by several systems, and
     /// by an order's own document too; it moves once.
     pub told: Vec<(SystemId, Quantity)>,
+}
+
+/// A part of an order's line that left by the word of the order's own document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ByDocument {
+    /// Where from.
+    pub location: LocationId,
+    /// How much.
+    pub quantity: Quantity,
+    /// How much of it was not there by our books, and was balanced by an adjustment.
+    pub balanced: Quantity,
+    /// When we were told, and balanced it.
+    pub told_at: Instant,
 }
 
 impl OrderLine {
@@ -204,7 +218,7 @@ impl OrderLine {
             shipped: Vec::new(),
             returned: Quantity::ZERO,
             told_shipped: Quantity::ZERO,
-            shipped_by_document: Quantity::ZERO,
+            by_document: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -367,6 +381,10 @@ pub struct KnownLine {
     pub moved: Quantity,
     /// What it wanted to take and was not there.
     pub short: Quantity,
+    /// How much of what moved out was not there by our books, and was balanced by an adjustment.
+    pub balanced: Quantity,
+    /// When we were told, and balanced it.
+    pub told_at: Instant,
     /// The other side.
     pub party: crate::key::StockState,
     /// When it happened.
@@ -438,6 +456,6 @@ pub struct Waiting {
     pub discrepancy: DiscrepancyId,
     /// The version that waits.
     pub version: u64,
-    /// What it claims meanwhile: see [`crate::Entry::Claimed`].
-    pub claims: Vec<ItemId>,
+    /// What it has sold, if it is an order. It claims what of that is not wanted of its order already.
+    pub sold: Vec<(ItemId, Quantity)>,
 }

@@ -178,6 +178,9 @@ impl From<Refusal> for Problem {
                 problem
             }
             Refusal::NotMaster { .. } => no("not_master", "Another system is master there"),
+            Refusal::NotSellable { .. } => {
+                no("not_sellable", "That location does not sell").field("location")
+            }
             Refusal::HoldEnded { .. } => no("hold_ended", "The hold keeps nothing any more"),
             Refusal::LineHasLess { .. } => no("line_has_less", "The order's line has less"),
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),

@@ -49,6 +49,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ),
     ("not_positive", "A quantity is not more than zero.", "Send more than 0."),
     (
+        "not_sellable",
+        "Nothing is promised from that location.",
+        "Name another location, or none; or let it sell: `POST /v1/locations` with `sellable`.",
+    ),
+    (
         "overflow",
         "A sum is larger than can be kept: 2,300,000,000,000 units in all, or short in all.",
         "Send less.",

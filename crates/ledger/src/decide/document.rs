@@ -9,7 +9,7 @@ use crate::answer::{Answer, Invalid, LineAnswer};
 use crate::command::{Content, Document, Happened, MovementLine, Name, OrderContent, ShipmentContent};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Became, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting, add_at};
+use crate::model::{Became, ByDocument, Cause, KnownDocument, KnownLine, Order, OrderLine, Waiting, add_at};
 use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
 
 use super::order;
@@ -92,10 +92,14 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let known = KnownDocument { version: document.version, fingerprint, seq, became };
     tx.emit(Entry::Document(system, name.clone(), known))?;
     // A newer version that waits goes on waiting.
-    if let Some(waiting) = waiting.filter(|waiting| waiting.version <= document.version) {
-        super::catalogue::end_if_open(tx, waiting.discrepancy)?;
-        claim(tx, system, name, &waiting.claims, &BTreeMap::new())?;
-        tx.emit(Entry::Waiting(system, name.clone(), None))?;
+    match waiting {
+        Some(waiting) if waiting.version <= document.version => {
+            super::catalogue::end_if_open(tx, waiting.discrepancy)?;
+            claim(tx, system, name, &waiting.sold, &[])?;
+            tx.emit(Entry::Waiting(system, name.clone(), None))?;
+        }
+        Some(waiting) => claim(tx, system, name, &[], &waiting.sold)?,
+        None => {}
     }
     order::settle(tx)?;
     let lines = match order {
@@ -253,27 +257,26 @@ fn wait(
     if let Some(known) = waiting.as_ref().filter(|known| known.version >= document.version) {
         return Ok(Answer::Waiting(known.discrepancy, sentence));
     }
-    let claims = claims(tx, document, system)?;
-    let before = waiting.as_ref().map(|known| known.claims.as_slice()).unwrap_or_default();
-    claim(tx, system, &document.document, before, &claims)?;
+    let sold: Vec<(ItemId, Quantity)> = sold(tx, document, system)?.into_iter().collect();
+    let before = waiting.as_ref().map(|known| known.sold.as_slice()).unwrap_or_default();
+    claim(tx, system, &document.document, before, &sold)?;
     if let Some(known) = &waiting {
         super::catalogue::end_if_open(tx, known.discrepancy)?;
     }
     let evidence = serde_json::to_string(document).expect("a document can always be written");
     let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
-    let kept = Waiting { discrepancy, version: document.version, claims: claims.into_keys().collect() };
+    let kept = Waiting { discrepancy, version: document.version, sold };
     tx.emit(Entry::Waiting(system, document.document.clone(), Some(kept)))?;
     Ok(Answer::Waiting(discrepancy, sentence))
 }
 
-/// What an order that waits has sold of what we know, beyond what is applied of it: whoever shows that stock must
-/// not offer it again meanwhile.
-fn claims(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
-    let mut claims = BTreeMap::<ItemId, Quantity>::new();
-    let Content::Order(content) = &document.content else { return Ok(claims) };
+/// What an order that waits has sold of what we know: whoever shows that stock must not offer it again meanwhile.
+fn sold(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
+    let mut sold = BTreeMap::<ItemId, Quantity>::new();
+    let Content::Order(content) = &document.content else { return Ok(sold) };
     if content.cancelled {
-        return Ok(claims);
+        return Ok(sold);
     }
     tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
     for line in &content.lines {
@@ -283,33 +286,41 @@ fn claims(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap
             Err(stop) => return Err(stop),
         };
         let told = line.quantity.micros().saturating_mul(i64::from(units));
-        let sum = claims.entry(item).or_default();
+        let sum = sold.entry(item).or_default();
         *sum = Quantity::from_micros(sum.micros().saturating_add(told).min(Quantity::MAX_INPUT.micros()));
     }
-    if let Some(known) = tx.known_document(system, &document.document)?
-        && let Became::Order(order) = known.became
-    {
-        for line in &tx.order(order)?.lines {
-            if let Some(sum) = claims.get_mut(&line.item) {
-                *sum -= line.wanted;
-            }
-        }
-    }
-    claims.retain(|_, quantity| quantity.is_positive());
-    Ok(claims)
+    Ok(sold)
 }
 
-/// Writes what a document claims from now on, in place of what it claimed before.
+/// Writes anew what the document of an order claims, if a version of it waits: what is wanted of the order has changed.
+pub(super) fn reclaim(tx: &mut Tx<'_>, order: OrderId) -> Result<(), Stop> {
+    let known = tx.order(order)?;
+    let (system, name) = (known.system, known.document.clone());
+    let Some(waiting) = tx.waiting(system, &name)? else { return Ok(()) };
+    claim(tx, system, &name, &[], &waiting.sold)
+}
+
+/// Writes what a document claims from now on, in place of what it claimed before: what it has sold beyond what is
+/// wanted of its order already.
 fn claim(
     tx: &mut Tx<'_>,
     system: SystemId,
     document: &str,
-    before: &[ItemId],
-    now: &BTreeMap<ItemId, Quantity>,
+    before: &[(ItemId, Quantity)],
+    sold: &[(ItemId, Quantity)],
 ) -> Result<(), Stop> {
-    let gone = before.iter().filter(|item| !now.contains_key(item)).map(|item| (*item, Quantity::ZERO));
-    let claims: Vec<(ItemId, Quantity)> =
-        gone.chain(now.iter().map(|(item, claim)| (*item, *claim))).collect();
+    let order = match tx.known_document(system, document)?.map(|known| known.became) {
+        Some(Became::Order(order)) => Some(order),
+        Some(Became::Lines(_) | Became::Shipment(_)) | None => None,
+    };
+    let mut claims: BTreeMap<ItemId, Quantity> =
+        before.iter().map(|(item, _)| (*item, Quantity::ZERO)).collect();
+    claims.extend(sold.iter().copied());
+    for line in order.map(|order| tx.order(order)).transpose()?.into_iter().flat_map(|order| &order.lines) {
+        if let Some(claim) = claims.get_mut(&line.item) {
+            *claim = (*claim - line.wanted).max(Quantity::ZERO);
+        }
+    }
     for (item, quantity) in claims {
         tx.emit(Entry::Claimed { item, system, document: document.to_owned(), quantity })?;
     }
@@ -472,8 +483,7 @@ fn tell_shipped(
         // Of what another system is master there is its word to come: it is not taken from elsewhere.
         missing -= part;
         if stock::moves(tx, system, known.item, place.location)? {
-            stock::ship(tx, order, line, place.location, part, at)?;
-            tx.edit_order(order)?.lines[line as usize].shipped_by_document += part;
+            ship_by_document(tx, order, line, place.location, part, at)?;
         }
     }
     let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
@@ -485,15 +495,28 @@ fn tell_shipped(
         if let Some(place) = place
             && stock::moves(tx, system, known.item, place)?
         {
-            stock::ship(tx, order, line, place, unpromised, at)?;
-            tx.edit_order(order)?.lines[line as usize].shipped_by_document += unpromised;
+            ship_by_document(tx, order, line, place, unpromised, at)?;
         }
     }
     Ok(())
 }
 
-/// The document no longer says that so much of a line has left: what moved by its word comes back, and is wanted
-/// again. What a warehouse said has left stays so.
+fn ship_by_document(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    location: LocationId,
+    quantity: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let balanced = stock::ship(tx, order, line, location, quantity, at)?.balanced;
+    let part = ByDocument { location, quantity, balanced, told_at: tx.now };
+    tx.edit_order(order)?.lines[line as usize].by_document.push(part);
+    Ok(())
+}
+
+/// The document no longer says that so much of a line has left: what moved by its word, the last first, comes back to
+/// where it left from, and is wanted again. What a warehouse said has left stays so.
 fn take_back_shipped(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -502,22 +525,27 @@ fn take_back_shipped(
     at: Instant,
 ) -> Result<(), Stop> {
     let known = tx.order(order)?.lines[line as usize].clone();
-    let kept = known.shipped_total() - known.returned;
-    let mut back = (known.told_shipped - told).min(known.shipped_by_document).min(kept);
-    for place in known.shipped.iter().rev() {
-        let part = place.quantity.min(back);
-        if !part.is_positive() {
-            continue;
+    let mut back = (known.told_shipped - told).min(known.shipped_total() - known.returned);
+    for part in known.by_document.iter().rev() {
+        let ByDocument { location, told_at, .. } = *part;
+        let quantity = part.quantity.min(back);
+        if !quantity.is_positive() {
+            break;
         }
-        let reason = "shipment cancelled";
-        let change = by(known.item, place.location, part, StockState::Customer, at, reason);
-        stock::put_in(tx, change, StockState::Available)?;
+        let balanced = part.balanced.min(quantity);
         let edited = &mut tx.edit_order(order)?.lines[line as usize];
-        add_at(&mut edited.shipped, place.location, -part);
-        edited.shipped_by_document -= part;
-        let promised = order::allocate(tx, order, line, part, Some(place.location), true)?;
-        tx.edit_order(order)?.lines[line as usize].short += part - promised;
-        back -= part;
+        add_at(&mut edited.shipped, location, -quantity);
+        edited.by_document.pop();
+        if quantity < part.quantity {
+            let (quantity, balanced) = (part.quantity - quantity, part.balanced - balanced);
+            edited.by_document.push(ByDocument { quantity, balanced, ..*part });
+        }
+        let change = by(known.item, location, quantity, StockState::Customer, at, "shipment cancelled");
+        stock::put_in(tx, change, StockState::Available)?;
+        unbalance(tx, known.item, location, balanced, told_at)?;
+        let promised = order::allocate(tx, order, line, quantity, Some(location), true)?;
+        tx.edit_order(order)?.lines[line as usize].short += quantity - promised;
+        back -= quantity;
     }
     Ok(())
 }
@@ -602,6 +630,8 @@ fn apply_shipment(
             location,
             moved: -moved,
             short: Quantity::ZERO,
+            balanced: Quantity::ZERO,
+            told_at: tx.now,
             party: StockState::Customer,
             occurred_at: at,
         });
@@ -613,6 +643,12 @@ fn apply_shipment(
             shipped: moved,
             short: quantity - moved,
         });
+    }
+    // What an order wants that nobody but shipments has told of grows with them.
+    if let Some(order) = order
+        && tx.order(order)?.version == 0
+    {
+        reclaim(tx, order)?;
     }
     Ok((Became::Shipment(known), None, answers))
 }
@@ -659,8 +695,8 @@ fn leave(
         order::want_promises(tx, order)?;
         let known = tx.order(order)?.clone();
         let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
-        // Where the teller is master nobody else's word has moved anything.
-        let masters = stock::master(tx, item, location)? == teller;
+        // Where an outside system is master nobody else's word has moved anything.
+        let masters = teller != SystemId::ONHAND && stock::master(tx, item, location)? == teller;
         for (index, line) in lines().filter(|_| !masters) {
             let told_before = (line.shipped_total() - line.told_by(teller)).min(missing);
             if told_before.is_positive() {
@@ -746,7 +782,9 @@ fn apply_movements(
             .zip(&fingerprints)
             .any(|(line, print)| line.line == known.line && *print == known.fingerprint)
     };
-    for known in earlier.iter().filter(|known| !unchanged(known)) {
+    let gone = || earlier.iter().filter(|known| !unchanged(known));
+    // What comes in is booked before what goes out, so that nothing is missing that this document itself brings.
+    for known in gone().filter(|known| known.moved.is_negative()) {
         reverse(tx, known)?;
     }
     let cells = |state| {
@@ -762,33 +800,42 @@ fn apply_movements(
         (names.items[position].0, names.locations[position].unwrap_or_default(), at)
     });
     stock::prefetch(tx, &[StockState::Customer, StockState::Adjustment, StockState::Supplier], changes)?;
-    let mut known = Vec::new();
-    let mut answers = Vec::new();
+    let mut done: Vec<Option<KnownLine>> = lines
+        .iter()
+        .zip(&fingerprints)
+        .map(|(line, print)| {
+            earlier.iter().find(|known| known.line == line.line && known.fingerprint == *print).cloned()
+        })
+        .collect();
     let mut short = Quantity::ZERO;
-    for (position, line) in lines.iter().enumerate() {
-        let item = names.items[position].0;
-        let told = names.quantity(position, line.quantity);
-        let same = earlier
-            .iter()
-            .find(|known| known.line == line.line && known.fingerprint == fingerprints[position]);
-        let done = match same {
-            Some(same) => same.clone(),
-            None => {
-                let location = names.locations[position].unwrap_or_default();
-                let done = happen(tx, system, line, item, location, told)?;
-                short += done.short;
-                KnownLine { fingerprint: fingerprints[position], ..done }
+    for comes_in in [true, false] {
+        if !comes_in {
+            for known in gone().filter(|known| known.moved.is_positive()) {
+                reverse(tx, known)?;
             }
-        };
+        }
+        for (position, line) in lines.iter().enumerate() {
+            if done[position].is_some() || is_incoming(line.what) != comes_in {
+                continue;
+            }
+            let location = names.locations[position].unwrap_or_default();
+            let told = names.quantity(position, line.quantity);
+            let happened = happen(tx, system, line, names.items[position].0, location, told)?;
+            short += happened.short;
+            done[position] = Some(KnownLine { fingerprint: fingerprints[position], ..happened });
+        }
+    }
+    let known: Vec<KnownLine> = done.into_iter().flatten().collect();
+    let mut answers = Vec::new();
+    for (position, done) in known.iter().enumerate() {
         answers.push(LineAnswer {
-            line: line.line.clone(),
-            sku: tx.sku(item)?,
-            quantity: told,
+            line: done.line.clone(),
+            sku: tx.sku(done.item)?,
+            quantity: names.quantity(position, lines[position].quantity),
             allocated: Quantity::ZERO,
             shipped: done.moved.abs(),
             short: done.short,
         });
-        known.push(done);
     }
     if short.is_positive() {
         let name = tx.document.as_ref().map_or(String::new(), |(_, name)| name.clone());
@@ -803,8 +850,12 @@ fn apply_movements(
     Ok((known, answers))
 }
 
+const fn is_incoming(what: Happened) -> bool {
+    matches!(what, Happened::Returned | Happened::Found | Happened::Received)
+}
+
 fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
-    let KnownLine { item, location, moved, party, occurred_at, .. } = *known;
+    let KnownLine { item, location, moved, party, occurred_at, balanced, told_at, .. } = *known;
     if moved.is_zero() {
         return Ok(());
     }
@@ -813,6 +864,22 @@ fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
         stock::take_out(tx, change, None)?;
     } else {
         stock::put_in(tx, change, StockState::Available)?;
+        unbalance(tx, item, location, balanced, told_at)?;
+    }
+    Ok(())
+}
+
+/// What balanced goods that left and were not there goes with the word that they left: at the time it was balanced.
+fn unbalance(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    location: LocationId,
+    balanced: Quantity,
+    told_at: Instant,
+) -> Result<(), Stop> {
+    if balanced.is_positive() {
+        let change = by(item, location, balanced, StockState::Adjustment, told_at, "did not leave after all");
+        stock::take_out(tx, change, None)?;
     }
     Ok(())
 }
@@ -840,6 +907,8 @@ fn happen(
         location,
         moved: Quantity::ZERO,
         short: Quantity::ZERO,
+        balanced: Quantity::ZERO,
+        told_at: tx.now,
         party,
         occurred_at: at,
     };
@@ -855,7 +924,7 @@ fn happen(
             known.moved = quantity;
         }
         Happened::Lost => {
-            stock::take_out(tx, change, None)?;
+            known.balanced = stock::take_out(tx, change, None)?.balanced;
             known.moved = -quantity;
         }
         Happened::Sold => {
@@ -864,7 +933,7 @@ fn happen(
             // What a count has seen the lack of is given back by it, all of it (law 11).
             let part = if stock::is_absorbed(tx, &change)? { quantity } else { quantity.min(there) };
             if part.is_positive() {
-                stock::take_out(tx, Change { quantity: part, ..change }, None)?;
+                known.balanced = stock::take_out(tx, Change { quantity: part, ..change }, None)?.balanced;
             }
             known.moved = -part;
             known.short = quantity - part;

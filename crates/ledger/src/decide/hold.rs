@@ -17,6 +17,7 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> 
         let problem = format!("{} is not after now ({})", place.expires_at, tx.now);
         return Err(Invalid::Field { field: "expires_at", problem }.into());
     }
+    order::must_sell(tx, only)?;
     order::must_be_available(tx, &lines, only)?;
     let hold = tx.open_hold(Hold {
         state: HoldState::Active,

@@ -10,6 +10,7 @@ use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
 
+use super::document;
 use super::stock::{self, Change};
 use super::tx::{Move, Stop, Tx};
 
@@ -253,6 +254,16 @@ const fn holder_key(holder: Holder) -> Key {
     }
 }
 
+/// Refuses to promise from a place that does not sell. A fact may name any place: it has happened there.
+pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Stop> {
+    match only.map(|location| tx.location(location)).transpose()? {
+        Some(location) if !location.sellable => {
+            Err(Refusal::NotSellable { location: location.code.clone() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses unless all these lines together are available, at one place or over all that may sell.
 pub(super) fn must_be_available(
     tx: &Tx<'_>,
@@ -352,6 +363,8 @@ pub(super) fn open(
             }
             .into());
         }
+        let (owner, name) = (SystemId::ONHAND, || reference.to_owned());
+        tx.want([Key::Document(owner, name()), Key::Waiting(owner, name())])?;
         match tx.known_document(SystemId::ONHAND, reference)?.map(|known| known.became) {
             None => {}
             Some(Became::Order(order)) => {
@@ -379,6 +392,7 @@ pub(super) fn open(
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
         tx.emit(Entry::Document(SystemId::ONHAND, document, known))?;
+        document::reclaim(tx, order)?;
     }
     Ok(order)
 }
@@ -386,6 +400,7 @@ pub(super) fn open(
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    must_sell(tx, only)?;
     must_be_available(tx, &lines, only)?;
     let sites: Vec<LocationId> = match only {
         Some(location) => vec![location],
@@ -505,6 +520,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     }
     let edited = tx.edit_order(order)?;
     edited.cancelled = edited.lines.iter().all(|line| line.wanted.is_zero());
+    document::reclaim(tx, order)?;
     answer(tx, order)
 }
 
@@ -572,7 +588,11 @@ pub(super) fn want(
     let more = wanted - known.wanted;
     tx.edit_order(order)?.lines[line as usize].wanted = wanted;
     if more.is_positive() {
-        let allocated = allocate(tx, order, line, more, only, true)?;
+        let mut allocated = allocate(tx, order, line, more, only, true)?;
+        if allocated < more && only.is_some() {
+            // Short is what nothing covers: the next stock that came in anywhere would serve it from elsewhere too.
+            allocated += allocate(tx, order, line, more - allocated, None, true)?;
+        }
         tx.edit_order(order)?.lines[line as usize].short += more - allocated;
     } else if more.is_negative() {
         let edited = &mut tx.edit_order(order)?.lines[line as usize];

@@ -4,7 +4,9 @@
 //! that happened before a count and is heard of after it is given back by that count (law 11). [`take_out`] never
 //! fails: what physically left is taken in the order of law 2.
 
-use crate::answer::{Answer, Invalid, Moved, Refusal};
+use std::collections::BTreeMap;
+
+use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, Holder, Ownership, add_at};
@@ -396,13 +398,20 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
 
 pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     let location = tx.location_id(&adjust.location)?;
-    let lines = resolve(tx, "an adjustment", &adjust.lines, |quantity| !quantity.is_zero())?;
+    let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
+    if let Some((item, _)) = lines.iter().find(|(_, difference)| difference.is_zero()) {
+        let problem = format!("must not be 0 (`{}`)", tx.sku(*item)?);
+        return Err(Invalid::Field { field: "quantity", problem }.into());
+    }
     let at = tx.past("occurred_at", adjust.occurred_at)?;
     let reason = adjust.reason.as_str();
     prefetch(tx, &[StockState::Adjustment], lines.iter().map(|(item, _)| (*item, location, at)))?;
+    for (item, _) in &lines {
+        must_be_ours(tx, *item, location)?;
+    }
+    must_be_there(tx, &lines, location, at)?;
     let mut moved = Vec::new();
     for (item, difference) in lines {
-        must_be_ours(tx, item, location)?;
         let by = Change { reason, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
         let seq = if difference.is_positive() {
             put_in(tx, by, StockState::Available)?
@@ -412,6 +421,38 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
         moved.push((item, location, difference, seq));
     }
     answer(tx, &moved)
+}
+
+/// Refuses to take more of an item out of a place, in all lines together, than is there in all states. What a count
+/// has seen the lack of is given back by it.
+fn must_be_there(
+    tx: &Tx<'_>,
+    lines: &[(ItemId, Quantity)],
+    location: LocationId,
+    at: Instant,
+) -> Result<(), Stop> {
+    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
+    for (item, difference) in lines.iter().filter(|(_, difference)| difference.is_negative()) {
+        let total = wanted.entry(*item).or_default();
+        *total = total.checked_add(-*difference).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
+    }
+    let cells = |item: ItemId| StockState::ON_HAND.map(|state| CellKey::new(item, location, state));
+    tx.want_cells(wanted.keys().flat_map(|item| cells(*item)))?;
+    let mut missing = Vec::new();
+    for (item, wanted) in wanted {
+        let there: Quantity = cells(item).into_iter().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+        if there >= wanted || is_absorbed(tx, &change(item, location, wanted, StockState::Adjustment, at))? {
+            continue;
+        }
+        missing.push(Missing {
+            sku: tx.sku(item)?,
+            location: Some(format!("{} (on hand)", tx.location_code(location)?)),
+            wanted,
+            available: there,
+            held: None,
+        });
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
 }
 
 pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, Stop> {
@@ -478,7 +519,7 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     let location = tx.location_id(&step.location)?;
     let lines = resolve_lines(tx, "a move", &step.lines)?;
     let code = &step.location;
-    let mut wanted = std::collections::BTreeMap::<ItemId, Quantity>::new();
+    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
     for (item, quantity) in &lines {
         must_be_ours(tx, *item, location)?;
         let total = wanted.entry(*item).or_default();
@@ -487,7 +528,7 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     for (item, quantity) in wanted {
         let there = tx.held(CellKey::new(item, location, step.from))?;
         if there < quantity {
-            let missing = crate::answer::Missing {
+            let missing = Missing {
                 sku: tx.sku(item)?,
                 location: Some(format!("{code} ({})", step.from.name())),
                 wanted: quantity,

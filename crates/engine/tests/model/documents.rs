@@ -1,0 +1,587 @@
+//! Outside documents in the naive model: each is a state, of which the difference to the last one is applied.
+
+use onhand_ledger::command::{
+    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ShipmentContent,
+};
+use onhand_ledger::model::Cause;
+use onhand_ledger::{Instant, StockState};
+
+use crate::naive::{
+    Answer, Became, ByDocument, Done, Known, LineSaid, Model, Order, OrderLine, Said, Stop, Waits, add,
+    total, units,
+};
+
+impl OrderLine {
+    pub fn told_by(&self, system: &str) -> i64 {
+        self.told.iter().find(|(other, _)| other == system).map_or(0, |(_, told)| *told)
+    }
+
+    pub fn tell(&mut self, system: &str, quantity: i64) {
+        match self.told.iter_mut().find(|(other, _)| other == system) {
+            Some((_, told)) => *told += quantity,
+            None => self.told.push((system.to_owned(), quantity)),
+        }
+    }
+}
+
+impl Model {
+    pub fn document(&self, system: &str, name: &str) -> Option<&Known> {
+        self.documents.iter().find(|known| known.system == system && known.name == name)
+    }
+
+    pub fn know(&mut self, system: &str, name: &str, version: u64, content: Option<Content>, became: Became) {
+        self.documents.retain(|known| known.system != system || known.name != name);
+        let (system, name) = (system.to_owned(), name.to_owned());
+        self.documents.push(Known { system, name, version, content, became });
+    }
+
+    pub fn named(&self, system: &str, name: &Name) -> Option<(usize, i64)> {
+        match name {
+            Name::Sku(sku) => Some((self.sku(sku).ok()?, 1)),
+            Name::Listing(remote) => {
+                let (.., sku, multiplier) =
+                    self.listings.iter().find(|(whose, name, ..)| whose == system && name == remote)?;
+                Some((self.sku(sku).ok()?, *multiplier))
+            }
+        }
+    }
+
+    pub fn record(&mut self, told: &Document) -> Answer {
+        let (system, name, version) = (told.system.as_str(), told.document.as_str(), told.version);
+        let (names, mut times): (Vec<&str>, Vec<Option<Instant>>) = match &told.content {
+            Content::Order(order) => (
+                order.lines.iter().map(|line| line.line.as_str()).collect(),
+                vec![order.placed_at, order.changed_at],
+            ),
+            Content::Shipment(shipment) => (vec![], vec![shipment.occurred_at]),
+            Content::Movements(lines) => (
+                lines.iter().map(|line| line.line.as_str()).collect(),
+                lines.iter().map(|line| line.occurred_at).collect(),
+            ),
+        };
+        times.retain(Option::is_some);
+        if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
+            return Err(Stop::Invalid);
+        }
+        if let Content::Shipment(shipment) = &told.content
+            && shipment.order.as_deref() == Some(name)
+            && shipment.order_system.as_deref().is_none_or(|owner| owner == system)
+        {
+            return Err(Stop::Invalid);
+        }
+        let known = self.document(system, name).cloned();
+        if let Some(known) = &known {
+            let same = known.version == version && known.content.as_ref() == Some(&told.content);
+            if version < known.version || same {
+                return Ok(Said::AlreadyApplied(known.version));
+            }
+            let amends = matches!(
+                (&known.became, &told.content),
+                (Became::Order(_), Content::Order(_)) | (Became::Movements(_), Content::Movements(_))
+            );
+            // Silent: a shipment is told once, and a document stays of its kind.
+            if version == known.version || !amends {
+                return Ok(self.wait(told, Cause::ContradictoryVersion));
+            }
+        }
+        if !self.all_known(system, &told.content) {
+            return Ok(self.wait(told, Cause::UnknownName));
+        }
+        if times.iter().any(|at| self.past(*at).is_err()) {
+            return Ok(self.wait(told, Cause::ClockAhead));
+        }
+        let before = self.discrepancies.len();
+        let became = known.map(|known| known.became);
+        let (order, became, lines) = match &told.content {
+            Content::Order(content) => {
+                let order = match became {
+                    Some(Became::Order(order)) => order,
+                    _ => self.open_empty(),
+                };
+                self.orders[order].version = version;
+                self.apply_order(system, order, content)?;
+                (Some(order), Became::Order(order), Vec::new())
+            }
+            Content::Shipment(content) => (None, Became::Shipment, self.apply_shipment(system, content)?),
+            Content::Movements(content) => {
+                let earlier = match became {
+                    Some(Became::Movements(earlier)) => earlier,
+                    _ => Vec::new(),
+                };
+                let (done, lines) = self.apply_movements(system, content, &earlier)?;
+                (None, Became::Movements(done), lines)
+            }
+        };
+        self.know(system, name, version, Some(told.content.clone()), became);
+        // Law 10: a newer version that waits goes on waiting.
+        let done: Vec<usize> = self
+            .waits
+            .iter()
+            .filter(|waits| waits.system == system && waits.name == name && waits.version <= version)
+            .map(|waits| waits.discrepancy)
+            .collect();
+        self.end_waiting(&done);
+        self.serve_short();
+        let lines = order.map_or(lines, |order| self.lines_said(order));
+        Ok(Said::Recorded { order, lines, discrepancies: self.discrepancies.len() - before })
+    }
+
+    pub fn end_waiting(&mut self, discrepancies: &[usize]) {
+        for discrepancy in discrepancies {
+            self.discrepancies[*discrepancy].1 = false;
+        }
+        self.waits.retain(|waits| !discrepancies.contains(&waits.discrepancy));
+    }
+
+    pub fn all_known(&self, system: &str, content: &Content) -> bool {
+        let item = |name: &Name| self.named(system, name).is_some();
+        let place = |code: &str| self.place(code).is_ok();
+        match content {
+            Content::Order(order) => {
+                order.lines.iter().all(|line| item(&line.item) && line.location.as_deref().is_none_or(place))
+            }
+            Content::Shipment(shipment) => {
+                place(&shipment.location) && shipment.lines.iter().all(|line| item(&line.item))
+            }
+            Content::Movements(lines) => lines.iter().all(|line| item(&line.item) && place(&line.location)),
+        }
+    }
+
+    /// It waits for a person, once; a newer version takes the place of an older one.
+    pub fn wait(&mut self, told: &Document, cause: Cause) -> Said {
+        let (system, name, version) = (told.system.clone(), told.document.clone(), told.version);
+        let waiting = self.waits.iter().find(|waits| waits.system == system && waits.name == name).cloned();
+        if let Some(waiting) = waiting {
+            if waiting.version >= version {
+                return Said::Waiting;
+            }
+            self.end_waiting(&[waiting.discrepancy]);
+        }
+        let discrepancy = self.note(cause);
+        let sold = self.sold(told);
+        self.waits.push(Waits { system, name, version, discrepancy, sold });
+        Said::Waiting
+    }
+
+    /// What an order that waits has sold of what is known by name.
+    pub fn sold(&self, told: &Document) -> Vec<(usize, i64)> {
+        let mut sold = Vec::new();
+        if let Content::Order(content) = &told.content
+            && !content.cancelled
+        {
+            for line in &content.lines {
+                if let Some((item, multiplier)) = self.named(&told.system, &line.item) {
+                    add(&mut sold, item, units(line.quantity) * multiplier);
+                }
+            }
+        }
+        sold
+    }
+
+    /// How much of an item the documents that wait have sold, beyond what is wanted of their orders already.
+    pub fn claimed(&self, item: usize) -> i64 {
+        let mut claimed = 0;
+        for waits in &self.waits {
+            let sold: i64 = waits.sold.iter().filter(|(of, _)| *of == item).map(|(_, sold)| sold).sum();
+            let known = self.document(&waits.system, &waits.name).map(|known| &known.became);
+            let wanted: i64 = match known {
+                Some(Became::Order(order)) => {
+                    let lines = self.orders[*order].lines.iter();
+                    lines.filter(|line| line.item == item).map(|line| line.wanted).sum()
+                }
+                _ => 0,
+            };
+            claimed += (sold - wanted).max(0);
+        }
+        claimed
+    }
+
+    pub fn open_empty(&mut self) -> usize {
+        self.orders.push(Order { made: self.made(), version: 0, lines: Vec::new() });
+        self.orders.len() - 1
+    }
+
+    /// The line of that name and item; else one that only a shipment has told of; else a new one. Where other lines of
+    /// the item follow, it takes no more of what a shipment told than it wants itself: `most`.
+    pub fn line_of(&mut self, order: usize, name: &str, item: usize, most: Option<i64>) -> usize {
+        let lines = &mut self.orders[order].lines;
+        if let Some(known) = lines.iter().position(|line| line.name == name && line.item == item) {
+            return known;
+        }
+        let nameless = lines.iter().position(|line| line.name.is_empty() && line.item == item);
+        if let Some(nameless) = nameless
+            && most.is_none_or(|most| total(&lines[nameless].shipped) <= most)
+        {
+            name.clone_into(&mut lines[nameless].name);
+            return nameless;
+        }
+        let mut line = OrderLine { name: name.to_owned(), item, ..OrderLine::default() };
+        if let (Some(nameless), Some(most)) = (nameless, most) {
+            let from = &mut lines[nameless];
+            line.told = from.told.iter().map(|(system, told)| (system.clone(), (*told).min(most))).collect();
+            from.wanted -= most;
+            line.wanted = most;
+            let mut missing = most;
+            for (place, quantity) in from.shipped.clone() {
+                let part = quantity.min(missing);
+                add(&mut from.shipped, place, -part);
+                add(&mut line.shipped, place, part);
+                missing -= part;
+            }
+            // What is said of all of it is said of the part too.
+            line.returned = from.returned.min(most);
+            from.returned -= line.returned;
+            for (_, told) in &mut from.told {
+                *told -= (*told).min(most);
+            }
+        }
+        lines.push(line);
+        lines.len() - 1
+    }
+
+    pub fn apply_order(&mut self, system: &str, order: usize, content: &OrderContent) -> Result<(), Stop> {
+        let at = self.past(content.changed_at)?;
+        let short = |model: &Self| -> i64 { model.orders[order].lines.iter().map(|line| line.short).sum() };
+        let short_before = short(self);
+        let mut told = Vec::new();
+        let item_of = |model: &Self, line: &OrderContentLine| model.named(system, &line.item).unwrap().0;
+        for (position, line) in content.lines.iter().enumerate() {
+            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let place = self.place_if_named(line.location.as_deref())?;
+            let shipped = units(line.shipped) * multiplier;
+            let wanted = units(line.quantity) * multiplier;
+            let others_follow =
+                content.lines[position + 1..].iter().any(|other| item_of(self, other) == item);
+            let most = others_follow.then_some(wanted.max(shipped));
+            // What was shipped was wanted.
+            let wanted = if content.cancelled { shipped } else { wanted.max(shipped) };
+            let index = self.line_of(order, &line.line, item, most);
+            told.push((index, place, wanted, shipped, units(line.returned) * multiplier));
+        }
+        for index in 0..self.orders[order].lines.len() {
+            if told.iter().all(|(other, ..)| *other != index) {
+                self.want(order, index, 0, None);
+            }
+        }
+        for (index, _, _, shipped, _) in &told {
+            self.no_longer_shipped(order, *index, *shipped, at);
+        }
+        // Silent: what a version gives back is there for what it takes, before older orders' short lines.
+        for (index, place, wanted, ..) in &told {
+            if *wanted <= self.orders[order].lines[*index].wanted {
+                self.want(order, *index, *wanted, *place);
+            }
+        }
+        for (index, place, wanted, ..) in &told {
+            if *wanted > self.orders[order].lines[*index].wanted {
+                self.want(order, *index, *wanted, *place);
+            }
+        }
+        for (index, place, _, shipped, returned) in told {
+            self.told_shipped(system, order, index, shipped, place, at);
+            self.told_returned(system, order, index, returned, at);
+        }
+        // Silent: before what was broken here is served from elsewhere.
+        if short(self) > short_before {
+            self.note(Cause::Short);
+        }
+        Ok(())
+    }
+
+    /// So much has left so far by the word of the order's own document: what nobody told before moves, where its word
+    /// moves stock. Silent: from the promises, the first place first; then what is short, from the place the line names
+    /// or the first by rank.
+    pub fn told_shipped(
+        &mut self,
+        system: &str,
+        order: usize,
+        line: usize,
+        told: i64,
+        place: Option<usize>,
+        at: i64,
+    ) {
+        self.orders[order].lines[line].said = told;
+        let known = self.orders[order].lines[line].clone();
+        let mut missing = told - total(&known.shipped);
+        for (from, there) in known.allocated {
+            let part = there.min(missing);
+            if part <= 0 {
+                break;
+            }
+            // One parcel, once: of what is promised where another system is master, that one has yet to tell.
+            missing -= part;
+            if self.moves(system, known.item, from) {
+                self.ship_by_document(order, line, from, part, at);
+            }
+        }
+        let part = missing.min(self.orders[order].lines[line].short);
+        let from = place.unwrap_or(self.sellable()[0]);
+        if part > 0 && self.moves(system, known.item, from) {
+            self.ship_by_document(order, line, from, part, at);
+        }
+    }
+
+    pub fn ship_by_document(&mut self, order: usize, line: usize, place: usize, quantity: i64, at: i64) {
+        let balanced = self.ship(order, line, place, quantity, at);
+        let at = self.now;
+        self.orders[order].lines[line].by_document.push(ByDocument { place, quantity, balanced, at });
+    }
+
+    /// The document says that less has left than it said before: what left by its word is there again, where it left
+    /// from, and promised to the line. Silent: what came back already does not come back again; the last first.
+    pub fn no_longer_shipped(&mut self, order: usize, line: usize, told: i64, at: i64) {
+        let known = self.orders[order].lines[line].clone();
+        let mut back = (known.said - told).min(total(&known.shipped) - known.returned);
+        for part in known.by_document.iter().rev() {
+            let quantity = part.quantity.min(back);
+            if quantity <= 0 {
+                break;
+            }
+            back -= quantity;
+            let of_line = &mut self.orders[order].lines[line];
+            add(&mut of_line.shipped, part.place, -quantity);
+            let last = of_line.by_document.last_mut().unwrap();
+            let balanced = last.balanced.min(quantity);
+            last.quantity -= quantity;
+            last.balanced -= balanced;
+            if last.quantity == 0 {
+                of_line.by_document.pop();
+            }
+            let absorbed = self.first_count(known.item, part.place, at);
+            let into = (known.item, part.place, StockState::Available);
+            self.arrive(into, StockState::Customer, quantity, at, absorbed);
+            self.unbalance(known.item, part.place, balanced, part.at);
+            let promised = self.allocate(order, line, quantity, Some(part.place), true);
+            self.orders[order].lines[line].short += quantity - promised;
+        }
+    }
+
+    /// So much came back so far: no more than was shipped.
+    pub fn told_returned(&mut self, system: &str, order: usize, line: usize, told: i64, at: i64) {
+        let known = self.orders[order].lines[line].clone();
+        let part = (told - known.returned).min(total(&known.shipped) - known.returned);
+        if part <= 0 {
+            return;
+        }
+        let place = known.shipped.last().unwrap().0;
+        if self.moves(system, known.item, place) {
+            self.come_back(order, line, place, StockState::Available, part, at);
+        }
+    }
+
+    pub fn apply_shipment(&mut self, system: &str, content: &ShipmentContent) -> Result<Vec<LineSaid>, Stop> {
+        let at = self.past(content.occurred_at)?;
+        let place = self.place(&content.location)?;
+        let order = match &content.order {
+            None => None,
+            Some(name) => {
+                let owner = content.order_system.as_deref().unwrap_or(system);
+                Some(match self.document(owner, name).map(|known| known.became.clone()) {
+                    Some(Became::Order(order)) => order,
+                    // Kinds of documents do not mix.
+                    Some(_) => return Err(Stop::Invalid),
+                    None => {
+                        let order = self.open_empty();
+                        self.know(owner, name, 0, None, Became::Order(order));
+                        order
+                    }
+                })
+            }
+        };
+        let mut said = Vec::new();
+        for (index, line) in content.lines.iter().enumerate() {
+            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let quantity = units(line.quantity) * multiplier;
+            let shipped = if self.moves(system, item, place) {
+                self.left(system, order, item, place, quantity, at)
+            } else {
+                self.note(Cause::NotMaster);
+                0
+            };
+            said.push(LineSaid {
+                line: index.to_string(),
+                sku: self.skus[item].clone(),
+                quantity,
+                allocated: 0,
+                shipped,
+                short: quantity - shipped,
+            });
+        }
+        Ok(said)
+    }
+
+    /// A shipment tells that so much left for an order; says how much of it moves. One parcel is told by several, and
+    /// moves once: what has left of a line beyond what this teller's own shipments told is what it tells of now. Not so
+    /// where the teller is itself the master: nobody else's word moves anything there.
+    pub fn left(
+        &mut self,
+        teller: &str,
+        order: Option<usize>,
+        item: usize,
+        place: usize,
+        quantity: i64,
+        at: i64,
+    ) -> i64 {
+        let mut missing = quantity;
+        let mut linked = 0;
+        if let Some(order) = order {
+            let its_own = teller != "onhand" && self.master(item, place) == teller;
+            let lines: Vec<usize> = (0..self.orders[order].lines.len())
+                .filter(|line| self.orders[order].lines[*line].item == item)
+                .collect();
+            for line in lines.iter().filter(|_| !its_own) {
+                let known = &mut self.orders[order].lines[*line];
+                let part = (total(&known.shipped) - known.told_by(teller)).min(missing);
+                if part > 0 {
+                    known.tell(teller, part);
+                    missing -= part;
+                    linked += part;
+                }
+            }
+            for line in &lines {
+                let known = &mut self.orders[order].lines[*line];
+                let part = (known.wanted - total(&known.shipped)).min(missing);
+                if part > 0 {
+                    known.tell(teller, part);
+                    self.ship(order, *line, place, part, at);
+                    missing -= part;
+                }
+            }
+            if missing > 0 && self.orders[order].version == 0 {
+                // A shipment naming an unknown order opens it: it wants at least what left.
+                let line = self.line_of(order, "", item, None);
+                let known = &mut self.orders[order].lines[line];
+                known.wanted += missing;
+                known.short += missing;
+                known.tell(teller, missing);
+                self.ship(order, line, place, missing, at);
+                return quantity - linked;
+            }
+            if missing > 0 {
+                self.note(Cause::MoreThanOrdered);
+            }
+        }
+        if missing > 0 {
+            let absorbed = self.first_count(item, place, at);
+            self.depart((item, place), StockState::Customer, missing, at, absorbed, 0);
+        }
+        quantity - linked
+    }
+
+    pub fn apply_movements(
+        &mut self,
+        system: &str,
+        content: &[MovementLine],
+        earlier: &[Done],
+    ) -> Result<(Vec<Done>, Vec<LineSaid>), Stop> {
+        // A newer version is applied as a difference: what is not told any more, or otherwise, is taken back first,
+        // at the time it is said to have happened.
+        for done in earlier.iter().filter(|done| !content.contains(&done.line) && done.moved < 0) {
+            let absorbed = self.first_count(done.item, done.place, done.at);
+            let into = (done.item, done.place, StockState::Available);
+            self.arrive(into, done.party, -done.moved, done.at, absorbed);
+            self.unbalance(done.item, done.place, done.balanced, done.told);
+        }
+        let mut short = 0;
+        let mut new = Vec::new();
+        let takes = |line: &MovementLine| matches!(line.what, Happened::Sold | Happened::Lost);
+        // Silent: what comes in is booked before what goes out, each in the order of the lines.
+        for outgoing in [false, true] {
+            for done in
+                earlier.iter().filter(|done| outgoing && !content.contains(&done.line) && done.moved > 0)
+            {
+                let absorbed = self.first_count(done.item, done.place, done.at);
+                self.depart((done.item, done.place), done.party, done.moved, done.at, absorbed, 0);
+            }
+            for line in content.iter().filter(|line| takes(line) == outgoing) {
+                if earlier.iter().all(|done| done.line != *line) {
+                    let (item, multiplier) = self.named(system, &line.item).unwrap();
+                    let done = self.happen(system, line, item, units(line.quantity) * multiplier)?;
+                    short += done.short;
+                    new.push(done);
+                }
+            }
+        }
+        let mut all = Vec::new();
+        let mut said = Vec::new();
+        for line in content {
+            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let done = earlier.iter().chain(&new).find(|done| done.line == *line).unwrap().clone();
+            said.push(LineSaid {
+                line: line.line.clone(),
+                sku: self.skus[item].clone(),
+                quantity: units(line.quantity) * multiplier,
+                allocated: 0,
+                shipped: done.moved.abs(),
+                short: done.short,
+            });
+            all.push(done);
+        }
+        if short > 0 {
+            self.note(Cause::Short);
+        }
+        Ok((all, said))
+    }
+
+    /// What balanced goods that were not there, as the books had it, goes with the word that they left.
+    pub fn unbalance(&mut self, item: usize, place: usize, balanced: i64, at: i64) {
+        if balanced > 0 {
+            let absorbed = self.first_count(item, place, at);
+            self.depart((item, place), StockState::Adjustment, balanced, at, absorbed, 0);
+        }
+    }
+
+    pub fn happen(
+        &mut self,
+        system: &str,
+        line: &MovementLine,
+        item: usize,
+        quantity: i64,
+    ) -> Result<Done, Stop> {
+        let place = self.place(&line.location)?;
+        let at = self.past(line.occurred_at)?;
+        let party = match line.what {
+            Happened::Sold | Happened::Returned => StockState::Customer,
+            Happened::Found | Happened::Lost => StockState::Adjustment,
+            Happened::Received => StockState::Supplier,
+        };
+        let mut done = Done {
+            line: line.clone(),
+            item,
+            place,
+            moved: 0,
+            short: 0,
+            party,
+            at,
+            balanced: 0,
+            told: self.now,
+        };
+        if !self.moves(system, item, place) {
+            self.note(Cause::NotMaster);
+            return Ok(done);
+        }
+        let absorbed = self.first_count(item, place, at);
+        match line.what {
+            Happened::Returned | Happened::Found | Happened::Received => {
+                self.arrive((item, place, StockState::Available), party, quantity, at, absorbed);
+                done.moved = quantity;
+            }
+            Happened::Lost => {
+                done.balanced = self.depart((item, place), party, quantity, at, absorbed, 0);
+                done.moved = -quantity;
+            }
+            Happened::Sold => {
+                let free = self.held(item, place, StockState::Available)
+                    + self.held(item, place, StockState::SafetyStock);
+                // Law 11: what was gone when a count was taken is in the count's difference already.
+                let part = if absorbed.is_some() { quantity } else { quantity.min(free) };
+                if part > 0 {
+                    done.balanced = self.depart((item, place), party, part, at, absorbed, 0);
+                }
+                done.moved = -part;
+                done.short = quantity - part;
+            }
+        }
+        Ok(done)
+    }
+}
