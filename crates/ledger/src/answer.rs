@@ -20,10 +20,10 @@ pub enum Answer {
     Listing(ListingId),
     /// A rule is as asked, or ended.
     Rule(RuleId),
-    /// Stock moved.
-    Moved(Vec<Moved>),
-    /// What was counted, and what there was.
-    Counted(Vec<Counted>),
+    /// Stock moved; and what came up.
+    Moved(Vec<Moved>, Vec<DiscrepancyId>),
+    /// What was counted, and what there was; and what came up.
+    Counted(Vec<Counted>, Vec<DiscrepancyId>),
     /// A hold is as asked.
     Hold(HoldId),
     /// An order is as asked: its id and its lines.

@@ -112,7 +112,12 @@ async fn counted_below_what_is_promised() {
     shop.at("10:10").order_fact("P", 1, 5, false).await;
     shop.at("10:20").order_fact("Q", 1, 3, false).await;
     assert_eq!(shop.stock().await, (2, 0, 8));
-    shop.at("10:31").count(5, "10:30").await;
+    let counted = shop.at("10:31").accepted("/v1/counts", Shop::count_of(5, Some("10:30"), None)).await;
+    assert_eq!(
+        counted["discrepancies"].as_array().map(Vec::len),
+        Some(1),
+        "who counts hears of it: {counted}"
+    );
     assert_eq!(shop.stock().await, (0, 0, 5));
     assert_eq!(shop.discrepancies().await, [("promise_broken".to_owned(), 3, true)]);
     shop.at("11:00").receive(3).await;

@@ -462,14 +462,14 @@ impl World {
         let units = Quantity::whole_units;
         match answer {
             Answer::Item(_) | Answer::Rule(_) => Said::Done,
-            Answer::Moved(moved) => {
+            Answer::Moved(moved, _) => {
                 let of = moved.iter().map(|moved| {
                     let (sku, location) = (moved.sku.clone(), moved.location.clone());
                     (sku, location, units(moved.difference), units(moved.available))
                 });
                 Said::Moved(of.collect())
             }
-            Answer::Counted(counted) => {
+            Answer::Counted(counted, _) => {
                 let of = counted.iter().map(|counted| {
                     assert_eq!(counted.difference, counted.counted - counted.found);
                     let (seen, found) = (units(counted.counted), units(counted.found));

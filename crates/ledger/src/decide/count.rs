@@ -64,7 +64,8 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
             available: tx.held(CellKey::new(item, location, StockState::Available))?,
         })
     });
-    Ok(Answer::Counted(answers.collect::<Result<_, Stop>>()?))
+    let counted = answers.collect::<Result<_, Stop>>()?;
+    Ok(Answer::Counted(counted, tx.discrepancies.clone()))
 }
 
 /// Writes the count, and books its difference at the time it was seen.

@@ -374,7 +374,8 @@ fn answer(tx: &mut Tx<'_>, moved: &[(ItemId, LocationId, Quantity, Seq)]) -> Res
             seq: *seq,
         })
     });
-    Ok(Answer::Moved(answers.collect::<Result<_, Stop>>()?))
+    let moved = answers.collect::<Result<_, Stop>>()?;
+    Ok(Answer::Moved(moved, tx.discrepancies.clone()))
 }
 
 pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop> {

@@ -54,11 +54,16 @@ pub(crate) struct MovedBody {
 pub(crate) struct MovedAnswer {
     /// Line by line.
     pub movements: Vec<MovedBody>,
+    /// What came up and waits in the inbox: promises that were broken, goods that were not there.
+    pub discrepancies: Vec<u64>,
 }
 
 impl MovedAnswer {
     pub fn of(answer: Answer) -> Self {
-        let moved = if let Answer::Moved(moved) = answer { moved } else { Vec::new() };
+        let (moved, found) = match answer {
+            Answer::Moved(moved, found) => (moved, found),
+            _ => (Vec::new(), Vec::new()),
+        };
         let body = |moved: Moved| MovedBody {
             sku: moved.sku,
             location: moved.location,
@@ -66,7 +71,8 @@ impl MovedAnswer {
             available: moved.available.into(),
             seq: moved.seq,
         };
-        Self { movements: moved.into_iter().map(body).collect() }
+        let discrepancies = found.iter().map(|found| found.0).collect();
+        Self { movements: moved.into_iter().map(body).collect(), discrepancies }
     }
 }
 

@@ -39,6 +39,8 @@ struct CountBody {
 struct CountAnswer {
     /// Line by line.
     counts: Vec<CountedBody>,
+    /// What came up and waits in the inbox: promises that were broken.
+    discrepancies: Vec<u64>,
     /// The discrepancy it is kept as, where the teller is not the master there.
     waiting: Option<u64>,
     /// Why it waits.
@@ -56,18 +58,21 @@ async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, P
         system: ask.body.system.clone(),
     });
     let committed = ask.submit(&app, body).await?;
-    let (status, answer) = match committed.answer.clone() {
-        Answer::Counted(counts) => {
-            let counts = counts.into_iter().map(CountedBody::from).collect();
-            (StatusCode::OK, CountAnswer { counts, waiting: None, explanation: None })
+    let mut body =
+        CountAnswer { counts: Vec::new(), discrepancies: Vec::new(), waiting: None, explanation: None };
+    let mut status = StatusCode::OK;
+    match committed.answer.clone() {
+        Answer::Counted(counts, found) => {
+            body.counts = counts.into_iter().map(CountedBody::from).collect();
+            body.discrepancies = found.iter().map(|found| found.0).collect();
         }
         Answer::Waiting(id, sentence) => {
-            let answer = CountAnswer { counts: Vec::new(), waiting: Some(id.0), explanation: Some(sentence) };
-            (StatusCode::ACCEPTED, answer)
+            status = StatusCode::ACCEPTED;
+            (body.waiting, body.explanation) = (Some(id.0), Some(sentence));
         }
-        _ => (StatusCode::OK, CountAnswer { counts: Vec::new(), waiting: None, explanation: None }),
-    };
-    Ok(reply(status, &committed, answer))
+        _ => {}
+    }
+    Ok(reply(status, &committed, body))
 }
 
 only_objects!(CountBody);
