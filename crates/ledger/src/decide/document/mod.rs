@@ -1,0 +1,364 @@
+//! Facts: outside documents, each in the state it is in now.
+//!
+//! The ledger applies the difference to what it knew of the document. An older version, or the same again, is
+//! nothing. What names things we do not know waits in the inbox under its own name, and is applied once they are.
+
+mod movements;
+mod orders;
+mod shipments;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::answer::{Answer, Invalid};
+use crate::command::{Content, Document, Name};
+use crate::entry::Entry;
+use crate::key::{Key, StockState};
+use crate::model::{Became, Cause, KnownDocument, Waiting};
+use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+
+use self::movements::apply_movements;
+use self::orders::apply_order;
+use self::shipments::apply_shipment;
+use super::order;
+use super::stock::{self, Change};
+use super::tx::{Found, Stop, Tx};
+
+pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Stop> {
+    check(document)?;
+    let system = tx.system_id(&document.system)?;
+    let name = &document.document;
+    let fingerprint = fingerprint(&document.content);
+    let known = tx.known_document(system, name)?;
+    let waiting = tx.waiting(system, name)?;
+    if let Content::Shipment(shipment) = &document.content
+        && shipment.order.as_ref() == Some(name)
+        && shipment.order_system.as_ref().is_none_or(|owner| *owner == document.system)
+    {
+        let problem = format!("`{name}` is its order; a shipment needs a name of its own");
+        return Err(Invalid::Field { field: "document", problem }.into());
+    }
+    tx.document = Some((system, name.clone()));
+    if let Some(known) = &known {
+        let same = known.version == document.version && known.fingerprint == fingerprint;
+        if document.version < known.version || same {
+            return Ok(Answer::AlreadyApplied { version: known.version });
+        }
+        if document.version == known.version {
+            let sentence = format!(
+                "{} sent version {} of {name} again with other content. The first is applied; \
+                 a newer version will be applied when it comes.",
+                document.system, document.version
+            );
+            return wait(tx, document, system, waiting, Cause::ContradictoryVersion, sentence);
+        }
+    }
+    if let Some(known) = &known
+        && !takes_newer(known, &document.content)
+    {
+        let sentence = format!(
+            "{} sent version {} of {name} as another kind of document than before, or a shipment that was told already. \
+             What is applied stays; book the difference by hand.",
+            document.system, document.version
+        );
+        return wait(tx, document, system, waiting, Cause::ContradictoryVersion, sentence);
+    }
+    let names = match resolve(tx, system, &document.content) {
+        Ok(names) => names,
+        Err(Stop::Invalid(
+            invalid
+            @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_) | Invalid::UnmappedListing { .. }),
+        )) => {
+            let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
+            return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
+        }
+        Err(stop) => return Err(stop),
+    };
+    if let Some(at) = latest(&document.content).filter(|at| tx.past("occurred_at", Some(*at)).is_err()) {
+        let sentence = format!(
+            "{} {name} waits: it tells of {at}, more than 5 minutes ahead of our clock ({}). Check that clock.",
+            document.system, tx.now
+        );
+        return wait(tx, document, system, waiting, Cause::ClockAhead, sentence);
+    }
+    let (became, order, lines) = match &document.content {
+        Content::Order(content) => {
+            let order = apply_order(tx, system, document, content, &names, known.as_ref())?;
+            (Became::Order(order), Some(order), Vec::new())
+        }
+        Content::Shipment(content) => apply_shipment(tx, system, content, &names)?,
+        Content::Movements(content) => {
+            let earlier = known.as_ref().and_then(|known| match &known.became {
+                Became::Lines(lines) => Some(lines.as_slice()),
+                Became::Order(_) | Became::Shipment(_) => None,
+            });
+            let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
+            (Became::Lines(lines), None, answers)
+        }
+    };
+    let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
+    let known = KnownDocument { version: document.version, fingerprint, seq, became };
+    tx.emit(Entry::Document(system, name.clone(), known))?;
+    // A newer version that waits goes on waiting.
+    match waiting {
+        Some(waiting) if waiting.version <= document.version => {
+            super::catalogue::end_if_open(tx, waiting.discrepancy)?;
+            claim(tx, system, name, &waiting.sold, &[])?;
+            tx.emit(Entry::Waiting(system, name.clone(), None))?;
+        }
+        Some(waiting) => claim(tx, system, name, &[], &waiting.sold)?,
+        None => {}
+    }
+    order::settle(tx)?;
+    let lines = match order {
+        Some(order) => order::line_answers(tx, order)?,
+        None => lines,
+    };
+    Ok(Answer::Recorded { order, lines, discrepancies: tx.discrepancies.clone() })
+}
+
+fn fingerprint(content: &impl serde::Serialize) -> u64 {
+    let bytes = postcard::to_stdvec(content).expect("content of a document can always be written");
+    let hash = blake3::hash(&bytes);
+    u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+}
+
+/// Can a newer version of what is known be applied as a difference? A shipment is told once.
+const fn takes_newer(known: &KnownDocument, content: &Content) -> bool {
+    matches!(
+        (&known.became, content),
+        (Became::Order(_), Content::Order(_)) | (Became::Lines(_), Content::Movements(_))
+    )
+}
+
+/// What no document may be.
+fn check(document: &Document) -> Result<(), Stop> {
+    let field = |field, problem: &str| Err(Invalid::Field { field, problem: problem.to_owned() }.into());
+    if document.document.is_empty() || document.document.len() > 255 {
+        return field("document", "must have 1 to 255 characters");
+    }
+    if document.version == 0 {
+        return field("version", "must be at least 1");
+    }
+    let (names, quantities): (Vec<&str>, Vec<Quantity>) = match &document.content {
+        Content::Order(order) => {
+            for line in &order.lines {
+                if [line.quantity, line.shipped, line.returned].iter().any(|quantity| quantity.is_negative())
+                {
+                    return field("quantity", "must not be negative");
+                }
+            }
+            (order.lines.iter().map(|line| line.line.as_str()).collect(), vec![])
+        }
+        Content::Shipment(shipment) => (vec![], shipment.lines.iter().map(|line| line.quantity).collect()),
+        Content::Movements(lines) => (
+            lines.iter().map(|line| line.line.as_str()).collect(),
+            lines.iter().map(|line| line.quantity).collect(),
+        ),
+    };
+    // An order may have lost its last line.
+    if names.is_empty() && quantities.is_empty() && !matches!(document.content, Content::Order(_)) {
+        return Err(Invalid::NoLines("a document").into());
+    }
+    if quantities.iter().any(|quantity| !quantity.is_positive()) {
+        return field("quantity", "must be more than 0");
+    }
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(**name)) {
+        Some(twice) => Err(Invalid::Twice { field: "line", value: (*twice).to_owned() }.into()),
+        None => Ok(()),
+    }
+}
+
+/// The latest instant a document tells of.
+fn latest(content: &Content) -> Option<Instant> {
+    match content {
+        Content::Order(order) => order.placed_at.max(order.changed_at),
+        Content::Shipment(shipment) => shipment.occurred_at,
+        Content::Movements(lines) => lines.iter().filter_map(|line| line.occurred_at).max(),
+    }
+}
+
+/// A document's lines with our own names for what they are about.
+struct Names {
+    /// Item and units of it in one of what the line names, line by line.
+    items: Vec<(ItemId, u32)>,
+    /// Location, line by line; none where the line does not say.
+    locations: Vec<Option<LocationId>>,
+}
+
+impl Names {
+    fn quantity(&self, line: usize, told: Quantity) -> Quantity {
+        Quantity::from_micros(told.micros().saturating_mul(i64::from(self.items[line].1)))
+    }
+}
+
+fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, Stop> {
+    let lines: Vec<(&Name, Option<&str>, [Quantity; 3])> = match content {
+        Content::Order(order) => order
+            .lines
+            .iter()
+            .map(|line| (&line.item, line.location.as_deref(), [line.quantity, line.shipped, line.returned]))
+            .collect(),
+        Content::Shipment(shipment) => shipment
+            .lines
+            .iter()
+            .map(|line| (&line.item, Some(shipment.location.as_str()), [line.quantity; 3]))
+            .collect(),
+        Content::Movements(lines) => {
+            lines.iter().map(|line| (&line.item, Some(line.location.as_str()), [line.quantity; 3])).collect()
+        }
+    };
+    tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
+    let mut names = Names { items: Vec::new(), locations: Vec::new() };
+    for (name, location, _) in &lines {
+        names.items.push(item_of(tx, system, name)?);
+        names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
+    }
+    tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
+    for (index, (_, _, quantities)) in lines.iter().enumerate() {
+        for quantity in quantities {
+            let quantity = names.quantity(index, *quantity);
+            if quantity > Quantity::MAX_INPUT {
+                return Err(Invalid::Overflow(tx.sku(names.items[index].0)?).into());
+            }
+            tx.check_quantity(names.items[index].0, quantity)?;
+        }
+    }
+    Ok(names)
+}
+
+fn name_key(system: SystemId, name: &Name) -> Key {
+    match name {
+        Name::Sku(sku) => Key::Sku(sku.clone()),
+        Name::Listing(remote_id) => Key::RemoteListing(system, remote_id.clone()),
+    }
+}
+
+/// Our item behind a name, and the units of it in one of what is named.
+fn item_of(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<(ItemId, u32), Stop> {
+    match name {
+        Name::Sku(sku) => Ok((tx.item_id(sku)?, 1)),
+        Name::Listing(remote_id) => {
+            let listing = tx.listing(system, remote_id)?;
+            match listing.and_then(|listing| Some((listing.item?, listing.multiplier))) {
+                Some(known) => Ok(known),
+                None => Err(Invalid::UnmappedListing {
+                    listing: remote_id.clone(),
+                    sku: listing.and_then(|listing| listing.remote_sku.clone()),
+                }
+                .into()),
+            }
+        }
+    }
+}
+
+/// Keeps a document for a person, once, and moves nothing.
+fn wait(
+    tx: &mut Tx<'_>,
+    document: &Document,
+    system: SystemId,
+    waiting: Option<Waiting>,
+    cause: Cause,
+    sentence: String,
+) -> Result<Answer, Stop> {
+    if let Some(known) = waiting.as_ref().filter(|known| known.version >= document.version) {
+        return Ok(Answer::Waiting(known.discrepancy, sentence));
+    }
+    let sold: Vec<(ItemId, Quantity)> = sold(tx, document, system)?.into_iter().collect();
+    let before = waiting.as_ref().map(|known| known.sold.as_slice()).unwrap_or_default();
+    claim(tx, system, &document.document, before, &sold)?;
+    if let Some(known) = &waiting {
+        super::catalogue::end_if_open(tx, known.discrepancy)?;
+    }
+    let evidence = serde_json::to_string(document).expect("a document can always be written");
+    let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
+    let discrepancy = tx.discrepancy(found)?;
+    let kept = Waiting { discrepancy, version: document.version, sold };
+    tx.emit(Entry::Waiting(system, document.document.clone(), Some(kept)))?;
+    Ok(Answer::Waiting(discrepancy, sentence))
+}
+
+/// What an order that waits has sold of what we know: whoever shows that stock must not offer it again meanwhile.
+fn sold(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<ItemId, Quantity>, Stop> {
+    let mut sold = BTreeMap::<ItemId, Quantity>::new();
+    let Content::Order(content) = &document.content else { return Ok(sold) };
+    if content.cancelled {
+        return Ok(sold);
+    }
+    tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
+    for line in &content.lines {
+        let (item, units) = match item_of(tx, system, &line.item) {
+            Ok(known) => known,
+            Err(Stop::Invalid(_)) => continue,
+            Err(stop) => return Err(stop),
+        };
+        let told = line.quantity.micros().saturating_mul(i64::from(units));
+        let sum = sold.entry(item).or_default();
+        *sum = Quantity::from_micros(sum.micros().saturating_add(told).min(Quantity::MAX_INPUT.micros()));
+    }
+    Ok(sold)
+}
+
+/// Writes anew what the document of an order claims, if a version of it waits: what is wanted of the order has changed.
+pub(super) fn reclaim(tx: &mut Tx<'_>, order: OrderId) -> Result<(), Stop> {
+    let known = tx.order(order)?;
+    let (system, name) = (known.system, known.document.clone());
+    let Some(waiting) = tx.waiting(system, &name)? else { return Ok(()) };
+    claim(tx, system, &name, &[], &waiting.sold)
+}
+
+/// Writes what a document claims from now on, in place of what it claimed before: what it has sold beyond what is
+/// wanted of its order already.
+fn claim(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    document: &str,
+    before: &[(ItemId, Quantity)],
+    sold: &[(ItemId, Quantity)],
+) -> Result<(), Stop> {
+    let order = match tx.known_document(system, document)?.map(|known| known.became) {
+        Some(Became::Order(order)) => Some(order),
+        Some(Became::Lines(_) | Became::Shipment(_)) | None => None,
+    };
+    let mut claims: BTreeMap<ItemId, Quantity> =
+        before.iter().map(|(item, _)| (*item, Quantity::ZERO)).collect();
+    claims.extend(sold.iter().copied());
+    for line in order.map(|order| tx.order(order)).transpose()?.into_iter().flat_map(|order| &order.lines) {
+        if let Some(claim) = claims.get_mut(&line.item) {
+            *claim = (*claim - line.wanted).max(Quantity::ZERO);
+        }
+    }
+    for (item, quantity) in claims {
+        tx.emit(Entry::Claimed { item, system, document: document.to_owned(), quantity })?;
+    }
+    Ok(())
+}
+
+fn not_master(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    item: ItemId,
+    location: LocationId,
+    quantity: Quantity,
+) -> Result<(), Stop> {
+    let master = stock::master(tx, item, location)?;
+    let (teller, master) = (tx.system_name(system)?, tx.system_name(master)?);
+    let (sku, code) = (tx.sku(item)?, tx.location_code(location)?);
+    let sentence = format!(
+        "{teller} tells of {quantity} of {sku} at {code}, but the master there is {master}: \
+         it is kept as evidence and moves nothing."
+    );
+    tx.discrepancy(Found::new(Cause::NotMaster, sentence).stock(item, Some(location), quantity))?;
+    Ok(())
+}
+
+const fn by(
+    item: ItemId,
+    location: LocationId,
+    quantity: Quantity,
+    party: StockState,
+    at: Instant,
+    reason: &str,
+) -> Change<'_> {
+    Change { item, location, quantity, party, occurred_at: at, reason, corrects: None, seen_from: at }
+}

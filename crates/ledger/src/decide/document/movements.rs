@@ -1,0 +1,185 @@
+//! A document whose lines move stock by themselves: sales over the counter, returns, adjustments, receipts.
+
+use crate::answer::LineAnswer;
+use crate::command::{Happened, MovementLine};
+use crate::key::{CellKey, StockState};
+use crate::model::{Cause, KnownLine};
+use crate::{Instant, ItemId, LocationId, Quantity, SystemId};
+
+use super::super::stock::{self, Change};
+use super::super::tx::{Found, Stop, Tx};
+use super::{Names, by, fingerprint, not_master};
+
+pub(super) fn apply_movements(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    lines: &[MovementLine],
+    names: &Names,
+    earlier: &[KnownLine],
+) -> Result<(Vec<KnownLine>, Vec<LineAnswer>), Stop> {
+    let fingerprints: Vec<u64> = lines.iter().map(fingerprint).collect();
+    let unchanged = |known: &KnownLine| {
+        lines
+            .iter()
+            .zip(&fingerprints)
+            .any(|(line, print)| line.line == known.line && *print == known.fingerprint)
+    };
+    let gone = || earlier.iter().filter(|known| !unchanged(known));
+    // What comes in is booked before what goes out, so that nothing is missing that this document itself brings.
+    for known in gone().filter(|known| known.moved.is_negative()) {
+        reverse(tx, known)?;
+    }
+    let cells = |state| {
+        names
+            .items
+            .iter()
+            .zip(&names.locations)
+            .map(move |((item, _), location)| CellKey::new(*item, location.unwrap_or_default(), state))
+    };
+    tx.want_cells(cells(StockState::SafetyStock))?;
+    let changes = lines.iter().enumerate().map(|(position, line)| {
+        let at = line.occurred_at.unwrap_or(tx.now).min(tx.now);
+        (names.items[position].0, names.locations[position].unwrap_or_default(), at)
+    });
+    stock::prefetch(tx, &[StockState::Customer, StockState::Adjustment, StockState::Supplier], changes)?;
+    let mut done: Vec<Option<KnownLine>> = lines
+        .iter()
+        .zip(&fingerprints)
+        .map(|(line, print)| {
+            earlier.iter().find(|known| known.line == line.line && known.fingerprint == *print).cloned()
+        })
+        .collect();
+    let mut short = Quantity::ZERO;
+    for comes_in in [true, false] {
+        if !comes_in {
+            for known in gone().filter(|known| known.moved.is_positive()) {
+                reverse(tx, known)?;
+            }
+        }
+        for (position, line) in lines.iter().enumerate() {
+            if done[position].is_some() || is_incoming(line.what) != comes_in {
+                continue;
+            }
+            let location = names.locations[position].unwrap_or_default();
+            let told = names.quantity(position, line.quantity);
+            let happened = happen(tx, system, line, names.items[position].0, location, told)?;
+            short += happened.short;
+            done[position] = Some(KnownLine { fingerprint: fingerprints[position], ..happened });
+        }
+    }
+    let known: Vec<KnownLine> = done.into_iter().flatten().collect();
+    let mut answers = Vec::new();
+    for (position, done) in known.iter().enumerate() {
+        answers.push(LineAnswer {
+            line: done.line.clone(),
+            sku: tx.sku(done.item)?,
+            quantity: names.quantity(position, lines[position].quantity),
+            allocated: Quantity::ZERO,
+            shipped: done.moved.abs(),
+            short: done.short,
+        });
+    }
+    if short.is_positive() {
+        let name = tx.document.as_ref().map_or(String::new(), |(_, name)| name.clone());
+        let sentence = format!(
+            "{name} tells of sales of {short} more than were there. What was there is booked as sold; \
+             count what it names."
+        );
+        let item = known.iter().find(|line| line.short.is_positive()).map(|line| line.item);
+        let found = Found { item, quantity: short, ..Found::new(Cause::Short, sentence) };
+        tx.discrepancy(found)?;
+    }
+    Ok((known, answers))
+}
+
+const fn is_incoming(what: Happened) -> bool {
+    matches!(what, Happened::Returned | Happened::Found | Happened::Received)
+}
+
+fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
+    let KnownLine { item, location, moved, party, occurred_at, balanced, told_at, .. } = *known;
+    if moved.is_zero() {
+        return Ok(());
+    }
+    let change = by(item, location, moved.abs(), party, occurred_at, "corrected by a newer version");
+    if moved.is_positive() {
+        stock::take_out(tx, change, None)?;
+    } else {
+        stock::put_in(tx, change, StockState::Available)?;
+        unbalance(tx, item, location, balanced, told_at)?;
+    }
+    Ok(())
+}
+
+/// What balanced goods that left and were not there goes with the word that they left: at the time it was balanced.
+pub(super) fn unbalance(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    location: LocationId,
+    balanced: Quantity,
+    told_at: Instant,
+) -> Result<(), Stop> {
+    if balanced.is_positive() {
+        let change = by(item, location, balanced, StockState::Adjustment, told_at, "did not leave after all");
+        stock::take_out(tx, change, None)?;
+    }
+    Ok(())
+}
+
+fn happen(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    line: &MovementLine,
+    item: ItemId,
+    location: LocationId,
+    quantity: Quantity,
+) -> Result<KnownLine, Stop> {
+    let at = tx.past("occurred_at", line.occurred_at)?;
+    let (party, usual) = match line.what {
+        Happened::Sold => (StockState::Customer, "sold"),
+        Happened::Returned => (StockState::Customer, "returned"),
+        Happened::Found => (StockState::Adjustment, "found"),
+        Happened::Lost => (StockState::Adjustment, "lost"),
+        Happened::Received => (StockState::Supplier, "received"),
+    };
+    let mut known = KnownLine {
+        line: line.line.clone(),
+        fingerprint: 0,
+        item,
+        location,
+        moved: Quantity::ZERO,
+        short: Quantity::ZERO,
+        balanced: Quantity::ZERO,
+        told_at: tx.now,
+        party,
+        occurred_at: at,
+    };
+    if !stock::moves(tx, system, item, location)? {
+        not_master(tx, system, item, location, quantity)?;
+        return Ok(known);
+    }
+    let reason = line.reason.as_deref().unwrap_or(usual);
+    let change = by(item, location, quantity, party, at, reason);
+    match line.what {
+        Happened::Returned | Happened::Found | Happened::Received => {
+            stock::put_in(tx, change, StockState::Available)?;
+            known.moved = quantity;
+        }
+        Happened::Lost => {
+            known.balanced = stock::take_out(tx, change, None)?.balanced;
+            known.moved = -quantity;
+        }
+        Happened::Sold => {
+            let cell = |state| CellKey::new(item, location, state);
+            let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
+            // What a count has seen the lack of is given back by it, all of it (law 11).
+            let part = if stock::is_absorbed(tx, &change)? { quantity } else { quantity.min(there) };
+            if part.is_positive() {
+                known.balanced = stock::take_out(tx, Change { quantity: part, ..change }, None)?.balanced;
+            }
+            known.moved = -part;
+            known.short = quantity - part;
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,281 @@
+//! An order's document: what it wants, and what of it has left or come back by its own word.
+
+use std::collections::BTreeSet;
+
+use crate::answer::Invalid;
+use crate::command::{Document, OrderContent};
+use crate::key::StockState;
+use crate::model::{Became, ByDocument, Cause, KnownDocument, Order, OrderLine, add_at};
+use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+
+use super::super::order;
+use super::super::stock;
+use super::super::tx::{Found, Stop, Tx};
+use super::movements::unbalance;
+use super::{Names, by};
+
+pub(super) fn apply_order(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    document: &Document,
+    content: &OrderContent,
+    names: &Names,
+    known: Option<&KnownDocument>,
+) -> Result<OrderId, Stop> {
+    let at = tx.past("changed_at", content.changed_at)?;
+    let placed_at = tx.past("placed_at", content.placed_at)?;
+    let order = match known.map(|known| &known.became) {
+        Some(Became::Order(order)) => {
+            order::want_promises(tx, *order)?;
+            *order
+        }
+        Some(Became::Lines(_) | Became::Shipment(_)) => {
+            let problem = format!("`{}` is known as another kind of document", document.document);
+            return Err(Invalid::Field { field: "document", problem }.into());
+        }
+        None => tx.open_order(Order {
+            system,
+            document: document.document.clone(),
+            version: 0,
+            placed_at,
+            cancelled: false,
+            lines: Vec::new(),
+        }),
+    };
+    let short_before: Quantity = tx.order(order)?.lines.iter().map(|line| line.short).sum();
+    let edited = tx.edit_order(order)?;
+    edited.version = document.version;
+    edited.cancelled = content.cancelled;
+    edited.placed_at = placed_at.min(edited.placed_at);
+    let mut told = BTreeSet::new();
+    // Lines are found first and wanted afterwards, so that a shipment's nameless line is claimed before it is dropped.
+    let mut indexes = Vec::new();
+    for (position, line) in content.lines.iter().enumerate() {
+        let item = names.items[position].0;
+        let shipped = names.quantity(position, line.quantity.max(line.shipped));
+        let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
+        let index = find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
+        told.insert(index);
+        indexes.push(index);
+    }
+    let lines = u32::try_from(tx.order(order)?.lines.len()).expect("orders have fewer than 2^32 lines");
+    for gone in (0..lines).filter(|index| !told.contains(index)) {
+        order::want(tx, order, gone, Quantity::ZERO, None)?;
+    }
+    for (position, line) in content.lines.iter().enumerate() {
+        take_back_shipped(tx, order, indexes[position], names.quantity(position, line.shipped), at)?;
+    }
+    // What is given back comes first, then what is taken.
+    for pass in [false, true] {
+        for (position, line) in content.lines.iter().enumerate() {
+            let shipped = names.quantity(position, line.shipped);
+            let wanted = if content.cancelled {
+                shipped
+            } else {
+                names.quantity(position, line.quantity).max(shipped)
+            };
+            let more = wanted > tx.order(order)?.lines[indexes[position] as usize].wanted;
+            if more == pass {
+                order::want(tx, order, indexes[position], wanted, names.locations[position])?;
+            }
+        }
+    }
+    for (position, line) in content.lines.iter().enumerate() {
+        let index = indexes[position];
+        tell_shipped(
+            tx,
+            system,
+            order,
+            index,
+            names.quantity(position, line.shipped),
+            names.locations[position],
+            at,
+        )?;
+        tell_returned(tx, system, order, index, names.quantity(position, line.returned), at)?;
+    }
+    report_short(tx, order, short_before)?;
+    Ok(order)
+}
+
+/// The line of that name, or what was shipped before anybody told of lines: `at_most` so much of it, where other lines
+/// of the item follow.
+pub(super) fn find_or_add(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    name: &str,
+    item: ItemId,
+    at_most: Option<Quantity>,
+) -> Result<u32, Stop> {
+    let lines = &mut tx.edit_order(order)?.lines;
+    let by_name = lines.iter().position(|line| line.line == name && line.item == item);
+    let nameless = lines.iter().position(|line| line.line.is_empty() && line.item == item);
+    let index = match (by_name, nameless) {
+        (Some(index), _) => index,
+        (None, Some(index)) if at_most.is_none_or(|most| lines[index].shipped_total() <= most) => index,
+        (None, nameless) => {
+            let mut line = OrderLine::new(String::new(), item, Quantity::ZERO);
+            if let Some((nameless, most)) = nameless.zip(at_most) {
+                share_shipped(&mut lines[nameless], &mut line, most);
+            }
+            lines.push(line);
+            lines.len() - 1
+        }
+    };
+    name.clone_into(&mut lines[index].line);
+    Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
+}
+
+/// Gives up to so much of what one line has shipped to another, which is new.
+fn share_shipped(from: &mut OrderLine, to: &mut OrderLine, most: Quantity) {
+    let mut left = most;
+    for at in from.shipped.clone() {
+        let part = at.quantity.min(left);
+        add_at(&mut from.shipped, at.location, -part);
+        add_at(&mut to.shipped, at.location, part);
+        left -= part;
+    }
+    let given = most - left;
+    from.wanted -= given;
+    to.wanted += given;
+    to.returned = from.returned.min(given);
+    from.returned -= to.returned;
+    for (system, told) in &mut from.told {
+        let part = (*told).min(given);
+        *told -= part;
+        to.told.push((*system, part));
+    }
+}
+
+/// The system says that so much of a line has left so far. Only what nobody told before moves, and only where
+/// this system's word moves stock.
+fn tell_shipped(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    order: OrderId,
+    line: u32,
+    told: Quantity,
+    location: Option<LocationId>,
+    at: Instant,
+) -> Result<(), Stop> {
+    tx.edit_order(order)?.lines[line as usize].told_shipped = told;
+    let known = tx.order(order)?.lines[line as usize].clone();
+    let mut missing = told - known.shipped_total();
+    for place in &known.allocated {
+        let part = place.quantity.min(missing);
+        if !part.is_positive() {
+            continue;
+        }
+        // Of what another system is master there is its word to come: it is not taken from elsewhere.
+        missing -= part;
+        if stock::moves(tx, system, known.item, place.location)? {
+            ship_by_document(tx, order, line, place.location, part, at)?;
+        }
+    }
+    let unpromised = missing.min(tx.order(order)?.lines[line as usize].short);
+    if unpromised.is_positive() {
+        let place = match location {
+            Some(location) => Some(location),
+            None => tx.sites()?.sellable.first().map(|(_, location)| *location),
+        };
+        if let Some(place) = place
+            && stock::moves(tx, system, known.item, place)?
+        {
+            ship_by_document(tx, order, line, place, unpromised, at)?;
+        }
+    }
+    Ok(())
+}
+
+fn ship_by_document(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    location: LocationId,
+    quantity: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let balanced = stock::ship(tx, order, line, location, quantity, at)?.balanced;
+    let part = ByDocument { location, quantity, balanced, told_at: tx.now };
+    tx.edit_order(order)?.lines[line as usize].by_document.push(part);
+    Ok(())
+}
+
+/// The document no longer says that so much of a line has left: what moved by its word, the last first, comes back to
+/// where it left from, and is wanted again. What a warehouse said has left stays so.
+fn take_back_shipped(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    told: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let known = tx.order(order)?.lines[line as usize].clone();
+    let mut back = (known.told_shipped - told).min(known.shipped_total() - known.returned);
+    for part in known.by_document.iter().rev() {
+        let ByDocument { location, told_at, .. } = *part;
+        let quantity = part.quantity.min(back);
+        if !quantity.is_positive() {
+            break;
+        }
+        let balanced = part.balanced.min(quantity);
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        add_at(&mut edited.shipped, location, -quantity);
+        edited.by_document.pop();
+        if quantity < part.quantity {
+            let (quantity, balanced) = (part.quantity - quantity, part.balanced - balanced);
+            edited.by_document.push(ByDocument { quantity, balanced, ..*part });
+        }
+        let change = by(known.item, location, quantity, StockState::Customer, at, "shipment cancelled");
+        stock::put_in(tx, change, StockState::Available)?;
+        unbalance(tx, known.item, location, balanced, told_at)?;
+        let promised = order::allocate(tx, order, line, quantity, Some(location), true)?;
+        tx.edit_order(order)?.lines[line as usize].short += quantity - promised;
+        back -= quantity;
+    }
+    Ok(())
+}
+
+fn tell_returned(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    order: OrderId,
+    line: u32,
+    told: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let known = tx.order(order)?.lines[line as usize].clone();
+    let new = told - known.returned;
+    let possible = new.min(known.shipped_total() - known.returned);
+    if !possible.is_positive() {
+        return Ok(());
+    }
+    let Some(place) = known.shipped.last() else { return Ok(()) };
+    if stock::moves(tx, system, known.item, place.location)? {
+        order::come_back(tx, order, line, possible, None, StockState::Available, at)?;
+    }
+    Ok(())
+}
+
+/// One discrepancy for a document that wants more than there is.
+fn report_short(tx: &mut Tx<'_>, order: OrderId, before: Quantity) -> Result<(), Stop> {
+    let known = tx.order(order)?.clone();
+    let short: Quantity = known.lines.iter().map(|line| line.short).sum();
+    if short <= before {
+        return Ok(());
+    }
+    let parts: Vec<String> = known
+        .lines
+        .iter()
+        .filter(|line| line.short.is_positive())
+        .map(|line| {
+            let (wanted, allocated) = (line.wanted, line.allocated_total() + line.shipped_total());
+            Ok(format!("{wanted} of {}: {allocated} are there, {} is short", tx.sku(line.item)?, line.short))
+        })
+        .collect::<Result<_, Stop>>()?;
+    let sentence =
+        format!("Order {} wants {}. It is allocated when stock comes in.", known.document, parts.join("; "));
+    let item = known.lines.iter().find(|line| line.short.is_positive()).map(|line| line.item);
+    let found = Found { item, quantity: short, ..Found::new(Cause::Short, sentence) };
+    tx.discrepancy(found)?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! A shipment's document: goods left, for an order or for nobody says whom.
+
+use crate::answer::{Invalid, LineAnswer};
+use crate::command::ShipmentContent;
+use crate::entry::Entry;
+use crate::key::StockState;
+use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
+use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+
+use super::super::order;
+use super::super::stock;
+use super::super::tx::{Found, Stop, Tx};
+use super::orders::find_or_add;
+use super::{Names, by, not_master, reclaim};
+
+pub(super) type Applied = (Became, Option<OrderId>, Vec<LineAnswer>);
+
+pub(super) fn apply_shipment(
+    tx: &mut Tx<'_>,
+    system: SystemId,
+    content: &ShipmentContent,
+    names: &Names,
+) -> Result<Applied, Stop> {
+    let at = tx.past("occurred_at", content.occurred_at)?;
+    let location = tx.location_id(&content.location)?;
+    let order = match &content.order {
+        None => None,
+        Some(name) => Some(order_of(tx, system, content.order_system.as_deref(), name)?),
+    };
+    let mut known = Vec::new();
+    let mut answers = Vec::new();
+    for (position, line) in content.lines.iter().enumerate() {
+        let item = names.items[position].0;
+        let quantity = names.quantity(position, line.quantity);
+        let sku = tx.sku(item)?;
+        let moved = if stock::moves(tx, system, item, location)? {
+            leave(tx, system, order, item, location, quantity, at)?
+        } else {
+            not_master(tx, system, item, location, quantity)?;
+            Quantity::ZERO
+        };
+        known.push(KnownLine {
+            line: position.to_string(),
+            fingerprint: 0,
+            item,
+            location,
+            moved: -moved,
+            short: Quantity::ZERO,
+            balanced: Quantity::ZERO,
+            told_at: tx.now,
+            party: StockState::Customer,
+            occurred_at: at,
+        });
+        answers.push(LineAnswer {
+            line: position.to_string(),
+            sku,
+            quantity,
+            allocated: Quantity::ZERO,
+            shipped: moved,
+            short: quantity - moved,
+        });
+    }
+    // What an order wants that nobody but shipments has told of grows with them.
+    if let Some(order) = order
+        && tx.order(order)?.version == 0
+    {
+        reclaim(tx, order)?;
+    }
+    Ok((Became::Shipment(known), None, answers))
+}
+
+/// The order that a shipment names; opened if nobody has told us of it.
+fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) -> Result<OrderId, Stop> {
+    let owner = owner.map_or(Ok(teller), |name| tx.system_id(name))?;
+    match tx.known_document(owner, name)?.map(|known| known.became) {
+        None => {}
+        Some(Became::Order(order)) => return Ok(order),
+        Some(Became::Lines(_) | Became::Shipment(_)) => {
+            let problem = format!("`{name}` is known as another document, not as an order");
+            return Err(Invalid::Field { field: "order", problem }.into());
+        }
+    }
+    let placed_at = tx.now;
+    let order = tx.open_order(Order {
+        system: owner,
+        document: name.to_owned(),
+        version: 0,
+        placed_at,
+        cancelled: false,
+        lines: Vec::new(),
+    });
+    let known = KnownDocument { version: 0, fingerprint: 0, seq: order.0, became: Became::Order(order) };
+    tx.emit(Entry::Document(owner, name.to_owned(), known))?;
+    Ok(order)
+}
+
+/// Goods of an order left: from its lines of that item as far as they go, and beyond them all the same. Says how much
+/// moved: not what another system has told before.
+fn leave(
+    tx: &mut Tx<'_>,
+    teller: SystemId,
+    order: Option<OrderId>,
+    item: ItemId,
+    location: LocationId,
+    quantity: Quantity,
+    at: Instant,
+) -> Result<Quantity, Stop> {
+    let mut missing = quantity;
+    let mut moved = Quantity::ZERO;
+    if let Some(order) = order {
+        order::want_promises(tx, order)?;
+        let known = tx.order(order)?.clone();
+        let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
+        // Where an outside system is master nobody else's word has moved anything.
+        let masters = teller != SystemId::ONHAND && stock::master(tx, item, location)? == teller;
+        for (index, line) in lines().filter(|_| !masters) {
+            let told_before = (line.shipped_total() - line.told_by(teller)).min(missing);
+            if told_before.is_positive() {
+                tx.edit_order(order)?.lines[index as usize].tell(teller, told_before);
+                missing -= told_before;
+            }
+        }
+        for (index, line) in lines() {
+            let part = (line.wanted - line.shipped_total()).min(missing);
+            if part.is_positive() {
+                stock::ship(tx, order, index, location, part, at)?;
+                tx.edit_order(order)?.lines[index as usize].tell(teller, part);
+                missing -= part;
+                moved += part;
+            }
+        }
+        if missing.is_positive() && known.version == 0 {
+            // Nobody has told what this order wants: at least what has left of it.
+            let index = find_or_add(tx, order, "", item, None)?;
+            let line = &mut tx.edit_order(order)?.lines[index as usize];
+            line.wanted += missing;
+            line.short += missing;
+            line.tell(teller, missing);
+            stock::ship(tx, order, index, location, missing, at)?;
+            return Ok(moved + missing);
+        }
+    }
+    if missing.is_positive() {
+        if let Some(order) = order {
+            let (name, sku) = (tx.order(order)?.document.clone(), tx.sku(item)?);
+            let sentence =
+                format!("{missing} more of {sku} left for order {name} than it has. Check the shipment.");
+            let found = Found::new(Cause::MoreThanOrdered, sentence).stock(item, Some(location), missing);
+            tx.discrepancy(found)?;
+        }
+        stock::take_out(tx, by(item, location, missing, StockState::Customer, at, "shipped"), None)?;
+    }
+    Ok(moved + missing)
+}
