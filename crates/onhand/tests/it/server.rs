@@ -1,5 +1,6 @@
 //! A real `onhand serve` on a database of its own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -32,11 +33,17 @@ impl Server {
 
     /// Starts on a free port, with more arguments.
     pub fn start_with(database: &Path, more: &[&str]) -> Self {
+        Self::start_in(database, more, &[])
+    }
+
+    /// Starts on a free port, with more arguments and in an environment.
+    pub fn start_in(database: &Path, more: &[&str], environment: &[(&str, &OsStr)]) -> Self {
         let mut child = Command::new(ONHAND)
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--db"])
             .arg(database)
             .args(more)
             .env("ONHAND_LOG", "error")
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

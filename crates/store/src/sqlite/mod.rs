@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_is_synced_before_it_returns() {
+    fn a_commit_waits_for_the_disk_by_its_settings() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
         let pragma = |name: &str| -> String {
