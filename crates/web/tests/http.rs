@@ -418,3 +418,53 @@ async fn it_is_alive_while_everybody_waits_for_the_ledger() {
         assert_eq!(read.await.unwrap().unwrap().status(), StatusCode::OK);
     }
 }
+
+/// Who comes when too much waits is told so at once, and when to come again; nothing of it is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_says_when_to_come_again() {
+    const MORE_THAN_WAIT: usize = 18_000;
+    let shop = Shop::open().await;
+    let (release, held) = channel::<()>();
+    let (holds, is_held) = channel();
+    let ledger = shop.handle.ledger().clone();
+    // While somebody reads nobody commits.
+    let reader = std::thread::spawn(move || {
+        ledger.read(TenantId::DEFAULT, |_| {
+            holds.send(()).unwrap();
+            held.recv().unwrap();
+            Ok(())
+        })
+    });
+    is_held.recv().unwrap();
+    let tick = || onhand_ledger::Command {
+        key: None,
+        fingerprint: 0,
+        actor: "test".to_owned(),
+        body: onhand_ledger::Body::Tick,
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..MORE_THAN_WAIT {
+        let handle = shop.handle.clone();
+        waiting.push(tokio::spawn(async move { handle.submit(TenantId::DEFAULT, tick()).await }));
+    }
+    let mut answer = None;
+    for _ in 0..200 {
+        // What was taken in waits: then the queue is not full yet.
+        let asked = shop.ask("POST", "/v1/items", r#"{"sku":"LATE"}"#);
+        if let Ok(response) = tokio::time::timeout(Duration::from_millis(50), asked).await {
+            answer = Some(response);
+            break;
+        }
+    }
+    let answer = answer.expect("the queue is bounded");
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert!(text(answer).await.contains("/docs/errors#busy"));
+    release.send(()).unwrap();
+    reader.join().unwrap().unwrap();
+    for one in waiting {
+        // Those that were turned away are as well off as those that were taken in: nothing is lost unsaid.
+        let _ = one.await.unwrap();
+    }
+    shop.accepted("/v1/items", json!({ "sku": "LATER" })).await;
+}
