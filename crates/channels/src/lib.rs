@@ -149,8 +149,8 @@ pub struct OrderPage {
     pub cursor: String,
     /// Is there more right now?
     pub more: bool,
-    /// All that this system did up to this instant is in this page or an earlier one; none: up to when it was
-    /// asked. Only meaningful when `more` is false.
+    /// All that this system did up to this instant, by our clock, is in this page or an earlier one; none: up to when it
+    /// was asked. Only meaningful when `more` is false.
     pub known_to: Option<Instant>,
 }
 

@@ -63,8 +63,10 @@ pub struct ShownState {
     pub stopped: Option<Stopped>,
     /// A change over there that nothing explains: from, to, when it was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
-    /// How often such a change came since it was last as it should be.
+    /// How often such a change came after a push of ours.
     pub drifts: u32,
+    /// Was it pushed since the last such change?
+    pub pushed_since: bool,
 }
 
 /// Why nothing is sent for a listing.
@@ -78,6 +80,8 @@ pub struct Stopped {
     pub times: u32,
     /// When it is tried again by itself; none: a person must act.
     pub retry_at: Option<Instant>,
+    /// What was refused: another number, if it is lower than what is shown, is another request and is not put off.
+    pub number: Option<Quantity>,
     /// Where a person reads of it.
     pub discrepancy: Option<DiscrepancyId>,
 }
@@ -186,7 +190,8 @@ fn shown(
         && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
     let status = Status {
         acknowledged: state.shows(),
-        observed: state.observed,
+        // What was acknowledged after it was last read is newer.
+        observed: state.observed.filter(|(_, at)| state.acknowledged_at.is_none_or(|newer| newer <= *at)),
         unanswered: state.unanswered,
         stopped: state.stopped.map(|stopped| (stopped.why, stopped.reason)),
         paused: system.paused,

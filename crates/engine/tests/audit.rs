@@ -43,6 +43,7 @@ fn a_changed_or_missing_byte_is_found() {
         "DELETE FROM log WHERE first_seq = 3",
         "DELETE FROM log WHERE first_seq = (SELECT max(first_seq) FROM log)",
         "UPDATE head SET seq = seq - 1",
+        "DELETE FROM head",
         "UPDATE head SET hash = zeroblob(32)",
         "UPDATE cell SET quantity = quantity + 1 WHERE state = 1",
         "DELETE FROM cell WHERE state = 2",

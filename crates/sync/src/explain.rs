@@ -17,6 +17,8 @@ pub enum Stop {
     Untracked,
     /// The system has no such listing any more.
     Missing,
+    /// An order of it could not be taken: what it sold is not known here.
+    Untaken,
 }
 
 /// What is known of a listing at a remote location.
@@ -50,6 +52,7 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
     let both = format!("{system} shows {shows} and should show {desired}.");
     match &status.stopped {
         Some((Stop::Refused, reason)) => return format!("{both} It refuses the change: {reason}."),
+        Some((Stop::Untaken, reason)) => return format!("{both} Nothing is sent: {reason}"),
         Some((Stop::SecondMaster, reason)) => return format!("{both} We stopped sending: {reason}."),
         Some((Stop::Untracked, _)) => {
             return format!(
@@ -62,13 +65,13 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
         }
         None => {}
     }
-    if let Some((from, to, at)) = status.drift.filter(|_| shows != desired) {
+    if let Some((from, to, at)) = status.drift.filter(|_| shows != desired && !status.paused) {
         return format!(
             "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it. \
              It is being set to {desired}."
         );
     }
-    if shows == desired {
+    if shows == desired && status.unanswered.is_none() {
         return match (shown.rule, shown.because.is_empty()) {
             (Some(rule), false) => {
                 let (available, because) = (shown.available, &shown.because);

@@ -74,7 +74,6 @@ struct Order {
 pub(super) struct Orders {
     orders: Vec<Order>,
     more: bool,
-    server_time: i64,
 }
 
 impl Orders {
@@ -84,7 +83,7 @@ impl Orders {
             orders: self.orders.into_iter().map(Order::into_remote).collect(),
             cursor,
             more: self.more,
-            known_to: Some(Instant::from_micros(self.server_time)),
+            known_to: None,
         }
     }
 }

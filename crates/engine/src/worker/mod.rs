@@ -17,8 +17,8 @@ use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Note as NoteCommand, Resolve};
 use onhand_ledger::model::{Cause, Listing, System};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Entry, Instant, ItemId, ListingId, Quantity, Seq, SystemId,
-    TenantId,
+    Answer, Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, Quantity, Seq, SystemId,
+    TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Observation, Stop};
@@ -274,6 +274,7 @@ impl Worker {
         let ledger = self.handle.ledger().clone();
         let (tenant, id) = (self.tenant, self.id);
         let mut let_go = BTreeSet::new();
+        let mut unmapped = Vec::new();
         ledger.read(tenant, |view| {
             let head = view.seq();
             if head == self.seq && !self.stale {
@@ -311,7 +312,17 @@ impl Worker {
                 if let Some(system) = view.system(id)? {
                     self.system = system;
                 }
-                self.load(view)?;
+                unmapped = self.load(view)?;
+                // Who saw to it while nobody followed the feed.
+                for line in self.lines.values() {
+                    let about = line.state.stopped.as_ref().and_then(|stopped| stopped.discrepancy);
+                    if let Some(discrepancy) = about
+                        && let Some(Value::Discrepancy(known)) = view.get(&Key::Discrepancy(discrepancy))?
+                        && known.resolved_at.is_some()
+                    {
+                        let_go.insert(discrepancy);
+                    }
+                }
                 self.seq = head;
                 self.stale = false;
                 touched = self.by_item.keys().map(|item| (*item, view.now)).collect();
@@ -332,11 +343,15 @@ impl Worker {
             }
             Ok(())
         })?;
+        for discrepancy in unmapped {
+            self.resolve(discrepancy).await?;
+        }
         self.let_go(&let_go).await
     }
 
-    /// Takes the listings as they are mapped now; what is known of those that stay, stays.
-    fn load(&mut self, view: &mut crate::View<'_>) -> Result<(), StoreError> {
+    /// Takes the listings as they are mapped now; what is known of those that stay, stays. Says what was told of those
+    /// that are no longer mapped.
+    fn load(&mut self, view: &mut crate::View<'_>) -> Result<Vec<DiscrepancyId>, StoreError> {
         let mut known = load_shown(view, self.id)?;
         let mut before = std::mem::take(&mut self.lines);
         self.by_item.clear();
@@ -364,7 +379,8 @@ impl Worker {
                 self.lines.insert(key, line);
             }
         }
-        Ok(())
+        let told = |line: Line| line.state.stopped.and_then(|stopped| stopped.discrepancy);
+        Ok(before.into_values().filter_map(told).collect())
     }
 
     /// What stopped these listings was seen to by a person: they are sent again.
@@ -389,15 +405,23 @@ impl Worker {
         key: &str,
         why: Stop,
         reason: String,
-        retry_at: Option<Instant>,
+        retry: Option<(Instant, Quantity)>,
     ) -> Result<(), WorkerError> {
         let Some(line) = self.lines.get_mut(key) else { return Ok(()) };
-        let before = line.state.stopped.take().filter(|before| before.why == why);
-        let told =
-            before.as_ref().filter(|before| before.reason == reason).and_then(|before| before.discrepancy);
+        let (before, other) = match line.state.stopped.take() {
+            Some(before) if before.why == why => (Some(before), None),
+            // What waits for a person goes on waiting.
+            Some(before) if matches!(before.why, Stop::SecondMaster | Stop::Untaken) => {
+                line.state.stopped = Some(before);
+                return Ok(());
+            }
+            other => (None, other),
+        };
+        let told = before.as_ref().and_then(|before| before.discrepancy);
         let times = before.as_ref().map_or(1, |before| before.times + 1);
         let (listing, desired, shows) = (line.listing.clone(), line.desired, line.state.observed);
-        let stopped = Stopped { why, reason: reason.clone(), times, retry_at, discrepancy: told };
+        let (retry_at, number) = (retry.map(|(at, _)| at), retry.map(|(_, number)| number));
+        let stopped = Stopped { why, reason: reason.clone(), times, retry_at, number, discrepancy: told };
         line.state.stopped = Some(stopped);
         if told.is_none() {
             let name = self.system.name.clone();
@@ -412,6 +436,7 @@ impl Worker {
                     ),
                 ),
                 Stop::SecondMaster => (Cause::SecondMaster, reason),
+                Stop::Untaken => (Cause::UnknownName, reason),
                 Stop::Untracked => (
                     Cause::TrackingOff,
                     format!(
@@ -431,7 +456,19 @@ impl Worker {
                 stopped.discrepancy = discrepancy;
             }
         }
-        self.keep(&[key.to_owned()]).await
+        self.keep(&[key.to_owned()]).await?;
+        // What stopped it before does no longer.
+        match other.and_then(|other| other.discrepancy) {
+            Some(discrepancy) => self.resolve(discrepancy).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn resolve(&self, discrepancy: DiscrepancyId) -> Result<(), WorkerError> {
+        let resolve = self.command(Body::Resolve(Resolve { discrepancy }));
+        // Whoever resolved it before us is right too.
+        self.handle.submit(self.tenant, resolve).await?;
+        Ok(())
     }
 
     /// What stopped a listing is over: its discrepancy ends by itself.
@@ -440,12 +477,10 @@ impl Worker {
         let Some(stopped) = line.state.stopped.take() else { return Ok(()) };
         line.state.drifts = 0;
         self.keep(&[key.to_owned()]).await?;
-        if let Some(discrepancy) = stopped.discrepancy {
-            let resolve = self.command(Body::Resolve(Resolve { discrepancy }));
-            // Whoever resolved it before us is right too.
-            self.handle.submit(self.tenant, resolve).await?;
+        match stopped.discrepancy {
+            Some(discrepancy) => self.resolve(discrepancy).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn note(

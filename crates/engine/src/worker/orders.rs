@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use onhand_channels::RemoteOrder;
+use onhand_channels::{ChannelError, RemoteOrder};
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Body, Invalid, Key, Quantity, Value};
+use onhand_ledger::{Answer, Body, Invalid, Key, Quantity, Value};
 use onhand_store::Note;
-use onhand_sync::OwnChange;
+use onhand_sync::{OwnChange, Stop};
 
 use super::{STATUS_SECONDS, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::queue::SubmitError;
-use crate::systems::ShownState;
+use crate::systems::{ShownState, Stopped};
 
 impl Worker {
     /// Hears of orders that changed over there; each is a fact, committed with the cursor behind it.
@@ -24,6 +24,10 @@ impl Worker {
                 self.order(order).await?;
             }
             let moved = self.status.cursor.as_deref() != Some(page.cursor.as_str());
+            if page.more && !moved {
+                let reason = "it has more orders, and says no place to go on from".to_owned();
+                return Err(ChannelError::Unexpected { system: self.system.name.clone(), reason }.into());
+            }
             self.status.cursor = Some(page.cursor);
             if !page.more {
                 self.status.orders_known_to = Some(page.known_to.unwrap_or(asked_at));
@@ -93,7 +97,7 @@ impl Worker {
         match self.handle.submit_with(self.tenant, Some(command), notes).await {
             Ok(_) => {}
             Err(SubmitError::Commit(CommitError::Invalid(invalid))) => {
-                return self.not_taken(order, &invalid).await;
+                return self.not_taken(order, &invalid, changed).await;
             }
             Err(error) => return Err(error.into()),
         }
@@ -133,22 +137,49 @@ impl Worker {
         changed
     }
 
-    /// A document that cannot be taken at all still reaches a person, once.
-    async fn not_taken(&mut self, order: &RemoteOrder, invalid: &Invalid) -> Result<(), WorkerError> {
+    /// A document that cannot be taken at all still reaches a person, once. What it names has been sold over there all
+    /// the same: nothing is sent for it until that person has seen to it.
+    async fn not_taken(
+        &mut self,
+        order: &RemoteOrder,
+        invalid: &Invalid,
+        changed: Vec<(String, ShownState)>,
+    ) -> Result<(), WorkerError> {
         let name = self.system.name.clone();
-        let sentence = format!("Order {} of {name} could not be taken: {invalid}.", order.document);
+        let shown: String = order.document.chars().take(60).collect();
+        let sentence = format!("Order {shown} of {name} could not be taken: {invalid}.");
         let evidence = serde_json::to_string(order).ok();
         let note = NoteCommand {
-            system: name.clone(),
+            system: name,
             sku: None,
             cause: Cause::UnknownName,
             quantity: Quantity::ZERO,
-            sentence,
+            sentence: sentence.clone(),
             evidence,
         };
         let mut command = self.command(Body::Note(note));
-        command.key = Some(format!("not-taken/{name}/{}/{}", order.document, order.version));
-        self.handle.submit(self.tenant, command).await?;
-        Ok(())
+        let hash = blake3::hash(format!("{}/{}", order.document, order.version).as_bytes());
+        command.key = Some(format!("not-taken/{}/{}", self.id, hash.to_hex()));
+        let committed = self.handle.submit(self.tenant, command).await?;
+        let Answer::Discrepancy(discrepancy) = committed.answer else { return Ok(()) };
+        if committed.replayed {
+            return Ok(());
+        }
+        let keys: Vec<String> = changed.iter().map(|(key, _)| key.clone()).collect();
+        for (key, mut state) in changed {
+            let (why, reason) = (Stop::Untaken, sentence.clone());
+            state.stopped.get_or_insert(Stopped {
+                why,
+                reason,
+                times: 1,
+                retry_at: None,
+                number: None,
+                discrepancy: Some(discrepancy),
+            });
+            if let Some(line) = self.lines.get_mut(&key) {
+                line.state = state;
+            }
+        }
+        self.keep(&keys).await
     }
 }

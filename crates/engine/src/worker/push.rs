@@ -22,7 +22,11 @@ impl Worker {
         let open = self.lines.iter().filter(|(_, line)| {
             let state = &line.state;
             let stopped = state.stopped.as_ref();
-            let may_retry = stopped.is_none_or(|stopped| stopped.retry_at.is_some_and(|at| at <= now));
+            let falls = state.shows().is_some_and(|shows| line.desired < shows);
+            let may_retry = stopped.is_none_or(|stopped| {
+                let is_another = stopped.number.is_some_and(|refused| refused != line.desired);
+                stopped.retry_at.is_some_and(|at| at <= now || (falls && is_another))
+            });
             // What was never read, or may be on its way, is read first; what nothing explains is looked into first.
             state.acknowledged.is_some()
                 && state.unanswered.is_none()
@@ -131,6 +135,7 @@ impl Worker {
                     line.state.changes.clear();
                     line.state.unanswered = None;
                     line.state.lost = None;
+                    line.state.pushed_since = true;
                     if line.state.stopped.is_some() {
                         over.push(key.clone());
                     }
@@ -151,7 +156,7 @@ impl Worker {
                     line.state.unanswered = None;
                     let times = line.state.stopped.as_ref().map_or(0, |stopped| stopped.times);
                     let wait = (RETRY_SECONDS << times.min(7)).min(RETRY_AT_LEAST);
-                    refused.push((key.clone(), reason, at.plus_seconds(wait)));
+                    refused.push((key.clone(), reason, at.plus_seconds(wait), push.quantity));
                 }
             }
             self.read_back.insert(key.clone());
@@ -165,8 +170,8 @@ impl Worker {
         for key in over {
             self.resume(&key).await?;
         }
-        for (key, reason, retry_at) in refused {
-            self.stop(&key, Stop::Refused, reason, Some(retry_at)).await?;
+        for (key, reason, retry_at, number) in refused {
+            self.stop(&key, Stop::Refused, reason, Some((retry_at, number))).await?;
         }
         Ok(())
     }

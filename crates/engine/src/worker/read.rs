@@ -49,6 +49,8 @@ impl Worker {
             }
             let stopped = line.state.stopped.as_ref().map(|stopped| stopped.why);
             match why {
+                // What waits for a person goes on waiting.
+                Some(_) if matches!(stopped, Some(Stop::SecondMaster | Stop::Untaken)) => {}
                 Some(why) if stopped != Some(why) => stops.push((key.clone(), why)),
                 None if matches!(stopped, Some(Stop::Missing | Stop::Untracked)) => over.push(key.clone()),
                 _ => {}
@@ -133,10 +135,15 @@ impl Worker {
             if let Some(drift) = drift {
                 let from = observation.quantity - drift;
                 state.drift = Some((from, observation.quantity, observation.at));
-                state.drifts += 1;
+                // Only what comes after a push of ours answers it.
+                state.drifts = if state.pushed_since { state.drifts + 1 } else { state.drifts.max(1) };
+                state.pushed_since = false;
                 line.changed_at.get_or_insert(observation.at);
                 let (to, at, times) = (observation.quantity, observation.at, state.drifts);
-                self.untold.push_back(Found { key: key.clone(), from, to, at, times });
+                // A second master has been told of.
+                if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
+                    self.untold.push_back(Found { key: key.clone(), from, to, at, times });
+                }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;
                 state.drifts = 0;
@@ -187,7 +194,8 @@ impl Worker {
         }
         let sentence = format!(
             "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
-             ours explains it. It is set to what it should be."
+             ours explains it. It is set to what it should be{}.",
+            if self.system.paused { " once sending is resumed" } else { "" }
         );
         self.note(Cause::ManualEdit, &listing, to - from, sentence).await?;
         Ok(())

@@ -398,6 +398,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
 }
 
 pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
+    crate::command::check_name("reason", &adjust.reason, 500)?;
     let location = tx.location_id(&adjust.location)?;
     let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
     if let Some((item, _)) = lines.iter().find(|(_, difference)| difference.is_zero()) {

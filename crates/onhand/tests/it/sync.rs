@@ -22,10 +22,14 @@ fn micros() -> i64 {
 }
 
 async fn connected(stock: i64) -> Connected {
+    connected_by(stock, Arc::new(micros)).await
+}
+
+async fn connected_by(stock: i64, clock: shop::Clock) -> Connected {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(&folder.path().join("sync.db"), &["--reconcile-seconds", "2"]);
     server.stocked("MUG", stock).await;
-    let shop = CornerShop::new("token", Arc::new(micros));
+    let shop = CornerShop::new("token", clock);
     shop.list("1", "MUG", "Blue mug", 3);
     shop.list("2", "MUG", "Blue mug, second listing", 0);
     shop.list("3", "CUP", "A cup we do not know", 8);
@@ -178,4 +182,48 @@ async fn connecting_again_keeps_what_a_person_mapped() {
     assert_eq!(status, StatusCode::CREATED, "{added}");
     it.eventually("the new one shows 60", |shop| shop.stock_of("4") == Some(60)).await;
     assert_eq!(it.shop.stock_of("2"), Some(10), "still packs of six");
+}
+
+/// Its clock is a minute slow: what is judged goes by the order of hearing, not by its clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_whose_clock_is_slow_is_kept_equal_all_the_same() {
+    let it = connected_by(10, Arc::new(|| micros() - 60_000_000)).await;
+    it.in_step().await;
+    it.shop.place_order(&[Line { listing: "1".to_owned(), quantity: 2 }]).unwrap();
+    it.eventually("the other listing shows 8", |shop| shop.stock_of("2") == Some(8)).await;
+    it.in_step().await;
+    it.shop.edit("1", 99);
+    it.eventually("it is set right", |shop| shop.stock_of("1") == Some(8)).await;
+    it.in_step().await;
+    let (_, found) = it.server.get("/v1/discrepancies").await;
+    assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "the edit, and nothing else: {found}");
+}
+
+/// What somebody does while nothing is sent is no answer to anything we sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn hands_on_the_number_while_paused_are_no_second_master() {
+    let it = connected(10).await;
+    it.in_step().await;
+    let pause = |paused: bool| it.server.post("/v1/systems/Corner/pause", json!({ "paused": paused }));
+    assert_eq!(pause(true).await.0, StatusCode::OK);
+    let mut told = 0;
+    for quantity in [7, 6, 5] {
+        it.shop.edit("1", quantity);
+        told += 1;
+        for _ in 0..200 {
+            let (_, found) = it.server.get("/v1/discrepancies").await;
+            if found["data"].as_array().map(Vec::len) == Some(told) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let causes: Vec<&str> =
+        found["data"].as_array().unwrap().iter().map(|one| one["cause"].as_str().unwrap()).collect();
+    assert_eq!(causes, ["manual_edit"; 3], "{found}");
+    assert_eq!(it.shop.stock_of("1"), Some(5), "nothing is sent while paused");
+    assert_eq!(pause(false).await.0, StatusCode::OK);
+    it.eventually("it is set right", |shop| shop.stock_of("1") == Some(10)).await;
+    it.in_step().await;
 }

@@ -139,6 +139,16 @@ impl SqliteStore {
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { path, found, known: SCHEMA_VERSION });
         }
+        // From tenant to tenant by the key, not through the whole log.
+        let headless = "WITH RECURSIVE having_log(id) AS (SELECT min(tenant_id) FROM log UNION ALL \
+            SELECT (SELECT min(tenant_id) FROM log WHERE tenant_id > id) FROM having_log WHERE id IS NOT NULL) \
+            SELECT min(id) FROM having_log WHERE id NOT IN (SELECT tenant_id FROM head)";
+        let headless = connection.query_row(headless, [], |row| row.get::<_, Option<i64>>(0));
+        if let Some(tenant) = headless.map_err(|error| failed("read", &error))? {
+            return Err(StoreError::Damaged(format!(
+                "the log of tenant {tenant} has entries, and its head is missing"
+            )));
+        }
         Ok(())
     }
 }
