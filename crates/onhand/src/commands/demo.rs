@@ -423,4 +423,34 @@ mod tests {
             (20, "CANDLE    Candle, beeswax       50         0          50  ◐ on its way")
         );
     }
+
+    /// The checker would see a wrong push: 8 shown while 5 were there, and 7 of them sold.
+    #[test]
+    fn what_is_sold_beyond_what_was_there_by_a_push_of_ours_is_counted() {
+        let clock = Arc::new(onhand_engine::ManualClock::at(onhand_ledger::Instant::from_micros(1)));
+        let store = Box::new(onhand_store::MemoryStore::default());
+        let ledger = Ledger::open(store, clock, onhand_engine::Options::default()).unwrap();
+        let lines = vec![command::Line { sku: "MUG-BLUE".to_owned(), quantity: Quantity::units(5) }];
+        let location = "LONDON".to_owned();
+        let bodies = [
+            Body::PutLocation(PutLocation { code: location.clone(), ..PutLocation::default() }),
+            Body::PutItem(PutItem { sku: "MUG-BLUE".to_owned(), ..PutItem::default() }),
+            Body::Receive(Receive { location, lines, occurred_at: None, reason: None }),
+        ];
+        let submissions = bodies.map(|body| onhand_engine::Submission {
+            tenant: TenantId::DEFAULT,
+            command: Some(super::command(body)),
+            notes: Vec::new(),
+        });
+        let seq = ledger.commit(submissions.into()).pop().unwrap().unwrap().seq;
+        let listing = || "listing-MUG-BLUE".to_owned();
+        let set = |quantity| Event::Set { at: 0, listing: listing(), quantity, previous: 0, reference: seq };
+        let sale = |quantity, stock_after| {
+            let order = "1001".to_owned();
+            Event::Sale { at: 0, order, listing: listing(), quantity, stock_after }
+        };
+        assert_eq!(oversold_by_us(&ledger, &[set(8), sale(4, 4), sale(3, 1)]).unwrap(), 2);
+        assert_eq!(oversold_by_us(&ledger, &[set(5), sale(5, 0)]).unwrap(), 0);
+        assert_eq!(oversold_by_us(&ledger, &[set(8), sale(4, 4), set(1), sale(1, 0)]).unwrap(), 0);
+    }
 }
