@@ -131,6 +131,8 @@ pub struct Faults {
     pub lose_next: u32,
     /// So many requests are answered 429 with `Retry-After: 1`.
     pub throttle_next: u32,
+    /// A number higher than this is refused.
+    pub refuse_above: Option<i64>,
 }
 
 #[derive(Default)]
@@ -175,6 +177,28 @@ impl CornerShop {
     pub fn list(&self, id: &str, sku: &str, name: &str, stock: i64) {
         let listing = Listing { id: id.to_owned(), sku: sku.to_owned(), name: name.to_owned(), stock };
         self.shop.lock().listings.insert(id.to_owned(), listing);
+    }
+
+    /// Takes something off sale: what it showed, if it was there.
+    pub fn unlist(&self, id: &str) -> Option<i64> {
+        self.shop.lock().listings.remove(id).map(|listing| listing.stock)
+    }
+
+    /// An order as no shop should have one: whatever its id and lines are, what it sells is sold.
+    pub fn place_odd_order(&self, id: &str, lines: &[Line]) {
+        let at = (self.clock)();
+        let mut shop = self.shop.lock();
+        shop.changes += 1;
+        let (change, number) = (shop.changes, 1_001 + shop.orders.len() as u64);
+        for line in lines {
+            if let Some(listing) = shop.listings.get_mut(&line.listing) {
+                listing.stock -= line.quantity.max(0);
+            }
+        }
+        let (id, lines) = (id.to_owned(), lines.to_vec());
+        let order =
+            Order { id, change, placed_at: at, updated_at: at, cancelled: false, shipped: false, lines };
+        shop.orders.insert(number, order);
     }
 
     /// What customers can buy of a listing.
@@ -417,11 +441,15 @@ async fn set_stock(State(shop): State<Arc<CornerShop>>, Json(set): Json<SetStock
     }
     let at = (shop.clock)();
     let mut shop = shop.shop.lock();
+    let most = shop.faults.refuse_above;
     let mut results = Vec::new();
     for Update { listing, quantity, reference } in set.updates {
         let error = match shop.listings.get_mut(&listing) {
             None => Some("no such listing".to_owned()),
             Some(_) if quantity < 0 => Some("a quantity is 0 or more".to_owned()),
+            Some(_) if most.is_some_and(|most| quantity > most) => {
+                Some(format!("a quantity is at most {}", most.unwrap_or_default()))
+            }
             Some(known) => {
                 let previous = std::mem::replace(&mut known.stock, quantity);
                 shop.audit.push(Event::Set { at, listing: listing.clone(), quantity, previous, reference });

@@ -13,7 +13,7 @@ struct Connected {
     server: Server,
     shop: Arc<CornerShop>,
     connection: Value,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
@@ -41,7 +41,7 @@ async fn connected_by(stock: i64, clock: shop::Clock) -> Connected {
     assert_eq!(status, StatusCode::CREATED, "{added}");
     assert_eq!((&added["listings"], &added["matched"]), (&json!(3), &json!(2)));
     assert_eq!(added["unmatched"], json!(["A cup we do not know (CUP)"]));
-    Connected { server, shop, connection: add, _folder: folder }
+    Connected { server, shop, connection: add, folder }
 }
 
 impl Connected {
@@ -130,18 +130,7 @@ async fn when_changes_stop_so_do_writes() {
 async fn somebody_else_writes_until_a_person_has_seen_to_it() {
     let it = connected(96).await;
     it.in_step().await;
-    let mut set_back = 0;
-    let mut quiet = 0;
-    while quiet < 100 {
-        if it.shop.stock_of("1") == Some(96) {
-            it.shop.edit("1", 92);
-            set_back += 1;
-            quiet = 0;
-        }
-        quiet += 1;
-        assert!(set_back < 10, "we never stop");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    it.set_back_until_we_stop().await;
     assert_eq!(it.shop.stock_of("1"), Some(92), "no more writes");
     let (_, found) = it.server.get("/v1/discrepancies").await;
     let of = |cause: &str| -> Vec<Value> {
@@ -225,5 +214,127 @@ async fn hands_on_the_number_while_paused_are_no_second_master() {
     assert_eq!(it.shop.stock_of("1"), Some(5), "nothing is sent while paused");
     assert_eq!(pause(false).await.0, StatusCode::OK);
     it.eventually("it is set right", |shop| shop.stock_of("1") == Some(10)).await;
+    it.in_step().await;
+}
+
+impl Connected {
+    /// Another program: whenever the first listing shows 96, it writes 92.
+    async fn set_back_until_we_stop(&self) {
+        let mut set_back = 0;
+        let mut quiet = 0;
+        while quiet < 100 {
+            if self.shop.stock_of("1") == Some(96) {
+                self.shop.edit("1", 92);
+                set_back += 1;
+                quiet = 0;
+            }
+            quiet += 1;
+            assert!(set_back < 10, "we never stop");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The open discrepancies of a cause.
+    async fn open(&self, cause: &str) -> Vec<Value> {
+        let (_, found) = self.server.get("/v1/discrepancies?limit=100").await;
+        let all = found["data"].as_array().unwrap().iter();
+        all.filter(|one| one["cause"] == cause && one["resolved_at"].is_null()).cloned().collect()
+    }
+
+    async fn eventually_open(&self, cause: &str, count: usize) -> Vec<Value> {
+        for _ in 0..300 {
+            let open = self.open(cause).await;
+            if open.len() == count {
+                return open;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never {count} of {cause}: {:?}", self.server.get("/v1/discrepancies").await.1);
+    }
+
+    async fn receive(&self, quantity: i64) {
+        let path = if quantity < 0 { "adjust" } else { "receive" };
+        let lines = json!([{ "sku": "MUG", "quantity": quantity }]);
+        let body = json!({ "location": "LONDON", "lines": lines, "reason": "test" });
+        let (status, answer) = self.server.post(&format!("/v1/movements/{path}"), body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+}
+
+/// A person saw to it while the worker rested, and then the process ended: it is not forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_seen_to_while_nobody_followed_is_sent_again() {
+    let it = connected(96).await;
+    it.in_step().await;
+    it.set_back_until_we_stop().await;
+    let told = it.eventually_open("second_master", 1).await;
+    it.shop.set_faults(Faults { fail_next: 1_000, ..Faults::default() });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let resolve = format!("/v1/discrepancies/{}/resolve", told[0]["id"]);
+    assert_eq!(it.server.post(&resolve, json!({})).await.0, StatusCode::OK);
+    let Connected { server, shop, connection, folder } = it;
+    server.kill();
+    shop.set_faults(Faults::default());
+    let server = Server::start_with(&folder.path().join("sync.db"), &["--reconcile-seconds", "2"]);
+    let it = Connected { server, shop, connection, folder };
+    it.eventually("it is sent again", |shop| shop.stock_of("1") == Some(96)).await;
+    it.in_step().await;
+}
+
+/// What is refused is put off; what falls is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_told_once_and_does_not_hold_up_a_fall() {
+    let it = connected(10).await;
+    it.in_step().await;
+    it.shop.set_faults(Faults { refuse_above: Some(50), ..Faults::default() });
+    it.receive(90).await;
+    let told = it.eventually_open("push_refused", 2).await;
+    assert!(told[0]["sentence"].as_str().unwrap().contains("a quantity is at most 50"), "{told:?}");
+    it.receive(-100).await;
+    it.eventually("nothing is on sale", |shop| {
+        shop.stock_of("1") == Some(0) && shop.stock_of("2") == Some(0)
+    })
+    .await;
+    it.in_step().await;
+    assert_eq!(it.open("push_refused").await, Vec::<Value>::new(), "it is over, and nobody need look");
+}
+
+/// A listing that is gone is told, and is kept equal again when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_gone_and_back() {
+    let it = connected(10).await;
+    it.in_step().await;
+    it.shop.unlist("2");
+    it.eventually_open("push_refused", 1).await;
+    it.receive(5).await;
+    it.eventually("the other shows 15", |shop| shop.stock_of("1") == Some(15)).await;
+    it.shop.list("2", "MUG", "Blue mug, second listing", 3);
+    it.eventually("it is kept equal again", |shop| shop.stock_of("2") == Some(15)).await;
+    it.eventually_open("push_refused", 0).await;
+    it.in_step().await;
+}
+
+/// An order that cannot be taken holds up no other, and what it sold is not offered again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_cannot_be_taken() {
+    let it = connected(10).await;
+    it.in_step().await;
+    let line = |listing: &str, quantity| Line { listing: listing.to_owned(), quantity };
+    it.shop.place_odd_order(&"long".repeat(200), &[line("1", 4)]);
+    it.shop.place_order(&[line("2", 1)]).unwrap();
+    let told = it.eventually_open("unknown_name", 1).await;
+    it.receive(2).await;
+    it.eventually("the other order is heard of, and the number of its listing is 11", |shop| {
+        shop.stock_of("2") == Some(11)
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(it.shop.stock_of("1"), Some(6), "what it sold is not offered again");
+    assert_eq!(it.open("manual_edit").await, Vec::<Value>::new());
+    // A person has booked what it sold, and says so.
+    it.receive(-4).await;
+    let resolve = format!("/v1/discrepancies/{}/resolve", told[0]["id"]);
+    assert_eq!(it.server.post(&resolve, json!({})).await.0, StatusCode::OK);
+    it.eventually("both show 7", |shop| shop.stock_of("1") == Some(7) && shop.stock_of("2") == Some(7)).await;
     it.in_step().await;
 }
