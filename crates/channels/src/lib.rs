@@ -149,9 +149,6 @@ pub struct OrderPage {
     pub cursor: String,
     /// Is there more right now?
     pub more: bool,
-    /// All that this system did up to this instant, by our clock, is in this page or an earlier one; none: up to when it
-    /// was asked. Only meaningful when `more` is false.
-    pub known_to: Option<Instant>,
 }
 
 /// Why a call to a system failed as a whole.

@@ -85,7 +85,7 @@ impl Channel for Fake {
             let system = "SHOP".to_owned();
             return Err(ChannelError::Throttled { system, retry_after_seconds: Some(60) });
         }
-        Ok(OrderPage { orders: Vec::new(), cursor: "1".to_owned(), more: false, known_to: None })
+        Ok(OrderPage { orders: Vec::new(), cursor: "1".to_owned(), more: false })
     }
 }
 

@@ -188,11 +188,8 @@ pub enum Key {
 }
 
 fn key_name(text: &str) -> Result<String, String> {
-    if (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err("it must have 1 to 100 characters, none of them a control character".to_owned())
-    }
+    onhand_web::auth::check_key_name(text).map_err(|problem| format!("it {problem}"))?;
+    Ok(text.to_owned())
 }
 
 /// See [`Command::System`].

@@ -83,7 +83,6 @@ impl Orders {
             orders: self.orders.into_iter().map(Order::into_remote).collect(),
             cursor,
             more: self.more,
-            known_to: None,
         }
     }
 }

@@ -266,7 +266,7 @@ impl Vendure {
             }
         }
         let orders = self.remote(open.into_values().collect())?;
-        Ok(OrderPage { orders, cursor: cursor.write(), more: false, known_to: None })
+        Ok(OrderPage { orders, cursor: cursor.write(), more: false })
     }
 
     fn before(&self, instant: &str, seconds: i64) -> Result<String, ChannelError> {
@@ -443,7 +443,7 @@ impl Channel for Vendure {
             }
         };
         let Some(last) = page.last() else {
-            return Ok(OrderPage { orders: Vec::new(), cursor: cursor.write(), more: false, known_to: None });
+            return Ok(OrderPage { orders: Vec::new(), cursor: cursor.write(), more: false });
         };
         // Go on a millisecond before the last of a full page: more may have changed in the same.
         let next = if full {
@@ -471,6 +471,6 @@ impl Channel for Vendure {
             }
         }
         cursor = Cursor { after: next, seen, ..cursor };
-        Ok(OrderPage { orders, cursor: cursor.write(), more: full, known_to: None })
+        Ok(OrderPage { orders, cursor: cursor.write(), more: full })
     }
 }

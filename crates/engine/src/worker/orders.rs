@@ -30,7 +30,7 @@ impl Worker {
             }
             self.status.cursor = Some(page.cursor);
             if !page.more {
-                self.status.orders_known_to = Some(page.known_to.unwrap_or(asked_at));
+                self.status.orders_known_to = Some(asked_at);
             }
             if moved || self.now() > self.status_kept_at.plus_seconds(STATUS_SECONDS) {
                 self.keep_status().await?;

@@ -262,15 +262,7 @@ impl Reader for SqliteReader {
             params![signed(tenant.0), from.kind(), from.bytes(), to.bytes(), limit],
             |row| Ok((row.get::<_, Vec<u8>>(0)?, unsigned(row, 1)?, row.get::<_, String>(2)?)),
         )?;
-        rows.into_iter()
-            .map(|(bytes, seq, body)| {
-                let key = Key::from_bytes(from.kind(), &bytes).ok_or_else(|| {
-                    StoreError::Damaged(format!("a key of kind {} cannot be read", from.kind()))
-                })?;
-                let value = Some(read_value(&key, &body)?);
-                Ok((key, Slot { value, seq }))
-            })
-            .collect()
+        rows.into_iter().map(|(bytes, seq, body)| read_object(from.kind(), &bytes, seq, &body)).collect()
     }
 
     fn objects_after(
@@ -293,13 +285,7 @@ impl Reader for SqliteReader {
                 ))
             },
         )?;
-        let object = |(kind, bytes, seq, body): (u8, Vec<u8>, Seq, String)| {
-            let key = Key::from_bytes(kind, &bytes)
-                .ok_or_else(|| StoreError::Damaged(format!("a key of kind {kind} cannot be read")))?;
-            let value = Some(read_value(&key, &body)?);
-            Ok((key, Slot { value, seq }))
-        };
-        rows.into_iter().map(object).collect()
+        rows.into_iter().map(|(kind, bytes, seq, body)| read_object(kind, &bytes, seq, &body)).collect()
     }
 
     fn requests_after(
@@ -405,6 +391,13 @@ impl Reader for SqliteReader {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }
+}
+
+fn read_object(kind: u8, bytes: &[u8], seq: Seq, body: &str) -> Result<(Key, Slot), StoreError> {
+    let key = Key::from_bytes(kind, bytes)
+        .ok_or_else(|| StoreError::Damaged(format!("a key of kind {kind} cannot be read")))?;
+    let value = Some(read_value(&key, body)?);
+    Ok((key, Slot { value, seq }))
 }
 
 fn read_value(key: &Key, body: &str) -> Result<Value, StoreError> {

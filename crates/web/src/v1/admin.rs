@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::ask::Ask;
 use crate::App;
-use crate::auth::{Caller, create_key};
+use crate::auth::{Caller, check_key_name, create_key};
 use crate::body::only_objects;
 use crate::error::Problem;
 
@@ -45,9 +45,8 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
         return Err(Problem::of_field("Idempotency-Key", detail));
     }
     let name = &ask.body.name;
-    if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        let detail = "name must have 1 to 100 characters, none of them a control character";
-        return Err(Problem::of_field("name", detail));
+    if let Err(problem) = check_key_name(name) {
+        return Err(Problem::of_field("name", format!("name {problem}")));
     }
     let key = create_key(&app.handle, ask.caller.tenant, name).await?;
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
