@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use onhand_ledger::state::{Answered, Need};
 use onhand_ledger::{
-    Answer, CellKey, Command, Given, HoldId, Instant, Invalid, Key, Quantity, Record, Seq, State, TenantId,
-    Value, decide,
+    Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Quantity, Record,
+    Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
     Batch, Chunk, Head, Note, Reader, Store, StoreError, chain, decode_records, encode_records,
@@ -374,13 +374,13 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
     let head = store.head(id)?;
     let due = store.range(
         id,
-        &Key::Due(Instant::MIN, HoldId(0)),
-        &Key::Due(Instant::MAX, HoldId(Seq::MAX)),
+        &Key::Due(Instant::MIN, Due::Hold(HoldId(0))),
+        &Key::Due(Instant::MAX, Due::Lot(LotId(Seq::MAX), LocationId(Seq::MAX))),
         false,
         usize::MAX,
     )?;
     let due = due.into_iter().filter_map(|(key, _)| match key {
-        Key::Due(at, hold) => Some((at, hold)),
+        Key::Due(at, due) => Some((at, due)),
         _ => None,
     });
     let mut state = State::new(head.flushed, Instant::MIN, due);

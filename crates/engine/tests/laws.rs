@@ -17,8 +17,8 @@ use onhand_ledger::command::{
 };
 use onhand_ledger::model::{HoldState, Holder};
 use onhand_ledger::{
-    Answer, Body, CellKey, Command, Entry, HoldId, Instant, Invalid, ItemId, Key, LocationId, Movement,
-    OrderId, Quantity, Record, Refusal, Seq, StockState, TenantId, Value,
+    Answer, Body, CellKey, Command, Entry, HoldId, Instant, Invalid, ItemId, Key, LocationId, LotId,
+    Movement, OrderId, Quantity, Record, Refusal, Seq, StockState, TenantId, Value,
 };
 use onhand_store::{MemoryStore, SqliteStore, Store, chain};
 use proptest::prelude::*;
@@ -473,8 +473,8 @@ impl World {
             let holds =
                 view.range(&Key::Hold(HoldId(0)), &Key::Hold(HoldId(Seq::MAX >> 1)), false, 10_000)?;
             let promises = view.range(
-                &Key::Promise(ItemId(0), LocationId(0), 0, 0),
-                &Key::Promise(ItemId(Seq::MAX >> 1), LocationId(0), 0, 0),
+                &Key::Promise(ItemId(0), LocationId(0), 0, 0, LotId(0)),
+                &Key::Promise(ItemId(Seq::MAX >> 1), LocationId(0), 0, 0, LotId(0)),
                 false,
                 10_000,
             )?;
@@ -527,7 +527,7 @@ impl World {
         let kept: BTreeMap<_, _> = promises
             .into_iter()
             .map(|(key, value)| match (key, value) {
-                (Key::Promise(item, location, _, line), Value::Promise(promise)) => {
+                (Key::Promise(item, location, _, line, _), Value::Promise(promise)) => {
                     ((item, location, promise.holder, line), promise.quantity)
                 }
                 other => panic!("a promise: {other:?}"),

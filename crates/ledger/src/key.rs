@@ -127,6 +127,33 @@ impl CellKey {
     }
 }
 
+/// What time does by itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+pub enum Due {
+    /// A hold ends.
+    Hold(HoldId),
+    /// A lot expires where it lies.
+    Lot(LotId, LocationId),
+}
+
+impl Due {
+    /// Its kind and its two numbers, as kept in keys.
+    const fn parts(self) -> (u8, u64, u64) {
+        match self {
+            Self::Hold(hold) => (0, hold.0, 0),
+            Self::Lot(lot, location) => (1, lot.0, location.0),
+        }
+    }
+
+    const fn from_parts(kind: u8, first: u64, second: u64) -> Option<Self> {
+        match (kind, second) {
+            (0, 0) => Some(Self::Hold(HoldId(first))),
+            (1, _) => Some(Self::Lot(LotId(first), LocationId(second))),
+            _ => None,
+        }
+    }
+}
+
 /// The key of anything behind the log but cells.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Key {
@@ -160,10 +187,11 @@ pub enum Key {
     Waiting(SystemId, String),
     /// A hold.
     Hold(HoldId),
-    /// A hold that ends at that instant.
-    Due(Instant, HoldId),
-    /// A promise at (item, location), by the age of the holder; the number is the line's index.
-    Promise(ItemId, LocationId, Seq, u32),
+    /// What time does by itself at that instant.
+    Due(Instant, Due),
+    /// A promise at (item, location), by the age of the holder; the number is the line's index. Of a lot or serial where
+    /// the item is tracked.
+    Promise(ItemId, LocationId, Seq, u32, LotId),
     /// How much of an item is short in all.
     Demand(ItemId),
     /// A short order line, the oldest order first; the number is the line's index.
@@ -240,15 +268,19 @@ impl Key {
                 put(&mut out, item.0);
                 put(&mut out, listing.0);
             }
-            Self::Due(at, hold) => {
+            Self::Due(at, due) => {
                 put_instant(&mut out, *at);
-                put(&mut out, hold.0);
+                let (kind, first, second) = due.parts();
+                out.push(kind);
+                put(&mut out, first);
+                put(&mut out, second);
             }
-            Self::Promise(item, location, holder, line) => {
+            Self::Promise(item, location, holder, line, lot) => {
                 put(&mut out, item.0);
                 put(&mut out, location.0);
                 put(&mut out, *holder);
                 out.extend_from_slice(&line.to_be_bytes());
+                put(&mut out, lot.0);
             }
             Self::Short(item, order, line) => {
                 put(&mut out, item.0);
@@ -307,8 +339,14 @@ impl Key {
             13 => Self::Document(SystemId(rest.u64()?), rest.text()?),
             14 => Self::Waiting(SystemId(rest.u64()?), rest.text()?),
             15 => Self::Hold(HoldId(rest.u64()?)),
-            16 => Self::Due(rest.instant()?, HoldId(rest.u64()?)),
-            17 => Self::Promise(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
+            16 => Self::Due(rest.instant()?, Due::from_parts(rest.u8()?, rest.u64()?, rest.u64()?)?),
+            17 => Self::Promise(
+                ItemId(rest.u64()?),
+                LocationId(rest.u64()?),
+                rest.u64()?,
+                rest.u32()?,
+                LotId(rest.u64()?),
+            ),
             18 => Self::Demand(ItemId(rest.u64()?)),
             19 => Self::Short(ItemId(rest.u64()?), OrderId(rest.u64()?), rest.u32()?),
             20 => Self::Count(
@@ -397,10 +435,10 @@ mod tests {
             Key::Sites,
             Key::Document(SystemId(3), String::new()),
             Key::Document(SystemId(3), "1044".into()),
-            Key::Due(Instant::from_micros(-5), HoldId(1)),
-            Key::Due(Instant::from_micros(5), HoldId(0)),
-            Key::Promise(ItemId(1), LocationId(2), 300, 1),
-            Key::Promise(ItemId(1), LocationId(2), 300, 2),
+            Key::Due(Instant::from_micros(-5), Due::Hold(HoldId(1))),
+            Key::Due(Instant::from_micros(5), Due::Hold(HoldId(0))),
+            Key::Promise(ItemId(1), LocationId(2), 300, 1, LotId(7)),
+            Key::Promise(ItemId(1), LocationId(2), 300, 2, LotId(0)),
             Key::Count(ItemId(1), LocationId(2), Instant::from_micros(256), CountId(9)),
             Key::Counted(ItemId(1), LocationId(2)),
             Key::Claimed(ItemId(1), SystemId(2), "1044".into()),

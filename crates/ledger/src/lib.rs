@@ -22,7 +22,7 @@ pub use command::{Body, Command};
 pub use decide::{Decided, Undecided, decide};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;
-pub use key::{CellKey, Key, StockState};
+pub use key::{CellKey, Due, Key, StockState};
 pub use quantity::{Precision, Quantity, QuantityError};
 pub use state::{Given, Need, State, Value};
 pub use time::{Instant, NotAnInstant};

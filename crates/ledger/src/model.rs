@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Precision, Quantity, RuleId, Seq,
-    SystemId,
+    DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Precision, Quantity,
+    RuleId, Seq, SystemId,
 };
 
 /// What is stocked.
@@ -24,6 +24,32 @@ pub struct Item {
     pub barcodes: Vec<String>,
     /// Groups it belongs to, for rules.
     pub tags: Vec<String>,
+    /// What one of it is built of, where it is a kit; empty where it is none.
+    pub kit: Vec<Component>,
+    /// Which parts of its stock are told apart.
+    pub tracking: Tracking,
+}
+
+/// What a kit is built of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Component {
+    /// Of what.
+    pub item: ItemId,
+    /// How much of it in one kit; more than nothing.
+    pub quantity: Quantity,
+}
+
+/// Which parts of an item's stock are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracking {
+    /// None: one is as good as another.
+    #[default]
+    None,
+    /// Each lot.
+    Lots,
+    /// Each piece.
+    Serials,
 }
 
 /// Where stock is.
@@ -37,6 +63,10 @@ pub struct Location {
     pub sellable: bool,
     /// Orders are allocated from the lowest rank up.
     pub rank: u32,
+    /// The location it is a part of: a site has none, a zone a site, a bin a zone or site.
+    pub parent: Option<LocationId>,
+    /// Its IANA time zone, such as `Europe/Berlin`; none: its parent's, and UTC at the top.
+    pub time_zone: Option<String>,
 }
 
 /// Anything connected, as far as stock is concerned. Addresses and credentials are not the ledger's business.
@@ -145,6 +175,8 @@ pub struct Sites {
 pub struct At {
     /// Where.
     pub location: LocationId,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
     /// How much.
     pub quantity: Quantity,
 }
@@ -198,6 +230,8 @@ pub struct OrderLine {
 pub struct ByDocument {
     /// Where from.
     pub location: LocationId,
+    /// Of which lot or serial.
+    pub lot: LotId,
     /// How much.
     pub quantity: Quantity,
     /// How much of it was not there by our books, and was balanced by an adjustment.
@@ -248,11 +282,11 @@ impl OrderLine {
     }
 }
 
-/// Adds to what is at a location, dropping the place when nothing is left.
-pub fn add_at(places: &mut Vec<At>, location: LocationId, quantity: Quantity) {
-    match places.iter_mut().find(|at| at.location == location) {
+/// Adds to what is of a lot at a location, dropping the place when nothing is left.
+pub fn add_at(places: &mut Vec<At>, location: LocationId, lot: LotId, quantity: Quantity) {
+    match places.iter_mut().find(|at| (at.location, at.lot) == (location, lot)) {
         Some(at) => at.quantity += quantity,
-        None => places.push(At { location, quantity }),
+        None => places.push(At { location, lot, quantity }),
     }
     places.retain(|at| !at.quantity.is_zero());
 }

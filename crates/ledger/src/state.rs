@@ -18,7 +18,7 @@ use crate::model::{
     Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules,
     Sites, System, Waiting,
 };
-use crate::{HoldId, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
+use crate::{Due, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
 
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -132,8 +132,8 @@ pub trait Sink {
     fn object(&mut self, key: &Key) -> Result<Slot, Need>;
     /// The object as it is from now on.
     fn put(&mut self, key: Key, slot: Slot);
-    /// A hold is due at that time (or no longer is).
-    fn due(&mut self, at: Instant, hold: HoldId, present: bool);
+    /// Something is due at that time (or no longer is).
+    fn due(&mut self, at: Instant, due: Due, present: bool);
 }
 
 /// One tenant's state, as far as it is in memory.
@@ -147,13 +147,13 @@ pub struct State {
     dirty_cells: BTreeSet<CellKey>,
     objects: HashMap<Key, Slot>,
     dirty_objects: BTreeSet<Key>,
-    due: BTreeSet<(Instant, HoldId)>,
+    due: BTreeSet<(Instant, Due)>,
     recent: BTreeMap<String, Answered>,
 }
 
 impl State {
     /// The state before the first entry. `due` must be provided by the store for any other.
-    pub fn new(head: Seq, recorded_at: Instant, due: impl IntoIterator<Item = (Instant, HoldId)>) -> Self {
+    pub fn new(head: Seq, recorded_at: Instant, due: impl IntoIterator<Item = (Instant, Due)>) -> Self {
         Self { head, recorded_at, due: due.into_iter().collect(), ..Self::default() }
     }
 
@@ -202,13 +202,13 @@ impl State {
         self.dirty_cells.iter()
     }
 
-    /// The first hold that is due, and when.
-    pub fn next_due(&self) -> Option<(Instant, HoldId)> {
+    /// What is due first, and when.
+    pub fn next_due(&self) -> Option<(Instant, Due)> {
         self.due.first().copied()
     }
 
-    /// The holds that are due at or before an instant, oldest first.
-    pub fn due_until(&self, now: Instant) -> impl Iterator<Item = (Instant, HoldId)> {
+    /// What is due at or before an instant, oldest first.
+    pub fn due_until(&self, now: Instant) -> impl Iterator<Item = (Instant, Due)> {
         self.due.iter().copied().take_while(move |(at, _)| *at <= now)
     }
 
@@ -311,8 +311,8 @@ impl State {
         for (key, slot) in overlay.objects {
             self.put(key, slot);
         }
-        for (at, hold, present) in overlay.due {
-            self.due(at, hold, present);
+        for (at, due, present) in overlay.due {
+            self.due(at, due, present);
         }
         self.note(first_seq, record);
     }
@@ -346,11 +346,11 @@ impl Sink for State {
         self.objects.insert(key, slot);
     }
 
-    fn due(&mut self, at: Instant, hold: HoldId, present: bool) {
+    fn due(&mut self, at: Instant, due: Due, present: bool) {
         if present {
-            self.due.insert((at, hold));
+            self.due.insert((at, due));
         } else {
-            self.due.remove(&(at, hold));
+            self.due.remove(&(at, due));
         }
     }
 }
@@ -367,7 +367,7 @@ pub(crate) struct OverlayCell {
 pub(crate) struct Overlay {
     pub cells: HashMap<CellKey, OverlayCell>,
     pub objects: BTreeMap<Key, Slot>,
-    pub due: Vec<(Instant, HoldId, bool)>,
+    pub due: Vec<(Instant, Due, bool)>,
 }
 
 /// Folds one entry. Each thing is folded by itself, from the entry and its own value alone.
@@ -430,9 +430,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         }
         Entry::Hold(id, hold) => {
             let active = hold.state == HoldState::Active;
-            sink.due(hold.expires_at, *id, active);
+            let ends = crate::Due::Hold(*id);
+            sink.due(hold.expires_at, ends, active);
             let due = Slot { value: active.then_some(Value::Present), seq };
-            sink.put(Key::Due(hold.expires_at, *id), due);
+            sink.put(Key::Due(hold.expires_at, ends), due);
             sink.put(Key::Hold(*id), Slot { value: Some(Value::Hold(hold.clone())), seq });
         }
         Entry::Short { item, order, line, quantity, item_total } => {
@@ -511,7 +512,8 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
         if let Some((cell, _, _)) = promised {
             let promise = Promise { holder, quantity: after };
             let value = (!after.is_zero()).then_some(Value::Promise(promise));
-            sink.put(Key::Promise(cell.item, cell.location, holder.seq(), line), Slot { value, seq });
+            let key = Key::Promise(cell.item, cell.location, holder.seq(), line, cell.lot);
+            sink.put(key, Slot { value, seq });
         }
     }
     Ok(())

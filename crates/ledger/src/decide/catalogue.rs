@@ -4,7 +4,7 @@ use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::model::{Item, Listing, Location, LocationMapping, System};
+use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
@@ -25,6 +25,8 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         precision: Precision::WHOLE,
         barcodes: Vec::new(),
         tags: Vec::new(),
+        kit: Vec::new(),
+        tracking: Tracking::None,
     });
     if let Some(precision) = put.precision {
         if before.is_some() && precision < item.precision {
@@ -62,13 +64,22 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         _ => None,
     };
     let before = known.map(|id| tx.location(id).cloned()).transpose()?;
-    let defaults = Location { code: put.code.clone(), name: put.code.clone(), sellable: true, rank: 100 };
+    let defaults = Location {
+        code: put.code.clone(),
+        name: put.code.clone(),
+        sellable: true,
+        rank: 100,
+        parent: None,
+        time_zone: None,
+    };
     let base = before.clone().unwrap_or(defaults);
     let location = Location {
         code: base.code,
         name: put.name.clone().unwrap_or(base.name),
         sellable: put.sellable.unwrap_or(base.sellable),
         rank: put.rank.unwrap_or(base.rank),
+        parent: base.parent,
+        time_zone: base.time_zone,
     };
     let id = known.unwrap_or(LocationId(tx.next_seq()));
     let begins_to_sell = location.sellable && before.as_ref().is_some_and(|before| !before.sellable);

@@ -7,7 +7,7 @@ use crate::command::TakeCount;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, Count};
-use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
+use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
 
 use super::order;
 use super::stock::{self, Change};
@@ -77,6 +77,7 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     let change = Change {
         item,
         location,
+        lot: LotId(0),
         quantity: difference.abs(),
         party: StockState::Adjustment,
         occurred_at: as_of,

@@ -4,7 +4,7 @@ use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{ConvertHold, PlaceHold};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Hold, HoldLine, HoldState, Holder, add_at};
-use crate::{HoldId, Instant, ItemId, LocationId, OrderId, Quantity};
+use crate::{Due, HoldId, Instant, ItemId, OrderId, Quantity};
 
 use super::order;
 use super::stock;
@@ -29,9 +29,10 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> 
         order: None,
     });
     for (index, (item, quantity)) in (0..).zip(lines) {
-        for (location, _, part) in order::choose(tx, item, quantity, only, &[StockState::Available])? {
+        for (location, lot, _, part) in order::choose(tx, item, quantity, only, &[StockState::Available])? {
             tx.make(Move {
                 item,
+                lot,
                 from: (location, StockState::Available),
                 to: (location, StockState::Reserved),
                 quantity: part,
@@ -40,7 +41,7 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> 
                 promise: Some((Holder::Hold(hold), index)),
                 corrects: None,
             })?;
-            add_at(&mut tx.edit_hold(hold)?.lines[index as usize].reserved, location, part);
+            add_at(&mut tx.edit_hold(hold)?.lines[index as usize].reserved, location, lot, part);
         }
     }
     Ok(Answer::Hold(hold))
@@ -66,7 +67,8 @@ pub(super) fn release(tx: &mut Tx<'_>, id: HoldId) -> Result<Answer, Stop> {
 
 /// Fetches together what the holds that are due by now will read.
 pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
-    let due: Vec<HoldId> = tx.due().collect();
+    let holds = |due| if let Due::Hold(hold) = due { Some(hold) } else { None };
+    let due: Vec<HoldId> = tx.due().filter_map(holds).collect();
     tx.want(due.iter().map(|hold| Key::Hold(*hold)))?;
     let mut cells = Vec::new();
     let mut keys = Vec::new();
@@ -74,8 +76,9 @@ pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
         for (index, line) in (0..).zip(&tx.hold(id)?.lines) {
             keys.push(Key::Demand(line.item));
             for place in &line.reserved {
-                keys.push(Key::Promise(line.item, place.location, id.0, index));
-                let cell = |state| CellKey::new(line.item, place.location, state);
+                keys.push(Key::Promise(line.item, place.location, id.0, index, place.lot));
+                let cell =
+                    |state| CellKey { lot: place.lot, ..CellKey::new(line.item, place.location, state) };
                 cells.extend([cell(StockState::Available), cell(StockState::Reserved)]);
             }
         }
@@ -86,7 +89,7 @@ pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
 
 /// Its time has come: from `at` on it keeps nothing, whenever that is noticed.
 pub(super) fn lapse(tx: &mut Tx<'_>, id: HoldId, at: Instant) -> Result<(), Stop> {
-    tx.mark_lapsed(id);
+    tx.mark_passed(Due::Hold(id));
     end(tx, id, HoldState::Lapsed, at, "hold lapsed")
 }
 
@@ -113,9 +116,10 @@ fn free(
     at: Instant,
     reason: &str,
 ) -> Result<(), Stop> {
-    let At { location, quantity } = place;
+    let At { location, lot, quantity } = place;
     tx.make(Move {
         item,
+        lot,
         from: (location, StockState::Reserved),
         to: (location, StockState::Available),
         quantity,
@@ -124,7 +128,7 @@ fn free(
         promise: Some((Holder::Hold(id), line)),
         corrects: None,
     })?;
-    add_at(&mut tx.edit_hold(id)?.lines[line as usize].reserved, location, -quantity);
+    add_at(&mut tx.edit_hold(id)?.lines[line as usize].reserved, location, lot, -quantity);
     Ok(())
 }
 
@@ -146,7 +150,7 @@ pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, 
     for (index, ((item, quantity, places), (_, asked))) in (0..).zip(kept.into_iter().zip(wanted)) {
         for place in places {
             free(tx, id, index, item, place, now, "hold became an order")?;
-            commit(tx, order, index, item, place.location, place.quantity)?;
+            commit(tx, order, index, item, place)?;
         }
         let more = order::allocate(tx, order, index, asked - quantity, None, false)?;
         tx.edit_order(order)?.lines[index as usize].short += asked - quantity - more;
@@ -163,11 +167,11 @@ fn commit(
     order: OrderId,
     line: u32,
     item: ItemId,
-    location: LocationId,
-    quantity: Quantity,
+    At { location, lot, quantity }: At,
 ) -> Result<(), Stop> {
     tx.make(Move {
         item,
+        lot,
         from: (location, StockState::Available),
         to: (location, StockState::Committed),
         quantity,
@@ -176,6 +180,6 @@ fn commit(
         promise: Some((Holder::Order(order), line)),
         corrects: None,
     })?;
-    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, quantity);
+    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, quantity);
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Body, Command};
 use crate::entry::{Entry, Record};
 use crate::state::{Given, Need, State};
-use crate::{Instant, Seq};
+use crate::{Due, Instant, Seq};
 
 use tx::{Stop, Tx};
 
@@ -147,8 +147,11 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
 /// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.
 fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     hold::want_due(tx)?;
-    while let Some((at, hold)) = tx.next_due() {
-        hold::lapse(tx, hold, at)?;
+    while let Some((at, due)) = tx.next_due() {
+        match due {
+            Due::Hold(hold) => hold::lapse(tx, hold, at)?,
+            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+        }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
 use crate::state::Value;
-use crate::{Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
 use super::document;
 use super::stock::{self, Change};
@@ -91,7 +91,9 @@ fn want_served(
         }
         left -= short;
         keys.push(Key::Order(*order));
-        keys.extend(sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line)));
+        keys.extend(
+            sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line, LotId(0))),
+        );
     }
     tx.want(keys)
 }
@@ -113,9 +115,10 @@ pub(super) fn allocate(
     };
     let places = choose(tx, item, wanted, only, sources)?;
     let mut total = Quantity::ZERO;
-    for (location, state, quantity) in places {
+    for (location, lot, state, quantity) in places {
         tx.make(Move {
             item,
+            lot,
             from: (location, state),
             to: (location, StockState::Committed),
             quantity,
@@ -124,7 +127,7 @@ pub(super) fn allocate(
             promise: Some((Holder::Order(order), line)),
             corrects: None,
         })?;
-        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, quantity);
+        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, quantity);
         total += quantity;
     }
     Ok(total)
@@ -137,7 +140,7 @@ pub(super) fn choose(
     wanted: Quantity,
     only: Option<LocationId>,
     sources: &[StockState],
-) -> Result<Vec<(LocationId, StockState, Quantity)>, Stop> {
+) -> Result<Vec<(LocationId, LotId, StockState, Quantity)>, Stop> {
     let sites: Vec<LocationId> = match only {
         Some(location) => vec![location],
         None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
@@ -151,14 +154,14 @@ pub(super) fn choose(
             .iter()
             .map(|site| {
                 let quantity = tx.held(CellKey::new(item, *site, *state))?;
-                Ok(At { location: *site, quantity })
+                Ok(At { location: *site, lot: LotId(0), quantity })
             })
             .collect::<Result<_, Stop>>()?;
         let whole = there.iter().find(|at| missing.is_positive() && at.quantity >= missing).copied();
         for at in whole.map_or(there, |at| vec![at]) {
             let quantity = at.quantity.min(missing);
             if quantity.is_positive() {
-                chosen.push((at.location, *state, quantity));
+                chosen.push((at.location, at.lot, *state, quantity));
                 missing -= quantity;
             }
         }
@@ -176,6 +179,7 @@ pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quan
         let part = at.quantity.min(missing);
         tx.make(Move {
             item,
+            lot: at.lot,
             from: (at.location, StockState::Committed),
             to: (at.location, StockState::Available),
             quantity: part,
@@ -184,7 +188,7 @@ pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quan
             promise: Some((Holder::Order(order), line)),
             corrects: None,
         })?;
-        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, at.location, -part);
+        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, at.location, at.lot, -part);
         missing -= part;
     }
     Ok(())
@@ -197,8 +201,7 @@ pub(super) fn break_promises(
     location: LocationId,
     wanted: Quantity,
 ) -> Result<Quantity, Stop> {
-    let promises =
-        tx.range(Key::Promise(item, location, 0, 0), Key::Promise(item, location, Seq::MAX, u32::MAX))?;
+    let promises = promises_at(tx, item, location)?;
     // All that will be read is fetched together: one at a time, a decision would be made as often as there are promises.
     let mut reached = Quantity::ZERO;
     let mut keys = Vec::new();
@@ -213,7 +216,7 @@ pub(super) fn break_promises(
     tx.want(keys)?;
     let mut missing = wanted;
     for (key, value) in promises.into_iter().rev() {
-        let (Key::Promise(_, _, _, line), Value::Promise(promise)) = (key, value) else { continue };
+        let (Key::Promise(_, _, _, line, lot), Value::Promise(promise)) = (key, value) else { continue };
         let part = promise.quantity.min(missing);
         if !part.is_positive() {
             break;
@@ -224,6 +227,7 @@ pub(super) fn break_promises(
         };
         tx.make(Move {
             item,
+            lot,
             from: (location, state),
             to: (location, StockState::Available),
             quantity: part,
@@ -235,16 +239,22 @@ pub(super) fn break_promises(
         match promise.holder {
             Holder::Order(order) => {
                 let line = &mut tx.edit_order(order)?.lines[line as usize];
-                add_at(&mut line.allocated, location, -part);
+                add_at(&mut line.allocated, location, lot, -part);
                 line.short += part;
             }
             Holder::Hold(hold) => {
-                add_at(&mut tx.edit_hold(hold)?.lines[line as usize].reserved, location, -part);
+                add_at(&mut tx.edit_hold(hold)?.lines[line as usize].reserved, location, lot, -part);
             }
         }
         missing -= part;
     }
     Ok(wanted - missing)
+}
+
+/// All that is promised of an item at a location, the oldest first.
+fn promises_at(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<Vec<(Key, Value)>, Stop> {
+    let last = Key::Promise(item, location, Seq::MAX, u32::MAX, LotId(Seq::MAX));
+    tx.range(Key::Promise(item, location, 0, 0, LotId(0)), last)
 }
 
 const fn holder_key(holder: Holder) -> Key {
@@ -306,8 +316,7 @@ fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quant
         if !tx.held(CellKey::new(item, *site, StockState::Reserved))?.is_positive() {
             continue;
         }
-        let promises =
-            tx.range(Key::Promise(item, *site, 0, 0), Key::Promise(item, *site, Seq::MAX, u32::MAX))?;
+        let promises = promises_at(tx, item, *site)?;
         tx.want(promises.iter().filter_map(|(_, value)| match value {
             Value::Promise(promise) if matches!(promise.holder, Holder::Hold(_)) => {
                 Some(holder_key(promise.holder))
@@ -480,7 +489,7 @@ pub(super) fn want_promises(tx: &Tx<'_>, order: OrderId) -> Result<(), Stop> {
         cells.push(CellKey::party(line.item, StockState::Customer));
         for place in line.allocated.iter().chain(&line.shipped) {
             keys.push(Key::Counted(line.item, place.location));
-            keys.push(Key::Promise(line.item, place.location, order.0, index));
+            keys.push(Key::Promise(line.item, place.location, order.0, index, place.lot));
             let cell = |state| CellKey::new(line.item, place.location, state);
             cells.extend([cell(StockState::Available), cell(StockState::Committed)]);
         }
@@ -562,6 +571,7 @@ pub(super) fn come_back(
     let change = Change {
         item,
         location,
+        lot: LotId(0),
         quantity,
         party: StockState::Customer,
         occurred_at: at,

@@ -11,7 +11,7 @@ use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, Holder, Ownership, add_at};
 use crate::state::Value;
-use crate::{CountId, Instant, ItemId, LocationId, Quantity, Seq, SystemId};
+use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
 
 use super::order;
 use super::tx::{Found, Move, Stop, Tx};
@@ -21,6 +21,8 @@ use super::tx::{Found, Move, Stop, Tx};
 pub(super) struct Change<'a> {
     pub item: ItemId,
     pub location: LocationId,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
     /// More than nothing.
     pub quantity: Quantity,
     /// Where it comes from or goes to.
@@ -99,9 +101,10 @@ pub(super) fn prefetch(
 /// Goods come into a state.
 pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
     let absorbed_by = if state.is_physical() { anchor(tx, &change)? } else { None };
-    let Change { item, location, quantity, occurred_at, .. } = change;
+    let Change { item, location, lot, quantity, occurred_at, .. } = change;
     let seq = tx.make(Move {
         item,
+        lot,
         from: (LocationId(0), change.party),
         to: (location, state),
         quantity,
@@ -114,6 +117,7 @@ pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> 
     if let Some((count, as_of)) = absorbed_by {
         tx.make(Move {
             item,
+            lot,
             from: (location, state),
             to: (LocationId(0), StockState::Adjustment),
             quantity,
@@ -132,9 +136,10 @@ pub(super) fn take_out(
     change: Change<'_>,
     own: Option<(Holder, u32, Quantity)>,
 ) -> Result<Taken, Stop> {
-    let Change { item, location, quantity, party, occurred_at, reason, corrects, .. } = change;
+    let Change { item, location, lot, quantity, party, occurred_at, reason, corrects, .. } = change;
     let out = |from: StockState, quantity: Quantity, promise| Move {
         item,
+        lot,
         from: (location, from),
         to: (LocationId(0), party),
         quantity,
@@ -146,6 +151,7 @@ pub(super) fn take_out(
     if let Some((count, as_of)) = anchor(tx, &change)? {
         tx.make(Move {
             item,
+            lot,
             from: (LocationId(0), StockState::Adjustment),
             to: (location, StockState::Available),
             quantity,
@@ -162,7 +168,7 @@ pub(super) fn take_out(
     }
     let rest = quantity - own_quantity;
     if rest.is_positive() {
-        free(tx, item, location, rest, &mut taken)?;
+        free(tx, item, location, lot, rest, &mut taken)?;
         taken.seq = tx.make(out(StockState::Available, rest, None))?;
     }
     if taken.broken.is_positive() || taken.set_aside.is_positive() || taken.balanced.is_positive() {
@@ -176,6 +182,7 @@ fn free(
     tx: &mut Tx<'_>,
     item: ItemId,
     location: LocationId,
+    lot: LotId,
     wanted: Quantity,
     taken: &mut Taken,
 ) -> Result<(), Stop> {
@@ -193,6 +200,7 @@ fn free(
     let mut missing = wanted - tx.held(available)?;
     let state_move = |from, quantity, reason| Move {
         item,
+        lot,
         from: (location, from),
         to: (location, StockState::Available),
         quantity,
@@ -359,7 +367,17 @@ fn change(
     party: StockState,
     at: Instant,
 ) -> Change<'static> {
-    Change { item, location, quantity, party, occurred_at: at, reason: "", corrects: None, seen_from: at }
+    Change {
+        item,
+        location,
+        lot: LotId(0),
+        quantity,
+        party,
+        occurred_at: at,
+        reason: "",
+        corrects: None,
+        seen_from: at,
+    }
 }
 
 /// What moved, with what is available there in the end.
@@ -483,6 +501,7 @@ pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, S
         } else {
             tx.make(Move {
                 item,
+                lot: LotId(0),
                 from: (from, StockState::Available),
                 to: (to, StockState::Available),
                 quantity,
@@ -544,6 +563,7 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     for (item, quantity) in lines {
         let seq = tx.make(Move {
             item,
+            lot: LotId(0),
             from: (location, step.from),
             to: (location, step.to),
             quantity,
@@ -587,13 +607,13 @@ pub(super) fn ship(
     let by = Change { reason: "shipped", ..change(item, location, quantity, StockState::Customer, at) };
     // First what was promised leaves the books of the line, so that breaking promises cannot touch it.
     let edited = &mut tx.edit_order(order)?.lines[line as usize];
-    add_at(&mut edited.allocated, location, -own);
+    add_at(&mut edited.allocated, location, LotId(0), -own);
     let rest = quantity - own;
     let short = edited.short.min(rest);
     edited.short -= short;
     // Of what is neither promised here nor short, the line has something promised elsewhere.
     let elsewhere = rest - short;
-    add_at(&mut edited.shipped, location, quantity);
+    add_at(&mut edited.shipped, location, LotId(0), quantity);
     order::release(tx, order, line, elsewhere)?;
     take_out(tx, by, Some((Holder::Order(order), line, own)))
 }

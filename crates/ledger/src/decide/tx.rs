@@ -10,7 +10,9 @@ use crate::model::{
     System, Waiting,
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
-use crate::{DiscrepancyId, HoldId, Instant, ItemId, LocationId, OrderId, Quantity, Seq, SystemId};
+use crate::{
+    DiscrepancyId, Due, HoldId, Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId,
+};
 
 /// 0001-01-01T00:00:00Z: nothing that is sold is older.
 const EARLIEST: Instant = Instant::from_micros(-62_135_596_800_000_000);
@@ -49,6 +51,8 @@ impl From<Invalid> for Stop {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Move<'a> {
     pub item: ItemId,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
     pub from: (LocationId, StockState),
     pub to: (LocationId, StockState),
     pub quantity: Quantity,
@@ -64,7 +68,8 @@ pub(super) struct Tx<'a> {
     pub now: Instant,
     entries: Vec<Entry>,
     overlay: Overlay,
-    lapsed_holds: BTreeSet<HoldId>,
+    /// What was due and has come to pass in this decision.
+    passed: BTreeSet<Due>,
     /// Orders and holds being changed; written once, when the command is through with them.
     orders: BTreeMap<OrderId, Order>,
     holds: BTreeMap<HoldId, Hold>,
@@ -83,7 +88,7 @@ impl<'a> Tx<'a> {
             now,
             entries: Vec::new(),
             overlay: Overlay::default(),
-            lapsed_holds: BTreeSet::new(),
+            passed: BTreeSet::new(),
             orders: BTreeMap::new(),
             holds: BTreeMap::new(),
             grown: BTreeSet::new(),
@@ -200,19 +205,19 @@ impl<'a> Tx<'a> {
         Ok(merged.into_iter().filter_map(|(key, value)| Some((key.clone(), value?.clone()))).collect())
     }
 
-    /// The holds that are due by now, lapsed in this decision or not.
-    pub fn due(&self) -> impl Iterator<Item = HoldId> {
-        self.state.due_until(self.now).map(|(_, hold)| hold)
+    /// What is due by now, come to pass in this decision or not.
+    pub fn due(&self) -> impl Iterator<Item = Due> {
+        self.state.due_until(self.now).map(|(_, due)| due)
     }
 
-    /// The first hold that is due by now and has not lapsed in this decision.
-    pub fn next_due(&self) -> Option<(Instant, HoldId)> {
-        // The state's own set is not changed by a decision; those lapsed here are skipped.
-        self.state.due_until(self.now).find(|(_, hold)| !self.lapsed_holds.contains(hold))
+    /// The first that is due by now and has not come to pass in this decision.
+    pub fn next_due(&self) -> Option<(Instant, Due)> {
+        // The state's own set is not changed by a decision; what came to pass here is skipped.
+        self.state.due_until(self.now).find(|(_, due)| !self.passed.contains(due))
     }
 
-    pub fn mark_lapsed(&mut self, hold: HoldId) {
-        self.lapsed_holds.insert(hold);
+    pub fn mark_passed(&mut self, due: Due) {
+        self.passed.insert(due);
         self.lapsed += 1;
     }
 
@@ -436,8 +441,9 @@ impl<'a> Tx<'a> {
         location: LocationId,
         holder: Holder,
         line: u32,
+        lot: LotId,
     ) -> Result<Quantity, Stop> {
-        let key = Key::Promise(item, location, holder.seq(), line);
+        let key = Key::Promise(item, location, holder.seq(), line, lot);
         // Nothing was promised to what is made in this decision.
         if holder.seq() > self.state.head && !self.overlay.objects.contains_key(&key) {
             return Ok(Quantity::ZERO);
@@ -480,8 +486,8 @@ impl<'a> Tx<'a> {
     /// Moves stock. The caller has made sure that a place of ours holds enough.
     pub fn make(&mut self, step: Move<'_>) -> Result<Seq, Stop> {
         assert!(step.quantity.is_positive(), "a movement moves more than nothing");
-        let from_key = CellKey::new(step.item, step.from.0, step.from.1);
-        let to_key = CellKey::new(step.item, step.to.0, step.to.1);
+        let from_key = CellKey { lot: step.lot, ..CellKey::new(step.item, step.from.0, step.from.1) };
+        let to_key = CellKey { lot: step.lot, ..CellKey::new(step.item, step.to.0, step.to.1) };
         self.want_cells([from_key, to_key])?;
         let from = self.account(from_key, -step.quantity, step.occurred_at)?;
         let to = self.account(to_key, step.quantity, step.occurred_at)?;
@@ -495,7 +501,7 @@ impl<'a> Tx<'a> {
                 let into = matches!(to.state, StockState::Reserved | StockState::Committed);
                 let (location, difference) =
                     if into { (to.location, step.quantity) } else { (from.location, -step.quantity) };
-                let after = self.promised(step.item, location, holder, line)? + difference;
+                let after = self.promised(step.item, location, holder, line, step.lot)? + difference;
                 assert!(!after.is_negative(), "a promise is never less than nothing");
                 Some(PromiseChange { holder, line, after })
             }
@@ -617,7 +623,7 @@ impl Sink for Tx<'_> {
         self.overlay.objects.insert(key, slot);
     }
 
-    fn due(&mut self, at: Instant, hold: HoldId, present: bool) {
-        self.overlay.due.push((at, hold, present));
+    fn due(&mut self, at: Instant, due: Due, present: bool) {
+        self.overlay.due.push((at, due, present));
     }
 }

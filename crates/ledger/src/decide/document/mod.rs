@@ -14,7 +14,7 @@ use crate::command::{Content, Document, Name};
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
-use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use self::movements::apply_movements;
 use self::orders::apply_order;
@@ -360,5 +360,15 @@ const fn by(
     at: Instant,
     reason: &str,
 ) -> Change<'_> {
-    Change { item, location, quantity, party, occurred_at: at, reason, corrects: None, seen_from: at }
+    Change {
+        item,
+        location,
+        lot: LotId(0),
+        quantity,
+        party,
+        occurred_at: at,
+        reason,
+        corrects: None,
+        seen_from: at,
+    }
 }

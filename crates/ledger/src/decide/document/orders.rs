@@ -6,7 +6,7 @@ use crate::answer::Invalid;
 use crate::command::{Document, OrderContent};
 use crate::key::StockState;
 use crate::model::{Became, ByDocument, Cause, KnownDocument, Order, OrderLine, add_at};
-use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::order;
 use super::super::stock;
@@ -130,8 +130,8 @@ fn share_shipped(from: &mut OrderLine, to: &mut OrderLine, most: Quantity) {
     let mut left = most;
     for at in from.shipped.clone() {
         let part = at.quantity.min(left);
-        add_at(&mut from.shipped, at.location, -part);
-        add_at(&mut to.shipped, at.location, part);
+        add_at(&mut from.shipped, at.location, at.lot, -part);
+        add_at(&mut to.shipped, at.location, at.lot, part);
         left -= part;
     }
     let given = most - left;
@@ -195,7 +195,7 @@ fn ship_by_document(
     at: Instant,
 ) -> Result<(), Stop> {
     let balanced = stock::ship(tx, order, line, location, quantity, at)?.balanced;
-    let part = ByDocument { location, quantity, balanced, told_at: tx.now };
+    let part = ByDocument { location, lot: LotId(0), quantity, balanced, told_at: tx.now };
     tx.edit_order(order)?.lines[line as usize].by_document.push(part);
     Ok(())
 }
@@ -212,14 +212,14 @@ fn take_back_shipped(
     let known = tx.order(order)?.lines[line as usize].clone();
     let mut back = (known.told_shipped - told).min(known.shipped_total() - known.returned);
     for part in known.by_document.iter().rev() {
-        let ByDocument { location, told_at, .. } = *part;
+        let ByDocument { location, lot, told_at, .. } = *part;
         let quantity = part.quantity.min(back);
         if !quantity.is_positive() {
             break;
         }
         let balanced = part.balanced.min(quantity);
         let edited = &mut tx.edit_order(order)?.lines[line as usize];
-        add_at(&mut edited.shipped, location, -quantity);
+        add_at(&mut edited.shipped, location, lot, -quantity);
         edited.by_document.pop();
         if quantity < part.quantity {
             let (quantity, balanced) = (part.quantity - quantity, part.balanced - balanced);
