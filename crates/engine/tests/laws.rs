@@ -278,12 +278,18 @@ impl World {
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
             Act::Order { sku, quantities } => {
                 let lines = quantities.iter().flat_map(|quantity| line(*sku, *quantity)).collect();
-                Body::PlaceOrder(PlaceOrder { reference: None, lines, location: None })
+                Body::PlaceOrder(PlaceOrder {
+                    reference: None,
+                    lines,
+                    location: None,
+                    ..PlaceOrder::default()
+                })
             }
             Act::Fulfil { nth, ago } => Body::FulfilOrder(FulfilOrder {
                 order: order(*nth)?,
@@ -318,7 +324,9 @@ impl World {
                             shipped: units(*shipped),
                             returned: units(*returned),
                             location: None,
+                            price: None,
                         }],
+                        ..OrderContent::default()
                     }),
                 })
             }
@@ -385,7 +393,7 @@ impl World {
                     Answer::Order(id, _) if !committed.replayed && !self.orders.contains(id) => {
                         self.orders.push(*id)
                     }
-                    Answer::Hold(id) if !self.holds.contains(id) => self.holds.push(*id),
+                    Answer::Hold(id, ..) if !self.holds.contains(id) => self.holds.push(*id),
                     _ => {}
                 }
                 if command.key.is_some() && !matches!(committed.answer, Answer::AlreadyApplied { .. }) {
@@ -720,7 +728,7 @@ impl Expected {
             Self::Anything => {}
             Self::Fits(true) => {
                 assert!(
-                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(_))),
+                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(..))),
                     "it was available: {answer:?}"
                 );
             }

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Ownership, Publication,
-    System, Waiting,
+    Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Ownership,
+    Publication, Seen, Session, System, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    Quantity, RuleId, Seq, SystemId,
+    Quantity, RuleId, Seq, SessionId, SystemId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
@@ -93,6 +93,12 @@ pub enum Entry {
     Refused,
     /// A keyed request found everything as it asks already; it is kept for its key.
     Nothing,
+    /// An allocation rule was set, or ended (none).
+    Allocation(RuleId, Option<Allocation>),
+    /// A session of counting was opened, or ended.
+    Session(SessionId, Session),
+    /// Somebody saw an item in a session, or what was seen became a count.
+    Seen(SessionId, ItemId, Seen),
 }
 
 /// One side of a movement.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Seq,
-    SystemId,
+    SessionId, SystemId,
 };
 
 /// The state of stock at a location, and the outside parties that stock comes from and goes to.
@@ -208,6 +208,10 @@ pub enum Key {
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
+    /// A session of counting.
+    Session(SessionId),
+    /// What was seen of an item in a session.
+    Seen(SessionId, ItemId),
 }
 
 impl Key {
@@ -239,6 +243,8 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
+            Self::Session(_) => 60,
+            Self::Seen(..) => 61,
         }
     }
 
@@ -254,7 +260,8 @@ impl Key {
             | Self::Order(OrderId(id))
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
-            | Self::Discrepancy(DiscrepancyId(id)) => put(&mut out, *id),
+            | Self::Discrepancy(DiscrepancyId(id))
+            | Self::Session(SessionId(id)) => put(&mut out, *id),
             Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
@@ -307,6 +314,10 @@ impl Key {
             Self::Counted(item, location) => {
                 put(&mut out, item.0);
                 put(&mut out, location.0);
+            }
+            Self::Seen(session, item) => {
+                put(&mut out, session.0);
+                put(&mut out, item.0);
             }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
@@ -374,6 +385,8 @@ impl Key {
                 Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
             }
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
+            60 => Self::Session(SessionId(rest.u64()?)),
+            61 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?)),
             _ => return None,
         };
         rest.0.is_empty().then_some(key)
@@ -445,6 +458,9 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
+            Key::Session(SessionId(3)),
+            Key::Seen(SessionId(3), ItemId(300)),
+            Key::Seen(SessionId(4), ItemId(1)),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

@@ -15,8 +15,8 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules,
-    Sites, System, Waiting,
+    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Seen,
+    Session, Sites, System, Waiting,
 };
 use crate::{Due, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
 
@@ -48,6 +48,8 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
+    Session(Session),
+    Seen(Seen),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -423,6 +425,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Publication(id, rule) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule.as_ref()))?
         }
+        Entry::Allocation(id, rule) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.allocation, *id, rule.as_ref()))?
+        }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };
@@ -431,6 +436,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Hold(id, hold) => {
             let active = hold.state == HoldState::Active;
             let ends = crate::Due::Hold(*id);
+            if let Some(before) = hold.extended_from.filter(|before| *before != hold.expires_at) {
+                sink.due(before, ends, false);
+                sink.put(Key::Due(before, ends), Slot { value: None, seq });
+            }
             sink.due(hold.expires_at, ends, active);
             let due = Slot { value: active.then_some(Value::Present), seq };
             sink.put(Key::Due(hold.expires_at, ends), due);
@@ -464,6 +473,14 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Discrepancy(id, discrepancy) => {
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
+        }
+        Entry::Session(id, session) => {
+            let slot = Slot { value: Some(Value::Session(session.clone())), seq };
+            sink.put(Key::Session(*id), slot);
+        }
+        Entry::Seen(session, item, seen) => {
+            let slot = Slot { value: Some(Value::Seen(seen.clone())), seq };
+            sink.put(Key::Seen(*session, *item), slot);
         }
         Entry::Refused | Entry::Nothing => {}
     }

@@ -41,19 +41,42 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
+    let seen = lines.into_iter().map(|(item, counted)| (item, counted, as_of)).collect();
+    book_all(tx, teller, location, seen).map(|(_, answer)| answer)
+}
+
+/// Books what was seen in a session, in Onhand's name: what, how much, and when.
+pub(super) fn book_seen(
+    tx: &mut Tx<'_>,
+    location: LocationId,
+    seen: Vec<(ItemId, Quantity, Instant)>,
+) -> Result<(Vec<CountId>, Answer), Stop> {
+    for (item, ..) in &seen {
+        stock::must_be_ours(tx, *item, location)?;
+    }
+    book_all(tx, SystemId::ONHAND, location, seen)
+}
+
+fn book_all(
+    tx: &mut Tx<'_>,
+    teller: SystemId,
+    location: LocationId,
+    seen: Vec<(ItemId, Quantity, Instant)>,
+) -> Result<(Vec<CountId>, Answer), Stop> {
     let cells =
         |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
-    tx.want_as_of(lines.iter().flat_map(|(item, _)| cells(*item)), as_of)?;
-    let changes = lines.iter().map(|(item, _)| (*item, location, as_of.plus_micros(1)));
-    tx.want(lines.iter().map(|(item, _)| Key::Counted(*item, location)))?;
+    tx.want_past(seen.iter().flat_map(|(item, _, as_of)| cells(*item).map(|cell| (cell, *as_of))))?;
+    let changes = seen.iter().map(|(item, _, as_of)| (*item, location, as_of.plus_micros(1)));
+    tx.want(seen.iter().map(|(item, ..)| Key::Counted(*item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;
     let mut booked = Vec::new();
-    for (item, counted) in lines {
+    for (item, counted, as_of) in seen {
         let found: Quantity = cells(item).map(|cell| tx.as_of(cell, as_of)).sum::<Result<_, _>>()?;
         let id = book(tx, Count { system: teller, item, location, as_of, counted, found })?;
         booked.push((id, item, counted, found));
     }
     order::settle(tx)?;
+    let ids = booked.iter().map(|(id, ..)| *id).collect();
     let answers = booked.into_iter().map(|(id, item, counted, found)| {
         Ok(Counted {
             id,
@@ -65,7 +88,7 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         })
     });
     let counted = answers.collect::<Result<_, Stop>>()?;
-    Ok(Answer::Counted(counted, tx.discrepancies.clone()))
+    Ok((ids, Answer::Counted(counted, tx.discrepancies.clone())))
 }
 
 /// Writes the count, and books its difference at the time it was seen.

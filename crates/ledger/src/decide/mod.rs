@@ -5,12 +5,16 @@
 //! stop with the needs named; the committer provides them and asks again. An accepted or refused command becomes
 //! one [`Record`]; a copy of an earlier one becomes nothing.
 
+mod allocation;
+mod beyond;
 mod catalogue;
 mod count;
 mod document;
 mod hold;
 mod order;
+mod policy;
 mod rules;
+mod session;
 mod stock;
 mod tx;
 
@@ -82,6 +86,7 @@ pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -
         }
     }
     let mut tx = Tx::new(state, given, now);
+    tx.actor.clone_from(&command.actor);
     let outcome = lapse_due(&mut tx).and_then(|()| run(&mut tx, &command.body)).and_then(|answer| {
         order::settle(&mut tx)?;
         Ok(answer)
@@ -181,5 +186,13 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::ExtendHold(extend) => hold::extend(tx, extend),
+        Body::ReleaseLines(release) => hold::release_lines(tx, release),
+        Body::SetAllocation(set) => allocation::set(tx, set),
+        Body::Reallocate(request) => allocation::reallocate(tx, request),
+        Body::OpenSession(open) => session::open(tx, open),
+        Body::Sight(sight) => session::sight(tx, sight),
+        Body::ApplySession(apply) => session::apply(tx, apply),
+        Body::CancelSession(session) => session::cancel(tx, *session),
     }
 }

@@ -10,7 +10,10 @@ use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
+use super::allocation::{self, Part, Taken};
+use super::beyond;
 use super::document;
+use super::policy::Route;
 use super::stock::{self, Change};
 use super::tx::{Move, Stop, Tx};
 
@@ -57,17 +60,20 @@ const fn short_lines(item: ItemId) -> (Key, Key) {
 
 fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     let sites = tx.sites()?;
-    tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
+    let cells = || sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available));
+    tx.want_cells(cells())?;
     let (from, to) = short_lines(item);
     let waiting = tx.range(from, to)?;
     want_served(tx, item, &sites, &waiting)?;
+    let mut left: Quantity = cells().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
-        let allocated = allocate(tx, order, line, short, None, false)?;
-        tx.edit_order(order)?.lines[line as usize].short -= allocated;
-        if allocated < short {
+        if !left.is_positive() {
             break;
         }
+        let allocated = allocate(tx, order, line, short, None, false)?;
+        tx.edit_order(order)?.lines[line as usize].short -= allocated;
+        left -= allocated;
     }
     Ok(())
 }
@@ -83,22 +89,40 @@ fn want_served(
     for (_, site) in &sites.sellable {
         left += tx.held(CellKey::new(item, *site, StockState::Available))?;
     }
+    // Where a rule leaves places out, a line may be passed over that is older.
+    let passes_over = tx
+        .rules()?
+        .is_some_and(|rules| rules.allocation.iter().any(|(_, rule)| rule.whole || rule.only_these));
+    let mut orders = Vec::new();
     let mut keys = Vec::new();
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(value)) else { continue };
         if !left.is_positive() {
             break;
         }
-        left -= short;
+        if !passes_over {
+            left -= short;
+        }
+        orders.push(*order);
         keys.push(Key::Order(*order));
         keys.extend(
             sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line, LotId(0))),
         );
     }
-    tx.want(keys)
+    tx.want(keys)?;
+    want_told(tx, orders)
 }
 
-/// Promises up to so much to a line, at one location or by rank; says how much. The caller books the rest.
+/// Fetches together the discrepancies that say what is short of these orders: they end with it.
+fn want_told(tx: &Tx<'_>, orders: Vec<OrderId>) -> Result<(), Stop> {
+    let mut told = Vec::new();
+    for order in orders {
+        told.extend(tx.order(order)?.short_told.map(Key::Discrepancy));
+    }
+    tx.want(told)
+}
+
+/// Promises up to so much to a line, at one location or by its rule; says how much. The caller books the rest.
 pub(super) fn allocate(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -107,15 +131,41 @@ pub(super) fn allocate(
     only: Option<LocationId>,
     with_safety_stock: bool,
 ) -> Result<Quantity, Stop> {
-    let item = tx.order(order)?.lines[line as usize].item;
+    let allocated = allocate_all(tx, order, &[(line, wanted)], only, with_safety_stock)?;
+    Ok(allocated.into_iter().sum())
+}
+
+/// Promises up to so much to each of these lines, divided together where the rule says so; says how much to each.
+fn allocate_all(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    wanted: &[(u32, Quantity)],
+    only: Option<LocationId>,
+    with_safety_stock: bool,
+) -> Result<Vec<Quantity>, Stop> {
+    let lines = &tx.order(order)?.lines;
+    let wants: Vec<(ItemId, Quantity)> =
+        wanted.iter().map(|(line, quantity)| (lines[*line as usize].item, *quantity)).collect();
     let sources: &[StockState] = if with_safety_stock {
         &[StockState::Available, StockState::SafetyStock]
     } else {
         &[StockState::Available]
     };
-    let places = choose(tx, item, wanted, only, sources)?;
+    let route = allocation::route_of(tx, order, only)?;
+    let serving = allocation::serving(tx, order)?;
+    let parts = allocation::divide(tx, &route, &serving, &wants, sources, Taken::new())?;
+    let mut allocated = Vec::new();
+    for ((line, _), parts) in wanted.iter().zip(parts) {
+        allocated.push(commit(tx, order, *line, parts)?);
+    }
+    Ok(allocated)
+}
+
+/// Promises these parts to a line; says how much that is.
+fn commit(tx: &mut Tx<'_>, order: OrderId, line: u32, parts: Vec<Part>) -> Result<Quantity, Stop> {
+    let item = tx.order(order)?.lines[line as usize].item;
     let mut total = Quantity::ZERO;
-    for (location, lot, state, quantity) in places {
+    for (location, lot, state, quantity) in parts {
         tx.make(Move {
             item,
             lot,
@@ -133,64 +183,54 @@ pub(super) fn allocate(
     Ok(total)
 }
 
-/// Where to take so much from: the first site that has all of it, else the sites by rank; one state after another.
-pub(super) fn choose(
-    tx: &Tx<'_>,
-    item: ItemId,
-    wanted: Quantity,
-    only: Option<LocationId>,
-    sources: &[StockState],
-) -> Result<Vec<(LocationId, LotId, StockState, Quantity)>, Stop> {
-    let sites: Vec<LocationId> = match only {
-        Some(location) => vec![location],
-        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
-    };
-    let cells = |state: StockState| sites.iter().map(move |site| CellKey::new(item, *site, state));
-    tx.want_cells(sources.iter().flat_map(|state| cells(*state)))?;
-    let mut chosen = Vec::new();
-    let mut missing = wanted;
-    for state in sources {
-        let there: Vec<At> = sites
-            .iter()
-            .map(|site| {
-                let quantity = tx.held(CellKey::new(item, *site, *state))?;
-                Ok(At { location: *site, lot: LotId(0), quantity })
-            })
-            .collect::<Result<_, Stop>>()?;
-        let whole = there.iter().find(|at| missing.is_positive() && at.quantity >= missing).copied();
-        for at in whole.map_or(there, |at| vec![at]) {
-            let quantity = at.quantity.min(missing);
-            if quantity.is_positive() {
-                chosen.push((at.location, at.lot, *state, quantity));
-                missing -= quantity;
-            }
-        }
-    }
-    Ok(chosen)
-}
-
 /// Gives so much of what is promised to a line back, the last place first.
 pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quantity) -> Result<(), Stop> {
     let mut missing = quantity;
     while missing.is_positive() {
         let known = &tx.order(order)?.lines[line as usize];
-        let item = known.item;
         let at = *known.allocated.last().expect("no more is released than is allocated");
         let part = at.quantity.min(missing);
-        tx.make(Move {
-            item,
-            lot: at.lot,
-            from: (at.location, StockState::Committed),
-            to: (at.location, StockState::Available),
-            quantity: part,
-            occurred_at: tx.now,
-            reason: "released",
-            promise: Some((Holder::Order(order), line)),
-            corrects: None,
-        })?;
-        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, at.location, at.lot, -part);
+        release_from(tx, order, line, At { quantity: part, ..at })?;
         missing -= part;
     }
+    Ok(())
+}
+
+/// Gives so much of what is promised to a line at a location back, the last lot first.
+pub(super) fn release_at(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    location: LocationId,
+    quantity: Quantity,
+) -> Result<(), Stop> {
+    let mut missing = quantity;
+    while missing.is_positive() {
+        let known = &tx.order(order)?.lines[line as usize];
+        let there = known.allocated.iter().rev().find(|at| at.location == location);
+        let at = *there.expect("no more is released than is allocated there");
+        let part = at.quantity.min(missing);
+        release_from(tx, order, line, At { quantity: part, ..at })?;
+        missing -= part;
+    }
+    Ok(())
+}
+
+fn release_from(tx: &mut Tx<'_>, order: OrderId, line: u32, at: At) -> Result<(), Stop> {
+    let item = tx.order(order)?.lines[line as usize].item;
+    let At { location, lot, quantity } = at;
+    tx.make(Move {
+        item,
+        lot,
+        from: (location, StockState::Committed),
+        to: (location, StockState::Available),
+        quantity,
+        occurred_at: tx.now,
+        reason: "released",
+        promise: Some((Holder::Order(order), line)),
+        corrects: None,
+    })?;
+    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, -quantity);
     Ok(())
 }
 
@@ -274,37 +314,43 @@ pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Sto
     }
 }
 
-/// Refuses unless all these lines together are available, at one place or over all that may sell.
+/// Refuses unless all these lines together are available at these places.
 pub(super) fn must_be_available(
     tx: &Tx<'_>,
     lines: &[(ItemId, Quantity)],
-    only: Option<LocationId>,
+    places: &[LocationId],
+    named: Option<LocationId>,
 ) -> Result<(), Stop> {
+    let missing: Vec<Missing> =
+        lacking(tx, lines, places, named)?.into_iter().map(|(_, missing)| missing).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
+}
+
+/// What of these lines together is not available at these places.
+pub(super) fn lacking(
+    tx: &Tx<'_>,
+    lines: &[(ItemId, Quantity)],
+    places: &[LocationId],
+    named: Option<LocationId>,
+) -> Result<Vec<(ItemId, Missing)>, Stop> {
     let mut wanted = BTreeMap::<ItemId, Quantity>::new();
     for (item, quantity) in lines {
         let total = wanted.entry(*item).or_default();
         *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
     }
-    let sites: Vec<LocationId> = match only {
-        Some(location) => vec![location],
-        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
-    };
-    let cells = |item| sites.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
+    let cells = |item| places.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
     tx.want_cells(wanted.keys().flat_map(|item| cells(*item)))?;
     let mut missing = Vec::new();
     for (item, wanted) in wanted {
         let available: Quantity = cells(item).map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
         if available < wanted {
-            missing.push(Missing {
-                sku: tx.sku(item)?,
-                location: only.map(|location| tx.location_code(location)).transpose()?,
-                wanted,
-                available,
-                held: held(tx, item, &sites)?,
-            });
+            let location = named.map(|location| tx.location_code(location)).transpose()?;
+            let held = held(tx, item, places)?;
+            let sku = tx.sku(item)?;
+            missing.push((item, Missing { sku, location, wanted, available, held, beyond: None }));
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
+    Ok(missing)
 }
 
 /// How much checkouts hold of an item at these places, and when the first of them ends.
@@ -348,6 +394,8 @@ pub(super) fn line_answers(tx: &Tx<'_>, order: OrderId) -> Result<Vec<LineAnswer
                 allocated: line.allocated_total(),
                 shipped: line.shipped_total(),
                 short: line.short,
+                backordered: line.backordered,
+                preordered: line.preordered,
             })
         })
         .collect()
@@ -388,15 +436,11 @@ pub(super) fn open(
     let document = reference.map_or_else(|| tx.next_seq().to_string(), str::to_owned);
     let placed_at = tx.now;
     let order = tx.open_order(Order {
-        system: SystemId::ONHAND,
-        document: document.clone(),
-        version: 1,
-        placed_at,
-        cancelled: false,
         lines: (1..)
             .zip(lines)
             .map(|(number, (item, quantity))| OrderLine::new(number.to_string(), *item, *quantity))
             .collect(),
+        ..Order::new(SystemId::ONHAND, document.clone(), 1, placed_at)
     });
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
@@ -409,23 +453,67 @@ pub(super) fn open(
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    check_terms(tx, place)?;
     must_sell(tx, only)?;
-    must_be_available(tx, &lines, only)?;
-    let sites: Vec<LocationId> = match only {
-        Some(location) => vec![location],
-        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
-    };
+    let mut route = allocation::route_for(tx, SystemId::ONHAND, place.ship_to.as_deref(), only)?;
+    beyond::must_be_had(tx, &lines, &mut route, only, place.backorder != Some(false))?;
+    want_committed(tx, &lines, &route)?;
+    let order = open(tx, place.reference.as_deref(), &lines)?;
+    let edited = tx.edit_order(order)?;
+    edited.ship_by = place.ship_by;
+    edited.ship_to.clone_from(&place.ship_to);
+    for (line, price) in edited.lines.iter_mut().zip(place.prices.iter().flatten()) {
+        line.price.clone_from(price);
+    }
+    let parts = allocation::divide(tx, &route, &[], &lines, &[StockState::Available], Taken::new())?;
+    for (index, (parts, (item, quantity))) in (0..).zip(parts.into_iter().zip(&lines)) {
+        let waits = *quantity - commit(tx, order, index, parts)?;
+        if waits.is_positive() {
+            let preorder = beyond::is_preorder(tx, *item)?;
+            let line = &mut tx.edit_order(order)?.lines[index as usize];
+            line.short = waits;
+            if preorder { line.preordered = waits } else { line.backordered = waits }
+        }
+    }
+    answer(tx, order)
+}
+
+/// Fetches together the cells that a new order will fill.
+fn want_committed(tx: &Tx<'_>, lines: &[(ItemId, Quantity)], route: &Route) -> Result<(), Stop> {
     let committed = |site: &LocationId| {
         let site = *site;
         lines.iter().map(move |(item, _)| CellKey::new(*item, site, StockState::Committed))
     };
-    tx.want_cells(sites.iter().flat_map(committed))?;
-    let order = open(tx, place.reference.as_deref(), &lines)?;
-    for (index, (_, quantity)) in (0..).zip(&lines) {
-        let allocated = allocate(tx, order, index, *quantity, only, false)?;
-        assert_eq!(allocated, *quantity, "all lines were available together");
+    tx.want_cells(route.places.iter().flat_map(committed))
+}
+
+/// What an order says beside its lines.
+fn check_terms(tx: &Tx<'_>, place: &PlaceOrder) -> Result<(), Stop> {
+    if let Some(region) = &place.ship_to {
+        allocation::check_region("ship_to", region)?;
     }
-    answer(tx, order)
+    check_ship_by(tx, place.ship_by)?;
+    if let Some(prices) = &place.prices {
+        if prices.len() != place.lines.len() {
+            let problem =
+                format!("{} prices for {} lines; one for each, or none", prices.len(), place.lines.len());
+            return Err(Invalid::Field { field: "prices", problem }.into());
+        }
+        prices.iter().flatten().try_for_each(crate::Money::check)?;
+    }
+    Ok(())
+}
+
+/// An order is to leave in a time that people plan for.
+pub(super) fn check_ship_by(tx: &Tx<'_>, ship_by: Option<Instant>) -> Result<(), Stop> {
+    const TEN_YEARS: i64 = 10 * 366 * 24 * 3_600;
+    match ship_by {
+        Some(at) if at > tx.now.plus_seconds(TEN_YEARS) || at < tx.now.plus_seconds(-TEN_YEARS) => {
+            let problem = format!("{at} is more than ten years from now");
+            Err(Invalid::Field { field: "ship_by", problem }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The index of a line by its name.
@@ -609,6 +697,21 @@ pub(super) fn want(
         let from_short = edited.short.min(-more);
         edited.short -= from_short;
         release(tx, order, line, -more - from_short)?;
+    }
+    Ok(())
+}
+
+/// Raises what is wanted of these lines: together, so that the rule can divide all of them at once.
+pub(super) fn want_together(tx: &mut Tx<'_>, order: OrderId, wants: &[(u32, Quantity)]) -> Result<(), Stop> {
+    let mut more = Vec::new();
+    for (line, wanted) in wants {
+        let edited = &mut tx.edit_order(order)?.lines[*line as usize];
+        more.push((*line, *wanted - edited.wanted));
+        edited.wanted = *wanted;
+    }
+    let allocated = allocate_all(tx, order, &more, None, true)?;
+    for ((line, more), allocated) in more.into_iter().zip(allocated) {
+        tx.edit_order(order)?.lines[line as usize].short += more - allocated;
     }
     Ok(())
 }

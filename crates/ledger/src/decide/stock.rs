@@ -470,6 +470,7 @@ fn must_be_there(
             wanted,
             available: there,
             held: None,
+            beyond: None,
         });
     }
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
@@ -488,7 +489,7 @@ pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, S
         must_be_ours(tx, *item, from)?;
         must_be_ours(tx, *item, to)?;
     }
-    order::must_be_available(tx, &lines, Some(from))?;
+    order::must_be_available(tx, &lines, &[from], Some(from))?;
     let mut moved = Vec::new();
     for (item, quantity) in lines {
         let leg =
@@ -555,6 +556,7 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
                 wanted: quantity,
                 available: there,
                 held: None,
+                beyond: None,
             };
             return Err(Refusal::Insufficient(vec![missing]).into());
         }

@@ -137,7 +137,12 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
             }
             2 => {
                 let lines = vec![command::Line { sku: sku.to_owned(), quantity: Quantity::ONE }];
-                let place = command::PlaceOrder { reference: None, lines, location: None };
+                let place = command::PlaceOrder {
+                    reference: None,
+                    lines,
+                    location: None,
+                    ..command::PlaceOrder::default()
+                };
                 // Sold over the counter, if there is one: refused is an answer too.
                 handle.submit(tenant, command(Body::PlaceOrder(place))).await?;
             }

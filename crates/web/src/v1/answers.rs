@@ -25,7 +25,7 @@ impl Made {
             Answer::System(id) => id.0,
             Answer::Listing(id) => id.0,
             Answer::Rule(id) => id.0,
-            Answer::Hold(id) => id.0,
+            Answer::Hold(id, ..) => id.0,
             Answer::Discrepancy(id) => id.0,
             Answer::Order(id, _) => id.0,
             _ => 0,
