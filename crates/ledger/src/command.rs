@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::Invalid;
 use crate::key::StockState;
-use crate::model::Parcels;
+use crate::model::{Parcels, Tracking};
 use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
@@ -105,6 +105,8 @@ pub enum Body {
     ApplySession(ApplySession),
     /// Ends a session that shall book nothing.
     CancelSession(SessionId),
+    /// Makes a lot or serial, or changes the one of that name.
+    PutLot(PutLot),
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
@@ -128,6 +130,24 @@ pub struct PutItem {
     pub preorder_limit: Option<Quantity>,
     /// From when it is there; requests before it are preorders. Now or an instant of the past: it is there.
     pub available_from: Option<Instant>,
+    /// What one is built of: makes it a kit, or changes what later orders are built of; empty: it is none. Up to 100 lines,
+    /// each SKU once; a component may be a kit itself. No kit is inside itself, and what it takes in all comes out even.
+    pub kit: Option<Vec<Line>>,
+    /// Which parts of its stock are told apart. Fixed once the item has moved.
+    pub tracking: Option<Tracking>,
+}
+
+/// See [`Body::PutLot`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutLot {
+    /// Of which item: one that is tracked.
+    pub sku: String,
+    /// The lot's or serial's name on the goods: 1 to 100 characters.
+    pub lot: String,
+    /// The last day it may be sold on, where it lies.
+    pub expires: Option<jiff::civil::Date>,
+    /// Called back: none of it is sold while true.
+    pub recalled: Option<bool>,
 }
 
 impl PutItem {
@@ -164,6 +184,10 @@ pub struct PutLocation {
     pub sellable: Option<bool>,
     /// Default: 100. The lowest is allocated from first.
     pub rank: Option<u32>,
+    /// The code of the location it is a part of; empty: of none. Default: none.
+    pub parent: Option<String>,
+    /// Its IANA time zone, such as `Europe/Berlin`; empty: its parent's, and UTC at the top. Days end by it.
+    pub time_zone: Option<String>,
 }
 
 impl PutLocation {
@@ -235,12 +259,25 @@ pub struct SetPublication {
 }
 
 /// So much of a SKU.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Line {
     /// What.
     pub sku: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
+    pub lot: Option<String>,
+    /// The last day the lot or the serials may be sold on; only where they are told for the first time.
+    pub expires: Option<jiff::civil::Date>,
+    /// Which pieces, where the item is tracked by serials: as many as `quantity` says, each once.
+    pub serials: Option<Vec<String>>,
+}
+
+impl Line {
+    /// So much of what is not tracked.
+    pub fn new(sku: impl Into<String>, quantity: Quantity) -> Self {
+        Self { sku: sku.into(), quantity, ..Self::default() }
+    }
 }
 
 /// See [`Body::Receive`].
@@ -306,6 +343,9 @@ pub struct TakeCount {
     pub lines: Vec<Line>,
     /// When it was seen; default now.
     pub as_of: Option<Instant>,
+    /// Was everything inside the location seen too? Default: the place alone.
+    #[serde(default)]
+    pub inside: bool,
     /// Which system says so; none: a person, in Onhand's name.
     pub system: Option<String>,
 }
@@ -372,7 +412,7 @@ pub struct PlaceOrder {
     pub ship_by: Option<Instant>,
     /// The region it goes to: `DE`, or `DE-HE`. Nothing about a person.
     pub ship_to: Option<String>,
-    /// What one unit of each line costs, in the order of the lines; none, or one for each line.
+    /// What one unit of each line costs, in the order of the lines; none, or one for each line (and each serial of one).
     pub prices: Option<Vec<Option<Money>>>,
     /// May it be accepted beyond what is available, where the item allows it? Default: true.
     pub backorder: Option<bool>,
@@ -418,6 +458,8 @@ pub struct Threshold {
 pub struct OpenSession {
     /// Where is counted.
     pub location: String,
+    /// And everything inside it? Default: false.
+    pub inside: Option<bool>,
     /// What; none: whatever is found there. At most 2,000.
     pub skus: Option<Vec<String>>,
     /// Counters do not see what is expected. Default: true.
@@ -433,7 +475,7 @@ pub struct OpenSession {
 pub struct Sight {
     /// Which session.
     pub session: SessionId,
-    /// What was seen, each SKU once; zero is a count too.
+    /// What was seen, each SKU (of each lot) once; zero is a count too.
     pub lines: Vec<Sighting>,
 }
 
@@ -444,6 +486,8 @@ pub struct Sighting {
     pub sku: String,
     /// How much.
     pub quantity: Quantity,
+    /// Of which lot, where the item is tracked by lots; the serial, where it is tracked by these.
+    pub lot: Option<String>,
     /// When it was seen; default now.
     pub seen_at: Option<Instant>,
 }

@@ -121,6 +121,11 @@ impl CellKey {
         Self { item, location, state, lot: LotId(0), consignor: ConsignorId(0) }
     }
 
+    /// The cell of some of the tenant's own goods that are told apart, or not (lot 0).
+    pub const fn of(item: ItemId, location: LocationId, lot: LotId, state: StockState) -> Self {
+        Self { lot, ..Self::new(item, location, state) }
+    }
+
     /// An outside party's account.
     pub const fn party(item: ItemId, party: StockState) -> Self {
         Self::new(item, LocationId(0), party)
@@ -211,7 +216,15 @@ pub enum Key {
     /// A session of counting.
     Session(SessionId),
     /// What was seen of an item in a session.
-    Seen(SessionId, ItemId),
+    Seen(SessionId, ItemId, LotId),
+    /// A lot or serial.
+    Lot(LotId),
+    /// The lot or serial of a name.
+    LotCode(ItemId, String),
+    /// When a lot expires where it lies, or did.
+    Expires(LocationId, LotId),
+    /// A kit that an item is, or was, a component of.
+    KitOf(ItemId, ItemId),
 }
 
 impl Key {
@@ -245,6 +258,10 @@ impl Key {
             Self::Tagged(..) => 25,
             Self::Session(_) => 60,
             Self::Seen(..) => 61,
+            Self::Lot(_) => 40,
+            Self::LotCode(..) => 41,
+            Self::Expires(..) => 42,
+            Self::KitOf(..) => 43,
         }
     }
 
@@ -261,7 +278,20 @@ impl Key {
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
             | Self::Discrepancy(DiscrepancyId(id))
-            | Self::Session(SessionId(id)) => put(&mut out, *id),
+            | Self::Session(SessionId(id))
+            | Self::Lot(LotId(id)) => put(&mut out, *id),
+            Self::LotCode(item, code) => {
+                put(&mut out, item.0);
+                out.extend_from_slice(code.as_bytes());
+            }
+            Self::Expires(location, lot) => {
+                put(&mut out, location.0);
+                put(&mut out, lot.0);
+            }
+            Self::KitOf(component, kit) => {
+                put(&mut out, component.0);
+                put(&mut out, kit.0);
+            }
             Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
@@ -315,9 +345,10 @@ impl Key {
                 put(&mut out, item.0);
                 put(&mut out, location.0);
             }
-            Self::Seen(session, item) => {
+            Self::Seen(session, item, lot) => {
                 put(&mut out, session.0);
                 put(&mut out, item.0);
+                put(&mut out, lot.0);
             }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
@@ -386,7 +417,11 @@ impl Key {
             }
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             60 => Self::Session(SessionId(rest.u64()?)),
-            61 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?)),
+            61 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
+            40 => Self::Lot(LotId(rest.u64()?)),
+            41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
+            42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
+            43 => Self::KitOf(ItemId(rest.u64()?), ItemId(rest.u64()?)),
             _ => return None,
         };
         rest.0.is_empty().then_some(key)
@@ -459,8 +494,13 @@ mod tests {
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
             Key::Session(SessionId(3)),
-            Key::Seen(SessionId(3), ItemId(300)),
-            Key::Seen(SessionId(4), ItemId(1)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(0)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(9)),
+            Key::Seen(SessionId(4), ItemId(1), LotId(0)),
+            Key::Lot(LotId(5)),
+            Key::LotCode(ItemId(1), "L1".into()),
+            Key::Expires(LocationId(3), LotId(4)),
+            Key::KitOf(ItemId(1), ItemId(2)),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

@@ -6,6 +6,27 @@ use axum::response::Html;
 
 /// Kind, what it means, what to do. Every problem has one of these kinds.
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "approval_needed",
+        "A counting session has differences beyond its threshold.",
+        "Look at its report; apply it with `approve`, with a key that has the right `approve`.",
+    ),
+    (
+        "forbidden",
+        "The key may not do that.",
+        "Use one that has the right named in `detail`; make one with `onhand key create --right`.",
+    ),
+    (
+        "not_in_one_place",
+        "The allocation rule does not let an order be divided, and no location has all of it.",
+        "Order less, or let the rule split: `POST /v1/allocation`.",
+    ),
+    (
+        "recount_needed",
+        "In a counting session counters disagree, or a difference is large, or stock moved meanwhile.",
+        "Count the items named in `detail` again.",
+    ),
+    ("session_ended", "The counting session was applied or cancelled.", "Open another."),
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
         "body",
@@ -31,12 +52,17 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `missing`; ask for less, or wait.",
     ),
     ("internal", "Something went wrong on our side.", "Look for the request's id in the log, and tell us."),
+    (
+        "item_in_use",
+        "The item has moved already, and how it is tracked cannot change any more.",
+        "Make another item.",
+    ),
     ("key", "The `Idempotency-Key` has not 1 to 255 visible ASCII characters.", "Send another."),
     ("key_reused", "The key was used for another request.", "Use a new key for a new request."),
     ("limit", "`limit` is not 1 to 100.", "Ask for less, and follow `next_cursor`."),
     (
         "line_has_less",
-        "The order's line has less to ship, cancel or return.",
+        "The line of the order or hold has less to ship, cancel, return or let go.",
         "See `detail`: it says how much there is.",
     ),
     ("method", "The address is known, the method is not taken there.", "See /docs."),
@@ -76,6 +102,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See both named in `detail`; make one more specific, or end one.",
     ),
     (
+        "serial_elsewhere",
+        "A piece with that serial number is in stock by our books; it cannot come in a second time.",
+        "See `detail`: it says where. Check the number, or transfer the piece.",
+    ),
+    (
         "store",
         "The database could not be read or written. Nothing was changed.",
         "See the log; send it again after `Retry-After` seconds, with the same key.",
@@ -99,6 +130,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Send `Authorization: Bearer <key>`; make a key with `onhand key create`.",
     ),
     ("unknown", "There is no such thing.", "See `detail`."),
+    (
+        "unknown_lot",
+        "The item has no lot or serial of that name.",
+        "Check case and spaces; lots come to be when received.",
+    ),
     (
         "unknown_location",
         "No location has that code.",

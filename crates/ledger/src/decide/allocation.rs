@@ -3,21 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::answer::{Answer, Invalid};
-use crate::command::{Reallocate, SetAllocation, check_name};
+use crate::command::{Reallocate, SetAllocation};
 use crate::entry::Entry;
 use crate::key::{CellKey, StockState};
-use crate::model::{Allocation, At};
-use crate::{ItemId, LocationId, LotId, OrderId, Quantity, RuleId, SystemId};
+use crate::model::{Allocation, Holder, OrderLine, Parcels};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, RuleId, SystemId};
 
 use super::order;
 use super::policy::{self, Place, Route};
+use super::promise::{self, Wanted};
 use super::tx::{Stop, Tx};
-
-/// So much of a cell.
-pub(super) type Part = (LocationId, LotId, StockState, Quantity);
-
-/// What is spoken for already (or, negative, counts as free) of an item at a location in a state.
-pub(super) type Taken = BTreeMap<(ItemId, LocationId, StockState), Quantity>;
 
 /// The way of an order of a system, or to the one place that was named.
 pub(super) fn route_for(
@@ -28,7 +23,7 @@ pub(super) fn route_for(
 ) -> Result<Route, Stop> {
     match only {
         Some(location) => Ok(Route::only(location)),
-        None => Ok(policy::route(tx.rules()?, &tx.sites()?, system, ship_to)),
+        None => Ok(policy::route(tx.rules()?, tx.sites()?, system, ship_to)),
     }
 }
 
@@ -38,103 +33,106 @@ pub(super) fn route_of(tx: &Tx<'_>, order: OrderId, only: Option<LocationId>) ->
     route_for(tx, known.system, known.ship_to.as_deref(), only)
 }
 
-/// Where something of an order is promised, or has left from.
+/// The sites where something of an order is promised, or has left from.
 pub(super) fn serving(tx: &Tx<'_>, order: OrderId) -> Result<Vec<LocationId>, Stop> {
     let lines = &tx.order(order)?.lines;
-    Ok(lines
-        .iter()
-        .flat_map(|line| line.allocated.iter().chain(&line.shipped))
-        .map(|at| at.location)
-        .collect())
+    let at = |line: &OrderLine| {
+        let all = line.allocated.iter().chain(&line.build.built).chain(&line.shipped);
+        all.map(|at| at.location).collect::<Vec<_>>()
+    };
+    lines.iter().flat_map(at).map(|location| site_of(tx, location)).collect()
 }
 
-/// Where to take so much of each of these from: a list for each, that may come to less than is wanted. One state after
-/// another; where all must come from one place, all states of it.
-pub(super) fn divide(
-    tx: &Tx<'_>,
+/// The site that a location is, or is somewhere inside.
+fn site_of(tx: &Tx<'_>, location: LocationId) -> Result<LocationId, Stop> {
+    Ok(tx.sites()?.above(location).last().copied().unwrap_or(location))
+}
+
+/// Promises up to so much to each of these lines of an order or hold, by its way; says how much to each. What is there in
+/// the first states comes before what is there in the next.
+pub(super) fn promise(
+    tx: &mut Tx<'_>,
+    holder: Holder,
+    wanted: &[(u32, Quantity)],
     route: &Route,
-    serving: &[LocationId],
-    wants: &[(ItemId, Quantity)],
-    sources: &[StockState],
-    mut taken: Taken,
-) -> Result<Vec<Vec<Part>>, Stop> {
-    let cells = |item: ItemId| {
-        let states = move |place: &LocationId| {
-            sources.iter().map({
-                let place = *place;
-                move |state| CellKey::new(item, place, *state)
-            })
-        };
-        route.places.iter().flat_map(states)
-    };
-    tx.want_cells(wants.iter().flat_map(|(item, _)| cells(*item)))?;
-    let mut serving = serving.to_vec();
-    let mut parts = vec![Vec::new(); wants.len()];
+    mut serving: Vec<LocationId>,
+    passes: &[&[StockState]],
+    reason: &str,
+) -> Result<Vec<Quantity>, Stop> {
+    let mut promised = vec![Quantity::ZERO; wanted.len()];
     let groups: Vec<Vec<usize>> = if route.is_of_the_order() {
-        vec![(0..wants.len()).collect()]
+        vec![(0..wanted.len()).collect()]
     } else {
-        (0..wants.len()).map(|index| vec![index]).collect()
+        (0..wanted.len()).map(|index| vec![index]).collect()
     };
-    let stages: Vec<&[StockState]> = if route.whole { vec![sources] } else { sources.chunks(1).collect() };
+    // All from one place means whatever it has.
+    let passes = if route.whole { &passes[passes.len() - 1..] } else { passes };
     for group in groups {
-        for states in &stages {
-            let mut missing = BTreeMap::<ItemId, Quantity>::new();
-            for index in &group {
-                let (item, wanted) = wants[*index];
-                let has: Quantity = parts[*index].iter().map(|(.., quantity): &Part| *quantity).sum();
-                *missing.entry(item).or_default() += wanted - has;
+        for states in passes {
+            let open = |promised: &[Quantity], index: &usize| wanted[*index].1 - promised[*index];
+            if !group.iter().any(|index| open(&promised, index).is_positive()) {
+                break;
             }
-            let (items, missing): (Vec<ItemId>, Vec<Quantity>) = missing.into_iter().unzip();
-            let places = places(tx, route, &serving, &items, states, &taken)?;
+            let wants: Vec<Wanted> = group
+                .iter()
+                .map(|index| Wanted::of(tx, holder, wanted[*index].0))
+                .collect::<Result<_, _>>()?;
+            // Lines of one item want of the same stock.
+            let mut kinds = BTreeMap::<(ItemId, Option<LotId>), Quantity>::new();
+            for (index, what) in group.iter().zip(&wants) {
+                *kinds.entry((what.item, what.lot)).or_default() += open(&promised, index);
+            }
+            let kinds: Vec<((ItemId, Option<LotId>), Quantity)> = kinds.into_iter().collect();
+            let places = places(tx, route, &serving, &kinds, &wants, states)?;
+            let missing: Vec<Quantity> = kinds.iter().map(|(_, quantity)| *quantity).collect();
             let given = policy::plan(&places, &missing, route.parcels, route.whole);
-            for (item, given) in items.into_iter().zip(given) {
-                let mut lines: Vec<usize> =
-                    group.iter().copied().filter(|index| wants[*index].0 == item).rev().collect();
-                for (location, mut quantity) in given {
-                    serving.push(location);
-                    for state in *states {
-                        let spoken = taken.entry((item, location, *state)).or_default();
-                        let free = tx.held(CellKey::new(item, location, *state))? - *spoken;
-                        let mut left = free.min(quantity);
-                        quantity -= left;
-                        *spoken += left;
-                        // The first line first.
-                        while let Some(index) = lines.last().filter(|_| left.is_positive()) {
-                            let has: Quantity =
-                                parts[*index].iter().map(|(.., quantity): &Part| *quantity).sum();
-                            let part = (wants[*index].1 - has).min(left);
-                            if part.is_positive() {
-                                parts[*index].push((location, LotId(0), *state, part));
-                                left -= part;
-                            } else {
-                                lines.pop();
-                            }
+            for ((kind, _), given) in kinds.iter().zip(given) {
+                for (site, mut left) in given {
+                    serving.push(site);
+                    for (index, what) in
+                        group.iter().zip(&wants).filter(|(_, what)| (what.item, what.lot) == *kind)
+                    {
+                        let mut part = open(&promised, index).min(left);
+                        if group.len() > 1 && part.is_positive() {
+                            // Kits of two lines may want of one component.
+                            part = part.min(promise::has(tx, what, site, states)?);
+                        }
+                        if part.is_positive() {
+                            promise::keep(tx, holder, wanted[*index].0, site, part, states, reason)?;
+                            promised[*index] += part;
+                            left -= part;
                         }
                     }
                 }
             }
         }
     }
-    Ok(parts)
+    Ok(promised)
 }
 
+/// What each place of a way has of each kind of thing wanted.
 fn places(
     tx: &Tx<'_>,
     route: &Route,
     serving: &[LocationId],
-    items: &[ItemId],
+    kinds: &[((ItemId, Option<LotId>), Quantity)],
+    wants: &[Wanted],
     states: &[StockState],
-    taken: &Taken,
 ) -> Result<Vec<Place>, Stop> {
-    let place = |location: &LocationId| {
-        let free = |item: &ItemId, state: &StockState| {
-            let spoken = taken.get(&(*item, *location, *state)).copied().unwrap_or_default();
-            Ok(tx.held(CellKey::new(*item, *location, *state))? - spoken)
-        };
-        let has =
-            items.iter().map(|item| states.iter().map(|state| free(item, state)).sum::<Result<_, Stop>>());
-        let (has, serves) = (has.collect::<Result<_, _>>()?, serving.contains(location));
-        Ok(Place { location: *location, has, serves })
+    let simple = |site: &LocationId| {
+        let site = *site;
+        kinds
+            .iter()
+            .flat_map(move |((item, _), _)| states.iter().map(move |state| CellKey::new(*item, site, *state)))
+    };
+    tx.want_cells(route.places.iter().flat_map(simple))?;
+    let of = |kind: &(ItemId, Option<LotId>)| {
+        wants.iter().find(|what| (what.item, what.lot) == *kind).expect("each kind is some line's")
+    };
+    let place = |site: &LocationId| {
+        let has = kinds.iter().map(|(kind, _)| promise::has(tx, of(kind), *site, states));
+        let (has, serves) = (has.collect::<Result<_, _>>()?, serving.contains(site));
+        Ok(Place { location: *site, has, serves })
     };
     route.places.iter().map(place).collect()
 }
@@ -155,6 +153,18 @@ pub(super) fn check_region(field: &'static str, region: &str) -> Result<(), Inva
         region.chars().take(20).collect::<String>()
     );
     Err(Invalid::Field { field, problem })
+}
+
+/// An order is to leave in a time that people plan for.
+pub(super) fn check_ship_by(tx: &Tx<'_>, ship_by: Option<Instant>) -> Result<(), Stop> {
+    const TEN_YEARS: i64 = 10 * 366 * 24 * 3_600;
+    match ship_by {
+        Some(at) if at > tx.now.plus_seconds(TEN_YEARS) || at < tx.now.plus_seconds(-TEN_YEARS) => {
+            let problem = format!("{at} is more than ten years from now");
+            Err(Invalid::Field { field: "ship_by", problem }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn locations(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<LocationId>, Stop> {
@@ -209,63 +219,66 @@ pub(super) fn set(tx: &mut Tx<'_>, set: &SetAllocation) -> Result<Answer, Stop> 
 pub(super) fn reallocate(tx: &mut Tx<'_>, request: &Reallocate) -> Result<Answer, Stop> {
     let order = request.order;
     let away = request.away_from.as_deref().map(|code| tx.location_id(code)).transpose()?;
-    if let Some(away) = away {
-        check_name("away_from", request.away_from.as_deref().unwrap_or_default(), 100)?;
-        tx.location(away)?;
-    }
     order::want_promises(tx, order)?;
+    // It is tried, and taken only where it comes to something else.
+    let mut trial = tx.clone();
+    if move_promises(&mut trial, order, away)? {
+        *tx = trial;
+    }
+    order::settle(tx)?;
+    Ok(Answer::Order(order, order::line_answers(tx, order)?))
+}
+
+/// Is something promised elsewhere now, or more than before?
+fn move_promises(tx: &mut Tx<'_>, order: OrderId, away: Option<LocationId>) -> Result<bool, Stop> {
+    const PASSES: &[&[StockState]] = &[&[StockState::Available]];
+    let before = tx.order(order)?.lines.clone();
     let mut route = route_of(tx, order, None)?;
-    route.places.retain(|place| Some(*place) != away);
-    let lines = tx.order(order)?.lines.clone();
-    let wants: Vec<(ItemId, Quantity)> =
-        lines.iter().map(|line| (line.item, line.allocated_total() + line.short)).collect();
-    // As if nothing of it were promised.
-    let mut taken = Taken::new();
-    for line in &lines {
-        for at in &line.allocated {
-            *taken.entry((line.item, at.location, StockState::Available)).or_default() -= at.quantity;
-        }
+    if let Some(away) = away {
+        let inside = tx.sites()?;
+        // A site that is left in part is left: what lies beside the part is taken by its own rule.
+        let left: Vec<LocationId> =
+            route.places.iter().copied().filter(|site| inside.is_in(away, *site)).collect();
+        route.places.retain(|site| !left.contains(site));
+    }
+    let holder = Holder::Order(order);
+    let now = tx.now;
+    for index in 0..lines(&before) {
+        promise::give_back_all(tx, holder, index, now, "reallocated")?;
     }
     let shipped: Vec<LocationId> =
-        lines.iter().flat_map(|line| &line.shipped).map(|at| at.location).collect();
-    let divided = divide(tx, &route, &shipped, &wants, &[StockState::Available], taken)?;
-    let total = |parts: &[Part]| parts.iter().map(|(.., quantity)| *quantity).sum::<Quantity>();
-    let loses = lines.iter().zip(&divided).any(|(line, parts)| total(parts) < line.allocated_total());
-    if route.whole && loses {
-        return Ok(Answer::Order(order, order::line_answers(tx, order)?));
+        before.iter().flat_map(|line| &line.shipped).map(|at| at.location).collect();
+    let shipped = shipped.into_iter().map(|location| site_of(tx, location)).collect::<Result<Vec<_>, _>>()?;
+    let had = |line: &OrderLine| line.allocated_total();
+    let wanted: Vec<(u32, Quantity)> =
+        (0..).zip(&before).map(|(index, line)| (index, had(line) + line.short)).collect();
+    let promised = promise(tx, holder, &wanted, &route, shipped, PASSES, "reallocated")?;
+    let loses = |(line, promised): (&OrderLine, &Quantity)| *promised < had(line);
+    if route.whole && before.iter().zip(&promised).any(loses) {
+        return Ok(false);
     }
-    let mut surplus: Vec<Vec<At>> = Vec::new();
-    for (line, parts) in lines.iter().zip(&divided) {
-        // What nobody else has stays, the first place first.
-        let mut stays = line.allocated_total() - total(parts);
-        let mut leaves = Vec::new();
-        for at in &line.allocated {
-            let shall: Quantity = parts.iter().filter(|part| part.0 == at.location).map(|part| part.3).sum();
-            let more = (at.quantity - shall).max(Quantity::ZERO);
-            let kept = more.min(stays.max(Quantity::ZERO));
-            stays -= kept;
-            if more > kept {
-                leaves.push(At { quantity: more - kept, ..*at });
-            }
-        }
-        surplus.push(leaves);
-    }
-    for (index, leaves) in (0..).zip(surplus) {
-        for At { location, quantity, .. } in leaves {
-            order::release_at(tx, order, index, location, quantity)?;
-        }
-    }
-    for (index, (line, parts)) in (0..).zip(lines.iter().zip(divided)) {
-        for (location, _, _, shall) in parts {
-            let had: Quantity =
-                line.allocated.iter().filter(|at| at.location == location).map(|at| at.quantity).sum();
-            if shall > had {
-                order::allocate(tx, order, index, shall - had, Some(location), false)?;
+    for (index, (line, promised)) in (0..).zip(before.iter().zip(promised)) {
+        let mut missing = (had(line) - promised).max(Quantity::ZERO);
+        for at in line.allocated.iter().chain(&line.build.built) {
+            let part = at.quantity.min(missing);
+            if part.is_positive() {
+                let stays = Route { parcels: Parcels::InOrder, ..Route::only(at.location) };
+                let kept = promise(tx, holder, &[(index, part)], &stays, Vec::new(), PASSES, "reallocated")?;
+                missing -= kept.into_iter().sum();
             }
         }
         let edited = &mut tx.edit_order(order)?.lines[index as usize];
         edited.short = edited.wanted - edited.allocated_total() - edited.shipped_total();
     }
-    order::settle(tx)?;
-    Ok(Answer::Order(order, order::line_answers(tx, order)?))
+    let places = |line: &OrderLine| {
+        let mut at: Vec<_> = line.allocated.iter().chain(&line.build.built).copied().collect();
+        at.sort_by_key(|at| (at.location, at.lot));
+        at
+    };
+    let after = &tx.order(order)?.lines;
+    Ok(before.iter().zip(after).any(|(before, after)| places(before) != places(after)))
+}
+
+fn lines(lines: &[OrderLine]) -> u32 {
+    u32::try_from(lines.len()).expect("orders have fewer than 2^32 lines")
 }

@@ -5,10 +5,11 @@
 
 use crate::answer::{Missing, Refusal};
 use crate::key::Key;
-use crate::{Instant, ItemId, LocationId, Quantity};
+use crate::{Instant, ItemId, LocationId, OrderId, Quantity};
 
 use super::order;
 use super::policy::Route;
+use super::stock::Resolved;
 use super::tx::{Stop, Tx};
 
 /// How much more of an item may be short, and until when that is a preorder. None where it takes neither.
@@ -27,19 +28,41 @@ pub(super) fn is_preorder(tx: &Tx<'_>, item: ItemId) -> Result<bool, Stop> {
     Ok(tx.item(item)?.beyond.available_from.is_some_and(|from| from > tx.now))
 }
 
+/// May a line of an order that is being placed wait for so much more of an item?
+pub(super) fn may_wait(tx: &Tx<'_>, order: OrderId, item: ItemId, more: Quantity) -> Result<bool, Stop> {
+    tx.want([Key::Demand(item)])?;
+    // What its other lines wait for is not written yet.
+    let others = tx.order(order)?.lines.iter().filter(|line| line.item == item).map(|line| line.short);
+    let waits = others.sum::<Quantity>() + more;
+    Ok(left(tx, item)?.is_some_and(|(left, _)| waits <= left))
+}
+
 /// What lacks at these places beyond what may wait, each with how much more may.
 fn refused(
     tx: &Tx<'_>,
-    lines: &[(ItemId, Quantity)],
+    lines: &[Resolved],
     places: &[LocationId],
     named: Option<LocationId>,
     may_wait: bool,
 ) -> Result<Vec<Missing>, Stop> {
     let lacking = order::lacking(tx, lines, places, named)?;
-    tx.want(lacking.iter().map(|(item, _)| Key::Demand(*item)))?;
+    if lacking.is_empty() || !may_wait {
+        return Ok(lacking.into_iter().map(|(_, missing)| missing).collect());
+    }
+    tx.want(
+        lacking.iter().map(|(item, _)| *item).chain(lines.iter().map(|line| line.item)).map(Key::Demand),
+    )?;
+    let mut a_kit_waits = false;
+    for line in lines {
+        a_kit_waits |= !tx.item(line.item)?.kit.is_empty() && left(tx, line.item)?.is_some();
+    }
     let mut refused = Vec::new();
     for (item, mut missing) in lacking {
-        missing.beyond = if may_wait { left(tx, item)? } else { None };
+        // Of a component it is the kit that waits; whether it may shows when it is promised.
+        if a_kit_waits && !lines.iter().any(|line| line.item == item) {
+            continue;
+        }
+        missing.beyond = left(tx, item)?;
         let waits = missing.beyond.map_or(Quantity::ZERO, |(left, _)| left);
         if missing.wanted - missing.available > waits {
             refused.push(missing);
@@ -52,7 +75,7 @@ fn refused(
 /// to the one place that has all of it, or else to the first where the rest may wait.
 pub(super) fn must_be_had(
     tx: &Tx<'_>,
-    lines: &[(ItemId, Quantity)],
+    lines: &[Resolved],
     route: &mut Route,
     named: Option<LocationId>,
     may_wait: bool,

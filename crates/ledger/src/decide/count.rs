@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::answer::{Answer, Counted, Invalid, Refusal};
-use crate::command::TakeCount;
+use crate::command::{Line, TakeCount};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, Count};
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
+use crate::model::{Cause, Count, Tracking};
+use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
+use super::lots;
 use super::order;
-use super::stock::{self, Change};
+use super::stock::{self, Change, Resolved};
 use super::tx::{Found, Stop, Tx};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
@@ -41,38 +42,47 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
-    let seen = lines.into_iter().map(|(item, counted)| (item, counted, as_of)).collect();
-    book_all(tx, teller, location, seen).map(|(_, answer)| answer)
+    let lines = lots::counted(tx, &lines)?;
+    let seen = lines.into_iter().map(|line| (line, as_of)).collect();
+    book_all(tx, teller, location, count.inside, seen).map(|(_, answer)| answer)
 }
 
-/// Books what was seen in a session, in Onhand's name: what, how much, and when.
-pub(super) fn book_seen(
-    tx: &mut Tx<'_>,
-    location: LocationId,
-    seen: Vec<(ItemId, Quantity, Instant)>,
-) -> Result<(Vec<CountId>, Answer), Stop> {
-    for (item, ..) in &seen {
-        stock::must_be_ours(tx, *item, location)?;
-    }
-    book_all(tx, SystemId::ONHAND, location, seen)
+/// A location, with all that is inside it where that is counted too.
+pub(super) fn nodes(tx: &Tx<'_>, location: LocationId, inside: bool) -> Result<Vec<LocationId>, Stop> {
+    if inside { Ok(tx.sites()?.below(location, false)) } else { Ok(vec![location]) }
 }
 
-fn book_all(
+/// What a physical count of something at some places sees.
+pub(super) fn cells(line: &Resolved, nodes: &[LocationId]) -> Vec<CellKey> {
+    let (item, lot) = (line.item, line.lot.unwrap_or_default());
+    let of = |node: LocationId| StockState::PHYSICAL.map(|state| CellKey::of(item, node, lot, state));
+    nodes.iter().flat_map(|node| of(*node)).collect()
+}
+
+/// Books what was seen, each as of when it was; says which counts it became.
+pub(super) fn book_all(
     tx: &mut Tx<'_>,
     teller: SystemId,
     location: LocationId,
-    seen: Vec<(ItemId, Quantity, Instant)>,
+    inside: bool,
+    seen: Vec<(Resolved, Instant)>,
 ) -> Result<(Vec<CountId>, Answer), Stop> {
-    let cells =
-        |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
-    tx.want_past(seen.iter().flat_map(|(item, _, as_of)| cells(*item).map(|cell| (cell, *as_of))))?;
-    let changes = seen.iter().map(|(item, _, as_of)| (*item, location, as_of.plus_micros(1)));
-    tx.want(seen.iter().map(|(item, ..)| Key::Counted(*item, location)))?;
+    let nodes = nodes(tx, location, inside)?;
+    let inside = nodes.len() > 1;
+    let cells = |line: &Resolved| cells(line, &nodes);
+    tx.want_past(seen.iter().flat_map(|(line, as_of)| cells(line).into_iter().map(|cell| (cell, *as_of))))?;
+    let changes = seen.iter().map(|(line, as_of)| (line.item, location, as_of.plus_micros(1)));
+    tx.want(seen.iter().map(|(line, _)| Key::Counted(line.item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;
     let mut booked = Vec::new();
-    for (item, counted, as_of) in seen {
-        let found: Quantity = cells(item).map(|cell| tx.as_of(cell, as_of)).sum::<Result<_, _>>()?;
-        let id = book(tx, Count { system: teller, item, location, as_of, counted, found })?;
+    for (line, as_of) in seen {
+        let Resolved { item, lot, quantity: counted } = line;
+        let lot = lot.unwrap_or_default();
+        if tx.item(item)?.tracking == Tracking::Serials && counted.is_positive() {
+            lots::seen_at(tx, item, lot, &nodes)?;
+        }
+        let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
+        let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
         booked.push((id, item, counted, found));
     }
     order::settle(tx)?;
@@ -94,14 +104,15 @@ fn book_all(
 /// Writes the count, and books its difference at the time it was seen.
 fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     let id = CountId(tx.next_seq());
-    let Count { item, location, as_of, counted, found, .. } = count;
+    let Count { item, location, lot, inside, as_of, counted, found, .. } = count;
     tx.emit(Entry::Count(id, count))?;
     let difference = counted - found;
     let change = Change {
         item,
         location,
-        lot: LotId(0),
+        lot,
         quantity: difference.abs(),
+        inside,
         party: StockState::Adjustment,
         occurred_at: as_of,
         reason: "counted",
@@ -117,24 +128,24 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     Ok(id)
 }
 
-fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, Stop> {
-    if count.lines.is_empty() {
-        return Err(Invalid::NoLines("a count").into());
-    }
-    tx.want(count.lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
+fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<(ItemId, &'c Line)>, Stop> {
     let mut seen = BTreeSet::new();
-    let mut lines = Vec::new();
     for line in &count.lines {
-        let item = tx.item_id(&line.sku)?;
         if line.quantity.is_negative() {
             let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
             return Err(Invalid::Field { field: "quantity", problem }.into());
         }
-        if !seen.insert(item) {
+        if !seen.insert((&line.sku, &line.lot, &line.serials)) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
-        tx.check_quantity(item, line.quantity)?;
-        lines.push((item, line.quantity));
+    }
+    let lines = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
+    let mut items = BTreeSet::new();
+    for (item, line) in &lines {
+        // A SKU may have other names too.
+        if tx.item(*item)?.tracking == Tracking::None && !items.insert(*item) {
+            return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
+        }
     }
     Ok(lines)
 }

@@ -3,71 +3,72 @@
 use crate::answer::{Answer, HeldLine, Invalid, Refusal};
 use crate::command::{ConvertHold, ExtendHold, LinePart, PlaceHold, ReleaseLines};
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{At, Hold, HoldLine, HoldState, Holder, add_at};
-use crate::{Due, HoldId, Instant, ItemId, OrderId, Quantity, SystemId};
+use crate::model::{Build, Hold, HoldLine, HoldState, Holder};
+use crate::{Due, HoldId, Instant, OrderId, Quantity, SystemId};
 
-use super::allocation::{self, Part, Taken};
+use super::allocation;
 use super::beyond;
 use super::order;
-use super::stock;
-use super::tx::{Move, Stop, Tx};
+use super::promise;
+use super::stock::{self, Resolved};
+use super::tx::{Stop, Tx};
 
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "a hold", &place.lines)?;
     check_expiry(tx, place.expires_at)?;
     order::must_sell(tx, only)?;
-    let mut route = allocation::route_for(tx, SystemId::ONHAND, None, only)?;
     let partial = place.partial == Some(true);
+    let mut route = allocation::route_for(tx, SystemId::ONHAND, None, only)?;
     if !partial {
         beyond::must_be_had(tx, &lines, &mut route, only, false)?;
     }
-    let divided = allocation::divide(tx, &route, &[], &lines, &[StockState::Available], Taken::new())?;
-    if divided.iter().all(Vec::is_empty) {
-        // A hold that keeps nothing is none.
-        order::must_be_available(tx, &lines, &route.places, only)?;
+    let mut kept = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let build = Build { recipe: promise::recipe(tx, line.item)?, ..Build::default() };
+        let Resolved { item, quantity, lot } = *line;
+        kept.push(HoldLine { item, quantity, reserved: Vec::new(), lot, build });
     }
-    let total = |parts: &[Part]| parts.iter().map(|(.., quantity)| *quantity).sum::<Quantity>();
     let hold = tx.open_hold(Hold {
         state: HoldState::Active,
         expires_at: place.expires_at,
         extended_from: None,
-        lines: lines
-            .iter()
-            .zip(&divided)
-            .map(|((item, _), parts)| HoldLine { item: *item, quantity: total(parts), reserved: Vec::new() })
-            .collect(),
+        lines: kept,
         order: None,
     });
-    for (index, ((item, _), parts)) in (0..).zip(lines.iter().zip(divided)) {
-        for (location, lot, _, part) in parts {
-            tx.make(Move {
-                item: *item,
-                lot,
-                from: (location, StockState::Available),
-                to: (location, StockState::Reserved),
-                quantity: part,
-                occurred_at: tx.now,
-                reason: "held",
-                promise: Some((Holder::Hold(hold), index)),
-                corrects: None,
-            })?;
-            add_at(&mut tx.edit_hold(hold)?.lines[index as usize].reserved, location, lot, part);
+    let kits_first = order::kits_first(tx, &lines)?;
+    // Where a part would do the first line comes first.
+    let ordered: Vec<(u32, Resolved)> =
+        if partial { (0..).zip(lines.iter().copied()).collect() } else { kits_first };
+    let wanted: Vec<(u32, Quantity)> = ordered.iter().map(|(index, line)| (*index, line.quantity)).collect();
+    let passes: &[&[StockState]] = &[&[StockState::Available]];
+    let promised = allocation::promise(tx, Holder::Hold(hold), &wanted, &route, Vec::new(), passes, "held")?;
+    if promised.iter().all(|promised| promised.is_zero()) {
+        // A hold that keeps nothing is none.
+        order::must_be_available(tx, &lines, &route.places, only)?;
+        order::must_be_whole(tx, &lines[0], Quantity::ZERO, &route.places, only)?;
+    }
+    for ((index, line), promised) in ordered.into_iter().zip(promised) {
+        if partial {
+            tx.edit_hold(hold)?.lines[index as usize].quantity = promised;
+        } else {
+            order::must_be_whole(tx, &line, promised, &route.places, only)?;
         }
     }
-    let asked: Vec<Quantity> = lines.iter().map(|(_, quantity)| *quantity).collect();
+    let asked: Vec<Quantity> = lines.iter().map(|line| line.quantity).collect();
     answer(tx, hold, &asked)
 }
 
 /// What a hold keeps, line by line; `asked` says what was asked for, where that may be more than it shall keep.
 fn answer(tx: &Tx<'_>, id: HoldId, asked: &[Quantity]) -> Result<Answer, Stop> {
     let known = tx.hold(id)?;
+    tx.want(known.lines.iter().map(|line| Key::Item(line.item)))?;
     let lines = known.lines.iter().enumerate().map(|(index, line)| {
         Ok(HeldLine {
             line: (index + 1).to_string(),
             sku: tx.sku(line.item)?,
             quantity: asked.get(index).copied().unwrap_or(line.quantity),
-            kept: line.reserved.iter().map(|at| at.quantity).sum(),
+            kept: line.kept(),
         })
     });
     Ok(Answer::Hold(id, known.expires_at, lines.collect::<Result<_, Stop>>()?))
@@ -89,8 +90,6 @@ pub(super) fn extend(tx: &mut Tx<'_>, extend: &ExtendHold) -> Result<Answer, Sto
         edited.extended_from = Some(edited.expires_at);
         edited.expires_at = extend.expires_at;
     }
-    let items = edited.lines.iter().map(|line| Key::Item(line.item)).collect::<Vec<_>>();
-    tx.want(items)?;
     answer(tx, extend.hold, &[])
 }
 
@@ -112,8 +111,7 @@ pub(super) fn release(tx: &mut Tx<'_>, id: HoldId) -> Result<Answer, Stop> {
     answer(tx, id, &[])
 }
 
-/// Lets some lines, or so much of them, go. What a line keeps beyond what it shall keep goes; a count may have found
-/// fewer.
+/// Lets some lines, or so much of them, go. A count may have found fewer than a line shall keep.
 pub(super) fn release_lines(tx: &mut Tx<'_>, release: &ReleaseLines) -> Result<Answer, Stop> {
     let id = release.hold;
     active(tx, id)?;
@@ -132,12 +130,15 @@ pub(super) fn release_lines(tx: &mut Tx<'_>, release: &ReleaseLines) -> Result<A
         if chosen.iter().any(|(other, _)| *other == index) {
             return Err(Invalid::Twice { field: "line", value: name.clone() }.into());
         }
-        let quantity = quantity.unwrap_or(line.quantity);
+        let quantity = match quantity {
+            None => line.quantity,
+            Some(quantity) if quantity.is_positive() => *quantity,
+            Some(quantity) => {
+                let (sku, quantity) = (tx.sku(line.item)?, *quantity);
+                return Err(Invalid::NotPositive { field: "quantity", sku, quantity }.into());
+            }
+        };
         tx.check_quantity(line.item, quantity)?;
-        if quantity.is_negative() || (quantity.is_zero() && !line.quantity.is_zero()) {
-            let sku = tx.sku(line.item)?;
-            return Err(Invalid::NotPositive { field: "quantity", sku, quantity }.into());
-        }
         if quantity > line.quantity {
             let (line, has, wanted) = (name.clone(), line.quantity, quantity);
             return Err(Refusal::HoldHasLess { hold: id, line, has, wanted }.into());
@@ -148,14 +149,9 @@ pub(super) fn release_lines(tx: &mut Tx<'_>, release: &ReleaseLines) -> Result<A
     for (index, quantity) in chosen {
         let line = &mut tx.edit_hold(id)?.lines[index as usize];
         line.quantity -= quantity;
-        let (item, shall, places) = (line.item, line.quantity, line.reserved.clone());
-        let mut more = places.iter().map(|at| at.quantity).sum::<Quantity>() - shall;
-        for at in places.into_iter().rev() {
-            let part = at.quantity.min(more);
-            if part.is_positive() {
-                free(tx, id, index, item, At { quantity: part, ..at }, now, "hold released")?;
-                more -= part;
-            }
+        let more = line.kept() - line.quantity;
+        if more.is_positive() {
+            promise::give_back(tx, Holder::Hold(id), index, more, now, "hold released")?;
         }
     }
     let edited = tx.edit_hold(id)?;
@@ -176,10 +172,11 @@ pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
     for id in due {
         for (index, line) in (0..).zip(&tx.hold(id)?.lines) {
             keys.push(Key::Demand(line.item));
-            for place in &line.reserved {
-                keys.push(Key::Promise(line.item, place.location, id.0, index, place.lot));
-                let cell =
-                    |state| CellKey { lot: place.lot, ..CellKey::new(line.item, place.location, state) };
+            let own = line.reserved.iter().map(|at| (line.item, at.location, at.lot));
+            let components = line.build.components.iter().map(|at| (at.item, at.location, at.lot));
+            for (item, location, lot) in own.chain(components) {
+                keys.extend([Key::Demand(item), Key::Promise(item, location, id.0, index, lot)]);
+                let cell = |state| CellKey::of(item, location, lot, state);
                 cells.extend([cell(StockState::Available), cell(StockState::Reserved)]);
             }
         }
@@ -195,63 +192,32 @@ pub(super) fn lapse(tx: &mut Tx<'_>, id: HoldId, at: Instant) -> Result<(), Stop
 }
 
 fn end(tx: &mut Tx<'_>, id: HoldId, state: HoldState, at: Instant, reason: &str) -> Result<(), Stop> {
-    let kept: Vec<(u32, ItemId, Vec<At>)> = (0..)
-        .zip(&tx.hold(id)?.lines)
-        .map(|(index, line)| (index, line.item, line.reserved.clone()))
-        .collect();
-    for (index, item, places) in kept {
-        for place in places {
-            free(tx, id, index, item, place, at, reason)?;
-        }
+    let lines = u32::try_from(tx.hold(id)?.lines.len()).expect("holds have fewer than 2^32 lines");
+    for line in 0..lines {
+        promise::give_back_all(tx, Holder::Hold(id), line, at, reason)?;
     }
     tx.edit_hold(id)?.state = state;
     tx.write_edits()
 }
 
-fn free(
-    tx: &mut Tx<'_>,
-    id: HoldId,
-    line: u32,
-    item: ItemId,
-    place: At,
-    at: Instant,
-    reason: &str,
-) -> Result<(), Stop> {
-    let At { location, lot, quantity } = place;
-    tx.make(Move {
-        item,
-        lot,
-        from: (location, StockState::Reserved),
-        to: (location, StockState::Available),
-        quantity,
-        occurred_at: at,
-        reason,
-        promise: Some((Holder::Hold(id), line)),
-        corrects: None,
-    })?;
-    add_at(&mut tx.edit_hold(id)?.lines[line as usize].reserved, location, lot, -quantity);
-    Ok(())
-}
-
 pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, Stop> {
     let id = convert.hold;
     active(tx, id)?;
-    // A count may have found fewer than were held; a line that shall keep nothing is no line of the order.
+    // A line that shall keep nothing is no line of the order.
     let lines: Vec<(u32, HoldLine)> =
         (0..).zip(tx.hold(id)?.lines.clone()).filter(|(_, line)| line.quantity.is_positive()).collect();
-    let wanted: Vec<(ItemId, Quantity)> = lines.iter().map(|(_, line)| (line.item, line.quantity)).collect();
+    let wanted: Vec<Resolved> = lines
+        .iter()
+        .map(|(_, line)| Resolved { item: line.item, lot: line.lot, quantity: line.quantity })
+        .collect();
     if wanted.is_empty() {
         return Err(Invalid::NoLines("a hold").into());
     }
     let order: OrderId = order::open(tx, convert.reference.as_deref(), &wanted)?;
-    let now = tx.now;
-    for (index, (held, HoldLine { item, quantity, reserved })) in (0..).zip(lines) {
-        let mut missing = quantity;
-        for place in reserved {
-            free(tx, id, held, item, place, now, "hold became an order")?;
-            commit(tx, order, index, item, place)?;
-            missing -= place.quantity;
-        }
+    for (index, (held, line)) in (0..).zip(&lines) {
+        // A count may have found fewer than were held: what is still kept goes over, the rest is allocated if it can be.
+        promise::hand_over(tx, (id, *held), (order, index), "hold became an order")?;
+        let missing = line.quantity - line.kept();
         let more = order::allocate(tx, order, index, missing, None, false)?;
         tx.edit_order(order)?.lines[index as usize].short += missing - more;
     }
@@ -260,26 +226,4 @@ pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, 
     edited.order = Some(order);
     order::settle(tx)?;
     Ok(Answer::Order(order, order::line_answers(tx, order)?))
-}
-
-fn commit(
-    tx: &mut Tx<'_>,
-    order: OrderId,
-    line: u32,
-    item: ItemId,
-    At { location, lot, quantity }: At,
-) -> Result<(), Stop> {
-    tx.make(Move {
-        item,
-        lot,
-        from: (location, StockState::Available),
-        to: (location, StockState::Committed),
-        quantity,
-        occurred_at: tx.now,
-        reason: "hold became an order",
-        promise: Some((Holder::Order(order), line)),
-        corrects: None,
-    })?;
-    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, quantity);
-    Ok(())
 }

@@ -11,8 +11,11 @@ mod catalogue;
 mod count;
 mod document;
 mod hold;
+mod kits;
+mod lots;
 mod order;
 mod policy;
+mod promise;
 mod rules;
 mod session;
 mod stock;
@@ -155,7 +158,7 @@ fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     while let Some((at, due)) = tx.next_due() {
         match due {
             Due::Hold(hold) => hold::lapse(tx, hold, at)?,
-            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+            Due::Lot(lot, location) => lots::end(tx, lot, location, at)?,
         }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
@@ -194,5 +197,6 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Sight(sight) => session::sight(tx, sight),
         Body::ApplySession(apply) => session::apply(tx, apply),
         Body::CancelSession(session) => session::cancel(tx, *session),
+        Body::PutLot(put) => lots::put(tx, put),
     }
 }

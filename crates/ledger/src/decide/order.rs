@@ -1,21 +1,23 @@
 //! Orders: promising stock, releasing and breaking promises, and the requests about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid, LineAnswer, Missing, Refusal};
+use crate::availability;
 use crate::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
+use crate::model::{Became, ComponentAt, Holder, KnownDocument, Order, OrderLine, Tracking};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
-use super::allocation::{self, Part, Taken};
+use super::allocation;
 use super::beyond;
 use super::document;
 use super::policy::Route;
-use super::stock::{self, Change};
-use super::tx::{Move, Stop, Tx};
+use super::promise;
+use super::stock::{self, Change, Resolved};
+use super::tx::{Stop, Tx};
 
 /// Writes what was changed, and promises what has become available to short lines, the oldest order first.
 pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
@@ -41,9 +43,8 @@ pub(super) fn offer_all(tx: &mut Tx<'_>) -> Result<(), Stop> {
             _ => None,
         })
         .collect();
-    let sites = tx.sites()?.sellable;
-    let cells =
-        |item: ItemId| sites.iter().map(move |(_, site)| CellKey::new(item, *site, StockState::Available));
+    let sites = sites(tx, None)?;
+    let cells = |item: ItemId| sites.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
     tx.want_cells(items.iter().flat_map(|item| cells(*item)))?;
     tx.want_ranges(items.iter().map(|item| short_lines(*item)))?;
     for item in items {
@@ -58,22 +59,25 @@ const fn short_lines(item: ItemId) -> (Key, Key) {
     (Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))
 }
 
+/// Promises what there is of an item to its short lines, and of kits that it is a component of to theirs.
 fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
-    let sites = tx.sites()?;
-    let cells = || sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available));
-    tx.want_cells(cells())?;
+    let sites: Vec<LocationId> = sites(tx, None)?;
     let (from, to) = short_lines(item);
     let waiting = tx.range(from, to)?;
     want_served(tx, item, &sites, &waiting)?;
-    let mut left: Quantity = cells().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+    let passes_over = passes_over(tx)?;
     for (key, value) in waiting {
-        let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
-        if !left.is_positive() {
-            break;
-        }
+        let (Key::Short(_, order, line), Some(_)) = (key, stock::as_quantity(&value)) else { continue };
+        let known = &tx.order(order)?.lines[line as usize];
+        let (short, is_plain) = (known.short, known.item == item && known.lot.is_none());
+        let is_plain = is_plain && known.build.recipe.is_empty() && !passes_over;
         let allocated = allocate(tx, order, line, short, None, false)?;
         tx.edit_order(order)?.lines[line as usize].short -= allocated;
-        left -= allocated;
+        // Whoever asks for one lot may go without, or a kit for want of another component, or where a rule leaves places
+        // out, and others after it be served.
+        if allocated < short && is_plain {
+            break;
+        }
     }
     Ok(())
 }
@@ -82,17 +86,18 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
 fn want_served(
     tx: &Tx<'_>,
     item: ItemId,
-    sites: &crate::model::Sites,
+    sites: &[LocationId],
     waiting: &[(Key, Value)],
 ) -> Result<(), Stop> {
-    let mut left = Quantity::ZERO;
-    for (_, site) in &sites.sellable {
-        left += tx.held(CellKey::new(item, *site, StockState::Available))?;
+    if waiting.is_empty() {
+        return Ok(());
     }
-    // Where a rule leaves places out, a line may be passed over that is older.
-    let passes_over = tx
-        .rules()?
-        .is_some_and(|rules| rules.allocation.iter().any(|(_, rule)| rule.whole || rule.only_these));
+    tx.want_cells(sites.iter().map(|site| CellKey::new(item, *site, StockState::Available)))?;
+    let mut left = Quantity::ZERO;
+    for site in sites {
+        left += availability::available(&mut &*tx, item, *site)?;
+    }
+    let passes_over = passes_over(tx)?;
     let mut orders = Vec::new();
     let mut keys = Vec::new();
     for (key, value) in waiting {
@@ -105,16 +110,10 @@ fn want_served(
         }
         orders.push(*order);
         keys.push(Key::Order(*order));
-        keys.extend(
-            sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line, LotId(0))),
-        );
+        keys.extend(sites.iter().map(|site| Key::Promise(item, *site, order.0, *line, LotId(0))));
     }
     tx.want(keys)?;
-    want_told(tx, orders)
-}
-
-/// Fetches together the discrepancies that say what is short of these orders: they end with it.
-fn want_told(tx: &Tx<'_>, orders: Vec<OrderId>) -> Result<(), Stop> {
+    // What says that they are short ends with it.
     let mut told = Vec::new();
     for order in orders {
         told.extend(tx.order(order)?.short_told.map(Key::Discrepancy));
@@ -122,7 +121,22 @@ fn want_told(tx: &Tx<'_>, orders: Vec<OrderId>) -> Result<(), Stop> {
     tx.want(told)
 }
 
-/// Promises up to so much to a line, at one location or by its rule; says how much. The caller books the rest.
+/// Does a rule leave places out, so that a line may be passed over that is older?
+fn passes_over(tx: &Tx<'_>) -> Result<bool, Stop> {
+    let leaves_out =
+        |rules: &crate::model::Rules| rules.allocation.iter().any(|(_, rule)| rule.whole || rule.only_these);
+    Ok(tx.rules()?.is_some_and(leaves_out))
+}
+
+/// The places that are asked: one, or the sites by rank.
+pub(super) fn sites(tx: &Tx<'_>, only: Option<LocationId>) -> Result<Vec<LocationId>, Stop> {
+    match only {
+        Some(location) => Ok(vec![location]),
+        None => Ok(tx.sites()?.sellable.iter().map(|(_, location)| *location).collect()),
+    }
+}
+
+/// Promises up to so much to an order's line, at one location or by its rule; says how much. The caller books the rest.
 pub(super) fn allocate(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -143,165 +157,20 @@ fn allocate_all(
     only: Option<LocationId>,
     with_safety_stock: bool,
 ) -> Result<Vec<Quantity>, Stop> {
-    let lines = &tx.order(order)?.lines;
-    let wants: Vec<(ItemId, Quantity)> =
-        wanted.iter().map(|(line, quantity)| (lines[*line as usize].item, *quantity)).collect();
-    let sources: &[StockState] = if with_safety_stock {
-        &[StockState::Available, StockState::SafetyStock]
+    let passes: &[&[StockState]] = if with_safety_stock {
+        &[&[StockState::Available], &[StockState::Available, StockState::SafetyStock]]
     } else {
-        &[StockState::Available]
+        &[&[StockState::Available]]
     };
     let route = allocation::route_of(tx, order, only)?;
-    let serving = allocation::serving(tx, order)?;
-    let parts = allocation::divide(tx, &route, &serving, &wants, sources, Taken::new())?;
-    let mut allocated = Vec::new();
-    for ((line, _), parts) in wanted.iter().zip(parts) {
-        allocated.push(commit(tx, order, *line, parts)?);
-    }
-    Ok(allocated)
+    let serving = if route.is_of_the_order() { allocation::serving(tx, order)? } else { Vec::new() };
+    allocation::promise(tx, Holder::Order(order), wanted, &route, serving, passes, "allocated")
 }
 
-/// Promises these parts to a line; says how much that is.
-fn commit(tx: &mut Tx<'_>, order: OrderId, line: u32, parts: Vec<Part>) -> Result<Quantity, Stop> {
-    let item = tx.order(order)?.lines[line as usize].item;
-    let mut total = Quantity::ZERO;
-    for (location, lot, state, quantity) in parts {
-        tx.make(Move {
-            item,
-            lot,
-            from: (location, state),
-            to: (location, StockState::Committed),
-            quantity,
-            occurred_at: tx.now,
-            reason: "allocated",
-            promise: Some((Holder::Order(order), line)),
-            corrects: None,
-        })?;
-        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, quantity);
-        total += quantity;
-    }
-    Ok(total)
-}
-
-/// Gives so much of what is promised to a line back, the last place first.
+/// Gives so much of what is promised to an order's line back, the last place first.
 pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quantity) -> Result<(), Stop> {
-    let mut missing = quantity;
-    while missing.is_positive() {
-        let known = &tx.order(order)?.lines[line as usize];
-        let at = *known.allocated.last().expect("no more is released than is allocated");
-        let part = at.quantity.min(missing);
-        release_from(tx, order, line, At { quantity: part, ..at })?;
-        missing -= part;
-    }
-    Ok(())
-}
-
-/// Gives so much of what is promised to a line at a location back, the last lot first.
-pub(super) fn release_at(
-    tx: &mut Tx<'_>,
-    order: OrderId,
-    line: u32,
-    location: LocationId,
-    quantity: Quantity,
-) -> Result<(), Stop> {
-    let mut missing = quantity;
-    while missing.is_positive() {
-        let known = &tx.order(order)?.lines[line as usize];
-        let there = known.allocated.iter().rev().find(|at| at.location == location);
-        let at = *there.expect("no more is released than is allocated there");
-        let part = at.quantity.min(missing);
-        release_from(tx, order, line, At { quantity: part, ..at })?;
-        missing -= part;
-    }
-    Ok(())
-}
-
-fn release_from(tx: &mut Tx<'_>, order: OrderId, line: u32, at: At) -> Result<(), Stop> {
-    let item = tx.order(order)?.lines[line as usize].item;
-    let At { location, lot, quantity } = at;
-    tx.make(Move {
-        item,
-        lot,
-        from: (location, StockState::Committed),
-        to: (location, StockState::Available),
-        quantity,
-        occurred_at: tx.now,
-        reason: "released",
-        promise: Some((Holder::Order(order), line)),
-        corrects: None,
-    })?;
-    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, -quantity);
-    Ok(())
-}
-
-/// Frees up to so much of what is promised at a location, the youngest promises first; says how much.
-pub(super) fn break_promises(
-    tx: &mut Tx<'_>,
-    item: ItemId,
-    location: LocationId,
-    wanted: Quantity,
-) -> Result<Quantity, Stop> {
-    let promises = promises_at(tx, item, location)?;
-    // All that will be read is fetched together: one at a time, a decision would be made as often as there are promises.
-    let mut reached = Quantity::ZERO;
-    let mut keys = Vec::new();
-    for (key, value) in promises.iter().rev() {
-        let Value::Promise(promise) = value else { continue };
-        keys.extend([key.clone(), holder_key(promise.holder)]);
-        reached += promise.quantity;
-        if reached >= wanted {
-            break;
-        }
-    }
-    tx.want(keys)?;
-    let mut missing = wanted;
-    for (key, value) in promises.into_iter().rev() {
-        let (Key::Promise(_, _, _, line, lot), Value::Promise(promise)) = (key, value) else { continue };
-        let part = promise.quantity.min(missing);
-        if !part.is_positive() {
-            break;
-        }
-        let state = match promise.holder {
-            Holder::Order(_) => StockState::Committed,
-            Holder::Hold(_) => StockState::Reserved,
-        };
-        tx.make(Move {
-            item,
-            lot,
-            from: (location, state),
-            to: (location, StockState::Available),
-            quantity: part,
-            occurred_at: tx.now,
-            reason: "promise broken",
-            promise: Some((promise.holder, line)),
-            corrects: None,
-        })?;
-        match promise.holder {
-            Holder::Order(order) => {
-                let line = &mut tx.edit_order(order)?.lines[line as usize];
-                add_at(&mut line.allocated, location, lot, -part);
-                line.short += part;
-            }
-            Holder::Hold(hold) => {
-                add_at(&mut tx.edit_hold(hold)?.lines[line as usize].reserved, location, lot, -part);
-            }
-        }
-        missing -= part;
-    }
-    Ok(wanted - missing)
-}
-
-/// All that is promised of an item at a location, the oldest first.
-fn promises_at(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<Vec<(Key, Value)>, Stop> {
-    let last = Key::Promise(item, location, Seq::MAX, u32::MAX, LotId(Seq::MAX));
-    tx.range(Key::Promise(item, location, 0, 0, LotId(0)), last)
-}
-
-const fn holder_key(holder: Holder) -> Key {
-    match holder {
-        Holder::Order(order) => Key::Order(order),
-        Holder::Hold(hold) => Key::Hold(hold),
-    }
+    let now = tx.now;
+    promise::give_back(tx, Holder::Order(order), line, quantity, now, "released")
 }
 
 /// Refuses to promise from a place that does not sell. A fact may name any place: it has happened there.
@@ -317,55 +186,151 @@ pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Sto
 /// Refuses unless all these lines together are available at these places.
 pub(super) fn must_be_available(
     tx: &Tx<'_>,
-    lines: &[(ItemId, Quantity)],
+    lines: &[Resolved],
     places: &[LocationId],
     named: Option<LocationId>,
 ) -> Result<(), Stop> {
-    let missing: Vec<Missing> =
-        lacking(tx, lines, places, named)?.into_iter().map(|(_, missing)| missing).collect();
+    let lacking = lacking(tx, lines, places, named)?;
+    let missing: Vec<Missing> = lacking.into_iter().map(|(_, missing)| missing).collect();
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
 }
 
-/// What of these lines together is not available at these places.
+/// What of these lines together is not available at these places. Kits are counted by what they are built of, beyond the
+/// assembled ones; whether they can be built in one place shows when they are promised.
 pub(super) fn lacking(
     tx: &Tx<'_>,
-    lines: &[(ItemId, Quantity)],
-    places: &[LocationId],
-    named: Option<LocationId>,
+    lines: &[Resolved],
+    sites: &[LocationId],
+    only: Option<LocationId>,
 ) -> Result<Vec<(ItemId, Missing)>, Stop> {
-    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
-    for (item, quantity) in lines {
-        let total = wanted.entry(*item).or_default();
-        *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
+    let mut wanted = BTreeMap::<(ItemId, Option<LotId>), Quantity>::new();
+    let add = |wanted: &mut BTreeMap<_, Quantity>, key: (ItemId, Option<LotId>), quantity: Quantity| {
+        let total = wanted.entry(key).or_default();
+        match total.checked_add(quantity) {
+            Some(sum) => *total = sum,
+            None => return Err(Stop::from(Invalid::Overflow(tx.sku(key.0)?))),
+        }
+        Ok(())
+    };
+    for line in lines {
+        add(&mut wanted, (line.item, line.lot), line.quantity)?;
     }
-    let cells = |item| places.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
-    tx.want_cells(wanted.keys().flat_map(|item| cells(*item)))?;
+    let cells = |item| sites.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
+    tx.want_cells(wanted.keys().flat_map(|(item, _)| cells(*item)))?;
+    let kits: Vec<(ItemId, Option<LotId>, Quantity)> = wanted
+        .iter()
+        .map(|((item, lot), quantity)| Ok((*item, *lot, *quantity, !tx.item(*item)?.kit.is_empty())))
+        .collect::<Result<Vec<_>, Stop>>()?
+        .into_iter()
+        .filter_map(|(item, lot, quantity, is_kit)| is_kit.then_some((item, lot, quantity)))
+        .collect();
+    for (item, lot, quantity) in kits {
+        let assembled = lying(tx, item, lot, sites)?;
+        let rest = quantity - assembled.min(quantity);
+        wanted.insert((item, lot), quantity - rest);
+        for component in promise::recipe(tx, item)? {
+            match availability::times(component.quantity, rest) {
+                Some(more) => add(&mut wanted, (component.item, None), more)?,
+                None => return Err(Invalid::Overflow(tx.sku(component.item)?).into()),
+            }
+        }
+    }
     let mut missing = Vec::new();
-    for (item, wanted) in wanted {
-        let available: Quantity = cells(item).map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+    for ((item, lot), wanted) in wanted {
+        let available = lying(tx, item, lot, sites)?;
         if available < wanted {
-            let location = named.map(|location| tx.location_code(location)).transpose()?;
-            let held = held(tx, item, places)?;
-            let sku = tx.sku(item)?;
-            missing.push((item, Missing { sku, location, wanted, available, held, beyond: None }));
+            missing.push((item, missing_of(tx, item, wanted, available, only, sites)?));
         }
     }
     Ok(missing)
 }
 
+fn missing_of(
+    tx: &Tx<'_>,
+    item: ItemId,
+    wanted: Quantity,
+    available: Quantity,
+    only: Option<LocationId>,
+    sites: &[LocationId],
+) -> Result<Missing, Stop> {
+    let location = only.map(|location| tx.location_code(location)).transpose()?;
+    Ok(Missing {
+        sku: tx.sku(item)?,
+        location,
+        wanted,
+        available,
+        held: held(tx, item, sites)?,
+        beyond: None,
+    })
+}
+
+/// Refuses a line that was wanted whole and could not be promised whole: its kits cannot be built in one place.
+pub(super) fn must_be_whole(
+    tx: &Tx<'_>,
+    line: &Resolved,
+    promised: Quantity,
+    places: &[LocationId],
+    named: Option<LocationId>,
+) -> Result<(), Stop> {
+    if promised == line.quantity {
+        return Ok(());
+    }
+    let missing = missing_of(tx, line.item, line.quantity, promised, named, places)?;
+    Err(Refusal::Insufficient(vec![missing]).into())
+}
+
+/// The lines with the kits before the rest: they find fewer places.
+pub(super) fn kits_first(tx: &Tx<'_>, lines: &[Resolved]) -> Result<Vec<(u32, Resolved)>, Stop> {
+    let mut order = Vec::new();
+    for (index, line) in (0..).zip(lines) {
+        order.push((tx.item(line.item)?.kit.is_empty(), index, *line));
+    }
+    order.sort_by_key(|(plain, index, _)| (*plain, *index));
+    Ok(order.into_iter().map(|(_, index, line)| (index, line)).collect())
+}
+
+/// What lies of an item at these places and can be promised.
+fn lying(tx: &Tx<'_>, item: ItemId, lot: Option<LotId>, sites: &[LocationId]) -> Result<Quantity, Stop> {
+    let mut total = Quantity::ZERO;
+    for site in sites {
+        let spots = availability::spots(&mut &*tx, item, *site, &[StockState::Available])?;
+        total +=
+            spots.iter().filter(|spot| lot.is_none_or(|lot| lot == spot.lot)).map(|spot| spot.quantity).sum();
+    }
+    Ok(total)
+}
+
 /// How much checkouts hold of an item at these places, and when the first of them ends.
-fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quantity, Instant)>, Stop> {
-    tx.want_cells(sites.iter().map(|site| CellKey::new(item, *site, StockState::Reserved)))?;
+pub(super) fn held(
+    tx: &Tx<'_>,
+    item: ItemId,
+    sites: &[LocationId],
+) -> Result<Option<(Quantity, Instant)>, Stop> {
+    let tree = tx.sites()?;
+    let nodes: Vec<LocationId> = sites.iter().flat_map(|site| availability::below(tree, *site)).collect();
+    let tracked = tx.item(item)?.tracking != Tracking::None;
+    let holding: Vec<LocationId> = if tracked || nodes.len() > 8 * sites.len() {
+        let reserved = tx.stocked(item)?.into_iter().filter(|(cell, _)| cell.state == StockState::Reserved);
+        let at: BTreeSet<LocationId> = reserved.map(|(cell, _)| cell.location).collect();
+        nodes.into_iter().filter(|node| at.contains(node)).collect()
+    } else {
+        tx.want_cells(nodes.iter().map(|node| CellKey::new(item, *node, StockState::Reserved)))?;
+        let mut holding = Vec::new();
+        for node in nodes {
+            if tx.held(CellKey::new(item, node, StockState::Reserved))?.is_positive() {
+                holding.push(node);
+            }
+        }
+        holding
+    };
     let mut total = Quantity::ZERO;
     let mut first = Instant::MAX;
-    for site in sites {
-        if !tx.held(CellKey::new(item, *site, StockState::Reserved))?.is_positive() {
-            continue;
-        }
-        let promises = promises_at(tx, item, *site)?;
+    tx.want_ranges(holding.iter().map(|node| promise::promises_range(item, *node)))?;
+    for node in holding {
+        let promises = promise::promises_at(tx, item, node)?;
         tx.want(promises.iter().filter_map(|(_, value)| match value {
             Value::Promise(promise) if matches!(promise.holder, Holder::Hold(_)) => {
-                Some(holder_key(promise.holder))
+                Some(promise::holder_key(promise.holder))
             }
             _ => None,
         }))?;
@@ -407,11 +372,7 @@ fn answer(tx: &mut Tx<'_>, order: OrderId) -> Result<Answer, Stop> {
 }
 
 /// An order of ours with all its lines allocated, once it is known that they can be.
-pub(super) fn open(
-    tx: &mut Tx<'_>,
-    reference: Option<&str>,
-    lines: &[(ItemId, Quantity)],
-) -> Result<OrderId, Stop> {
+pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved]) -> Result<OrderId, Stop> {
     if let Some(reference) = reference {
         if reference.is_empty() || reference.len() > 255 {
             return Err(Invalid::Field {
@@ -435,13 +396,15 @@ pub(super) fn open(
     }
     let document = reference.map_or_else(|| tx.next_seq().to_string(), str::to_owned);
     let placed_at = tx.now;
-    let order = tx.open_order(Order {
-        lines: (1..)
-            .zip(lines)
-            .map(|(number, (item, quantity))| OrderLine::new(number.to_string(), *item, *quantity))
-            .collect(),
-        ..Order::new(SystemId::ONHAND, document.clone(), 1, placed_at)
-    });
+    let mut made = Vec::with_capacity(lines.len());
+    for (number, line) in (1..).zip(lines) {
+        let mut made_line = OrderLine::new(number.to_string(), line.item, line.quantity);
+        made_line.lot = line.lot;
+        made_line.build.recipe = promise::recipe(tx, line.item)?;
+        made.push(made_line);
+    }
+    let order =
+        tx.open_order(Order { lines: made, ..Order::new(SystemId::ONHAND, document.clone(), 1, placed_at) });
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
         tx.emit(Entry::Document(SystemId::ONHAND, document, known))?;
@@ -453,10 +416,11 @@ pub(super) fn open(
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
-    check_terms(tx, place)?;
+    check_terms(tx, place, lines.len())?;
     must_sell(tx, only)?;
+    let may_wait = place.backorder != Some(false);
     let mut route = allocation::route_for(tx, SystemId::ONHAND, place.ship_to.as_deref(), only)?;
-    beyond::must_be_had(tx, &lines, &mut route, only, place.backorder != Some(false))?;
+    beyond::must_be_had(tx, &lines, &mut route, only, may_wait)?;
     want_committed(tx, &lines, &route)?;
     let order = open(tx, place.reference.as_deref(), &lines)?;
     let edited = tx.edit_order(order)?;
@@ -465,55 +429,50 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop>
     for (line, price) in edited.lines.iter_mut().zip(place.prices.iter().flatten()) {
         line.price.clone_from(price);
     }
-    let parts = allocation::divide(tx, &route, &[], &lines, &[StockState::Available], Taken::new())?;
-    for (index, (parts, (item, quantity))) in (0..).zip(parts.into_iter().zip(&lines)) {
-        let waits = *quantity - commit(tx, order, index, parts)?;
-        if waits.is_positive() {
-            let preorder = beyond::is_preorder(tx, *item)?;
-            let line = &mut tx.edit_order(order)?.lines[index as usize];
-            line.short = waits;
-            if preorder { line.preordered = waits } else { line.backordered = waits }
+    let lines = kits_first(tx, &lines)?;
+    let wanted: Vec<(u32, Quantity)> = lines.iter().map(|(index, line)| (*index, line.quantity)).collect();
+    let passes: &[&[StockState]] = &[&[StockState::Available]];
+    let holder = Holder::Order(order);
+    let allocated = allocation::promise(tx, holder, &wanted, &route, Vec::new(), passes, "allocated")?;
+    for ((index, line), allocated) in lines.into_iter().zip(allocated) {
+        let waits = line.quantity - allocated;
+        if !waits.is_positive() {
+            continue;
         }
+        if !may_wait || !beyond::may_wait(tx, order, line.item, waits)? {
+            must_be_whole(tx, &line, allocated, &route.places, only)?;
+        }
+        let preorder = beyond::is_preorder(tx, line.item)?;
+        let line = &mut tx.edit_order(order)?.lines[index as usize];
+        line.short = waits;
+        *(if preorder { &mut line.preordered } else { &mut line.backordered }) = waits;
     }
     answer(tx, order)
 }
 
 /// Fetches together the cells that a new order will fill.
-fn want_committed(tx: &Tx<'_>, lines: &[(ItemId, Quantity)], route: &Route) -> Result<(), Stop> {
+fn want_committed(tx: &Tx<'_>, lines: &[Resolved], route: &Route) -> Result<(), Stop> {
     let committed = |site: &LocationId| {
         let site = *site;
-        lines.iter().map(move |(item, _)| CellKey::new(*item, site, StockState::Committed))
+        lines.iter().map(move |line| CellKey::new(line.item, site, StockState::Committed))
     };
     tx.want_cells(route.places.iter().flat_map(committed))
 }
 
 /// What an order says beside its lines.
-fn check_terms(tx: &Tx<'_>, place: &PlaceOrder) -> Result<(), Stop> {
+fn check_terms(tx: &Tx<'_>, place: &PlaceOrder, lines: usize) -> Result<(), Stop> {
     if let Some(region) = &place.ship_to {
         allocation::check_region("ship_to", region)?;
     }
-    check_ship_by(tx, place.ship_by)?;
+    allocation::check_ship_by(tx, place.ship_by)?;
     if let Some(prices) = &place.prices {
-        if prices.len() != place.lines.len() {
-            let problem =
-                format!("{} prices for {} lines; one for each, or none", prices.len(), place.lines.len());
+        if prices.len() != lines {
+            let problem = format!("{} prices for {lines} lines; one for each, or none", prices.len());
             return Err(Invalid::Field { field: "prices", problem }.into());
         }
         prices.iter().flatten().try_for_each(crate::Money::check)?;
     }
     Ok(())
-}
-
-/// An order is to leave in a time that people plan for.
-pub(super) fn check_ship_by(tx: &Tx<'_>, ship_by: Option<Instant>) -> Result<(), Stop> {
-    const TEN_YEARS: i64 = 10 * 366 * 24 * 3_600;
-    match ship_by {
-        Some(at) if at > tx.now.plus_seconds(TEN_YEARS) || at < tx.now.plus_seconds(-TEN_YEARS) => {
-            let problem = format!("{at} is more than ten years from now");
-            Err(Invalid::Field { field: "ship_by", problem }.into())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The index of a line by its name.
@@ -575,10 +534,14 @@ pub(super) fn want_promises(tx: &Tx<'_>, order: OrderId) -> Result<(), Stop> {
     for (index, line) in (0..).zip(&known.lines) {
         keys.extend([Key::Item(line.item), Key::Demand(line.item)]);
         cells.push(CellKey::party(line.item, StockState::Customer));
-        for place in line.allocated.iter().chain(&line.shipped) {
-            keys.push(Key::Counted(line.item, place.location));
-            keys.push(Key::Promise(line.item, place.location, order.0, index, place.lot));
-            let cell = |state| CellKey::new(line.item, place.location, state);
+        let own = line.allocated.iter().chain(&line.shipped);
+        let own = own.map(|at| (line.item, at.location, at.lot));
+        let components = line.build.components.iter().chain(&line.build.left);
+        let components = components.map(|at| (at.item, at.location, at.lot));
+        for (item, location, lot) in own.chain(components) {
+            keys.push(Key::Counted(item, location));
+            keys.push(Key::Promise(item, location, order.0, index, lot));
+            let cell = |state| CellKey::of(item, location, lot, state);
             cells.extend([cell(StockState::Available), cell(StockState::Committed)]);
         }
     }
@@ -593,10 +556,11 @@ pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, St
     want_promises(tx, order)?;
     for (index, quantity) in lines {
         let mut missing = quantity;
-        for place in tx.order(order)?.lines[index as usize].allocated.clone() {
+        let line = &tx.order(order)?.lines[index as usize];
+        let (item, built) = (line.item, line.build.built.clone());
+        for place in line.allocated.clone().into_iter().chain(built) {
             let part = place.quantity.min(missing);
             if part.is_positive() {
-                let item = tx.order(order)?.lines[index as usize].item;
                 stock::must_be_ours(tx, item, place.location)?;
                 stock::ship(tx, order, index, place.location, part, at)?;
                 missing -= part;
@@ -634,7 +598,7 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
     for (index, quantity) in lines {
-        come_back(tx, order, index, quantity, to, back.into, at)?;
+        come_back(tx, order, index, quantity, None, to, back.into, at)?;
     }
     answer(tx, order)
 }
@@ -645,30 +609,81 @@ pub(super) fn come_back(
     order: OrderId,
     line: u32,
     quantity: Quantity,
+    lot: Option<LotId>,
     to: Option<LocationId>,
     into: StockState,
     at: Instant,
 ) -> Result<(), Stop> {
     let known = &tx.order(order)?.lines[line as usize];
     let item = known.item;
-    let shipped_from = known.shipped.last().map(|place| place.location);
-    let location = to.or(shipped_from).expect("a line that has shipped has a place it shipped from");
-    if tx.document.is_none() {
-        stock::must_be_ours(tx, item, location)?;
+    // What left as components comes back as these, before what left assembled.
+    let kits = known.build.recipe.first().map_or(Quantity::ZERO, |component| {
+        let left: Quantity =
+            known.build.left.iter().filter(|at| at.item == component.item).map(|at| at.quantity).sum();
+        Quantity::units(left.micros() / component.quantity.micros())
+    });
+    let kits = kits.min(quantity);
+    let mut back: Vec<ComponentAt> = Vec::new();
+    for component in &known.build.recipe {
+        let mut missing = availability::times(component.quantity, kits).expect("no more than has left");
+        for at in known.build.left.iter().rev().filter(|at| at.item == component.item) {
+            let quantity = at.quantity.min(missing);
+            if quantity.is_positive() {
+                back.push(ComponentAt { quantity, ..*at });
+                missing -= quantity;
+            }
+        }
     }
-    let change = Change {
-        item,
-        location,
-        lot: LotId(0),
-        quantity,
-        party: StockState::Customer,
-        occurred_at: at,
-        reason: "returned",
-        corrects: None,
-        seen_from: at,
-    };
-    stock::put_in(tx, change, into)?;
-    tx.edit_order(order)?.lines[line as usize].returned += quantity;
+    let components = back.clone();
+    let mut missing = quantity - kits;
+    let tracked = known.shipped.iter().rev().filter(|at| at.lot.0 != 0);
+    for at in tracked.filter(|at| lot.is_none_or(|lot| lot == at.lot)) {
+        let is_lot = |(other, _): &&(LotId, Quantity)| *other == at.lot;
+        let gone = known.returned_lots.iter().find(is_lot).map_or(Quantity::ZERO, |(_, back)| *back);
+        let there: Quantity =
+            known.shipped.iter().filter(|other| other.lot == at.lot).map(|other| other.quantity).sum();
+        let part = (there - gone).min(at.quantity).min(missing);
+        if part.is_positive() {
+            back.push(ComponentAt { item, location: at.location, lot: at.lot, quantity: part });
+            missing -= part;
+        }
+    }
+    if missing.is_positive() {
+        // Of untracked goods it does not matter which of them came back.
+        let at = known.shipped.last().expect("a line that has shipped has a place it shipped from");
+        back.push(ComponentAt { item, location: at.location, lot: at.lot, quantity: missing });
+    }
+    for what in back {
+        let location = to.unwrap_or(what.location);
+        if tx.document.is_none() {
+            stock::must_be_ours(tx, what.item, location)?;
+        }
+        let change = Change {
+            item: what.item,
+            location,
+            lot: what.lot,
+            quantity: what.quantity,
+            inside: false,
+            party: StockState::Customer,
+            occurred_at: at,
+            reason: "returned",
+            corrects: None,
+            seen_from: at,
+        };
+        stock::put_in(tx, change, into)?;
+        if what.lot.0 != 0 && what.item == item {
+            let lots = &mut tx.edit_order(order)?.lines[line as usize].returned_lots;
+            match lots.iter_mut().find(|(other, _)| *other == what.lot) {
+                Some((_, back)) => *back += what.quantity,
+                None => lots.push((what.lot, what.quantity)),
+            }
+        }
+    }
+    let edited = &mut tx.edit_order(order)?.lines[line as usize];
+    for part in components {
+        ComponentAt::add(&mut edited.build.left, ComponentAt { quantity: -part.quantity, ..part });
+    }
+    edited.returned += quantity;
     Ok(())
 }
 

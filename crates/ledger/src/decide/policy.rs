@@ -260,6 +260,7 @@ mod tests {
         let sites = Sites {
             sellable: vec![(1, london), (2, paris), (3, berlin)],
             all: vec![london, paris, berlin, back],
+            ..Sites::default()
         };
         let rule = Allocation {
             locations: vec![paris],

@@ -6,15 +6,16 @@
 use std::collections::BTreeSet;
 
 use crate::answer::{Answer, Invalid, Refusal, SightedLine};
-use crate::command::{ApplySession, OpenSession, Sight, Threshold};
+use crate::command::{ApplySession, Line, OpenSession, Sight, Threshold};
 use crate::entry::Entry;
-use crate::key::{CellKey, Key, StockState};
-use crate::model::{Look, Recount, Seen, Session, SessionState};
+use crate::key::{CellKey, Key};
+use crate::model::{Look, Recount, Seen, Session, SessionState, Tracking};
 use crate::state::Value;
-use crate::{Instant, ItemId, LocationId, Quantity, Seq, SessionId};
+use crate::{Instant, ItemId, LocationId, LotId, Quantity, Seq, SessionId, SystemId};
 
 use super::count;
-use super::stock;
+use super::lots;
+use super::stock::{self, Resolved};
 use super::tx::{Stop, Tx};
 
 /// The most items of a session, and lines of one telling: all of it is booked at once, and nobody shall wait for it.
@@ -37,6 +38,7 @@ pub(super) fn open(tx: &mut Tx<'_>, open: &OpenSession) -> Result<Answer, Stop> 
     let session = Session {
         state: SessionState::Open,
         location,
+        inside: open.inside == Some(true),
         items,
         blind: open.blind != Some(false),
         recount_over: open.recount_over,
@@ -92,42 +94,28 @@ fn active(tx: &Tx<'_>, id: SessionId) -> Result<Session, Stop> {
     Err(Refusal::SessionEnded { session: id, state: state.to_owned() }.into())
 }
 
-fn seen(tx: &Tx<'_>, session: SessionId, item: ItemId) -> Result<Seen, Stop> {
-    Ok(match tx.value(&Key::Seen(session, item))? {
+fn seen(tx: &Tx<'_>, session: SessionId, line: &Resolved) -> Result<Seen, Stop> {
+    Ok(match tx.value(&Key::Seen(session, line.item, line.lot.unwrap_or_default()))? {
         Some(Value::Seen(seen)) => seen.clone(),
         _ => Seen::default(),
     })
 }
 
 pub(super) fn sight(tx: &mut Tx<'_>, sight: &Sight) -> Result<Answer, Stop> {
-    let session = active(tx, sight.session)?;
-    let location = session.location;
-    let skus: Vec<String> = sight.lines.iter().map(|line| line.sku.clone()).collect();
-    let items = listed(tx, &skus)?;
-    tx.want(items.iter().map(|item| Key::Seen(sight.session, *item)))?;
-    let mut looks: Vec<(ItemId, Quantity, Instant)> = Vec::new();
-    for (line, item) in sight.lines.iter().zip(&items) {
-        if session.items.as_ref().is_some_and(|items| !items.contains(item)) {
-            let problem = format!("`{}` is not counted in this session; open one that lists it", line.sku);
-            return Err(Invalid::Field { field: "sku", problem }.into());
-        }
-        if line.quantity.is_negative() {
-            let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
-            return Err(Invalid::Field { field: "quantity", problem }.into());
-        }
-        tx.check_quantity(*item, line.quantity)?;
-        stock::must_be_ours(tx, *item, location)?;
-        looks.push((*item, line.quantity, tx.past("seen_at", line.seen_at)?));
-    }
-    let cells = |item: ItemId| StockState::PHYSICAL.map(|state| CellKey::new(item, location, state));
-    tx.want_cells(items.iter().flat_map(|item| cells(*item)))?;
-    tx.want_past(looks.iter().flat_map(|(item, _, at)| cells(*item).map(|cell| (cell, *at))))?;
+    let id = sight.session;
+    let session = active(tx, id)?;
+    let looks = looks(tx, sight, &session)?;
+    tx.want(looks.iter().map(|(line, _)| Key::Seen(id, line.item, line.lot.unwrap_or_default())))?;
+    let nodes = count::nodes(tx, session.location, session.inside)?;
+    tx.want_cells(looks.iter().flat_map(|(line, _)| count::cells(line, &nodes)))?;
+    tx.want_past(looks.iter().flat_map(|(line, at)| past(line, &nodes, *at)))?;
     let mut lines = Vec::new();
-    for (item, quantity, seen_at) in looks {
-        let expected = physical(tx, item, location, seen_at)?;
-        let then = cells(item).into_iter().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
-        let mut known = seen(tx, sight.session, item)?;
-        let sku = tx.sku(item)?;
+    for (line, seen_at) in looks {
+        let quantity = line.quantity;
+        let expected = physical(tx, &line, &nodes, seen_at)?;
+        let then = count::cells(&line, &nodes).into_iter().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+        let mut known = seen(tx, id, &line)?;
+        let sku = tx.sku(line.item)?;
         if known.looks.len() >= MOST_LOOKS {
             let problem = format!("`{sku}` was looked at {MOST_LOOKS} times; open another session for it");
             return Err(Invalid::Field { field: "sku", problem }.into());
@@ -135,14 +123,64 @@ pub(super) fn sight(tx: &mut Tx<'_>, sight: &Sight) -> Result<Answer, Stop> {
         known.looks.push(Look { counter: tx.actor.clone(), quantity, seen_at, expected, then });
         known.recount = recount(&known.looks, session.recount_over);
         lines.push(SightedLine { sku, quantity, recount: known.recount });
-        tx.emit(Entry::Seen(sight.session, item, known))?;
+        tx.emit(Entry::Seen(id, line.item, line.lot.unwrap_or_default(), known))?;
     }
-    Ok(Answer::Sighted(sight.session, lines))
+    Ok(Answer::Sighted(id, lines))
+}
+
+/// What was told to be seen, of which lots and when.
+fn looks(tx: &mut Tx<'_>, sight: &Sight, session: &Session) -> Result<Vec<(Resolved, Instant)>, Stop> {
+    check_number(sight.lines.len())?;
+    let lines: Vec<Line> = sight
+        .lines
+        .iter()
+        .map(|seen| Line {
+            sku: seen.sku.clone(),
+            quantity: seen.quantity,
+            lot: seen.lot.clone(),
+            ..Line::default()
+        })
+        .collect();
+    if let Some(line) = lines.iter().find(|line| line.quantity.is_negative()) {
+        let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
+        return Err(Invalid::Field { field: "quantity", problem }.into());
+    }
+    let found = stock::resolve(tx, "a count", &lines, |quantity| !quantity.is_negative())?;
+    let mut told = BTreeSet::new();
+    let mut looks = Vec::new();
+    for (found, seen) in found.iter().zip(&sight.lines) {
+        let (item, line) = *found;
+        if session.items.as_ref().is_some_and(|items| !items.contains(&item)) {
+            let problem = format!("`{}` is not counted in this session; open one that lists it", line.sku);
+            return Err(Invalid::Field { field: "sku", problem }.into());
+        }
+        if tx.item(item)?.tracking == Tracking::Serials {
+            let problem = format!("`{}` is tracked by serials: count it with all of these at once", line.sku);
+            return Err(Invalid::Field { field: "sku", problem }.into());
+        }
+        stock::must_be_ours(tx, item, session.location)?;
+        let seen_at = tx.past("seen_at", seen.seen_at)?;
+        for line in lots::counted(tx, &[(item, line)])? {
+            if !told.insert((line.item, line.lot)) {
+                return Err(Invalid::Twice { field: "sku", value: seen.sku.clone() }.into());
+            }
+            looks.push((line, seen_at));
+        }
+    }
+    Ok(looks)
+}
+
+fn past(
+    line: &Resolved,
+    nodes: &[LocationId],
+    at: Instant,
+) -> impl Iterator<Item = (CellKey, Instant)> + use<> {
+    count::cells(line, nodes).into_iter().map(move |cell| (cell, at))
 }
 
 /// How much there was physically at an instant, as known now.
-fn physical(tx: &Tx<'_>, item: ItemId, location: LocationId, at: Instant) -> Result<Quantity, Stop> {
-    StockState::PHYSICAL.iter().map(|state| tx.as_of(CellKey::new(item, location, *state), at)).sum()
+fn physical(tx: &Tx<'_>, line: &Resolved, nodes: &[LocationId], at: Instant) -> Result<Quantity, Stop> {
+    count::cells(line, nodes).into_iter().map(|cell| tx.as_of(cell, at)).sum()
 }
 
 /// Must somebody look again, and why? The last look counts once another confirms it: of two that differ from what was
@@ -177,35 +215,31 @@ pub(super) fn is_beyond(look: &Look, over: Threshold) -> bool {
 pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Stop> {
     let id = apply.session;
     let mut session = active(tx, id)?;
-    let range = (Key::Seen(id, ItemId(0)), Key::Seen(id, ItemId(Seq::MAX >> 1)));
-    let mut lines: Vec<(ItemId, Seen)> = Vec::new();
-    for (key, value) in tx.range(range.0, range.1)? {
-        if let (Key::Seen(_, item), Value::Seen(seen)) = (key, value) {
-            lines.push((item, seen));
+    let (first, last) = (Key::Seen(id, ItemId(0), LotId(0)), Key::Seen(id, ItemId(Seq::MAX >> 1), LotId(0)));
+    let mut lines: Vec<(Resolved, Look, Seen)> = Vec::new();
+    for (key, value) in tx.range(first, last)? {
+        if let (Key::Seen(_, item, lot), Value::Seen(seen)) = (key, value) {
+            let look = seen.looks.last().cloned().expect("what was seen was seen by somebody");
+            let lot = (lot.0 != 0).then_some(lot);
+            lines.push((Resolved { item, lot, quantity: look.quantity }, look, seen));
         }
     }
     check_number(lines.len())?;
-    tx.want(lines.iter().map(|(item, _)| Key::Item(*item)))?;
-    let location = session.location;
-    let cells = |item: ItemId| StockState::PHYSICAL.map(|state| CellKey::new(item, location, state));
-    let last = |seen: &Seen| seen.looks.last().cloned().expect("what was seen was seen by somebody");
-    tx.want_past(lines.iter().flat_map(|(item, seen)| {
-        let at = last(seen).seen_at;
-        cells(*item).map(move |cell| (cell, at))
-    }))?;
+    tx.want(lines.iter().map(|(line, ..)| Key::Item(line.item)))?;
+    let nodes = count::nodes(tx, session.location, session.inside)?;
+    tx.want_past(lines.iter().flat_map(|(line, look, _)| past(line, &nodes, look.seen_at)))?;
     let mut again = Vec::new();
     let mut large = Vec::new();
-    for (item, seen) in &lines {
-        let expected = physical(tx, *item, location, last(seen).seen_at)?;
-        let look = Look { expected, ..last(seen) };
+    for (line, look, seen) in &lines {
+        stock::must_be_ours(tx, line.item, session.location)?;
+        let look = Look { expected: physical(tx, line, &nodes, look.seen_at)?, ..look.clone() };
         let beyond = |over: Option<Threshold>| over.is_some_and(|over| is_beyond(&look, over));
-        // What was heard of since may have made a difference of what was none, and large what was small.
-        let changed =
-            expected != last(seen).expected && seen.looks.len() == 1 && beyond(session.recount_over);
-        if seen.recount.is_some() || changed {
-            again.push(tx.sku(*item)?);
+        // What was heard of since may have made a difference of what was none, and a large one of what was small.
+        let grew = seen.looks.len() == 1 && beyond(session.recount_over);
+        if seen.recount.is_some() || grew {
+            again.push(tx.sku(line.item)?);
         } else if beyond(session.approve_over) {
-            large.push(tx.sku(*item)?);
+            large.push(tx.sku(line.item)?);
         }
     }
     if !again.is_empty() {
@@ -214,11 +248,11 @@ pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Sto
     if !large.is_empty() && apply.approve != Some(true) {
         return Err(Refusal::ApprovalNeeded { session: id, skus: large }.into());
     }
-    let looks = lines.iter().map(|(item, seen)| (*item, last(seen).quantity, last(seen).seen_at)).collect();
-    let (counts, answer) = count::book_seen(tx, location, looks)?;
-    for ((item, mut seen), count) in lines.into_iter().zip(counts) {
+    let looks = lines.iter().map(|(line, look, _)| (*line, look.seen_at)).collect();
+    let (counts, answer) = count::book_all(tx, SystemId::ONHAND, session.location, session.inside, looks)?;
+    for ((line, _, mut seen), count) in lines.into_iter().zip(counts) {
         seen.count = Some(count);
-        tx.emit(Entry::Seen(id, item, seen))?;
+        tx.emit(Entry::Seen(id, line.item, line.lot.unwrap_or_default(), seen))?;
     }
     session.state = SessionState::Applied;
     end(tx, id, session)?;

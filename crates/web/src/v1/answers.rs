@@ -3,9 +3,9 @@
 use onhand_engine::View;
 use onhand_ledger::answer::{Counted, LineAnswer, Moved};
 use onhand_ledger::model::{At, Order};
-use onhand_ledger::{Answer, OrderId};
+use onhand_ledger::{Answer, Money, OrderId, Quantity};
 use onhand_store::StoreError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::decimal::Decimal;
@@ -28,6 +28,8 @@ impl Made {
             Answer::Hold(id, ..) => id.0,
             Answer::Discrepancy(id) => id.0,
             Answer::Order(id, _) => id.0,
+            Answer::Session(id) => id.0,
+            Answer::Lot(id) => id.0,
             _ => 0,
         };
         Self { id }
@@ -121,11 +123,21 @@ pub(crate) struct LineBody {
     pub shipped: Decimal,
     /// Covered by nothing.
     pub short: Decimal,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Decimal,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Decimal,
+    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped` or
+    /// `cancelled`.
+    pub is: &'static str,
 }
 
 impl From<LineAnswer> for LineBody {
     fn from(line: LineAnswer) -> Self {
         Self {
+            is: line.is(),
+            backordered: line.backordered.into(),
+            preordered: line.preordered.into(),
             line: line.line,
             sku: line.sku,
             quantity: line.quantity.into(),
@@ -161,9 +173,45 @@ impl OrderAnswer {
 pub(crate) struct AtBody {
     /// Where.
     pub location: String,
+    /// Of which lot or serial, where the item is tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
     /// How much.
     pub quantity: Decimal,
 }
+
+/// What one unit costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PriceBody {
+    /// Exactly.
+    pub amount: Decimal,
+    /// ISO 4217: three capital letters.
+    pub currency: String,
+}
+
+impl From<Money> for PriceBody {
+    fn from(price: Money) -> Self {
+        Self { amount: Quantity::from_micros(price.micros).into(), currency: price.currency }
+    }
+}
+
+/// What one unit costs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct PriceInput {
+    /// Exactly: at most 6 decimals.
+    amount: Decimal,
+    /// ISO 4217: three capital letters, such as EUR.
+    currency: String,
+}
+
+impl PriceInput {
+    pub fn money(&self) -> Money {
+        Money { micros: self.amount.0.micros(), currency: self.currency.clone() }
+    }
+}
+
+crate::body::only_objects!(PriceInput);
 
 /// A line of an order, in full.
 #[derive(Debug, Serialize, ToSchema)]
@@ -176,8 +224,17 @@ pub(crate) struct OrderLineBody {
     pub quantity: Decimal,
     /// Promised and still there, by location.
     pub allocated: Vec<AtBody>,
+    /// Of a kit: whole ones promised to be built of components, by location.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_build: Vec<AtBody>,
     /// Covered by nothing.
     pub short: Decimal,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Decimal,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Decimal,
+    /// What one unit costs, where that was told.
+    pub price: Option<PriceBody>,
     /// Has left, by location.
     pub shipped: Vec<AtBody>,
     /// Came back.
@@ -199,6 +256,10 @@ pub(crate) struct OrderBody {
     pub placed_at: String,
     /// Wholly cancelled?
     pub cancelled: bool,
+    /// When it must have left.
+    pub ship_by: Option<String>,
+    /// The region it goes to.
+    pub ship_to: Option<String>,
     /// Its lines.
     pub lines: Vec<OrderLineBody>,
 }
@@ -210,7 +271,11 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             sku: view.item(line.item)?.map_or_else(String::new, |item| item.sku),
             quantity: line.wanted.into(),
             allocated: places(view, &line.allocated)?,
+            to_build: places(view, &line.build.built)?,
             short: line.short.into(),
+            backordered: line.backordered.into(),
+            preordered: line.preordered.into(),
+            price: line.price.map(PriceBody::from),
             shipped: places(view, &line.shipped)?,
             returned: line.returned.into(),
             line: line.line,
@@ -225,6 +290,8 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
         version,
         placed_at: order.placed_at.to_string(),
         cancelled,
+        ship_by: order.ship_by.map(|at| at.to_string()),
+        ship_to: order.ship_to,
         lines,
     })
 }
@@ -234,7 +301,8 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
         .iter()
         .map(|at| {
             let location = view.location(at.location)?.map_or_else(String::new, |location| location.code);
-            Ok(AtBody { location, quantity: at.quantity.into() })
+            let lot = view.lot(at.lot)?.map(|lot| lot.code);
+            Ok(AtBody { location, lot, quantity: at.quantity.into() })
         })
         .collect()
 }

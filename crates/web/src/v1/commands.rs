@@ -64,6 +64,10 @@ async fn run_commands(
             problem.detail.push_str("; nothing of the request was run");
             problem
         })?;
+        caller.may(&parsed.body).map_err(|mut problem| {
+            problem.detail = format!("line {number}: {}; nothing of the request was run", problem.detail);
+            problem
+        })?;
         // Not of the line as it came: the command line working in process has no line.
         commands.push(Command::keyed(parsed.key, caller.name.clone(), parsed.body));
     }

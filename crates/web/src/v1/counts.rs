@@ -30,13 +30,16 @@ struct CountBody {
     lines: Vec<LineInput>,
     /// When it was seen; now unless told. What moved since is kept.
     as_of: Option<String>,
+    /// Was everything inside the location seen too? The place alone unless told.
+    #[serde(default)]
+    inside: bool,
     /// The system that says so; a person unless told.
     system: Option<String>,
 }
 
 /// What the count came to.
 #[derive(Debug, Serialize, ToSchema)]
-struct CountAnswer {
+pub(super) struct CountAnswer {
     /// Line by line.
     counts: Vec<CountedBody>,
     /// What came up and waits in the inbox: promises that were broken.
@@ -47,32 +50,39 @@ struct CountAnswer {
     explanation: Option<String>,
 }
 
+impl CountAnswer {
+    pub fn of(answer: &Answer) -> Self {
+        let nothing =
+            Self { counts: Vec::new(), discrepancies: Vec::new(), waiting: None, explanation: None };
+        match answer.clone() {
+            Answer::Counted(counts, found) => Self {
+                counts: counts.into_iter().map(CountedBody::from).collect(),
+                discrepancies: found.iter().map(|found| found.0).collect(),
+                ..nothing
+            },
+            Answer::Waiting(id, sentence) => {
+                Self { waiting: Some(id.0), explanation: Some(sentence), ..nothing }
+            }
+            _ => nothing,
+        }
+    }
+}
+
 /// Somebody saw how much there is. 202: it is kept as evidence and moved nothing.
 #[utoipa::path(post, path = "/counts", tag = "counts", request_body = CountBody,
     responses((status = 200, body = CountAnswer), (status = 202, body = CountAnswer)))]
 async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, Problem> {
     let body = Body::Count(TakeCount {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         as_of: instant("as_of", ask.body.as_of.as_deref())?,
+        inside: ask.body.inside,
         system: ask.body.system.clone(),
     });
     let committed = ask.submit(&app, body).await?;
-    let mut body =
-        CountAnswer { counts: Vec::new(), discrepancies: Vec::new(), waiting: None, explanation: None };
-    let mut status = StatusCode::OK;
-    match committed.answer.clone() {
-        Answer::Counted(counts, found) => {
-            body.counts = counts.into_iter().map(CountedBody::from).collect();
-            body.discrepancies = found.iter().map(|found| found.0).collect();
-        }
-        Answer::Waiting(id, sentence) => {
-            status = StatusCode::ACCEPTED;
-            (body.waiting, body.explanation) = (Some(id.0), Some(sentence));
-        }
-        _ => {}
-    }
-    Ok(reply(status, &committed, body))
+    let status =
+        if matches!(committed.answer, Answer::Waiting(..)) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(reply(status, &committed, CountAnswer::of(&committed.answer)))
 }
 
 only_objects!(CountBody);

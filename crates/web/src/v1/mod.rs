@@ -1,6 +1,7 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
+mod allocation;
 mod answers;
 mod ask;
 mod changes;
@@ -15,6 +16,7 @@ mod movements;
 mod orders;
 mod page;
 mod rules;
+mod sessions;
 mod stock;
 mod systems;
 
@@ -33,6 +35,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(allocation::routes())
+        .merge(sessions::routes())
         .merge(systems::routes())
         .merge(changes::routes())
         .merge(discrepancies::routes())
