@@ -282,24 +282,24 @@ mod tests {
         Look { counter: counter.to_owned(), quantity, seen_at: Instant::from_micros(0), expected, then }
     }
 
-    fn over(units: Option<i64>, percent: Option<u16>) -> Option<Threshold> {
-        Some(Threshold { units: units.map(Quantity::units), percent })
+    fn over(units: Option<i64>, percent: Option<u16>) -> Threshold {
+        Threshold { units: units.map(Quantity::units), percent }
     }
 
     #[test]
     fn one_look_is_enough_unless_the_difference_is_large() {
         assert_eq!(recount(&[look("ann", 8, 10, 10)], None), None);
-        assert_eq!(recount(&[look("ann", 8, 10, 10)], over(Some(2), None)), None);
-        assert_eq!(recount(&[look("ann", 7, 10, 10)], over(Some(2), None)), Some(Recount::Large));
-        assert_eq!(recount(&[look("ann", 7, 10, 10)], over(None, Some(30))), None);
-        assert_eq!(recount(&[look("ann", 7, 10, 10)], over(None, Some(29))), Some(Recount::Large));
+        assert_eq!(recount(&[look("ann", 8, 10, 10)], Some(over(Some(2), None))), None);
+        assert_eq!(recount(&[look("ann", 7, 10, 10)], Some(over(Some(2), None))), Some(Recount::Large));
+        assert_eq!(recount(&[look("ann", 7, 10, 10)], Some(over(None, Some(30)))), None);
+        assert_eq!(recount(&[look("ann", 7, 10, 10)], Some(over(None, Some(29)))), Some(Recount::Large));
         assert_eq!(
-            recount(&[look("ann", 1, 0, 0)], over(None, Some(100))),
+            recount(&[look("ann", 1, 0, 0)], Some(over(None, Some(100)))),
             Some(Recount::Large),
             "of nothing"
         );
         let twice = [look("ann", 7, 10, 10), look("ann", 7, 10, 10)];
-        assert_eq!(recount(&twice, over(Some(2), None)), None, "counted twice");
+        assert_eq!(recount(&twice, Some(over(Some(2), None))), None, "counted twice");
     }
 
     #[test]

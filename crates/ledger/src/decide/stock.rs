@@ -527,7 +527,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
     let mut moved = Vec::new();
     for Resolved { item, lot, quantity } in lots::arriving(tx, &lines)? {
         let lot = lot.unwrap_or_default();
-        let by = Change { reason, lot, ..change(item, location, quantity, StockState::Supplier, at) };
+        let by = Change { lot, reason, ..change(item, location, quantity, StockState::Supplier, at) };
         let seq = put_in(tx, by, StockState::Available)?;
         moved.push((item, location, quantity, seq));
     }
@@ -554,7 +554,7 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     for Resolved { item, lot, quantity: difference } in lines {
         let lot = lot.unwrap_or_default();
         let by =
-            Change { reason, lot, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
+            Change { lot, reason, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
         let seq = if difference.is_positive() {
             put_in(tx, by, StockState::Available)?
         } else {
