@@ -82,7 +82,7 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Re
         };
         for code in codes {
             let lot = find_or_make(tx, item, line, code, of)?;
-            if tracking == Tracking::Serials && line.quantity.is_positive() {
+            if tracking == Tracking::Serials && line.quantity.is_positive() && !is_count {
                 must_be_nowhere(tx, item, lot)?;
             }
             resolved.push(Resolved { item, lot: Some(lot), quantity: each });

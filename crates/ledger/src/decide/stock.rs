@@ -243,7 +243,11 @@ fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At
     if only_here && lot_is_known {
         return Ok(vec![at(quantity)]);
     }
-    let nodes = if only_here { vec![location] } else { sites.below(location, false) };
+    // What sells is looked through before what does not.
+    let mut nodes = if only_here { vec![location] } else { sites.below(location, true) };
+    if !only_here {
+        nodes.extend(sites.below(location, false));
+    }
     let cells: Vec<(CellKey, Quantity)> = tx
         .stocked(item)?
         .into_iter()
@@ -527,7 +531,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
     let mut moved = Vec::new();
     for Resolved { item, lot, quantity } in lots::arriving(tx, &lines)? {
         let lot = lot.unwrap_or_default();
-        let by = Change { reason, lot, ..change(item, location, quantity, StockState::Supplier, at) };
+        let by = Change { lot, reason, ..change(item, location, quantity, StockState::Supplier, at) };
         let seq = put_in(tx, by, StockState::Available)?;
         moved.push((item, location, quantity, seq));
     }
@@ -554,7 +558,7 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     for Resolved { item, lot, quantity: difference } in lines {
         let lot = lot.unwrap_or_default();
         let by =
-            Change { reason, lot, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
+            Change { lot, reason, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
         let seq = if difference.is_positive() {
             put_in(tx, by, StockState::Available)?
         } else {
