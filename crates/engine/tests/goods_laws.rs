@@ -533,7 +533,7 @@ impl World {
                     Ok(all)
                 });
                 let there: Quantity = there.unwrap().into_iter().sum();
-                assert!(there.is_zero(), "{} of {line:?} are there", there);
+                assert!(there.is_zero(), "{there} of {line:?} are there");
             }
         }
     }
