@@ -40,7 +40,7 @@ pub fn time(text: &str) -> Instant {
 }
 
 pub fn units(sku: &str, quantity: i64) -> Vec<Line> {
-    vec![Line { sku: sku.to_owned(), quantity: Quantity::units(quantity) }]
+    vec![Line { sku: sku.to_owned(), quantity: Quantity::units(quantity), ..Default::default() }]
 }
 
 impl Shop {
@@ -89,6 +89,7 @@ impl Shop {
             location: "LONDON".to_owned(),
             lines: units(sku, quantity),
             as_of: Some(time(as_of)),
+            inside: false,
             system: None,
         }))
     }

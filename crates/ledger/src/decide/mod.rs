@@ -9,7 +9,10 @@ mod catalogue;
 mod count;
 mod document;
 mod hold;
+mod kits;
+mod lots;
 mod order;
+mod promise;
 mod rules;
 mod stock;
 mod tx;
@@ -150,7 +153,7 @@ fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     while let Some((at, due)) = tx.next_due() {
         match due {
             Due::Hold(hold) => hold::lapse(tx, hold, at)?,
-            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+            Due::Lot(lot, location) => lots::end(tx, lot, location, at)?,
         }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
@@ -181,5 +184,6 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::PutLot(put) => lots::put(tx, put),
     }
 }
