@@ -90,6 +90,33 @@ pub enum Body {
     Tick,
 }
 
+impl Body {
+    /// How much work it is, roughly, in lines; at least 1.
+    pub fn work(&self) -> usize {
+        let lines = match self {
+            Self::Receive(Receive { lines, .. })
+            | Self::Adjust(Adjust { lines, .. })
+            | Self::Transfer(Transfer { lines, .. })
+            | Self::Move(MoveState { lines, .. })
+            | Self::Count(TakeCount { lines, .. })
+            | Self::PlaceHold(PlaceHold { lines, .. })
+            | Self::PlaceOrder(PlaceOrder { lines, .. }) => lines.len(),
+            Self::Record(document) => match &document.content {
+                Content::Order(order) => order.lines.len(),
+                Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Movements(lines) => lines.len(),
+            },
+            _ => 1,
+        };
+        lines.max(1)
+    }
+
+    /// May a document that waits for a name be applied once this is done?
+    pub const fn names_something(&self) -> bool {
+        matches!(self, Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_))
+    }
+}
+
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct PutItem {
