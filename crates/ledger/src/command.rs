@@ -88,6 +88,9 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
+    /// and come by themselves.
+    Group(Vec<Body>),
 }
 
 impl Body {
@@ -106,14 +109,19 @@ impl Body {
                 Content::Shipment(shipment) => shipment.lines.len(),
                 Content::Movements(lines) => lines.len(),
             },
+            Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
             _ => 1,
         };
         lines.max(1)
     }
 
     /// May a document that waits for a name be applied once this is done?
-    pub const fn names_something(&self) -> bool {
-        matches!(self, Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_))
+    pub fn names_something(&self) -> bool {
+        match self {
+            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) => true,
+            Self::Group(bodies) => bodies.iter().any(Self::names_something),
+            _ => false,
+        }
     }
 }
 

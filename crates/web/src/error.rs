@@ -149,6 +149,12 @@ impl From<Invalid> for Problem {
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
+            // What is wrong is the line's own; where it is, the text says.
+            Invalid::InGroup { invalid, .. } => {
+                let mut problem = Self::from(*invalid);
+                problem.detail = detail;
+                problem
+            }
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,
                 "key_reused",
@@ -186,6 +192,11 @@ impl From<Refusal> for Problem {
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
+            Refusal::InGroup { refusal, .. } => {
+                let mut problem = Self::from(*refusal);
+                problem.detail = detail;
+                problem
+            }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
         };
         Self { kept: true, ..problem }

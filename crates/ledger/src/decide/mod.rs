@@ -8,6 +8,7 @@
 mod catalogue;
 mod count;
 mod document;
+mod group;
 mod hold;
 mod order;
 mod rules;
@@ -180,6 +181,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Record(document) => document::record(tx, document),
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
+        Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
     }
 }
