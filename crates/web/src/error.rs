@@ -150,6 +150,12 @@ impl From<Invalid> for Problem {
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
+            // What is wrong is the line's own; where it is, the text says.
+            Invalid::InGroup { invalid, .. } => {
+                let mut problem = Self::from(*invalid);
+                problem.detail = detail;
+                problem
+            }
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,
                 "key_reused",
@@ -189,6 +195,11 @@ impl From<Refusal> for Problem {
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
             Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
             Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
+            Refusal::InGroup { refusal, .. } => {
+                let mut problem = Self::from(*refusal);
+                problem.detail = detail;
+                problem
+            }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
         };
         Self { kept: true, ..problem }
