@@ -65,7 +65,7 @@ struct ItemBody {
 
 impl ItemBody {
     fn new(id: ItemId, item: Item) -> Self {
-        let Item { sku, name, unit, precision, barcodes, tags } = item;
+        let Item { sku, name, unit, precision, barcodes, tags, .. } = item;
         Self { id: id.0, sku, name, unit, precision: precision.decimals(), barcodes, tags }
     }
 }
