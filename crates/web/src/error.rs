@@ -13,7 +13,7 @@ use crate::decimal::Decimal;
 use crate::{errors_page, request};
 
 /// What went wrong, and what would be right.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Which kind of problem: a link to its documentation.
     #[serde(rename = "type")]
@@ -43,7 +43,7 @@ pub struct Problem {
 }
 
 /// How much is missing of what.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MissingBody {
     /// What.
     pub sku: String,
@@ -78,10 +78,28 @@ impl Problem {
         self
     }
 
+    /// It was told before, word for word.
+    #[must_use]
+    pub(crate) fn replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
+    }
+
     /// A field has a value that is not possible.
     pub fn of_field(field: &str, detail: impl Into<String>) -> Self {
         let title = "A field is not as it must be";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "field", title, detail).field(field)
+    }
+
+    /// The body is not as it must be.
+    pub fn of_body(title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, detail)
+    }
+
+    /// A line was not done, since another one of its group was not.
+    pub fn of_group(group: &str, line: u64) -> Self {
+        let detail = format!("line {line} was refused, and the group `{group}` is done wholly or not at all");
+        Self::new(StatusCode::CONFLICT, "group", "The group was not done", detail)
     }
 
     /// No key came, or none that is known.
