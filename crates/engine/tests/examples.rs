@@ -1,6 +1,7 @@
 //! The worked examples that fix what the laws mean, each by its name, on every way a ledger is kept.
 
 #[path = "support/shop.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod shop;
 
 use onhand_engine::CommitError;

@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
-    MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
-    PutLocation, PutSystem, Receive, ReturnOrder, ShipmentContent, ShipmentLine, TakeCount, Transfer,
+    Adjust, ApplySession, CancelOrder, Content, ConvertHold, Document, ExtendHold, FulfilOrder, Happened,
+    Line, LinePart, LineQuantity, MoveState, MovementLine, Name, OpenSession, OrderContent, OrderContentLine,
+    PlaceHold, PlaceOrder, PutItem, PutLocation, PutSystem, Reallocate, Receive, ReleaseLines, ReturnOrder,
+    SetAllocation, ShipmentContent, ShipmentLine, Sight, Sighting, TakeCount, Threshold, Transfer,
 };
-use onhand_ledger::model::{HoldState, Holder};
+use onhand_ledger::model::{HoldState, Holder, Parcels};
 use onhand_ledger::{
     Answer, Body, CellKey, Command, Entry, HoldId, Instant, Invalid, ItemId, Key, LocationId, LotId,
-    Movement, OrderId, Quantity, Record, Refusal, Seq, StockState, TenantId, Value,
+    Movement, OrderId, Quantity, Record, Refusal, Seq, SessionId, StockState, TenantId, Value,
 };
 use onhand_store::{MemoryStore, SqliteStore, Store, chain};
 use proptest::prelude::*;
@@ -66,6 +67,15 @@ enum Act {
         sku: usize,
         quantity: i64,
         minutes: i64,
+        partial: bool,
+    },
+    Extend {
+        nth: usize,
+        minutes: i64,
+    },
+    ReleaseLine {
+        nth: usize,
+        quantity: Option<i64>,
     },
     Release {
         nth: usize,
@@ -76,6 +86,32 @@ enum Act {
     Order {
         sku: usize,
         quantities: Vec<i64>,
+        may_wait: bool,
+    },
+    /// A rule of allocation; `only` names one place alone.
+    Rule {
+        ours: bool,
+        only: Option<usize>,
+        parcels: usize,
+        split: bool,
+    },
+    Reallocate {
+        nth: usize,
+        away: Option<usize>,
+    },
+    Session {
+        place: usize,
+        over: i64,
+    },
+    Sight {
+        nth: usize,
+        sku: usize,
+        quantity: i64,
+        ago: i64,
+    },
+    Apply {
+        nth: usize,
+        approve: bool,
     },
     Fulfil {
         nth: usize,
@@ -134,10 +170,19 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (sku(), place(), quantity(), ago()).prop_map(|(sku, from, quantity, ago)| Act::Transfer { sku, from, quantity, ago }),
         1 => (sku(), place(), 1..4_i64, 0..4_usize, 0..4_usize).prop_map(|(sku, place, quantity, from, to)| Act::Move { sku, place, quantity, from, to }),
         3 => (sku(), place(), 0..12_i64, ago()).prop_map(|(sku, place, quantity, ago)| Act::Count { sku, place, quantity, ago }),
-        2 => (sku(), 1..4_i64, 1..30_i64).prop_map(|(sku, quantity, minutes)| Act::Hold { sku, quantity, minutes }),
+        2 => (sku(), 1..6_i64, 1..30_i64, any::<bool>()).prop_map(|(sku, quantity, minutes, partial)| Act::Hold { sku, quantity, minutes, partial }),
+        1 => (0..9_usize, 1..30_i64).prop_map(|(nth, minutes)| Act::Extend { nth, minutes }),
+        1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::ReleaseLine { nth, quantity }),
+        1 => (any::<bool>(), prop::option::weighted(0.3, place()), 0..3_usize, any::<bool>())
+            .prop_map(|(ours, only, parcels, split)| Act::Rule { ours, only, parcels, split }),
+        1 => (0..9_usize, prop::option::of(place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
+        1 => (place(), 0..4_i64).prop_map(|(place, over)| Act::Session { place, over }),
+        2 => (0..4_usize, sku(), 0..12_i64, ago()).prop_map(|(nth, sku, quantity, ago)| Act::Sight { nth, sku, quantity, ago }),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(nth, approve)| Act::Apply { nth, approve }),
         1 => (0..9_usize).prop_map(|nth| Act::Release { nth }),
         1 => (0..9_usize).prop_map(|nth| Act::Convert { nth }),
-        3 => (sku(), prop::collection::vec(1..4_i64, 1..3)).prop_map(|(sku, quantities)| Act::Order { sku, quantities }),
+        3 => (sku(), prop::collection::vec(1..4_i64, 1..3), any::<bool>())
+            .prop_map(|(sku, quantities, may_wait)| Act::Order { sku, quantities, may_wait }),
         2 => (0..9_usize, ago()).prop_map(|(nth, ago)| Act::Fulfil { nth, ago }),
         1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::Cancel { nth, quantity }),
         1 => (0..9_usize, 1..3_i64, any::<bool>(), ago()).prop_map(|(nth, quantity, damaged, ago)| Act::Return { nth, quantity, damaged, ago }),
@@ -168,6 +213,8 @@ struct World {
     folder: Option<tempfile::TempDir>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
+    sessions: Vec<SessionId>,
+    ruled: bool,
     told: Vec<(Command, Answer)>,
     keys: u64,
     log: Vec<(Seq, Record)>,
@@ -190,13 +237,26 @@ impl World {
             folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
             orders: Vec::new(),
             holds: Vec::new(),
+            sessions: Vec::new(),
+            ruled: false,
             told: Vec::new(),
             keys: 0,
             log: Vec::new(),
         };
         world.open();
         let mut setting: Vec<Body> = Vec::new();
-        setting.extend(SKUS.map(|sku| Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() })));
+        setting.extend(SKUS.map(|sku| {
+            // How much may wait, of one before it is there.
+            let limit = Some(Quantity::units(3));
+            let from = (sku == SKUS[1]).then(|| now.plus_seconds(60 * MINUTE));
+            Body::PutItem(PutItem {
+                sku: sku.to_owned(),
+                backorder_limit: limit,
+                preorder_limit: limit,
+                available_from: from,
+                ..PutItem::default()
+            })
+        }));
         setting.extend(
             PLACES.map(|code| {
                 Body::PutLocation(PutLocation { code: code.to_owned(), ..PutLocation::default() })
@@ -234,6 +294,7 @@ impl World {
         let place = |place: usize| PLACES[place].to_owned();
         let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
+        let session = |nth: usize| self.sessions.get(nth % self.sessions.len().max(1)).copied();
         Some(match act {
             Act::Receive { sku, place: at, quantity, ago } => Body::Receive(Receive {
                 location: place(*at),
@@ -276,20 +337,63 @@ impl World {
                 inside: false,
                 system: None,
             }),
-            Act::Hold { sku, quantity, minutes } => Body::PlaceHold(PlaceHold {
+            Act::Hold { sku, quantity, minutes, partial } => Body::PlaceHold(PlaceHold {
+                partial: Some(*partial),
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
-                ..PlaceHold::default()
             }),
+            Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
+                hold: hold(*nth)?,
+                expires_at: self.now.plus_seconds(minutes * MINUTE),
+            }),
+            Act::ReleaseLine { nth, quantity } => {
+                let part = LinePart { line: "1".to_owned(), quantity: quantity.map(units) };
+                Body::ReleaseLines(ReleaseLines { hold: hold(*nth)?, lines: vec![part] })
+            }
+            Act::Rule { ours, only, parcels, split } => Body::SetAllocation(SetAllocation {
+                system: ours.then(|| "onhand".to_owned()),
+                locations: only.map(|only| vec![place(only)]),
+                others: Some(only.is_none()),
+                parcels: Some([Parcels::WholeLines, Parcels::InOrder, Parcels::Fewest][*parcels]),
+                split: Some(*split),
+                ..SetAllocation::default()
+            }),
+            Act::Reallocate { nth, away } => {
+                Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })
+            }
+            Act::Session { place: at, over } => {
+                let threshold =
+                    |units: i64| Some(Threshold { units: Some(Quantity::units(units)), percent: None });
+                Body::OpenSession(OpenSession {
+                    location: place(*at),
+                    recount_over: threshold(*over),
+                    approve_over: threshold(over + 1),
+                    ..OpenSession::default()
+                })
+            }
+            Act::Sight { nth, sku, quantity, ago } => Body::Sight(Sight {
+                session: session(*nth)?,
+                lines: vec![Sighting {
+                    sku: SKUS[*sku].to_owned(),
+                    quantity: units(*quantity),
+                    lot: None,
+                    seen_at: self.before(*ago),
+                }],
+            }),
+            Act::Apply { nth, approve } => {
+                Body::ApplySession(ApplySession { session: session(*nth)?, approve: Some(*approve) })
+            }
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
-            Act::Order { sku, quantities } => {
+            Act::Order { sku, quantities, may_wait } => {
+                let backorder = Some(*may_wait);
                 let lines = quantities.iter().flat_map(|quantity| line(*sku, *quantity)).collect();
                 Body::PlaceOrder(PlaceOrder {
                     reference: None,
                     lines,
                     location: None,
+                    backorder,
                     ..PlaceOrder::default()
                 })
             }
@@ -378,7 +482,8 @@ impl World {
             commands.push(copy.unwrap_or_else(|| Command {
                 key: (!self.keys.is_multiple_of(3)).then(|| format!("key-{}", self.keys)),
                 fingerprint: self.keys,
-                actor: "test".to_owned(),
+                // Two people count.
+                actor: format!("counter {}", self.keys % 2),
                 body,
             }));
         }
@@ -396,6 +501,7 @@ impl World {
                         self.orders.push(*id)
                     }
                     Answer::Hold(id, ..) if !self.holds.contains(id) => self.holds.push(*id),
+                    Answer::Session(id) if !self.sessions.contains(id) => self.sessions.push(*id),
                     _ => {}
                 }
                 if command.key.is_some() && !matches!(committed.answer, Answer::AlreadyApplied { .. }) {
@@ -497,10 +603,19 @@ impl World {
         let mut short = BTreeMap::<ItemId, Quantity>::new();
         for (key, value) in orders {
             let (Key::Order(id), Value::Order(order)) = (key, value) else { panic!("an order") };
+            let is_short = order.lines.iter().any(|line| !line.short.is_zero());
+            assert!(
+                is_short || order.short_told.is_none(),
+                "nothing says that a served order is short: {order:?}"
+            );
             for (index, line) in (0..).zip(&order.lines) {
                 let covered = line.allocated_total() + line.short + line.shipped_total();
                 assert_eq!(line.wanted, covered, "wanted = allocated + short + shipped in {order:?}");
                 assert!(line.returned <= line.shipped_total() && !line.short.is_negative());
+                let agreed = line.backordered + line.preordered;
+                assert!(
+                    agreed <= line.short && !line.backordered.is_negative() && !line.preordered.is_negative()
+                );
                 *short.entry(line.item).or_default() += line.short;
                 for at in &line.allocated {
                     assert!(at.quantity.is_positive());
@@ -658,6 +773,7 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
                 bodies.push((None, body));
             }
         }
+        world.ruled |= batch.iter().any(|act| matches!(act, Act::Rule { .. }));
         let answers = world.commit(bodies);
         for (index, other, answer) in copies {
             match &answers[index] {
@@ -700,9 +816,13 @@ enum Expected {
 
 fn predict(world: &World, act: &Act) -> Expected {
     match act {
-        Act::Order { sku, quantities } => {
+        Act::Order { .. } | Act::Hold { .. } if world.ruled => Expected::Anything,
+        Act::Order { sku, quantities, may_wait: false } => {
             let wanted = Quantity::units(quantities.iter().sum());
             Expected::Fits(world.available(SKUS[*sku]) >= wanted)
+        }
+        Act::Hold { sku, partial: true, .. } => {
+            Expected::Fits(world.available(SKUS[*sku]) >= Quantity::units(1))
         }
         Act::Hold { sku, quantity, .. } => {
             Expected::Fits(world.available(SKUS[*sku]) >= Quantity::units(*quantity))
@@ -745,6 +865,73 @@ impl Expected {
     }
 }
 
+/// What cells hold, by item, place and state.
+fn held(world: &World) -> BTreeMap<CellKey, Quantity> {
+    world.ledger().flush().unwrap();
+    let cells = world.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap();
+    cells.into_iter().map(|(key, slot)| (key, slot.quantity)).filter(|(_, sum)| !sum.is_zero()).collect()
+}
+
+/// The same acts as one group and one by one: either all are done and come to the same, or the first that is refused
+/// refuses all and nothing moves.
+fn as_a_group_and_one_by_one(kept: Kept, before: &[Act], acts: &[Act]) {
+    let [mut together, mut apart] = [World::new(kept), World::new(kept)];
+    for world in [&mut together, &mut apart] {
+        for act in before {
+            if let Some(body) = world.body(act) {
+                world.commit(vec![(None, body)]);
+            }
+        }
+        world.now = world.now.plus_seconds(30 * MINUTE);
+        world.clock.set(world.now);
+        world.commit(vec![(None, Body::Tick)]);
+    }
+    let bodies: Vec<Body> = acts
+        .iter()
+        .filter_map(|act| together.body(act))
+        .filter(|body| !matches!(body, Body::Record(_)))
+        .collect();
+    if bodies.is_empty() {
+        return;
+    }
+    let untouched = held(&together);
+    let mut answers = Vec::new();
+    let mut refused = None;
+    for (line, body) in (1..).zip(&bodies) {
+        let command = Command::keyed(None, "test", body.clone());
+        match apart.commit(vec![(Some(command), body.clone())]).pop().unwrap() {
+            Ok(Answer::Refused(refusal)) => refused = Some((line, Some(refusal), None)),
+            Err(CommitError::Invalid(invalid)) => refused = Some((line, None, Some(invalid))),
+            answer => answers.push(answer.unwrap()),
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    let group = Command::keyed(Some("group".to_owned()), "test", Body::Group(bodies));
+    let answer = together.commit(vec![(Some(group.clone()), group.body.clone())]).pop().unwrap();
+    match (&answer, refused) {
+        (Ok(Answer::Group(told)), None) => {
+            assert_eq!(told, &answers);
+            assert_eq!(held(&together), held(&apart));
+        }
+        (Ok(Answer::Refused(Refusal::InGroup { line, refusal })), Some((at, Some(alone), None))) => {
+            assert_eq!((*line, &**refusal), (at, &alone));
+            assert_eq!(held(&together), untouched, "a group that is refused moves nothing");
+        }
+        (Err(CommitError::Invalid(Invalid::InGroup { line, invalid })), Some((at, None, Some(alone)))) => {
+            assert_eq!((*line, &**invalid), (at, &alone));
+            assert_eq!(held(&together), untouched);
+        }
+        other => panic!("as a group, and one by one: {other:?}"),
+    }
+    // Law 4: the group's key is one key.
+    let again = together.commit(vec![(Some(group.clone()), group.body)]).pop().unwrap();
+    assert_eq!(again.ok(), answer.ok());
+    together.check();
+    apart.check();
+}
+
 fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
     let batch = prop_oneof![2 => prop::collection::vec(act(), 1), 1 => prop::collection::vec(act(), 2..6)];
     prop::collection::vec(batch, 1..22)
@@ -777,5 +964,18 @@ proptest! {
     #[test]
     fn the_laws_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
         run(Kept::InFile, &acts);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(120))]
+
+    #[test]
+    fn a_group_is_its_commands_one_by_one_or_nothing(
+        before in prop::collection::vec(act(), 1..8),
+        acts in prop::collection::vec(act(), 1..7),
+    ) {
+        as_a_group_and_one_by_one(Kept::InMemory, &before, &acts);
+        as_a_group_and_one_by_one(Kept::Evicting, &before, &acts);
     }
 }

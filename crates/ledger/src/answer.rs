@@ -57,6 +57,8 @@ pub enum Answer {
     Session(SessionId),
     /// What was seen is kept, line by line.
     Sighted(SessionId, Vec<SightedLine>),
+    /// What each command of a group was answered, in order.
+    Group(Vec<Answer>),
 }
 
 /// One line of a hold, as answered.
@@ -325,6 +327,14 @@ pub enum Refusal {
         /// Which.
         discrepancy: DiscrepancyId,
     },
+    /// A command of a group was refused, and all of the group with it.
+    #[error("line {line} of the group: {refusal}; nothing of the group was done")]
+    InGroup {
+        /// Which, from 1 on.
+        line: u32,
+        /// Why.
+        refusal: Box<Refusal>,
+    },
 }
 
 /// The first few by name, and how many more there are.
@@ -454,4 +464,12 @@ pub enum Invalid {
     /// A sum would leave 64 bits.
     #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
+    /// A command of a group is none.
+    #[error("line {line} of the group: {invalid}; nothing of the group was done")]
+    InGroup {
+        /// Which, from 1 on.
+        line: u32,
+        /// Why.
+        invalid: Box<Invalid>,
+    },
 }

@@ -107,6 +107,42 @@ pub enum Body {
     CancelSession(SessionId),
     /// Makes a lot or serial, or changes the one of that name.
     PutLot(PutLot),
+    /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
+    /// and come by themselves.
+    Group(Vec<Body>),
+}
+
+impl Body {
+    /// How much work it is, roughly, in lines; at least 1.
+    pub fn work(&self) -> usize {
+        let lines = match self {
+            Self::Receive(Receive { lines, .. })
+            | Self::Adjust(Adjust { lines, .. })
+            | Self::Transfer(Transfer { lines, .. })
+            | Self::Move(MoveState { lines, .. })
+            | Self::Count(TakeCount { lines, .. })
+            | Self::PlaceHold(PlaceHold { lines, .. })
+            | Self::PlaceOrder(PlaceOrder { lines, .. }) => lines.len(),
+            Self::Record(document) => match &document.content {
+                Content::Order(order) => order.lines.len(),
+                Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Movements(lines) => lines.len(),
+            },
+            Self::Sight(sight) => sight.lines.len(),
+            Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
+            _ => 1,
+        };
+        lines.max(1)
+    }
+
+    /// May a document that waits for a name be applied once this is done?
+    pub fn names_something(&self) -> bool {
+        match self {
+            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) => true,
+            Self::Group(bodies) => bodies.iter().any(Self::names_something),
+            _ => false,
+        }
+    }
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.

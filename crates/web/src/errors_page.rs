@@ -45,6 +45,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ),
     ("cursor", "The cursor is none of this list.", "Take `next_cursor` of the page before."),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
+    (
+        "group",
+        "A line of the group was refused, and with it all of them. Nothing of the group was done.",
+        "See the line named in `detail`; mend it, and send the group under another name.",
+    ),
     ("hold_ended", "The hold has lapsed, been released, or become an order.", "Place another."),
     (
         "insufficient",

@@ -409,6 +409,8 @@ impl Model {
                 allocated: 0,
                 shipped,
                 short: quantity - shipped,
+                backordered: 0,
+                preordered: 0,
             });
         }
         Ok(said)
@@ -518,6 +520,8 @@ impl Model {
                 allocated: 0,
                 shipped: done.moved.abs(),
                 short: done.short,
+                backordered: 0,
+                preordered: 0,
             });
             all.push(done);
         }

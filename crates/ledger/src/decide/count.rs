@@ -26,12 +26,13 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         }
         Err(stop) => return Err(stop),
     };
-    for (item, _) in &lines {
-        let master = stock::master(tx, *item, location)?;
+    let nodes = nodes(tx, location, count.inside)?;
+    for (item, node) in lines.iter().flat_map(|(item, _)| nodes.iter().map(move |node| (*item, *node))) {
+        let master = stock::master(tx, item, node)?;
         if master == teller {
             continue;
         }
-        let (sku, code, name) = (tx.sku(*item)?, tx.location_code(location)?, tx.system_name(master)?);
+        let (sku, code, name) = (tx.sku(item)?, tx.location_code(node)?, tx.system_name(master)?);
         if teller == SystemId::ONHAND {
             return Err(Refusal::NotMaster { sku, location: code, master: name }.into());
         }
@@ -78,10 +79,10 @@ pub(super) fn book_all(
     for (line, as_of) in seen {
         let Resolved { item, lot, quantity: counted } = line;
         let lot = lot.unwrap_or_default();
-        if tx.item(item)?.tracking == Tracking::Serials && counted.is_positive() {
-            lots::seen_at(tx, item, lot, &nodes)?;
-        }
         let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
+        if tx.item(item)?.tracking == Tracking::Serials && counted > found {
+            lots::seen_where_it_was_not(tx, item, lot)?;
+        }
         let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
         booked.push((id, item, counted, found));
     }

@@ -82,7 +82,7 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Re
         };
         for code in codes {
             let lot = find_or_make(tx, item, line, code, of)?;
-            if tracking == Tracking::Serials && line.quantity.is_positive() {
+            if tracking == Tracking::Serials && line.quantity.is_positive() && !is_count {
                 must_be_nowhere(tx, item, lot)?;
             }
             resolved.push(Resolved { item, lot: Some(lot), quantity: each });
@@ -195,12 +195,10 @@ fn must_be_nowhere(tx: &Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
     Err(Refusal::SerialElsewhere { sku, serial: tx.lot(lot)?.code.clone(), location }.into())
 }
 
-/// A piece was seen at some places: by our books it is nowhere else any more.
-pub(super) fn seen_at(tx: &mut Tx<'_>, item: ItemId, lot: LotId, places: &[LocationId]) -> Result<(), Stop> {
-    let stocked = tx.stocked(item)?;
-    let elsewhere: Vec<(CellKey, Quantity)> =
-        stocked.into_iter().filter(|(cell, _)| cell.lot == lot && !places.contains(&cell.location)).collect();
-    for (CellKey { location, .. }, quantity) in elsewhere {
+/// A piece was seen where it was not by our books: wherever it is by them now, it is there no more.
+pub(super) fn seen_where_it_was_not(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    let stocked = tx.stocked(item)?.into_iter().filter(|(cell, _)| cell.lot == lot);
+    for (CellKey { location, .. }, quantity) in stocked.collect::<Vec<_>>() {
         let now = tx.now;
         let gone = Change {
             item,

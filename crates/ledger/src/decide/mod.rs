@@ -10,6 +10,7 @@ mod beyond;
 mod catalogue;
 mod count;
 mod document;
+mod group;
 mod hold;
 mod kits;
 mod lots;
@@ -188,6 +189,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Record(document) => document::record(tx, document),
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
+        Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
         Body::ExtendHold(extend) => hold::extend(tx, extend),
         Body::ReleaseLines(release) => hold::release_lines(tx, release),

@@ -3,11 +3,13 @@
 use onhand_engine::View;
 use onhand_ledger::answer::{Counted, LineAnswer, Moved};
 use onhand_ledger::model::{At, Order};
-use onhand_ledger::{Answer, Money, OrderId, Quantity};
+use onhand_ledger::{Answer, Money, OrderId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::holds::HeldAnswer;
+use super::sessions::SightAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -191,7 +193,7 @@ pub(crate) struct PriceBody {
 
 impl From<Money> for PriceBody {
     fn from(price: Money) -> Self {
-        Self { amount: Quantity::from_micros(price.micros).into(), currency: price.currency }
+        Self { amount: price.amount.into(), currency: price.currency }
     }
 }
 
@@ -207,7 +209,7 @@ pub(crate) struct PriceInput {
 
 impl PriceInput {
     pub fn money(&self) -> Money {
-        Money { micros: self.amount.0.micros(), currency: self.currency.clone() }
+        Money { amount: self.amount.0, currency: self.currency.clone() }
     }
 }
 
@@ -305,4 +307,87 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
             Ok(AtBody { location, lot, quantity: at.quantity.into() })
         })
         .collect()
+}
+
+/// An answer as the endpoint of its command gives it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnswerBody {
+    Made(Made),
+    Held(HeldAnswer),
+    Sighted(SightAnswer),
+    Moved(MovedAnswer),
+    Counted {
+        counts: Vec<CountedBody>,
+        discrepancies: Vec<u64>,
+    },
+    Order(OrderAnswer),
+    Recorded {
+        result: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order: Option<u64>,
+        lines: Vec<LineBody>,
+        discrepancies: Vec<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<String>,
+    },
+    Ticked {
+        lapsed: u32,
+    },
+    Group {
+        answers: Vec<AnswerBody>,
+    },
+    /// What has no endpoint of its own.
+    Other(Answer),
+}
+
+#[allow(
+    clippy::match_wildcard_for_single_variants,
+    reason = "what comes later has a form too, if not the best"
+)]
+pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
+    let recorded = |result| AnswerBody::Recorded {
+        result,
+        order: None,
+        lines: Vec::new(),
+        discrepancies: Vec::new(),
+        explanation: None,
+    };
+    match answer {
+        Answer::Item(_)
+        | Answer::Location(_)
+        | Answer::System(_)
+        | Answer::Listing(_)
+        | Answer::Rule(_)
+        | Answer::Session(_)
+        | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
+        Answer::Sighted(..) => AnswerBody::Sighted(SightAnswer::of(&answer)),
+        Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
+        Answer::Counted(counts, found) => AnswerBody::Counted {
+            counts: counts.into_iter().map(CountedBody::from).collect(),
+            discrepancies: found.iter().map(|found| found.0).collect(),
+        },
+        Answer::Order(..) => AnswerBody::Order(OrderAnswer::of(answer)),
+        Answer::Recorded { order, lines, discrepancies } => AnswerBody::Recorded {
+            result: "applied",
+            order: order.map(|order| order.0),
+            lines: lines.into_iter().map(LineBody::from).collect(),
+            discrepancies: discrepancies.into_iter().map(|id| id.0).collect(),
+            explanation: None,
+        },
+        Answer::AlreadyApplied { .. } => recorded("already_applied"),
+        Answer::Waiting(id, sentence) => AnswerBody::Recorded {
+            result: "waiting",
+            order: None,
+            lines: Vec::new(),
+            discrepancies: vec![id.0],
+            explanation: Some(sentence),
+        },
+        Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Group(answers) => {
+            AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
+        }
+        other => AnswerBody::Other(other),
+    }
 }
