@@ -159,5 +159,8 @@ impl Queue {
 
 fn names_something(submission: &Submission) -> bool {
     let body = submission.command.as_ref().map(|command| &command.body);
-    matches!(body, Some(Body::PutItem(_) | Body::PutLocation(_) | Body::PutListing(_)))
+    matches!(
+        body,
+        Some(Body::PutItem(_) | Body::PutLocation(_) | Body::PutListing(_) | Body::PlacePurchase(_))
+    )
 }

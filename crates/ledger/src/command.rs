@@ -4,8 +4,11 @@
 //! Names are resolved inside, where they and the stock are read at one `seq`. Quantities come parsed at the
 //! finest precision; the item's own is checked inside.
 
+mod supply;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::supply::*;
 use crate::answer::Invalid;
 use crate::key::StockState;
 use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
@@ -88,6 +91,30 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// A movement was wrong: takes it back, as of when it happened.
+    Reverse(Reverse),
+    /// Plans to send goods from one location to another: a draft, which keeps nothing.
+    PlanTransfer(PlanTransfer),
+    /// Changes how much shall go, or when it is expected.
+    AmendTransfer(AmendTransfer),
+    /// Goods of a transfer left: they are in transit.
+    DispatchTransfer(DispatchTransfer),
+    /// Goods of a transfer came in, or were lost on the way.
+    ReceiveTransfer(ReceiveTransfer),
+    /// Ends a transfer: what is on its way goes back to where it left from.
+    CancelTransfer(CancelTransfer),
+    /// Components become a kit.
+    Assemble(Assemble),
+    /// A kit becomes its components again.
+    Disassemble(Assemble),
+    /// Expects goods from a supplier.
+    PlacePurchase(PlacePurchase),
+    /// Changes what is expected of a purchase order, and when.
+    AmendPurchase(AmendPurchase),
+    /// Goods of a purchase order came.
+    ReceivePurchase(ReceivePurchase),
+    /// Nothing more is expected of a purchase order.
+    EndPurchase(EndPurchase),
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
@@ -401,6 +428,8 @@ pub enum Content {
     Shipment(ShipmentContent),
     /// Sales over the counter, returns and adjustments: each line moves stock by itself.
     Movements(Vec<MovementLine>),
+    /// Goods came in for a purchase order.
+    Receipt(ReceiptContent),
 }
 
 /// How a document names what it is about.
@@ -501,6 +530,23 @@ pub enum Happened {
     /// Came in from a supplier.
     Received,
 }
+
+/// Why stock is changed by hand, as people know it: the reasons of Shopify's `InventoryAdjustQuantitiesInput`
+/// (<https://shopify.dev/docs/apps/build/orders-fulfillment/inventory-management-apps/manage-quantities-states>), with
+/// `cycle_count` for its `cycle_count_available`, and `found` beside `shrinkage`.
+pub const REASONS: [&str; 11] = [
+    "correction",
+    "cycle_count",
+    "received",
+    "restock",
+    "damaged",
+    "shrinkage",
+    "found",
+    "promotion",
+    "quality_control",
+    "safety_stock",
+    "other",
+];
 
 /// A name that people and machines can type again: not empty, not padded, no control characters.
 pub(crate) fn check_name(field: &'static str, name: &str, longest: usize) -> Result<(), Invalid> {

@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod command;
+pub mod cost;
 mod decide;
 pub mod entry;
 pub mod id;
@@ -19,10 +20,11 @@ pub mod time;
 
 pub use answer::{Answer, Invalid, Refusal};
 pub use command::{Body, Command};
+pub use cost::{Amount, UnitCost};
 pub use decide::{Decided, Undecided, decide};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;
 pub use key::{CellKey, Due, Key, StockState};
 pub use quantity::{Precision, Quantity, QuantityError};
 pub use state::{Given, Need, State, Value};
-pub use time::{Instant, NotAnInstant};
+pub use time::{Date, Instant, NotADate, NotAnInstant};

@@ -9,9 +9,15 @@ mod catalogue;
 mod count;
 mod document;
 mod hold;
+mod lines;
 mod order;
+mod produce;
+mod reverse;
 mod rules;
+mod shift;
 mod stock;
+mod supply;
+mod transfer;
 mod tx;
 
 use crate::answer::{Answer, Invalid, Refusal};
@@ -130,6 +136,7 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
     if tx.is_empty() && command.key.is_some() {
         tx.push(Entry::Nothing);
     }
+    let (reference, note) = tx.take_words();
     let (entries, overlay, first_seq, now, document) = tx.into_parts();
     let replayed = matches!(answer, Answer::AlreadyApplied { .. });
     let record = (!entries.is_empty()).then(|| Record {
@@ -138,6 +145,8 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
         fingerprint: command.fingerprint,
         actor: command.actor.clone(),
         document,
+        reference,
+        note,
         entries,
         answer: answer.clone(),
     });
@@ -181,5 +190,17 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::Reverse(reverse) => reverse::reverse(tx, reverse),
+        Body::PlanTransfer(plan) => transfer::plan(tx, plan),
+        Body::AmendTransfer(amend) => transfer::amend(tx, amend),
+        Body::DispatchTransfer(dispatch) => transfer::dispatch(tx, dispatch),
+        Body::ReceiveTransfer(receive) => transfer::receive(tx, receive),
+        Body::CancelTransfer(cancel) => transfer::cancel(tx, cancel),
+        Body::Assemble(work) => produce::assemble(tx, work),
+        Body::Disassemble(work) => produce::disassemble(tx, work),
+        Body::PlacePurchase(place) => supply::place(tx, place),
+        Body::AmendPurchase(amend) => supply::amend(tx, amend),
+        Body::ReceivePurchase(receive) => supply::receive(tx, receive),
+        Body::EndPurchase(end) => supply::end(tx, end),
     }
 }

@@ -379,7 +379,7 @@ pub(super) fn open(
             Some(Became::Order(order)) => {
                 return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
             }
-            Some(Became::Lines(_) | Became::Shipment(_)) => {
+            Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
                 let problem = format!("`{reference}` is the name of another document; use a name of its own");
                 return Err(Invalid::Field { field: "reference", problem }.into());
             }

@@ -48,7 +48,7 @@ pub(super) struct Taken {
 }
 
 /// The first count that saw, after `seen_from`, the stock that a change is about.
-fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
+pub(super) fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
     // Counts are of the past: nothing that happens now can come before one.
     if change.seen_from >= tx.now {
         return Ok(None);
@@ -416,7 +416,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
 }
 
 pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
-    crate::command::check_name("reason", &adjust.reason, 500)?;
+    check_reason(&adjust.reason)?;
     let location = tx.location_id(&adjust.location)?;
     let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
     if let Some((item, _)) = lines.iter().find(|(_, difference)| difference.is_zero()) {
@@ -443,9 +443,25 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     answer(tx, &moved)
 }
 
+/// Why stock was changed by hand: a code. The usual ones are those of [`crate::command::REASONS`]; whoever has others
+/// uses them as they are.
+pub(super) fn check_reason(reason: &str) -> Result<(), Invalid> {
+    let is_code = |byte: u8| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if (1..=40).contains(&reason.len()) && reason.bytes().all(is_code) {
+        return Ok(());
+    }
+    let shown: String = reason.chars().take(60).collect();
+    let problem = format!(
+        "`{shown}` is no reason code: one of {}, or one of your own of up to 40 small letters, digits and `_`; \
+         free words go into `note`",
+        crate::command::REASONS.join(", ")
+    );
+    Err(Invalid::Field { field: "reason", problem })
+}
+
 /// Refuses to take more of an item out of a place, in all lines together, than is there in all states. What a count
 /// has seen the lack of is given back by it.
-fn must_be_there(
+pub(super) fn must_be_there(
     tx: &Tx<'_>,
     lines: &[(ItemId, Quantity)],
     location: LocationId,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Invalid, Refusal};
-use crate::entry::{Account, Entry, Movement, PromiseChange};
+use crate::entry::{Account, Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
     Cause, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites,
@@ -77,6 +77,9 @@ pub(super) struct Tx<'a> {
     grown: BTreeSet<ItemId>,
     pub lapsed: u32,
     pub document: Option<(SystemId, String)>,
+    /// See [`Record::reference`] and [`Record::note`].
+    pub reference: Option<String>,
+    pub note: Option<String>,
     pub discrepancies: Vec<DiscrepancyId>,
 }
 
@@ -94,12 +97,19 @@ impl<'a> Tx<'a> {
             grown: BTreeSet::new(),
             lapsed: 0,
             document: None,
+            reference: None,
+            note: None,
             discrepancies: Vec::new(),
         }
     }
 
     pub fn into_parts(self) -> (Vec<Entry>, Overlay, Seq, Instant, Option<(SystemId, String)>) {
         (self.entries, self.overlay, self.state.head + 1, self.now, self.document)
+    }
+
+    /// What whoever asks names as its paper and wants to say of it, taken out.
+    pub fn take_words(&mut self) -> (Option<String>, Option<String>) {
+        (self.reference.take(), self.note.take())
     }
 
     /// The `seq` of the next entry: the id of whatever it makes.
@@ -171,6 +181,14 @@ impl<'a> Tx<'a> {
     /// What a cell held at an instant, before this command.
     pub fn as_of(&self, key: CellKey, at: Instant) -> Result<Quantity, Stop> {
         self.given.as_of.get(&(key, at)).copied().ok_or_else(|| Need::AsOf(key, at).into())
+    }
+
+    /// The record that has an entry, with its first one; none where the log has none of it.
+    pub fn record(&self, seq: Seq) -> Result<Option<(Seq, Record)>, Stop> {
+        if seq == 0 || seq > self.state.head {
+            return Ok(None);
+        }
+        self.given.records.get(&seq).cloned().ok_or_else(|| Need::Record(seq).into())
     }
 
     /// Stops with all of these past quantities that are not given, so that they are fetched together.

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{Committed, SubmitError, View};
-use onhand_ledger::{Answer, Body, Command, Instant};
+use onhand_ledger::{Answer, Body, Command, Date, Instant};
 use onhand_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,5 +112,13 @@ pub(crate) fn instant(field: &str, text: Option<&str>) -> Result<Option<Instant>
     text.map(Instant::parse).transpose().map_err(|error| {
         let title = "A time is not as it must be";
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "time", title, error.to_string()).field(field)
+    })
+}
+
+/// An optional day of the calendar.
+pub(crate) fn date(field: &str, text: Option<&str>) -> Result<Option<Date>, Problem> {
+    text.map(Date::parse).transpose().map_err(|error| {
+        let title = "A day is not as it must be";
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "date", title, error.to_string()).field(field)
     })
 }

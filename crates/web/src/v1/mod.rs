@@ -14,9 +14,13 @@ mod locations;
 mod movements;
 mod orders;
 mod page;
+mod production;
+mod purchases;
+mod reversals;
 mod rules;
 mod stock;
 mod systems;
+mod transfers;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -28,6 +32,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(locations::routes())
         .merge(stock::routes())
         .merge(movements::routes())
+        .merge(reversals::routes())
+        .merge(production::routes())
+        .merge(transfers::routes())
+        .merge(purchases::routes())
         .merge(counts::routes())
         .merge(orders::routes())
         .merge(documents::routes())
