@@ -158,7 +158,10 @@ impl Queue {
 }
 
 fn names_something(submission: &Submission) -> bool {
-    let body = submission.command.as_ref().map(|command| &command.body);
+    let body = submission.command.as_ref().map(|command| match &command.body {
+        Body::Noted(noted) => &noted.body,
+        body => body,
+    });
     matches!(
         body,
         Some(Body::PutItem(_) | Body::PutLocation(_) | Body::PutListing(_) | Body::PlacePurchase(_))

@@ -5,7 +5,7 @@
 //! first, wherever stock comes in. Supply whose day is not known can be promised by no day.
 
 use onhand_ledger::model::{Incoming, Supply};
-use onhand_ledger::{Date, ItemId, Key, LocationId, Quantity, Seq, StockState, Value};
+use onhand_ledger::{Date, ItemId, Key, LocationId, Quantity, Seq, Value};
 use onhand_store::StoreError;
 
 use crate::view::View;
@@ -56,22 +56,25 @@ impl View<'_> {
             .collect())
     }
 
-    /// What can be promised of an item by a day, at one location or over all that may sell.
+    /// What can be promised of an item by a day, at one location and inside it, or over all that may sell. Kits that
+    /// can be built are available too; what is expected of their components is not counted.
     pub fn promisable(
         &mut self,
         item: ItemId,
         location: Option<LocationId>,
         by: Date,
     ) -> Result<Promisable, StoreError> {
+        let sites = self.sites()?;
         let places: Vec<LocationId> = match location {
             Some(location) => vec![location],
-            None => self.sites()?.sellable.into_iter().map(|(_, site)| site).collect(),
+            None => sites.sellable.iter().map(|(_, site)| *site).collect(),
         };
         let mut sum = Promisable::default();
         for place in &places {
-            sum.available += self.held(item, *place, StockState::Available)?;
+            sum.available += self.available(item, *place)?;
         }
-        for expected in self.expected(item)?.into_iter().filter(|one| places.contains(&one.location)) {
+        let is_here = |at| places.iter().any(|place| sites.is_in(at, *place));
+        for expected in self.expected(item)?.into_iter().filter(|one| is_here(one.location)) {
             let Incoming { supply, quantity, expected_on } = expected.incoming;
             let in_time = expected_on.is_some_and(|day| day <= by);
             let part = match supply {

@@ -71,6 +71,7 @@ fn a_move_of_more_than_64_bits_is_refused() {
         from: StockState::Available,
         to: StockState::Damaged,
         reason: "x".to_owned(),
+        occurred_at: None,
     });
     let answer = shop.keyed(None, step);
     assert!(matches!(answer, Err(CommitError::Invalid(Invalid::Overflow(_)))), "{answer:?}");
@@ -93,7 +94,11 @@ fn a_quantity_beyond_what_is_accepted_is_refused() {
     for micros in [i64::MIN, i64::MAX] {
         let adjust = Body::Adjust(Adjust {
             location: "LONDON".to_owned(),
-            lines: vec![Line { sku: "DUST".to_owned(), quantity: Quantity::from_micros(micros) }],
+            lines: vec![Line {
+                sku: "DUST".to_owned(),
+                quantity: Quantity::from_micros(micros),
+                ..Default::default()
+            }],
             occurred_at: None,
             reason: "x".to_owned(),
         });

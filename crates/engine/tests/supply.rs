@@ -7,7 +7,7 @@ mod shop;
 use onhand_engine::{CommitError, Expected, Promisable, verify};
 use onhand_ledger::command::{
     Adjust, AmendPurchase, AmendTransfer, AmendedLine, ArrivedLine, Assemble, CancelTransfer, Content,
-    DeliveredLine, DispatchTransfer, Document, EndPurchase, Line, LineQuantity, MoveState, Name,
+    DeliveredLine, DispatchTransfer, Document, EndPurchase, Line, LineQuantity, MoveState, Name, Noted,
     PlacePurchase, PlanTransfer, PurchaseOrderLine, PutLocation, ReceiptContent, ReceiptLine, Receive,
     ReceivePurchase, ReceiveTransfer, Reverse, SetOwnership, TakeCount, Transfer,
 };
@@ -22,7 +22,7 @@ const LONDON: &str = "LONDON";
 const PARIS: &str = "PARIS";
 
 fn day(text: &str) -> Date {
-    Date::parse(text).unwrap()
+    text.parse().unwrap()
 }
 
 fn some(quantity: i64) -> Quantity {
@@ -74,6 +74,7 @@ fn count(shop: &Shop, place: &str, quantity: i64, as_of: &str) {
         location: place.to_owned(),
         lines: units("MUG", quantity),
         as_of: Some(time(as_of)),
+        inside: false,
         system: None,
     };
     assert!(matches!(shop.tell(Body::Count(count)), Answer::Counted(..)));
@@ -100,7 +101,7 @@ fn moved(answer: &Answer) -> Vec<Seq> {
 
 fn reverse(shop: &Shop, seq: Seq, quantity: Option<i64>) -> Answer {
     let quantity = quantity.map(some);
-    shop.tell(Body::Reverse(Reverse { seq, quantity, reason: "correction".to_owned(), note: None }))
+    shop.tell(Body::Reverse(Reverse { seq, quantity, reason: "correction".to_owned() }))
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn every_movement_that_is_entered_by_itself_is_reversed_where_it_was() {
     each(|shop| {
         shop.at("09:00").receive("MUG", 10);
         let adjust = |quantity: i64| {
-            let line = Line { sku: "MUG".to_owned(), quantity: some(quantity) };
+            let line = Line::new("MUG", some(quantity));
             let (location, reason) = (LONDON.to_owned(), "shrinkage".to_owned());
             moved(&shop.tell(Body::Adjust(Adjust { location, lines: vec![line], occurred_at: None, reason })))
                 [0]
@@ -169,6 +170,7 @@ fn every_movement_that_is_entered_by_itself_is_reversed_where_it_was() {
             from: StockState::Available,
             to: StockState::Damaged,
             reason: "damaged".to_owned(),
+            occurred_at: None,
         };
         let damaged = moved(&shop.tell(Body::Move(damage)))[0];
         let back = reverse(shop, damaged, Some(3));
@@ -226,7 +228,7 @@ fn what_belongs_to_something_is_corrected_there() {
 
     fn body(seq: Seq) -> Body {
         let (quantity, reason) = (Some(some(11)), "correction".to_owned());
-        Body::Reverse(Reverse { seq, quantity, reason, note: None })
+        Body::Reverse(Reverse { seq, quantity, reason })
     }
 
     fn refused_unless_moved(answer: Answer) -> Option<String> {
@@ -252,7 +254,7 @@ fn a_movement_of_the_same_batch_is_found() {
             notes: Vec::new(),
         };
         let seq = shop.head() + 1;
-        let wrong = Reverse { seq, quantity: None, reason: "correction".to_owned(), note: None };
+        let wrong = Reverse { seq, quantity: None, reason: "correction".to_owned() };
         let both = vec![submission(receive), submission(Body::Reverse(wrong))];
         let answers: Vec<Answer> =
             shop.ledger.commit(both).into_iter().map(|result| result.unwrap().answer).collect();
@@ -438,15 +440,14 @@ fn what_comes_in_by_a_transfer_serves_who_waits() {
 // ---- production ----------------------------------------------------------------------------------------------------
 
 fn work(quantity: i64, at: Option<&str>) -> Assemble {
-    let part = |sku: &str, quantity| Line { sku: sku.to_owned(), quantity: some(quantity) };
+    let part = |sku: &str, quantity| Line::new(sku, some(quantity));
     Assemble {
         location: LONDON.to_owned(),
         sku: "MUG".to_owned(),
         quantity: some(quantity),
+        lot: None,
         components: Some(vec![part("A", 2), part("B", 1)]),
         occurred_at: at.map(time),
-        reference: Some("WO-7".to_owned()),
-        note: None,
     }
 }
 
@@ -457,7 +458,9 @@ fn kits_are_built_and_taken_apart() {
         shop.receive("B", 5);
         let said = refused(shop.tell(Body::Assemble(work(3, None))));
         assert_eq!(said, "cannot take 6 of `A` at `LONDON`: 5 available");
-        let built = shop.tell(Body::Assemble(work(2, None)));
+        let noted =
+            Noted { reference: Some("WO-7".to_owned()), note: None, body: Body::Assemble(work(2, None)) };
+        let built = shop.tell(Body::Noted(Box::new(noted.clone())));
         assert_eq!(moved(&built).len(), 3);
         let stock = |sku| available(shop, sku, LONDON);
         assert_eq!((stock("MUG"), stock("A"), stock("B")), (2, 1, 3));
@@ -472,6 +475,8 @@ fn kits_are_built_and_taken_apart() {
         assert_eq!(error.to_string(), "components: `MUG` has no recipe; name what it is built of");
         let record = shop.ledger.read(TenantId::DEFAULT, |view| view.records_after(0, 1_000)).unwrap();
         assert!(record.iter().any(|(_, record)| record.reference.as_deref() == Some("WO-7")));
+        let twice = Noted { body: Body::Noted(Box::new(noted.clone())), ..noted };
+        assert!(shop.keyed(None, Body::Noted(Box::new(twice))).is_err());
     });
 }
 
@@ -513,16 +518,15 @@ fn buy(shop: &Shop, quantity: i64, expected_on: Option<&str>) -> PurchaseId {
 }
 
 fn deliver(shop: &Shop, purchase: PurchaseId, quantity: Option<i64>) -> Answer {
-    let line =
-        |quantity| vec![DeliveredLine { line: "1".to_owned(), quantity: some(quantity), unit_cost: None }];
+    let line = |quantity| {
+        vec![DeliveredLine { line: "1".to_owned(), quantity: some(quantity), ..DeliveredLine::default() }]
+    };
     shop.tell(Body::ReceivePurchase(ReceivePurchase {
         purchase,
         lines: quantity.map(line),
         location: None,
         into: StockState::Available,
         occurred_at: None,
-        reference: Some("DN-1".to_owned()),
-        note: None,
     }))
 }
 

@@ -121,6 +121,11 @@ impl CellKey {
         Self { item, location, state, lot: LotId(0), consignor: ConsignorId(0) }
     }
 
+    /// The cell of some of the tenant's own goods that are told apart, or not (lot 0).
+    pub const fn of(item: ItemId, location: LocationId, lot: LotId, state: StockState) -> Self {
+        Self { lot, ..Self::new(item, location, state) }
+    }
+
     /// An outside party's account.
     pub const fn party(item: ItemId, party: StockState) -> Self {
         Self::new(item, LocationId(0), party)
@@ -220,6 +225,14 @@ pub enum Key {
     Incoming(ItemId, LocationId, Seq, u32),
     /// What of a movement was taken back.
     Reversed(Seq),
+    /// A lot or serial.
+    Lot(LotId),
+    /// The lot or serial of a name.
+    LotCode(ItemId, String),
+    /// When a lot expires where it lies, or did.
+    Expires(LocationId, LotId),
+    /// A kit that an item is, or was, a component of.
+    KitOf(ItemId, ItemId),
 }
 
 impl Key {
@@ -251,12 +264,16 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
-            Self::Transfer(_) => 40,
-            Self::TransferReference(_) => 41,
-            Self::Purchase(_) => 42,
-            Self::PurchaseReference(_) => 43,
-            Self::Incoming(..) => 44,
-            Self::Reversed(_) => 45,
+            Self::Transfer(_) => 60,
+            Self::TransferReference(_) => 61,
+            Self::Purchase(_) => 62,
+            Self::PurchaseReference(_) => 63,
+            Self::Incoming(..) => 64,
+            Self::Reversed(_) => 65,
+            Self::Lot(_) => 40,
+            Self::LotCode(..) => 41,
+            Self::Expires(..) => 42,
+            Self::KitOf(..) => 43,
         }
     }
 
@@ -275,7 +292,20 @@ impl Key {
             | Self::Discrepancy(DiscrepancyId(id))
             | Self::Transfer(TransferId(id))
             | Self::Purchase(PurchaseId(id))
-            | Self::Reversed(id) => put(&mut out, *id),
+            | Self::Reversed(id)
+            | Self::Lot(LotId(id)) => put(&mut out, *id),
+            Self::LotCode(item, code) => {
+                put(&mut out, item.0);
+                out.extend_from_slice(code.as_bytes());
+            }
+            Self::Expires(location, lot) => {
+                put(&mut out, location.0);
+                put(&mut out, lot.0);
+            }
+            Self::KitOf(component, kit) => {
+                put(&mut out, component.0);
+                put(&mut out, kit.0);
+            }
             Self::Sku(text)
             | Self::LocationCode(text)
             | Self::SystemName(text)
@@ -405,12 +435,16 @@ impl Key {
                 Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
             }
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
-            40 => Self::Transfer(TransferId(rest.u64()?)),
-            41 => Self::TransferReference(rest.text()?),
-            42 => Self::Purchase(PurchaseId(rest.u64()?)),
-            43 => Self::PurchaseReference(rest.text()?),
-            44 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
-            45 => Self::Reversed(rest.u64()?),
+            60 => Self::Transfer(TransferId(rest.u64()?)),
+            61 => Self::TransferReference(rest.text()?),
+            62 => Self::Purchase(PurchaseId(rest.u64()?)),
+            63 => Self::PurchaseReference(rest.text()?),
+            64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
+            65 => Self::Reversed(rest.u64()?),
+            40 => Self::Lot(LotId(rest.u64()?)),
+            41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
+            42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
+            43 => Self::KitOf(ItemId(rest.u64()?), ItemId(rest.u64()?)),
             _ => return None,
         };
         rest.0.is_empty().then_some(key)
@@ -489,6 +523,10 @@ mod tests {
             Key::Incoming(ItemId(1), LocationId(2), 255, 9),
             Key::Incoming(ItemId(1), LocationId(2), 256, 1),
             Key::Reversed(70_000),
+            Key::Lot(LotId(5)),
+            Key::LotCode(ItemId(1), "L1".into()),
+            Key::Expires(LocationId(3), LotId(4)),
+            Key::KitOf(ItemId(1), ItemId(2)),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

@@ -7,6 +7,7 @@
 //! What is not its business: where the log is kept (`store`), who asks (`web`), what other systems show (`sync`).
 
 pub mod answer;
+pub mod availability;
 pub mod command;
 pub mod cost;
 mod decide;
@@ -24,7 +25,8 @@ pub use cost::{Amount, UnitCost};
 pub use decide::{Decided, Undecided, decide};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;
+pub use jiff::civil::Date;
 pub use key::{CellKey, Due, Key, StockState};
 pub use quantity::{Precision, Quantity, QuantityError};
 pub use state::{Given, Need, State, Value};
-pub use time::{Date, Instant, NotADate, NotAnInstant};
+pub use time::{Instant, NotAnInstant};

@@ -136,6 +136,7 @@ impl From<Invalid> for Problem {
         match invalid {
             Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
             Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
+            Invalid::UnknownLot { .. } => bad("unknown_lot", "Unknown lot or serial").field("lot"),
             Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
             Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
             Invalid::Unknown { .. } => {
@@ -186,6 +187,8 @@ impl From<Refusal> for Problem {
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
+            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
+            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
             Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
             Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),

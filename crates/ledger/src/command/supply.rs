@@ -7,6 +7,17 @@ use crate::cost::UnitCost;
 use crate::key::StockState;
 use crate::{Date, Instant, PurchaseId, Quantity, Seq, TransferId};
 
+/// See [`Body::Noted`](super::Body::Noted).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Noted {
+    /// The paper that it was done by, such as a delivery note: up to 255 characters.
+    pub reference: Option<String>,
+    /// What whoever asks wants to say of it: up to 500 characters.
+    pub note: Option<String>,
+    /// What is asked; nothing that is noted itself.
+    pub body: super::Body,
+}
+
 /// See [`Body::Reverse`](super::Body::Reverse).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reverse {
@@ -16,8 +27,6 @@ pub struct Reverse {
     pub quantity: Option<Quantity>,
     /// Why: a reason as in [`Adjust`](super::Adjust).
     pub reason: String,
-    /// What somebody wants to say of it: up to 500 characters.
-    pub note: Option<String>,
 }
 
 /// See [`Body::PlanTransfer`](super::Body::PlanTransfer).
@@ -99,14 +108,12 @@ pub struct Assemble {
     pub sku: String,
     /// How many.
     pub quantity: Quantity,
-    /// What goes into one of it, or comes out of it; none: its recipe.
+    /// Of which lot, or which piece, where it is tracked. With serials: one at a time.
+    pub lot: Option<String>,
+    /// What goes into one of it, or comes out of it; none: its recipe, of which nothing may be tracked.
     pub components: Option<Vec<Line>>,
     /// When; default now.
     pub occurred_at: Option<Instant>,
-    /// The document it was done by: up to 255 characters.
-    pub reference: Option<String>,
-    /// What somebody wants to say of it: up to 500 characters.
-    pub note: Option<String>,
 }
 
 /// A line of a new purchase order.
@@ -162,12 +169,18 @@ pub struct AmendPurchase {
 }
 
 /// What came of a purchase order's line.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct DeliveredLine {
     /// The line's name.
     pub line: String,
     /// How much; more than nothing, and it may be more than is ordered.
     pub quantity: Quantity,
+    /// Of which lot, as in [`Line`].
+    pub lot: Option<String>,
+    /// The last day the lot or the serials may be sold on, as in [`Line`].
+    pub expires: Option<Date>,
+    /// Which pieces, as in [`Line`].
+    pub serials: Option<Vec<String>>,
     /// What one unit did cost; none: as ordered.
     pub unit_cost: Option<UnitCost>,
 }
@@ -185,10 +198,6 @@ pub struct ReceivePurchase {
     pub into: StockState,
     /// When; default now.
     pub occurred_at: Option<Instant>,
-    /// The delivery note: up to 255 characters.
-    pub reference: Option<String>,
-    /// What somebody wants to say of it: up to 500 characters.
-    pub note: Option<String>,
 }
 
 /// See [`Body::EndPurchase`](super::Body::EndPurchase).

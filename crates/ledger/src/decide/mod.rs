@@ -9,9 +9,12 @@ mod catalogue;
 mod count;
 mod document;
 mod hold;
+mod kits;
 mod lines;
+mod lots;
 mod order;
 mod produce;
+mod promise;
 mod reverse;
 mod rules;
 mod shift;
@@ -159,7 +162,7 @@ fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     while let Some((at, due)) = tx.next_due() {
         match due {
             Due::Hold(hold) => hold::lapse(tx, hold, at)?,
-            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+            Due::Lot(lot, location) => lots::end(tx, lot, location, at)?,
         }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
@@ -190,6 +193,16 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::Noted(noted) => {
+            if matches!(noted.body, Body::Noted(_)) {
+                let problem = "what is noted is noted once".to_owned();
+                return Err(Invalid::Field { field: "noted", problem }.into());
+            }
+            lines::check_words(noted.reference.as_deref(), noted.note.as_deref())?;
+            let answer = run(tx, &noted.body)?;
+            (tx.reference, tx.note) = (noted.reference.clone(), noted.note.clone());
+            Ok(answer)
+        }
         Body::Reverse(reverse) => reverse::reverse(tx, reverse),
         Body::PlanTransfer(plan) => transfer::plan(tx, plan),
         Body::AmendTransfer(amend) => transfer::amend(tx, amend),
@@ -202,5 +215,6 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::AmendPurchase(amend) => supply::amend(tx, amend),
         Body::ReceivePurchase(receive) => supply::receive(tx, receive),
         Body::EndPurchase(end) => supply::end(tx, end),
+        Body::PutLot(put) => lots::put(tx, put),
     }
 }

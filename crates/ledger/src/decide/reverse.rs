@@ -13,13 +13,11 @@ use crate::{LocationId, PurchaseId, Quantity, Seq};
 use super::lines;
 use super::order;
 use super::shift::{self, Shift};
-use super::stock::{self, Change};
+use super::stock::{self, Change, Resolved};
 use super::supply;
-use super::transfer;
 use super::tx::{Stop, Tx};
 
 pub(super) fn reverse(tx: &mut Tx<'_>, reverse: &Reverse) -> Result<Answer, Stop> {
-    lines::check_words(None, reverse.note.as_deref())?;
     stock::check_reason(&reverse.reason)?;
     let seq = reverse.seq;
     let (movement, owner) = find(tx, seq)?;
@@ -44,7 +42,6 @@ pub(super) fn reverse(tx: &mut Tx<'_>, reverse: &Reverse) -> Result<Answer, Stop
     if let Some((id, purchase)) = owner {
         supply::give_back(tx, id, purchase, seq, quantity)?;
     }
-    tx.note.clone_from(&reverse.note);
     order::settle(tx)?;
     let mut moved = Vec::new();
     for (end, sign) in [(movement.from, quantity), (movement.to, -quantity)] {
@@ -147,6 +144,7 @@ fn take_back(
         location,
         lot: from.lot,
         quantity,
+        inside: false,
         party,
         occurred_at: at,
         reason,
@@ -160,7 +158,7 @@ fn take_back(
         ends.map(|end| (movement.item, end.location, at)),
     )?;
     if from.state.is_party() && to.state == StockState::Available {
-        let lines = [(movement.item, -quantity)];
+        let lines = [Resolved { item: movement.item, lot: Some(from.lot), quantity: -quantity }];
         stock::must_be_there(tx, &lines, to.location, at)?;
         return Ok(stock::take_out(tx, change(to.location, from.state), None)?.seq);
     }
@@ -182,6 +180,6 @@ fn take_back(
         [step.from, step.to]
             .map(|(location, state)| CellKey { lot: step.lot, ..CellKey::new(step.item, location, state) }),
     )?;
-    transfer::must_be_free(tx, &[step])?;
+    shift::must_be_free(tx, &[step])?;
     shift::shift(tx, step)
 }

@@ -3,9 +3,13 @@
 //! A movement inside the scope of one count changes nothing that it saw. One that only leaves its scope is given
 //! back by it first, one that only enters it afterwards, so that no cell is negative at any `seq`.
 
-use crate::key::StockState;
+use std::collections::BTreeMap;
+
+use crate::answer::{Invalid, Missing, Refusal};
+use crate::key::{CellKey, StockState};
 use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq};
 
+use super::order;
 use super::stock::{self, Change};
 use super::tx::{Move, Stop, Tx};
 
@@ -24,21 +28,13 @@ pub(super) struct Shift<'a> {
     pub corrects: Option<Seq>,
 }
 
-/// The first count that has seen one end of it since it happened.
-fn seen(
-    tx: &Tx<'_>,
-    step: &Shift<'_>,
-    (location, state): (LocationId, StockState),
-) -> Result<Option<(CountId, Instant)>, Stop> {
-    if state.is_physical() { stock::anchor(tx, &end(step, location)) } else { Ok(None) }
-}
-
 const fn end<'a>(step: &Shift<'a>, location: LocationId) -> Change<'a> {
     Change {
         item: step.item,
         location,
         lot: step.lot,
         quantity: step.quantity,
+        inside: false,
         party: StockState::Adjustment,
         occurred_at: step.occurred_at,
         reason: step.reason,
@@ -47,14 +43,21 @@ const fn end<'a>(step: &Shift<'a>, location: LocationId) -> Change<'a> {
     }
 }
 
-/// The counts that one end has been seen by and the other has not: of the end it leaves, of the end it enters.
+/// The first count that gives it back at the end it leaves, and the first that does at the end it enters: where the two
+/// ends were not seen by the very same counts.
 fn anchors(tx: &Tx<'_>, step: &Shift<'_>) -> Result<[Option<(CountId, Instant)>; 2], Stop> {
-    let [leaves, enters] = [seen(tx, step, step.from)?, seen(tx, step, step.to)?];
-    Ok(if leaves == enters { [None, None] } else { [leaves, enters] })
+    let seen = |(location, state): (LocationId, StockState)| {
+        if state.is_physical() { stock::anchors(tx, &end(step, location)) } else { Ok(Vec::new()) }
+    };
+    let (leaves, enters) = (seen(step.from)?, seen(step.to)?);
+    if leaves == enters {
+        return Ok([None, None]);
+    }
+    Ok([leaves, enters].map(|counts| counts.first().map(|(as_of, id, _)| (*id, *as_of))))
 }
 
 /// Has a count seen since that these goods had left already? It gives them back, so that they need not be there.
-pub(super) fn is_given_back(tx: &Tx<'_>, step: &Shift<'_>) -> Result<bool, Stop> {
+fn is_given_back(tx: &Tx<'_>, step: &Shift<'_>) -> Result<bool, Stop> {
     Ok(step.from.1 == StockState::Available && anchors(tx, step)?[0].is_some())
 }
 
@@ -92,4 +95,41 @@ pub(super) fn shift(tx: &mut Tx<'_>, step: Shift<'_>) -> Result<Seq, Stop> {
         tx.make(explained(step.to, outside, count))?;
     }
     Ok(seq)
+}
+
+/// Refuses to take more out of a cell, in all steps together, than it holds. What a count has seen the lack of is
+/// given back by it.
+pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop> {
+    let cell = |step: &Shift<'_>| CellKey::of(step.item, step.from.0, step.lot, step.from.1);
+    tx.want_cells(steps.iter().map(cell))?;
+    let mut wanted = BTreeMap::<CellKey, Quantity>::new();
+    for step in steps {
+        if is_given_back(tx, step)? {
+            continue;
+        }
+        let total = wanted.entry(cell(step)).or_default();
+        *total = total.checked_add(step.quantity).ok_or(Invalid::Overflow(tx.sku(step.item)?))?;
+    }
+    let mut missing = Vec::new();
+    for (cell, wanted) in wanted {
+        let available = tx.held(cell)?;
+        if available < wanted {
+            let code = tx.location_code(cell.location)?;
+            let location = match cell.state {
+                StockState::Available => code,
+                state => format!("{code} ({})", state.name()),
+            };
+            missing.push(Missing {
+                sku: tx.sku(cell.item)?,
+                location: Some(location),
+                wanted,
+                available,
+                held: match cell.state {
+                    StockState::Available => order::held(tx, cell.item, &[cell.location])?,
+                    _ => None,
+                },
+            });
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
 }

@@ -3,7 +3,7 @@
 
 use crate::answer::{Answer, Invalid, PurchaseLineAnswer, Refusal};
 use crate::command::{
-    AmendPurchase, EndPurchase, PlacePurchase, PurchaseOrderLine, ReceivePurchase, check_name,
+    AmendPurchase, EndPurchase, Line, PlacePurchase, PurchaseOrderLine, ReceivePurchase, check_name,
 };
 use crate::cost::UnitCost;
 use crate::entry::Entry;
@@ -13,6 +13,7 @@ use crate::state::Value;
 use crate::{Date, Instant, ItemId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId};
 
 use super::lines::{self, Done};
+use super::lots;
 use super::order;
 use super::stock::{self, Change};
 use super::transfer::check_into;
@@ -164,7 +165,6 @@ pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, St
 
 pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answer, Stop> {
     check_into(receive.into)?;
-    lines::check_words(receive.reference.as_deref(), receive.note.as_deref())?;
     let id = receive.purchase;
     let before = open(tx, id, "received")?;
     let at = tx.past("occurred_at", receive.occurred_at)?;
@@ -172,23 +172,31 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
         Some(code) => tx.location_id(code)?,
         None => before.location,
     };
-    let mut parts: Vec<(usize, Quantity, Option<UnitCost>)> = Vec::new();
+    let mut parts: Vec<(usize, Line, Option<UnitCost>)> = Vec::new();
     match &receive.lines {
-        None => parts.extend(
-            before
-                .lines
-                .iter()
-                .enumerate()
-                .map(|(position, line)| (position, before.open(line), None))
-                .filter(|(_, open, _)| open.is_positive()),
-        ),
+        None => {
+            for (position, line) in before.lines.iter().enumerate() {
+                let open = before.open(line);
+                if open.is_positive() {
+                    parts.push((position, Line::new(tx.sku(line.item)?, open), None));
+                }
+            }
+        }
         Some(told) => {
             let known: Vec<&str> = before.lines.iter().map(|line| line.line.as_str()).collect();
             let named = told.iter().map(|line| line.line.as_str());
             for (position, line) in lines::positions(&name(id), &known, named)?.into_iter().zip(told) {
                 lines::check_quantity(tx, before.lines[position].item, line.quantity, false)?;
                 check_cost(line.unit_cost.as_ref())?;
-                parts.push((position, line.quantity, line.unit_cost.clone()));
+                let came = Line {
+                    sku: tx.sku(before.lines[position].item)?,
+                    quantity: line.quantity,
+                    lot: line.lot.clone(),
+                    expires: line.expires,
+                    serials: line.serials.clone(),
+                    unit_cost: None,
+                };
+                parts.push((position, came, line.unit_cost.clone()));
             }
         }
     }
@@ -203,14 +211,23 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
     stock::prefetch(tx, &[StockState::Supplier, StockState::Adjustment], changes)?;
     let mut purchase = before.clone();
     let mut done = Vec::new();
-    for (position, quantity, unit_cost) in parts {
+    for (position, came, unit_cost) in parts {
         let line = &mut purchase.lines[position];
-        let delivery =
-            Delivery { location, quantity, into: receive.into, at, teller: SystemId::ONHAND, unit_cost };
-        let seq = deliver(tx, line, delivery)?;
-        done.push((line.item, location, quantity, seq));
+        for part in lots::arriving(tx, &[(line.item, &came)])? {
+            let (lot, quantity) = (part.lot.unwrap_or_default(), part.quantity);
+            let delivery = Delivery {
+                location,
+                lot,
+                quantity,
+                into: receive.into,
+                at,
+                teller: SystemId::ONHAND,
+                unit_cost: unit_cost.clone(),
+            };
+            let seq = deliver(tx, line, delivery)?;
+            done.push((line.item, location, quantity, seq));
+        }
     }
-    (tx.reference, tx.note) = (receive.reference.clone(), receive.note.clone());
     write(tx, id, Some(&before), purchase, &done)
 }
 
@@ -218,6 +235,8 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
     pub location: LocationId,
+    /// Of which lot or serial; 0 where the item is not tracked, or nobody says.
+    pub lot: LotId,
     pub quantity: Quantity,
     pub into: StockState,
     pub at: Instant,
@@ -229,13 +248,13 @@ pub(super) struct Delivery {
 
 /// Goods of a line come in; the caller writes the purchase order.
 pub(super) fn deliver(tx: &mut Tx<'_>, line: &mut PurchaseLine, delivery: Delivery) -> Result<Seq, Stop> {
-    let Delivery { location, quantity, into, at, teller, unit_cost } = delivery;
-    let lot = LotId(0);
+    let Delivery { location, lot, quantity, into, at, teller, unit_cost } = delivery;
     let change = Change {
         item: line.item,
         location,
         lot,
         quantity,
+        inside: false,
         party: StockState::Supplier,
         occurred_at: at,
         reason: "received",

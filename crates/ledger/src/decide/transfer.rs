@@ -1,15 +1,13 @@
 //! Transfers as documents: planned, dispatched into transit, received (in parts, with loss, or more than was sent),
 //! cancelled. A draft keeps nothing; what has left is `in_transit` at its destination, outside of on hand.
 
-use std::collections::BTreeMap;
-
-use crate::answer::{Answer, Invalid, Missing, Refusal, TransferLineAnswer};
+use crate::answer::{Answer, Invalid, Refusal, TransferLineAnswer};
 use crate::command::{AmendTransfer, CancelTransfer, DispatchTransfer, PlanTransfer, ReceiveTransfer};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, TransferDocument, TransferLine, TransferState};
 use crate::state::Value;
-use crate::{Instant, LocationId, LotId, Quantity, TransferId};
+use crate::{Instant, LocationId, Quantity, TransferId};
 
 use super::lines::{self, Done};
 use super::order;
@@ -66,16 +64,17 @@ pub(super) fn plan(tx: &mut Tx<'_>, plan: &PlanTransfer) -> Result<Answer, Stop>
         let problem = "must be another location than `from`".to_owned();
         return Err(Invalid::Field { field: "to", problem }.into());
     }
-    let wanted = stock::resolve_lines(tx, "a transfer", &plan.lines)?;
-    for (item, _) in &wanted {
-        stock::must_be_ours(tx, *item, from)?;
-        stock::must_be_ours(tx, *item, to)?;
+    let wanted = stock::resolve_each(tx, "a transfer", &plan.lines, Quantity::is_positive)?;
+    lines::check_number(wanted.len())?;
+    for line in &wanted {
+        stock::must_be_ours(tx, line.item, from)?;
+        stock::must_be_ours(tx, line.item, to)?;
     }
-    let lines = (1..).zip(wanted).map(|(number, (item, wanted)): (u32, _)| TransferLine {
+    let lines = (1..).zip(wanted).map(|(number, line): (u32, _)| TransferLine {
         line: number.to_string(),
-        item,
-        lot: LotId(0),
-        wanted,
+        item: line.item,
+        lot: line.lot.unwrap_or_default(),
+        wanted: line.quantity,
         dispatched: Quantity::ZERO,
         received: Quantity::ZERO,
         lost: Quantity::ZERO,
@@ -160,7 +159,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<A
         })
         .collect();
     prefetch(tx, &steps)?;
-    must_be_free(tx, &steps)?;
+    shift::must_be_free(tx, &steps)?;
     let mut done = Vec::new();
     for ((position, quantity), step) in parts.iter().zip(steps) {
         let seq = shift::shift(tx, step)?;
@@ -181,39 +180,6 @@ fn prefetch(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop> {
         .iter()
         .flat_map(|step| [step.from.0, step.to.0].map(|location| (step.item, location, step.occurred_at)));
     stock::prefetch(tx, &[StockState::Adjustment], ends)
-}
-
-/// Refuses to take more out of a cell, in all steps together, than it holds. What a count has seen the lack of is
-/// given back by it.
-pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop> {
-    let mut wanted = BTreeMap::<CellKey, Quantity>::new();
-    for step in steps {
-        if shift::is_given_back(tx, step)? {
-            continue;
-        }
-        let cell = CellKey { lot: step.lot, ..CellKey::new(step.item, step.from.0, step.from.1) };
-        let total = wanted.entry(cell).or_default();
-        *total = total.checked_add(step.quantity).ok_or(Invalid::Overflow(tx.sku(step.item)?))?;
-    }
-    let mut missing = Vec::new();
-    for (cell, wanted) in wanted {
-        let available = tx.held(cell)?;
-        if available < wanted {
-            let code = tx.location_code(cell.location)?;
-            let location = match cell.state {
-                StockState::Available => code,
-                state => format!("{code} ({})", state.name()),
-            };
-            missing.push(Missing {
-                sku: tx.sku(cell.item)?,
-                location: Some(location),
-                wanted,
-                available,
-                held: None,
-            });
-        }
-    }
-    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
 }
 
 /// The positions of the lines that a request names.
@@ -358,6 +324,7 @@ fn exceed(
         location,
         lot: step.lot,
         quantity: over,
+        inside: false,
         party: StockState::Adjustment,
         occurred_at: step.occurred_at,
         reason: "received beyond what was sent",

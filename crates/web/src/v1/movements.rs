@@ -11,9 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::MovedAnswer;
-use super::ask::{Ask, instant, reply};
+use super::ask::{Ask, instant, noted, reply};
 use crate::App;
 use crate::body::only_objects;
+use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -33,10 +34,34 @@ pub(super) struct LineInput {
     pub sku: String,
     /// How much.
     pub quantity: Decimal,
+    /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
+    pub lot: Option<String>,
+    /// The last day (such as 2026-11-30) the lot or serials may be sold on; only where they are told for the first time.
+    pub expires: Option<String>,
+    /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
+    pub serials: Option<Vec<String>>,
+    /// What one unit did cost; only of goods that came in from outside.
+    pub unit_cost: Option<CostInput>,
 }
 
-pub(super) fn lines(lines: &[LineInput]) -> Vec<Line> {
-    lines.iter().map(|line| Line { sku: line.sku.clone(), quantity: line.quantity.0 }).collect()
+pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
+    let line = |line: &LineInput| {
+        Ok(Line {
+            sku: line.sku.clone(),
+            quantity: line.quantity.0,
+            lot: line.lot.clone(),
+            expires: line.expires.as_deref().map(day).transpose()?,
+            serials: line.serials.clone(),
+            unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+        })
+    };
+    lines.iter().map(line).collect()
+}
+
+/// A day, such as 2026-11-30.
+pub(super) fn day(text: &str) -> Result<jiff::civil::Date, Problem> {
+    text.parse()
+        .map_err(|_| Problem::of_field("expires", format!("`{text}` is not a day such as 2026-11-30")))
 }
 
 /// Goods that came in.
@@ -49,6 +74,10 @@ struct ReceiveBody {
     occurred_at: Option<String>,
     /// `received` unless told.
     reason: Option<String>,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Goods came in from outside.
@@ -57,10 +86,11 @@ struct ReceiveBody {
 async fn receive_stock(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<Response, Problem> {
     let body = Body::Receive(Receive {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
         reason: ask.body.reason.clone(),
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
@@ -74,8 +104,13 @@ struct AdjustBody {
     lines: Vec<LineInput>,
     /// When; now unless told.
     occurred_at: Option<String>,
-    /// `correction`, `damaged`, `shrinkage`, `found`, …
+    /// `correction`, `cycle_count`, `received`, `restock`, `damaged`, `shrinkage`, `found`, `promotion`,
+    /// `quality_control`, `safety_stock`, `other`; or a code of your own: up to 40 small letters, digits and `_`.
     reason: String,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Stock is more or less than the books say.
@@ -84,10 +119,11 @@ struct AdjustBody {
 async fn adjust_stock(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Response, Problem> {
     let body = Body::Adjust(Adjust {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
         reason: ask.body.reason.clone(),
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
@@ -101,6 +137,10 @@ struct TransferBody {
     lines: Vec<LineInput>,
     /// When; now unless told.
     occurred_at: Option<String>,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Goods went from one location to another, at once.
@@ -110,9 +150,10 @@ async fn transfer_stock(State(app): State<App>, ask: Ask<TransferBody>) -> Resul
     let body = Body::Transfer(Transfer {
         from: ask.body.from.clone(),
         to: ask.body.to.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
@@ -146,7 +187,14 @@ struct MoveBody {
     lines: Vec<LineInput>,
     from: HandState,
     to: HandState,
+    /// A code, as in `/v1/movements/adjust`.
     reason: String,
+    /// When; now unless told.
+    occurred_at: Option<String>,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Stock changed its state where it is: damaged, set aside, kept back, released.
@@ -155,11 +203,13 @@ struct MoveBody {
 async fn move_state(State(app): State<App>, ask: Ask<MoveBody>) -> Result<Response, Problem> {
     let body = Body::Move(MoveState {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         from: ask.body.from.into(),
         to: ask.body.to.into(),
         reason: ask.body.reason.clone(),
+        occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::MovedAnswer;
-use super::ask::{Ask, instant, reply};
+use super::ask::{Ask, instant, noted, reply};
 use super::movements::{LineInput, lines};
 use crate::App;
 use crate::body::only_objects;
@@ -30,6 +30,8 @@ struct WorkBody {
     sku: String,
     /// How many.
     quantity: Decimal,
+    /// Of which lot, or which piece, where it is tracked; with serials one at a time.
+    lot: Option<String>,
     /// What goes into one of it, or comes out of one; its recipe unless told.
     components: Option<Vec<LineInput>>,
     /// When; now unless told.
@@ -45,10 +47,9 @@ fn work(body: &WorkBody) -> Result<Assemble, Problem> {
         location: body.location.clone(),
         sku: body.sku.clone(),
         quantity: body.quantity.0,
-        components: body.components.as_deref().map(lines),
+        lot: body.lot.clone(),
+        components: body.components.as_deref().map(lines).transpose()?,
         occurred_at: instant("occurred_at", body.occurred_at.as_deref())?,
-        reference: body.reference.clone(),
-        note: body.note.clone(),
     })
 }
 
@@ -56,7 +57,8 @@ fn work(body: &WorkBody) -> Result<Assemble, Problem> {
 #[utoipa::path(post, path = "/movements/assemble", tag = "movements", request_body = WorkBody,
     responses((status = 200, body = MovedAnswer)))]
 async fn assemble_kits(State(app): State<App>, ask: Ask<WorkBody>) -> Result<Response, Problem> {
-    let committed = ask.submit(&app, Body::Assemble(work(&ask.body)?)).await?;
+    let body = noted(Body::Assemble(work(&ask.body)?), ask.body.reference.as_ref(), ask.body.note.as_ref());
+    let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
 
@@ -64,7 +66,9 @@ async fn assemble_kits(State(app): State<App>, ask: Ask<WorkBody>) -> Result<Res
 #[utoipa::path(post, path = "/movements/disassemble", tag = "movements", request_body = WorkBody,
     responses((status = 200, body = MovedAnswer)))]
 async fn disassemble_kits(State(app): State<App>, ask: Ask<WorkBody>) -> Result<Response, Problem> {
-    let committed = ask.submit(&app, Body::Disassemble(work(&ask.body)?)).await?;
+    let body =
+        noted(Body::Disassemble(work(&ask.body)?), ask.body.reference.as_ref(), ask.body.note.as_ref());
+    let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
 

@@ -10,7 +10,7 @@ use onhand_ledger::command::{
     AmendPurchase, AmendedLine, DeliveredLine, EndPurchase, PlacePurchase, PurchaseOrderLine, ReceivePurchase,
 };
 use onhand_ledger::model::Purchase;
-use onhand_ledger::{Answer, Body, Date, Key, PurchaseId, Seq, UnitCost, Value};
+use onhand_ledger::{Answer, Body, Key, PurchaseId, Seq, UnitCost, Value};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::MovedBody;
-use super::ask::{Ask, date, instant, read, reply};
+use super::ask::{Ask, date, instant, noted, read, reply};
 use super::orders::ReturnState;
 use super::page::{Page, PageQuery};
 use crate::App;
@@ -198,6 +198,12 @@ struct DeliveredInput {
     line: String,
     /// How much; more than is ordered is taken too, and said.
     quantity: Decimal,
+    /// Of which lot, where the item is tracked by lots.
+    lot: Option<String>,
+    /// The last day the lot or serials may be sold on; only where they are told for the first time.
+    expires: Option<String>,
+    /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
+    serials: Option<Vec<String>>,
     /// What one unit did cost; as ordered unless told.
     unit_cost: Option<CostInput>,
 }
@@ -229,20 +235,26 @@ async fn receive(
     Id(id): Id,
     ask: Ask<ReceivePurchaseBody>,
 ) -> Result<Response, Problem> {
-    let line = |line: &DeliveredInput| DeliveredLine {
-        line: line.line.clone(),
-        quantity: line.quantity.0,
-        unit_cost: cost(line.unit_cost.as_ref()),
+    let line = |line: &DeliveredInput| {
+        Ok(DeliveredLine {
+            line: line.line.clone(),
+            quantity: line.quantity.0,
+            lot: line.lot.clone(),
+            expires: date("expires", line.expires.as_deref())?,
+            serials: line.serials.clone(),
+            unit_cost: cost(line.unit_cost.as_ref()),
+        })
     };
+    let lines = ask.body.lines.as_ref();
+    let lines = lines.map(|lines| lines.iter().map(line).collect::<Result<_, Problem>>()).transpose()?;
     let body = Body::ReceivePurchase(ReceivePurchase {
         purchase: PurchaseId(id),
-        lines: ask.body.lines.as_ref().map(|lines| lines.iter().map(line).collect()),
+        lines,
         location: ask.body.location.clone(),
         into: ask.body.into.into(),
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
-        reference: ask.body.reference.clone(),
-        note: ask.body.note.clone(),
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, PurchaseAnswer::of(committed.answer.clone())))
 }
@@ -417,7 +429,7 @@ async fn show_available(
 ) -> Result<Json<AvailableBody>, Problem> {
     let by = date("by", query.by.as_deref())?;
     let found = read(&app, &caller, |view| {
-        let by = by.unwrap_or(Date::of(view.now));
+        let by = by.unwrap_or(view.now.day());
         let Some((item, _)) = view.item_by_sku(&sku)? else {
             return Ok(Err(Problem::unknown("item with the SKU", &sku)));
         };

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::MovedAnswer;
-use super::ask::{Ask, reply};
+use super::ask::{Ask, noted, reply};
 use crate::App;
 use crate::body::only_objects;
 use crate::decimal::Decimal;
@@ -30,6 +30,8 @@ struct ReverseBody {
     quantity: Option<Decimal>,
     /// `correction`, or another code: see `/v1/movements/adjust`.
     reason: String,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
     /// Free words.
     note: Option<String>,
 }
@@ -43,8 +45,8 @@ async fn reverse(State(app): State<App>, Id(seq): Id, ask: Ask<ReverseBody>) -> 
         seq,
         quantity: ask.body.quantity.map(|quantity| quantity.0),
         reason: ask.body.reason.clone(),
-        note: ask.body.note.clone(),
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }

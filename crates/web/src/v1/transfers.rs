@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::MovedBody;
-use super::ask::{Ask, date, instant, read, reply};
+use super::ask::{Ask, date, instant, noted, read, reply};
 use super::movements::{LineInput, lines};
 use super::orders::{LineQuantityInput, ReturnState, quantities};
 use super::page::{Page, PageQuery};
@@ -141,7 +141,7 @@ async fn plan(State(app): State<App>, ask: Ask<PlanTransferBody>) -> Result<Resp
         reference: ask.body.reference.clone(),
         from: ask.body.from.clone(),
         to: ask.body.to.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         expected_on: date("expected_on", ask.body.expected_on.as_deref())?,
     });
     let committed = ask.submit(&app, body).await?;
@@ -180,6 +180,10 @@ struct DispatchTransferBody {
     lines: Option<Vec<LineQuantityInput>>,
     /// When; now unless told.
     occurred_at: Option<String>,
+    /// The paper it was done by, such as a waybill.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Goods left: they are in transit, outside of on hand at both ends. Only what is available is sent.
@@ -195,6 +199,7 @@ async fn dispatch(
         lines: ask.body.lines.as_deref().map(quantities),
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, TransferAnswer::of(committed.answer.clone())))
 }
@@ -222,6 +227,10 @@ struct ReceiveTransferBody {
     into: ReturnState,
     /// When; now unless told. Not before it left.
     occurred_at: Option<String>,
+    /// The paper it was done by, such as a waybill.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Goods came in, or were lost on the way. What is not told of stays in transit.
@@ -243,6 +252,7 @@ async fn receive(
         into: ask.body.into.into(),
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, TransferAnswer::of(committed.answer.clone())))
 }

@@ -7,7 +7,7 @@ use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::StockState;
 use crate::model::{Became, Cause, KnownLine, Purchase};
-use crate::{Instant, ItemId, LocationId, PurchaseId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, PurchaseId, Quantity, SystemId};
 
 use super::super::stock;
 use super::super::supply::{self, Delivery};
@@ -58,6 +58,7 @@ pub(super) fn apply_receipt(
             short: Quantity::ZERO,
             balanced: Quantity::ZERO,
             told_at: tx.now,
+            pieces: Vec::new(),
             party: StockState::Supplier,
             occurred_at: at,
         });
@@ -112,6 +113,7 @@ fn arrive(
         let open: Vec<Quantity> = purchase.lines.iter().map(|line| purchase.open(line)).collect();
         let delivery = |quantity| Delivery {
             location,
+            lot: LotId(0),
             quantity,
             into: StockState::Available,
             at,
