@@ -115,7 +115,13 @@ fn is_sound(shop: &Shop) {
 
 fn hold(shop: &Shop, of: &[(&str, i64)], partial: bool, until: &str) -> Answer {
     let (partial, expires_at) = (Some(partial), time(until));
-    shop.tell(Body::PlaceHold(PlaceHold { lines: lines(of), location: None, expires_at, partial }))
+    shop.tell(Body::PlaceHold(PlaceHold {
+        lines: lines(of),
+        location: None,
+        expires_at,
+        partial,
+        ..PlaceHold::default()
+    }))
 }
 
 fn held(answer: &Answer) -> (HoldId, Vec<(i64, i64)>) {
@@ -464,7 +470,7 @@ fn an_order_keeps_its_prices_and_when_it_must_leave_through_amendments() {
         assert_eq!((order.version, order.lines[0].wanted), (2, Quantity::units(4)));
         assert_eq!((order.lines[1].wanted, order.lines[0].price.clone()), (Quantity::ZERO, price("11")));
         assert_eq!(shop.stock("MUG"), (1, 0, 4));
-        let part = LineQuantity { line: "1".to_owned(), quantity: Quantity::units(3) };
+        let part = LineQuantity { line: "1".to_owned(), quantity: Quantity::units(3), lot: None };
         let cancelled = shop.tell(Body::CancelOrder(CancelOrder { order: id, lines: Some(vec![part]) }));
         assert_eq!(placed(&cancelled).1[0].allocated, Quantity::ONE);
         assert_eq!(shop.stock("MUG"), (4, 0, 1));

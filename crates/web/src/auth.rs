@@ -91,6 +91,7 @@ impl Caller {
     pub(crate) fn may(&self, body: &Body) -> Result<(), Problem> {
         match body {
             Body::ApplySession(apply) if apply.approve == Some(true) => self.must_have(Right::Approve),
+            Body::Noted(noted) => self.may(&noted.body),
             Body::Group(bodies) => bodies.iter().try_for_each(|body| self.may(body)),
             _ => Ok(()),
         }

@@ -373,7 +373,8 @@ impl Model {
         let lines = self.lines(&place.lines)?;
         self.must_sell(only)?;
         // Silent: what is not there is said before that the reference is taken.
-        let may_wait = place.backorder != Some(false);
+        // Silent: an order from one place alone does not wait.
+        let may_wait = place.backorder != Some(false) && only.is_none();
         self.must_be_had(&lines, only, may_wait)?;
         let order = self.open_order(place.reference.as_deref(), &lines)?;
         for (line, (_, quantity)) in lines.iter().enumerate() {
@@ -400,7 +401,7 @@ impl Model {
             return Ok(lines.iter().map(has).enumerate().filter(|(_, quantity)| *quantity > 0).collect());
         };
         let mut chosen: Vec<(usize, i64)> = Vec::new();
-        for LineQuantity { line, quantity } in named {
+        for LineQuantity { line, quantity, .. } in named {
             // Silent: the first line of that name, where an amendment gave a line another item.
             let index = lines.iter().position(|known| known.name == *line).ok_or(Stop::Invalid)?;
             if chosen.iter().any(|(other, _)| *other == index) || !quantity.is_positive() {

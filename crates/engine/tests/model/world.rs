@@ -188,6 +188,7 @@ impl World {
         };
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
+            lot: None,
             line: (line + 1).to_string(),
             quantity: quantity(*units),
         };
@@ -223,6 +224,7 @@ impl World {
                 from: BY_HAND[*from],
                 to: BY_HAND[*to],
                 reason: "test".to_owned(),
+                occurred_at: None,
             }),
             Act::Count { place: at, lines: of, ago, system } => Body::Count(TakeCount {
                 location: place(*at),
@@ -244,6 +246,7 @@ impl World {
                 location: at.map(place),
                 expires_at: self.now.plus_micros(minutes * MINUTE),
                 partial: Some(*partial),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)),
             Act::Convert { nth, reference: named } => {
@@ -323,6 +326,7 @@ impl World {
             }
             Act::Shipment { system, document, order: of, place: at, lines, ago } => {
                 let line = |(sku, units): &(usize, i64)| ShipmentLine {
+                    lot: None,
                     item: item(*sku),
                     quantity: quantity(*units),
                 };
