@@ -367,12 +367,18 @@ impl World {
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
             Act::Order { sku, quantities } => {
                 let lines = quantities.iter().flat_map(|quantity| line(*sku, *quantity)).collect();
-                Body::PlaceOrder(PlaceOrder { reference: None, lines, location: None })
+                Body::PlaceOrder(PlaceOrder {
+                    reference: None,
+                    lines,
+                    location: None,
+                    ..PlaceOrder::default()
+                })
             }
             Act::Fulfil { nth, ago } => Body::FulfilOrder(FulfilOrder {
                 order: order(*nth)?,
@@ -408,7 +414,9 @@ impl World {
                             shipped: units(*shipped),
                             returned: units(*returned),
                             location: None,
+                            price: None,
                         }],
+                        ..OrderContent::default()
                     }),
                 })
             }
@@ -572,7 +580,7 @@ impl World {
                     Answer::Order(id, _) if !committed.replayed && !self.orders.contains(id) => {
                         self.orders.push(*id)
                     }
-                    Answer::Hold(id) if !self.holds.contains(id) => self.holds.push(*id),
+                    Answer::Hold(id, ..) if !self.holds.contains(id) => self.holds.push(*id),
                     Answer::Transfer { id, .. } if !self.transfers.contains(id) => self.transfers.push(*id),
                     Answer::Purchase { id, .. } if !self.purchases.contains(id) => self.purchases.push(*id),
                     _ => {}
@@ -1006,7 +1014,7 @@ impl Expected {
             Self::Anything => {}
             Self::Fits(true) => {
                 assert!(
-                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(_))),
+                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(..))),
                     "it was available: {answer:?}"
                 );
             }

@@ -55,6 +55,8 @@ pub struct Order {
     pub made: usize,
     pub version: u64,
     pub lines: Vec<OrderLine>,
+    /// The discrepancy that says what is short of it.
+    pub short_told: Option<usize>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

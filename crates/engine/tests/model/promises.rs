@@ -106,6 +106,7 @@ impl Model {
 
     /// What is available goes to short lines, the oldest order first. Silent: safety stock does not.
     pub fn serve_short(&mut self) {
+        self.end_told();
         for order in 0..self.orders.len() {
             for line in 0..self.orders[order].lines.len() {
                 let short = self.orders[order].lines[line].short;
@@ -113,6 +114,18 @@ impl Model {
                     let served = self.allocate(order, line, short, None, false);
                     self.orders[order].lines[line].short -= served;
                 }
+            }
+        }
+        self.end_told();
+    }
+
+    /// What says that an order is short ends with that.
+    pub fn end_told(&mut self) {
+        for order in &mut self.orders {
+            if order.lines.iter().all(|line| line.short == 0)
+                && let Some(told) = order.short_told.take()
+            {
+                self.discrepancies[told].1 = false;
             }
         }
     }
@@ -255,7 +268,7 @@ impl Model {
             ..OrderLine::default()
         };
         let lines = lines.iter().enumerate().map(line).collect();
-        self.orders.push(Order { made: self.made(), version: 1, lines });
+        self.orders.push(Order { made: self.made(), version: 1, lines, short_told: None });
         let order = self.orders.len() - 1;
         if let Some(reference) = reference {
             self.know("onhand", reference, 1, None, Became::Order(order));

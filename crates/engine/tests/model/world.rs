@@ -227,6 +227,7 @@ impl World {
                 lines: lines(of),
                 location: at.map(place),
                 expires_at: self.now.plus_micros(minutes * MINUTE),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)),
             Act::Convert { nth, reference: named } => {
@@ -236,6 +237,7 @@ impl World {
                 reference: reference(named),
                 lines: lines(of),
                 location: at.map(place),
+                ..PlaceOrder::default()
             }),
             Act::Fulfil { nth, lines: of, ago } => Body::FulfilOrder(FulfilOrder {
                 order: order(*nth),
@@ -290,12 +292,14 @@ impl World {
                     shipped: quantity(line.shipped),
                     returned: quantity(line.returned),
                     location: line.place.map(place),
+                    price: None,
                 };
                 let content = Content::Order(OrderContent {
                     placed_at: None,
                     changed_at: self.before(*ago),
                     cancelled: *cancelled,
                     lines: lines.iter().map(line).collect(),
+                    ..OrderContent::default()
                 });
                 let name = order(*system, *document);
                 (*system, name.clone(), self.version(*system, &name, *step), content)
@@ -484,7 +488,7 @@ impl World {
                 });
                 Said::Counted(of.collect())
             }
-            Answer::Hold(id) => Said::Hold(hold(id)),
+            Answer::Hold(id, ..) => Said::Hold(hold(id)),
             Answer::Order(id, lines) => Said::Order(order(id), lines.iter().map(line).collect()),
             Answer::Recorded { order: id, lines, discrepancies } => Said::Recorded {
                 order: id.as_ref().map(order),

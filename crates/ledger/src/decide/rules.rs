@@ -133,6 +133,9 @@ pub(super) fn end_rule(tx: &mut Tx<'_>, id: RuleId) -> Result<Answer, Stop> {
         tx.emit(Entry::Ownership(id, None))?;
     } else if known.publication.iter().any(|(other, _)| *other == id) {
         tx.emit(Entry::Publication(id, None))?;
+    } else if known.allocation.iter().any(|(other, _)| *other == id) {
+        tx.emit(Entry::Allocation(id, None))?;
+        super::order::offer_all(tx)?;
     } else {
         return Err(Invalid::Unknown { kind: "rule", id: id.to_string() }.into());
     }

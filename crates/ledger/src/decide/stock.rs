@@ -644,6 +644,7 @@ pub(super) fn must_be_there(
             wanted,
             available: there,
             held: None,
+            beyond: None,
         });
     }
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
@@ -727,6 +728,7 @@ pub(super) fn must_lie(
                 wanted,
                 available: there,
                 held,
+                beyond: None,
             });
         }
     }
