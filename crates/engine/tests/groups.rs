@@ -20,13 +20,10 @@ fn receive(location: &str, sku: &str, quantity: i64) -> Body {
 
 fn order(sku: &str, quantity: i64) -> Body {
     Body::PlaceOrder(PlaceOrder {
-        ship_by: None,
-        ship_to: None,
-        prices: None,
-        backorder: None,
         reference: None,
         lines: units(sku, quantity),
         location: None,
+        ..PlaceOrder::default()
     })
 }
 

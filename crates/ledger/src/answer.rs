@@ -53,8 +53,6 @@ pub enum Answer {
     Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
-    /// What each command of a group was answered, in order.
-    Group(Vec<Answer>),
     /// A transfer is as asked.
     Transfer {
         /// Which.
@@ -81,6 +79,8 @@ pub enum Answer {
     Session(SessionId),
     /// What was seen is kept, line by line.
     Sighted(SessionId, Vec<SightedLine>),
+    /// What each command of a group was answered, in order.
+    Group(Vec<Answer>),
 }
 
 /// One line of a transfer, as answered.

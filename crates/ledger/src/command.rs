@@ -160,6 +160,7 @@ impl Body {
                 Content::Movements(lines) => lines.len(),
             },
             Self::Noted(noted) => noted.body.work(),
+            Self::Sight(sight) => sight.lines.len(),
             Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
             _ => 1,
         };

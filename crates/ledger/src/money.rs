@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Invalid;
 use crate::{Precision, Quantity};
 
-/// So much money, exactly: counted in 10⁻⁶ of its currency's unit.
+/// So much money, exactly.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Money {
-    /// 10⁻⁶ of the currency's unit; 12.50 is 12500000.
-    pub micros: i64,
+    /// In units of the currency, with up to six decimals.
+    pub amount: Quantity,
     /// Its ISO 4217 code: three capital letters, such as `EUR`.
     pub currency: String,
 }
@@ -19,9 +19,9 @@ pub struct Money {
 impl Money {
     /// Reads an amount such as `12.50`, with at most 6 decimals.
     pub fn parse(amount: &str, currency: &str) -> Result<Self, Invalid> {
-        let parsed = Quantity::parse(amount, Precision::FINEST)
+        let amount = Quantity::parse(amount, Precision::FINEST)
             .map_err(|error| Invalid::Field { field: "price", problem: error.to_string() })?;
-        let money = Self { micros: parsed.micros(), currency: currency.to_owned() };
+        let money = Self { amount, currency: currency.to_owned() };
         money.check()?;
         Ok(money)
     }
@@ -34,21 +34,16 @@ impl Money {
                 format!("`{}` is no ISO 4217 code; one is three capital letters, such as EUR", self.currency);
             return field("currency", problem);
         }
-        if !(0..=Quantity::MAX_INPUT.micros()).contains(&self.micros) {
+        if !(Quantity::ZERO..=Quantity::MAX_INPUT).contains(&self.amount) {
             return field("price", format!("{self} is not possible; 0 to 1000000000000 is"));
         }
         Ok(())
-    }
-
-    /// The amount without its currency: `12.5`.
-    pub fn amount(&self) -> String {
-        Quantity::from_micros(self.micros).to_string()
     }
 }
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.amount(), self.currency)
+        write!(f, "{} {}", self.amount, self.currency)
     }
 }
 
@@ -58,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_price_is_exact_and_has_a_currency() {
-        assert_eq!(Money::parse("0.1", "EUR").unwrap().micros, 100_000);
+        assert_eq!(Money::parse("0.1", "EUR").unwrap().amount, Quantity::from_micros(100_000));
         assert_eq!(Money::parse("12.50", "GBP").unwrap().to_string(), "12.5 GBP");
         for (amount, currency) in [("1", "eur"), ("1", "EURO"), ("-1", "EUR"), ("0.0000001", "EUR")] {
             assert!(Money::parse(amount, currency).is_err(), "{amount} {currency}");

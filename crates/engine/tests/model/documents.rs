@@ -412,6 +412,8 @@ impl Model {
                 allocated: 0,
                 shipped,
                 short: quantity - shipped,
+                backordered: 0,
+                preordered: 0,
             });
         }
         Ok(said)
@@ -521,6 +523,8 @@ impl Model {
                 allocated: 0,
                 shipped: done.moved.abs(),
                 short: done.short,
+                backordered: 0,
+                preordered: 0,
             });
             all.push(done);
         }

@@ -80,7 +80,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if let Some(all) = tx.rules()? {
-        rules::must_not_tie(all, id, &item)?;
+        rules::must_not_tie(all, tx.sites()?, id, &item)?;
     }
     if before.as_ref() != Some(&item) {
         tx.emit(Entry::Item(id, item))?;
@@ -158,8 +158,12 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
     let days_end_otherwise = before
         .as_ref()
         .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
+    let is_moved = before.as_ref().is_some_and(|before| before.parent != location.parent);
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if is_moved {
+        rules::moved_must_not_tie(tx)?;
     }
     if days_end_otherwise {
         lots::register_all(tx, id)?;

@@ -26,12 +26,13 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         }
         Err(stop) => return Err(stop),
     };
-    for (item, _) in &lines {
-        let master = stock::master(tx, *item, location)?;
+    let nodes = nodes(tx, location, count.inside)?;
+    for (item, node) in lines.iter().flat_map(|(item, _)| nodes.iter().map(move |node| (*item, *node))) {
+        let master = stock::master(tx, item, node)?;
         if master == teller {
             continue;
         }
-        let (sku, code, name) = (tx.sku(*item)?, tx.location_code(location)?, tx.system_name(master)?);
+        let (sku, code, name) = (tx.sku(item)?, tx.location_code(node)?, tx.system_name(master)?);
         if teller == SystemId::ONHAND {
             return Err(Refusal::NotMaster { sku, location: code, master: name }.into());
         }

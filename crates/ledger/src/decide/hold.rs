@@ -187,6 +187,11 @@ pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
 
 /// Its time has come: from `at` on it keeps nothing, whenever that is noticed.
 pub(super) fn lapse(tx: &mut Tx<'_>, id: HoldId, at: Instant) -> Result<(), Stop> {
+    let known = tx.hold(id)?;
+    if known.state != HoldState::Active || known.expires_at != at {
+        tx.mark_averted(Due::Hold(id));
+        return Ok(());
+    }
     tx.mark_passed(Due::Hold(id));
     end(tx, id, HoldState::Lapsed, at, "hold lapsed")
 }

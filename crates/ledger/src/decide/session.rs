@@ -158,7 +158,9 @@ fn looks(tx: &mut Tx<'_>, sight: &Sight, session: &Session) -> Result<Vec<(Resol
             let problem = format!("`{}` is tracked by serials: count it with all of these at once", line.sku);
             return Err(Invalid::Field { field: "sku", problem }.into());
         }
-        stock::must_be_ours(tx, item, session.location)?;
+        for node in count::nodes(tx, session.location, session.inside)? {
+            stock::must_be_ours(tx, item, node)?;
+        }
         let seen_at = tx.past("seen_at", seen.seen_at)?;
         for line in lots::counted(tx, &[(item, line)])? {
             if !told.insert((line.item, line.lot)) {
@@ -231,7 +233,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Sto
     let mut again = Vec::new();
     let mut large = Vec::new();
     for (line, look, seen) in &lines {
-        stock::must_be_ours(tx, line.item, session.location)?;
+        nodes.iter().try_for_each(|node| stock::must_be_ours(tx, line.item, *node))?;
         let look = Look { expected: physical(tx, line, &nodes, look.seen_at)?, ..look.clone() };
         let beyond = |over: Option<Threshold>| over.is_some_and(|over| is_beyond(&look, over));
         // What was heard of since may have made a difference of what was none, and a large one of what was small.

@@ -124,7 +124,7 @@ impl<'a> Tx<'a> {
 
     /// Nothing decided yet, on the same state.
     pub fn begin_again(&self) -> Self {
-        Self::new(self.state, self.given, self.now)
+        Self { actor: self.actor.clone(), ..Self::new(self.state, self.given, self.now) }
     }
 
     /// What whoever asks names as its paper and wants to say of it, taken out.
@@ -287,6 +287,11 @@ impl<'a> Tx<'a> {
     pub fn next_due(&self) -> Option<(Instant, Due)> {
         // The state's own set is not changed by a decision; what came to pass here is skipped.
         self.state.due_until(self.now).find(|(_, due)| !self.passed.contains(due))
+    }
+
+    /// It is due no more, by what this decision did before.
+    pub fn mark_averted(&mut self, due: Due) {
+        self.passed.insert(due);
     }
 
     pub fn mark_passed(&mut self, due: Due) {

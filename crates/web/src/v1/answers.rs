@@ -3,11 +3,13 @@
 use onhand_engine::View;
 use onhand_ledger::answer::{Counted, LineAnswer, Moved};
 use onhand_ledger::model::{At, Order};
-use onhand_ledger::{Answer, Money, OrderId, Quantity};
+use onhand_ledger::{Answer, Money, OrderId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::holds::HeldAnswer;
+use super::sessions::SightAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -196,7 +198,7 @@ pub(crate) struct PriceBody {
 
 impl From<Money> for PriceBody {
     fn from(price: Money) -> Self {
-        Self { amount: Quantity::from_micros(price.micros).into(), currency: price.currency }
+        Self { amount: price.amount.into(), currency: price.currency }
     }
 }
 
@@ -212,7 +214,7 @@ pub(crate) struct PriceInput {
 
 impl PriceInput {
     pub fn money(&self) -> Money {
-        Money { micros: self.amount.0.micros(), currency: self.currency.clone() }
+        Money { amount: self.amount.0, currency: self.currency.clone() }
     }
 }
 
@@ -317,6 +319,8 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
 #[serde(untagged)]
 pub(crate) enum AnswerBody {
     Made(Made),
+    Held(HeldAnswer),
+    Sighted(SightAnswer),
     Moved(MovedAnswer),
     Counted {
         counts: Vec<CountedBody>,
@@ -360,8 +364,10 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::System(_)
         | Answer::Listing(_)
         | Answer::Rule(_)
-        | Answer::Hold(_, ..)
+        | Answer::Session(_)
         | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
+        Answer::Sighted(..) => AnswerBody::Sighted(SightAnswer::of(&answer)),
         Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
         Answer::Counted(counts, found) => AnswerBody::Counted {
             counts: counts.into_iter().map(CountedBody::from).collect(),

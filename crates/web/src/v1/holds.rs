@@ -60,7 +60,7 @@ struct HeldLineBody {
 
 /// What a hold keeps.
 #[derive(Debug, Serialize, ToSchema)]
-struct HeldAnswer {
+pub(super) struct HeldAnswer {
     /// Its id.
     id: u64,
     /// From this instant on it keeps nothing.
@@ -69,7 +69,7 @@ struct HeldAnswer {
 }
 
 impl HeldAnswer {
-    fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &Answer) -> Self {
         let Answer::Hold(id, expires_at, lines) = answer else {
             return Self { id: 0, expires_at: String::new(), lines: Vec::new() };
         };

@@ -278,10 +278,22 @@ struct SightedBody {
 
 /// What is kept of it.
 #[derive(Debug, Serialize, ToSchema)]
-struct SightAnswer {
+pub(super) struct SightAnswer {
     /// The session.
     id: u64,
     lines: Vec<SightedBody>,
+}
+
+impl SightAnswer {
+    pub fn of(answer: &Answer) -> Self {
+        let Answer::Sighted(id, lines) = answer else { return Self { id: 0, lines: Vec::new() } };
+        let body = |line: &SightedLine| SightedBody {
+            sku: line.sku.clone(),
+            quantity: line.quantity.into(),
+            recount: line.recount.map(recount),
+        };
+        Self { id: id.0, lines: lines.iter().map(body).collect() }
+    }
 }
 
 /// Somebody looked. Nothing is booked before the session is applied.
@@ -299,17 +311,7 @@ async fn sight(State(app): State<App>, Id(id): Id, ask: Ask<SightInput>) -> Resu
     };
     let lines = ask.body.lines.iter().map(line).collect::<Result<_, Problem>>()?;
     let committed = ask.submit(&app, Body::Sight(Sight { session: SessionId(id), lines })).await?;
-    let lines = match &committed.answer {
-        Answer::Sighted(_, lines) => lines.as_slice(),
-        _ => &[],
-    };
-    let body = |line: &SightedLine| SightedBody {
-        sku: line.sku.clone(),
-        quantity: line.quantity.into(),
-        recount: line.recount.map(recount),
-    };
-    let answer = SightAnswer { id, lines: lines.iter().map(body).collect() };
-    Ok(reply(StatusCode::OK, &committed, answer))
+    Ok(reply(StatusCode::OK, &committed, SightAnswer::of(&committed.answer)))
 }
 
 /// How it is applied.
