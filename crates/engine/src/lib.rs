@@ -15,7 +15,7 @@ pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
-pub use queue::{Handle, Queue, Reply, SubmitError, queue};
+pub use queue::{BulkReply, Handle, Queue, Reply, SubmitError, queue};
 pub use supply::{Expected, Promisable};
 pub use verify::{Verified, Violation, verify};
 pub use view::{HistoryRow, View};

@@ -283,7 +283,7 @@ fn planned(quantity: i64, reference: Option<&str>) -> Body {
 }
 
 fn line(quantity: i64) -> Vec<LineQuantity> {
-    vec![LineQuantity { line: "1".to_owned(), quantity: some(quantity) }]
+    vec![LineQuantity { line: "1".to_owned(), quantity: some(quantity), lot: None }]
 }
 
 fn dispatch(shop: &Shop, transfer: TransferId, quantity: Option<i64>, at: Option<&str>) -> Answer {

@@ -52,6 +52,8 @@ pub enum Answer {
     Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
+    /// What each command of a group was answered, in order.
+    Group(Vec<Answer>),
     /// A transfer is as asked.
     Transfer {
         /// Which.
@@ -341,6 +343,14 @@ pub enum Refusal {
         /// Which.
         discrepancy: DiscrepancyId,
     },
+    /// A command of a group was refused, and all of the group with it.
+    #[error("line {line} of the group: {refusal}; nothing of the group was done")]
+    InGroup {
+        /// Which, from 1 on.
+        line: u32,
+        /// Why.
+        refusal: Box<Refusal>,
+    },
 }
 
 fn insufficient(missing: &[Missing]) -> String {
@@ -456,4 +466,12 @@ pub enum Invalid {
     /// A sum would leave 64 bits.
     #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
+    /// A command of a group is none.
+    #[error("line {line} of the group: {invalid}; nothing of the group was done")]
+    InGroup {
+        /// Which, from 1 on.
+        line: u32,
+        /// Why.
+        invalid: Box<Invalid>,
+    },
 }

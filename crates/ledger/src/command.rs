@@ -93,7 +93,8 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
-    /// Anything else here, with the paper it was done by and free words, which the record keeps.
+    /// Anything else here, with the paper it was done by and free words, which the record keeps. A group is noted as a
+    /// whole.
     Noted(Box<Noted>),
     /// A movement was wrong: takes it back, as of when it happened.
     Reverse(Reverse),
@@ -121,6 +122,53 @@ pub enum Body {
     EndPurchase(EndPurchase),
     /// Makes a lot or serial, or changes the one of that name.
     PutLot(PutLot),
+    /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
+    /// and come by themselves.
+    Group(Vec<Body>),
+}
+
+impl Body {
+    /// How much work it is, roughly, in lines; at least 1.
+    pub fn work(&self) -> usize {
+        let lines = match self {
+            Self::Receive(Receive { lines, .. })
+            | Self::Adjust(Adjust { lines, .. })
+            | Self::Transfer(Transfer { lines, .. })
+            | Self::Move(MoveState { lines, .. })
+            | Self::Count(TakeCount { lines, .. })
+            | Self::PlaceHold(PlaceHold { lines, .. })
+            | Self::PlaceOrder(PlaceOrder { lines, .. }) => lines.len(),
+            Self::Record(document) => match &document.content {
+                Content::Order(order) => order.lines.len(),
+                Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Movements(lines) => lines.len(),
+                Content::Receipt(receipt) => receipt.lines.len(),
+            },
+            Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
+            Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
+            Self::Noted(noted) => noted.body.work(),
+            Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
+            _ => 1,
+        };
+        lines.max(1)
+    }
+
+    /// May a document that waits for a name be applied once this is done?
+    pub fn names_something(&self) -> bool {
+        match self {
+            Self::PutItem(_)
+            | Self::PutLocation(_)
+            | Self::PutListing(_)
+            | Self::PutLot(_)
+            | Self::PlacePurchase(_) => true,
+            Self::Noted(noted) => noted.body.names_something(),
+            Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
+            Self::Group(bodies) => bodies.iter().any(Self::names_something),
+            _ => false,
+        }
+    }
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
@@ -392,6 +440,9 @@ pub struct LineQuantity {
     pub line: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked; whichever is promised (or was shipped last) unless told.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// See [`Body::FulfilOrder`].
@@ -542,6 +593,9 @@ pub struct ShipmentLine {
     pub item: Name,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked and the teller knows.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// A line that moves stock by itself.

@@ -126,6 +126,11 @@ impl CellKey {
         Self { lot, ..Self::new(item, location, state) }
     }
 
+    /// The newest thing that it is a cell of.
+    pub(crate) fn newest(&self) -> Seq {
+        self.item.0.max(self.location.0).max(self.lot.0).max(self.consignor.0)
+    }
+
     /// An outside party's account.
     pub const fn party(item: ItemId, party: StockState) -> Self {
         Self::new(item, LocationId(0), party)
@@ -274,6 +279,35 @@ impl Key {
             Self::LotCode(..) => 41,
             Self::Expires(..) => 42,
             Self::KitOf(..) => 43,
+        }
+    }
+
+    /// The newest thing that it speaks of, by its id; 0 where it speaks of none, or of a position in the log.
+    pub(crate) fn newest(&self) -> Seq {
+        match self {
+            Self::Item(ItemId(id))
+            | Self::Location(LocationId(id))
+            | Self::System(SystemId(id))
+            | Self::Listing(ListingId(id))
+            | Self::RemoteListing(SystemId(id), _)
+            | Self::Order(OrderId(id))
+            | Self::Document(SystemId(id), _)
+            | Self::Waiting(SystemId(id), _)
+            | Self::Hold(HoldId(id))
+            | Self::Demand(ItemId(id))
+            | Self::Tagged(_, ItemId(id))
+            | Self::Discrepancy(DiscrepancyId(id)) => *id,
+            Self::ListingOf(item, listing) => item.0.max(listing.0),
+            Self::Promise(item, location, holder, ..) => item.0.max(location.0).max(*holder),
+            Self::Short(item, order, _) => item.0.max(order.0),
+            Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
+            Self::Claimed(item, system, _) => item.0.max(system.0),
+            Self::Late(cell, _) => cell.newest(),
+            Self::Lot(LotId(id)) => *id,
+            Self::LotCode(ItemId(id), _) => *id,
+            Self::Expires(location, lot) => location.0.max(lot.0),
+            Self::KitOf(component, kit) => component.0.max(kit.0),
+            _ => 0,
         }
     }
 

@@ -98,7 +98,7 @@ pub struct Slot {
 }
 
 /// What must be fetched before a command can be decided.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Need {
     /// A cell.
     Cell(CellKey),

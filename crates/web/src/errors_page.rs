@@ -35,6 +35,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: it says how much there is. Amend it first, or ask for less.",
     ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
+    (
+        "group",
+        "A line of the group was refused, and with it all of them. Nothing of the group was done.",
+        "See the line named in `detail`; mend it, and send the group under another name.",
+    ),
     ("hold_ended", "The hold has lapsed, been released, or become an order.", "Place another."),
     (
         "insufficient",

@@ -8,6 +8,7 @@
 mod catalogue;
 mod count;
 mod document;
+mod group;
 mod hold;
 mod kits;
 mod lines;
@@ -192,6 +193,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Record(document) => document::record(tx, document),
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
+        Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
         Body::Noted(noted) => {
             if matches!(noted.body, Body::Noted(_)) {

@@ -22,6 +22,15 @@ const AHEAD_SECONDS: i64 = 5 * 60;
 /// See [`Quantity::MAX_PARTY`].
 const MAX_PARTY: u64 = Quantity::MAX_PARTY.micros().unsigned_abs();
 
+/// A cell of what is made in this decision.
+static NEVER_MOVED: CellSlot = CellSlot {
+    quantity: Quantity::ZERO,
+    seq: 0,
+    latest: Instant::from_micros(0),
+    latest_before_pending: Instant::from_micros(0),
+    pending: Vec::new(),
+};
+
 /// Why a decision stops.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -114,6 +123,11 @@ impl<'a> Tx<'a> {
         (self.reference.take(), self.note.take())
     }
 
+    /// Nothing decided yet, on the same state.
+    pub fn begin_again(&self) -> Self {
+        Self::new(self.state, self.given, self.now)
+    }
+
     /// The `seq` of the next entry: the id of whatever it makes.
     pub fn next_seq(&self) -> Seq {
         self.state.head + 1 + self.entries.len() as Seq
@@ -147,12 +161,22 @@ impl<'a> Tx<'a> {
         }
         match self.state.object(key) {
             Some(slot) => Ok(slot.value.as_ref()),
+            None if self.is_of_now(key) => Ok(None),
             None => Err(Need::Object(key.clone()).into()),
         }
     }
 
     pub fn is_known(&self, key: &Key) -> bool {
-        self.overlay.objects.contains_key(key) || self.state.object(key).is_some()
+        self.overlay.objects.contains_key(key) || self.state.object(key).is_some() || self.is_of_now(key)
+    }
+
+    /// About something made in this decision? Then no table has anything of it.
+    fn is_of_now(&self, key: &Key) -> bool {
+        key.newest() > self.state.head
+    }
+
+    fn is_cell_of_now(&self, key: &CellKey) -> bool {
+        key.newest() > self.state.head
     }
 
     /// Stops with all of these that are not in memory, so that they are fetched together.
@@ -163,7 +187,9 @@ impl<'a> Tx<'a> {
 
     /// As [`Tx::want`], for cells.
     pub fn want_cells(&self, cells: impl IntoIterator<Item = CellKey>) -> Result<(), Stop> {
-        let known = |key: &CellKey| self.overlay.cells.contains_key(key) || self.state.cell(key).is_some();
+        let known = |key: &CellKey| {
+            self.overlay.cells.contains_key(key) || self.state.cell(key).is_some() || self.is_cell_of_now(key)
+        };
         let needs: Vec<Need> = cells.into_iter().filter(|key| !known(key)).map(Need::Cell).collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
     }
@@ -182,12 +208,28 @@ impl<'a> Tx<'a> {
         if let Some(cell) = self.overlay.cells.get(&key) {
             return Ok(&cell.slot);
         }
-        self.state.cell(&key).ok_or_else(|| Need::Cell(key).into())
+        match self.state.cell(&key) {
+            Some(slot) => Ok(slot),
+            None if self.is_cell_of_now(&key) => Ok(&NEVER_MOVED),
+            None => Err(Need::Cell(key).into()),
+        }
     }
 
-    /// What a cell held at an instant, before this command.
+    /// What a cell held at an instant, by what happened, as known in this decision.
     pub fn as_of(&self, key: CellKey, at: Instant) -> Result<Quantity, Stop> {
-        self.given.as_of.get(&(key, at)).copied().ok_or_else(|| Need::AsOf(key, at).into())
+        let before = match self.given.as_of.get(&(key, at)) {
+            Some(before) => *before,
+            None if self.is_cell_of_now(&key) => Quantity::ZERO,
+            None => return Err(Need::AsOf(key, at).into()),
+        };
+        let moved = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Movement(movement) if movement.occurred_at <= at => {
+                let taken = (movement.from_cell() == key).then_some(-movement.quantity);
+                taken.or_else(|| (movement.to_cell() == key).then_some(movement.quantity))
+            }
+            _ => None,
+        });
+        Ok(moved.fold(before, |sum, change| sum + change))
     }
 
     /// The record that has an entry, with its first one; none where the log has none of it.
@@ -202,7 +244,7 @@ impl<'a> Tx<'a> {
     pub fn want_as_of(&self, cells: impl IntoIterator<Item = CellKey>, at: Instant) -> Result<(), Stop> {
         let needs: Vec<Need> = cells
             .into_iter()
-            .filter(|key| !self.given.as_of.contains_key(&(*key, at)))
+            .filter(|key| !self.given.as_of.contains_key(&(*key, at)) && !self.is_cell_of_now(key))
             .map(|key| Need::AsOf(key, at))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
@@ -212,7 +254,7 @@ impl<'a> Tx<'a> {
     pub fn want_ranges(&self, ranges: impl IntoIterator<Item = (Key, Key)>) -> Result<(), Stop> {
         let needs: Vec<Need> = ranges
             .into_iter()
-            .filter(|range| !self.given.ranges.contains_key(range))
+            .filter(|range| !self.given.ranges.contains_key(range) && !self.is_of_now(&range.0))
             .map(|(from, to)| Need::Range(from, to))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
@@ -220,8 +262,10 @@ impl<'a> Tx<'a> {
 
     /// All objects between two keys, both included, in order.
     pub fn range(&self, from: Key, to: Key) -> Result<Vec<(Key, Value)>, Stop> {
-        let Some(written) = self.given.ranges.get(&(from.clone(), to.clone())) else {
-            return Err(Need::Range(from, to).into());
+        let written = match self.given.ranges.get(&(from.clone(), to.clone())) {
+            Some(written) => written.as_slice(),
+            None if self.is_of_now(&from) => &[],
+            None => return Err(Need::Range(from, to).into()),
         };
         let mut merged: std::collections::BTreeMap<&Key, Option<&Value>> =
             written.iter().map(|(key, value)| (key, Some(value))).collect();
@@ -353,9 +397,14 @@ impl<'a> Tx<'a> {
 
     /// All cells of an item at places of ours that hold something, in key order.
     pub fn stocked(&self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
-        let known = self.state.stocked(item).ok_or_else(|| Stop::from(Need::Stocked(item)))?;
         let mut cells = BTreeMap::new();
-        for key in known {
+        let known = match self.state.stocked(item) {
+            Some(known) => Some(known),
+            // Made in this decision: no table has anything of it.
+            None if item.0 > self.state.head => None,
+            None => return Err(Need::Stocked(item).into()),
+        };
+        for key in known.into_iter().flatten() {
             cells.insert(*key, self.held(*key)?);
         }
         let changed = self.overlay.cells.iter().filter(|(key, _)| key.item == item && !key.state.is_party());
@@ -735,8 +784,11 @@ impl Found {
 impl Sink for Tx<'_> {
     fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need> {
         if !self.overlay.cells.contains_key(&key) {
-            let known = self.state.cell(&key).ok_or(Need::Cell(key))?;
-            let slot = CellSlot { pending: Vec::new(), ..*known };
+            let slot = match self.state.cell(&key) {
+                Some(known) => CellSlot { pending: Vec::new(), ..*known },
+                None if self.is_cell_of_now(&key) => CellSlot::default(),
+                None => return Err(Need::Cell(key)),
+            };
             self.overlay.cells.insert(key, OverlayCell { slot, touched: false });
         }
         let cell = self.overlay.cells.get_mut(&key).expect("it was put there");
@@ -748,7 +800,11 @@ impl Sink for Tx<'_> {
         if let Some(slot) = self.overlay.objects.get(key) {
             return Ok(slot.clone());
         }
-        self.state.object(key).cloned().ok_or_else(|| Need::Object(key.clone()))
+        match self.state.object(key) {
+            Some(slot) => Ok(slot.clone()),
+            None if self.is_of_now(key) => Ok(Slot::default()),
+            None => Err(Need::Object(key.clone())),
+        }
     }
 
     fn put(&mut self, key: Key, slot: Slot) {

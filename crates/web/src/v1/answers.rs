@@ -252,3 +252,82 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
         })
         .collect()
 }
+
+/// An answer as the endpoint of its command gives it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnswerBody {
+    Made(Made),
+    Moved(MovedAnswer),
+    Counted {
+        counts: Vec<CountedBody>,
+        discrepancies: Vec<u64>,
+    },
+    Order(OrderAnswer),
+    Recorded {
+        result: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order: Option<u64>,
+        lines: Vec<LineBody>,
+        discrepancies: Vec<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<String>,
+    },
+    Ticked {
+        lapsed: u32,
+    },
+    Group {
+        answers: Vec<AnswerBody>,
+    },
+    /// What has no endpoint of its own.
+    Other(Answer),
+}
+
+#[allow(
+    clippy::match_wildcard_for_single_variants,
+    reason = "what comes later has a form too, if not the best"
+)]
+pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
+    let recorded = |result| AnswerBody::Recorded {
+        result,
+        order: None,
+        lines: Vec::new(),
+        discrepancies: Vec::new(),
+        explanation: None,
+    };
+    match answer {
+        Answer::Item(_)
+        | Answer::Location(_)
+        | Answer::System(_)
+        | Answer::Listing(_)
+        | Answer::Rule(_)
+        | Answer::Hold(_)
+        | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
+        Answer::Counted(counts, found) => AnswerBody::Counted {
+            counts: counts.into_iter().map(CountedBody::from).collect(),
+            discrepancies: found.iter().map(|found| found.0).collect(),
+        },
+        Answer::Order(..) => AnswerBody::Order(OrderAnswer::of(answer)),
+        Answer::Recorded { order, lines, discrepancies } => AnswerBody::Recorded {
+            result: "applied",
+            order: order.map(|order| order.0),
+            lines: lines.into_iter().map(LineBody::from).collect(),
+            discrepancies: discrepancies.into_iter().map(|id| id.0).collect(),
+            explanation: None,
+        },
+        Answer::AlreadyApplied { .. } => recorded("already_applied"),
+        Answer::Waiting(id, sentence) => AnswerBody::Recorded {
+            result: "waiting",
+            order: None,
+            lines: Vec::new(),
+            discrepancies: vec![id.0],
+            explanation: Some(sentence),
+        },
+        Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Group(answers) => {
+            AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
+        }
+        other => AnswerBody::Other(other),
+    }
+}

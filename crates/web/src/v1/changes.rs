@@ -46,8 +46,8 @@ struct Change {
     reference: Option<String>,
     /// What whoever asked said of it.
     note: Option<String>,
-    /// The entries, in order, each with the `seq` after the one before. Quantities are in 10⁻⁶ units, times in
-    /// microseconds since 1970.
+    /// The entries, in order, each with the `seq` after the one before. Quantities are exact decimals, times
+    /// RFC 3339.
     #[schema(value_type = Vec<EntryBody>)]
     entries: Vec<onhand_ledger::Entry>,
 }
