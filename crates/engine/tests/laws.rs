@@ -463,7 +463,7 @@ impl World {
             Act::Dispatch { nth, quantity, ago } => Body::DispatchTransfer(DispatchTransfer {
                 transfer: transfer(*nth)?,
                 lines: quantity.map(|quantity| {
-                    vec![LineQuantity { line: "1".to_owned(), quantity: units(quantity), lot: None }]
+                    vec![LineQuantity { lot: None, line: "1".to_owned(), quantity: units(quantity) }]
                 }),
                 occurred_at: self.before(*ago),
             }),

@@ -141,8 +141,8 @@ impl Body {
             Self::Record(document) => match &document.content {
                 Content::Order(order) => order.lines.len(),
                 Content::Shipment(shipment) => shipment.lines.len(),
-                Content::Movements(lines) => lines.len(),
                 Content::Receipt(receipt) => receipt.lines.len(),
+                Content::Movements(lines) => lines.len(),
             },
             Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
             Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
@@ -165,6 +165,8 @@ impl Body {
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
+            Self::PlacePurchase(_) => true,
+            Self::Noted(noted) => noted.body.names_something(),
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
             _ => false,
         }

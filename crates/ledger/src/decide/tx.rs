@@ -118,14 +118,14 @@ impl<'a> Tx<'a> {
         (self.entries, self.overlay, self.state.head + 1, self.now, self.document)
     }
 
-    /// What whoever asks names as its paper and wants to say of it, taken out.
-    pub fn take_words(&mut self) -> (Option<String>, Option<String>) {
-        (self.reference.take(), self.note.take())
-    }
-
     /// Nothing decided yet, on the same state.
     pub fn begin_again(&self) -> Self {
         Self::new(self.state, self.given, self.now)
+    }
+
+    /// What whoever asks names as its paper and wants to say of it, taken out.
+    pub fn take_words(&mut self) -> (Option<String>, Option<String>) {
+        (self.reference.take(), self.note.take())
     }
 
     /// The `seq` of the next entry: the id of whatever it makes.
