@@ -93,7 +93,8 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
-    /// Anything else here, with the paper it was done by and free words, which the record keeps.
+    /// Anything else here, with the paper it was done by and free words, which the record keeps. A group is noted as a
+    /// whole.
     Noted(Box<Noted>),
     /// A movement was wrong: takes it back, as of when it happened.
     Reverse(Reverse),
@@ -159,6 +160,8 @@ impl Body {
                 Content::Receipt(receipt) => receipt.lines.len(),
                 Content::Movements(lines) => lines.len(),
             },
+            Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
+            Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
             Self::Noted(noted) => noted.body.work(),
             Self::Sight(sight) => sight.lines.len(),
             Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
@@ -170,7 +173,12 @@ impl Body {
     /// May a document that waits for a name be applied once this is done?
     pub fn names_something(&self) -> bool {
         match self {
-            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) | Self::PutLot(_) => true,
+            Self::PutItem(_)
+            | Self::PutLocation(_)
+            | Self::PutListing(_)
+            | Self::PutLot(_)
+            | Self::PlacePurchase(_) => true,
+            Self::Noted(noted) => noted.body.names_something(),
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
