@@ -285,7 +285,6 @@ impl World {
                     shipped: units(*shipped),
                     returned: units(*returned),
                     location: None,
-                    price: None,
                 });
                 Body::Record(Document {
                     system: "WEB".to_owned(),
