@@ -228,8 +228,9 @@ impl World {
 
     fn body(&self, act: &Act) -> Option<Body> {
         let units = Quantity::units;
-        let line =
-            |sku: usize, quantity: i64| vec![Line { sku: SKUS[sku].to_owned(), quantity: units(quantity) }];
+        let line = |sku: usize, quantity: i64| {
+            vec![Line { sku: SKUS[sku].to_owned(), quantity: units(quantity), ..Default::default() }]
+        };
         let place = |place: usize| PLACES[place].to_owned();
         let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
@@ -272,6 +273,7 @@ impl World {
                 location: place(*at),
                 lines: line(*sku, *quantity),
                 as_of: self.before(*ago),
+                inside: false,
                 system: None,
             }),
             Act::Hold { sku, quantity, minutes } => Body::PlaceHold(PlaceHold {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Quantity, RuleId, Seq,
-    SystemId,
+    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, RuleId,
+    Seq, SystemId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -48,6 +48,8 @@ pub enum Answer {
     Discrepancy(DiscrepancyId),
     /// Time passed; so many holds lapsed.
     Ticked(u32),
+    /// A lot or serial is as asked.
+    Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
     /// What each command of a group was answered, in order.
@@ -197,7 +199,29 @@ pub enum Refusal {
         /// And the other.
         other: RuleId,
     },
-    /// It was resolved before.
+    /// A piece is where it was told to be, or elsewhere.
+    #[error(
+        "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
+    )]
+    SerialElsewhere {
+        /// What.
+        sku: String,
+        /// Which.
+        serial: String,
+        /// Where.
+        location: String,
+    },
+    /// How an item is tracked, or that it is a kit, cannot change once it has moved.
+    #[error(
+        "`{sku}` has moved already: {what} cannot change any more; make another item, and merge or assemble"
+    )]
+    ItemInUse {
+        /// What.
+        sku: String,
+        /// `how it is tracked`.
+        what: String,
+    },
+    /// The discrepancy has ended.
     #[error("the discrepancy {discrepancy} is resolved already")]
     AlreadyResolved {
         /// Which.
@@ -234,6 +258,14 @@ pub enum Invalid {
     /// No location of that code.
     #[error("no location has the code `{0}`; create it, or check case and spaces")]
     UnknownLocation(String),
+    /// No lot or serial of that name.
+    #[error("`{sku}` has no lot or serial `{lot}`; check case and spaces")]
+    UnknownLot {
+        /// What.
+        sku: String,
+        /// As given.
+        lot: String,
+    },
     /// No system of that name.
     #[error("no system is called `{0}`")]
     UnknownSystem(String),

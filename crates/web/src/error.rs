@@ -154,6 +154,7 @@ impl From<Invalid> for Problem {
         match invalid {
             Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
             Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
+            Invalid::UnknownLot { .. } => bad("unknown_lot", "Unknown lot or serial").field("lot"),
             Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
             Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
             Invalid::Unknown { .. } => {
@@ -215,6 +216,8 @@ impl From<Refusal> for Problem {
                 problem.detail = detail;
                 problem
             }
+            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
+            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
         };
         Self { kept: true, ..problem }

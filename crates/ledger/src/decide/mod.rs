@@ -10,7 +10,10 @@ mod count;
 mod document;
 mod group;
 mod hold;
+mod kits;
+mod lots;
 mod order;
+mod promise;
 mod rules;
 mod stock;
 mod tx;
@@ -151,7 +154,7 @@ fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     while let Some((at, due)) = tx.next_due() {
         match due {
             Due::Hold(hold) => hold::lapse(tx, hold, at)?,
-            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+            Due::Lot(lot, location) => lots::end(tx, lot, location, at)?,
         }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
@@ -183,5 +186,6 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Note(note) => catalogue::note(tx, note),
         Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::PutLot(put) => lots::put(tx, put),
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Invalid, Refusal};
+use crate::availability::{self, Look};
 use crate::entry::{Account, Entry, Movement, PromiseChange};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Cause, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites,
-    System, Waiting,
+    Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
+    OrderLine, Promise, Rules, Sites, System, Tracking, Waiting,
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
 use crate::{
@@ -67,6 +68,7 @@ pub(super) struct Move<'a> {
     pub quantity: Quantity,
     pub occurred_at: Instant,
     pub reason: &'a str,
+    /// Whose promise grows or shrinks; a component's too is its line's.
     pub promise: Option<(Holder, u32)>,
     pub corrects: Option<Seq>,
 }
@@ -180,6 +182,11 @@ impl<'a> Tx<'a> {
         };
         let needs: Vec<Need> = cells.into_iter().filter(|key| !known(key)).map(Need::Cell).collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
+    /// Has a cell ever moved?
+    pub fn has_moved(&self, key: CellKey) -> Result<bool, Stop> {
+        self.slot(key).map(|slot| slot.seq != 0)
     }
 
     /// What a cell holds now.
@@ -339,11 +346,52 @@ impl<'a> Tx<'a> {
         })
     }
 
-    pub fn sites(&self) -> Result<Sites, Stop> {
+    pub fn sites(&self) -> Result<&Sites, Stop> {
+        const NONE: &Sites = &Sites { sellable: Vec::new(), all: Vec::new(), parts: Vec::new() };
         Ok(match self.value(&Key::Sites)? {
-            Some(Value::Sites(sites)) => sites.clone(),
-            _ => Sites::default(),
+            Some(Value::Sites(sites)) => sites,
+            _ => NONE,
         })
+    }
+
+    pub fn lot(&self, id: LotId) -> Result<&Lot, Stop> {
+        match self.value(&Key::Lot(id))? {
+            Some(Value::Lot(lot)) => Ok(lot),
+            _ => Err(Invalid::Unknown { kind: "lot", id: id.to_string() }.into()),
+        }
+    }
+
+    /// The lot or serial of a name, if there is one.
+    pub fn lot_id(&self, item: ItemId, code: &str) -> Result<Option<LotId>, Stop> {
+        Ok(match self.value(&Key::LotCode(item, code.to_owned()))? {
+            Some(Value::LotId(id)) => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// When a lot expires at a location, as was told when it came there.
+    pub fn expires(&self, lot: LotId, location: LocationId) -> Result<Option<Instant>, Stop> {
+        Ok(match self.value(&Key::Expires(location, lot))? {
+            Some(Value::Instant(at)) => Some(*at),
+            _ => None,
+        })
+    }
+
+    /// All cells of an item at places of ours that hold something, in key order.
+    pub fn stocked(&self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
+        let nothing = BTreeSet::new();
+        let known = match self.state.stocked(item) {
+            Some(known) => known,
+            None if item.0 > self.state.head => &nothing,
+            None => return Err(Need::Stocked(item).into()),
+        };
+        let mut cells = BTreeMap::new();
+        for key in known {
+            cells.insert(*key, self.held(*key)?);
+        }
+        let changed = self.overlay.cells.iter().filter(|(key, _)| key.item == item && !key.state.is_party());
+        cells.extend(changed.map(|(key, cell)| (*key, cell.slot.quantity)));
+        Ok(cells.into_iter().filter(|(_, quantity)| !quantity.is_zero()).collect())
     }
 
     pub fn rules(&self) -> Result<Option<&Rules>, Stop> {
@@ -427,24 +475,40 @@ impl<'a> Tx<'a> {
                 let earlier = before.as_ref().and_then(|before| before.lines.get(index));
                 let short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
                 if line.short != short_before {
-                    let more = line.short - short_before;
-                    let Some(item_total) = self.demand(line.item)?.checked_add(more) else {
-                        return Err(Invalid::Overflow(self.sku(line.item)?).into());
-                    };
-                    let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
-                    self.emit(Entry::Short {
-                        item: line.item,
-                        order: id,
-                        line: line_index,
-                        quantity: line.short,
-                        item_total,
-                    })?;
+                    let index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
+                    self.write_short(id, index, line, short_before)?;
                 }
             }
             self.emit(Entry::Order(id, order))?;
         }
         for (id, hold) in std::mem::take(&mut self.holds) {
             self.emit(Entry::Hold(id, hold))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how much of a line is short: of its item, and where that is a kit of each component too, so that whichever
+    /// comes in serves it in its turn.
+    fn write_short(
+        &mut self,
+        order: OrderId,
+        line: u32,
+        known: &OrderLine,
+        before: Quantity,
+    ) -> Result<(), Stop> {
+        let one = Component { item: known.item, quantity: Quantity::units(1) };
+        let items: Vec<Component> = std::iter::once(one).chain(known.build.recipe.iter().copied()).collect();
+        self.want(items.iter().map(|component| Key::Demand(component.item)))?;
+        for Component { item, quantity } in items {
+            let times = |kits| availability::times(quantity, kits).ok_or(item);
+            let change = times(known.short).and_then(|now| Ok((now, times(before)?)));
+            let total = change.ok().zip(Some(self.demand(item)?));
+            let total =
+                total.and_then(|((now, before), demand)| Some((now, demand.checked_add(now - before)?)));
+            let Some((quantity, item_total)) = total else {
+                return Err(Invalid::Overflow(self.sku(item)?).into());
+            };
+            self.emit(Entry::Short { item, order, line, quantity, item_total })?;
         }
         Ok(())
     }
@@ -498,6 +562,20 @@ impl<'a> Tx<'a> {
         })
     }
 
+    /// Fetches together what is promised to a line at some places. Nothing was promised to what is made in this decision.
+    pub fn want_promised(
+        &self,
+        holder: Holder,
+        places: impl Iterator<Item = (ItemId, LocationId, u32, LotId)>,
+    ) -> Result<(), Stop> {
+        if holder.seq() > self.state.head {
+            return Ok(());
+        }
+        self.want(
+            places.map(|(item, location, line, lot)| Key::Promise(item, location, holder.seq(), line, lot)),
+        )
+    }
+
     /// A quantity that the item accepts.
     pub fn check_quantity(&self, item: ItemId, quantity: Quantity) -> Result<(), Stop> {
         let known = self.item(item)?;
@@ -530,6 +608,10 @@ impl<'a> Tx<'a> {
     /// Moves stock. The caller has made sure that a place of ours holds enough.
     pub fn make(&mut self, step: Move<'_>) -> Result<Seq, Stop> {
         assert!(step.quantity.is_positive(), "a movement moves more than nothing");
+        if step.lot.0 != 0 && !step.to.1.is_party() {
+            self.want([Key::Lot(step.lot), Key::Expires(step.to.0, step.lot)])?;
+            super::lots::register(self, step.lot, step.to.0)?;
+        }
         let from_key = CellKey { lot: step.lot, ..CellKey::new(step.item, step.from.0, step.from.1) };
         let to_key = CellKey { lot: step.lot, ..CellKey::new(step.item, step.to.0, step.to.1) };
         self.want_cells([from_key, to_key])?;
@@ -577,6 +659,11 @@ impl<'a> Tx<'a> {
         Ok(Account { location, state, lot, consignor, balance, late })
     }
 
+    /// More of an item may be promised than before.
+    pub fn grew(&mut self, item: ItemId) {
+        self.grown.insert(item);
+    }
+
     /// The items whose available stock grew since this was last asked.
     pub fn take_grown(&mut self) -> BTreeSet<ItemId> {
         std::mem::take(&mut self.grown)
@@ -606,6 +693,38 @@ impl<'a> Tx<'a> {
         ))?;
         self.discrepancies.push(id);
         Ok(id)
+    }
+}
+
+impl Look for &Tx<'_> {
+    type Error = Stop;
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn facts(&mut self, item: ItemId) -> Result<(Tracking, Vec<Component>), Stop> {
+        self.item(item).map(availability::facts)
+    }
+
+    fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, Stop> {
+        self.sites().map(|sites| availability::below(sites, location))
+    }
+
+    fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, Stop> {
+        self.want_cells(cells.iter().copied())?;
+        cells.iter().map(|cell| Tx::held(self, *cell)).collect()
+    }
+
+    fn stocked(&mut self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
+        Tx::stocked(self, item)
+    }
+
+    fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, Stop> {
+        self.want(at.iter().flat_map(|(lot, location)| availability::lot_keys(*lot, *location)))?;
+        at.iter()
+            .map(|(lot, location)| Ok((self.lot(*lot)?.clone(), self.expires(*lot, *location)?)))
+            .collect()
     }
 }
 
