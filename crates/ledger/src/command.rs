@@ -89,11 +89,11 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// Makes a lot or serial, or changes the one of that name.
+    PutLot(PutLot),
     /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
     /// and come by themselves.
     Group(Vec<Body>),
-    /// Makes a lot or serial, or changes the one of that name.
-    PutLot(PutLot),
 }
 
 impl Body {

@@ -121,14 +121,14 @@ impl CellKey {
         Self { item, location, state, lot: LotId(0), consignor: ConsignorId(0) }
     }
 
-    /// The newest thing that it is a cell of.
-    pub(crate) fn newest(&self) -> Seq {
-        self.item.0.max(self.location.0).max(self.lot.0).max(self.consignor.0)
-    }
-
     /// The cell of some of the tenant's own goods that are told apart, or not (lot 0).
     pub const fn of(item: ItemId, location: LocationId, lot: LotId, state: StockState) -> Self {
         Self { lot, ..Self::new(item, location, state) }
+    }
+
+    /// The newest thing that it is a cell of.
+    pub(crate) fn newest(&self) -> Seq {
+        self.item.0.max(self.location.0).max(self.lot.0).max(self.consignor.0)
     }
 
     /// An outside party's account.
@@ -278,17 +278,17 @@ impl Key {
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
             | Self::Tagged(_, ItemId(id))
-            | Self::Lot(LotId(id))
-            | Self::LotCode(ItemId(id), _)
             | Self::Discrepancy(DiscrepancyId(id)) => *id,
-            Self::Expires(location, lot) => location.0.max(lot.0),
-            Self::KitOf(component, kit) => component.0.max(kit.0),
             Self::ListingOf(item, listing) => item.0.max(listing.0),
             Self::Promise(item, location, holder, ..) => item.0.max(location.0).max(*holder),
             Self::Short(item, order, _) => item.0.max(order.0),
             Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
             Self::Claimed(item, system, _) => item.0.max(system.0),
             Self::Late(cell, _) => cell.newest(),
+            Self::Lot(LotId(id)) => *id,
+            Self::LotCode(ItemId(id), _) => *id,
+            Self::Expires(location, lot) => location.0.max(lot.0),
+            Self::KitOf(component, kit) => component.0.max(kit.0),
             _ => 0,
         }
     }

@@ -211,13 +211,13 @@ impl From<Refusal> for Problem {
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
+            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
+            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
             Refusal::InGroup { refusal, .. } => {
                 let mut problem = Self::from(*refusal);
                 problem.detail = detail;
                 problem
             }
-            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
-            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
         };
         Self { kept: true, ..problem }

@@ -60,10 +60,10 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     for line in lines {
         let Resolved { item, lot, quantity: counted } = line;
         let lot = lot.unwrap_or_default();
-        if tx.item(item)?.tracking == Tracking::Serials && counted.is_positive() {
-            lots::seen_at(tx, item, lot, &nodes)?;
-        }
         let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
+        if tx.item(item)?.tracking == Tracking::Serials && counted > found {
+            lots::seen_where_it_was_not(tx, item, lot)?;
+        }
         let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
         booked.push((id, item, counted, found));
     }

@@ -82,9 +82,6 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Re
         };
         for code in codes {
             let lot = find_or_make(tx, item, line, code, of)?;
-            if tracking == Tracking::Serials && line.quantity.is_positive() && !is_count {
-                must_be_nowhere(tx, item, lot)?;
-            }
             resolved.push(Resolved { item, lot: Some(lot), quantity: each });
         }
     }
@@ -195,12 +192,21 @@ fn must_be_nowhere(tx: &Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
     Err(Refusal::SerialElsewhere { sku, serial: tx.lot(lot)?.code.clone(), location }.into())
 }
 
-/// A piece was seen at some places: by our books it is nowhere else any more.
-pub(super) fn seen_at(tx: &mut Tx<'_>, item: ItemId, lot: LotId, places: &[LocationId]) -> Result<(), Stop> {
-    let stocked = tx.stocked(item)?;
-    let elsewhere: Vec<(CellKey, Quantity)> =
-        stocked.into_iter().filter(|(cell, _)| cell.lot == lot && !places.contains(&cell.location)).collect();
-    for (CellKey { location, .. }, quantity) in elsewhere {
+/// A piece comes in that is somewhere by our books: a request is refused; a fact is believed, and the books corrected.
+pub(super) fn must_not_be_twice(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    if tx.item(item)?.tracking != Tracking::Serials {
+        return Ok(());
+    }
+    if tx.document.is_none() {
+        return must_be_nowhere(tx, item, lot);
+    }
+    seen_where_it_was_not(tx, item, lot)
+}
+
+/// A piece was seen where it was not by our books: wherever it is by them now, it is there no more.
+pub(super) fn seen_where_it_was_not(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    let stocked = tx.stocked(item)?.into_iter().filter(|(cell, _)| cell.lot == lot);
+    for (CellKey { location, .. }, quantity) in stocked.collect::<Vec<_>>() {
         let now = tx.now;
         let gone = Change {
             item,

@@ -379,14 +379,14 @@ impl<'a> Tx<'a> {
 
     /// All cells of an item at places of ours that hold something, in key order.
     pub fn stocked(&self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
-        let nothing = BTreeSet::new();
+        let mut cells = BTreeMap::new();
         let known = match self.state.stocked(item) {
-            Some(known) => known,
-            None if item.0 > self.state.head => &nothing,
+            Some(known) => Some(known),
+            // Made in this decision: no table has anything of it.
+            None if item.0 > self.state.head => None,
             None => return Err(Need::Stocked(item).into()),
         };
-        let mut cells = BTreeMap::new();
-        for key in known {
+        for key in known.into_iter().flatten() {
             cells.insert(*key, self.held(*key)?);
         }
         let changed = self.overlay.cells.iter().filter(|(key, _)| key.item == item && !key.state.is_party());
