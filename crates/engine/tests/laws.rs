@@ -293,13 +293,14 @@ impl World {
                 occurred_at: self.before(*ago),
             }),
             Act::Cancel { nth, quantity } => {
-                let part = quantity
-                    .map(|quantity| vec![LineQuantity { line: "1".to_owned(), quantity: units(quantity) }]);
+                let part = quantity.map(|quantity| {
+                    vec![LineQuantity { line: "1".to_owned(), quantity: units(quantity), lot: None }]
+                });
                 Body::CancelOrder(CancelOrder { order: order(*nth)?, lines: part })
             }
             Act::Return { nth, quantity, damaged, ago } => Body::ReturnOrder(ReturnOrder {
                 order: order(*nth)?,
-                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(*quantity) }],
+                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(*quantity), lot: None }],
                 location: None,
                 into: if *damaged { StockState::Damaged } else { StockState::Available },
                 occurred_at: self.before(*ago),
@@ -334,6 +335,7 @@ impl World {
                     location: place(*at),
                     occurred_at: self.before(*ago),
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku(SKUS[*sku].to_owned()),
                         quantity: units(*quantity),
                     }],

@@ -325,6 +325,7 @@ fn a_shipment_of_its_orders_name_loses_no_order() {
                     location: "LONDON".to_owned(),
                     occurred_at: None,
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku("MUG".to_owned()),
                         quantity: Quantity::units(quantity),
                     }],

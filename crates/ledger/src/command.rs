@@ -121,7 +121,10 @@ impl Body {
     /// May a document that waits for a name be applied once this is done?
     pub fn names_something(&self) -> bool {
         match self {
-            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) => true,
+            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) | Self::PutLot(_) => true,
+            Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
             _ => false,
         }
@@ -393,6 +396,9 @@ pub struct LineQuantity {
     pub line: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked; whichever is promised (or was shipped last) unless told.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// See [`Body::FulfilOrder`].
@@ -541,6 +547,9 @@ pub struct ShipmentLine {
     pub item: Name,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked and the teller knows.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// A line that moves stock by itself.

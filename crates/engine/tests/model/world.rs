@@ -178,6 +178,7 @@ impl World {
         };
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
+            lot: None,
             line: (line + 1).to_string(),
             quantity: quantity(*units),
         };
@@ -300,6 +301,7 @@ impl World {
             }
             Act::Shipment { system, document, order: of, place: at, lines, ago } => {
                 let line = |(sku, units): &(usize, i64)| ShipmentLine {
+                    lot: None,
                     item: item(*sku),
                     quantity: quantity(*units),
                 };

@@ -739,20 +739,34 @@ pub(super) fn ship(
     quantity: Quantity,
     at: Instant,
 ) -> Result<Shipped, Stop> {
+    ship_lot(tx, order, line, (location, LotId(0)), quantity, at)
+}
+
+/// As [`ship`], of one lot or piece; of whichever where 0.
+pub(super) fn ship_lot(
+    tx: &mut Tx<'_>,
+    order: crate::OrderId,
+    line: u32,
+    (location, lot): (LocationId, LotId),
+    quantity: Quantity,
+    at: Instant,
+) -> Result<Shipped, Stop> {
     let sites = tx.sites()?;
     let known = &tx.order(order)?.lines[line as usize];
     let (item, is_kit) = (known.item, !known.build.recipe.is_empty());
     let mut missing = quantity;
     let mut part_of = |at: &At| {
-        let part = if sites.is_in(at.location, location) { at.quantity.min(missing) } else { Quantity::ZERO };
+        let is_here = sites.is_in(at.location, location) && (lot.0 == 0 || lot == at.lot);
+        let part = if is_here { at.quantity.min(missing) } else { Quantity::ZERO };
         missing -= part;
         part.is_positive().then_some(At { quantity: part, ..*at })
     };
     let own: Vec<At> = known.allocated.iter().filter_map(&mut part_of).collect();
     let built: Vec<At> = known.build.built.iter().filter_map(part_of).collect();
     let by = |item, quantity| Change {
-        reason: "shipped",
+        lot,
         inside: true,
+        reason: "shipped",
         ..change(item, location, quantity, StockState::Customer, at)
     };
     // First what was promised leaves the books of the line, so that breaking promises cannot touch it.

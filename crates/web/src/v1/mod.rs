@@ -11,6 +11,7 @@ mod documents;
 mod holds;
 mod items;
 mod locations;
+mod lots;
 mod movements;
 mod orders;
 mod page;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(items::routes())
         .merge(locations::routes())
+        .merge(lots::routes())
         .merge(stock::routes())
         .merge(movements::routes())
         .merge(counts::routes())
