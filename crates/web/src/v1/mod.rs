@@ -4,7 +4,7 @@ pub(crate) mod admin;
 mod answers;
 mod ask;
 mod changes;
-mod commands;
+pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
