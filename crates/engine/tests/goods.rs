@@ -321,6 +321,7 @@ fn what_has_expired_or_was_called_back_is_never_available() {
         );
         assert_eq!(shop.available("MILK", "LONDON"), 3);
         let hold = PlaceHold {
+            partial: None,
             lines: units("MILK", 2),
             location: None,
             expires_at: onhand_ledger::Instant::parse("2026-12-01T11:00:00Z").unwrap(),

@@ -243,12 +243,17 @@ impl World {
                 })
             }
             Act::Order { lines, which } => Body::PlaceOrder(PlaceOrder {
+                ship_by: None,
+                ship_to: None,
+                prices: None,
+                backorder: None,
                 reference: None,
                 lines: lines.iter().map(|(sku, quantity)| Self::line(*sku, *quantity, *which)).collect(),
                 location: None,
                 ..PlaceOrder::default()
             }),
             Act::Hold { sku, quantity, hours } => Body::PlaceHold(PlaceHold {
+                partial: None,
                 lines: vec![Self::line(*sku, *quantity, None)],
                 location: None,
                 expires_at: self.now.plus_seconds(hours * HOUR),
@@ -273,19 +278,21 @@ impl World {
             Act::OrderFact { document, version, lines, cancelled, ago } => {
                 let lines = lines.iter().enumerate();
                 let lines = lines.map(|(number, (sku, quantity, shipped, returned))| OrderContentLine {
+                    price: None,
                     line: format!("{number}-{sku}"),
                     item: Name::Sku(SKUS[*sku].to_owned()),
                     quantity: units(*quantity),
                     shipped: units(*shipped),
                     returned: units(*returned),
                     location: None,
-                    price: None,
                 });
                 Body::Record(Document {
                     system: "WEB".to_owned(),
                     document: format!("W{document}"),
                     version: *version,
                     content: Content::Order(OrderContent {
+                        ship_by: None,
+                        ship_to: None,
                         placed_at: None,
                         changed_at: self.before(*ago),
                         cancelled: *cancelled,

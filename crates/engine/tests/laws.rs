@@ -291,12 +291,12 @@ struct World {
     folder: Option<tempfile::TempDir>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
-    sessions: Vec<SessionId>,
-    ruled: bool,
     transfers: Vec<TransferId>,
     purchases: Vec<PurchaseId>,
     /// Movements that anybody was told of.
     moved: Vec<Seq>,
+    sessions: Vec<SessionId>,
+    ruled: bool,
     told: Vec<(Command, Answer)>,
     keys: u64,
     log: Vec<(Seq, Record)>,
@@ -319,11 +319,11 @@ impl World {
             folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
             orders: Vec::new(),
             holds: Vec::new(),
-            sessions: Vec::new(),
-            ruled: false,
             transfers: Vec::new(),
             purchases: Vec::new(),
             moved: Vec::new(),
+            sessions: Vec::new(),
+            ruled: false,
             told: Vec::new(),
             keys: 0,
             log: Vec::new(),
@@ -379,9 +379,9 @@ impl World {
         let place = |place: usize| PLACES[place].to_owned();
         let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
-        let session = |nth: usize| self.sessions.get(nth % self.sessions.len().max(1)).copied();
         let transfer = |nth: usize| self.transfers.get(nth % self.transfers.len().max(1)).copied();
         let purchase = |nth: usize| self.purchases.get(nth % self.purchases.len().max(1)).copied();
+        let session = |nth: usize| self.sessions.get(nth % self.sessions.len().max(1)).copied();
         Some(match act {
             Act::Receive { sku, place: at, quantity, ago } => Body::Receive(Receive {
                 location: place(*at),
@@ -688,9 +688,9 @@ impl World {
                         self.orders.push(*id)
                     }
                     Answer::Hold(id, ..) if !self.holds.contains(id) => self.holds.push(*id),
-                    Answer::Session(id) if !self.sessions.contains(id) => self.sessions.push(*id),
                     Answer::Transfer { id, .. } if !self.transfers.contains(id) => self.transfers.push(*id),
                     Answer::Purchase { id, .. } if !self.purchases.contains(id) => self.purchases.push(*id),
+                    Answer::Session(id) if !self.sessions.contains(id) => self.sessions.push(*id),
                     _ => {}
                 }
                 if let Answer::Moved(moved, _)

@@ -470,7 +470,7 @@ fn an_order_keeps_its_prices_and_when_it_must_leave_through_amendments() {
         assert_eq!((order.version, order.lines[0].wanted), (2, Quantity::units(4)));
         assert_eq!((order.lines[1].wanted, order.lines[0].price.clone()), (Quantity::ZERO, price("11")));
         assert_eq!(shop.stock("MUG"), (1, 0, 4));
-        let part = LineQuantity { line: "1".to_owned(), quantity: Quantity::units(3), lot: None };
+        let part = LineQuantity { lot: None, line: "1".to_owned(), quantity: Quantity::units(3) };
         let cancelled = shop.tell(Body::CancelOrder(CancelOrder { order: id, lines: Some(vec![part]) }));
         assert_eq!(placed(&cancelled).1[0].allocated, Quantity::ONE);
         assert_eq!(shop.stock("MUG"), (4, 0, 1));

@@ -53,12 +53,6 @@ pub enum Answer {
     Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
-    /// A session of counting is as asked.
-    Session(SessionId),
-    /// What was seen is kept, line by line.
-    Sighted(SessionId, Vec<SightedLine>),
-    /// What each command of a group was answered, in order.
-    Group(Vec<Answer>),
     /// A transfer is as asked.
     Transfer {
         /// Which.
@@ -81,6 +75,26 @@ pub enum Answer {
         /// What came up.
         discrepancies: Vec<DiscrepancyId>,
     },
+    /// A session of counting is as asked.
+    Session(SessionId),
+    /// What was seen is kept, line by line.
+    Sighted(SessionId, Vec<SightedLine>),
+    /// What each command of a group was answered, in order. No group is in a group.
+    Group(#[serde(deserialize_with = "not_nested")] Vec<Answer>),
+}
+
+/// Reads what has a group's answers or refusal in it, and no deeper: bytes that somebody made up would lead down until the
+/// stack ends.
+fn not_nested<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    thread_local! {
+        static INSIDE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    if INSIDE.replace(true) {
+        return Err(serde::de::Error::custom("a group is in a group"));
+    }
+    let read = T::deserialize(deserializer);
+    INSIDE.set(false);
+    read
 }
 
 /// One line of a transfer, as answered.
@@ -327,40 +341,6 @@ pub enum Refusal {
         /// And the other.
         other: RuleId,
     },
-    /// No location has all of an order that may not be divided.
-    #[error(
-        "no location has all of it, and an order may not leave from more than one: order less, or let the allocation rule \
-         split"
-    )]
-    NotInOnePlace,
-    /// The session of counting has ended.
-    #[error("the counting session {session} is {state}: open another")]
-    SessionEnded {
-        /// Which.
-        session: SessionId,
-        /// `applied` or `cancelled`.
-        state: String,
-    },
-    /// Somebody must look again before a session is booked.
-    #[error("the counting session {session} cannot be applied: {} must be counted again", listed(.skus))]
-    RecountNeeded {
-        /// Which.
-        session: SessionId,
-        /// Of what.
-        skus: Vec<String>,
-    },
-    /// Differences are beyond what is booked without approval.
-    #[error(
-        "the counting session {session} needs approval: the difference of {} is beyond its threshold; apply it with \
-         `approve`, with a key that has that right",
-        listed(.skus)
-    )]
-    ApprovalNeeded {
-        /// Which.
-        session: SessionId,
-        /// Of what.
-        skus: Vec<String>,
-    },
     /// The document has ended.
     #[error("{document} is {state}: nothing more can be {verb}")]
     DocumentEnded {
@@ -415,6 +395,40 @@ pub enum Refusal {
         /// How much was asked.
         wanted: Quantity,
     },
+    /// No location has all of an order that may not be divided.
+    #[error(
+        "no location has all of it, and an order may not leave from more than one: order less, or let the allocation rule \
+         split"
+    )]
+    NotInOnePlace,
+    /// The session of counting has ended.
+    #[error("the counting session {session} is {state}: open another")]
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// `applied` or `cancelled`.
+        state: String,
+    },
+    /// Somebody must look again before a session is booked.
+    #[error("the counting session {session} cannot be applied: {} must be counted again", listed(.skus))]
+    RecountNeeded {
+        /// Which.
+        session: SessionId,
+        /// Of what.
+        skus: Vec<String>,
+    },
+    /// Differences are beyond what is booked without approval.
+    #[error(
+        "the counting session {session} needs approval: the difference of {} is beyond its threshold; apply it with \
+         `approve`, with a key that has that right",
+        listed(.skus)
+    )]
+    ApprovalNeeded {
+        /// Which.
+        session: SessionId,
+        /// Of what.
+        skus: Vec<String>,
+    },
     /// A piece is where it was told to be, or elsewhere.
     #[error(
         "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
@@ -449,6 +463,7 @@ pub enum Refusal {
         /// Which, from 1 on.
         line: u32,
         /// Why.
+        #[serde(deserialize_with = "not_nested")]
         refusal: Box<Refusal>,
     },
 }
@@ -588,4 +603,25 @@ pub enum Invalid {
         /// Why.
         invalid: Box<Invalid>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_read_and_none_that_is_in_another() {
+        let refusal = Refusal::NotSellable { location: "LONDON".to_owned() };
+        let refused = Answer::Refused(Refusal::InGroup { line: 2, refusal: Box::new(refusal) });
+        let group = Answer::Group(vec![Answer::Ticked(1), Answer::Ticked(2)]);
+        for answer in [&group, &refused, &group] {
+            let bytes = postcard::to_allocvec(answer).unwrap();
+            assert_eq!(&postcard::from_bytes::<Answer>(&bytes).unwrap(), answer);
+        }
+        let [tag, ..] = postcard::to_allocvec(&group).unwrap()[..] else { panic!("it has bytes") };
+        let made_up = [tag, 1].repeat(1_000_000);
+        assert!(postcard::from_bytes::<Answer>(&made_up).is_err());
+        let bytes = postcard::to_allocvec(&group).unwrap();
+        assert_eq!(postcard::from_bytes::<Answer>(&bytes).unwrap(), group, "after an error too");
+    }
 }

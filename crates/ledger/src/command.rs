@@ -93,23 +93,8 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
-    /// Gives a hold another time to end.
-    ExtendHold(ExtendHold),
-    /// Lets some lines of a hold go.
-    ReleaseLines(ReleaseLines),
-    /// Says which locations orders are allocated from.
-    SetAllocation(SetAllocation),
-    /// Moves what is promised to an order to better places.
-    Reallocate(Reallocate),
-    /// Opens a session of counting at a location.
-    OpenSession(OpenSession),
-    /// A counter tells what was seen.
-    Sight(Sight),
-    /// Books what a session has counted.
-    ApplySession(ApplySession),
-    /// Ends a session that shall book nothing.
-    CancelSession(SessionId),
-    /// Anything else here, with the paper it was done by and free words, which the record keeps.
+    /// Anything else here, with the paper it was done by and free words, which the record keeps. A group is noted as a
+    /// whole.
     Noted(Box<Noted>),
     /// A movement was wrong: takes it back, as of when it happened.
     Reverse(Reverse),
@@ -135,6 +120,22 @@ pub enum Body {
     ReceivePurchase(ReceivePurchase),
     /// Nothing more is expected of a purchase order.
     EndPurchase(EndPurchase),
+    /// Gives a hold another time to end.
+    ExtendHold(ExtendHold),
+    /// Lets some lines of a hold go.
+    ReleaseLines(ReleaseLines),
+    /// Says which locations orders are allocated from.
+    SetAllocation(SetAllocation),
+    /// Moves what is promised to an order to better places.
+    Reallocate(Reallocate),
+    /// Opens a session of counting at a location.
+    OpenSession(OpenSession),
+    /// A counter tells what was seen.
+    Sight(Sight),
+    /// Books what a session has counted.
+    ApplySession(ApplySession),
+    /// Ends a session that shall book nothing.
+    CancelSession(SessionId),
     /// Makes a lot or serial, or changes the one of that name.
     PutLot(PutLot),
     /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
@@ -159,8 +160,10 @@ impl Body {
                 Content::Receipt(receipt) => receipt.lines.len(),
                 Content::Movements(lines) => lines.len(),
             },
-            Self::Sight(sight) => sight.lines.len(),
+            Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
+            Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
             Self::Noted(noted) => noted.body.work(),
+            Self::Sight(sight) => sight.lines.len(),
             Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
             _ => 1,
         };
@@ -170,12 +173,15 @@ impl Body {
     /// May a document that waits for a name be applied once this is done?
     pub fn names_something(&self) -> bool {
         match self {
-            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) | Self::PutLot(_) => true,
+            Self::PutItem(_)
+            | Self::PutLocation(_)
+            | Self::PutListing(_)
+            | Self::PutLot(_)
+            | Self::PlacePurchase(_) => true,
+            Self::Noted(noted) => noted.body.names_something(),
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
-            Self::PlacePurchase(_) => true,
-            Self::Noted(noted) => noted.body.names_something(),
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
             _ => false,
         }

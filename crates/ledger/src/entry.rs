@@ -113,12 +113,6 @@ pub enum Entry {
     Refused,
     /// A keyed request found everything as it asks already; it is kept for its key.
     Nothing,
-    /// An allocation rule was set, or ended (none).
-    Allocation(RuleId, Option<Allocation>),
-    /// A session of counting was opened, or ended.
-    Session(SessionId, Session),
-    /// Somebody saw an item in a session, or what was seen became a count.
-    Seen(SessionId, ItemId, LotId, Seen),
     /// A transfer came to be, or changed.
     Transfer(TransferId, TransferDocument),
     /// A purchase order came to be, or changed.
@@ -127,6 +121,12 @@ pub enum Entry {
     Reversed(Seq, Reversals),
     /// What one unit of what a movement brought did cost.
     Cost(Seq, UnitCost),
+    /// An allocation rule was set, or ended (none).
+    Allocation(RuleId, Option<Allocation>),
+    /// A session of counting was opened, or ended.
+    Session(SessionId, Session),
+    /// Somebody saw an item in a session, or what was seen became a count.
+    Seen(SessionId, ItemId, LotId, Seen),
 }
 
 /// One side of a movement.

@@ -218,10 +218,6 @@ pub enum Key {
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
-    /// A session of counting.
-    Session(SessionId),
-    /// What was seen of an item in a session.
-    Seen(SessionId, ItemId, LotId),
     /// A transfer.
     Transfer(TransferId),
     /// The transfer of a reference.
@@ -234,6 +230,10 @@ pub enum Key {
     Incoming(ItemId, LocationId, Seq, u32),
     /// What of a movement was taken back.
     Reversed(Seq),
+    /// A session of counting.
+    Session(SessionId),
+    /// What was seen of an item in a session.
+    Seen(SessionId, ItemId, LotId),
     /// A lot or serial.
     Lot(LotId),
     /// The lot or serial of a name.
@@ -279,8 +279,8 @@ impl Key {
             Self::PurchaseReference(_) => 63,
             Self::Incoming(..) => 64,
             Self::Reversed(_) => 65,
-            Self::Session(_) => 80,
-            Self::Seen(..) => 81,
+            Self::Session(_) => 70,
+            Self::Seen(..) => 71,
             Self::Lot(_) => 40,
             Self::LotCode(..) => 41,
             Self::Expires(..) => 42,
@@ -330,10 +330,10 @@ impl Key {
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
             | Self::Discrepancy(DiscrepancyId(id))
-            | Self::Session(SessionId(id))
             | Self::Transfer(TransferId(id))
             | Self::Purchase(PurchaseId(id))
             | Self::Reversed(id)
+            | Self::Session(SessionId(id))
             | Self::Lot(LotId(id)) => put(&mut out, *id),
             Self::LotCode(item, code) => {
                 put(&mut out, item.0);
@@ -487,8 +487,8 @@ impl Key {
             63 => Self::PurchaseReference(rest.text()?),
             64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
             65 => Self::Reversed(rest.u64()?),
-            80 => Self::Session(SessionId(rest.u64()?)),
-            81 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
+            70 => Self::Session(SessionId(rest.u64()?)),
+            71 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
             40 => Self::Lot(LotId(rest.u64()?)),
             41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
             42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
@@ -564,10 +564,6 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
-            Key::Session(SessionId(3)),
-            Key::Seen(SessionId(3), ItemId(300), LotId(0)),
-            Key::Seen(SessionId(3), ItemId(300), LotId(9)),
-            Key::Seen(SessionId(4), ItemId(1), LotId(0)),
             Key::Transfer(TransferId(9)),
             Key::TransferReference("T-1".into()),
             Key::Purchase(PurchaseId(9)),
@@ -575,6 +571,10 @@ mod tests {
             Key::Incoming(ItemId(1), LocationId(2), 255, 9),
             Key::Incoming(ItemId(1), LocationId(2), 256, 1),
             Key::Reversed(70_000),
+            Key::Session(SessionId(3)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(0)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(9)),
+            Key::Seen(SessionId(4), ItemId(1), LotId(0)),
             Key::Lot(LotId(5)),
             Key::LotCode(ItemId(1), "L1".into()),
             Key::Expires(LocationId(3), LotId(4)),

@@ -50,14 +50,14 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
-    Session(Session),
-    Seen(Seen),
     Transfer(TransferDocument),
     TransferId(TransferId),
     Purchase(Purchase),
     PurchaseId(PurchaseId),
     Incoming(Incoming),
     Reversals(Reversals),
+    Session(Session),
+    Seen(Seen),
     Lot(Lot),
     LotId(LotId),
 }
@@ -525,14 +525,6 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
         }
-        Entry::Session(id, session) => {
-            let slot = Slot { value: Some(Value::Session(session.clone())), seq };
-            sink.put(Key::Session(*id), slot);
-        }
-        Entry::Seen(session, item, lot, seen) => {
-            let slot = Slot { value: Some(Value::Seen(seen.clone())), seq };
-            sink.put(Key::Seen(*session, *item, *lot), slot);
-        }
         Entry::Transfer(id, transfer) => {
             if let Some(reference) = &transfer.reference {
                 let named = Slot { value: Some(Value::TransferId(*id)), seq };
@@ -566,6 +558,14 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Reversed(movement, reversals) => {
             let slot = Slot { value: Some(Value::Reversals(reversals.clone())), seq };
             sink.put(Key::Reversed(*movement), slot);
+        }
+        Entry::Session(id, session) => {
+            let slot = Slot { value: Some(Value::Session(session.clone())), seq };
+            sink.put(Key::Session(*id), slot);
+        }
+        Entry::Seen(session, item, lot, seen) => {
+            let slot = Slot { value: Some(Value::Seen(seen.clone())), seq };
+            sink.put(Key::Seen(*session, *item, *lot), slot);
         }
         Entry::Lot(id, lot) => {
             let code = Key::LotCode(lot.item, lot.code.clone());

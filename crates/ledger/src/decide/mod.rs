@@ -200,14 +200,6 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Note(note) => catalogue::note(tx, note),
         Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
-        Body::ExtendHold(extend) => hold::extend(tx, extend),
-        Body::ReleaseLines(release) => hold::release_lines(tx, release),
-        Body::SetAllocation(set) => allocation::set(tx, set),
-        Body::Reallocate(request) => allocation::reallocate(tx, request),
-        Body::OpenSession(open) => session::open(tx, open),
-        Body::Sight(sight) => session::sight(tx, sight),
-        Body::ApplySession(apply) => session::apply(tx, apply),
-        Body::CancelSession(session) => session::cancel(tx, *session),
         Body::Noted(noted) => {
             if matches!(noted.body, Body::Noted(_)) {
                 let problem = "what is noted is noted once".to_owned();
@@ -230,6 +222,14 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::AmendPurchase(amend) => supply::amend(tx, amend),
         Body::ReceivePurchase(receive) => supply::receive(tx, receive),
         Body::EndPurchase(end) => supply::end(tx, end),
+        Body::ExtendHold(extend) => hold::extend(tx, extend),
+        Body::ReleaseLines(release) => hold::release_lines(tx, release),
+        Body::SetAllocation(set) => allocation::set(tx, set),
+        Body::Reallocate(request) => allocation::reallocate(tx, request),
+        Body::OpenSession(open) => session::open(tx, open),
+        Body::Sight(sight) => session::sight(tx, sight),
+        Body::ApplySession(apply) => session::apply(tx, apply),
+        Body::CancelSession(session) => session::cancel(tx, *session),
         Body::PutLot(put) => lots::put(tx, put),
     }
 }

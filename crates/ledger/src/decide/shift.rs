@@ -122,13 +122,13 @@ pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop>
             missing.push(Missing {
                 sku: tx.sku(cell.item)?,
                 location: Some(location),
+                beyond: None,
                 wanted,
                 available,
                 held: match cell.state {
                     StockState::Available => order::held(tx, cell.item, &[cell.location])?,
                     _ => None,
                 },
-                beyond: None,
             });
         }
     }

@@ -248,7 +248,7 @@ impl<'a> Tx<'a> {
     pub fn want_past(&self, cells: impl IntoIterator<Item = (CellKey, Instant)>) -> Result<(), Stop> {
         let needs: Vec<Need> = cells
             .into_iter()
-            .filter(|(key, at)| !self.given.as_of.contains_key(&(*key, *at)) && !self.is_cell_of_now(key))
+            .filter(|asked| !self.given.as_of.contains_key(asked) && !self.is_cell_of_now(&asked.0))
             .map(|(key, at)| Need::AsOf(key, at))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }

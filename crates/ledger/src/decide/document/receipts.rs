@@ -68,9 +68,9 @@ pub(super) fn apply_receipt(
             quantity,
             allocated: Quantity::ZERO,
             shipped: moved,
-            short: Quantity::ZERO,
             backordered: Quantity::ZERO,
             preordered: Quantity::ZERO,
+            short: Quantity::ZERO,
         });
     }
     if let (Some(id), Some(purchase)) = (id, purchase)
