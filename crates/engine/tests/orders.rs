@@ -115,13 +115,7 @@ fn is_sound(shop: &Shop) {
 
 fn hold(shop: &Shop, of: &[(&str, i64)], partial: bool, until: &str) -> Answer {
     let (partial, expires_at) = (Some(partial), time(until));
-    shop.tell(Body::PlaceHold(PlaceHold {
-        lines: lines(of),
-        location: None,
-        expires_at,
-        partial,
-        ..PlaceHold::default()
-    }))
+    shop.tell(Body::PlaceHold(PlaceHold { lines: lines(of), location: None, expires_at, partial }))
 }
 
 fn held(answer: &Answer) -> (HoldId, Vec<(i64, i64)>) {
@@ -209,6 +203,7 @@ fn allocation(shop: &Shop, set: SetAllocation) {
     assert!(matches!(answer, Answer::Rule(_)), "{answer:?}");
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the commands take it")]
 fn codes(codes: &[&str]) -> Option<Vec<String>> {
     Some(codes.iter().map(|code| (*code).to_owned()).collect())
 }
@@ -508,6 +503,7 @@ fn apply(shop: &Shop, session: SessionId, approve: bool) -> Answer {
     by(shop, "lead", Body::ApplySession(ApplySession { session, approve: Some(approve) })).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the commands take it")]
 const fn over(units: i64) -> Option<Threshold> {
     Some(Threshold { units: Some(Quantity::units(units)), percent: None })
 }
