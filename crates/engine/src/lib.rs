@@ -10,6 +10,7 @@ mod queue;
 pub mod systems;
 mod verify;
 mod view;
+mod words;
 pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};

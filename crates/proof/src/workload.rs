@@ -138,7 +138,10 @@ impl Day {
     }
 
     fn body(&mut self) -> Value {
-        let (item, place, units) = (self.random.below(ITEMS), self.random.below(PLACES), self.units(9));
+        // One cell is busier than all others: its past is long.
+        let busy = self.random.percent(30);
+        let (item, place) = if busy { (0, 0) } else { (self.random.below(ITEMS), self.random.below(PLACES)) };
+        let units = self.units(9);
         let line = json!([{ "sku": sku(item), "quantity": units }]);
         let document = self.random.below(40);
         let before = match self.random.below(4) {
