@@ -82,9 +82,6 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Re
         };
         for code in codes {
             let lot = find_or_make(tx, item, line, code, of)?;
-            if tracking == Tracking::Serials && line.quantity.is_positive() && !is_count {
-                must_be_nowhere(tx, item, lot)?;
-            }
             resolved.push(Resolved { item, lot: Some(lot), quantity: each });
         }
     }
@@ -193,6 +190,17 @@ fn must_be_nowhere(tx: &Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
     let Some((cell, _)) = stocked.iter().find(|(cell, _)| cell.lot == lot) else { return Ok(()) };
     let (sku, location) = (tx.sku(item)?, tx.location_code(cell.location)?);
     Err(Refusal::SerialElsewhere { sku, serial: tx.lot(lot)?.code.clone(), location }.into())
+}
+
+/// A piece comes in that is somewhere by our books: a request is refused; a fact is believed, and the books corrected.
+pub(super) fn must_not_be_twice(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    if tx.item(item)?.tracking != Tracking::Serials {
+        return Ok(());
+    }
+    if tx.document.is_none() {
+        return must_be_nowhere(tx, item, lot);
+    }
+    seen_where_it_was_not(tx, item, lot)
 }
 
 /// A piece was seen where it was not by our books: wherever it is by them now, it is there no more.

@@ -133,6 +133,9 @@ pub(super) fn prefetch(
 
 /// Goods come into a state.
 pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
+    if change.lot.0 != 0 {
+        lots::must_not_be_twice(tx, change.item, change.lot)?;
+    }
     let absorbed_by = if state.is_physical() { anchor(tx, &change)? } else { None };
     let Change { item, location, lot, quantity, occurred_at, .. } = change;
     let seq = tx.make(Move {
