@@ -77,6 +77,21 @@ impl Faults {
         ]
     }
 
+    /// The one of a process that the shim stands before already, by its environment.
+    pub fn of_this_process() -> Result<Self> {
+        let path = |name: &str| {
+            std::env::var_os(name).map(PathBuf::from).with_context(|| format!("{name} is not set"))
+        };
+        let (path, database) = (path("ONHAND_FAULT_TELL")?, path("ONHAND_FAULT_FILES")?);
+        let tell = File::options().read(true).write(true).open(&path)?;
+        Ok(Self { shim: PathBuf::new(), database, path, tell })
+    }
+
+    /// The database that is meant.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
     fn put(&self, index: u64, number: i64) -> Result<()> {
         self.tell.write_all_at(&number.to_ne_bytes(), index * 8).context("cannot tell what fails")
     }
