@@ -433,6 +433,11 @@ fn provide(
             let quantity = as_of(state, store, id, cell, at, Seq::MAX)?;
             given.as_of.insert((cell, at), quantity);
         }
+        Need::Stocked(item) => {
+            let held = store.cells_of(id, item)?.into_iter();
+            let held = held.filter(|(key, slot)| !key.state.is_party() && !slot.quantity.is_zero());
+            state.provide_stocked(item, held);
+        }
         Need::Request(key) => {
             let answered = match store.request(id, &key)? {
                 None => None,

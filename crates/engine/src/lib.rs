@@ -6,7 +6,10 @@
 
 mod clock;
 mod commit;
+mod history;
+mod low;
 mod queue;
+mod report;
 pub mod systems;
 mod verify;
 mod view;
@@ -14,6 +17,9 @@ pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
+pub use history::{HistoryFilter, HistoryPage, HistoryRow, StateChange};
+pub use low::{LowPage, LowRow};
 pub use queue::{Handle, Queue, Reply, SubmitError, queue};
+pub use report::{StockReport, StockRow};
 pub use verify::{Verified, Violation, verify};
-pub use view::{HistoryRow, View};
+pub use view::View;

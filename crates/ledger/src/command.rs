@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Invalid;
+use crate::gtin;
 use crate::key::StockState;
+use crate::model::Pack;
 use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
 
 /// One command.
@@ -88,6 +90,14 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// Gives an item another SKU.
+    RenameItem(RenameItem),
+    /// Gives an item further names, or takes some away.
+    ChangeAliases(ChangeAliases),
+    /// Makes one item of two.
+    MergeItems(MergeItems),
+    /// Says when an item is low.
+    SetLowStock(SetLowStock),
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
@@ -105,6 +115,14 @@ pub struct PutItem {
     pub barcodes: Option<Vec<String>>,
     /// Up to 100 tags.
     pub tags: Option<Vec<String>>,
+    /// Up to 100 other names, each as a SKU is.
+    pub aliases: Option<Vec<String>>,
+    /// Up to 50 packs, each with a name and, perhaps, a barcode of its own.
+    pub packs: Option<Vec<Pack>>,
+    /// Low at or below so much at any site that sells it; not negative. [`SetLowStock`] takes it away again.
+    pub low_stock: Option<Quantity>,
+    /// No longer bought or sold? Default: false.
+    pub archived: Option<bool>,
 }
 
 impl PutItem {
@@ -118,8 +136,89 @@ impl PutItem {
             check_name("unit", unit, 20)?;
         }
         check_list("barcodes", self.barcodes.as_deref().unwrap_or_default(), 50)?;
-        check_list("tags", self.tags.as_deref().unwrap_or_default(), 100)
+        check_list("tags", self.tags.as_deref().unwrap_or_default(), 100)?;
+        check_list("aliases", self.aliases.as_deref().unwrap_or_default(), 100)?;
+        self.aliases.iter().flatten().try_for_each(|alias| check_address("aliases", alias))?;
+        check_packs(self.packs.as_deref().unwrap_or_default())?;
+        let barcodes = self.barcodes.iter().flatten().map(|code| ("barcodes", code));
+        let of_packs = self.packs.iter().flatten().filter_map(|pack| Some(("packs", pack.barcode.as_ref()?)));
+        barcodes.chain(of_packs).try_for_each(|(field, code)| check_barcode(field, code))
     }
+}
+
+fn check_packs(packs: &[Pack]) -> Result<(), Invalid> {
+    let field = "packs";
+    if packs.len() > 50 {
+        return Err(Invalid::Field { field, problem: "has more than 50 entries".to_owned() });
+    }
+    for (index, pack) in packs.iter().enumerate() {
+        check_name(field, &pack.name, 50)?;
+        pack.barcode.iter().try_for_each(|code| check_name(field, code, 100))?;
+        if !pack.quantity.is_positive() {
+            let problem = format!("a `{}` must have more than 0 in it, not {}", pack.name, pack.quantity);
+            return Err(Invalid::Field { field, problem });
+        }
+        if packs[..index].iter().any(|other| other.name == pack.name) {
+            return Err(Invalid::Twice { field, value: pack.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// A code that looks like a GTIN ends with the check digit that belongs there.
+fn check_barcode(field: &'static str, code: &str) -> Result<(), Invalid> {
+    let Some(right) = gtin::right_check_digit(code) else { return Ok(()) };
+    let problem = format!(
+        "`{code}` looks like a GTIN of {} digits, but its check digit is not {right}: a digit is mistyped, or it should \
+         end with {right}",
+        code.len()
+    );
+    Err(Invalid::Field { field, problem })
+}
+
+/// See [`Body::RenameItem`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RenameItem {
+    /// A name it has.
+    pub sku: String,
+    /// Its SKU from now on: nobody else's name.
+    pub to: String,
+    /// Forget the old SKU, instead of keeping it as an alias.
+    #[serde(default)]
+    pub forget_old: bool,
+}
+
+/// See [`Body::ChangeAliases`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ChangeAliases {
+    /// A name it has.
+    pub sku: String,
+    /// Names it has from now on too: nobody else's.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Aliases it has no longer.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+/// See [`Body::MergeItems`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MergeItems {
+    /// The item that ends; its names become aliases of the other.
+    pub from: String,
+    /// The item that goes on.
+    pub into: String,
+}
+
+/// See [`Body::SetLowStock`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetLowStock {
+    /// Of which item.
+    pub sku: String,
+    /// Only at this location (and what is inside it); none: at each site that sells the item.
+    pub location: Option<String>,
+    /// Low at or below so much; not negative. None: there is no such level any more.
+    pub level: Option<Quantity>,
 }
 
 /// See [`Body::PutLocation`].
@@ -208,8 +307,18 @@ pub struct SetPublication {
 pub struct Line {
     /// What.
     pub sku: String,
-    /// How much; more than nothing.
+    /// How much; more than nothing. Of packs, where one is named.
     pub quantity: Quantity,
+    /// One of the item's packs; none: single units.
+    #[serde(default)]
+    pub pack: Option<String>,
+}
+
+impl Line {
+    /// So many single units of a SKU.
+    pub fn new(sku: impl Into<String>, quantity: Quantity) -> Self {
+        Self { sku: sku.into(), quantity, pack: None }
+    }
 }
 
 /// See [`Body::Receive`].

@@ -19,6 +19,7 @@ use crate::model::{
     Sites, System, Waiting,
 };
 use crate::{Due, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
+use crate::{gtin, look};
 
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,6 +49,7 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
+    Items(Vec<ItemId>),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -100,6 +102,8 @@ pub enum Need {
     AsOf(CellKey, Instant),
     /// What was answered to a request of that key.
     Request(String),
+    /// All cells of an item at places of ours that hold something.
+    Stocked(ItemId),
 }
 
 /// What was answered to a key.
@@ -148,6 +152,8 @@ pub struct State {
     objects: HashMap<Key, Slot>,
     dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, Due)>,
+    /// Of some items, all cells at places of ours that hold something.
+    stocked: HashMap<ItemId, BTreeSet<CellKey>>,
     recent: BTreeMap<String, Answered>,
 }
 
@@ -197,6 +203,38 @@ impl State {
             .filter_map(|key| self.cells.get_key_value(key))
     }
 
+    /// All cells of an item at places of ours that hold something, if they are known.
+    pub fn stocked(&self, item: ItemId) -> Option<&BTreeSet<CellKey>> {
+        self.stocked.get(&item)
+    }
+
+    /// Takes all cells of an item at places of ours that hold something, as tables have them. What is dirty is newer.
+    pub fn provide_stocked(&mut self, item: ItemId, cells: impl IntoIterator<Item = (CellKey, CellSlot)>) {
+        let mut keys: BTreeSet<CellKey> = BTreeSet::new();
+        for (key, slot) in cells {
+            self.provide_cell(key, slot);
+            keys.insert(key);
+        }
+        keys.extend(self.dirty_cells_of(item).map(|(key, _)| *key));
+        keys.retain(|key| holds(key, self.cells.get(key)));
+        self.stocked.insert(item, keys);
+    }
+
+    fn note_stocked(&mut self, key: CellKey) {
+        let Some(known) = self.stocked.get_mut(&key.item) else { return };
+        if holds(&key, self.cells.get(&key)) {
+            known.insert(key);
+        } else {
+            known.remove(&key);
+        }
+    }
+
+    /// The dirty cells after a key, in order.
+    pub fn dirty_cells_after(&self, after: Option<CellKey>) -> impl Iterator<Item = (&CellKey, &CellSlot)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.dirty_cells.range((from, Bound::Unbounded)).filter_map(|key| self.cells.get_key_value(key))
+    }
+
     /// Every dirty cell key.
     pub fn dirty_cells(&self) -> impl Iterator<Item = &CellKey> {
         self.dirty_cells.iter()
@@ -231,6 +269,7 @@ impl State {
     pub fn evict_clean(&mut self) {
         let (cells, objects) = (&self.dirty_cells, &self.dirty_objects);
         self.cells.retain(|key, _| cells.contains(key));
+        self.stocked.clear();
         self.objects.retain(|key, _| objects.contains(key));
     }
 
@@ -286,6 +325,10 @@ impl State {
     pub fn fold(&mut self, first_seq: Seq, record: &Record) -> Result<(), Need> {
         for (seq, entry) in (first_seq..).zip(&record.entries) {
             fold(entry, seq, self)?;
+            if let Entry::Movement(movement) = entry {
+                self.note_stocked(movement.from_cell());
+                self.note_stocked(movement.to_cell());
+            }
         }
         self.note(first_seq, record);
         Ok(())
@@ -307,6 +350,7 @@ impl State {
             slot.latest = changed.slot.latest;
             slot.pending.extend(changed.slot.pending);
             self.dirty_cells.insert(key);
+            self.note_stocked(key);
         }
         for (key, slot) in overlay.objects {
             self.put(key, slot);
@@ -326,6 +370,11 @@ impl State {
             self.recent.insert(key.clone(), answered);
         }
     }
+}
+
+/// Is it a cell at a place of ours that holds something?
+fn holds(key: &CellKey, slot: Option<&CellSlot>) -> bool {
+    !key.state.is_party() && slot.is_some_and(|slot| !slot.quantity.is_zero())
 }
 
 impl Sink for State {
@@ -374,7 +423,12 @@ pub(crate) struct Overlay {
 pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {
     match entry {
         Entry::Item(id, item) => {
-            sink.put(Key::Sku(item.sku.clone()), Slot { value: Some(Value::ItemId(*id)), seq });
+            // What was merged into another has no names and no codes of its own any more.
+            if item.merged_into.is_none() {
+                fold_names(*id, item, seq, sink);
+            }
+            let watched = item.low_stock.is_set().then_some(Value::Present);
+            sink.put(Key::Watched(*id), Slot { value: watched, seq });
             for tag in &item.tags {
                 sink.put(Key::Tagged(tag.clone(), *id), Slot { value: Some(Value::Present), seq });
             }
@@ -465,9 +519,26 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
         }
+        Entry::SkuFreed(sku) => sink.put(Key::Sku(sku.clone()), Slot { value: None, seq }),
+        Entry::BarcodeFreed(barcode) => sink.put(Key::Barcode(barcode.clone()), Slot { value: None, seq }),
+        Entry::Twins(look, items) => {
+            let value = (!items.is_empty()).then(|| Value::Items(items.clone()));
+            sink.put(Key::Twins(look.clone()), Slot { value, seq });
+        }
         Entry::Refused | Entry::Nothing => {}
     }
     Ok(())
+}
+
+/// What an item is found by.
+fn fold_names(id: ItemId, item: &Item, seq: Seq, sink: &mut impl Sink) {
+    for sku in item.names() {
+        sink.put(Key::Sku(sku.to_owned()), Slot { value: Some(Value::ItemId(id)), seq });
+        sink.put(Key::Look(look::look(sku), id), Slot { value: Some(Value::Present), seq });
+    }
+    for barcode in item.codes() {
+        sink.put(Key::Barcode(gtin::canonical(barcode)), Slot { value: Some(Value::ItemId(id)), seq });
+    }
 }
 
 fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {
@@ -504,6 +575,9 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
                 Slot { value: Some(Value::Late(movement.occurred_at, change)), seq },
             );
         }
+    }
+    if let Some(corrected) = movement.corrects {
+        sink.put(Key::CorrectedBy(corrected, seq), Slot { value: Some(Value::Present), seq });
     }
     if let Some(PromiseChange { holder, line, after }) = movement.promise {
         let promised = sides

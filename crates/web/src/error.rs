@@ -148,6 +148,7 @@ impl From<Invalid> for Problem {
             Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
+            Invalid::UnknownPack { .. } => bad("unknown_pack", "Unknown pack").field("pack"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,
@@ -187,6 +188,12 @@ impl From<Refusal> for Problem {
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
+            Refusal::BarcodeTaken { .. } => {
+                no("barcode_taken", "The barcode is on another item").field("barcodes")
+            }
+            Refusal::SkuTaken { .. } => no("sku_taken", "The name is another item's").field("sku"),
+            Refusal::Archived { .. } => no("archived", "The item is archived").field("sku"),
+            Refusal::CannotMerge { .. } => no("cannot_merge", "The two cannot be one"),
         };
         Self { kept: true, ..problem }
     }

@@ -8,6 +8,16 @@ use axum::response::Html;
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
+        "archived",
+        "The item is archived: nothing new is received, held or ordered of it.",
+        "Unarchive it: `POST /v1/items` with `archived: false`.",
+    ),
+    (
+        "barcode_taken",
+        "One barcode belongs to one item, and another has this one.",
+        "Take it off the item that `detail` names, or send another.",
+    ),
+    (
         "body",
         "The body cannot be read: no JSON, a field that is not known, a value of another type, too long, or too slow.",
         "See `detail`: it names the place.",
@@ -24,6 +34,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ),
     ("cursor", "The cursor is none of this list.", "Take `next_cursor` of the page before."),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
+    (
+        "cannot_merge",
+        "The two items cannot be one: units, decimals, lots, kits, packs or masters differ.",
+        "See `detail`: it says what to change first.",
+    ),
     ("hold_ended", "The hold has lapsed, been released, or become an order.", "Place another."),
     (
         "insufficient",
@@ -76,6 +91,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See both named in `detail`; make one more specific, or end one.",
     ),
     (
+        "sku_taken",
+        "The name is the SKU or an alias of another item.",
+        "Use another, or merge the two: `POST /v1/items/{sku}/merge`.",
+    ),
+    (
         "store",
         "The database could not be read or written. Nothing was changed.",
         "See the log; send it again after `Retry-After` seconds, with the same key.",
@@ -104,6 +124,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "No location has that code.",
         "Codes are exact, case included; make the location first.",
     ),
+    ("unknown_pack", "The item has no pack of that name.", "See `detail`: it names those it has."),
     ("unknown_sku", "No item has that SKU.", "SKUs are exact, case included; make the item first."),
     ("unmapped_listing", "No item is behind that listing.", "Map it: `POST /v1/systems/{name}/listings`."),
     (

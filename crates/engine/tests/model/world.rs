@@ -171,8 +171,7 @@ impl World {
     }
 
     fn body(&self, act: &Act) -> Option<Body> {
-        let line =
-            |(sku, units): &(usize, i64)| Line { sku: SKUS[*sku].to_owned(), quantity: quantity(*units) };
+        let line = |(sku, units): &(usize, i64)| Line::new(SKUS[*sku], quantity(*units));
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
             line: (line + 1).to_string(),
@@ -461,7 +460,7 @@ impl World {
         };
         let units = Quantity::whole_units;
         match answer {
-            Answer::Item(_) | Answer::Rule(_) => Said::Done,
+            Answer::Item(_) | Answer::ItemNoted(..) | Answer::Rule(_) => Said::Done,
             Answer::Moved(moved, _) => {
                 let of = moved.iter().map(|moved| {
                     let (sku, location) = (moved.sku.clone(), moved.location.clone());

@@ -40,7 +40,7 @@ pub fn time(text: &str) -> Instant {
 }
 
 pub fn units(sku: &str, quantity: i64) -> Vec<Line> {
-    vec![Line { sku: sku.to_owned(), quantity: Quantity::units(quantity) }]
+    vec![Line::new(sku, Quantity::units(quantity))]
 }
 
 impl Shop {

@@ -4,12 +4,12 @@ use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
+use crate::model::{Item, Listing, Location, LocationMapping, System};
 use crate::state::Value;
-use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
+use crate::{DiscrepancyId, ItemId, ListingId, LocationId, SystemId};
 
-use super::rules;
 use super::tx::{Found, Stop, Tx};
+use super::{item, rules};
 
 pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     put.check()?;
@@ -18,16 +18,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         _ => None,
     };
     let before = known.map(|id| tx.item(id).cloned()).transpose()?;
-    let mut item = before.clone().unwrap_or_else(|| Item {
-        sku: put.sku.clone(),
-        name: put.sku.clone(),
-        unit: "each".to_owned(),
-        precision: Precision::WHOLE,
-        barcodes: Vec::new(),
-        tags: Vec::new(),
-        kit: Vec::new(),
-        tracking: Tracking::None,
-    });
+    let mut item = before.clone().unwrap_or_else(|| Item::new(&put.sku));
     if let Some(precision) = put.precision {
         if before.is_some() && precision < item.precision {
             let decimals = item.precision.decimals();
@@ -41,20 +32,23 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
             field.clone_from(given);
         }
     }
-    let lists = [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags)];
+    let lists =
+        [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags), (&mut item.aliases, &put.aliases)];
     for (field, given) in lists {
         if let Some(given) = given {
             field.clone_from(given);
         }
     }
+    if let Some(packs) = &put.packs {
+        item.packs.clone_from(packs);
+    }
+    item.low_stock.level = put.low_stock.or(item.low_stock.level);
+    item.archived = put.archived.unwrap_or(item.archived);
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if let Some(all) = tx.rules()? {
         rules::must_not_tie(all, id, &item)?;
     }
-    if before.as_ref() != Some(&item) {
-        tx.emit(Entry::Item(id, item))?;
-    }
-    Ok(Answer::Item(id))
+    item::write(tx, known, before.as_ref(), item)
 }
 
 pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer, Stop> {

@@ -9,9 +9,9 @@ use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, Count};
 use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
 
-use super::order;
 use super::stock::{self, Change};
 use super::tx::{Found, Stop, Tx};
+use super::{item, merge, order};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
@@ -99,19 +99,31 @@ fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, St
         return Err(Invalid::NoLines("a count").into());
     }
     tx.want(count.lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
+    let items: Vec<ItemId> =
+        count.lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
+    tx.want(items.iter().map(|item| Key::Item(*item)))?;
+    let at = count.as_of.map_or(tx.now, |as_of| as_of.min(tx.now));
     let mut seen = BTreeSet::new();
-    let mut lines = Vec::new();
-    for line in &count.lines {
-        let item = tx.item_id(&line.sku)?;
+    let mut lines: Vec<(ItemId, Quantity)> = Vec::new();
+    for (line, item) in count.lines.iter().zip(items) {
+        let item = merge::meant(tx, &line.sku, item, at)?;
         if line.quantity.is_negative() {
             let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
             return Err(Invalid::Field { field: "quantity", problem }.into());
         }
-        if !seen.insert(item) {
+        if !seen.insert((item, line.pack.clone())) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
-        tx.check_quantity(item, line.quantity)?;
-        lines.push((item, line.quantity));
+        let quantity = item::unpacked(tx, item, line)?;
+        tx.check_quantity(item, quantity)?;
+        // Two cases and three single ones are one count.
+        match lines.iter_mut().find(|(other, _)| *other == item) {
+            Some((_, sum)) => {
+                *sum += quantity;
+                tx.check_quantity(item, *sum)?;
+            }
+            None => lines.push((item, quantity)),
+        }
     }
     Ok(lines)
 }

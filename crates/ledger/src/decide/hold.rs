@@ -6,13 +6,13 @@ use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Hold, HoldLine, HoldState, Holder, add_at};
 use crate::{Due, HoldId, Instant, ItemId, OrderId, Quantity};
 
-use super::order;
-use super::stock;
 use super::tx::{Move, Stop, Tx};
+use super::{item, merge, order, stock};
 
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "a hold", &place.lines)?;
+    item::must_be_active(tx, lines.iter().map(|(item, _)| *item))?;
     if place.expires_at <= tx.now {
         let problem = format!("{} is not after now ({})", place.expires_at, tx.now);
         return Err(Invalid::Field { field: "expires_at", problem }.into());
@@ -135,7 +135,11 @@ fn free(
 pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, Stop> {
     let id = convert.hold;
     active(tx, id)?;
-    let lines = tx.hold(id)?.lines.clone();
+    let mut lines = tx.hold(id)?.lines.clone();
+    tx.want(lines.iter().map(|line| Key::Item(line.item)))?;
+    for line in &mut lines {
+        line.item = merge::live(tx, line.item)?;
+    }
     // A count may have found fewer than were held: the order is for what is still kept.
     let kept: Vec<(ItemId, Quantity, Vec<At>)> = lines
         .iter()

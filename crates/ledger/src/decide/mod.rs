@@ -9,6 +9,8 @@ mod catalogue;
 mod count;
 mod document;
 mod hold;
+mod item;
+mod merge;
 mod order;
 mod rules;
 mod stock;
@@ -181,5 +183,9 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::RenameItem(rename) => item::rename(tx, rename),
+        Body::ChangeAliases(change) => item::change_aliases(tx, change),
+        Body::MergeItems(merge) => merge::merge(tx, merge),
+        Body::SetLowStock(set) => item::set_low_stock(tx, set),
     }
 }

@@ -10,9 +10,9 @@ use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
-use super::document;
 use super::stock::{self, Change};
 use super::tx::{Move, Stop, Tx};
+use super::{document, item, merge};
 
 /// Writes what was changed, and promises what has become available to short lines, the oldest order first.
 pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
@@ -257,7 +257,7 @@ fn promises_at(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<Vec<(K
     tx.range(Key::Promise(item, location, 0, 0, LotId(0)), last)
 }
 
-const fn holder_key(holder: Holder) -> Key {
+pub(super) const fn holder_key(holder: Holder) -> Key {
     match holder {
         Holder::Order(order) => Key::Order(order),
         Holder::Hold(hold) => Key::Hold(hold),
@@ -409,6 +409,7 @@ pub(super) fn open(
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    item::must_be_active(tx, lines.iter().map(|(item, _)| *item))?;
     must_sell(tx, only)?;
     must_be_available(tx, &lines, only)?;
     let sites: Vec<LocationId> = match only {
@@ -543,6 +544,7 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     let order = back.order;
     let at = tx.past("occurred_at", back.occurred_at)?;
     let to = back.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
+    merge::renew_lines(tx, order)?;
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
     for (index, quantity) in lines {

@@ -13,8 +13,8 @@ use crate::model::{Cause, Holder, Ownership, add_at};
 use crate::state::Value;
 use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
 
-use super::order;
 use super::tx::{Found, Move, Stop, Tx};
+use super::{item, merge, order};
 
 /// A physical change.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,14 @@ pub(super) fn prefetch(
 
 /// Goods come into a state.
 pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
+    match tx.item(change.item)?.merged_into {
+        None => put_in_itself(tx, change, state),
+        Some(merged) => merge::put_in(tx, change, state, merged),
+    }
+}
+
+/// As [`put_in`], of this very item, merged or not.
+pub(super) fn put_in_itself(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
     let absorbed_by = if state.is_physical() { anchor(tx, &change)? } else { None };
     let Change { item, location, lot, quantity, occurred_at, .. } = change;
     let seq = tx.make(Move {
@@ -132,6 +140,19 @@ pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> 
 
 /// Goods are gone, whatever the books say. `own` is what of it the books had promised to that very order line.
 pub(super) fn take_out(
+    tx: &mut Tx<'_>,
+    change: Change<'_>,
+    own: Option<(Holder, u32, Quantity)>,
+) -> Result<Taken, Stop> {
+    match tx.item(change.item)?.merged_into {
+        None => take_out_itself(tx, change, own),
+        // Nothing is promised of what was merged.
+        Some(merged) => merge::take_out(tx, change, merged),
+    }
+}
+
+/// As [`take_out`], of this very item, merged or not.
+pub(super) fn take_out_itself(
     tx: &mut Tx<'_>,
     change: Change<'_>,
     own: Option<(Holder, u32, Quantity)>,
@@ -279,6 +300,7 @@ pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<
     if rules.ownership.is_empty() {
         return Ok(SystemId::ONHAND);
     }
+    let item = merge::live(tx, item)?;
     let tags = &tx.item(item)?.tags;
     let rank = |rule: &Ownership| {
         let by_item = match (&rule.item, &rule.tag) {
@@ -346,6 +368,7 @@ fn resolve(
     tx.want(lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
     let items: Vec<ItemId> = lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
     tx.want(items.iter().map(|item| Key::Item(*item)))?;
+    let mut quantities = Vec::with_capacity(lines.len());
     for (line, item) in lines.iter().zip(&items) {
         if !accepts(line.quantity) {
             return Err(Invalid::NotPositive {
@@ -355,9 +378,11 @@ fn resolve(
             }
             .into());
         }
-        tx.check_quantity(*item, line.quantity)?;
+        let quantity = item::unpacked(tx, *item, line)?;
+        tx.check_quantity(*item, quantity)?;
+        quantities.push(quantity);
     }
-    Ok(items.into_iter().zip(lines.iter().map(|line| line.quantity)).collect())
+    Ok(items.into_iter().zip(quantities).collect())
 }
 
 fn change(
@@ -398,8 +423,10 @@ fn answer(tx: &mut Tx<'_>, moved: &[(ItemId, LocationId, Quantity, Seq)]) -> Res
 
 pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop> {
     let location = tx.location_id(&receive.location)?;
-    let lines = resolve_lines(tx, "a receipt", &receive.lines)?;
+    let mut lines = resolve_lines(tx, "a receipt", &receive.lines)?;
+    item::must_be_active(tx, lines.iter().map(|(item, _)| *item))?;
     let at = tx.past("occurred_at", receive.occurred_at)?;
+    item::as_meant(tx, &receive.lines, &mut lines, at)?;
     let reason = receive.reason.as_deref().unwrap_or("received");
     prefetch(tx, &[StockState::Supplier], lines.iter().map(|(item, _)| (*item, location, at)))?;
     let mut moved = Vec::new();
@@ -418,12 +445,13 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
 pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     crate::command::check_name("reason", &adjust.reason, 500)?;
     let location = tx.location_id(&adjust.location)?;
-    let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
+    let mut lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
     if let Some((item, _)) = lines.iter().find(|(_, difference)| difference.is_zero()) {
         let problem = format!("must not be 0 (`{}`)", tx.sku(*item)?);
         return Err(Invalid::Field { field: "quantity", problem }.into());
     }
     let at = tx.past("occurred_at", adjust.occurred_at)?;
+    item::as_meant(tx, &adjust.lines, &mut lines, at)?;
     let reason = adjust.reason.as_str();
     prefetch(tx, &[StockState::Adjustment], lines.iter().map(|(item, _)| (*item, location, at)))?;
     for (item, _) in &lines {

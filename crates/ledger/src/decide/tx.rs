@@ -302,6 +302,18 @@ impl<'a> Tx<'a> {
         })
     }
 
+    /// All cells of an item at places of ours that hold something, in key order.
+    pub fn stocked(&self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
+        let known = self.state.stocked(item).ok_or_else(|| Stop::from(Need::Stocked(item)))?;
+        let mut cells = BTreeMap::new();
+        for key in known {
+            cells.insert(*key, self.held(*key)?);
+        }
+        let changed = self.overlay.cells.iter().filter(|(key, _)| key.item == item && !key.state.is_party());
+        cells.extend(changed.map(|(key, cell)| (*key, cell.slot.quantity)));
+        Ok(cells.into_iter().filter(|(_, quantity)| !quantity.is_zero()).collect())
+    }
+
     pub fn rules(&self) -> Result<Option<&Rules>, Stop> {
         Ok(match self.value(&Key::Rules)? {
             Some(Value::Rules(rules)) => Some(rules),
@@ -380,28 +392,40 @@ impl<'a> Tx<'a> {
                     line.allocated_total() + line.short + line.shipped_total(),
                     "what is wanted is allocated, short or shipped"
                 );
+                let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
                 let earlier = before.as_ref().and_then(|before| before.lines.get(index));
-                let short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
-                if line.short != short_before {
-                    let more = line.short - short_before;
-                    let Some(item_total) = self.demand(line.item)?.checked_add(more) else {
-                        return Err(Invalid::Overflow(self.sku(line.item)?).into());
-                    };
-                    let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
-                    self.emit(Entry::Short {
-                        item: line.item,
-                        order: id,
-                        line: line_index,
-                        quantity: line.short,
-                        item_total,
-                    })?;
+                let mut short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
+                // The line's item was merged into another: what was short of it is short of that one now.
+                if let Some(earlier) = earlier.filter(|earlier| earlier.item != line.item) {
+                    self.write_short(earlier.item, id, line_index, Quantity::ZERO, -short_before)?;
+                    short_before = Quantity::ZERO;
                 }
+                self.write_short(line.item, id, line_index, line.short, line.short - short_before)?;
             }
             self.emit(Entry::Order(id, order))?;
         }
         for (id, hold) in std::mem::take(&mut self.holds) {
             self.emit(Entry::Hold(id, hold))?;
         }
+        Ok(())
+    }
+
+    /// So much of a line is short now, `more` than was written of it.
+    fn write_short(
+        &mut self,
+        item: ItemId,
+        order: OrderId,
+        line: u32,
+        quantity: Quantity,
+        more: Quantity,
+    ) -> Result<(), Stop> {
+        if more.is_zero() {
+            return Ok(());
+        }
+        let Some(item_total) = self.demand(item)?.checked_add(more) else {
+            return Err(Invalid::Overflow(self.sku(item)?).into());
+        };
+        self.emit(Entry::Short { item, order, line, quantity, item_total })?;
         Ok(())
     }
 
@@ -531,6 +555,11 @@ impl<'a> Tx<'a> {
         let late = slot.seq != 0 && occurred_at < slot.latest;
         let CellKey { location, state, lot, consignor, .. } = key;
         Ok(Account { location, state, lot, consignor, balance, late })
+    }
+
+    /// What is available of an item may serve more lines than before, though it did not grow.
+    pub fn offer(&mut self, item: ItemId) {
+        self.grown.insert(item);
     }
 
     /// The items whose available stock grew since this was last asked.

@@ -190,6 +190,7 @@ fn own_row(line: u64, fields: &BTreeMap<String, String>) -> Result<Row, String> 
         precision,
         barcodes,
         tags: list(field("tags"), &['|']),
+        ..PutItem::default()
     };
     Ok(Row { line, item, ..Row::default() })
 }
@@ -380,9 +381,8 @@ async fn count(link: &Link, location: &PutLocation, rows: &[Row]) -> anyhow::Res
     let mut commands = vec![command(Body::PutLocation(location.clone()))];
     let counted: Vec<&Row> = rows.iter().filter(|row| row.quantity.is_some()).collect();
     for part in counted.chunks(100) {
-        let lines = part.iter().map(|row| command::Line {
-            sku: row.item.sku.clone(),
-            quantity: Quantity::units(row.quantity.unwrap_or(0).max(0)),
+        let lines = part.iter().map(|row| {
+            command::Line::new(row.item.sku.clone(), Quantity::units(row.quantity.unwrap_or(0).max(0)))
         });
         let (location, lines) = (location.code.clone(), lines.collect());
         commands.push(command(Body::Count(TakeCount { location, lines, as_of: None, system: None })));

@@ -8,12 +8,16 @@ mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
+mod history;
 mod holds;
+mod item_names;
 mod items;
 mod locations;
+mod low_stock;
 mod movements;
 mod orders;
 mod page;
+mod report;
 mod rules;
 mod stock;
 mod systems;
@@ -25,6 +29,10 @@ use crate::App;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(items::routes())
+        .merge(item_names::routes())
+        .merge(history::routes())
+        .merge(low_stock::routes())
+        .merge(report::routes())
         .merge(locations::routes())
         .merge(stock::routes())
         .merge(movements::routes())

@@ -31,12 +31,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct LineInput {
     /// What.
     pub sku: String,
-    /// How much.
+    /// How much; of packs, where one is named.
     pub quantity: Decimal,
+    /// One of the item's packs, such as `case`; single units where left out.
+    pub pack: Option<String>,
 }
 
 pub(super) fn lines(lines: &[LineInput]) -> Vec<Line> {
-    lines.iter().map(|line| Line { sku: line.sku.clone(), quantity: line.quantity.0 }).collect()
+    let line =
+        |line: &LineInput| Line { sku: line.sku.clone(), quantity: line.quantity.0, pack: line.pack.clone() };
+    lines.iter().map(line).collect()
 }
 
 /// Goods that came in.

@@ -1,11 +1,12 @@
 //! A document whose lines move stock by themselves: sales over the counter, returns, adjustments, receipts.
 
 use crate::answer::LineAnswer;
-use crate::command::{Happened, MovementLine};
+use crate::command::{Happened, MovementLine, Name};
 use crate::key::{CellKey, StockState};
 use crate::model::{Cause, KnownLine};
 use crate::{Instant, ItemId, LocationId, Quantity, SystemId};
 
+use super::super::merge;
 use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
 use super::{Names, by, fingerprint, not_master};
@@ -135,6 +136,10 @@ fn happen(
     quantity: Quantity,
 ) -> Result<KnownLine, Stop> {
     let at = tx.past("occurred_at", line.occurred_at)?;
+    let item = match &line.item {
+        Name::Sku(sku) => merge::meant(tx, sku, item, at)?,
+        Name::Listing(_) => item,
+    };
     let (party, usual) = match line.what {
         Happened::Sold => (StockState::Customer, "sold"),
         Happened::Returned => (StockState::Customer, "returned"),
@@ -170,6 +175,8 @@ fn happen(
             known.moved = -quantity;
         }
         Happened::Sold => {
+            // What was sold before a merge would have gone over otherwise.
+            let item = merge::live(tx, item)?;
             let cell = |state| CellKey::new(item, location, state);
             let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
             // What a count has seen the lack of is given back by it, all of it (law 11).

@@ -8,9 +8,8 @@ use crate::key::StockState;
 use crate::model::{Became, ByDocument, Cause, KnownDocument, Order, OrderLine, add_at};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
-use super::super::order;
-use super::super::stock;
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{merge, order, stock};
 use super::movements::unbalance;
 use super::{Names, by};
 
@@ -26,6 +25,7 @@ pub(super) fn apply_order(
     let placed_at = tx.past("placed_at", content.placed_at)?;
     let order = match known.map(|known| &known.became) {
         Some(Became::Order(order)) => {
+            merge::renew_lines(tx, *order)?;
             order::want_promises(tx, *order)?;
             *order
         }
