@@ -35,7 +35,7 @@ pub struct HistoryFilter {
 
 /// One movement, with the record it is part of.
 #[derive(Clone, Debug)]
-pub struct HistoryRow {
+pub struct LedgerRow {
     /// The movement's entry.
     pub seq: Seq,
     /// The movement.
@@ -72,7 +72,7 @@ pub struct StateChange {
 #[derive(Clone, Debug, Default)]
 pub struct HistoryPage {
     /// The movements, the newest first.
-    pub rows: Vec<HistoryRow>,
+    pub rows: Vec<LedgerRow>,
     /// Those below this entry have not been looked at; none: that was all.
     pub next: Option<Seq>,
 }
@@ -150,17 +150,7 @@ impl View<'_> {
 
     /// A location and all that is inside it.
     pub fn inside(&mut self, location: LocationId) -> Result<BTreeSet<LocationId>, StoreError> {
-        let mut inside = BTreeSet::from([location]);
-        for other in self.sites()?.all {
-            let mut above = Some(other);
-            while let Some(place) = above.filter(|place| !inside.contains(place)) {
-                above = self.location(place)?.and_then(|location| location.parent);
-            }
-            if above.is_some() {
-                inside.insert(other);
-            }
-        }
-        Ok(inside)
+        Ok(self.sites()?.below(location, false).into_iter().collect())
     }
 
     /// An item and all that were merged into it.
@@ -223,7 +213,7 @@ impl View<'_> {
             }
             let (movement, record) = (movement.clone(), without_entries(record));
             let corrected_by = self.corrected_by(seq)?;
-            page.rows.push(HistoryRow { seq, movement, record, changes, corrected_by });
+            page.rows.push(LedgerRow { seq, movement, record, changes, corrected_by });
             if page.rows.len() == limit {
                 return Ok(page);
             }
@@ -262,7 +252,7 @@ impl View<'_> {
                     }
                     let corrected_by = self.corrected_by(seq)?;
                     let (changes, record) = (changes(movement, filter), without_entries(record));
-                    page.rows.push(HistoryRow {
+                    page.rows.push(LedgerRow {
                         seq,
                         movement: movement.clone(),
                         record,

@@ -17,9 +17,9 @@ pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
-pub use history::{HistoryFilter, HistoryPage, HistoryRow, StateChange};
+pub use history::{HistoryFilter, HistoryPage, LedgerRow, StateChange};
 pub use low::{LowPage, LowRow};
-pub use queue::{Handle, Queue, Reply, SubmitError, queue};
+pub use queue::{BulkReply, Handle, Queue, Reply, SubmitError, queue};
 pub use report::{StockReport, StockRow};
 pub use verify::{Verified, Violation, verify};
-pub use view::View;
+pub use view::{HistoryRow, View};

@@ -62,16 +62,15 @@ impl View<'_> {
 
     /// Where an item is low: at each site that sells and ever had it, and wherever a level is set.
     fn low_places(&mut self, id: ItemId, item: &Item) -> Result<Vec<LowRow>, StoreError> {
+        let sites = self.sites()?;
         let mut available = BTreeMap::<LocationId, Quantity>::new();
         for (cell, slot) in self.cells_of(id)? {
             if cell.state.is_party() {
                 continue;
             }
             let here = if cell.state == StockState::Available { slot.quantity } else { Quantity::ZERO };
-            let mut place = Some(cell.location);
-            while let Some(location) = place {
+            for location in sites.above(cell.location) {
                 *available.entry(location).or_default() += here;
-                place = self.location(location)?.and_then(|location| location.parent);
             }
         }
         let row = |location, available, level, is_of_location| LowRow {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use onhand_ledger::availability::{self, Look};
+use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{Item, Listing, Location, Pack, Publication, Rules, Sites, System};
+use onhand_ledger::model::{
+    Component, Item, Listing, Location, Lot, Pack, Publication, Rules, Sites, System, Tracking,
+};
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId,
-    Value, gtin,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Record, Seq, State, SystemId,
+    TenantId, Value, gtin,
 };
 use onhand_store::{Chunk, Head, Reader, StoreError, decode_records};
 
@@ -18,6 +22,17 @@ pub struct View<'a> {
     pub(crate) reader: &'a mut dyn Reader,
     /// The clock's time when the view was taken.
     pub now: Instant,
+}
+
+/// One movement of a lot or serial, with the record it is part of.
+#[derive(Clone, Debug)]
+pub struct HistoryRow {
+    /// The movement's entry.
+    pub seq: Seq,
+    /// The entry.
+    pub entry: Entry,
+    /// When it was recorded, by whom, from which document; its entries are left out.
+    pub record: Record,
 }
 
 impl<'a> View<'a> {
@@ -87,6 +102,11 @@ impl<'a> View<'a> {
         let dirty = self.state.dirty_cells_of(item);
         cells.extend(dirty.map(|(key, slot)| (*key, CellSlot { pending: Vec::new(), ..*slot })));
         Ok(cells.into_iter().collect())
+    }
+
+    /// How much of an item can be promised at a location and inside it, kits that can be built included.
+    pub fn available(&mut self, item: ItemId, location: LocationId) -> Result<Quantity, StoreError> {
+        availability::available(self, item, location)
     }
 
     /// What a cell held at an instant by what happened, as known now, or as it was known at `known_at`.
@@ -182,6 +202,54 @@ impl<'a> View<'a> {
         limit: usize,
     ) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
         self.reader.cells_after(self.tenant, after, limit)
+    }
+
+    /// The movements of a lot or serial after a `seq`, the oldest first.
+    pub fn way_of(
+        &mut self,
+        item: ItemId,
+        lot: LotId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let mut seqs = std::collections::BTreeSet::new();
+        for (cell, _) in self.cells_of(item)? {
+            if cell.lot != lot || cell.state.is_party() {
+                continue;
+            }
+            let pending = self.state.cell(&cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
+            seqs.extend(pending.iter().map(|row| row.seq));
+            let written = self.reader.trail(self.tenant, &cell, Seq::MAX >> 1, usize::MAX)?;
+            seqs.extend(written.into_iter().map(|row| row.seq));
+        }
+        self.rows(seqs.into_iter().filter(|seq| *seq > after).take(limit))
+    }
+
+    /// These entries of the log, each with the record it is part of.
+    fn rows(&mut self, seqs: impl Iterator<Item = Seq>) -> Result<Vec<HistoryRow>, StoreError> {
+        let mut rows = Vec::new();
+        let mut chunk: Option<(Chunk, Vec<(Seq, Record)>)> = None;
+        for seq in seqs {
+            let inside = |chunk: &Chunk| (chunk.first_seq..chunk.first_seq + chunk.entries).contains(&seq);
+            if !chunk.as_ref().is_some_and(|(chunk, _)| inside(chunk)) {
+                let found = self.chunk_of(seq)?;
+                let records = decode_records(&found)?;
+                chunk = Some((found, records));
+            }
+            let records = chunk.as_ref().map(|(_, records)| records.as_slice()).unwrap_or_default();
+            let found = records.iter().rev().find(|(first, _)| *first <= seq);
+            let Some((first, record)) = found else { continue };
+            let Some(entry) = usize::try_from(seq - first).ok().and_then(|index| record.entries.get(index))
+            else {
+                continue;
+            };
+            rows.push(HistoryRow {
+                seq,
+                entry: entry.clone(),
+                record: Record { entries: Vec::new(), ..record.clone() },
+            });
+        }
+        Ok(rows)
     }
 
     /// Objects after a key, as tables have them.
@@ -287,6 +355,70 @@ impl<'a> View<'a> {
     pub fn location(&mut self, id: LocationId) -> Result<Option<Location>, StoreError> {
         Ok(match self.get(&Key::Location(id))? {
             Some(Value::Location(location)) => Some(location),
+            _ => None,
+        })
+    }
+
+    /// The kits that an item is in, at any depth.
+    pub fn kits_around(&mut self, item: ItemId) -> Result<Vec<ItemId>, StoreError> {
+        let mut found = Vec::new();
+        let mut open = vec![item];
+        while let Some(part) = open.pop() {
+            let (from, to) = (Key::KitOf(part, ItemId(0)), Key::KitOf(part, ItemId(Seq::MAX >> 1)));
+            for (key, _) in self.range(&from, &to, false, usize::MAX)? {
+                let Key::KitOf(_, kit) = key else { continue };
+                let still = self.item(kit)?.is_some_and(|kit| kit.kit.iter().any(|of| of.item == part));
+                if still && !found.contains(&kit) {
+                    found.push(kit);
+                    open.push(kit);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The lots and serials of an item after a name, in the order of their names, at most `limit`.
+    pub fn lots_of(
+        &mut self,
+        item: ItemId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(LotId, Lot)>, StoreError> {
+        let (from, to) =
+            (Key::LotCode(item, after.to_owned()), Key::LotCode(ItemId(item.0 + 1), String::new()));
+        let mut lots = Vec::new();
+        for (key, value) in self.range(&from, &to, false, limit.saturating_add(1))? {
+            let (Key::LotCode(_, code), Value::LotId(id)) = (key, value) else { continue };
+            if code.as_str() != after && lots.len() < limit {
+                lots.extend(self.lot(id)?.map(|lot| (id, lot)));
+            }
+        }
+        Ok(lots)
+    }
+
+    /// The lot or serial of a name.
+    pub fn lot_by_code(&mut self, item: ItemId, code: &str) -> Result<Option<(LotId, Lot)>, StoreError> {
+        match self.get(&Key::LotCode(item, code.to_owned()))? {
+            Some(Value::LotId(id)) => Ok(self.lot(id)?.map(|lot| (id, lot))),
+            _ => Ok(None),
+        }
+    }
+
+    /// When a lot expires where it lies, if it does.
+    pub fn expires(&mut self, lot: LotId, location: LocationId) -> Result<Option<Instant>, StoreError> {
+        Ok(match self.get(&Key::Expires(location, lot))? {
+            Some(Value::Instant(at)) => Some(at),
+            _ => None,
+        })
+    }
+
+    /// A lot or serial; none for lot 0.
+    pub fn lot(&mut self, id: LotId) -> Result<Option<Lot>, StoreError> {
+        if id.0 == 0 {
+            return Ok(None);
+        }
+        Ok(match self.get(&Key::Lot(id))? {
+            Some(Value::Lot(lot)) => Some(lot),
             _ => None,
         })
     }
@@ -412,5 +544,47 @@ impl<'a> View<'a> {
             }
         }
         Ok(listings)
+    }
+}
+
+impl Look for View<'_> {
+    type Error = StoreError;
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn facts(&mut self, item: ItemId) -> Result<(Tracking, Vec<Component>), StoreError> {
+        Ok(self.item(item)?.as_ref().map(availability::facts).unwrap_or_default())
+    }
+
+    fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, StoreError> {
+        self.sites().map(|sites| availability::below(&sites, location))
+    }
+
+    fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, StoreError> {
+        cells.iter().map(|cell| self.cell(cell).map(|slot| slot.quantity)).collect()
+    }
+
+    fn stocked(&mut self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, StoreError> {
+        let holding = |(cell, slot): &(CellKey, CellSlot)| !cell.state.is_party() && !slot.quantity.is_zero();
+        let cells = self.cells_of(item)?.into_iter().filter(holding);
+        Ok(cells.map(|(cell, slot)| (cell, slot.quantity)).collect())
+    }
+
+    fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, StoreError> {
+        let mut lots = Vec::with_capacity(at.len());
+        for (lot, location) in at {
+            let [lot_key, expires] = availability::lot_keys(*lot, *location);
+            let ends = match self.get(&expires)? {
+                Some(Value::Instant(at)) => Some(at),
+                _ => None,
+            };
+            match self.get(&lot_key)? {
+                Some(Value::Lot(known)) => lots.push((known, ends)),
+                _ => return Err(StoreError::Damaged(format!("lot {lot} has stock and is not known"))),
+            }
+        }
+        Ok(lots)
     }
 }

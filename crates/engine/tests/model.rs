@@ -252,7 +252,11 @@ fn what_waits_claims_only_what_is_not_applied_of_it() {
 
 /// A shipment that a system tells of, for WEB's order 1044.
 fn shipped_from(shop: &Shop, system: &str, document: &str, location: &str, quantity: i64) -> Answer {
-    let lines = vec![ShipmentLine { item: Name::Sku("MUG".to_owned()), quantity: Quantity::units(quantity) }];
+    let lines = vec![ShipmentLine {
+        lot: None,
+        item: Name::Sku("MUG".to_owned()),
+        quantity: Quantity::units(quantity),
+    }];
     let content = ShipmentContent {
         order: Some("1044".to_owned()),
         order_system: Some("WEB".to_owned()),
@@ -317,7 +321,10 @@ fn a_receipt_told_too_large_invents_nothing_once_corrected() {
 }
 
 fn adjust(shop: &Shop, differences: &[i64]) -> Result<Answer, CommitError> {
-    let lines = differences.iter().map(|units| Line::new("MUG", Quantity::units(*units))).collect();
+    let lines = differences
+        .iter()
+        .map(|units| Line { sku: "MUG".to_owned(), quantity: Quantity::units(*units), ..Line::default() })
+        .collect();
     let reason = "broken".to_owned();
     let body = Body::Adjust(Adjust { location: "LONDON".to_owned(), lines, occurred_at: None, reason });
     shop.keyed(None, body).map(|committed| committed.answer)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Invalid;
 use crate::gtin;
 use crate::key::StockState;
-use crate::model::Pack;
+use crate::model::{Pack, Tracking};
 use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
 
 /// One command.
@@ -98,6 +98,46 @@ pub enum Body {
     MergeItems(MergeItems),
     /// Says when an item is low.
     SetLowStock(SetLowStock),
+    /// Makes a lot or serial, or changes the one of that name.
+    PutLot(PutLot),
+    /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
+    /// and come by themselves.
+    Group(Vec<Body>),
+}
+
+impl Body {
+    /// How much work it is, roughly, in lines; at least 1.
+    pub fn work(&self) -> usize {
+        let lines = match self {
+            Self::Receive(Receive { lines, .. })
+            | Self::Adjust(Adjust { lines, .. })
+            | Self::Transfer(Transfer { lines, .. })
+            | Self::Move(MoveState { lines, .. })
+            | Self::Count(TakeCount { lines, .. })
+            | Self::PlaceHold(PlaceHold { lines, .. })
+            | Self::PlaceOrder(PlaceOrder { lines, .. }) => lines.len(),
+            Self::Record(document) => match &document.content {
+                Content::Order(order) => order.lines.len(),
+                Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Movements(lines) => lines.len(),
+            },
+            Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
+            _ => 1,
+        };
+        lines.max(1)
+    }
+
+    /// May a document that waits for a name be applied once this is done?
+    pub fn names_something(&self) -> bool {
+        match self {
+            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) | Self::PutLot(_) => true,
+            Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
+            Self::Group(bodies) => bodies.iter().any(Self::names_something),
+            _ => false,
+        }
+    }
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
@@ -123,6 +163,24 @@ pub struct PutItem {
     pub low_stock: Option<Quantity>,
     /// No longer bought or sold? Default: false.
     pub archived: Option<bool>,
+    /// What one is built of: makes it a kit, or changes what later orders are built of; empty: it is none. Up to 100 lines,
+    /// each SKU once; a component may be a kit itself. No kit is inside itself, and what it takes in all comes out even.
+    pub kit: Option<Vec<Line>>,
+    /// Which parts of its stock are told apart. Fixed once the item has moved.
+    pub tracking: Option<Tracking>,
+}
+
+/// See [`Body::PutLot`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutLot {
+    /// Of which item: one that is tracked.
+    pub sku: String,
+    /// The lot's or serial's name on the goods: 1 to 100 characters.
+    pub lot: String,
+    /// The last day it may be sold on, where it lies.
+    pub expires: Option<jiff::civil::Date>,
+    /// Called back: none of it is sold while true.
+    pub recalled: Option<bool>,
 }
 
 impl PutItem {
@@ -232,6 +290,10 @@ pub struct PutLocation {
     pub sellable: Option<bool>,
     /// Default: 100. The lowest is allocated from first.
     pub rank: Option<u32>,
+    /// The code of the location it is a part of; empty: of none. Default: none.
+    pub parent: Option<String>,
+    /// Its IANA time zone, such as `Europe/Berlin`; empty: its parent's, and UTC at the top. Days end by it.
+    pub time_zone: Option<String>,
 }
 
 impl PutLocation {
@@ -303,21 +365,27 @@ pub struct SetPublication {
 }
 
 /// So much of a SKU.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Line {
     /// What.
     pub sku: String,
     /// How much; more than nothing. Of packs, where one is named.
     pub quantity: Quantity,
-    /// One of the item's packs; none: single units.
+    /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
+    pub lot: Option<String>,
+    /// The last day the lot or the serials may be sold on; only where they are told for the first time.
+    pub expires: Option<jiff::civil::Date>,
+    /// Which pieces, where the item is tracked by serials: as many as `quantity` says, each once.
+    pub serials: Option<Vec<String>>,
+    /// One of the item's packs, which `quantity` counts then; none: single units.
     #[serde(default)]
     pub pack: Option<String>,
 }
 
 impl Line {
-    /// So many single units of a SKU.
+    /// So much of what is not tracked.
     pub fn new(sku: impl Into<String>, quantity: Quantity) -> Self {
-        Self { sku: sku.into(), quantity, pack: None }
+        Self { sku: sku.into(), quantity, ..Self::default() }
     }
 }
 
@@ -384,6 +452,9 @@ pub struct TakeCount {
     pub lines: Vec<Line>,
     /// When it was seen; default now.
     pub as_of: Option<Instant>,
+    /// Was everything inside the location seen too? Default: the place alone.
+    #[serde(default)]
+    pub inside: bool,
     /// Which system says so; none: a person, in Onhand's name.
     pub system: Option<String>,
 }
@@ -426,6 +497,9 @@ pub struct LineQuantity {
     pub line: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked; whichever is promised (or was shipped last) unless told.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// See [`Body::FulfilOrder`].
@@ -574,6 +648,9 @@ pub struct ShipmentLine {
     pub item: Name,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked and the teller knows.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// A line that moves stock by itself.

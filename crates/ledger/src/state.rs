@@ -15,10 +15,10 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules,
+    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Lot, Order, Promise, Rules,
     Sites, System, Waiting,
 };
-use crate::{Due, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
+use crate::{Due, Instant, ItemId, ListingId, LocationId, LotId, Quantity, Seq, SystemId};
 use crate::{gtin, look};
 
 /// The value behind a [`Key`].
@@ -50,6 +50,8 @@ pub enum Value {
     Discrepancy(Discrepancy),
     Instant(Instant),
     Items(Vec<ItemId>),
+    Lot(Lot),
+    LotId(LotId),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -90,7 +92,7 @@ pub struct Slot {
 }
 
 /// What must be fetched before a command can be decided.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Need {
     /// A cell.
     Cell(CellKey),
@@ -432,6 +434,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             for tag in &item.tags {
                 sink.put(Key::Tagged(tag.clone(), *id), Slot { value: Some(Value::Present), seq });
             }
+            for component in &item.kit {
+                sink.put(Key::KitOf(component.item, *id), Slot { value: Some(Value::Present), seq });
+            }
             sink.put(Key::Item(*id), Slot { value: Some(Value::Item(item.clone())), seq });
         }
         Entry::Location(id, location) => {
@@ -445,14 +450,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
                     Some(Value::Sites(sites)) => sites,
                     _ => Sites::default(),
                 };
-                sites.sellable.retain(|(_, other)| other != id);
-                if location.sellable {
-                    sites.sellable.push((location.rank, *id));
-                    sites.sellable.sort_unstable();
-                }
-                if !sites.all.contains(id) {
-                    sites.all.push(*id);
-                }
+                sites.put(*id, location);
                 Some(Value::Sites(sites))
             })?;
         }
@@ -524,6 +522,23 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Twins(look, items) => {
             let value = (!items.is_empty()).then(|| Value::Items(items.clone()));
             sink.put(Key::Twins(look.clone()), Slot { value, seq });
+        }
+        Entry::Lot(id, lot) => {
+            let code = Key::LotCode(lot.item, lot.code.clone());
+            sink.put(code, Slot { value: Some(Value::LotId(*id)), seq });
+            sink.put(Key::Lot(*id), Slot { value: Some(Value::Lot(lot.clone())), seq });
+        }
+        Entry::Expires { lot, location, at, before, passed } => {
+            let due = Due::Lot(*lot, *location);
+            if let Some(before) = before.filter(|before| Some(*before) != *at || *passed) {
+                sink.due(before, due, false);
+                sink.put(Key::Due(before, due), Slot { value: None, seq });
+            }
+            if let Some(at) = at.filter(|_| !*passed) {
+                sink.due(at, due, true);
+                sink.put(Key::Due(at, due), Slot { value: Some(Value::Present), seq });
+            }
+            sink.put(Key::Expires(*location, *lot), Slot { value: at.map(Value::Instant), seq });
         }
         Entry::Refused | Entry::Nothing => {}
     }

@@ -13,7 +13,7 @@ use crate::decimal::Decimal;
 use crate::{errors_page, request};
 
 /// What went wrong, and what would be right.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Which kind of problem: a link to its documentation.
     #[serde(rename = "type")]
@@ -43,7 +43,7 @@ pub struct Problem {
 }
 
 /// How much is missing of what.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MissingBody {
     /// What.
     pub sku: String,
@@ -78,10 +78,28 @@ impl Problem {
         self
     }
 
+    /// It was told before, word for word.
+    #[must_use]
+    pub(crate) fn replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
+    }
+
     /// A field has a value that is not possible.
     pub fn of_field(field: &str, detail: impl Into<String>) -> Self {
         let title = "A field is not as it must be";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "field", title, detail).field(field)
+    }
+
+    /// The body is not as it must be.
+    pub fn of_body(title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, detail)
+    }
+
+    /// A line was not done, since another one of its group was not.
+    pub fn of_group(group: &str, line: u64) -> Self {
+        let detail = format!("line {line} was refused, and the group `{group}` is done wholly or not at all");
+        Self::new(StatusCode::CONFLICT, "group", "The group was not done", detail)
     }
 
     /// No key came, or none that is known.
@@ -136,6 +154,7 @@ impl From<Invalid> for Problem {
         match invalid {
             Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
             Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
+            Invalid::UnknownLot { .. } => bad("unknown_lot", "Unknown lot or serial").field("lot"),
             Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
             Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
             Invalid::Unknown { .. } => {
@@ -150,6 +169,12 @@ impl From<Invalid> for Problem {
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
             Invalid::UnknownPack { .. } => bad("unknown_pack", "Unknown pack").field("pack"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
+            // What is wrong is the line's own; where it is, the text says.
+            Invalid::InGroup { invalid, .. } => {
+                let mut problem = Self::from(*invalid);
+                problem.detail = detail;
+                problem
+            }
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,
                 "key_reused",
@@ -187,6 +212,13 @@ impl From<Refusal> for Problem {
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
+            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
+            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
+            Refusal::InGroup { refusal, .. } => {
+                let mut problem = Self::from(*refusal);
+                problem.detail = detail;
+                problem
+            }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
             Refusal::BarcodeTaken { .. } => {
                 no("barcode_taken", "The barcode is on another item").field("barcodes")

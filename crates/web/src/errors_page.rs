@@ -39,6 +39,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "The two items cannot be one: units, decimals, lots, kits, packs or masters differ.",
         "See `detail`: it says what to change first.",
     ),
+    (
+        "group",
+        "A line of the group was refused, and with it all of them. Nothing of the group was done.",
+        "See the line named in `detail`; mend it, and send the group under another name.",
+    ),
     ("hold_ended", "The hold has lapsed, been released, or become an order.", "Place another."),
     (
         "insufficient",
@@ -46,6 +51,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `missing`; ask for less, or wait.",
     ),
     ("internal", "Something went wrong on our side.", "Look for the request's id in the log, and tell us."),
+    (
+        "item_in_use",
+        "The item has moved already, and how it is tracked cannot change any more.",
+        "Make another item.",
+    ),
     ("key", "The `Idempotency-Key` has not 1 to 255 visible ASCII characters.", "Send another."),
     ("key_reused", "The key was used for another request.", "Use a new key for a new request."),
     ("limit", "`limit` is not 1 to 100.", "Ask for less, and follow `next_cursor`."),
@@ -96,6 +106,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Use another, or merge the two: `POST /v1/items/{sku}/merge`.",
     ),
     (
+        "serial_elsewhere",
+        "A piece with that serial number is in stock by our books; it cannot come in a second time.",
+        "See `detail`: it says where. Check the number, or transfer the piece.",
+    ),
+    (
         "store",
         "The database could not be read or written. Nothing was changed.",
         "See the log; send it again after `Retry-After` seconds, with the same key.",
@@ -119,6 +134,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Send `Authorization: Bearer <key>`; make a key with `onhand key create`.",
     ),
     ("unknown", "There is no such thing.", "See `detail`."),
+    (
+        "unknown_lot",
+        "The item has no lot or serial of that name.",
+        "Check case and spaces; lots come to be when received.",
+    ),
     (
         "unknown_location",
         "No location has that code.",

@@ -14,6 +14,7 @@ mod extract;
 mod health;
 mod metrics;
 mod request;
+mod strict;
 mod v1;
 
 use std::sync::Arc;

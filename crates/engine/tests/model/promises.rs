@@ -28,20 +28,25 @@ impl Model {
             if available >= wanted {
                 continue;
             }
-            let mut held = 0;
-            let mut until = i64::MAX;
-            for hold in &self.holds {
-                for line in hold.lines.iter().filter(|line| line.item == item) {
-                    for (_, quantity) in line.reserved.iter().filter(|(place, _)| places.contains(place)) {
-                        held += quantity;
-                        until = until.min(hold.expires_at);
-                    }
-                }
-            }
-            let held = (held > 0).then_some((held, until));
+            let held = self.holding(item, &places);
             lacks.insert(self.skus[item].clone(), (wanted, available, held));
         }
         if lacks.is_empty() { Ok(()) } else { Err(Stop::Refused(Why::Insufficient(lacks))) }
+    }
+
+    /// How much checkouts hold of an item at places, and when the first of them ends.
+    pub fn holding(&self, item: usize, places: &[usize]) -> Option<(i64, i64)> {
+        let mut held = 0;
+        let mut until = i64::MAX;
+        for hold in &self.holds {
+            for line in hold.lines.iter().filter(|line| line.item == item) {
+                for (_, quantity) in line.reserved.iter().filter(|(place, _)| places.contains(place)) {
+                    held += quantity;
+                    until = until.min(hold.expires_at);
+                }
+            }
+        }
+        (held > 0).then_some((held, until))
     }
 
     /// A request is promised from places that sell; a fact may name any.
@@ -296,7 +301,7 @@ impl Model {
             return Ok(lines.iter().map(has).enumerate().filter(|(_, quantity)| *quantity > 0).collect());
         };
         let mut chosen: Vec<(usize, i64)> = Vec::new();
-        for LineQuantity { line, quantity } in named {
+        for LineQuantity { line, quantity, .. } in named {
             // Silent: the first line of that name, where an amendment gave a line another item.
             let index = lines.iter().position(|known| known.name == *line).ok_or(Stop::Invalid)?;
             if chosen.iter().any(|(other, _)| *other == index) || !quantity.is_positive() {

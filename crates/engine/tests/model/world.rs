@@ -171,9 +171,14 @@ impl World {
     }
 
     fn body(&self, act: &Act) -> Option<Body> {
-        let line = |(sku, units): &(usize, i64)| Line::new(SKUS[*sku], quantity(*units));
+        let line = |(sku, units): &(usize, i64)| Line {
+            sku: SKUS[*sku].to_owned(),
+            quantity: quantity(*units),
+            ..Line::default()
+        };
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
+            lot: None,
             line: (line + 1).to_string(),
             quantity: quantity(*units),
         };
@@ -214,6 +219,7 @@ impl World {
                 location: place(*at),
                 lines: lines(of),
                 as_of: self.before(*ago),
+                inside: false,
                 system: system.map(|system| SYSTEMS[system].to_owned()),
             }),
             Act::Hold { place: at, lines: of, minutes } => Body::PlaceHold(PlaceHold {
@@ -295,6 +301,7 @@ impl World {
             }
             Act::Shipment { system, document, order: of, place: at, lines, ago } => {
                 let line = |(sku, units): &(usize, i64)| ShipmentLine {
+                    lot: None,
                     item: item(*sku),
                     quantity: quantity(*units),
                 };

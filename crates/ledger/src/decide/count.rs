@@ -1,17 +1,17 @@
 //! Counts: what somebody saw, and when. Each is an anchor for what is heard of later (law 11).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Counted, Invalid, Refusal};
 use crate::command::TakeCount;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, Count};
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
+use crate::model::{Cause, Count, Tracking};
+use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
-use super::stock::{self, Change};
+use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
-use super::{item, merge, order};
+use super::{item, lots, order};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
@@ -41,16 +41,29 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
-    let cells =
-        |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
-    tx.want_as_of(lines.iter().flat_map(|(item, _)| cells(*item)), as_of)?;
-    let changes = lines.iter().map(|(item, _)| (*item, location, as_of.plus_micros(1)));
-    tx.want(lines.iter().map(|(item, _)| Key::Counted(*item, location)))?;
+    let lines = lots::counted(tx, &lines)?;
+    let nodes = if count.inside { tx.sites()?.below(location, false) } else { vec![location] };
+    let inside = nodes.len() > 1;
+    let cells = |line: &Resolved| {
+        let (item, lot) = (line.item, line.lot.unwrap_or_default());
+        let of = |node: LocationId| {
+            StockState::PHYSICAL.into_iter().map(move |state| CellKey::of(item, node, lot, state))
+        };
+        nodes.iter().flat_map(move |node| of(*node)).collect::<Vec<_>>()
+    };
+    tx.want_as_of(lines.iter().flat_map(cells), as_of)?;
+    let changes = lines.iter().map(|line| (line.item, location, as_of.plus_micros(1)));
+    tx.want(lines.iter().map(|line| Key::Counted(line.item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;
     let mut booked = Vec::new();
-    for (item, counted) in lines {
-        let found: Quantity = cells(item).map(|cell| tx.as_of(cell, as_of)).sum::<Result<_, _>>()?;
-        let id = book(tx, Count { system: teller, item, location, as_of, counted, found })?;
+    for line in lines {
+        let Resolved { item, lot, quantity: counted } = line;
+        let lot = lot.unwrap_or_default();
+        let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
+        if tx.item(item)?.tracking == Tracking::Serials && counted > found {
+            lots::seen_where_it_was_not(tx, item, lot)?;
+        }
+        let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
         booked.push((id, item, counted, found));
     }
     order::settle(tx)?;
@@ -71,14 +84,15 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
 /// Writes the count, and books its difference at the time it was seen.
 fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     let id = CountId(tx.next_seq());
-    let Count { item, location, as_of, counted, found, .. } = count;
+    let Count { item, location, lot, inside, as_of, counted, found, .. } = count;
     tx.emit(Entry::Count(id, count))?;
     let difference = counted - found;
     let change = Change {
         item,
         location,
-        lot: LotId(0),
+        lot,
         quantity: difference.abs(),
+        inside,
         party: StockState::Adjustment,
         occurred_at: as_of,
         reason: "counted",
@@ -94,35 +108,42 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     Ok(id)
 }
 
-fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, Stop> {
-    if count.lines.is_empty() {
-        return Err(Invalid::NoLines("a count").into());
-    }
-    tx.want(count.lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
-    let items: Vec<ItemId> =
-        count.lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
-    tx.want(items.iter().map(|item| Key::Item(*item)))?;
-    let at = count.as_of.map_or(tx.now, |as_of| as_of.min(tx.now));
+/// The lines of a count by item, or by lot or piece where it is tracked. Two cases and three single ones are one count.
+fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<Named<'c>>, Stop> {
     let mut seen = BTreeSet::new();
-    let mut lines: Vec<(ItemId, Quantity)> = Vec::new();
-    for (line, item) in count.lines.iter().zip(items) {
-        let item = merge::meant(tx, &line.sku, item, at)?;
+    for line in &count.lines {
         if line.quantity.is_negative() {
             let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
             return Err(Invalid::Field { field: "quantity", problem }.into());
         }
-        if !seen.insert((item, line.pack.clone())) {
+        if !seen.insert((&line.sku, &line.pack, &line.lot, &line.serials)) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
-        let quantity = item::unpacked(tx, item, line)?;
-        tx.check_quantity(item, quantity)?;
-        // Two cases and three single ones are one count.
-        match lines.iter_mut().find(|(other, _)| *other == item) {
-            Some((_, sum)) => {
-                *sum += quantity;
+    }
+    let mut named = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
+    item::as_meant(tx, &mut named, count.as_of.map_or(tx.now, |as_of| as_of.min(tx.now)))?;
+    let mut packs = BTreeSet::new();
+    let mut places = BTreeMap::<ItemId, usize>::new();
+    let mut lines: Vec<Named<'c>> = Vec::with_capacity(named.len());
+    for ((item, line), told) in named.into_iter().zip(&count.lines) {
+        if tx.item(item)?.tracking != Tracking::None {
+            lines.push((item, line));
+            continue;
+        }
+        // A SKU may have other names too.
+        if !packs.insert((item, &told.pack)) {
+            return Err(Invalid::Twice { field: "sku", value: told.sku.clone() }.into());
+        }
+        match places.get(&item) {
+            Some(place) => {
+                let sum = &mut lines[*place].1.to_mut().quantity;
+                *sum += line.quantity;
                 tx.check_quantity(item, *sum)?;
             }
-            None => lines.push((item, quantity)),
+            None => {
+                places.insert(item, lines.len());
+                lines.push((item, line));
+            }
         }
     }
     Ok(lines)

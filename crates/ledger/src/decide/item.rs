@@ -13,6 +13,7 @@ use crate::state::Value;
 use crate::{Instant, ItemId, Quantity, Seq};
 
 use super::merge;
+use super::stock::Named;
 use super::tx::{Stop, Tx};
 
 /// How many other names an item has at most.
@@ -280,13 +281,8 @@ pub(super) fn must_be_active(tx: &Tx<'_>, mut items: impl Iterator<Item = ItemId
 }
 
 /// Lines that speak of the past mean the items that were called so then.
-pub(super) fn as_meant(
-    tx: &Tx<'_>,
-    named: &[Line],
-    lines: &mut [(ItemId, Quantity)],
-    at: Instant,
-) -> Result<(), Stop> {
-    for (line, (item, _)) in named.iter().zip(lines) {
+pub(super) fn as_meant(tx: &Tx<'_>, lines: &mut [Named<'_>], at: Instant) -> Result<(), Stop> {
+    for (item, line) in lines {
         *item = merge::meant(tx, &line.sku, *item, at)?;
     }
     Ok(())

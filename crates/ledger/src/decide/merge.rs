@@ -18,7 +18,7 @@ use crate::{
 
 use super::stock::{self, Change, Taken};
 use super::tx::{Move, Stop, Tx};
-use super::{document, item, order};
+use super::{document, item, order, promise};
 
 const CARRIED: &str = "carried over by the merge";
 
@@ -37,7 +37,7 @@ pub(super) fn merge(tx: &mut Tx<'_>, merge: &MergeItems) -> Result<Answer, Stop>
     what.move_claims(tx)?;
     what.write_items(tx)?;
     // What the one was short of the other may have.
-    tx.offer(into);
+    tx.grew(into);
     order::settle(tx)?;
     let mut moved = Vec::new();
     for (location, (difference, seq)) in seqs {
@@ -62,7 +62,7 @@ struct What {
     going_on: Item,
     cells: Vec<(CellKey, Quantity)>,
     promises: Vec<(LocationId, u32, LotId, Promise)>,
-    short: Vec<OrderId>,
+    short: Vec<(OrderId, u32)>,
     listings: Vec<(ListingId, Listing)>,
     claims: Vec<(SystemId, String)>,
 }
@@ -100,10 +100,13 @@ impl What {
                 _ => None,
             })
             .collect();
-        let short: Vec<OrderId> = tx
+        let short: Vec<(OrderId, u32)> = tx
             .range(short.0, short.1)?
             .into_iter()
-            .filter_map(|(key, _)| if let Key::Short(_, order, _) = key { Some(order) } else { None })
+            .filter_map(|(key, _)| match key {
+                Key::Short(_, order, line) => Some((order, line)),
+                _ => None,
+            })
             .collect();
         let ids: Vec<ListingId> = tx
             .range(listings.0, listings.1)?
@@ -119,11 +122,11 @@ impl What {
             })
             .collect();
         let mut keys: Vec<Key> =
-            promises.iter().map(|(.., promise)| order::holder_key(promise.holder)).collect();
+            promises.iter().map(|(.., promise)| promise::holder_key(promise.holder)).collect();
         keys.extend(promises.iter().flat_map(|(location, line, lot, promise)| {
             [from, into].map(|item| Key::Promise(item, *location, promise.holder.seq(), *line, *lot))
         }));
-        keys.extend(short.iter().map(|order| Key::Order(*order)));
+        keys.extend(short.iter().map(|(order, _)| Key::Order(*order)));
         keys.extend(ids.iter().map(|id| Key::Listing(*id)));
         keys.extend(claims.iter().flat_map(|(system, document)| {
             [Key::Waiting(*system, document.clone()), Key::Document(*system, document.clone())]
@@ -199,19 +202,53 @@ impl What {
             ));
         }
         self.promises_must_be_its_own(tx)?;
+        self.kits_must_not_need_it(tx)?;
         self.packs_must_agree()?;
         self.masters_must_agree(tx)
     }
 
     fn promises_must_be_its_own(&self, tx: &Tx<'_>) -> Result<(), Stop> {
-        for (_, line, _, promise) in &self.promises {
-            let Holder::Order(order) = promise.holder else { continue };
+        let promised = self.promises.iter().filter_map(|(_, line, _, promise)| match promise.holder {
+            Holder::Order(order) => Some((order, *line)),
+            Holder::Hold(_) => None,
+        });
+        let held = self.promises.iter().filter_map(|(_, line, _, promise)| match promise.holder {
+            Holder::Hold(hold) => Some((hold, *line)),
+            Holder::Order(_) => None,
+        });
+        for (hold, line) in held {
+            if tx.hold(hold)?.lines.get(line as usize).is_none_or(|line| line.item != self.from) {
+                return self
+                    .no(format!("hold {hold} has it as a part of something else; let that end first"));
+            }
+        }
+        for (order, line) in promised.chain(self.short.iter().copied()) {
             let known = tx.order(order)?;
-            if known.lines.get(*line as usize).is_none_or(|line| line.item != self.from) {
+            if known.lines.get(line as usize).is_none_or(|line| line.item != self.from) {
                 return self.no(format!(
                     "order {} has it as a part of something else; ship or cancel that first",
                     known.document
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is built of it would have to be built of the other.
+    fn kits_must_not_need_it(&self, tx: &Tx<'_>) -> Result<(), Stop> {
+        let (first, last) = (Key::KitOf(self.from, ItemId(0)), Key::KitOf(self.from, ItemId(Seq::MAX)));
+        let kits: Vec<ItemId> = tx
+            .range(first, last)?
+            .into_iter()
+            .filter_map(|(key, _)| if let Key::KitOf(_, kit) = key { Some(kit) } else { None })
+            .collect();
+        tx.want(kits.iter().map(|kit| Key::Item(*kit)))?;
+        for kit in kits {
+            let known = tx.item(kit)?;
+            if known.kit.iter().any(|component| component.item == self.from) {
+                let (kit, other) = (&known.sku, &self.going_on.sku);
+                return self
+                    .no(format!("the kit `{kit}` is built of it; put `{other}` into its recipe first"));
             }
         }
         Ok(())
@@ -310,7 +347,7 @@ impl What {
 
     /// Lines of orders and holds that something is promised to, or short of, are the other item's from now on.
     fn move_lines(&self, tx: &mut Tx<'_>) -> Result<(u32, u32), Stop> {
-        let mut orders: BTreeSet<OrderId> = self.short.iter().copied().collect();
+        let mut orders: BTreeSet<OrderId> = self.short.iter().map(|(order, _)| *order).collect();
         let mut holds = BTreeSet::<HoldId>::new();
         for (.., promise) in &self.promises {
             match promise.holder {
@@ -481,19 +518,20 @@ pub(super) fn take_out(tx: &mut Tx<'_>, change: Change<'_>, merged: Merged) -> R
     if stock::is_absorbed(tx, &change)? {
         return stock::take_out_itself(tx, change, None);
     }
-    let Change { item, location, lot, quantity, .. } = change;
     let taken = stock::take_out(tx, carried(change, merged, None), None)?;
-    tx.make(Move {
-        item,
-        lot,
-        from: (LocationId(0), StockState::Production),
-        to: (location, StockState::Available),
-        quantity,
-        occurred_at: merged.at,
-        reason: CARRIED,
-        promise: None,
-        corrects: Some(taken.seq),
-    })?;
+    for at in &taken.places {
+        tx.make(Move {
+            item: change.item,
+            lot: at.lot,
+            from: (LocationId(0), StockState::Production),
+            to: (at.location, StockState::Available),
+            quantity: at.quantity,
+            occurred_at: merged.at,
+            reason: CARRIED,
+            promise: None,
+            corrects: Some(taken.seq),
+        })?;
+    }
     let seq = stock::take_out_itself(tx, change, None)?.seq;
     Ok(Taken { seq, ..taken })
 }
@@ -507,6 +545,7 @@ fn carried<'a>(change: Change<'_>, merged: Merged, corrects: Option<Seq>) -> Cha
         reason: CARRIED,
         corrects,
         location: change.location,
+        inside: change.inside,
         lot: change.lot,
         quantity: change.quantity,
     }

@@ -8,10 +8,14 @@
 mod catalogue;
 mod count;
 mod document;
+mod group;
 mod hold;
 mod item;
+mod kits;
+mod lots;
 mod merge;
 mod order;
+mod promise;
 mod rules;
 mod stock;
 mod tx;
@@ -152,7 +156,7 @@ fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     while let Some((at, due)) = tx.next_due() {
         match due {
             Due::Hold(hold) => hold::lapse(tx, hold, at)?,
-            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+            Due::Lot(lot, location) => lots::end(tx, lot, location, at)?,
         }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
@@ -182,10 +186,12 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Record(document) => document::record(tx, document),
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
+        Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
         Body::RenameItem(rename) => item::rename(tx, rename),
         Body::ChangeAliases(change) => item::change_aliases(tx, change),
         Body::MergeItems(merge) => merge::merge(tx, merge),
         Body::SetLowStock(set) => item::set_low_stock(tx, set),
+        Body::PutLot(put) => lots::put(tx, put),
     }
 }

@@ -97,7 +97,7 @@ async fn until_shown(connection: Connection, changes: usize, json: bool) -> anyh
 }
 
 async fn receive(handle: &Handle, sku: &str, units: i64) -> anyhow::Result<()> {
-    let lines = vec![Line::new(sku, Quantity::units(units))];
+    let lines = vec![Line { sku: sku.to_owned(), quantity: Quantity::units(units), ..Default::default() }];
     let receive = Receive { location: "LONDON".to_owned(), lines, occurred_at: None, reason: None };
     handle.submit(TenantId::DEFAULT, command(Body::Receive(receive))).await?;
     Ok(())
@@ -135,7 +135,11 @@ async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Resu
             let put = PutItem { sku: sku.clone(), ..PutItem::default() };
             replies.push(handle.begin(tenant, Some(command(Body::PutItem(put))), Vec::new()).await?);
         }
-        let lines = skus.into_iter().map(|sku| Line::new(sku, Quantity::units(1_000_000_000)));
+        let lines = skus.into_iter().map(|sku| Line {
+            sku,
+            quantity: Quantity::units(1_000_000_000),
+            ..Line::default()
+        });
         let (location, lines) = ("LONDON".to_owned(), lines.collect());
         let receive = Receive { location, lines, occurred_at: None, reason: None };
         replies.push(handle.begin(tenant, Some(command(Body::Receive(receive))), Vec::new()).await?);

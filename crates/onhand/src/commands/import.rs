@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use onhand_ledger::command::{self, PutItem, PutLocation, TakeCount};
-use onhand_ledger::{Answer, Body, Command, Precision, Quantity};
+use onhand_ledger::{Body, Command, Precision, Quantity};
 use serde_json::json;
 
 use crate::cli::{Import, SkuFrom};
@@ -340,10 +340,8 @@ pub(crate) async fn run(link: &Link, ready: &Ready, json: bool) -> anyhow::Resul
     for part in rows.rows.chunks(500) {
         let commands = part.iter().map(|row| command(Body::PutItem(row.item.clone()))).collect();
         for (row, result) in part.iter().zip(link.commands(commands).await?) {
-            match (result.error, result.answer) {
-                (Some(error), _) => refused.push((row.line, error)),
-                (None, Some(Answer::Refused(refusal))) => refused.push((row.line, refusal.to_string())),
-                _ => {}
+            if let Some(error) = result.error {
+                refused.push((row.line, error));
             }
         }
         bar.inc(part.len() as u64);
@@ -381,17 +379,23 @@ async fn count(link: &Link, location: &PutLocation, rows: &[Row]) -> anyhow::Res
     let mut commands = vec![command(Body::PutLocation(location.clone()))];
     let counted: Vec<&Row> = rows.iter().filter(|row| row.quantity.is_some()).collect();
     for part in counted.chunks(100) {
-        let lines = part.iter().map(|row| {
-            command::Line::new(row.item.sku.clone(), Quantity::units(row.quantity.unwrap_or(0).max(0)))
+        let lines = part.iter().map(|row| command::Line {
+            sku: row.item.sku.clone(),
+            quantity: Quantity::units(row.quantity.unwrap_or(0).max(0)),
+            ..command::Line::default()
         });
         let (location, lines) = (location.code.clone(), lines.collect());
-        commands.push(command(Body::Count(TakeCount { location, lines, as_of: None, system: None })));
+        commands.push(command(Body::Count(TakeCount {
+            location,
+            lines,
+            as_of: None,
+            inside: false,
+            system: None,
+        })));
     }
     for result in link.commands(commands).await? {
-        match (result.error, result.answer) {
-            (Some(error), _) => bail!("the counts were not taken: {error}"),
-            (None, Some(Answer::Refused(refusal))) => bail!("the counts were not taken: {refusal}"),
-            _ => {}
+        if let Some(error) = result.error {
+            bail!("the counts were not taken: {error}");
         }
     }
     Ok(counted.len())

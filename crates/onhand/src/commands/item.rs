@@ -1,6 +1,7 @@
 //! `onhand item`, `onhand history` and `onhand report`: what is stocked, and what became of it.
 
-use std::io::{self, Write as _};
+use std::fmt::Write as _;
+use std::io;
 
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -194,17 +195,17 @@ async fn low(link: &Link, json: bool) -> anyhow::Result<()> {
 }
 
 /// A query of those conditions that are set.
-fn query(conditions: &[(&str, Option<&String>)]) -> anyhow::Result<String> {
+fn query(conditions: &[(&str, Option<&String>)]) -> String {
     let mut query = String::new();
     for (name, value) in conditions {
         if let Some(value) = value {
             let sign = if query.is_empty() { '?' } else { '&' };
             // Dots alone are a value as any other here.
             let value = segment(value).unwrap_or_else(|_| (*value).clone());
-            query.push_str(&format!("{sign}{name}={value}"));
+            let _ = write!(query, "{sign}{name}={value}");
         }
     }
-    Ok(query)
+    query
 }
 
 pub(crate) async fn history(link: &Link, asked: &History, json: bool) -> anyhow::Result<()> {
@@ -229,7 +230,7 @@ pub(crate) async fn history(link: &Link, asked: &History, json: bool) -> anyhow:
             ("from", asked.from.as_ref()),
             ("until", asked.until.as_ref()),
         ];
-        let page = link.get(&format!("{path}{}", query(&conditions)?)).await?;
+        let page = link.get(&format!("{path}{}", query(&conditions))).await?;
         rows.extend(page["data"].as_array().into_iter().flatten().cloned());
         cursor = page["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() {
@@ -303,15 +304,15 @@ fn history_table(rows: &[Value], with_sku: bool) -> Vec<String> {
 fn activity(row: &Value) -> String {
     let mut told = format!("{}: {}, by {}", text(row, "reason"), text(row, "activity"), text(row, "actor"));
     if let Some(document) = row["document"].as_str() {
-        told.push_str(&format!(", {} {document}", text(row, "system")));
+        let _ = write!(told, ", {} {document}", text(row, "system"));
     }
     if let Some(corrects) = row["corrects"].as_u64() {
-        told.push_str(&format!(", corrects {corrects}"));
+        let _ = write!(told, ", corrects {corrects}");
     }
     let by = row["corrected_by"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !by.is_empty() {
         let by: Vec<String> = by.iter().map(Value::to_string).collect();
-        told.push_str(&format!(", corrected by {}", by.join(", ")));
+        let _ = write!(told, ", corrected by {}", by.join(", "));
     }
     told
 }
@@ -325,10 +326,10 @@ pub(crate) async fn report(link: &Link, report: &Report, json: bool) -> anyhow::
         ("known_at", known_at.as_ref()),
         ("location", location.as_ref()),
     ];
-    let path = format!("/v1/stock/report{}", query(&conditions)?);
+    let path = format!("/v1/stock/report{}", query(&conditions));
     let mut out = stdout();
-    link.stream(&path, |part| out.write_all(part)).await?;
-    out.flush()?;
+    link.stream(&path, |part| io::Write::write_all(&mut out, part)).await?;
+    io::Write::flush(&mut out)?;
     Ok(())
 }
 

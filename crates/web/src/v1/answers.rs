@@ -28,6 +28,7 @@ impl Made {
             Answer::Hold(id) => id.0,
             Answer::Discrepancy(id) => id.0,
             Answer::Order(id, _) => id.0,
+            Answer::Lot(id) => id.0,
             _ => 0,
         };
         Self { id }
@@ -261,6 +262,9 @@ impl OrderAnswer {
 pub(crate) struct AtBody {
     /// Where.
     pub location: String,
+    /// Of which lot or serial, where the item is tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
     /// How much.
     pub quantity: Decimal,
 }
@@ -276,6 +280,9 @@ pub(crate) struct OrderLineBody {
     pub quantity: Decimal,
     /// Promised and still there, by location.
     pub allocated: Vec<AtBody>,
+    /// Of a kit: whole ones promised to be built of components, by location.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_build: Vec<AtBody>,
     /// Covered by nothing.
     pub short: Decimal,
     /// Has left, by location.
@@ -310,6 +317,7 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             sku: view.item(line.item)?.map_or_else(String::new, |item| item.sku),
             quantity: line.wanted.into(),
             allocated: places(view, &line.allocated)?,
+            to_build: places(view, &line.build.built)?,
             short: line.short.into(),
             shipped: places(view, &line.shipped)?,
             returned: line.returned.into(),
@@ -334,7 +342,87 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
         .iter()
         .map(|at| {
             let location = view.location(at.location)?.map_or_else(String::new, |location| location.code);
-            Ok(AtBody { location, quantity: at.quantity.into() })
+            let lot = view.lot(at.lot)?.map(|lot| lot.code);
+            Ok(AtBody { location, lot, quantity: at.quantity.into() })
         })
         .collect()
+}
+
+/// An answer as the endpoint of its command gives it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnswerBody {
+    Made(Made),
+    Moved(MovedAnswer),
+    Counted {
+        counts: Vec<CountedBody>,
+        discrepancies: Vec<u64>,
+    },
+    Order(OrderAnswer),
+    Recorded {
+        result: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order: Option<u64>,
+        lines: Vec<LineBody>,
+        discrepancies: Vec<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<String>,
+    },
+    Ticked {
+        lapsed: u32,
+    },
+    Group {
+        answers: Vec<AnswerBody>,
+    },
+    /// What has no endpoint of its own.
+    Other(Answer),
+}
+
+#[allow(
+    clippy::match_wildcard_for_single_variants,
+    reason = "what comes later has a form too, if not the best"
+)]
+pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
+    let recorded = |result| AnswerBody::Recorded {
+        result,
+        order: None,
+        lines: Vec::new(),
+        discrepancies: Vec::new(),
+        explanation: None,
+    };
+    match answer {
+        Answer::Item(_)
+        | Answer::Location(_)
+        | Answer::System(_)
+        | Answer::Listing(_)
+        | Answer::Rule(_)
+        | Answer::Hold(_)
+        | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
+        Answer::Counted(counts, found) => AnswerBody::Counted {
+            counts: counts.into_iter().map(CountedBody::from).collect(),
+            discrepancies: found.iter().map(|found| found.0).collect(),
+        },
+        Answer::Order(..) => AnswerBody::Order(OrderAnswer::of(answer)),
+        Answer::Recorded { order, lines, discrepancies } => AnswerBody::Recorded {
+            result: "applied",
+            order: order.map(|order| order.0),
+            lines: lines.into_iter().map(LineBody::from).collect(),
+            discrepancies: discrepancies.into_iter().map(|id| id.0).collect(),
+            explanation: None,
+        },
+        Answer::AlreadyApplied { .. } => recorded("already_applied"),
+        Answer::Waiting(id, sentence) => AnswerBody::Recorded {
+            result: "waiting",
+            order: None,
+            lines: Vec::new(),
+            discrepancies: vec![id.0],
+            explanation: Some(sentence),
+        },
+        Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Group(answers) => {
+            AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
+        }
+        other => AnswerBody::Other(other),
+    }
 }

@@ -42,8 +42,8 @@ struct Change {
     actor: String,
     /// The outside document it comes from.
     document: Option<String>,
-    /// The entries, in order, each with the `seq` after the one before. Quantities are in 10⁻⁶ units, times in
-    /// microseconds since 1970.
+    /// The entries, in order, each with the `seq` after the one before. Quantities are exact decimals, times
+    /// RFC 3339.
     #[schema(value_type = Vec<EntryBody>)]
     entries: Vec<onhand_ledger::Entry>,
 }

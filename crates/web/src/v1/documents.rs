@@ -90,6 +90,8 @@ struct ShipmentLineInput {
     sku: Option<String>,
     listing: Option<String>,
     quantity: Decimal,
+    /// Of which lot, or which piece, where the item is tracked and you know.
+    lot: Option<String>,
 }
 
 /// What happened.
@@ -162,7 +164,7 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
         (None, Some(shipment), None) => {
             let lines = shipment.lines.iter().map(|line| {
                 let item = name(line.sku.as_ref(), line.listing.as_ref())?;
-                Ok(ShipmentLine { item, quantity: line.quantity.0 })
+                Ok(ShipmentLine { item, quantity: line.quantity.0, lot: line.lot.clone() })
             });
             Ok(Content::Shipment(ShipmentContent {
                 order: shipment.order.clone(),

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use onhand_engine::{HistoryFilter, HistoryPage, HistoryRow, StateChange, View};
+use onhand_engine::{HistoryFilter, HistoryPage, LedgerRow, StateChange, View};
 use onhand_ledger::entry::{Account, Movement};
 use onhand_ledger::{Entry, ItemId, LocationId, Record, Seq, StockState};
 use onhand_store::StoreError;
@@ -107,7 +107,7 @@ struct CountBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 enum EntryShown {
-    Movement(MovementBody),
+    Movement(Box<MovementBody>),
     Count(CountBody),
 }
 
@@ -130,8 +130,8 @@ fn in_words(side: &SideBody) -> String {
     side.location.as_ref().map_or_else(|| state.clone(), |location| format!("{state} at {location}"))
 }
 
-fn movement_body(view: &mut View<'_>, row: HistoryRow) -> Result<MovementBody, StoreError> {
-    let HistoryRow { seq, movement, record, changes, corrected_by } = row;
+fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, StoreError> {
+    let LedgerRow { seq, movement, record, changes, corrected_by } = row;
     let Movement { item, from, to, quantity, occurred_at, reason, corrects, .. } = movement;
     let (from, to) = (side(view, from)?, side(view, to)?);
     let late = changes.iter().any(|change| change.late);
@@ -303,7 +303,7 @@ async fn gather(
     for _ in 0..SLICES {
         let (rows, until, seq) = read(app, caller, |view| {
             let page = part(view, before, wanted - found.len())?;
-            let body = |row: HistoryRow| Ok((row.seq, movement_body(view, row)?));
+            let body = |row: LedgerRow| Ok((row.seq, movement_body(view, row)?));
             let rows: Result<Vec<_>, StoreError> = page.rows.into_iter().map(body).collect();
             Ok((rows?, page.next, view.seq()))
         })
@@ -348,8 +348,8 @@ async fn show_movement(
                     late: account.late,
                 };
                 let changes = ours.map(change).collect();
-                let row = HistoryRow { seq, movement, record, changes, corrected_by };
-                movement_body(view, row).map(|body| Some(EntryShown::Movement(body)))
+                let row = LedgerRow { seq, movement, record, changes, corrected_by };
+                movement_body(view, row).map(|body| Some(EntryShown::Movement(Box::new(body))))
             }
             Some((Entry::Count(_, count), record)) => Ok(Some(EntryShown::Count(CountBody {
                 seq,

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::View;
 use onhand_engine::systems::explain_item;
-use onhand_ledger::command::PutItem;
-use onhand_ledger::model::{Item, Pack};
+use onhand_ledger::command::{Line, PutItem};
+use onhand_ledger::model::{Item, Pack, Tracking};
 use onhand_ledger::{Body, Instant, ItemId, Key, Precision, Seq, Value, gtin};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,11 @@ struct PutItemBody {
     low_stock: Option<Decimal>,
     /// No longer bought or sold: nothing new is received, held or ordered of it.
     archived: Option<bool>,
+    /// What one is built of, where it is a kit; none where empty. Orders take assembled ones first, then components.
+    kit: Option<Vec<ComponentInput>>,
+    /// Which parts of its stock are told apart: `none`, `lots` or `serials`. Fixed once it has moved.
+    tracking: Option<TrackingBody>,
 }
-
 /// How an item is packed.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +91,33 @@ struct LevelBody {
     level: Decimal,
 }
 
+/// Which parts of an item's stock are told apart.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TrackingBody {
+    None,
+    Lots,
+    Serials,
+}
+
+/// A component of a kit.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ComponentInput {
+    /// What; it may be a kit itself.
+    sku: String,
+    /// How much of it in one kit.
+    quantity: Decimal,
+}
+
+/// A component of a kit.
+#[derive(Debug, Serialize, ToSchema)]
+struct ComponentBody {
+    sku: String,
+    /// How much of it in one kit.
+    quantity: Decimal,
+}
+
 /// An item.
 #[derive(Debug, Serialize, ToSchema)]
 struct ItemBody {
@@ -99,6 +129,9 @@ struct ItemBody {
     /// Codes on the goods. One that looks like a GTIN (8, 12, 13 or 14 digits) has the right check digit.
     barcodes: Vec<String>,
     tags: Vec<String>,
+    /// What one is built of, where it is a kit.
+    kit: Vec<ComponentBody>,
+    tracking: TrackingBody,
     /// Other names that it is found by.
     aliases: Vec<String>,
     packs: Vec<PackBody>,
@@ -119,7 +152,19 @@ impl ItemBody {
         }
         let pack =
             |pack: Pack| PackBody { name: pack.name, quantity: pack.quantity.into(), barcode: pack.barcode };
+        let mut kit = Vec::with_capacity(item.kit.len());
+        for component in item.kit {
+            let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
+            kit.push(ComponentBody { sku, quantity: component.quantity.into() });
+        }
+        let tracking = match item.tracking {
+            Tracking::None => TrackingBody::None,
+            Tracking::Lots => TrackingBody::Lots,
+            Tracking::Serials => TrackingBody::Serials,
+        };
         Ok(Self {
+            kit,
+            tracking,
             id: id.0,
             sku: item.sku,
             name: item.name,
@@ -162,6 +207,15 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
         packs: body.packs.as_ref().map(|packs| packs.iter().map(pack).collect()),
         low_stock: body.low_stock.map(|level| level.0),
         archived: body.archived,
+        kit: body.kit.as_ref().map(|kit| {
+            let line = |part: &ComponentInput| Line::new(part.sku.clone(), part.quantity.0);
+            kit.iter().map(line).collect()
+        }),
+        tracking: body.tracking.map(|tracking| match tracking {
+            TrackingBody::None => Tracking::None,
+            TrackingBody::Lots => Tracking::Lots,
+            TrackingBody::Serials => Tracking::Serials,
+        }),
     };
     let committed = ask.submit(&app, Body::PutItem(put)).await?;
     Ok(reply(StatusCode::OK, &committed, ItemMade::of(&body.sku, &committed.answer)))
@@ -328,4 +382,4 @@ async fn explain(
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
 
-only_objects!(PutItemBody);
+only_objects!(ComponentInput, PutItemBody);

@@ -13,6 +13,7 @@ mod holds;
 mod item_names;
 mod items;
 mod locations;
+mod lots;
 mod low_stock;
 mod movements;
 mod orders;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(low_stock::routes())
         .merge(report::routes())
         .merge(locations::routes())
+        .merge(lots::routes())
         .merge(stock::routes())
         .merge(movements::routes())
         .merge(counts::routes())

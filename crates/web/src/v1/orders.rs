@@ -48,7 +48,7 @@ struct PlaceBody {
 async fn place(State(app): State<App>, ask: Ask<PlaceBody>) -> Result<Response, Problem> {
     let body = Body::PlaceOrder(PlaceOrder {
         reference: ask.body.reference.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         location: ask.body.location.clone(),
     });
     let committed = ask.submit(&app, body).await?;
@@ -96,10 +96,18 @@ struct LineQuantityInput {
     line: String,
     /// How much.
     quantity: Decimal,
+    /// Of which lot, or which piece, where the item is tracked: a line for each. Whichever is promised (or was shipped last)
+    /// unless told.
+    lot: Option<String>,
 }
 
 fn quantities(lines: &[LineQuantityInput]) -> Vec<LineQuantity> {
-    lines.iter().map(|line| LineQuantity { line: line.line.clone(), quantity: line.quantity.0 }).collect()
+    let line = |line: &LineQuantityInput| LineQuantity {
+        line: line.line.clone(),
+        quantity: line.quantity.0,
+        lot: line.lot.clone(),
+    };
+    lines.iter().map(line).collect()
 }
 
 /// What left.

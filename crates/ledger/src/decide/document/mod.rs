@@ -65,8 +65,10 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
         Err(Stop::Invalid(
-            invalid
-            @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_) | Invalid::UnmappedListing { .. }),
+            invalid @ (Invalid::UnknownSku(_)
+            | Invalid::UnknownLocation(_)
+            | Invalid::UnknownLot { .. }
+            | Invalid::UnmappedListing { .. }),
         )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
@@ -184,6 +186,8 @@ struct Names {
     items: Vec<(ItemId, u32)>,
     /// Location, line by line; none where the line does not say.
     locations: Vec<Option<LocationId>>,
+    /// Lot or serial, line by line; 0 where the line does not say.
+    lots: Vec<LotId>,
 }
 
 impl Names {
@@ -209,12 +213,22 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
         }
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
-    let mut names = Names { items: Vec::new(), locations: Vec::new() };
+    let mut names = Names { items: Vec::new(), locations: Vec::new(), lots: vec![LotId(0); lines.len()] };
     for (name, location, _) in &lines {
         names.items.push(item_of(tx, system, name)?);
         names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
     }
     tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
+    if let Content::Shipment(shipment) = content {
+        let told =
+            || names.items.iter().zip(&shipment.lines).map(|((item, _), line)| (*item, line.lot.as_ref()));
+        tx.want(told().filter_map(|(item, lot)| Some(Key::LotCode(item, lot?.clone()))))?;
+        let known = told().map(|(item, lot)| match lot {
+            Some(code) => super::lots::known(tx, item, code),
+            None => Ok(LotId(0)),
+        });
+        names.lots = known.collect::<Result<_, Stop>>()?;
+    }
     for (index, (_, _, quantities)) in lines.iter().enumerate() {
         for quantity in quantities {
             let quantity = names.quantity(index, *quantity);
@@ -369,6 +383,7 @@ const fn by(
         location,
         lot: LotId(0),
         quantity,
+        inside: true,
         party,
         occurred_at: at,
         reason,

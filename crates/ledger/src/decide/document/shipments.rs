@@ -5,7 +5,7 @@ use crate::command::ShipmentContent;
 use crate::entry::Entry;
 use crate::key::StockState;
 use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
-use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{merge, order, stock};
@@ -33,7 +33,7 @@ pub(super) fn apply_shipment(
         let quantity = names.quantity(position, line.quantity);
         let sku = tx.sku(item)?;
         let moved = if stock::moves(tx, system, item, location)? {
-            leave(tx, system, order, item, location, quantity, at)?
+            leave(tx, system, order, (item, names.lots[position]), location, quantity, at)?
         } else {
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
@@ -44,6 +44,7 @@ pub(super) fn apply_shipment(
             item,
             location,
             moved: -moved,
+            pieces: Vec::new(),
             short: Quantity::ZERO,
             balanced: Quantity::ZERO,
             told_at: tx.now,
@@ -99,7 +100,7 @@ fn leave(
     tx: &mut Tx<'_>,
     teller: SystemId,
     order: Option<OrderId>,
-    item: ItemId,
+    (item, lot): (ItemId, LotId),
     location: LocationId,
     quantity: Quantity,
     at: Instant,
@@ -123,7 +124,7 @@ fn leave(
         for (index, line) in lines() {
             let part = (line.wanted - line.shipped_total()).min(missing);
             if part.is_positive() {
-                stock::ship(tx, order, index, location, part, at)?;
+                stock::ship_lot(tx, order, index, (location, lot), part, at)?;
                 tx.edit_order(order)?.lines[index as usize].tell(teller, part);
                 missing -= part;
                 moved += part;
@@ -136,7 +137,7 @@ fn leave(
             line.wanted += missing;
             line.short += missing;
             line.tell(teller, missing);
-            stock::ship(tx, order, index, location, missing, at)?;
+            stock::ship_lot(tx, order, index, (location, lot), missing, at)?;
             return Ok(moved + missing);
         }
     }
@@ -148,7 +149,8 @@ fn leave(
             let found = Found::new(Cause::MoreThanOrdered, sentence).stock(item, Some(location), missing);
             tx.discrepancy(found)?;
         }
-        stock::take_out(tx, by(item, location, missing, StockState::Customer, at, "shipped"), None)?;
+        let by = by(item, location, missing, StockState::Customer, at, "shipped");
+        stock::take_out(tx, stock::Change { lot, ..by }, None)?;
     }
     Ok(moved + missing)
 }
