@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use onhand_ledger::cost::UnitCost;
 use onhand_ledger::entry::{Account, Entry, Movement};
 use onhand_ledger::key::StockState;
+use onhand_ledger::model::Reversals;
 use onhand_ledger::state::TrailRow;
-use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, LotId, Quantity, Record, Seq};
+use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, LotId, Quantity, Record, Seq, Value};
 use onhand_store::{Chunk, StoreError, decode_records};
 
 use crate::view::View;
@@ -46,6 +48,10 @@ pub struct LedgerRow {
     pub changes: Vec<StateChange>,
     /// The movements that correct or explain this one.
     pub corrected_by: Vec<Seq>,
+    /// What of it was taken back.
+    pub reversals: Reversals,
+    /// What one unit of what it brought did cost, where it was told.
+    pub cost: Option<UnitCost>,
 }
 
 /// How a state of stock changed.
@@ -125,19 +131,35 @@ fn entry_of(first: Seq, record: &Record, seq: Seq) -> Option<&Entry> {
     record.entries.get(usize::try_from(seq - first).ok()?)
 }
 
+fn cost_of(record: &Record, seq: Seq) -> Option<UnitCost> {
+    record.entries.iter().find_map(|entry| match entry {
+        Entry::Cost(of, cost) if *of == seq => Some(cost.clone()),
+        _ => None,
+    })
+}
+
 fn without_entries(record: &Record) -> Record {
     Record { entries: Vec::new(), ..record.clone() }
 }
 
 impl View<'_> {
-    /// An entry, and the record it is part of without its entries.
-    pub fn entry(&mut self, seq: Seq) -> Result<Option<(Entry, Record)>, StoreError> {
+    /// An entry, and the record it is part of without its entries; what the entry brought did cost so much.
+    pub fn entry(&mut self, seq: Seq) -> Result<Option<(Entry, Record, Option<UnitCost>)>, StoreError> {
         if seq == 0 || seq > self.seq() {
             return Ok(None);
         }
         let mut read = Read::default();
         let Some((first, record)) = read.record(self, seq)? else { return Ok(None) };
-        Ok(entry_of(first, record, seq).map(|entry| (entry.clone(), without_entries(record))))
+        let cost = cost_of(record, seq);
+        Ok(entry_of(first, record, seq).map(|entry| (entry.clone(), without_entries(record), cost)))
+    }
+
+    /// What of a movement was taken back.
+    pub fn reversals(&mut self, seq: Seq) -> Result<Reversals, StoreError> {
+        Ok(match self.get(&Key::Reversed(seq))? {
+            Some(Value::Reversals(reversals)) => reversals,
+            _ => Reversals::default(),
+        })
     }
 
     /// The movements that correct or explain an entry, the oldest first.
@@ -211,9 +233,10 @@ impl View<'_> {
             if !filter.accepts(record, movement) {
                 continue;
             }
+            let cost = cost_of(record, seq);
             let (movement, record) = (movement.clone(), without_entries(record));
-            let corrected_by = self.corrected_by(seq)?;
-            page.rows.push(LedgerRow { seq, movement, record, changes, corrected_by });
+            let (corrected_by, reversals) = (self.corrected_by(seq)?, self.reversals(seq)?);
+            page.rows.push(LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost });
             if page.rows.len() == limit {
                 return Ok(page);
             }
@@ -250,7 +273,8 @@ impl View<'_> {
                     if seq >= before || !filter.accepts(record, movement) {
                         continue;
                     }
-                    let corrected_by = self.corrected_by(seq)?;
+                    let (corrected_by, reversals) = (self.corrected_by(seq)?, self.reversals(seq)?);
+                    let cost = cost_of(record, seq);
                     let (changes, record) = (changes(movement, filter), without_entries(record));
                     page.rows.push(LedgerRow {
                         seq,
@@ -258,6 +282,8 @@ impl View<'_> {
                         record,
                         changes,
                         corrected_by,
+                        reversals,
+                        cost,
                     });
                     if page.rows.len() == limit {
                         return Ok(HistoryPage { next: Some(seq), ..page });

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Seq,
-    SystemId,
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
+    PurchaseId, Seq, SystemId, TransferId,
 };
 
 /// The state of stock at a location, and the outside parties that stock comes from and goes to.
@@ -228,6 +228,18 @@ pub enum Key {
     Watched(ItemId),
     /// A movement that corrects or explains an entry.
     CorrectedBy(Seq, Seq),
+    /// A transfer.
+    Transfer(TransferId),
+    /// The transfer of a reference.
+    TransferReference(String),
+    /// A purchase order.
+    Purchase(PurchaseId),
+    /// The purchase order of a reference.
+    PurchaseReference(String),
+    /// What is expected of an item at a location, by the document it is expected by; the number is the line's index.
+    Incoming(ItemId, LocationId, Seq, u32),
+    /// What of a movement was taken back.
+    Reversed(Seq),
     /// A lot or serial.
     Lot(LotId),
     /// The lot or serial of a name.
@@ -272,6 +284,12 @@ impl Key {
             Self::Twins(_) => 72,
             Self::Watched(_) => 73,
             Self::CorrectedBy(..) => 74,
+            Self::Transfer(_) => 60,
+            Self::TransferReference(_) => 61,
+            Self::Purchase(_) => 62,
+            Self::PurchaseReference(_) => 63,
+            Self::Incoming(..) => 64,
+            Self::Reversed(_) => 65,
             Self::Lot(_) => 40,
             Self::LotCode(..) => 41,
             Self::Expires(..) => 42,
@@ -322,6 +340,9 @@ impl Key {
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
             | Self::Discrepancy(DiscrepancyId(id))
+            | Self::Transfer(TransferId(id))
+            | Self::Purchase(PurchaseId(id))
+            | Self::Reversed(id)
             | Self::Lot(LotId(id)) => put(&mut out, *id),
             Self::LotCode(item, code) => {
                 put(&mut out, item.0);
@@ -347,7 +368,11 @@ impl Key {
                 put(&mut out, item.0);
             }
             Self::Barcode(text) | Self::Twins(text) => out.extend_from_slice(text.as_bytes()),
-            Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
+            Self::Sku(text)
+            | Self::LocationCode(text)
+            | Self::SystemName(text)
+            | Self::TransferReference(text)
+            | Self::PurchaseReference(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
             Self::RemoteListing(system, text)
@@ -373,6 +398,12 @@ impl Key {
                 put(&mut out, *holder);
                 out.extend_from_slice(&line.to_be_bytes());
                 put(&mut out, lot.0);
+            }
+            Self::Incoming(item, location, document, line) => {
+                put(&mut out, item.0);
+                put(&mut out, location.0);
+                put(&mut out, *document);
+                out.extend_from_slice(&line.to_be_bytes());
             }
             Self::Short(item, order, line) => {
                 put(&mut out, item.0);
@@ -472,6 +503,12 @@ impl Key {
             73 => Self::Watched(ItemId(rest.u64()?)),
             74 => Self::CorrectedBy(rest.u64()?, rest.u64()?),
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
+            60 => Self::Transfer(TransferId(rest.u64()?)),
+            61 => Self::TransferReference(rest.text()?),
+            62 => Self::Purchase(PurchaseId(rest.u64()?)),
+            63 => Self::PurchaseReference(rest.text()?),
+            64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
+            65 => Self::Reversed(rest.u64()?),
             40 => Self::Lot(LotId(rest.u64()?)),
             41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
             42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
@@ -561,6 +598,13 @@ mod tests {
             Key::Twins("85123a".into()),
             Key::Watched(ItemId(3)),
             Key::CorrectedBy(7, 300),
+            Key::Transfer(TransferId(9)),
+            Key::TransferReference("T-1".into()),
+            Key::Purchase(PurchaseId(9)),
+            Key::PurchaseReference("PO-1".into()),
+            Key::Incoming(ItemId(1), LocationId(2), 255, 9),
+            Key::Incoming(ItemId(1), LocationId(2), 256, 1),
+            Key::Reversed(70_000),
             Key::Lot(LotId(5)),
             Key::LotCode(ItemId(1), "L1".into()),
             Key::Expires(LocationId(3), LotId(4)),

@@ -226,6 +226,11 @@ impl From<Refusal> for Problem {
             Refusal::SkuTaken { .. } => no("sku_taken", "The name is another item's").field("sku"),
             Refusal::Archived { .. } => no("archived", "The item is archived").field("sku"),
             Refusal::CannotMerge { .. } => no("cannot_merge", "The two cannot be one"),
+            Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
+            Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),
+            Refusal::DocumentReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
+            Refusal::NotReversible { .. } => no("not_reversible", "It is corrected in another way"),
+            Refusal::ReversedAlready { .. } => no("reversed_already", "Less is left to be reversed"),
         };
         Self { kept: true, ..problem }
     }

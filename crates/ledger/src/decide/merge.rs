@@ -203,6 +203,7 @@ impl What {
         }
         self.promises_must_be_its_own(tx)?;
         self.kits_must_not_need_it(tx)?;
+        self.must_not_be_expected(tx)?;
         self.packs_must_agree()?;
         self.masters_must_agree(tx)
     }
@@ -232,6 +233,21 @@ impl What {
             }
         }
         Ok(())
+    }
+
+    /// What is expected is expected by its name: by purchase orders, and transfers on their way.
+    fn must_not_be_expected(&self, tx: &Tx<'_>) -> Result<(), Stop> {
+        let first = Key::Incoming(self.from, LocationId(0), 0, 0);
+        let last = Key::Incoming(self.from, LocationId(Seq::MAX), Seq::MAX, u32::MAX);
+        match tx.range(first, last)?.first() {
+            Some((Key::Incoming(_, location, by, _), Value::Incoming(incoming))) => {
+                let (code, expected) = (tx.location_code(*location)?, incoming.quantity);
+                self.no(format!(
+                    "{expected} of it are expected at `{code}` by document {by}; receive or end that first"
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is built of it would have to be built of the other.

@@ -15,6 +15,7 @@ use super::ask::{instant, read};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::cost::CostBody;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Id, Path, Query};
@@ -84,6 +85,16 @@ struct MovementBody {
     corrects: Option<u64>,
     /// The movements that correct or explain it.
     corrected_by: Vec<u64>,
+    /// Those of them that take it back, if it was wrong.
+    reversed_by: Vec<u64>,
+    /// How much of it they take back.
+    reversed: Decimal,
+    /// What one unit did cost, where it was told.
+    unit_cost: Option<CostBody>,
+    /// The paper that whoever asked named for it.
+    reference: Option<String>,
+    /// What whoever asked said of it.
+    note: Option<String>,
 }
 
 /// A count.
@@ -131,7 +142,7 @@ fn in_words(side: &SideBody) -> String {
 }
 
 fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, StoreError> {
-    let LedgerRow { seq, movement, record, changes, corrected_by } = row;
+    let LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost } = row;
     let Movement { item, from, to, quantity, occurred_at, reason, corrects, .. } = movement;
     let (from, to) = (side(view, from)?, side(view, to)?);
     let late = changes.iter().any(|change| change.late);
@@ -144,7 +155,7 @@ fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, St
             total: total.map(Decimal::from),
         });
     }
-    let Record { recorded_at, actor, document, .. } = record;
+    let Record { recorded_at, actor, document, reference, note, .. } = record;
     let system = match &document {
         None => None,
         Some((id, _)) => Some(view.system(*id)?.map_or_else(|| "onhand".to_owned(), |system| system.name)),
@@ -166,6 +177,11 @@ fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, St
         changes: told,
         corrects,
         corrected_by,
+        reversed_by: reversals.by,
+        reversed: reversals.quantity.into(),
+        unit_cost: cost.as_ref().map(CostBody::from),
+        reference,
+        note,
     })
 }
 
@@ -335,7 +351,8 @@ async fn show_movement(
     let found = read(&app, &caller, |view| {
         let corrected_by = view.corrected_by(seq)?;
         match view.entry(seq)? {
-            Some((Entry::Movement(movement), record)) => {
+            Some((Entry::Movement(movement), record, cost)) => {
+                let reversals = view.reversals(seq)?;
                 let sides = [(movement.from, -movement.quantity), (movement.to, movement.quantity)];
                 let ours = sides.into_iter().filter(|(account, _)| !account.state.is_party());
                 let change = |(account, change): (Account, onhand_ledger::Quantity)| StateChange {
@@ -348,10 +365,10 @@ async fn show_movement(
                     late: account.late,
                 };
                 let changes = ours.map(change).collect();
-                let row = LedgerRow { seq, movement, record, changes, corrected_by };
+                let row = LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost };
                 movement_body(view, row).map(|body| Some(EntryShown::Movement(Box::new(body))))
             }
-            Some((Entry::Count(_, count), record)) => Ok(Some(EntryShown::Count(CountBody {
+            Some((Entry::Count(_, count), record, _)) => Ok(Some(EntryShown::Count(CountBody {
                 seq,
                 sku: sku(view, count.item)?,
                 location: code(view, count.location)?,

@@ -18,10 +18,14 @@ mod low_stock;
 mod movements;
 mod orders;
 mod page;
+mod production;
+mod purchases;
 mod report;
+mod reversals;
 mod rules;
 mod stock;
 mod systems;
+mod transfers;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -38,6 +42,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(lots::routes())
         .merge(stock::routes())
         .merge(movements::routes())
+        .merge(reversals::routes())
+        .merge(production::routes())
+        .merge(transfers::routes())
+        .merge(purchases::routes())
         .merge(counts::routes())
         .merge(orders::routes())
         .merge(documents::routes())
