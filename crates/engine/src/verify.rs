@@ -294,7 +294,7 @@ impl Audit {
                 }
             }
         }
-        self.supply.record(entries)
+        self.supply.record(first_seq, entries)
     }
 
     /// A cell in words: available of `MUG` at `LONDON`.

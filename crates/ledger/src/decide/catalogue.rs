@@ -48,6 +48,18 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     }
     item.low_stock.level = put.low_stock.or(item.low_stock.level);
     item.archived = put.archived.unwrap_or(item.archived);
+    let limits = [
+        (&mut item.beyond.backorder_limit, put.backorder_limit),
+        (&mut item.beyond.preorder_limit, put.preorder_limit),
+    ];
+    for (field, given) in limits {
+        if let Some(limit) = given {
+            *field = limit;
+        }
+    }
+    if let Some(from) = put.available_from {
+        item.beyond.available_from = Some(from).filter(|from| *from > tx.now);
+    }
     if let Some(kit) = &put.kit {
         item.kit = kits::resolve(tx, kit)?;
     }
@@ -63,7 +75,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if let Some(all) = tx.rules()? {
-        rules::must_not_tie(all, id, &item)?;
+        rules::must_not_tie(all, tx.sites()?, id, &item)?;
     }
     let is_kit = put.kit.is_some();
     let answer = item::write(tx, known, before.as_ref(), item)?;
@@ -142,8 +154,12 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
     let days_end_otherwise = before
         .as_ref()
         .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
+    let is_moved = before.as_ref().is_some_and(|before| before.parent != location.parent);
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if is_moved {
+        rules::moved_must_not_tie(tx)?;
     }
     if days_end_otherwise {
         lots::register_all(tx, id)?;

@@ -62,6 +62,12 @@ struct PutItemBody {
     kit: Option<Vec<ComponentInput>>,
     /// Which parts of its stock are told apart: `none`, `lots` or `serials`. Fixed once it has moved.
     tracking: Option<TrackingBody>,
+    /// How much may be short of it, in all orders together, before an order is refused; 0 unless told.
+    backorder_limit: Option<Decimal>,
+    /// The same before `available_from`; 0 unless told.
+    preorder_limit: Option<Decimal>,
+    /// From when it is there (RFC 3339): what waits before it is a preorder. An instant of the past: it is there.
+    available_from: Option<String>,
 }
 /// How an item is packed.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -140,6 +146,12 @@ struct ItemBody {
     /// The pack that the barcode is on, where it was looked for by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pack: Option<String>,
+    /// How much may be short of it, in all orders together, before an order is refused.
+    backorder_limit: Decimal,
+    /// The same before `available_from`.
+    preorder_limit: Decimal,
+    /// From when it is there.
+    available_from: Option<String>,
 }
 
 impl ItemBody {
@@ -165,6 +177,9 @@ impl ItemBody {
         Ok(Self {
             kit,
             tracking,
+            backorder_limit: item.beyond.backorder_limit.into(),
+            preorder_limit: item.beyond.preorder_limit.into(),
+            available_from: item.beyond.available_from.map(|at| at.to_string()),
             id: id.0,
             sku: item.sku,
             name: item.name,
@@ -216,6 +231,9 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
             TrackingBody::Lots => Tracking::Lots,
             TrackingBody::Serials => Tracking::Serials,
         }),
+        backorder_limit: body.backorder_limit.map(|limit| limit.0),
+        preorder_limit: body.preorder_limit.map(|limit| limit.0),
+        available_from: instant("available_from", body.available_from.as_deref())?,
     };
     let committed = ask.submit(&app, Body::PutItem(put)).await?;
     Ok(reply(StatusCode::OK, &committed, ItemMade::of(&body.sku, &committed.answer)))

@@ -1,6 +1,7 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
+mod allocation;
 mod answers;
 mod ask;
 mod changes;
@@ -23,6 +24,7 @@ mod purchases;
 mod report;
 mod reversals;
 mod rules;
+mod sessions;
 mod stock;
 mod systems;
 mod transfers;
@@ -51,6 +53,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(allocation::routes())
+        .merge(sessions::routes())
         .merge(systems::routes())
         .merge(changes::routes())
         .merge(discrepancies::routes())

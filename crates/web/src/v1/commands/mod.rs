@@ -53,7 +53,7 @@ async fn run_commands(State(app): State<App>, caller: Caller, request: Request) 
     tokio::spawn(answer(under_way, out));
     tokio::spawn(async move {
         let lines = Lines::new(request.into_body());
-        let run = Run { app, tenant: caller.tenant, blocks: Blocks::new(caller.name), begun };
+        let run = Run { app, tenant: caller.tenant, blocks: Blocks::new(caller), begun };
         run.all(lines).await;
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], answers).into_response()
