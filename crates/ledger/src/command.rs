@@ -165,8 +165,9 @@ impl Body {
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
-            Self::PlacePurchase(_) => true,
-            Self::Noted(noted) => noted.body.names_something(),
+            Self::ReceivePurchase(ReceivePurchase { lines: Some(lines), .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
             _ => false,
         }

@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Invalid;
 use crate::{Precision, Quantity};
 
-/// An amount of money, exactly: counted in 10⁻⁶ of the currency's unit. Not negative.
+/// An amount of money, exactly: counted in 10⁻⁶ of the currency's unit. Not negative. Kept and written as quantities are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Amount(i64);
+pub struct Amount(Quantity);
 
 impl Amount {
     /// So many millionths.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        Self(Quantity::from_micros(micros))
     }
 
     /// The count of millionths.
     pub const fn micros(self) -> i64 {
-        self.0
+        self.0.micros()
     }
 
     /// Reads a decimal such as `12.5`: at most 6 decimals, at most 10¹², no exponent.
     pub fn parse(text: &str) -> Result<Self, crate::QuantityError> {
-        Quantity::parse(text, Precision::FINEST).map(|read| Self(read.micros()))
+        Quantity::parse(text, Precision::FINEST).map(Self)
     }
 }
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Quantity::from_micros(self.0).fmt(f)
+        self.0.fmt(f)
     }
 }
 
@@ -54,7 +54,7 @@ impl UnitCost {
             let problem = format!("`{shown}` is no currency; one is three capital letters, such as `EUR`");
             return Err(Invalid::Field { field: "currency", problem });
         }
-        if self.amount < Amount(0) || self.amount > Amount(Quantity::MAX_INPUT.micros()) {
+        if self.amount.0.is_negative() || self.amount.0 > Quantity::MAX_INPUT {
             let problem = format!("{} cannot be paid; 0 to 1000000000000 can", self.amount);
             return Err(Invalid::Field { field: "unit_cost", problem });
         }

@@ -8,6 +8,8 @@ use onhand_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::purchases::PurchaseAnswer;
+use super::transfers::TransferAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -279,6 +281,8 @@ pub(crate) enum AnswerBody {
     Group {
         answers: Vec<AnswerBody>,
     },
+    Transfer(TransferAnswer),
+    Purchase(PurchaseAnswer),
     /// What has no endpoint of its own.
     Other(Answer),
 }
@@ -302,6 +306,7 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::Listing(_)
         | Answer::Rule(_)
         | Answer::Hold(_)
+        | Answer::Lot(_)
         | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
         Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
         Answer::Counted(counts, found) => AnswerBody::Counted {
@@ -325,6 +330,8 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
             explanation: Some(sentence),
         },
         Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Transfer { .. } => AnswerBody::Transfer(TransferAnswer::of(answer)),
+        Answer::Purchase { .. } => AnswerBody::Purchase(PurchaseAnswer::of(answer)),
         Answer::Group(answers) => {
             AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
         }

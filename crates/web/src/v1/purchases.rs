@@ -71,7 +71,7 @@ impl From<PurchaseLineAnswer> for PurchaseLineState {
 
 /// A purchase order, as answered to who placed or changed it.
 #[derive(Debug, Serialize, ToSchema)]
-struct PurchaseAnswer {
+pub(super) struct PurchaseAnswer {
     id: u64,
     /// Its lines as they are now.
     lines: Vec<PurchaseLineState>,
@@ -82,7 +82,7 @@ struct PurchaseAnswer {
 }
 
 impl PurchaseAnswer {
-    fn of(answer: Answer) -> Self {
+    pub(super) fn of(answer: Answer) -> Self {
         match answer {
             Answer::Purchase { id, lines, moved, discrepancies } => Self {
                 id: id.0,
