@@ -13,8 +13,8 @@ use onhand_ledger::command::{
 };
 use onhand_ledger::model::{Cause, Incoming, Supply, Tracking, TransferState};
 use onhand_ledger::{
-    Amount, Answer, Body, Date, Key, PurchaseId, Quantity, Refusal, Seq, StockState, TenantId, TransferId,
-    UnitCost, Value,
+    Answer, Body, Date, Key, Money, PurchaseId, Quantity, Refusal, Seq, StockState, TenantId, TransferId,
+    Value,
 };
 use shop::{Shop, each_way, time, units};
 
@@ -525,8 +525,8 @@ fn a_kit_built_before_a_count_is_in_it() {
 
 // ---- purchase orders -----------------------------------------------------------------------------------------------
 
-fn euro(micros: i64) -> UnitCost {
-    UnitCost { amount: Amount::from_micros(micros), currency: "EUR".to_owned() }
+fn euro(micros: i64) -> Money {
+    Money { amount: Quantity::from_micros(micros), currency: "EUR".to_owned() }
 }
 
 fn buy(shop: &Shop, quantity: i64, expected_on: Option<&str>) -> PurchaseId {
@@ -594,7 +594,7 @@ fn a_purchase_order_comes_in_parts_and_more_than_ordered() {
         assert!(refused(deliver(shop, id, None)).contains("received in full"));
         let cost = shop.ledger.read(TenantId::DEFAULT, |view| view.records_after(0, 1_000)).unwrap();
         let costs = cost.iter().flat_map(|(_, record)| &record.entries);
-        let costs: Vec<&UnitCost> = costs
+        let costs: Vec<&Money> = costs
             .filter_map(|entry| match entry {
                 onhand_ledger::Entry::Cost(_, cost) => Some(cost),
                 _ => None,

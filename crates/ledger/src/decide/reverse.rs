@@ -124,7 +124,7 @@ fn of(answer: &Answer, record: &Record) -> String {
     match answer {
         Answer::Transfer { id, .. } => format!("is of transfer {id}"),
         Answer::Order(id, _) => format!("is of order {id}"),
-        Answer::Hold(id) => format!("is of hold {id}"),
+        Answer::Hold(id, ..) => format!("is of hold {id}"),
         Answer::Counted(..) => "is of a count".to_owned(),
         _ => format!("is a step of what {} asked for", record.actor),
     }
@@ -136,7 +136,8 @@ const fn instead(answer: &Answer) -> &'static str {
             "receive what differs, cancel the transfer, or send the goods back by another"
         }
         Answer::Order(..) => "cancel the order, or take goods back by a return",
-        Answer::Hold(_) => "release the hold",
+        Answer::Hold(..) => "release the hold",
+        Answer::Session(_) | Answer::Sighted(..) => "count again: the later count stands",
         Answer::Counted(..) => "count again: the later count stands",
         _ => "reverse the movement that it was made for",
     }

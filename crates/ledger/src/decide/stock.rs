@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
 use crate::state::Value;
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
+use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
 
 use super::lots;
 use super::order;
@@ -382,13 +381,15 @@ fn report(tx: &mut Tx<'_>, change: &Change<'_>, taken: &Taken) -> Result<(), Sto
 
 // ---- masters -------------------------------------------------------------------------------------------------
 
-/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location.
+/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location: itself, what it
+/// is inside of, and so on up to its site, then everywhere.
 pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<SystemId, Stop> {
     let Some(rules) = tx.rules()? else { return Ok(SystemId::ONHAND) };
     if rules.ownership.is_empty() {
         return Ok(SystemId::ONHAND);
     }
     let tags = &tx.item(item)?.tags;
+    let above = tx.sites()?.above(location);
     let rank = |rule: &Ownership| {
         let by_item = match (&rule.item, &rule.tag) {
             (Some(named), _) if *named == item => 2,
@@ -398,8 +399,7 @@ pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<
             (None, None) => 0,
         };
         let by_location = match rule.location {
-            Some(named) if named == location => 1,
-            Some(_) => return None,
+            Some(named) => above.len() - above.iter().position(|outer| *outer == named)?,
             None => 0,
         };
         Some((by_item, by_location))
@@ -548,7 +548,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
     for (item, _) in &lines {
         must_be_ours(tx, *item, location)?;
     }
-    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(Money::check)?;
     let mut moved = Vec::new();
     // Each piece with a serial number is a line of its own.
     let pieces = |line: &Line| line.serials.as_ref().map_or(1, Vec::len);
@@ -644,6 +644,7 @@ pub(super) fn must_be_there(
             wanted,
             available: there,
             held: None,
+            beyond: None,
         });
     }
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
@@ -727,6 +728,7 @@ pub(super) fn must_lie(
                 wanted,
                 available: there,
                 held,
+                beyond: None,
             });
         }
     }

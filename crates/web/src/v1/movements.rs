@@ -10,11 +10,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::MovedAnswer;
+use super::answers::{MovedAnswer, PriceInput};
 use super::ask::{Ask, instant, noted, reply};
 use crate::App;
 use crate::body::only_objects;
-use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -41,7 +40,7 @@ pub(super) struct LineInput {
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
     pub serials: Option<Vec<String>>,
     /// What one unit did cost; only of goods that came in from outside.
-    pub unit_cost: Option<CostInput>,
+    pub unit_cost: Option<PriceInput>,
 }
 
 pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
@@ -52,7 +51,7 @@ pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
             lot: line.lot.clone(),
             expires: line.expires.as_deref().map(day).transpose()?,
             serials: line.serials.clone(),
-            unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+            unit_cost: line.unit_cost.as_ref().map(PriceInput::money),
         })
     };
     lines.iter().map(line).collect()

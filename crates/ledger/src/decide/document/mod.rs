@@ -12,11 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
 use crate::command::{Content, Document, Name};
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
-use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
 use self::movements::apply_movements;
 use self::orders::apply_order;
@@ -148,7 +147,13 @@ fn check(document: &Document) -> Result<(), Stop> {
     }
     let (names, quantities): (Vec<&str>, Vec<Quantity>) = match &document.content {
         Content::Order(order) => {
+            if let Some(region) = &order.ship_to {
+                super::allocation::check_region("ship_to", region)?;
+            }
             for line in &order.lines {
+                if let Some(price) = &line.price {
+                    price.check()?;
+                }
                 if [line.quantity, line.shipped, line.returned].iter().any(|quantity| quantity.is_negative())
                 {
                     return field("quantity", "must not be negative");
@@ -158,7 +163,7 @@ fn check(document: &Document) -> Result<(), Stop> {
         }
         Content::Shipment(shipment) => (vec![], shipment.lines.iter().map(|line| line.quantity).collect()),
         Content::Receipt(receipt) => {
-            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(Money::check)?;
             (vec![], receipt.lines.iter().map(|line| line.quantity).collect())
         }
         Content::Movements(lines) => (
