@@ -11,6 +11,7 @@ mod supply;
 pub mod systems;
 mod verify;
 mod view;
+mod words;
 pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
