@@ -602,7 +602,7 @@ pub struct PlaceOrder {
     pub ship_to: Option<String>,
     /// What one unit of each line costs, in the order of the lines; none, or one for each line (and each serial of one).
     pub prices: Option<Vec<Option<Money>>>,
-    /// May it be accepted beyond what is available, where the item allows it? Default: true.
+    /// May it be accepted beyond what is available, where the item allows it? Default: true. Never with a location named.
     pub backorder: Option<bool>,
 }
 
