@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use onhand_ledger::availability::{self, Look};
+use onhand_ledger::cost::UnitCost;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{
-    Component, Item, Listing, Location, Lot, Publication, Rules, Sites, System, Tracking,
+    Component, Item, Listing, Location, Lot, Publication, Reversals, Rules, Sites, System, Tracking,
 };
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
@@ -31,6 +32,10 @@ pub struct HistoryRow {
     pub seq: Seq,
     /// The entry.
     pub entry: Entry,
+    /// What one unit of what it brought did cost, where it was told.
+    pub cost: Option<UnitCost>,
+    /// What of it was taken back.
+    pub reversals: Reversals,
     /// When it was recorded, by whom, from which document; its entries are left out.
     pub record: Record,
 }
@@ -257,9 +262,19 @@ impl<'a> View<'a> {
             else {
                 continue;
             };
+            let cost = record.entries.iter().find_map(|entry| match entry {
+                Entry::Cost(of, cost) if *of == seq => Some(cost.clone()),
+                _ => None,
+            });
+            let reversals = match self.get(&Key::Reversed(seq))? {
+                Some(Value::Reversals(reversals)) => reversals,
+                _ => Reversals::default(),
+            };
             rows.push(HistoryRow {
                 seq,
                 entry: entry.clone(),
+                cost,
+                reversals,
                 record: Record { entries: Vec::new(), ..record.clone() },
             });
         }

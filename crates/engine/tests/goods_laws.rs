@@ -233,7 +233,14 @@ impl World {
                 let (from, to) = (StockState::Available, StockState::SafetyStock);
                 let (from, to) = if *back { (to, from) } else { (from, to) };
                 let lines = vec![Self::line(*sku, *quantity, Some(*which))];
-                Body::Move(MoveState { location: place(*at), lines, from, to, reason: "test".to_owned() })
+                Body::Move(MoveState {
+                    location: place(*at),
+                    lines,
+                    from,
+                    to,
+                    reason: "test".to_owned(),
+                    occurred_at: None,
+                })
             }
             Act::Order { lines, which } => Body::PlaceOrder(PlaceOrder {
                 reference: None,

@@ -214,6 +214,7 @@ impl World {
                 from: BY_HAND[*from],
                 to: BY_HAND[*to],
                 reason: "test".to_owned(),
+                occurred_at: None,
             }),
             Act::Count { place: at, lines: of, ago, system } => Body::Count(TakeCount {
                 location: place(*at),

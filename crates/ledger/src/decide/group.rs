@@ -47,6 +47,8 @@ fn check(bodies: &[Body]) -> Result<(), Stop> {
         Body::Record(_) => {
             Some("a document has happened and cannot be undone with others: send it by itself")
         }
+        // A record has one paper.
+        Body::Noted(_) => Some("papers are noted of the whole group: `noted` around `group`"),
         _ => None,
     };
     for (line, body) in (1..).zip(bodies) {

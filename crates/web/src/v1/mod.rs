@@ -15,9 +15,13 @@ mod lots;
 mod movements;
 mod orders;
 mod page;
+mod production;
+mod purchases;
+mod reversals;
 mod rules;
 mod stock;
 mod systems;
+mod transfers;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,6 +34,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(lots::routes())
         .merge(stock::routes())
         .merge(movements::routes())
+        .merge(reversals::routes())
+        .merge(production::routes())
+        .merge(transfers::routes())
+        .merge(purchases::routes())
         .merge(counts::routes())
         .merge(orders::routes())
         .merge(documents::routes())
