@@ -28,6 +28,10 @@ enum Chore {
     PowerLoss(proof::PowerLoss),
     /// Tries mutated inputs on a parser
     Fuzz(fuzz::Fuzz),
+    /// Lets each operation on the database's files fail under a real server
+    IoErrors(proof::IoErrors),
+    /// Changes the ledger and the store in small ways, and says which changes no test notices
+    Mutants(proof::Mutants),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
         Chore::Test(choice) => test::run(&choice),
         Chore::PowerLoss(choice) => proof::power_loss(&choice),
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),
+        Chore::IoErrors(choice) => proof::io_errors(&choice),
+        Chore::Mutants(choice) => proof::mutants(&choice),
     };
     // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.
     outcome.unwrap_or_else(|error| {

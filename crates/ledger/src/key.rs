@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    PurchaseId, Seq, SystemId, TransferId,
+    PurchaseId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// The state of stock at a location, and the outside parties that stock comes from and goes to.
@@ -218,6 +218,16 @@ pub enum Key {
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
+    /// The item that a barcode is of; a GTIN in 14 digits.
+    Barcode(String),
+    /// An item that has, or had, a name that looks like this (see [`crate::look`]).
+    Look(String, ItemId),
+    /// Items of which one may be another misspelt: their names look like this.
+    Twins(String),
+    /// An item that has a low-stock level.
+    Watched(ItemId),
+    /// A movement that corrects or explains an entry.
+    CorrectedBy(Seq, Seq),
     /// A transfer.
     Transfer(TransferId),
     /// The transfer of a reference.
@@ -230,6 +240,10 @@ pub enum Key {
     Incoming(ItemId, LocationId, Seq, u32),
     /// What of a movement was taken back.
     Reversed(Seq),
+    /// A session of counting.
+    Session(SessionId),
+    /// What was seen of an item in a session.
+    Seen(SessionId, ItemId, LotId),
     /// A lot or serial.
     Lot(LotId),
     /// The lot or serial of a name.
@@ -269,12 +283,19 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
+            Self::Barcode(_) => 80,
+            Self::Look(..) => 81,
+            Self::Twins(_) => 82,
+            Self::Watched(_) => 83,
+            Self::CorrectedBy(..) => 84,
             Self::Transfer(_) => 60,
             Self::TransferReference(_) => 61,
             Self::Purchase(_) => 62,
             Self::PurchaseReference(_) => 63,
             Self::Incoming(..) => 64,
             Self::Reversed(_) => 65,
+            Self::Session(_) => 70,
+            Self::Seen(..) => 71,
             Self::Lot(_) => 40,
             Self::LotCode(..) => 41,
             Self::Expires(..) => 42,
@@ -309,6 +330,7 @@ impl Key {
             Self::LotCode(ItemId(id), _) => *id,
             Self::Expires(location, lot) => location.0.max(lot.0),
             Self::KitOf(component, kit) => component.0.max(kit.0),
+            Self::Watched(ItemId(id)) | Self::Look(_, ItemId(id)) => *id,
             _ => 0,
         }
     }
@@ -329,6 +351,7 @@ impl Key {
             | Self::Transfer(TransferId(id))
             | Self::Purchase(PurchaseId(id))
             | Self::Reversed(id)
+            | Self::Session(SessionId(id))
             | Self::Lot(LotId(id)) => put(&mut out, *id),
             Self::LotCode(item, code) => {
                 put(&mut out, item.0);
@@ -342,6 +365,18 @@ impl Key {
                 put(&mut out, component.0);
                 put(&mut out, kit.0);
             }
+            Self::Watched(ItemId(id)) => put(&mut out, *id),
+            Self::CorrectedBy(corrected, by) => {
+                put(&mut out, *corrected);
+                put(&mut out, *by);
+            }
+            Self::Look(look, item) => {
+                // No look has control characters in it either.
+                out.extend_from_slice(look.as_bytes());
+                out.push(0);
+                put(&mut out, item.0);
+            }
+            Self::Barcode(text) | Self::Twins(text) => out.extend_from_slice(text.as_bytes()),
             Self::Sku(text)
             | Self::LocationCode(text)
             | Self::SystemName(text)
@@ -405,6 +440,11 @@ impl Key {
                 put(&mut out, item.0);
                 put(&mut out, location.0);
             }
+            Self::Seen(session, item, lot) => {
+                put(&mut out, session.0);
+                put(&mut out, item.0);
+                put(&mut out, lot.0);
+            }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
                 put(&mut out, cell.location.0);
@@ -465,11 +505,17 @@ impl Key {
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
             24 => Self::Claimed(ItemId(rest.u64()?), SystemId(rest.u64()?), rest.text()?),
             25 => {
-                let (tag, id) = bytes.split_last_chunk::<8>()?;
-                rest = Bytes(&[]);
-                let tag = tag.strip_suffix(&[0])?;
-                Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
+                let (tag, item) = rest.text_and_item()?;
+                Self::Tagged(tag, item)
             }
+            80 => Self::Barcode(rest.text()?),
+            81 => {
+                let (look, item) = rest.text_and_item()?;
+                Self::Look(look, item)
+            }
+            82 => Self::Twins(rest.text()?),
+            83 => Self::Watched(ItemId(rest.u64()?)),
+            84 => Self::CorrectedBy(rest.u64()?, rest.u64()?),
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             60 => Self::Transfer(TransferId(rest.u64()?)),
             61 => Self::TransferReference(rest.text()?),
@@ -477,6 +523,8 @@ impl Key {
             63 => Self::PurchaseReference(rest.text()?),
             64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
             65 => Self::Reversed(rest.u64()?),
+            70 => Self::Session(SessionId(rest.u64()?)),
+            71 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
             40 => Self::Lot(LotId(rest.u64()?)),
             41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
             42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
@@ -521,6 +569,14 @@ impl Bytes<'_> {
         self.u64().map(|bits| Instant::from_micros((bits ^ (1 << 63)).cast_signed()))
     }
 
+    /// Text that ends with a zero byte, and an item behind it.
+    fn text_and_item(&mut self) -> Option<(String, ItemId)> {
+        let (text, id) = self.0.split_last_chunk::<8>()?;
+        self.0 = &[];
+        let text = std::str::from_utf8(text.strip_suffix(&[0])?).ok()?.to_owned();
+        Some((text, ItemId(u64::from_be_bytes(*id))))
+    }
+
     fn text(&mut self) -> Option<String> {
         let text = std::str::from_utf8(self.0).ok()?.to_owned();
         self.0 = &[];
@@ -552,6 +608,12 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
+            Key::Barcode("04006381333931".into()),
+            Key::Look("tea".into(), ItemId(900)),
+            Key::Look("tea0".into(), ItemId(1)),
+            Key::Twins("85123a".into()),
+            Key::Watched(ItemId(3)),
+            Key::CorrectedBy(7, 300),
             Key::Transfer(TransferId(9)),
             Key::TransferReference("T-1".into()),
             Key::Purchase(PurchaseId(9)),
@@ -559,6 +621,10 @@ mod tests {
             Key::Incoming(ItemId(1), LocationId(2), 255, 9),
             Key::Incoming(ItemId(1), LocationId(2), 256, 1),
             Key::Reversed(70_000),
+            Key::Session(SessionId(3)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(0)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(9)),
+            Key::Seen(SessionId(4), ItemId(1), LotId(0)),
             Key::Lot(LotId(5)),
             Key::LotCode(ItemId(1), "L1".into()),
             Key::Expires(LocationId(3), LotId(4)),

@@ -16,11 +16,12 @@ use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
     Count, Discrepancy, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
-    Promise, Purchase, Reversals, Rules, Sites, Supply, System, TransferDocument, Waiting,
+    Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument, Waiting,
 };
 use crate::{
     Due, Instant, ItemId, ListingId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId, TransferId,
 };
+use crate::{gtin, look};
 
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,12 +51,15 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
+    Items(Vec<ItemId>),
     Transfer(TransferDocument),
     TransferId(TransferId),
     Purchase(Purchase),
     PurchaseId(PurchaseId),
     Incoming(Incoming),
     Reversals(Reversals),
+    Session(Session),
+    Seen(Seen),
     Lot(Lot),
     LotId(LotId),
 }
@@ -239,6 +243,12 @@ impl State {
         } else {
             known.remove(&key);
         }
+    }
+
+    /// The dirty cells after a key, in order.
+    pub fn dirty_cells_after(&self, after: Option<CellKey>) -> impl Iterator<Item = (&CellKey, &CellSlot)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.dirty_cells.range((from, Bound::Unbounded)).filter_map(|key| self.cells.get_key_value(key))
     }
 
     /// Every dirty cell key.
@@ -429,7 +439,12 @@ pub(crate) struct Overlay {
 pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {
     match entry {
         Entry::Item(id, item) => {
-            sink.put(Key::Sku(item.sku.clone()), Slot { value: Some(Value::ItemId(*id)), seq });
+            // What was merged into another has no names and no codes of its own any more.
+            if item.merged_into.is_none() {
+                fold_names(*id, item, seq, sink);
+            }
+            let watched = item.low_stock.is_set().then_some(Value::Present);
+            sink.put(Key::Watched(*id), Slot { value: watched, seq });
             for tag in &item.tags {
                 sink.put(Key::Tagged(tag.clone(), *id), Slot { value: Some(Value::Present), seq });
             }
@@ -474,6 +489,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Publication(id, rule) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule.as_ref()))?
         }
+        Entry::Allocation(id, rule) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.allocation, *id, rule.as_ref()))?
+        }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };
@@ -482,6 +500,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Hold(id, hold) => {
             let active = hold.state == HoldState::Active;
             let ends = crate::Due::Hold(*id);
+            if let Some(before) = hold.extended_from.filter(|before| *before != hold.expires_at) {
+                sink.due(before, ends, false);
+                sink.put(Key::Due(before, ends), Slot { value: None, seq });
+            }
             sink.due(hold.expires_at, ends, active);
             let due = Slot { value: active.then_some(Value::Present), seq };
             sink.put(Key::Due(hold.expires_at, ends), due);
@@ -515,6 +537,12 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Discrepancy(id, discrepancy) => {
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
+        }
+        Entry::SkuFreed(sku) => sink.put(Key::Sku(sku.clone()), Slot { value: None, seq }),
+        Entry::BarcodeFreed(barcode) => sink.put(Key::Barcode(barcode.clone()), Slot { value: None, seq }),
+        Entry::Twins(look, items) => {
+            let value = (!items.is_empty()).then(|| Value::Items(items.clone()));
+            sink.put(Key::Twins(look.clone()), Slot { value, seq });
         }
         Entry::Transfer(id, transfer) => {
             if let Some(reference) = &transfer.reference {
@@ -550,6 +578,14 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: Some(Value::Reversals(reversals.clone())), seq };
             sink.put(Key::Reversed(*movement), slot);
         }
+        Entry::Session(id, session) => {
+            let slot = Slot { value: Some(Value::Session(session.clone())), seq };
+            sink.put(Key::Session(*id), slot);
+        }
+        Entry::Seen(session, item, lot, seen) => {
+            let slot = Slot { value: Some(Value::Seen(seen.clone())), seq };
+            sink.put(Key::Seen(*session, *item, *lot), slot);
+        }
         Entry::Lot(id, lot) => {
             let code = Key::LotCode(lot.item, lot.code.clone());
             sink.put(code, Slot { value: Some(Value::LotId(*id)), seq });
@@ -570,6 +606,17 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Refused | Entry::Nothing | Entry::Cost(..) => {}
     }
     Ok(())
+}
+
+/// What an item is found by.
+fn fold_names(id: ItemId, item: &Item, seq: Seq, sink: &mut impl Sink) {
+    for sku in item.names() {
+        sink.put(Key::Sku(sku.to_owned()), Slot { value: Some(Value::ItemId(id)), seq });
+        sink.put(Key::Look(look::look(sku), id), Slot { value: Some(Value::Present), seq });
+    }
+    for barcode in item.codes() {
+        sink.put(Key::Barcode(gtin::canonical(barcode)), Slot { value: Some(Value::ItemId(id)), seq });
+    }
 }
 
 /// What is expected no more is in no index.
@@ -612,6 +659,9 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
                 Slot { value: Some(Value::Late(movement.occurred_at, change)), seq },
             );
         }
+    }
+    if let Some(corrected) = movement.corrects {
+        sink.put(Key::CorrectedBy(corrected, seq), Slot { value: Some(Value::Present), seq });
     }
     if let Some(PromiseChange { holder, line, after }) = movement.promise {
         let promised = sides

@@ -51,6 +51,8 @@ pub struct MissingBody {
     pub wanted: Decimal,
     /// How much is available.
     pub available: Decimal,
+    /// How much more may be backordered or preordered; none where the item takes neither.
+    pub may_wait: Option<Decimal>,
 }
 
 impl Problem {
@@ -167,6 +169,7 @@ impl From<Invalid> for Problem {
             Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
+            Invalid::UnknownPack { .. } => bad("unknown_pack", "Unknown pack").field("pack"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
             // What is wrong is the line's own; where it is, the text says.
             Invalid::InGroup { invalid, .. } => {
@@ -198,6 +201,7 @@ impl From<Refusal> for Problem {
                         sku: missing.sku,
                         wanted: missing.wanted.into(),
                         available: missing.available.into(),
+                        may_wait: missing.beyond.map(|(left, _)| left.into()),
                     })
                     .collect();
                 problem
@@ -208,6 +212,14 @@ impl From<Refusal> for Problem {
             }
             Refusal::HoldEnded { .. } => no("hold_ended", "The hold keeps nothing any more"),
             Refusal::LineHasLess { .. } => no("line_has_less", "The order's line has less"),
+            Refusal::HoldHasLess { .. } => no("line_has_less", "The hold's line keeps less").field("lines"),
+            Refusal::NotInOnePlace => no("not_in_one_place", "No location has all of it"),
+            Refusal::SessionEnded { .. } => no("session_ended", "The counting session has ended"),
+            Refusal::RecountNeeded { .. } => no("recount_needed", "Somebody must look again"),
+            Refusal::ApprovalNeeded { .. } => Self {
+                status: StatusCode::FORBIDDEN.as_u16(),
+                ..no("approval_needed", "A difference needs approval")
+            },
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
@@ -219,6 +231,12 @@ impl From<Refusal> for Problem {
                 problem
             }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
+            Refusal::BarcodeTaken { .. } => {
+                no("barcode_taken", "The barcode is on another item").field("barcodes")
+            }
+            Refusal::SkuTaken { .. } => no("sku_taken", "The name is another item's").field("sku"),
+            Refusal::Archived { .. } => no("archived", "The item is archived").field("sku"),
+            Refusal::CannotMerge { .. } => no("cannot_merge", "The two cannot be one"),
             Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
             Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),
             Refusal::DocumentReferenceTaken { .. } => no("reference_taken", "The reference is taken"),

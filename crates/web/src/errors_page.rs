@@ -6,7 +6,38 @@ use axum::response::Html;
 
 /// Kind, what it means, what to do. Every problem has one of these kinds.
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "approval_needed",
+        "A counting session has differences beyond its threshold.",
+        "Look at its report; apply it with `approve`, with a key that has the right `approve`.",
+    ),
+    (
+        "forbidden",
+        "The key may not do that.",
+        "Use one that has the right named in `detail`; make one with `onhand key create --right`.",
+    ),
+    (
+        "not_in_one_place",
+        "The allocation rule does not let an order be divided, and no location has all of it.",
+        "Order less, or let the rule split: `POST /v1/allocation`.",
+    ),
+    (
+        "recount_needed",
+        "In a counting session counters disagree, or a difference is large, or stock moved meanwhile.",
+        "Count the items named in `detail` again.",
+    ),
+    ("session_ended", "The counting session was applied or cancelled.", "Open another."),
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
+    (
+        "archived",
+        "The item is archived: nothing new is received, held or ordered of it.",
+        "Unarchive it: `POST /v1/items` with `archived: false`.",
+    ),
+    (
+        "barcode_taken",
+        "One barcode belongs to one item, and another has this one.",
+        "Take it off the item that `detail` names, or send another.",
+    ),
     (
         "body",
         "The body cannot be read: no JSON, a field that is not known, a value of another type, too long, or too slow.",
@@ -36,6 +67,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
     (
+        "cannot_merge",
+        "The two items cannot be one: units, decimals, lots, kits, packs or masters differ.",
+        "See `detail`: it says what to change first.",
+    ),
+    (
         "group",
         "A line of the group was refused, and with it all of them. Nothing of the group was done.",
         "See the line named in `detail`; mend it, and send the group under another name.",
@@ -57,7 +93,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("limit", "`limit` is not 1 to 100.", "Ask for less, and follow `next_cursor`."),
     (
         "line_has_less",
-        "The order's line has less to ship, cancel or return.",
+        "The line of the order or hold has less to ship, cancel, return or let go.",
         "See `detail`: it says how much there is.",
     ),
     ("method", "The address is known, the method is not taken there.", "See /docs."),
@@ -107,6 +143,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See both named in `detail`; make one more specific, or end one.",
     ),
     (
+        "sku_taken",
+        "The name is the SKU or an alias of another item.",
+        "Use another, or merge the two: `POST /v1/items/{sku}/merge`.",
+    ),
+    (
         "serial_elsewhere",
         "A piece with that serial number is in stock by our books; it cannot come in a second time.",
         "See `detail`: it says where. Check the number, or transfer the piece.",
@@ -145,6 +186,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "No location has that code.",
         "Codes are exact, case included; make the location first.",
     ),
+    ("unknown_pack", "The item has no pack of that name.", "See `detail`: it names those it has."),
     ("unknown_sku", "No item has that SKU.", "SKUs are exact, case included; make the item first."),
     ("unmapped_listing", "No item is behind that listing.", "Map it: `POST /v1/systems/{name}/listings`."),
     (

@@ -9,9 +9,8 @@ use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
 use super::kits;
-use super::lots;
-use super::rules;
 use super::tx::{Found, Stop, Tx};
+use super::{item, lots, rules};
 
 /// How deep locations are inside each other.
 const DEEPEST: usize = 10;
@@ -23,16 +22,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         _ => None,
     };
     let before = known.map(|id| tx.item(id).cloned()).transpose()?;
-    let mut item = before.clone().unwrap_or_else(|| Item {
-        sku: put.sku.clone(),
-        name: put.sku.clone(),
-        unit: "each".to_owned(),
-        precision: Precision::WHOLE,
-        barcodes: Vec::new(),
-        tags: Vec::new(),
-        kit: Vec::new(),
-        tracking: Tracking::None,
-    });
+    let mut item = before.clone().unwrap_or_else(|| Item::new(&put.sku));
     if let Some(precision) = put.precision {
         if before.is_some() && precision < item.precision {
             let decimals = item.precision.decimals();
@@ -46,11 +36,29 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
             field.clone_from(given);
         }
     }
-    let lists = [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags)];
+    let lists =
+        [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags), (&mut item.aliases, &put.aliases)];
     for (field, given) in lists {
         if let Some(given) = given {
             field.clone_from(given);
         }
+    }
+    if let Some(packs) = &put.packs {
+        item.packs.clone_from(packs);
+    }
+    item.low_stock.level = put.low_stock.or(item.low_stock.level);
+    item.archived = put.archived.unwrap_or(item.archived);
+    let limits = [
+        (&mut item.beyond.backorder_limit, put.backorder_limit),
+        (&mut item.beyond.preorder_limit, put.preorder_limit),
+    ];
+    for (field, given) in limits {
+        if let Some(limit) = given {
+            *field = limit;
+        }
+    }
+    if let Some(from) = put.available_from {
+        item.beyond.available_from = Some(from).filter(|from| *from > tx.now);
     }
     if let Some(kit) = &put.kit {
         item.kit = kits::resolve(tx, kit)?;
@@ -67,13 +75,14 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if let Some(all) = tx.rules()? {
-        rules::must_not_tie(all, id, &item)?;
+        rules::must_not_tie(all, tx.sites()?, id, &item)?;
     }
-    if before.as_ref() != Some(&item) {
-        tx.emit(Entry::Item(id, item))?;
+    let is_kit = put.kit.is_some();
+    let answer = item::write(tx, known, before.as_ref(), item)?;
+    if is_kit {
         kits::must_be_possible(tx, id)?;
     }
-    Ok(Answer::Item(id))
+    Ok(answer)
 }
 
 /// Has any of an item ever moved?
@@ -145,8 +154,12 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
     let days_end_otherwise = before
         .as_ref()
         .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
+    let is_moved = before.as_ref().is_some_and(|before| before.parent != location.parent);
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if is_moved {
+        rules::moved_must_not_tie(tx)?;
     }
     if days_end_otherwise {
         lots::register_all(tx, id)?;

@@ -1,13 +1,15 @@
 //! What the ledger answers, as JSON.
 
 use onhand_engine::View;
-use onhand_ledger::answer::{Counted, LineAnswer, Moved};
+use onhand_ledger::answer::{Counted, ItemNotes, LineAnswer, Moved, Remains};
 use onhand_ledger::model::{At, Order};
-use onhand_ledger::{Answer, OrderId};
+use onhand_ledger::{Answer, Money, OrderId};
 use onhand_store::StoreError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::holds::HeldAnswer;
+use super::sessions::SightAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -20,18 +22,114 @@ pub(crate) struct Made {
 impl Made {
     pub fn of(answer: &Answer) -> Self {
         let id = match answer {
-            Answer::Item(id) => id.0,
+            Answer::Item(id) | Answer::ItemNoted(id, _) => id.0,
             Answer::Location(id) => id.0,
             Answer::System(id) => id.0,
             Answer::Listing(id) => id.0,
             Answer::Rule(id) => id.0,
-            Answer::Hold(id) => id.0,
+            Answer::Hold(id, ..) => id.0,
             Answer::Discrepancy(id) => id.0,
             Answer::Order(id, _) => id.0,
+            Answer::Session(id) => id.0,
             Answer::Lot(id) => id.0,
             _ => 0,
         };
         Self { id }
+    }
+}
+
+/// An item that was made or changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ItemMade {
+    /// Its id.
+    pub id: u64,
+    /// Other items whose names look the same but for case, spaces, dashes, O and 0, I, l and 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<String>,
+    /// What there still is of it, where it was archived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remains: Option<RemainsBody>,
+    /// What is worth a look, in plain words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What there still is of an archived item.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RemainsBody {
+    /// In all states, at all locations.
+    pub on_hand: Decimal,
+    /// Of it, held by checkouts.
+    pub reserved: Decimal,
+    /// Of it, promised to orders.
+    pub committed: Decimal,
+    /// On its way.
+    pub in_transit: Decimal,
+    /// Wanted by orders and covered by nothing.
+    pub short: Decimal,
+}
+
+impl ItemMade {
+    pub fn of(sku: &str, answer: &Answer) -> Self {
+        let notes = match answer {
+            Answer::ItemNoted(_, notes) => notes.clone(),
+            _ => ItemNotes::default(),
+        };
+        let mut warnings: Vec<String> = notes
+            .twins
+            .iter()
+            .map(|twin| {
+                format!("`{sku}` looks like `{twin}`, another item; if they are one, merge them (POST /v1/items/{{sku}}/merge)")
+            })
+            .collect();
+        if let Some(Remains { on_hand, reserved, committed, in_transit, short }) = notes.remains {
+            warnings.push(format!(
+                "`{sku}` is archived and still has {on_hand} on hand ({reserved} held, {committed} promised), \
+                 {in_transit} in transit and {short} short; what happens to them is booked as ever"
+            ));
+        }
+        let remains = notes.remains.map(|remains| RemainsBody {
+            on_hand: remains.on_hand.into(),
+            reserved: remains.reserved.into(),
+            committed: remains.committed.into(),
+            in_transit: remains.in_transit.into(),
+            short: remains.short.into(),
+        });
+        Self { id: Made::of(answer).id, twins: notes.twins, remains, warnings }
+    }
+}
+
+/// What a merge did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MergedAnswer {
+    /// The item that goes on.
+    pub id: u64,
+    /// Its SKU.
+    pub sku: String,
+    /// The item that ended: its stock before the merge is still its own.
+    pub merged: u64,
+    /// What the item that goes on gained, by location.
+    pub movements: Vec<MovedBody>,
+    /// Orders that have lines of it now.
+    pub orders: u32,
+    /// Holds that have lines of it now.
+    pub holds: u32,
+    /// Listings that are mapped to it now.
+    pub listings: u32,
+}
+
+impl MergedAnswer {
+    pub fn of(answer: Answer) -> Option<Self> {
+        let Answer::Merged(merged) = answer else { return None };
+        Some(Self {
+            id: merged.item.0,
+            sku: merged.sku,
+            merged: merged.from.0,
+            movements: merged.moved.into_iter().map(MovedBody::from).collect(),
+            orders: merged.orders,
+            holds: merged.holds,
+            listings: merged.listings,
+        })
     }
 }
 
@@ -127,11 +225,21 @@ pub(crate) struct LineBody {
     pub shipped: Decimal,
     /// Covered by nothing.
     pub short: Decimal,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Decimal,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Decimal,
+    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped` or
+    /// `cancelled`.
+    pub is: &'static str,
 }
 
 impl From<LineAnswer> for LineBody {
     fn from(line: LineAnswer) -> Self {
         Self {
+            is: line.is(),
+            backordered: line.backordered.into(),
+            preordered: line.preordered.into(),
             line: line.line,
             sku: line.sku,
             quantity: line.quantity.into(),
@@ -174,6 +282,39 @@ pub(crate) struct AtBody {
     pub quantity: Decimal,
 }
 
+/// What one unit costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PriceBody {
+    /// Exactly.
+    pub amount: Decimal,
+    /// ISO 4217: three capital letters.
+    pub currency: String,
+}
+
+impl From<Money> for PriceBody {
+    fn from(price: Money) -> Self {
+        Self { amount: price.amount.into(), currency: price.currency }
+    }
+}
+
+/// What one unit costs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct PriceInput {
+    /// Exactly: at most 6 decimals.
+    amount: Decimal,
+    /// ISO 4217: three capital letters, such as EUR.
+    currency: String,
+}
+
+impl PriceInput {
+    pub fn money(&self) -> Money {
+        Money { amount: self.amount.0, currency: self.currency.clone() }
+    }
+}
+
+crate::body::only_objects!(PriceInput);
+
 /// A line of an order, in full.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderLineBody {
@@ -190,6 +331,12 @@ pub(crate) struct OrderLineBody {
     pub to_build: Vec<AtBody>,
     /// Covered by nothing.
     pub short: Decimal,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Decimal,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Decimal,
+    /// What one unit costs, where that was told.
+    pub price: Option<PriceBody>,
     /// Has left, by location.
     pub shipped: Vec<AtBody>,
     /// Came back.
@@ -211,6 +358,10 @@ pub(crate) struct OrderBody {
     pub placed_at: String,
     /// Wholly cancelled?
     pub cancelled: bool,
+    /// When it must have left.
+    pub ship_by: Option<String>,
+    /// The region it goes to.
+    pub ship_to: Option<String>,
     /// Its lines.
     pub lines: Vec<OrderLineBody>,
 }
@@ -224,6 +375,9 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             allocated: places(view, &line.allocated)?,
             to_build: places(view, &line.build.built)?,
             short: line.short.into(),
+            backordered: line.backordered.into(),
+            preordered: line.preordered.into(),
+            price: line.price.map(PriceBody::from),
             shipped: places(view, &line.shipped)?,
             returned: line.returned.into(),
             line: line.line,
@@ -238,6 +392,8 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
         version,
         placed_at: order.placed_at.to_string(),
         cancelled,
+        ship_by: order.ship_by.map(|at| at.to_string()),
+        ship_to: order.ship_to,
         lines,
     })
 }
@@ -258,6 +414,8 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
 #[serde(untagged)]
 pub(crate) enum AnswerBody {
     Made(Made),
+    Held(HeldAnswer),
+    Sighted(SightAnswer),
     Moved(MovedAnswer),
     Counted {
         counts: Vec<CountedBody>,
@@ -301,8 +459,10 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::System(_)
         | Answer::Listing(_)
         | Answer::Rule(_)
-        | Answer::Hold(_)
+        | Answer::Session(_)
         | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
+        Answer::Sighted(..) => AnswerBody::Sighted(SightAnswer::of(&answer)),
         Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
         Answer::Counted(counts, found) => AnswerBody::Counted {
             counts: counts.into_iter().map(CountedBody::from).collect(),

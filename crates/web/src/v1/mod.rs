@@ -1,6 +1,7 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
+mod allocation;
 mod answers;
 mod ask;
 mod changes;
@@ -8,17 +9,22 @@ pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
+mod history;
 mod holds;
+mod item_names;
 mod items;
 mod locations;
 mod lots;
+mod low_stock;
 mod movements;
 mod orders;
 mod page;
 mod production;
 mod purchases;
+mod report;
 mod reversals;
 mod rules;
+mod sessions;
 mod stock;
 mod systems;
 mod transfers;
@@ -30,6 +36,10 @@ use crate::App;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(items::routes())
+        .merge(item_names::routes())
+        .merge(history::routes())
+        .merge(low_stock::routes())
+        .merge(report::routes())
         .merge(locations::routes())
         .merge(lots::routes())
         .merge(stock::routes())
@@ -43,6 +53,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(allocation::routes())
+        .merge(sessions::routes())
         .merge(systems::routes())
         .merge(changes::routes())
         .merge(discrepancies::routes())

@@ -7,9 +7,8 @@ use crate::key::StockState;
 use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
-use super::super::order;
-use super::super::stock;
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{merge, order, stock};
 use super::orders::find_or_add;
 use super::{Names, by, not_master, reclaim};
 
@@ -59,6 +58,8 @@ pub(super) fn apply_shipment(
             allocated: Quantity::ZERO,
             shipped: moved,
             short: quantity - moved,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
         });
     }
     // What an order wants that nobody but shipments has told of grows with them.
@@ -82,14 +83,7 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
         }
     }
     let placed_at = tx.now;
-    let order = tx.open_order(Order {
-        system: owner,
-        document: name.to_owned(),
-        version: 0,
-        placed_at,
-        cancelled: false,
-        lines: Vec::new(),
-    });
+    let order = tx.open_order(Order::new(owner, name.to_owned(), 0, placed_at));
     let known = KnownDocument { version: 0, fingerprint: 0, seq: order.0, became: Became::Order(order) };
     tx.emit(Entry::Document(owner, name.to_owned(), known))?;
     Ok(order)
@@ -109,6 +103,7 @@ fn leave(
     let mut missing = quantity;
     let mut moved = Quantity::ZERO;
     if let Some(order) = order {
+        merge::renew_lines(tx, order)?;
         order::want_promises(tx, order)?;
         let known = tx.order(order)?.clone();
         let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);

@@ -80,7 +80,8 @@ fn order(reference: &str, rows: &[&Record]) -> Result<Task, Bad> {
         lines.push(Line::new(sku.clone(), quantity));
         skus.push((row.line, sku));
     }
-    let place = PlaceOrder { reference: Some(reference.to_owned()), lines, location: location.clone() };
+    let reference = Some(reference.to_owned());
+    let place = PlaceOrder { reference, lines, location: location.clone(), ..PlaceOrder::default() };
     let lines = rows.iter().map(|row| row.line).collect();
     Ok(Task { lines, skus, location, body: Body::PlaceOrder(place) })
 }

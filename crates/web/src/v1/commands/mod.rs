@@ -54,7 +54,7 @@ async fn run_commands(State(app): State<App>, caller: Caller, request: Request) 
     tokio::spawn(answer(under_way, out));
     tokio::spawn(async move {
         let lines = Lines::new(request.into_body());
-        let run = Run { app, tenant: caller.tenant, blocks: Blocks::new(caller.name), begun };
+        let run = Run { app, tenant: caller.tenant, blocks: Blocks::new(caller), begun };
         run.all(lines).await;
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], answers).into_response()
@@ -183,7 +183,8 @@ pub fn commands_of(input: &[u8]) -> String {
         let parts = parts.into_iter().map(Ok::<_, std::convert::Infallible>);
         let body = axum::body::Body::from_stream(tokio_stream::iter(parts));
         runtime.block_on(async {
-            let (mut lines, mut blocks) = (Lines::new(body), Blocks::new("fuzz".to_owned()));
+            let caller = Caller { tenant: TenantId::DEFAULT, name: "fuzz".to_owned(), rights: Vec::new() };
+            let (mut lines, mut blocks) = (Lines::new(body), Blocks::new(caller));
             loop {
                 while let Some((number, line)) = lines.next() {
                     match line {
