@@ -148,8 +148,6 @@ pub fn seeds(target: Target) -> Vec<Vec<u8>> {
         key: Some("k".to_owned()),
         fingerprint: 7,
         actor: "test".to_owned(),
-        reference: None,
-        note: None,
         document: None,
         reference: None,
         note: None,

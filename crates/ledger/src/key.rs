@@ -324,6 +324,8 @@ impl Key {
             Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
             Self::Claimed(item, system, _) => item.0.max(system.0),
             Self::Late(cell, _) => cell.newest(),
+            Self::Incoming(item, location, ..) => item.0.max(location.0),
+            Self::Transfer(TransferId(id)) | Self::Purchase(PurchaseId(id)) => *id,
             Self::Lot(LotId(id)) => *id,
             Self::LotCode(ItemId(id), _) => *id,
             Self::Expires(location, lot) => location.0.max(lot.0),

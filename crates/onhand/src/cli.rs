@@ -56,6 +56,9 @@ pub enum Command {
         /// What to write.
         #[arg(value_enum, default_value = "stock")]
         what: ExportWhat,
+        /// As a sheet in this file instead: quantities are numbers, codes are text.
+        #[arg(long, value_name = "FILE")]
+        xlsx: Option<PathBuf>,
     },
     /// API keys.
     #[command(subcommand)]
@@ -105,7 +108,7 @@ pub struct Demo {
 pub enum Import {
     /// Items: Onhand's own columns (sku, name, unit, precision, barcodes, tags), or a Shopify product export.
     Items {
-        /// The CSV file.
+        /// The CSV or XLSX file.
         file: PathBuf,
         /// Make SKUs for variants that have none, of their handle and options, and print them first.
         #[arg(long, value_enum)]
@@ -113,10 +116,53 @@ pub enum Import {
         /// Take a Shopify export's quantities as counts at this location (made if it is not there).
         #[arg(long)]
         stock_at: Option<String>,
-        /// Import the good rows although others are bad; nothing is imported otherwise.
-        #[arg(long)]
-        skip_bad_rows: bool,
+        /// How it is read.
+        #[command(flatten)]
+        rules: Rules,
     },
+    /// Stock as somebody saw it: `sku`, `location`, `counted` (left empty: not counted) and `as_of`; or an edited export.
+    #[command(alias = "counts")]
+    Stock {
+        /// The CSV or XLSX file.
+        file: PathBuf,
+        /// How it is read.
+        #[command(flatten)]
+        rules: Rules,
+    },
+    /// Orders: `reference`, `sku`, `quantity` and, perhaps, `location`. Rows of one reference are one order.
+    Orders {
+        /// The CSV or XLSX file.
+        file: PathBuf,
+        /// How it is read.
+        #[command(flatten)]
+        rules: Rules,
+    },
+}
+
+/// How a file is read, and what becomes of its rows.
+#[derive(Debug, Args)]
+pub struct Rules {
+    /// Import the good rows although others are bad; nothing is imported otherwise.
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+    /// Which column of the file is which of ours, such as `--map sku=Handle`; may be told often. Others are left alone then.
+    #[arg(long, value_name = "OURS=THEIRS", value_parser = column)]
+    pub map: Vec<(String, String)>,
+    /// Check all of it and import nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write what became of each row into this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+fn column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((ours, theirs)) if !ours.is_empty() && !theirs.is_empty() => {
+            Ok((ours.to_owned(), theirs.to_owned()))
+        }
+        _ => Err("it must be OURS=THEIRS, such as sku=Handle".to_owned()),
+    }
 }
 
 /// Where SKUs come from that are not there.
@@ -131,8 +177,12 @@ pub enum SkuFrom {
 pub enum ExportWhat {
     /// Items as CSV, ready to be imported again.
     Items,
-    /// Stock by item, location and state as CSV.
+    /// Stock by item, location and state, as of now. Edited, its `on_hand` can be imported as counts.
     Stock,
+    /// A sheet to count on: `counted` is empty, and rows where it stays so are not counted.
+    Counts,
+    /// Orders, a row for each line. New rows can be imported; orders that are there stay as they are.
+    Orders,
     /// The log as one JSON object a line, and the head's hash last.
     Log,
 }

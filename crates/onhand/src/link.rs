@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use indicatif::ProgressBar;
-use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
+use onhand_ledger::{Answer, Command, Entry, Quantity, Refusal, Seq, TenantId};
 use onhand_store::StoreError;
 use onhand_web::VerifyBody;
 use onhand_web::auth::{Caller, Right};
@@ -33,6 +33,8 @@ pub(crate) struct LineResult {
     pub error: Option<String>,
     /// It was told before.
     pub already_applied: bool,
+    /// It was refused since there is one of that reference.
+    pub already_there: bool,
     /// Of a document: how much its lines are short of.
     pub short: Quantity,
 }
@@ -67,18 +69,24 @@ struct RemoteLine {
 
 #[derive(Deserialize)]
 struct RemoteProblem {
+    #[serde(rename = "type")]
+    kind: String,
     detail: String,
 }
 
 impl From<RemoteResult> for LineResult {
     fn from(told: RemoteResult) -> Self {
         match (told.error, told.answer) {
-            (Some(problem), _) => Self::failed(problem.detail),
+            (Some(problem), _) => {
+                let already_there = problem.kind == "/docs/errors#reference_taken";
+                Self { already_there, ..Self::failed(problem.detail) }
+            }
             (None, answer) if answer.result.as_deref() == Some("waiting") => {
                 Self::failed(answer.explanation.unwrap_or_default())
             }
             (None, answer) => Self {
                 error: None,
+                already_there: false,
                 already_applied: answer.result.as_deref() == Some("already_applied"),
                 short: answer.lines.iter().map(|line| line.short).sum(),
             },
@@ -89,7 +97,10 @@ impl From<RemoteResult> for LineResult {
 impl From<Answer> for LineResult {
     fn from(answer: Answer) -> Self {
         match answer {
-            Answer::Refused(refusal) => Self::failed(refusal),
+            Answer::Refused(refusal) => {
+                let already_there = matches!(refusal, Refusal::ReferenceTaken { .. });
+                Self { already_there, ..Self::failed(refusal) }
+            }
             Answer::Waiting(_, sentence) => Self::failed(sentence),
             Answer::AlreadyApplied { .. } => Self { already_applied: true, ..Self::default() },
             Answer::Recorded { lines, .. } => {
@@ -212,6 +223,15 @@ impl Link {
             }
         }
         Ok(value)
+    }
+
+    /// Is there such a thing?
+    pub async fn has(&self, path: &str) -> anyhow::Result<bool> {
+        match self.send(Method::GET, path, None).await? {
+            (200..300, _) => Ok(true),
+            (404, _) => Ok(false),
+            (status, bytes) => bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes)),
+        }
     }
 
     /// Reads.

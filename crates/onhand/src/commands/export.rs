@@ -1,16 +1,28 @@
-//! `onhand export`: items and stock as CSV, the log as JSON lines.
+//! `onhand export`: items, stock, sheets to count on and orders as CSV or XLSX, the log as JSON lines.
+
+use std::path::Path;
 
 use indicatif::ProgressBar;
+use onhand_engine::{Clock as _, SystemClock};
+use rust_xlsxwriter::Workbook;
 use serde_json::{Value, json};
 
 use crate::cli::ExportWhat;
 use crate::link::Link;
 use crate::output::{say, stdout};
 
-pub(crate) async fn run(link: &Link, what: ExportWhat, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    link: &Link,
+    what: ExportWhat,
+    xlsx: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<()> {
     match what {
+        ExportWhat::Log if xlsx.is_some() => {
+            anyhow::bail!("the log is no sheet: it is written as JSON lines")
+        }
         ExportWhat::Log => log(link, &super::progress(json)).await,
-        ExportWhat::Items | ExportWhat::Stock => table(link, what, json, &super::progress(json)).await,
+        _ => table(link, what, xlsx, json, &super::progress(json)).await,
     }
 }
 
@@ -40,39 +52,145 @@ fn joined(value: &Value) -> String {
     entries.collect::<Vec<_>>().join("|")
 }
 
-async fn table(link: &Link, what: ExportWhat, json: bool, progress: &ProgressBar) -> anyhow::Result<()> {
-    const STATES: [&str; 7] =
-        ["available", "reserved", "committed", "damaged", "quality_control", "safety_stock", "on_hand"];
-    let mut out = csv::Writer::from_writer(stdout());
-    let mut rows = Vec::new();
-    let path = if what == ExportWhat::Items { "/v1/items" } else { "/v1/stock" };
-    if !json {
-        if what == ExportWhat::Items {
-            out.write_record(["sku", "name", "unit", "precision", "barcodes", "tags"])?;
-        } else {
-            out.write_record(["sku", "location"].into_iter().chain(STATES))?;
+const STATES: [&str; 7] =
+    ["available", "reserved", "committed", "damaged", "quality_control", "safety_stock", "on_hand"];
+
+/// Where rows go.
+enum Sheet {
+    Csv(csv::Writer<Box<dyn std::io::Write>>),
+    Xlsx(Box<Workbook>, u32),
+}
+
+impl Sheet {
+    /// `numbers`: the columns that are quantities.
+    fn write(&mut self, row: &[String], numbers: &[usize]) -> anyhow::Result<()> {
+        match self {
+            Self::Csv(out) => out.write_record(row)?,
+            Self::Xlsx(book, next) => {
+                let sheet = book.worksheet_from_index(0)?;
+                for (column, text) in (0_u16..).zip(row) {
+                    // A sheet's numbers have 15 digits: what has more stays text, and exact.
+                    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+                    match text.parse::<f64>() {
+                        Ok(number) if numbers.contains(&usize::from(column)) && digits <= 15 => {
+                            sheet.write_number(*next, column, number)?
+                        }
+                        _ => sheet.write_string(*next, column, text)?,
+                    };
+                }
+                *next += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn header(what: ExportWhat) -> (Vec<&'static str>, Vec<usize>) {
+    match what {
+        ExportWhat::Items | ExportWhat::Log => {
+            (vec!["sku", "name", "unit", "precision", "barcodes", "tags"], vec![3])
+        }
+        ExportWhat::Stock => {
+            let columns = ["sku", "location"].into_iter().chain(STATES).chain(["as_of"]);
+            (columns.collect(), (2..9).collect())
+        }
+        ExportWhat::Counts => (vec!["sku", "location", "counted"], vec![2]),
+        ExportWhat::Orders => {
+            let columns = [
+                "id",
+                "system",
+                "reference",
+                "placed_at",
+                "cancelled",
+                "line",
+                "sku",
+                "quantity",
+                "short",
+                "returned",
+            ];
+            (columns.into(), vec![7, 8, 9])
         }
     }
+}
+
+/// The rows of one thing of a list.
+fn rows(what: ExportWhat, of: &Value, as_of: &str) -> Vec<Vec<String>> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let each = |list: &'static str| of[list].as_array().into_iter().flatten();
+    match what {
+        ExportWhat::Items | ExportWhat::Log => {
+            let (barcodes, tags) = (joined(&of["barcodes"]), joined(&of["tags"]));
+            vec![vec![
+                text(&of["sku"]),
+                text(&of["name"]),
+                text(&of["unit"]),
+                text(&of["precision"]),
+                barcodes,
+                tags,
+            ]]
+        }
+        ExportWhat::Stock => {
+            let row = |place: &Value| {
+                let mut row = vec![text(&of["sku"]), text(&place["location"])];
+                row.extend(STATES.iter().map(|state| text(&place[*state])));
+                row.push(as_of.to_owned());
+                row
+            };
+            each("locations").map(row).collect()
+        }
+        ExportWhat::Counts => {
+            let row = |place: &Value| vec![text(&of["sku"]), text(&place["location"]), String::new()];
+            each("locations").map(row).collect()
+        }
+        ExportWhat::Orders => {
+            let row = |line: &Value| {
+                let order =
+                    ["id", "system", "document", "placed_at", "cancelled"].map(|name| text(&of[name]));
+                let line = ["line", "sku", "quantity", "short", "returned"].map(|name| text(&line[name]));
+                [order, line].concat()
+            };
+            each("lines").map(row).collect()
+        }
+    }
+}
+
+async fn table(
+    link: &Link,
+    what: ExportWhat,
+    xlsx: Option<&Path>,
+    json: bool,
+    progress: &ProgressBar,
+) -> anyhow::Result<()> {
+    // All pages are of one instant, so that what is counted by them later is as of it.
+    let as_of = SystemClock.now().to_string();
+    let path = match what {
+        ExportWhat::Items | ExportWhat::Log => "/v1/items?limit=100".to_owned(),
+        ExportWhat::Stock => format!("/v1/stock?limit=100&as_of={as_of}"),
+        ExportWhat::Counts => "/v1/stock?limit=100".to_owned(),
+        ExportWhat::Orders => "/v1/orders?limit=100".to_owned(),
+    };
+    let mut sheet = if xlsx.is_some() {
+        let mut book = Workbook::new();
+        book.add_worksheet();
+        Sheet::Xlsx(Box::new(book), 0)
+    } else {
+        Sheet::Csv(csv::Writer::from_writer(Box::new(stdout())))
+    };
+    let (columns, numbers) = header(what);
+    if !json || xlsx.is_some() {
+        sheet.write(&columns.into_iter().map(str::to_owned).collect::<Vec<_>>(), &[])?;
+    }
+    let mut all = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = link.get(&format!("{path}?limit=100{cursor}")).await?;
-        for row in page["data"].as_array().into_iter().flatten() {
-            if json {
-                rows.push(row.clone());
+        let page = link.get(&format!("{path}{cursor}")).await?;
+        for one in page["data"].as_array().into_iter().flatten() {
+            if json && xlsx.is_none() {
+                all.push(one.clone());
                 continue;
             }
-            let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
-            if what == ExportWhat::Items {
-                let precision = row["precision"].to_string();
-                let (barcodes, tags) = (joined(&row["barcodes"]), joined(&row["tags"]));
-                out.write_record([text("sku"), text("name"), text("unit"), precision, barcodes, tags])?;
-            } else {
-                for place in row["locations"].as_array().into_iter().flatten() {
-                    let mut record =
-                        vec![text("sku"), place["location"].as_str().unwrap_or_default().to_owned()];
-                    record.extend(STATES.iter().map(|state| place[*state].to_string()));
-                    out.write_record(record)?;
-                }
+            for row in rows(what, one, &as_of) {
+                sheet.write(&row, &numbers)?;
             }
         }
         progress.inc(page["data"].as_array().map_or(0, Vec::len) as u64);
@@ -82,9 +200,21 @@ async fn table(link: &Link, what: ExportWhat, json: bool, progress: &ProgressBar
         }
     }
     progress.finish_and_clear();
-    if json {
-        say(json!({ "data": rows }))?;
+    match (sheet, xlsx) {
+        (Sheet::Xlsx(mut book, rows), Some(file)) => {
+            book.save(file)?;
+            let rows = rows.saturating_sub(1);
+            if json {
+                say(json!({ "file": file.display().to_string(), "rows": rows }))?;
+            }
+        }
+        (Sheet::Csv(mut out), _) => {
+            if json {
+                say(json!({ "data": all }))?;
+            }
+            out.flush()?;
+        }
+        (Sheet::Xlsx(..), None) => {}
     }
-    out.flush()?;
     Ok(())
 }

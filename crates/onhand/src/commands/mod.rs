@@ -30,8 +30,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {
-            let ready = import::read(&import, json)?;
-            through(Link::open(&db)?, async |link| import::run(link, &ready, json).await).await?;
+            let mut ready = import::read(&import, json)?;
+            through(Link::open(&db)?, async |link| import::run(link, &mut ready, json).await).await?;
         }
         Command::Replay(replay) => {
             let ready = replay::read(&replay)?;
@@ -52,8 +52,11 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify => {
             return through(Link::open_existing(&db)?, async |link| verify(link, json).await).await;
         }
-        Command::Export { what } => {
-            through(Link::open_existing(&db)?, async |link| export::run(link, what, json).await).await?;
+        Command::Export { what, xlsx } => {
+            through(Link::open_existing(&db)?, async |link| {
+                export::run(link, what, xlsx.as_deref(), json).await
+            })
+            .await?;
         }
         Command::System(System::List) => {
             through(Link::open_existing(&db)?, async |link| list_systems(link, json).await).await?;

@@ -317,6 +317,91 @@ fn a_bad_row_imports_nothing_or_exactly_the_good_rows() {
     );
 }
 
+#[test]
+fn an_edited_export_of_stock_is_a_valid_import_as_csv_and_as_a_sheet() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("stock.db");
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| {
+        let output = onhand(&database, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let file = |name: &str, text: &str| {
+        std::fs::write(at(name), text).unwrap();
+        at(name)
+    };
+    let items = file("items.csv", "code,what\nMUG,Mug\nTEA,Tea\n");
+    let mapped = ["import", "items", &items, "--map", "sku=code", "--map", "name=what"];
+    let dry = run(&[&mapped[..], &["--dry-run", "--json"]].concat());
+    assert_eq!(json(dry.as_bytes())["imported"], 2);
+    assert_eq!(run(&["export", "items"]).lines().count(), 1, "a dry run does nothing");
+    run(&mapped);
+    // London is made by a count of nothing.
+    let shopify = "Handle,Title,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price\nmug,Mug,Blue,MUG,7,1\ntea,Tea,Green,TEA,3,1\n";
+    run(&["import", "items", &file("shop.csv", shopify), "--stock-at", "LONDON"]);
+    let exported = run(&["export", "stock"]);
+    assert!(exported.starts_with("sku,location,available,reserved,committed,damaged,quality_control,safety_stock,on_hand,as_of\nMUG,LONDON,7,0,0,0,0,0,7,"), "{exported}");
+    let edited: String = exported.replace("MUG,LONDON,7,0,0,0,0,0,7", "MUG,LONDON,7,0,0,0,0,0,9");
+    let only_mug: String =
+        edited.lines().filter(|line| !line.starts_with("TEA")).map(|line| format!("{line}\n")).collect();
+    run(&["import", "stock", &file("edited.csv", &only_mug)]);
+    let on_hand = |sku: &str| {
+        let stock = run(&["export", "stock"]);
+        let row = stock.lines().find(|line| line.starts_with(sku)).unwrap().to_owned();
+        row.split(',').nth(8).unwrap().to_owned()
+    };
+    assert_eq!((on_hand("MUG"), on_hand("TEA")), ("9".to_owned(), "3".to_owned()));
+    // There and back as a sheet.
+    run(&["export", "stock", "--xlsx", &at("stock.xlsx")]);
+    let again = run(&["import", "stock", &at("stock.xlsx"), "--json"]);
+    assert_eq!(json(again.as_bytes())["imported"], 2, "{again}");
+    assert_eq!((on_hand("MUG"), on_hand("TEA")), ("9".to_owned(), "3".to_owned()));
+    run(&["export", "items", "--xlsx", &at("items.xlsx")]);
+    assert_eq!(json(run(&["import", "items", &at("items.xlsx"), "--json"]).as_bytes())["imported"], 2);
+    // What is wrong is named by line and column, and nothing is imported, or the good rows.
+    let wrong = file(
+        "wrong.csv",
+        "sku,location,counted\nMUG,LONDON,5\nCAP,LONDON,1\nTEA,LONDON,many\nTEA,PARIS,1\nTEA,LONDON,\n",
+    );
+    let report = at("report.ndjson");
+    let refused = onhand(&database, &["import", "stock", &wrong, "--report", &report]);
+    assert!(
+        !refused.status.success()
+            && text(&refused.stderr).contains("line 4: counted: `many` is not a number"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert_eq!(on_hand("MUG"), "9");
+    run(&["import", "stock", &wrong, "--skip-bad-rows", "--report", &report]);
+    assert_eq!(on_hand("MUG"), "5");
+    let told: Vec<_> =
+        std::fs::read_to_string(&report).unwrap().lines().map(|line| json(line.as_bytes())).collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|row| (row["line"].as_u64().unwrap(), row["result"].as_str().unwrap(), row["column"].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (2, "imported", None),
+            (3, "left_out", Some("sku")),
+            (4, "left_out", Some("counted")),
+            (5, "left_out", Some("location"))
+        ]
+    );
+    // Orders: rows of one reference are one order; one that is there stays as it is.
+    let orders = "reference,sku,quantity\nA-1,MUG,2\nA-1,TEA,1\nA-2,MUG,1\n";
+    run(&["import", "orders", &file("orders.csv", orders)]);
+    let exported = run(&["export", "orders"]);
+    assert_eq!(exported.lines().count(), 4, "{exported}");
+    let more = format!("{exported},,A-3,,,,TEA,1,,\n");
+    run(&["import", "orders", &file("more.csv", &more)]);
+    let exported = run(&["export", "orders"]);
+    assert_eq!(exported.lines().filter(|line| line.contains("A-")).count(), 4, "{exported}");
+    assert!(onhand(&database, &["verify"]).status.success());
+}
+
 #[tokio::test]
 async fn commands_go_through_the_server_that_holds_the_file() {
     let folder = tempfile::tempdir().unwrap();
