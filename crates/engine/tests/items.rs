@@ -131,7 +131,7 @@ fn a_case_is_twenty_four_wherever_a_line_is_given() {
         shop.tell(receive(cases("MUG", "case", 2)));
         assert_eq!(shop.stock("MUG"), (48, 0, 0));
         let lines = vec![cases("MUG", "case", 1)];
-        shop.tell(Body::PlaceOrder(PlaceOrder { reference: None, lines, location: None }));
+        shop.tell(Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() }));
         assert_eq!(shop.stock("MUG"), (24, 0, 24));
         // Two cases on the pallet and three on the shelf are one count.
         let lines = vec![cases("MUG", "case", 2), Line::new("MUG", Quantity::units(3))];
@@ -165,8 +165,13 @@ fn what_is_archived_takes_nothing_new_and_says_what_it_still_has() {
         assert_eq!(remains, Remains { on_hand: ten, committed: three, ..Remains::default() });
         let lines = || units("MUG", 1);
         let new = [
-            Body::PlaceOrder(PlaceOrder { reference: None, lines: lines(), location: None }),
-            Body::PlaceHold(PlaceHold { lines: lines(), location: None, expires_at: time("11:00") }),
+            Body::PlaceOrder(PlaceOrder { lines: lines(), ..PlaceOrder::default() }),
+            Body::PlaceHold(PlaceHold {
+                lines: lines(),
+                location: None,
+                partial: None,
+                expires_at: time("11:00"),
+            }),
             Body::Receive(Receive {
                 location: "LONDON".to_owned(),
                 lines: lines(),
@@ -363,6 +368,7 @@ fn all_that_speaks_of_the_one_speaks_of_the_other() {
             shipped: Quantity::ZERO,
             returned: Quantity::ZERO,
             location: None,
+            price: None,
         };
         let waiting = |version| {
             Body::Record(Document {
@@ -373,6 +379,8 @@ fn all_that_speaks_of_the_one_speaks_of_the_other() {
                     placed_at: None,
                     changed_at: None,
                     cancelled: false,
+                    ship_by: None,
+                    ship_to: None,
                     lines: vec![line("1", "85123a"), line("2", "NOT YET")],
                 }),
             })
