@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_ledger::cost::UnitCost;
+use onhand_ledger::Money;
 use onhand_ledger::entry::{Account, Entry, Movement};
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::Reversals;
@@ -51,7 +51,7 @@ pub struct LedgerRow {
     /// What of it was taken back.
     pub reversals: Reversals,
     /// What one unit of what it brought did cost, where it was told.
-    pub cost: Option<UnitCost>,
+    pub cost: Option<Money>,
 }
 
 /// How a state of stock changed.
@@ -131,7 +131,7 @@ fn entry_of(first: Seq, record: &Record, seq: Seq) -> Option<&Entry> {
     record.entries.get(usize::try_from(seq - first).ok()?)
 }
 
-fn cost_of(record: &Record, seq: Seq) -> Option<UnitCost> {
+fn cost_of(record: &Record, seq: Seq) -> Option<Money> {
     record.entries.iter().find_map(|entry| match entry {
         Entry::Cost(of, cost) if *of == seq => Some(cost.clone()),
         _ => None,
@@ -144,7 +144,7 @@ fn without_entries(record: &Record) -> Record {
 
 impl View<'_> {
     /// An entry, and the record it is part of without its entries; what the entry brought did cost so much.
-    pub fn entry(&mut self, seq: Seq) -> Result<Option<(Entry, Record, Option<UnitCost>)>, StoreError> {
+    pub fn entry(&mut self, seq: Seq) -> Result<Option<(Entry, Record, Option<Money>)>, StoreError> {
         if seq == 0 || seq > self.seq() {
             return Ok(None);
         }

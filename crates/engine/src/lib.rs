@@ -14,6 +14,7 @@ mod supply;
 pub mod systems;
 mod verify;
 mod view;
+mod words;
 pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use onhand_ledger::availability::{self, Look};
-use onhand_ledger::cost::UnitCost;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{
@@ -11,8 +10,8 @@ use onhand_ledger::model::{
 };
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Record, Seq, State, SystemId,
-    TenantId, Value, gtin,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, Quantity, Record, Seq, State,
+    SystemId, TenantId, Value, gtin,
 };
 use onhand_store::{Chunk, Head, Reader, StoreError, decode_records};
 
@@ -33,7 +32,7 @@ pub struct HistoryRow {
     /// The entry.
     pub entry: Entry,
     /// What one unit of what it brought did cost, where it was told.
-    pub cost: Option<UnitCost>,
+    pub cost: Option<Money>,
     /// What of it was taken back.
     pub reversals: Reversals,
     /// When it was recorded, by whom, from which document; its entries are left out.

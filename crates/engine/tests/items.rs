@@ -131,7 +131,15 @@ fn a_case_is_twenty_four_wherever_a_line_is_given() {
         shop.tell(receive(cases("MUG", "case", 2)));
         assert_eq!(shop.stock("MUG"), (48, 0, 0));
         let lines = vec![cases("MUG", "case", 1)];
-        shop.tell(Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() }));
+        shop.tell(Body::PlaceOrder(PlaceOrder {
+            ship_by: None,
+            ship_to: None,
+            prices: None,
+            backorder: None,
+            reference: None,
+            lines,
+            location: None,
+        }));
         assert_eq!(shop.stock("MUG"), (24, 0, 24));
         // Two cases on the pallet and three on the shelf are one count.
         let lines = vec![cases("MUG", "case", 2), Line::new("MUG", Quantity::units(3))];
@@ -165,11 +173,19 @@ fn what_is_archived_takes_nothing_new_and_says_what_it_still_has() {
         assert_eq!(remains, Remains { on_hand: ten, committed: three, ..Remains::default() });
         let lines = || units("MUG", 1);
         let new = [
-            Body::PlaceOrder(PlaceOrder { lines: lines(), ..PlaceOrder::default() }),
-            Body::PlaceHold(PlaceHold {
+            Body::PlaceOrder(PlaceOrder {
+                ship_by: None,
+                ship_to: None,
+                prices: None,
+                backorder: None,
+                reference: None,
                 lines: lines(),
                 location: None,
+            }),
+            Body::PlaceHold(PlaceHold {
                 partial: None,
+                lines: lines(),
+                location: None,
                 expires_at: time("11:00"),
             }),
             Body::Receive(Receive {
@@ -362,13 +378,13 @@ fn all_that_speaks_of_the_one_speaks_of_the_other() {
         assert_eq!(shop.stock("85123a"), (0, 2, 7));
         // A document that waits for something else has sold one of it.
         let line = |line: &str, sku: &str| onhand_ledger::command::OrderContentLine {
+            price: None,
             line: line.to_owned(),
             item: Name::Sku(sku.to_owned()),
             quantity: Quantity::ONE,
             shipped: Quantity::ZERO,
             returned: Quantity::ZERO,
             location: None,
-            price: None,
         };
         let waiting = |version| {
             Body::Record(Document {
@@ -376,11 +392,11 @@ fn all_that_speaks_of_the_one_speaks_of_the_other() {
                 document: "W".to_owned(),
                 version,
                 content: Content::Order(onhand_ledger::command::OrderContent {
+                    ship_by: None,
+                    ship_to: None,
                     placed_at: None,
                     changed_at: None,
                     cancelled: false,
-                    ship_by: None,
-                    ship_to: None,
                     lines: vec![line("1", "85123a"), line("2", "NOT YET")],
                 }),
             })

@@ -435,6 +435,7 @@ impl World {
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
+                ..PlaceHold::default()
             }),
             Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
                 hold: hold(*nth)?,

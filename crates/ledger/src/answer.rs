@@ -83,8 +83,22 @@ pub enum Answer {
     Session(SessionId),
     /// What was seen is kept, line by line.
     Sighted(SessionId, Vec<SightedLine>),
-    /// What each command of a group was answered, in order.
-    Group(Vec<Answer>),
+    /// What each command of a group was answered, in order. No group is in a group.
+    Group(#[serde(deserialize_with = "not_nested")] Vec<Answer>),
+}
+
+/// Reads what has a group's answers or refusal in it, and no deeper: bytes that somebody made up would lead down until the
+/// stack ends.
+fn not_nested<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    thread_local! {
+        static INSIDE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    if INSIDE.replace(true) {
+        return Err(serde::de::Error::custom("a group is in a group"));
+    }
+    let read = T::deserialize(deserializer);
+    INSIDE.set(false);
+    read
 }
 
 /// What is worth a look about an item that was made or changed.
@@ -530,6 +544,7 @@ pub enum Refusal {
         /// Which, from 1 on.
         line: u32,
         /// Why.
+        #[serde(deserialize_with = "not_nested")]
         refusal: Box<Refusal>,
     },
 }
@@ -683,4 +698,25 @@ pub enum Invalid {
         /// Why.
         invalid: Box<Invalid>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_read_and_none_that_is_in_another() {
+        let refusal = Refusal::NotSellable { location: "LONDON".to_owned() };
+        let refused = Answer::Refused(Refusal::InGroup { line: 2, refusal: Box::new(refusal) });
+        let group = Answer::Group(vec![Answer::Ticked(1), Answer::Ticked(2)]);
+        for answer in [&group, &refused, &group] {
+            let bytes = postcard::to_allocvec(answer).unwrap();
+            assert_eq!(&postcard::from_bytes::<Answer>(&bytes).unwrap(), answer);
+        }
+        let [tag, ..] = postcard::to_allocvec(&group).unwrap()[..] else { panic!("it has bytes") };
+        let made_up = [tag, 1].repeat(1_000_000);
+        assert!(postcard::from_bytes::<Answer>(&made_up).is_err());
+        let bytes = postcard::to_allocvec(&group).unwrap();
+        assert_eq!(postcard::from_bytes::<Answer>(&bytes).unwrap(), group, "after an error too");
+    }
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 pub use self::supply::*;
 use crate::answer::Invalid;
-use crate::cost::UnitCost;
 use crate::gtin;
 use crate::key::StockState;
 use crate::model::{Pack, Parcels, Tracking};
@@ -191,6 +190,9 @@ impl Body {
             | Self::PlacePurchase(_) => true,
             Self::Noted(noted) => noted.body.names_something(),
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
+            Self::ReceivePurchase(ReceivePurchase { lines: Some(lines), .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
@@ -454,7 +456,7 @@ pub struct Line {
     #[serde(default)]
     pub pack: Option<String>,
     /// What one unit did cost; only where goods come in from outside ([`Receive`]).
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 impl Line {
@@ -600,7 +602,7 @@ pub struct PlaceOrder {
     pub ship_to: Option<String>,
     /// What one unit of each line costs, in the order of the lines; none, or one for each line (and each serial of one).
     pub prices: Option<Vec<Option<Money>>>,
-    /// May it be accepted beyond what is available, where the item allows it? Default: true.
+    /// May it be accepted beyond what is available, where the item allows it? Default: true. Never with a location named.
     pub backorder: Option<bool>,
 }
 

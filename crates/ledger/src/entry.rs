@@ -6,15 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
-use crate::cost::UnitCost;
 use crate::key::{CellKey, StockState};
 use crate::model::{
     Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
     Ownership, Publication, Purchase, Reversals, Seen, Session, System, TransferDocument, Waiting,
 };
 use crate::{
-    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money,
+    OrderId, PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
@@ -126,7 +125,7 @@ pub enum Entry {
     /// What of a movement is taken back by now.
     Reversed(Seq, Reversals),
     /// What one unit of what a movement brought did cost.
-    Cost(Seq, UnitCost),
+    Cost(Seq, Money),
     /// An allocation rule was set, or ended (none).
     Allocation(RuleId, Option<Allocation>),
     /// A session of counting was opened, or ended.

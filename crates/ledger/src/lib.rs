@@ -9,7 +9,6 @@
 pub mod answer;
 pub mod availability;
 pub mod command;
-pub mod cost;
 mod decide;
 pub mod entry;
 pub mod gtin;
@@ -24,7 +23,6 @@ pub mod time;
 
 pub use answer::{Answer, Invalid, Refusal};
 pub use command::{Body, Command};
-pub use cost::{Amount, UnitCost};
 pub use decide::{Decided, Undecided, decide};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;

@@ -246,6 +246,7 @@ impl World {
                 location: at.map(place),
                 expires_at: self.now.plus_micros(minutes * MINUTE),
                 partial: Some(*partial),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)),
             Act::Convert { nth, reference: named } => {

@@ -416,7 +416,8 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop>
     item::must_be_active(tx, lines.iter().map(|line| line.item))?;
     check_terms(tx, place, lines.len())?;
     must_sell(tx, only)?;
-    let may_wait = place.backorder != Some(false);
+    // What waits is served from wherever stock comes in: who wants it from one place alone does not wait.
+    let may_wait = place.backorder != Some(false) && only.is_none();
     let mut route = allocation::route_for(tx, SystemId::ONHAND, place.ship_to.as_deref(), only)?;
     beyond::must_be_had(tx, &lines, &mut route, only, may_wait)?;
     want_committed(tx, &lines, &route)?;

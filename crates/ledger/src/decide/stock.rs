@@ -10,12 +10,11 @@ use std::collections::BTreeMap;
 use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
 use crate::state::Value;
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
+use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
 
 use super::shift::{self, Shift};
 use super::tx::{Found, Move, Stop, Tx};
@@ -581,7 +580,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
     for (item, _) in &lines {
         must_be_ours(tx, *item, location)?;
     }
-    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(Money::check)?;
     let mut moved = Vec::new();
     // Each piece with a serial number is a line of its own.
     let pieces = |line: &Line| line.serials.as_ref().map_or(1, Vec::len);

@@ -5,12 +5,11 @@ use crate::answer::{Answer, Invalid, PurchaseLineAnswer, Refusal};
 use crate::command::{
     AmendPurchase, EndPurchase, Line, PlacePurchase, PurchaseOrderLine, ReceivePurchase, check_name,
 };
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Purchase, PurchaseLine, PurchaseState, ReceiptPart};
 use crate::state::Value;
-use crate::{Date, Instant, ItemId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId};
+use crate::{Date, Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, Seq, SystemId};
 
 use super::lines::{self, Done};
 use super::lots;
@@ -106,8 +105,8 @@ fn new_line(
     })
 }
 
-fn check_cost(cost: Option<&UnitCost>) -> Result<(), Invalid> {
-    cost.map_or(Ok(()), UnitCost::check)
+fn check_cost(cost: Option<&Money>) -> Result<(), Invalid> {
+    cost.map_or(Ok(()), Money::check)
 }
 
 pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, Stop> {
@@ -173,7 +172,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
         Some(code) => tx.location_id(code)?,
         None => before.location,
     };
-    let mut parts: Vec<(usize, Line, Option<UnitCost>)> = Vec::new();
+    let mut parts: Vec<(usize, Line, Option<Money>)> = Vec::new();
     match &receive.lines {
         None => {
             for (position, line) in before.lines.iter().enumerate() {
@@ -245,7 +244,7 @@ pub(super) struct Delivery {
     /// Who tells of it.
     pub teller: SystemId,
     /// What one unit did cost, if it was told.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 /// Goods of a line come in; the caller writes the purchase order.

@@ -19,6 +19,8 @@ use crate::cli::{Cli, Command, Key, System};
 use crate::link::{Link, segment};
 use crate::output::say;
 
+pub use import::imported;
+
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let (json, db) = (cli.json, cli.db);
     match cli.command {

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::holds::HeldAnswer;
+use super::purchases::PurchaseAnswer;
 use super::sessions::SightAnswer;
+use super::transfers::TransferAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -437,6 +439,8 @@ pub(crate) enum AnswerBody {
     Group {
         answers: Vec<AnswerBody>,
     },
+    Transfer(TransferAnswer),
+    Purchase(PurchaseAnswer),
     /// What has no endpoint of its own.
     Other(Answer),
 }
@@ -459,6 +463,7 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::System(_)
         | Answer::Listing(_)
         | Answer::Rule(_)
+        | Answer::Lot(_)
         | Answer::Session(_)
         | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
         Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
@@ -485,6 +490,8 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
             explanation: Some(sentence),
         },
         Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Transfer { .. } => AnswerBody::Transfer(TransferAnswer::of(answer)),
+        Answer::Purchase { .. } => AnswerBody::Purchase(PurchaseAnswer::of(answer)),
         Answer::Group(answers) => {
             AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
         }

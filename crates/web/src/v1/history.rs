@@ -11,11 +11,12 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answers::PriceBody;
 use super::ask::{instant, read};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
-use crate::cost::CostBody;
+
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Id, Path, Query};
@@ -90,7 +91,7 @@ struct MovementBody {
     /// How much of it they take back.
     reversed: Decimal,
     /// What one unit did cost, where it was told.
-    unit_cost: Option<CostBody>,
+    unit_cost: Option<PriceBody>,
     /// The paper that whoever asked named for it.
     reference: Option<String>,
     /// What whoever asked said of it.
@@ -179,7 +180,7 @@ fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, St
         corrected_by,
         reversed_by: reversals.by,
         reversed: reversals.quantity.into(),
-        unit_cost: cost.as_ref().map(CostBody::from),
+        unit_cost: cost.map(PriceBody::from),
         reference,
         note,
     })

@@ -5,7 +5,7 @@ mod allocation;
 mod answers;
 mod ask;
 mod changes;
-mod commands;
+pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;

@@ -10,11 +10,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::MovedAnswer;
+use super::answers::{MovedAnswer, PriceInput};
 use super::ask::{Ask, instant, noted, reply};
 use crate::App;
 use crate::body::only_objects;
-use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -43,7 +42,7 @@ pub(super) struct LineInput {
     /// One of the item's packs, such as `case`, which `quantity` counts then; single units where left out.
     pub pack: Option<String>,
     /// What one unit did cost; only of goods that came in from outside.
-    pub unit_cost: Option<CostInput>,
+    pub unit_cost: Option<PriceInput>,
 }
 
 pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
@@ -55,7 +54,8 @@ pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
             expires: line.expires.as_deref().map(day).transpose()?,
             serials: line.serials.clone(),
             pack: line.pack.clone(),
-            unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+
+            unit_cost: line.unit_cost.as_ref().map(PriceInput::money),
         })
     };
     lines.iter().map(line).collect()

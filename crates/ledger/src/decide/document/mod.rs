@@ -12,11 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
 use crate::command::{Content, Document, Name};
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
-use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
 use self::movements::apply_movements;
 use self::orders::apply_order;
@@ -164,7 +163,7 @@ fn check(document: &Document) -> Result<(), Stop> {
         }
         Content::Shipment(shipment) => (vec![], shipment.lines.iter().map(|line| line.quantity).collect()),
         Content::Receipt(receipt) => {
-            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(Money::check)?;
             (vec![], receipt.lines.iter().map(|line| line.quantity).collect())
         }
         Content::Movements(lines) => (
