@@ -854,6 +854,10 @@ impl World {
                     }
                     Entry::Movement(movement) => {
                         movements.insert(seq, movement.clone());
+                        // What a merge carries over explains a movement and takes nothing of it back.
+                        if movement.reason == "carried over by the merge" {
+                            continue;
+                        }
                         let Some(of) = movement.corrects.filter(|of| !counts.contains(of)) else { continue };
                         let original = &movements[&of];
                         assert_eq!(movement.occurred_at, original.occurred_at, "dated as what it corrects");
