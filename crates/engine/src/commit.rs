@@ -257,7 +257,8 @@ impl Inner {
         }
         for submission in submissions {
             let tenant = submission.tenant;
-            let result = self.decide(&submission, now).map(|(record, committed)| {
+            let pending = batches.get(&tenant).map_or(&[][..], |(records, _)| records);
+            let result = self.decide(&submission, now, pending).map(|(record, committed)| {
                 let (records, notes) = batches.entry(tenant).or_default();
                 records.extend(record);
                 notes.extend(submission.notes);
@@ -289,11 +290,12 @@ impl Inner {
         }
     }
 
-    /// Decides one command on the state, and takes the decision over.
+    /// Decides one command on the state, and takes the decision over. What is `pending` is not in the store yet.
     fn decide(
         &mut self,
         submission: &Submission,
         now: Instant,
+        pending: &[(Seq, Record)],
     ) -> Result<(Option<(Seq, Record)>, Committed), CommitError> {
         let id = submission.tenant;
         let cache = self.options.cache;
@@ -325,6 +327,12 @@ impl Inner {
                 Err(onhand_ledger::Undecided::Invalid(invalid)) => return Err(invalid.into()),
                 Err(onhand_ledger::Undecided::Needs(needs)) => {
                     for need in needs {
+                        if let Need::Record(seq) = need
+                            && let Some(found) = record_of(pending, seq)
+                        {
+                            given.records.insert(seq, Some(found.clone()));
+                            continue;
+                        }
                         provide(store, id, &mut tenant.state, &mut given, need)?;
                     }
                 }
@@ -459,8 +467,21 @@ fn provide(
             };
             given.requests.insert(key, answered);
         }
+        Need::Record(seq) => {
+            let records = match store.chunk_of(id, seq)? {
+                Some(chunk) => decode_records(&chunk)?,
+                None => Vec::new(),
+            };
+            given.records.insert(seq, record_of(&records, seq).cloned());
+        }
     }
     Ok(())
+}
+
+/// The one of some records that has an entry.
+fn record_of(records: &[(Seq, Record)], seq: Seq) -> Option<&(Seq, Record)> {
+    let found = records.iter().rev().find(|(first, _)| *first <= seq);
+    found.filter(|(first, record)| seq - first < record.entries.len() as Seq)
 }
 
 /// What was answered to a key, from its record in the log.

@@ -8,9 +8,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::state::{CellSlot, Need, Slot, TrailRow};
-use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, Quantity, Seq, State, TenantId};
+use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, LotId, Quantity, Seq, State, TenantId, Value};
 use onhand_store::{StoreError, chain, decode_records};
 
+mod supply;
+
+use self::supply::SupplyAudit;
 use crate::commit::Ledger;
 use crate::words::{Names, differ};
 
@@ -83,6 +86,16 @@ pub enum Violation {
         sku: String,
         /// The sum.
         sum: Quantity,
+    },
+    /// A transfer, a purchase order or a reversal says something else than what moved.
+    #[error("law 1 (conservation): {what} is {said} by its documents, {is} by what moved")]
+    Supply {
+        /// What it is about, in words.
+        what: String,
+        /// By the documents.
+        said: Quantity,
+        /// By the movements.
+        is: Quantity,
     },
     /// A table says something else than the log.
     #[error("law 5 (append-only): the table says {table} for {what}, the log {log}")]
@@ -181,6 +194,7 @@ fn run(
         return Err(Violation::Cut { found: audit.entries, head: head.seq }.into());
     }
     audit.sums()?;
+    audit.supply.in_transit(&audit.balances)?;
     audit.compare_cells(ledger, tenant, head.flushed)?;
     audit.compare_objects(ledger, tenant, head.flushed)?;
     audit.compare_keys(ledger, tenant, head.flushed)
@@ -196,6 +210,7 @@ struct Audit {
     recorded_at: Option<Instant>,
     balances: HashMap<CellKey, Quantity>,
     names: Names,
+    supply: SupplyAudit,
     /// All of it, folded from the first entry to where tables are.
     state: State,
 }
@@ -277,16 +292,20 @@ impl Audit {
                 }
             }
         }
-        Ok(())
+        self.supply.record(entries)
     }
 
+    /// Each item's accounts add up to nothing, and those of each of its lots do.
     fn sums(&self) -> Result<(), Violation> {
-        let mut sums = BTreeMap::<ItemId, Quantity>::new();
+        let mut sums = BTreeMap::<(ItemId, LotId), Quantity>::new();
         for (cell, quantity) in &self.balances {
-            *sums.entry(cell.item).or_default() += *quantity;
+            *sums.entry((cell.item, cell.lot)).or_default() += *quantity;
         }
         let wrong = sums.into_iter().find(|(_, sum)| !sum.is_zero());
-        wrong.map_or(Ok(()), |(item, sum)| Err(Violation::Sum { sku: self.names.sku(item), sum }))
+        wrong.map_or(Ok(()), |((item, lot), sum)| {
+            let of_lot = if lot == LotId(0) { String::new() } else { format!(", lot {lot},") };
+            Err(Violation::Sum { sku: self.names.sku(item) + &of_lot, sum })
+        })
     }
 
     fn compare_cells(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
@@ -342,6 +361,9 @@ impl Audit {
     fn compare_objects(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
         let folded = self.state.take_dirty_objects(None, usize::MAX).into_iter();
         let mut left: BTreeMap<Key, Slot> = folded.filter(|(_, slot)| slot.value.is_some()).collect();
+        // What is incoming is known apart from the fold too.
+        let mut incoming = self.supply.incoming();
+        let is_all = flushed == self.entries;
         let mut after: Option<Key> = None;
         loop {
             let page = ledger.read(tenant, |view| view.objects_after(after.as_ref(), PAGE))?;
@@ -354,14 +376,21 @@ impl Audit {
                     continue;
                 }
                 self.objects += 1;
+                if let (true, Key::Incoming(..)) = (is_all, &key)
+                    && incoming.remove(&key).map(Value::Incoming) != table.value
+                {
+                    let (said, _) = differ(Some(&table), None);
+                    return Err(table_differs(self.names.key(&key), said, "another rest".to_owned()));
+                }
                 if log.as_ref() != Some(&table) {
                     let (table, log) = differ(Some(&table), log.as_ref());
                     return Err(table_differs(self.names.key(&key), table, log));
                 }
             }
         }
-        match left.first_key_value() {
-            Some((key, _)) if self.is_still(ledger, tenant)? => {
+        let lacking = left.keys().next().or(incoming.keys().next().filter(|_| is_all));
+        match lacking {
+            Some(key) if self.is_still(ledger, tenant)? => {
                 Err(table_differs(self.names.key(key), "nothing".to_owned(), "that it is there".to_owned()))
             }
             _ => Ok(()),
@@ -422,7 +451,7 @@ fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
         match need {
             Need::Cell(cell) => state.provide_cell(cell, CellSlot::default()),
             Need::Object(key) => state.provide_object(key, Slot::default()),
-            Need::Range(..) | Need::AsOf(..) | Need::Request(_) | Need::Stocked(_) => {
+            Need::Range(..) | Need::AsOf(..) | Need::Request(_) | Need::Record(_) | Need::Stocked(_) => {
                 unreachable!("folding needs cells and objects alone")
             }
         }

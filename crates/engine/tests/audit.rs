@@ -51,7 +51,7 @@ fn a_changed_or_missing_byte_is_found() {
         "UPDATE cell SET latest = latest + 1 WHERE state = 1",
         "UPDATE cell SET recent = x''",
         "UPDATE head SET recorded_at = recorded_at - 1",
-        "UPDATE object SET body = replace(body, '\"wanted\":3000000', '\"wanted\":2000000') WHERE kind = 12",
+        "UPDATE object SET body = replace(body, '\"wanted\":3', '\"wanted\":2') WHERE kind = 12",
         "UPDATE object SET seq = seq - 1 WHERE kind = 12",
         "DELETE FROM object WHERE kind = 12",
         "DELETE FROM object WHERE kind = 13",

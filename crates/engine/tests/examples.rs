@@ -173,6 +173,7 @@ fn exact() {
                 lot: None,
                 expires: None,
                 serials: None,
+                unit_cost: None,
                 sku: "TEA".to_owned(),
                 quantity: Quantity::from_micros(micros),
             };

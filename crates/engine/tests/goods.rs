@@ -125,7 +125,8 @@ fn a_kit_goes_out_and_comes_back_as_what_it_is_built_of() {
         assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [6, 3]);
         // What later orders are built of is not what this one is built of.
         item(&shop, "KIT", &[("A", 1)]);
-        let line = |quantity| LineQuantity { line: "1".to_owned(), quantity: Quantity::units(quantity) };
+        let line =
+            |quantity| LineQuantity { line: "1".to_owned(), quantity: Quantity::units(quantity), lot: None };
         shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: Some(vec![line(2)]), occurred_at: None }));
         assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [2, 1]);
         assert_eq!(all(StockState::Customer, &shop, &["A", "B", "KIT"]), [4, 2, 0]);
@@ -384,7 +385,7 @@ fn a_serial_is_in_one_place() {
         assert_eq!(shop.total("PHONE", StockState::Customer), 1);
         shop.tell(Body::ReturnOrder(ReturnOrder {
             order,
-            lines: vec![LineQuantity { line: "1".to_owned(), quantity: Quantity::ONE }],
+            lines: vec![LineQuantity { line: "1".to_owned(), quantity: Quantity::ONE, lot: None }],
             location: None,
             into: StockState::Available,
             occurred_at: None,

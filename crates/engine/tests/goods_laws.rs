@@ -233,7 +233,14 @@ impl World {
                 let (from, to) = (StockState::Available, StockState::SafetyStock);
                 let (from, to) = if *back { (to, from) } else { (from, to) };
                 let lines = vec![Self::line(*sku, *quantity, Some(*which))];
-                Body::Move(MoveState { location: place(*at), lines, from, to, reason: "test".to_owned() })
+                Body::Move(MoveState {
+                    location: place(*at),
+                    lines,
+                    from,
+                    to,
+                    reason: "test".to_owned(),
+                    occurred_at: None,
+                })
             }
             Act::Order { lines, which } => Body::PlaceOrder(PlaceOrder {
                 reference: None,
@@ -251,12 +258,12 @@ impl World {
                 Body::FulfilOrder(FulfilOrder { order: order(*nth)?, lines: None, occurred_at: None })
             }
             Act::Cancel { nth, part } => {
-                let one = vec![LineQuantity { line: "1".to_owned(), quantity: units(1) }];
+                let one = vec![LineQuantity { line: "1".to_owned(), quantity: units(1), lot: None }];
                 Body::CancelOrder(CancelOrder { order: order(*nth)?, lines: part.then_some(one) })
             }
             Act::Return { nth, ago } => Body::ReturnOrder(ReturnOrder {
                 order: order(*nth)?,
-                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(1) }],
+                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(1), lot: None }],
                 location: None,
                 into: StockState::Available,
                 occurred_at: self.before(*ago),
@@ -293,6 +300,7 @@ impl World {
                     location: place(*at),
                     occurred_at: self.before(*ago),
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku(SKUS[*sku].to_owned()),
                         quantity: units(*quantity),
                     }],

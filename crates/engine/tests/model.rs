@@ -252,7 +252,11 @@ fn what_waits_claims_only_what_is_not_applied_of_it() {
 
 /// A shipment that a system tells of, for WEB's order 1044.
 fn shipped_from(shop: &Shop, system: &str, document: &str, location: &str, quantity: i64) -> Answer {
-    let lines = vec![ShipmentLine { item: Name::Sku("MUG".to_owned()), quantity: Quantity::units(quantity) }];
+    let lines = vec![ShipmentLine {
+        lot: None,
+        item: Name::Sku("MUG".to_owned()),
+        quantity: Quantity::units(quantity),
+    }];
     let content = ShipmentContent {
         order: Some("1044".to_owned()),
         order_system: Some("WEB".to_owned()),

@@ -71,6 +71,7 @@ fn a_move_of_more_than_64_bits_is_refused() {
         from: StockState::Available,
         to: StockState::Damaged,
         reason: "x".to_owned(),
+        occurred_at: None,
     });
     let answer = shop.keyed(None, step);
     assert!(matches!(answer, Err(CommitError::Invalid(Invalid::Overflow(_)))), "{answer:?}");
@@ -325,6 +326,7 @@ fn a_shipment_of_its_orders_name_loses_no_order() {
                     location: "LONDON".to_owned(),
                     occurred_at: None,
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku("MUG".to_owned()),
                         quantity: Quantity::units(quantity),
                     }],

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, RuleId,
-    Seq, SystemId,
+    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, PurchaseId,
+    Quantity, RuleId, Seq, SystemId, TransferId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -54,6 +54,68 @@ pub enum Answer {
     Refused(Refusal),
     /// What each command of a group was answered, in order.
     Group(Vec<Answer>),
+    /// A transfer is as asked.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// Its lines as they are now.
+        lines: Vec<TransferLineAnswer>,
+        /// What moved.
+        moved: Vec<Moved>,
+        /// What came up.
+        discrepancies: Vec<DiscrepancyId>,
+    },
+    /// A purchase order is as asked.
+    Purchase {
+        /// Which.
+        id: PurchaseId,
+        /// Its lines as they are now.
+        lines: Vec<PurchaseLineAnswer>,
+        /// What moved.
+        moved: Vec<Moved>,
+        /// What came up.
+        discrepancies: Vec<DiscrepancyId>,
+    },
+}
+
+/// One line of a transfer, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransferLineAnswer {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much shall go.
+    pub quantity: Quantity,
+    /// How much has left.
+    pub dispatched: Quantity,
+    /// How much is on its way.
+    pub in_transit: Quantity,
+    /// How much of what left has come in.
+    pub received: Quantity,
+    /// How much of it was lost on the way.
+    pub lost: Quantity,
+    /// How much of it came back.
+    pub returned: Quantity,
+    /// How much came in beyond what was on its way.
+    pub over: Quantity,
+}
+
+/// One line of a purchase order, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PurchaseLineAnswer {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much is ordered.
+    pub quantity: Quantity,
+    /// How much has come.
+    pub received: Quantity,
+    /// How much is still expected.
+    pub open: Quantity,
+    /// How much came beyond what is ordered.
+    pub over: Quantity,
 }
 
 /// One movement, as answered.
@@ -198,6 +260,60 @@ pub enum Refusal {
         rule: RuleId,
         /// And the other.
         other: RuleId,
+    },
+    /// The document has ended.
+    #[error("{document} is {state}: nothing more can be {verb}")]
+    DocumentEnded {
+        /// Such as `transfer 57`.
+        document: String,
+        /// `transferred`, `closed`, …
+        state: String,
+        /// `dispatched`, `received`, …
+        verb: String,
+    },
+    /// The document's line has less than that.
+    #[error("line `{line}` of {document} has {has} to {verb}, not {wanted}")]
+    DocumentHasLess {
+        /// Such as `transfer 57`.
+        document: String,
+        /// Which line.
+        line: String,
+        /// `dispatch`, `lose`, …
+        verb: String,
+        /// How much it has.
+        has: Quantity,
+        /// How much was asked.
+        wanted: Quantity,
+    },
+    /// A document of that kind and reference exists.
+    #[error("`{reference}` is the reference of {document} already; use another, or change that one")]
+    DocumentReferenceTaken {
+        /// The reference.
+        reference: String,
+        /// The one that has it, such as `transfer 57`.
+        document: String,
+    },
+    /// The movement belongs to something that is corrected in its own way.
+    #[error("the movement {seq} {belongs}; {instead}")]
+    NotReversible {
+        /// The movement.
+        seq: Seq,
+        /// What it belongs to, such as `is of an order`.
+        belongs: String,
+        /// What to do instead.
+        instead: String,
+    },
+    /// More than is left of a movement would be taken back.
+    #[error("of the {moved} that movement {seq} moved, {left} can still be reversed, not {wanted}")]
+    ReversedAlready {
+        /// The movement.
+        seq: Seq,
+        /// How much it moved.
+        moved: Quantity,
+        /// How much of it is not taken back yet.
+        left: Quantity,
+        /// How much was asked.
+        wanted: Quantity,
     },
     /// A piece is where it was told to be, or elsewhere.
     #[error(

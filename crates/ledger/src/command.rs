@@ -4,9 +4,13 @@
 //! Names are resolved inside, where they and the stock are read at one `seq`. Quantities come parsed at the
 //! finest precision; the item's own is checked inside.
 
+mod supply;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::supply::*;
 use crate::answer::Invalid;
+use crate::cost::UnitCost;
 use crate::key::StockState;
 use crate::model::Tracking;
 use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
@@ -89,6 +93,32 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// Anything else here, with the paper it was done by and free words, which the record keeps.
+    Noted(Box<Noted>),
+    /// A movement was wrong: takes it back, as of when it happened.
+    Reverse(Reverse),
+    /// Plans to send goods from one location to another: a draft, which keeps nothing.
+    PlanTransfer(PlanTransfer),
+    /// Changes how much shall go, or when it is expected.
+    AmendTransfer(AmendTransfer),
+    /// Goods of a transfer left: they are in transit.
+    DispatchTransfer(DispatchTransfer),
+    /// Goods of a transfer came in, or were lost on the way.
+    ReceiveTransfer(ReceiveTransfer),
+    /// Ends a transfer: what is on its way goes back to where it left from.
+    CancelTransfer(CancelTransfer),
+    /// Components become a kit.
+    Assemble(Assemble),
+    /// A kit becomes its components again.
+    Disassemble(Assemble),
+    /// Expects goods from a supplier.
+    PlacePurchase(PlacePurchase),
+    /// Changes what is expected of a purchase order, and when.
+    AmendPurchase(AmendPurchase),
+    /// Goods of a purchase order came.
+    ReceivePurchase(ReceivePurchase),
+    /// Nothing more is expected of a purchase order.
+    EndPurchase(EndPurchase),
     /// Makes a lot or serial, or changes the one of that name.
     PutLot(PutLot),
     /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
@@ -110,8 +140,10 @@ impl Body {
             Self::Record(document) => match &document.content {
                 Content::Order(order) => order.lines.len(),
                 Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Receipt(receipt) => receipt.lines.len(),
                 Content::Movements(lines) => lines.len(),
             },
+            Self::Noted(noted) => noted.body.work(),
             Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
             _ => 1,
         };
@@ -121,7 +153,12 @@ impl Body {
     /// May a document that waits for a name be applied once this is done?
     pub fn names_something(&self) -> bool {
         match self {
-            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) => true,
+            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) | Self::PutLot(_) => true,
+            Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
+            Self::PlacePurchase(_) => true,
+            Self::Noted(noted) => noted.body.names_something(),
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
             _ => false,
         }
@@ -276,6 +313,8 @@ pub struct Line {
     pub expires: Option<jiff::civil::Date>,
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says, each once.
     pub serials: Option<Vec<String>>,
+    /// What one unit did cost; only where goods come in from outside ([`Receive`]).
+    pub unit_cost: Option<UnitCost>,
 }
 
 impl Line {
@@ -307,7 +346,7 @@ pub struct Adjust {
     pub lines: Vec<Line>,
     /// When; default now.
     pub occurred_at: Option<Instant>,
-    /// Why: `correction`, `damaged`, `shrinkage`, `found`, …
+    /// Why: one of [`REASONS`], or a code of one's own: up to 40 small letters, digits and `_`.
     pub reason: String,
 }
 
@@ -335,8 +374,10 @@ pub struct MoveState {
     pub from: StockState,
     /// Another of these.
     pub to: StockState,
-    /// Why.
+    /// Why: a reason as in [`Adjust`].
     pub reason: String,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
 }
 
 /// See [`Body::Count`].
@@ -393,6 +434,9 @@ pub struct LineQuantity {
     pub line: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked; whichever is promised (or was shipped last) unless told.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// See [`Body::FulfilOrder`].
@@ -477,6 +521,8 @@ pub enum Content {
     Shipment(ShipmentContent),
     /// Sales over the counter, returns and adjustments: each line moves stock by itself.
     Movements(Vec<MovementLine>),
+    /// Goods came in for a purchase order.
+    Receipt(ReceiptContent),
 }
 
 /// How a document names what it is about.
@@ -541,6 +587,9 @@ pub struct ShipmentLine {
     pub item: Name,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked and the teller knows.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// A line that moves stock by itself.
@@ -577,6 +626,23 @@ pub enum Happened {
     /// Came in from a supplier.
     Received,
 }
+
+/// Why stock is changed by hand, as people know it: the reasons of Shopify's `InventoryAdjustQuantitiesInput`
+/// (<https://shopify.dev/docs/apps/build/orders-fulfillment/inventory-management-apps/manage-quantities-states>), with
+/// `cycle_count` for its `cycle_count_available`, and `found` beside `shrinkage`.
+pub const REASONS: [&str; 11] = [
+    "correction",
+    "cycle_count",
+    "received",
+    "restock",
+    "damaged",
+    "shrinkage",
+    "found",
+    "promotion",
+    "quality_control",
+    "safety_stock",
+    "other",
+];
 
 /// A name that people and machines can type again: not empty, not padded, no control characters.
 pub(crate) fn check_name(field: &'static str, name: &str, longest: usize) -> Result<(), Invalid> {

@@ -36,6 +36,8 @@ id!(/** A difference that waits for a person, or did. */ DiscrepancyId);
 id!(/** An ownership or publication rule. */ RuleId);
 id!(/** A lot or serial; 0 where unused. */ LotId);
 id!(/** Whose goods these are; 0 is the tenant. */ ConsignorId);
+id!(/** A transfer between two locations, as a document. */ TransferId);
+id!(/** A purchase order. */ PurchaseId);
 
 impl SystemId {
     /// Onhand itself.

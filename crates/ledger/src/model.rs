@@ -2,8 +2,11 @@
 //!
 //! Each value is folded from entries alone and is true at the `seq` kept beside it.
 
+mod supply;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::supply::*;
 use crate::{
     DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Precision, Quantity,
     RuleId, Seq, SystemId,
@@ -547,6 +550,8 @@ pub enum Became {
     Lines(Vec<KnownLine>),
     /// A shipment, line by line; it is told once.
     Shipment(Vec<KnownLine>),
+    /// A receipt, line by line; it is told once.
+    Receipt(Vec<KnownLine>),
 }
 
 /// What a line of a movement document did.

@@ -70,6 +70,14 @@ impl Instant {
         self.plus_micros(seconds.saturating_mul(1_000_000))
     }
 
+    /// The day it is on, in UTC.
+    pub fn day(self) -> jiff::civil::Date {
+        // What is before or after all days of the calendar is on the first or last of them.
+        let nearest = if self.0 < 0 { jiff::civil::Date::MIN } else { jiff::civil::Date::MAX };
+        let at = jiff::Timestamp::from_microsecond(self.0);
+        at.map_or(nearest, |at| at.to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+
     /// Reads an RFC 3339 instant with its offset.
     pub fn parse(text: &str) -> Result<Self, NotAnInstant> {
         let timestamp: jiff::Timestamp =
@@ -108,6 +116,17 @@ mod tests {
         assert!(
             serde_json::from_str::<Instant>("1500000").is_err(),
             "a count is no time that a person can check"
+        );
+    }
+
+    #[test]
+    fn an_instant_is_on_a_day() {
+        let day = |text: &str| Instant::parse(text).unwrap().day().to_string();
+        assert_eq!(day("2026-11-30T23:59:59Z"), "2026-11-30");
+        assert_eq!(day("2026-12-01T00:30:00+01:00"), "2026-11-30");
+        assert_eq!(
+            (Instant::MIN.day(), Instant::MAX.day()),
+            (jiff::civil::Date::MIN, jiff::civil::Date::MAX)
         );
     }
 }

@@ -219,6 +219,11 @@ impl From<Refusal> for Problem {
                 problem
             }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
+            Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
+            Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),
+            Refusal::DocumentReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
+            Refusal::NotReversible { .. } => no("not_reversible", "It is corrected in another way"),
+            Refusal::ReversedAlready { .. } => no("reversed_already", "Less is left to be reversed"),
         };
         Self { kept: true, ..problem }
     }

@@ -23,6 +23,17 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: its address, the credentials, or what it answered.",
     ),
     ("cursor", "The cursor is none of this list.", "Take `next_cursor` of the page before."),
+    ("date", "A day is not as ISO 8601 writes it, such as 2026-12-01.", "Send it without a time."),
+    (
+        "document_ended",
+        "The transfer or purchase order is ended, or has nothing left of what was asked for.",
+        "See `detail`: it says how it stands. Make another, or correct what moved.",
+    ),
+    (
+        "document_has_less",
+        "The line of a transfer or purchase order has less of what was asked for.",
+        "See `detail`: it says how much there is. Amend it first, or ask for less.",
+    ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
     (
         "group",
@@ -57,6 +68,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Another system is master of that stock.",
         "Make the change in that system, which tells us; or change the ownership rule.",
     ),
+    (
+        "not_reversible",
+        "The movement belongs to an order, hold, count, transfer, assembly or outside document.",
+        "See `detail`: it says what to do instead.",
+    ),
     ("not_positive", "A quantity is not more than zero.", "Send more than 0."),
     (
         "not_sellable",
@@ -77,8 +93,13 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("query", "A query parameter is not as it must be.", "See `detail`."),
     (
         "reference_taken",
-        "Another order has that reference.",
-        "Use another; or see the order named in `detail`.",
+        "Another order, transfer or purchase order has that reference.",
+        "Use another; or see the one named in `detail`.",
+    ),
+    (
+        "reversed_already",
+        "Less of the movement is left than is to be reversed.",
+        "See `detail`: it says how much is left.",
     ),
     (
         "rule_tie",

@@ -6,6 +6,7 @@
 pub mod auth;
 mod blocking;
 mod body;
+mod cost;
 mod decimal;
 mod document;
 mod error;

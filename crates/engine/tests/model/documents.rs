@@ -58,6 +58,7 @@ impl Model {
                 lines.iter().map(|line| line.line.as_str()).collect(),
                 lines.iter().map(|line| line.occurred_at).collect(),
             ),
+            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
         };
         times.retain(Option::is_some);
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
@@ -103,6 +104,7 @@ impl Model {
                 (Some(order), Became::Order(order), Vec::new())
             }
             Content::Shipment(content) => (None, Became::Shipment, self.apply_shipment(system, content)?),
+            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
             Content::Movements(content) => {
                 let earlier = match became {
                     Some(Became::Movements(earlier)) => earlier,
@@ -144,6 +146,7 @@ impl Model {
                 place(&shipment.location) && shipment.lines.iter().all(|line| item(&line.item))
             }
             Content::Movements(lines) => lines.iter().all(|line| item(&line.item) && place(&line.location)),
+            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
         }
     }
 

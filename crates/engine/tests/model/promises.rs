@@ -301,7 +301,7 @@ impl Model {
             return Ok(lines.iter().map(has).enumerate().filter(|(_, quantity)| *quantity > 0).collect());
         };
         let mut chosen: Vec<(usize, i64)> = Vec::new();
-        for LineQuantity { line, quantity } in named {
+        for LineQuantity { line, quantity, .. } in named {
             // Silent: the first line of that name, where an amendment gave a line another item.
             let index = lines.iter().position(|known| known.name == *line).ok_or(Stop::Invalid)?;
             if chosen.iter().any(|(other, _)| *other == index) || !quantity.is_positive() {

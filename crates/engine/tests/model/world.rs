@@ -178,6 +178,7 @@ impl World {
         };
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
+            lot: None,
             line: (line + 1).to_string(),
             quantity: quantity(*units),
         };
@@ -213,6 +214,7 @@ impl World {
                 from: BY_HAND[*from],
                 to: BY_HAND[*to],
                 reason: "test".to_owned(),
+                occurred_at: None,
             }),
             Act::Count { place: at, lines: of, ago, system } => Body::Count(TakeCount {
                 location: place(*at),
@@ -300,6 +302,7 @@ impl World {
             }
             Act::Shipment { system, document, order: of, place: at, lines, ago } => {
                 let line = |(sku, units): &(usize, i64)| ShipmentLine {
+                    lot: None,
                     item: item(*sku),
                     quantity: quantity(*units),
                 };

@@ -176,6 +176,7 @@ impl Shop {
                 location: "LONDON".to_owned(),
                 occurred_at: at.map(time),
                 lines: vec![ShipmentLine {
+                    lot: None,
                     item: Name::Sku(sku.to_owned()),
                     quantity: Quantity::units(quantity),
                 }],

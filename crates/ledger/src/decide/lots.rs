@@ -25,12 +25,7 @@ pub(super) fn named(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolv
     for (item, line) in lines {
         let item = *item;
         let sign = if line.quantity.is_negative() { -1 } else { 1 };
-        let known = |code: &str| {
-            tx.lot_id(item, code)?.ok_or_else(|| {
-                let sku = line.sku.clone();
-                Stop::from(Invalid::UnknownLot { sku, lot: code.to_owned() })
-            })
-        };
+        let known = |code: &str| known(tx, item, code);
         match (&line.serials, &line.lot) {
             (Some(serials), _) => {
                 for serial in serials {
@@ -132,6 +127,31 @@ fn check(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<(), Stop> {
         }
     }
     tx.want(keys)
+}
+
+/// The lot or serial of a name, which must be known.
+pub(super) fn known(tx: &Tx<'_>, item: ItemId, code: &str) -> Result<LotId, Stop> {
+    match tx.lot_id(item, code)? {
+        Some(lot) => Ok(lot),
+        None => Err(Invalid::UnknownLot { sku: tx.sku(item)?, lot: code.to_owned() }.into()),
+    }
+}
+
+/// Where some of a lot lies: at one of these places, or else the first there is; refused where it is nowhere.
+pub(super) fn lies(
+    tx: &Tx<'_>,
+    item: ItemId,
+    lot: LotId,
+    places: impl Iterator<Item = LocationId>,
+) -> Result<LocationId, Stop> {
+    let stocked = tx.stocked(item)?;
+    let there: Vec<LocationId> =
+        stocked.iter().filter(|(cell, _)| cell.lot == lot).map(|(cell, _)| cell.location).collect();
+    let first = places.into_iter().find(|place| there.contains(place)).or(there.first().copied());
+    first.ok_or_else(|| {
+        let problem = "is nowhere in stock by our books; count it where it is first".to_owned();
+        Invalid::Field { field: "lot", problem }.into()
+    })
 }
 
 /// Refuses a line that does not say which of a tracked item is meant.

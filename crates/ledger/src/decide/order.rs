@@ -12,6 +12,7 @@ use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
 use super::document;
+use super::lots;
 use super::promise::{self, Wanted};
 use super::stock::{self, Change, Resolved};
 use super::tx::{Stop, Tx};
@@ -368,7 +369,7 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
             Some(Became::Order(order)) => {
                 return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
             }
-            Some(Became::Lines(_) | Became::Shipment(_)) => {
+            Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
                 let problem = format!("`{reference}` is the name of another document; use a name of its own");
                 return Err(Invalid::Field { field: "reference", problem }.into());
             }
@@ -433,38 +434,44 @@ fn chosen_lines(
     verb: &str,
     lines: Option<&[LineQuantity]>,
     has: impl Fn(&OrderLine) -> Quantity,
-) -> Result<Vec<(u32, Quantity)>, Stop> {
+) -> Result<Vec<(u32, Option<LotId>, Quantity)>, Stop> {
     let known = tx.order(order)?;
     let Some(lines) = lines else {
-        let all = (0..).zip(&known.lines).map(|(index, line)| (index, has(line)));
-        return Ok(all.filter(|(_, quantity)| quantity.is_positive()).collect());
+        let all = (0..).zip(&known.lines).map(|(index, line)| (index, None, has(line)));
+        return Ok(all.filter(|(.., quantity)| quantity.is_positive()).collect());
     };
     if lines.is_empty() {
         return Err(Invalid::NoLines("this").into());
     }
-    let mut chosen = Vec::new();
-    for LineQuantity { line, quantity } in lines {
+    let mut chosen: Vec<(u32, Option<LotId>, Quantity)> = Vec::new();
+    for LineQuantity { line, quantity, lot } in lines {
         let index = line_index(tx, order, line)?;
-        if chosen.iter().any(|(other, _)| *other == index) {
+        let known = &known.lines[index as usize];
+        let lot = lot.as_deref().map(|code| lots::known(tx, known.item, code)).transpose()?;
+        if chosen
+            .iter()
+            .any(|(other, of, _)| *other == index && (of.is_none() || lot.is_none() || *of == lot))
+        {
             return Err(Invalid::Twice { field: "line", value: line.clone() }.into());
         }
-        let known = &known.lines[index as usize];
         let sku = tx.sku(known.item)?;
         if !quantity.is_positive() {
             return Err(Invalid::NotPositive { field: "quantity", sku, quantity: *quantity }.into());
         }
         tx.check_quantity(known.item, *quantity)?;
-        if has(known) < *quantity {
+        let before: Quantity =
+            chosen.iter().filter(|(other, ..)| *other == index).map(|(.., quantity)| *quantity).sum();
+        if has(known) - before < *quantity {
             return Err(Refusal::LineHasLess {
                 order,
                 line: line.clone(),
                 verb: verb.to_owned(),
-                has: has(known),
+                has: has(known) - before,
                 wanted: *quantity,
             }
             .into());
         }
-        chosen.push((index, *quantity));
+        chosen.push((index, lot, *quantity));
     }
     Ok(chosen)
 }
@@ -497,11 +504,24 @@ pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, St
     let at = tx.past("occurred_at", fulfil.occurred_at)?;
     let lines = chosen_lines(tx, order, "ship", fulfil.lines.as_deref(), OrderLine::allocated_total)?;
     want_promises(tx, order)?;
-    for (index, quantity) in lines {
-        let mut missing = quantity;
+    for (index, lot, quantity) in lines {
         let line = &tx.order(order)?.lines[index as usize];
-        let (item, built) = (line.item, line.build.built.clone());
-        for place in line.allocated.clone().into_iter().chain(built) {
+        let (item, mut promised) = (line.item, line.allocated.clone());
+        promised.extend(line.build.built.iter().copied());
+        if let Some(lot) = lot {
+            // What really left, whichever was promised: it lies where it lies.
+            let lies = |at: &crate::model::At| at.lot == lot;
+            promised.sort_by_key(|at| !lies(at));
+            let place = match promised.iter().find(|at| lies(at)) {
+                Some(at) => at.location,
+                None => lots::lies(tx, item, lot, promised.iter().map(|at| at.location))?,
+            };
+            stock::must_be_ours(tx, item, place)?;
+            stock::ship_lot(tx, order, index, (place, lot), quantity, at)?;
+            continue;
+        }
+        let mut missing = quantity;
+        for place in promised {
             let part = place.quantity.min(missing);
             if part.is_positive() {
                 stock::must_be_ours(tx, item, place.location)?;
@@ -518,7 +538,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     let open = |line: &OrderLine| line.wanted - line.shipped_total();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
     want_promises(tx, order)?;
-    for (index, quantity) in lines {
+    for (index, _, quantity) in lines {
         let wanted = tx.order(order)?.lines[index as usize].wanted;
         want(tx, order, index, wanted - quantity, None)?;
     }
@@ -540,8 +560,8 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     let to = back.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
-    for (index, quantity) in lines {
-        come_back(tx, order, index, quantity, None, to, back.into, at)?;
+    for (index, lot, quantity) in lines {
+        come_back(tx, order, index, quantity, lot, to, back.into, at)?;
     }
     answer(tx, order)
 }

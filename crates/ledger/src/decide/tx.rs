@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Invalid, Refusal};
 use crate::availability::{self, Look};
-use crate::entry::{Account, Entry, Movement, PromiseChange};
+use crate::entry::{Account, Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
     Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
@@ -88,6 +88,9 @@ pub(super) struct Tx<'a> {
     grown: BTreeSet<ItemId>,
     pub lapsed: u32,
     pub document: Option<(SystemId, String)>,
+    /// See [`Record::reference`] and [`Record::note`].
+    pub reference: Option<String>,
+    pub note: Option<String>,
     pub discrepancies: Vec<DiscrepancyId>,
 }
 
@@ -105,6 +108,8 @@ impl<'a> Tx<'a> {
             grown: BTreeSet::new(),
             lapsed: 0,
             document: None,
+            reference: None,
+            note: None,
             discrepancies: Vec::new(),
         }
     }
@@ -116,6 +121,11 @@ impl<'a> Tx<'a> {
     /// Nothing decided yet, on the same state.
     pub fn begin_again(&self) -> Self {
         Self::new(self.state, self.given, self.now)
+    }
+
+    /// What whoever asks names as its paper and wants to say of it, taken out.
+    pub fn take_words(&mut self) -> (Option<String>, Option<String>) {
+        (self.reference.take(), self.note.take())
     }
 
     /// The `seq` of the next entry: the id of whatever it makes.
@@ -220,6 +230,14 @@ impl<'a> Tx<'a> {
             _ => None,
         });
         Ok(moved.fold(before, |sum, change| sum + change))
+    }
+
+    /// The record that has an entry, with its first one; none where the log has none of it.
+    pub fn record(&self, seq: Seq) -> Result<Option<(Seq, Record)>, Stop> {
+        if seq == 0 || seq > self.state.head {
+            return Ok(None);
+        }
+        self.given.records.get(&seq).cloned().ok_or_else(|| Need::Record(seq).into())
     }
 
     /// Stops with all of these past quantities that are not given, so that they are fetched together.

@@ -50,6 +50,18 @@ pub(crate) struct MovedBody {
     pub seq: u64,
 }
 
+impl From<Moved> for MovedBody {
+    fn from(moved: Moved) -> Self {
+        Self {
+            sku: moved.sku,
+            location: moved.location,
+            difference: moved.difference.into(),
+            available: moved.available.into(),
+            seq: moved.seq,
+        }
+    }
+}
+
 /// What moved.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MovedAnswer {
@@ -65,15 +77,8 @@ impl MovedAnswer {
             Answer::Moved(moved, found) => (moved, found),
             _ => (Vec::new(), Vec::new()),
         };
-        let body = |moved: Moved| MovedBody {
-            sku: moved.sku,
-            location: moved.location,
-            difference: moved.difference.into(),
-            available: moved.available.into(),
-            seq: moved.seq,
-        };
         let discrepancies = found.iter().map(|found| found.0).collect();
-        Self { movements: moved.into_iter().map(body).collect(), discrepancies }
+        Self { movements: moved.into_iter().map(MovedBody::from).collect(), discrepancies }
     }
 }
 

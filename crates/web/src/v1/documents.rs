@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{
-    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ShipmentContent,
-    ShipmentLine,
+    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ReceiptContent,
+    ReceiptLine, ShipmentContent, ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use super::answers::LineBody;
 use super::ask::{Ask, instant, reply};
 use crate::App;
 use crate::body::only_objects;
+use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -24,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(record))
 }
 
-/// An outside document. Exactly one of `order`, `shipment` and `movements`.
+/// An outside document. Exactly one of `order`, `shipment`, `movements` and `receipt`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 struct DocumentBody {
@@ -40,6 +41,30 @@ struct DocumentBody {
     shipment: Option<ShipmentInput>,
     /// Sales over the counter, returns, adjustments: each line moves stock by itself.
     movements: Option<Vec<MovementInput>>,
+    /// Goods that came in for a purchase order.
+    receipt: Option<ReceiptInput>,
+}
+
+/// Goods that came in for a purchase order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReceiptInput {
+    /// The purchase order they came for, by its reference. One that is not known yet is waited for.
+    purchase_order: Option<String>,
+    location: String,
+    occurred_at: Option<String>,
+    lines: Vec<ReceiptLineInput>,
+}
+
+/// A line of it. `sku` or `listing`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReceiptLineInput {
+    sku: Option<String>,
+    listing: Option<String>,
+    quantity: Decimal,
+    /// What one unit did cost; as ordered unless told.
+    unit_cost: Option<CostInput>,
 }
 
 /// An order in the state it is in now.
@@ -90,6 +115,8 @@ struct ShipmentLineInput {
     sku: Option<String>,
     listing: Option<String>,
     quantity: Decimal,
+    /// Of which lot, or which piece, where the item is tracked and you know.
+    lot: Option<String>,
 }
 
 /// What happened.
@@ -140,8 +167,8 @@ fn name(sku: Option<&String>, listing: Option<&String>) -> Result<Name, Problem>
 }
 
 fn content(body: &DocumentBody) -> Result<Content, Problem> {
-    match (&body.order, &body.shipment, &body.movements) {
-        (Some(order), None, None) => {
+    match (&body.order, &body.shipment, &body.movements, &body.receipt) {
+        (Some(order), None, None, None) => {
             let lines = order.lines.iter().map(|line| {
                 Ok(OrderContentLine {
                     line: line.line.clone(),
@@ -159,10 +186,10 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                 lines: lines.collect::<Result<_, Problem>>()?,
             }))
         }
-        (None, Some(shipment), None) => {
+        (None, Some(shipment), None, None) => {
             let lines = shipment.lines.iter().map(|line| {
                 let item = name(line.sku.as_ref(), line.listing.as_ref())?;
-                Ok(ShipmentLine { item, quantity: line.quantity.0 })
+                Ok(ShipmentLine { item, quantity: line.quantity.0, lot: line.lot.clone() })
             });
             Ok(Content::Shipment(ShipmentContent {
                 order: shipment.order.clone(),
@@ -172,7 +199,7 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                 lines: lines.collect::<Result<_, Problem>>()?,
             }))
         }
-        (None, None, Some(movements)) => {
+        (None, None, Some(movements), None) => {
             let lines = movements.iter().map(|line| {
                 Ok(MovementLine {
                     line: line.line.clone(),
@@ -192,9 +219,24 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
             });
             Ok(Content::Movements(lines.collect::<Result<_, Problem>>()?))
         }
+        (None, None, None, Some(receipt)) => {
+            let lines = receipt.lines.iter().map(|line| {
+                Ok(ReceiptLine {
+                    item: name(line.sku.as_ref(), line.listing.as_ref())?,
+                    quantity: line.quantity.0,
+                    unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+                })
+            });
+            Ok(Content::Receipt(ReceiptContent {
+                purchase: receipt.purchase_order.clone(),
+                location: receipt.location.clone(),
+                occurred_at: instant("occurred_at", receipt.occurred_at.as_deref())?,
+                lines: lines.collect::<Result<_, Problem>>()?,
+            }))
+        }
         _ => Err(Problem::of_field(
             "order",
-            "a document is exactly one of `order`, `shipment` and `movements`",
+            "a document is exactly one of `order`, `shipment`, `movements` and `receipt`",
         )),
     }
 }
@@ -237,4 +279,13 @@ async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Respon
     Ok(reply(status, &committed, answer))
 }
 
-only_objects!(DocumentBody, OrderInput, OrderLineInput, ShipmentInput, ShipmentLineInput, MovementInput);
+only_objects!(
+    DocumentBody,
+    OrderInput,
+    OrderLineInput,
+    ShipmentInput,
+    ShipmentLineInput,
+    MovementInput,
+    ReceiptInput,
+    ReceiptLineInput
+);

@@ -22,6 +22,7 @@ use super::stock::{ItemStock, item_stock};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
+use crate::cost::CostBody;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
@@ -240,6 +241,16 @@ struct HistoryBody {
     to: SideBody,
     /// The entry that it corrects or explains.
     corrects: Option<u64>,
+    /// The movements that take it back, if it was wrong.
+    reversed_by: Vec<u64>,
+    /// How much of it they take back.
+    reversed: Decimal,
+    /// What one unit did cost, where it was told.
+    unit_cost: Option<CostBody>,
+    /// The paper that whoever asked named for it.
+    reference: Option<String>,
+    /// What whoever asked said of it.
+    note: Option<String>,
 }
 
 /// The movements of an item, the newest first.
@@ -275,6 +286,11 @@ async fn show_history(
                 from,
                 to,
                 corrects: movement.corrects,
+                reversed_by: row.reversals.by,
+                reversed: row.reversals.quantity.into(),
+                unit_cost: row.cost.as_ref().map(CostBody::from),
+                reference: row.record.reference,
+                note: row.record.note,
             };
             rows.push((row.seq, body));
         }

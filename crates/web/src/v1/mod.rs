@@ -11,12 +11,17 @@ mod documents;
 mod holds;
 mod items;
 mod locations;
+mod lots;
 mod movements;
 mod orders;
 mod page;
+mod production;
+mod purchases;
+mod reversals;
 mod rules;
 mod stock;
 mod systems;
+mod transfers;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -26,8 +31,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(items::routes())
         .merge(locations::routes())
+        .merge(lots::routes())
         .merge(stock::routes())
         .merge(movements::routes())
+        .merge(reversals::routes())
+        .merge(production::routes())
+        .merge(transfers::routes())
+        .merge(purchases::routes())
         .merge(counts::routes())
         .merge(orders::routes())
         .merge(documents::routes())

@@ -91,15 +91,23 @@ async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json
 /// So much of a line.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct LineQuantityInput {
+pub(super) struct LineQuantityInput {
     /// The line's name.
     line: String,
     /// How much.
     quantity: Decimal,
+    /// Of which lot, or which piece, where the item is tracked: a line for each. Whichever is promised (or was shipped last)
+    /// unless told.
+    lot: Option<String>,
 }
 
-fn quantities(lines: &[LineQuantityInput]) -> Vec<LineQuantity> {
-    lines.iter().map(|line| LineQuantity { line: line.line.clone(), quantity: line.quantity.0 }).collect()
+pub(super) fn quantities(lines: &[LineQuantityInput]) -> Vec<LineQuantity> {
+    let line = |line: &LineQuantityInput| LineQuantity {
+        line: line.line.clone(),
+        quantity: line.quantity.0,
+        lot: line.lot.clone(),
+    };
+    lines.iter().map(line).collect()
 }
 
 /// What left.
@@ -144,14 +152,24 @@ async fn cancel(State(app): State<App>, Id(id): Id, ask: Ask<CancelBody>) -> Res
     Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
 }
 
-/// A state that takes returns.
+/// A state that takes what comes in.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ReturnState {
+pub(super) enum ReturnState {
     #[default]
     Available,
     Damaged,
     QualityControl,
+}
+
+impl From<ReturnState> for StockState {
+    fn from(state: ReturnState) -> Self {
+        match state {
+            ReturnState::Available => Self::Available,
+            ReturnState::Damaged => Self::Damaged,
+            ReturnState::QualityControl => Self::QualityControl,
+        }
+    }
 }
 
 /// What came back.
@@ -173,16 +191,11 @@ struct ReturnBody {
     request_body = ReturnBody,
     responses((status = 200, body = OrderAnswer)))]
 async fn return_order(State(app): State<App>, Id(id): Id, ask: Ask<ReturnBody>) -> Result<Response, Problem> {
-    let into = match ask.body.into {
-        ReturnState::Available => StockState::Available,
-        ReturnState::Damaged => StockState::Damaged,
-        ReturnState::QualityControl => StockState::QualityControl,
-    };
     let body = Body::ReturnOrder(ReturnOrder {
         order: OrderId(id),
         lines: quantities(&ask.body.lines),
         location: ask.body.location.clone(),
-        into,
+        into: ask.body.into.into(),
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
     let committed = ask.submit(&app, body).await?;
