@@ -292,7 +292,7 @@ impl Audit {
                 }
             }
         }
-        self.supply.record(entries)
+        self.supply.record(first_seq, entries)
     }
 
     /// Each item's accounts add up to nothing, and those of each of its lots do.

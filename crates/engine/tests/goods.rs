@@ -53,7 +53,12 @@ fn serials(sku: &str, serials: &[&str]) -> Line {
 }
 
 fn order(shop: &Shop, lines: Vec<Line>) -> Answer {
-    shop.tell(Body::PlaceOrder(PlaceOrder { lines, reference: None, location: None }))
+    shop.tell(Body::PlaceOrder(PlaceOrder {
+        lines,
+        reference: None,
+        location: None,
+        ..PlaceOrder::default()
+    }))
 }
 
 fn placed(answer: Answer) -> OrderId {
@@ -316,11 +321,13 @@ fn what_has_expired_or_was_called_back_is_never_available() {
         );
         assert_eq!(shop.available("MILK", "LONDON"), 3);
         let hold = PlaceHold {
+            partial: None,
             lines: units("MILK", 2),
             location: None,
             expires_at: onhand_ledger::Instant::parse("2026-12-01T11:00:00Z").unwrap(),
+            ..PlaceHold::default()
         };
-        assert!(matches!(shop.tell(Body::PlaceHold(hold)), Answer::Hold(_)));
+        assert!(matches!(shop.tell(Body::PlaceHold(hold)), Answer::Hold(..)));
         let recall = |recalled| {
             let (sku, lot) = ("MILK".to_owned(), "NEW".to_owned());
             Body::PutLot(PutLot { sku, lot, recalled: Some(recalled), expires: None })

@@ -243,14 +243,21 @@ impl World {
                 })
             }
             Act::Order { lines, which } => Body::PlaceOrder(PlaceOrder {
+                ship_by: None,
+                ship_to: None,
+                prices: None,
+                backorder: None,
                 reference: None,
                 lines: lines.iter().map(|(sku, quantity)| Self::line(*sku, *quantity, *which)).collect(),
                 location: None,
+                ..PlaceOrder::default()
             }),
             Act::Hold { sku, quantity, hours } => Body::PlaceHold(PlaceHold {
+                partial: None,
                 lines: vec![Self::line(*sku, *quantity, None)],
                 location: None,
                 expires_at: self.now.plus_seconds(hours * HOUR),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
@@ -271,6 +278,7 @@ impl World {
             Act::OrderFact { document, version, lines, cancelled, ago } => {
                 let lines = lines.iter().enumerate();
                 let lines = lines.map(|(number, (sku, quantity, shipped, returned))| OrderContentLine {
+                    price: None,
                     line: format!("{number}-{sku}"),
                     item: Name::Sku(SKUS[*sku].to_owned()),
                     quantity: units(*quantity),
@@ -283,10 +291,13 @@ impl World {
                     document: format!("W{document}"),
                     version: *version,
                     content: Content::Order(OrderContent {
+                        ship_by: None,
+                        ship_to: None,
                         placed_at: None,
                         changed_at: self.before(*ago),
                         cancelled: *cancelled,
                         lines: lines.collect(),
+                        ..OrderContent::default()
                     }),
                 })
             }
@@ -362,7 +373,7 @@ impl World {
             );
             match result.map(|committed| committed.answer) {
                 Ok(Answer::Order(id, _)) if !self.orders.contains(&id) => self.orders.push(id),
-                Ok(Answer::Hold(id)) if !self.holds.contains(&id) => self.holds.push(id),
+                Ok(Answer::Hold(id, ..)) if !self.holds.contains(&id) => self.holds.push(id),
                 _ => {}
             }
         }

@@ -11,17 +11,19 @@ use std::sync::Arc;
 
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::command::{
-    Adjust, AmendPurchase, AmendedLine, ArrivedLine, Assemble, CancelOrder, CancelTransfer, Content,
-    ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, FulfilOrder, Happened, Line,
-    LineQuantity, MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder,
-    PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem, PutLocation, PutSystem, ReceiptContent,
-    ReceiptLine, Receive, ReceivePurchase, ReceiveTransfer, ReturnOrder, Reverse, ShipmentContent,
-    ShipmentLine, TakeCount, Transfer,
+    Adjust, AmendPurchase, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder, CancelTransfer,
+    Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold, FulfilOrder,
+    Happened, Line, LinePart, LineQuantity, MoveState, MovementLine, Name, OpenSession, OrderContent,
+    OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem,
+    PutLocation, PutSystem, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceivePurchase,
+    ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse, SetAllocation, ShipmentContent, ShipmentLine, Sight,
+    Sighting, TakeCount, Threshold, Transfer,
 };
-use onhand_ledger::model::{HoldState, Holder};
+use onhand_ledger::model::{HoldState, Holder, Parcels};
 use onhand_ledger::{
     Answer, Body, CellKey, Command, Entry, HoldId, Instant, Invalid, ItemId, Key, LocationId, LotId,
-    Movement, OrderId, PurchaseId, Quantity, Record, Refusal, Seq, StockState, TenantId, TransferId, Value,
+    Movement, OrderId, PurchaseId, Quantity, Record, Refusal, Seq, SessionId, StockState, TenantId,
+    TransferId, Value,
 };
 use onhand_store::{MemoryStore, SqliteStore, Store, chain};
 use proptest::prelude::*;
@@ -70,6 +72,15 @@ enum Act {
         sku: usize,
         quantity: i64,
         minutes: i64,
+        partial: bool,
+    },
+    Extend {
+        nth: usize,
+        minutes: i64,
+    },
+    ReleaseLine {
+        nth: usize,
+        quantity: Option<i64>,
     },
     Release {
         nth: usize,
@@ -80,6 +91,32 @@ enum Act {
     Order {
         sku: usize,
         quantities: Vec<i64>,
+        may_wait: bool,
+    },
+    /// A rule of allocation; `only` names one place alone.
+    Rule {
+        ours: bool,
+        only: Option<usize>,
+        parcels: usize,
+        split: bool,
+    },
+    Reallocate {
+        nth: usize,
+        away: Option<usize>,
+    },
+    Session {
+        place: usize,
+        over: i64,
+    },
+    Sight {
+        nth: usize,
+        sku: usize,
+        quantity: i64,
+        ago: i64,
+    },
+    Apply {
+        nth: usize,
+        approve: bool,
     },
     Fulfil {
         nth: usize,
@@ -198,10 +235,19 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (sku(), place(), 1..4_i64, 0..4_usize, 0..4_usize, ago())
             .prop_map(|(sku, place, quantity, from, to, ago)| Act::Move { sku, place, quantity, from, to, ago }),
         3 => (sku(), place(), 0..12_i64, ago()).prop_map(|(sku, place, quantity, ago)| Act::Count { sku, place, quantity, ago }),
-        2 => (sku(), 1..4_i64, 1..30_i64).prop_map(|(sku, quantity, minutes)| Act::Hold { sku, quantity, minutes }),
+        2 => (sku(), 1..6_i64, 1..30_i64, any::<bool>()).prop_map(|(sku, quantity, minutes, partial)| Act::Hold { sku, quantity, minutes, partial }),
+        1 => (0..9_usize, 1..30_i64).prop_map(|(nth, minutes)| Act::Extend { nth, minutes }),
+        1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::ReleaseLine { nth, quantity }),
+        1 => (any::<bool>(), prop::option::weighted(0.3, place()), 0..3_usize, any::<bool>())
+            .prop_map(|(ours, only, parcels, split)| Act::Rule { ours, only, parcels, split }),
+        1 => (0..9_usize, prop::option::of(place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
+        1 => (place(), 0..4_i64).prop_map(|(place, over)| Act::Session { place, over }),
+        2 => (0..4_usize, sku(), 0..12_i64, ago()).prop_map(|(nth, sku, quantity, ago)| Act::Sight { nth, sku, quantity, ago }),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(nth, approve)| Act::Apply { nth, approve }),
         1 => (0..9_usize).prop_map(|nth| Act::Release { nth }),
         1 => (0..9_usize).prop_map(|nth| Act::Convert { nth }),
-        3 => (sku(), prop::collection::vec(1..4_i64, 1..3)).prop_map(|(sku, quantities)| Act::Order { sku, quantities }),
+        3 => (sku(), prop::collection::vec(1..4_i64, 1..3), any::<bool>())
+            .prop_map(|(sku, quantities, may_wait)| Act::Order { sku, quantities, may_wait }),
         2 => (0..9_usize, ago()).prop_map(|(nth, ago)| Act::Fulfil { nth, ago }),
         1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::Cancel { nth, quantity }),
         1 => (0..9_usize, 1..3_i64, any::<bool>(), ago()).prop_map(|(nth, quantity, damaged, ago)| Act::Return { nth, quantity, damaged, ago }),
@@ -249,6 +295,8 @@ struct World {
     purchases: Vec<PurchaseId>,
     /// Movements that anybody was told of.
     moved: Vec<Seq>,
+    sessions: Vec<SessionId>,
+    ruled: bool,
     told: Vec<(Command, Answer)>,
     keys: u64,
     log: Vec<(Seq, Record)>,
@@ -274,13 +322,26 @@ impl World {
             transfers: Vec::new(),
             purchases: Vec::new(),
             moved: Vec::new(),
+            sessions: Vec::new(),
+            ruled: false,
             told: Vec::new(),
             keys: 0,
             log: Vec::new(),
         };
         world.open();
         let mut setting: Vec<Body> = Vec::new();
-        setting.extend(SKUS.map(|sku| Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() })));
+        setting.extend(SKUS.map(|sku| {
+            // How much may wait, of one before it is there.
+            let limit = Some(Quantity::units(3));
+            let from = (sku == SKUS[1]).then(|| now.plus_seconds(60 * MINUTE));
+            Body::PutItem(PutItem {
+                sku: sku.to_owned(),
+                backorder_limit: limit,
+                preorder_limit: limit,
+                available_from: from,
+                ..PutItem::default()
+            })
+        }));
         setting.extend(
             PLACES.map(|code| {
                 Body::PutLocation(PutLocation { code: code.to_owned(), ..PutLocation::default() })
@@ -320,6 +381,7 @@ impl World {
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
         let transfer = |nth: usize| self.transfers.get(nth % self.transfers.len().max(1)).copied();
         let purchase = |nth: usize| self.purchases.get(nth % self.purchases.len().max(1)).copied();
+        let session = |nth: usize| self.sessions.get(nth % self.sessions.len().max(1)).copied();
         Some(match act {
             Act::Receive { sku, place: at, quantity, ago } => Body::Receive(Receive {
                 location: place(*at),
@@ -363,16 +425,65 @@ impl World {
                 inside: false,
                 system: None,
             }),
-            Act::Hold { sku, quantity, minutes } => Body::PlaceHold(PlaceHold {
+            Act::Hold { sku, quantity, minutes, partial } => Body::PlaceHold(PlaceHold {
+                partial: Some(*partial),
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
             }),
+            Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
+                hold: hold(*nth)?,
+                expires_at: self.now.plus_seconds(minutes * MINUTE),
+            }),
+            Act::ReleaseLine { nth, quantity } => {
+                let part = LinePart { line: "1".to_owned(), quantity: quantity.map(units) };
+                Body::ReleaseLines(ReleaseLines { hold: hold(*nth)?, lines: vec![part] })
+            }
+            Act::Rule { ours, only, parcels, split } => Body::SetAllocation(SetAllocation {
+                system: ours.then(|| "onhand".to_owned()),
+                locations: only.map(|only| vec![place(only)]),
+                others: Some(only.is_none()),
+                parcels: Some([Parcels::WholeLines, Parcels::InOrder, Parcels::Fewest][*parcels]),
+                split: Some(*split),
+                ..SetAllocation::default()
+            }),
+            Act::Reallocate { nth, away } => {
+                Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })
+            }
+            Act::Session { place: at, over } => {
+                let threshold =
+                    |units: i64| Some(Threshold { units: Some(Quantity::units(units)), percent: None });
+                Body::OpenSession(OpenSession {
+                    location: place(*at),
+                    recount_over: threshold(*over),
+                    approve_over: threshold(over + 1),
+                    ..OpenSession::default()
+                })
+            }
+            Act::Sight { nth, sku, quantity, ago } => Body::Sight(Sight {
+                session: session(*nth)?,
+                lines: vec![Sighting {
+                    sku: SKUS[*sku].to_owned(),
+                    quantity: units(*quantity),
+                    lot: None,
+                    seen_at: self.before(*ago),
+                }],
+            }),
+            Act::Apply { nth, approve } => {
+                Body::ApplySession(ApplySession { session: session(*nth)?, approve: Some(*approve) })
+            }
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
-            Act::Order { sku, quantities } => {
+            Act::Order { sku, quantities, may_wait } => {
+                let backorder = Some(*may_wait);
                 let lines = quantities.iter().flat_map(|quantity| line(*sku, *quantity)).collect();
-                Body::PlaceOrder(PlaceOrder { reference: None, lines, location: None })
+                Body::PlaceOrder(PlaceOrder {
+                    reference: None,
+                    lines,
+                    location: None,
+                    backorder,
+                    ..PlaceOrder::default()
+                })
             }
             Act::Fulfil { nth, ago } => Body::FulfilOrder(FulfilOrder {
                 order: order(*nth)?,
@@ -408,7 +519,9 @@ impl World {
                             shipped: units(*shipped),
                             returned: units(*returned),
                             location: None,
+                            price: None,
                         }],
+                        ..OrderContent::default()
                     }),
                 })
             }
@@ -555,7 +668,8 @@ impl World {
             commands.push(copy.unwrap_or_else(|| Command {
                 key: (!self.keys.is_multiple_of(3)).then(|| format!("key-{}", self.keys)),
                 fingerprint: self.keys,
-                actor: "test".to_owned(),
+                // Two people count.
+                actor: format!("counter {}", self.keys % 2),
                 body,
             }));
         }
@@ -572,9 +686,10 @@ impl World {
                     Answer::Order(id, _) if !committed.replayed && !self.orders.contains(id) => {
                         self.orders.push(*id)
                     }
-                    Answer::Hold(id) if !self.holds.contains(id) => self.holds.push(*id),
+                    Answer::Hold(id, ..) if !self.holds.contains(id) => self.holds.push(*id),
                     Answer::Transfer { id, .. } if !self.transfers.contains(id) => self.transfers.push(*id),
                     Answer::Purchase { id, .. } if !self.purchases.contains(id) => self.purchases.push(*id),
+                    Answer::Session(id) if !self.sessions.contains(id) => self.sessions.push(*id),
                     _ => {}
                 }
                 if let Answer::Moved(moved, _)
@@ -771,10 +886,19 @@ impl World {
         let mut short = BTreeMap::<ItemId, Quantity>::new();
         for (key, value) in orders {
             let (Key::Order(id), Value::Order(order)) = (key, value) else { panic!("an order") };
+            let is_short = order.lines.iter().any(|line| !line.short.is_zero());
+            assert!(
+                is_short || order.short_told.is_none(),
+                "nothing says that a served order is short: {order:?}"
+            );
             for (index, line) in (0..).zip(&order.lines) {
                 let covered = line.allocated_total() + line.short + line.shipped_total();
                 assert_eq!(line.wanted, covered, "wanted = allocated + short + shipped in {order:?}");
                 assert!(line.returned <= line.shipped_total() && !line.short.is_negative());
+                let agreed = line.backordered + line.preordered;
+                assert!(
+                    agreed <= line.short && !line.backordered.is_negative() && !line.preordered.is_negative()
+                );
                 *short.entry(line.item).or_default() += line.short;
                 for at in &line.allocated {
                     assert!(at.quantity.is_positive());
@@ -932,6 +1056,7 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
                 bodies.push((None, body));
             }
         }
+        world.ruled |= batch.iter().any(|act| matches!(act, Act::Rule { .. }));
         let answers = world.commit(bodies);
         for (index, other, answer) in copies {
             match &answers[index] {
@@ -976,9 +1101,13 @@ enum Expected {
 
 fn predict(world: &World, act: &Act) -> Expected {
     match act {
-        Act::Order { sku, quantities } => {
+        Act::Order { .. } | Act::Hold { .. } if world.ruled => Expected::Anything,
+        Act::Order { sku, quantities, may_wait: false } => {
             let wanted = Quantity::units(quantities.iter().sum());
             Expected::Fits(world.available(SKUS[*sku]) >= wanted)
+        }
+        Act::Hold { sku, partial: true, .. } => {
+            Expected::Fits(world.available(SKUS[*sku]) >= Quantity::units(1))
         }
         Act::Hold { sku, quantity, .. } => {
             Expected::Fits(world.available(SKUS[*sku]) >= Quantity::units(*quantity))
@@ -1006,7 +1135,7 @@ impl Expected {
             Self::Anything => {}
             Self::Fits(true) => {
                 assert!(
-                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(_))),
+                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(..))),
                     "it was available: {answer:?}"
                 );
             }

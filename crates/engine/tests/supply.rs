@@ -263,6 +263,44 @@ fn a_movement_of_the_same_batch_is_found() {
     });
 }
 
+#[test]
+fn what_a_group_moved_is_reversed_too() {
+    each(|shop| {
+        let id = buy(shop.at("10:00"), 10, None);
+        let receive = |quantity| {
+            Body::Receive(Receive {
+                location: LONDON.to_owned(),
+                lines: units("MUG", quantity),
+                occurred_at: None,
+                reason: None,
+            })
+        };
+        let delivered = Body::ReceivePurchase(ReceivePurchase {
+            purchase: id,
+            lines: None,
+            location: None,
+            into: StockState::Available,
+            occurred_at: None,
+        });
+        let noted = |note: &str, body| {
+            Body::Noted(Box::new(Noted { reference: None, note: Some(note.to_owned()), body }))
+        };
+        let group = Body::Group(vec![receive(1), delivered.clone(), receive(2)]);
+        let Answer::Group(answers) = shop.tell(noted("a lorry", group)) else { panic!() };
+        assert_eq!(available(shop, "MUG", LONDON), 13);
+        let back = |seq| {
+            let reason = "correction".to_owned();
+            Body::Reverse(Reverse { seq, quantity: Some(some(1)), reason })
+        };
+        // Twice of one movement in one group.
+        let seq = moved(&answers[1])[0];
+        shop.tell(Body::Group(vec![back(seq), back(seq), back(moved(&answers[0])[0])]));
+        assert_eq!((available(shop, "MUG", LONDON), expected(shop)), (10, vec![(Supply::Purchase, 2)]));
+        let inside = shop.keyed(None, Body::Group(vec![noted("one of them", receive(1))])).unwrap_err();
+        assert!(inside.to_string().contains("noted as a whole"), "{inside}");
+    });
+}
+
 // ---- transfers -----------------------------------------------------------------------------------------------------
 
 fn plan(shop: &Shop, quantity: i64, reference: Option<&str>) -> TransferId {

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Recount;
 use crate::{
     CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, PurchaseId,
-    Quantity, RuleId, Seq, SystemId, TransferId,
+    Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -24,8 +25,8 @@ pub enum Answer {
     Moved(Vec<Moved>, Vec<DiscrepancyId>),
     /// What was counted, and what there was; and what came up.
     Counted(Vec<Counted>, Vec<DiscrepancyId>),
-    /// A hold is as asked.
-    Hold(HoldId),
+    /// A hold is as asked: its id, until when, and its lines.
+    Hold(HoldId, Instant, Vec<HeldLine>),
     /// An order is as asked: its id and its lines.
     Order(OrderId, Vec<LineAnswer>),
     /// A document was applied, line by line.
@@ -52,8 +53,6 @@ pub enum Answer {
     Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
-    /// What each command of a group was answered, in order.
-    Group(Vec<Answer>),
     /// A transfer is as asked.
     Transfer {
         /// Which.
@@ -76,6 +75,26 @@ pub enum Answer {
         /// What came up.
         discrepancies: Vec<DiscrepancyId>,
     },
+    /// A session of counting is as asked.
+    Session(SessionId),
+    /// What was seen is kept, line by line.
+    Sighted(SessionId, Vec<SightedLine>),
+    /// What each command of a group was answered, in order. No group is in a group.
+    Group(#[serde(deserialize_with = "not_nested")] Vec<Answer>),
+}
+
+/// Reads what has a group's answers or refusal in it, and no deeper: bytes that somebody made up would lead down until the
+/// stack ends.
+fn not_nested<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    thread_local! {
+        static INSIDE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    if INSIDE.replace(true) {
+        return Err(serde::de::Error::custom("a group is in a group"));
+    }
+    let read = T::deserialize(deserializer);
+    INSIDE.set(false);
+    read
 }
 
 /// One line of a transfer, as answered.
@@ -116,6 +135,30 @@ pub struct PurchaseLineAnswer {
     pub open: Quantity,
     /// How much came beyond what is ordered.
     pub over: Quantity,
+}
+
+/// One line of a hold, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HeldLine {
+    /// Its name: `1`, `2`, … in the order they were asked in.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much was asked for.
+    pub quantity: Quantity,
+    /// How much it keeps.
+    pub kept: Quantity,
+}
+
+/// What was seen of an item, as answered to the counter. What was expected is not said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SightedLine {
+    /// What.
+    pub sku: String,
+    /// How much was seen.
+    pub quantity: Quantity,
+    /// Must somebody look again?
+    pub recount: Option<Recount>,
 }
 
 /// One movement, as answered.
@@ -165,6 +208,29 @@ pub struct LineAnswer {
     pub shipped: Quantity,
     /// Covered by nothing.
     pub short: Quantity,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Quantity,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Quantity,
+}
+
+impl LineAnswer {
+    /// What the line is, in a word: `short` where it is (also in part), else how it waits, else `allocated`.
+    pub fn is(&self) -> &'static str {
+        if self.short > self.backordered + self.preordered {
+            "short"
+        } else if self.preordered.is_positive() {
+            "preordered"
+        } else if self.backordered.is_positive() {
+            "backordered"
+        } else if self.allocated.is_positive() {
+            "allocated"
+        } else if self.shipped.is_positive() {
+            "shipped"
+        } else {
+            "cancelled"
+        }
+    }
 }
 
 /// How much is missing of what, where.
@@ -180,6 +246,8 @@ pub struct Missing {
     pub available: Quantity,
     /// How much is held by checkouts, and until when the first of them.
     pub held: Option<(Quantity, Instant)>,
+    /// How much more may be backordered, or preordered until the instant it is there; none: it takes neither.
+    pub beyond: Option<(Quantity, Option<Instant>)>,
 }
 
 /// Why the business says no. Kept under the request's key: a copy hears the same, whatever changed since.
@@ -213,6 +281,18 @@ pub enum Refusal {
         hold: HoldId,
         /// `lapsed`, `been released` or `become an order`.
         state: String,
+    },
+    /// The hold's line keeps less than that.
+    #[error("line `{line}` of hold {hold} keeps {has}, not {wanted}")]
+    HoldHasLess {
+        /// Which hold.
+        hold: HoldId,
+        /// Which line.
+        line: String,
+        /// How much it shall keep.
+        has: Quantity,
+        /// How much was asked to be let go.
+        wanted: Quantity,
     },
     /// The order's line has less than that.
     #[error("line `{line}` of order {order} has {has} to {verb}, not {wanted}")]
@@ -315,6 +395,40 @@ pub enum Refusal {
         /// How much was asked.
         wanted: Quantity,
     },
+    /// No location has all of an order that may not be divided.
+    #[error(
+        "no location has all of it, and an order may not leave from more than one: order less, or let the allocation rule \
+         split"
+    )]
+    NotInOnePlace,
+    /// The session of counting has ended.
+    #[error("the counting session {session} is {state}: open another")]
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// `applied` or `cancelled`.
+        state: String,
+    },
+    /// Somebody must look again before a session is booked.
+    #[error("the counting session {session} cannot be applied: {} must be counted again", listed(.skus))]
+    RecountNeeded {
+        /// Which.
+        session: SessionId,
+        /// Of what.
+        skus: Vec<String>,
+    },
+    /// Differences are beyond what is booked without approval.
+    #[error(
+        "the counting session {session} needs approval: the difference of {} is beyond its threshold; apply it with \
+         `approve`, with a key that has that right",
+        listed(.skus)
+    )]
+    ApprovalNeeded {
+        /// Which.
+        session: SessionId,
+        /// Of what.
+        skus: Vec<String>,
+    },
     /// A piece is where it was told to be, or elsewhere.
     #[error(
         "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
@@ -349,17 +463,32 @@ pub enum Refusal {
         /// Which, from 1 on.
         line: u32,
         /// Why.
+        #[serde(deserialize_with = "not_nested")]
         refusal: Box<Refusal>,
     },
+}
+
+/// The first few by name, and how many more there are.
+fn listed(skus: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let named: Vec<String> = skus.iter().take(SHOWN).map(|sku| format!("`{sku}`")).collect();
+    let more = skus.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
 }
 
 fn insufficient(missing: &[Missing]) -> String {
     let sentences: Vec<String> = missing
         .iter()
-        .map(|Missing { sku, location, wanted, available, held }| {
+        .map(|Missing { sku, location, wanted, available, held, beyond }| {
             let place = location.as_ref().map_or(String::new(), |location| format!(" at `{location}`"));
             let held = held.map_or(String::new(), |(held, until)| format!(", {held} held until {until}"));
-            format!("cannot take {wanted} of `{sku}`{place}: {available} available{held}")
+            let beyond = match beyond {
+                None => String::new(),
+                Some((left, None)) => format!(", {left} more may be backordered"),
+                Some((left, Some(from))) => format!(", {left} more may be preordered (there from {from})"),
+            };
+            format!("cannot take {wanted} of `{sku}`{place}: {available} available{held}{beyond}")
         })
         .collect();
     sentences.join("; ")
@@ -474,4 +603,25 @@ pub enum Invalid {
         /// Why.
         invalid: Box<Invalid>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_read_and_none_that_is_in_another() {
+        let refusal = Refusal::NotSellable { location: "LONDON".to_owned() };
+        let refused = Answer::Refused(Refusal::InGroup { line: 2, refusal: Box::new(refusal) });
+        let group = Answer::Group(vec![Answer::Ticked(1), Answer::Ticked(2)]);
+        for answer in [&group, &refused, &group] {
+            let bytes = postcard::to_allocvec(answer).unwrap();
+            assert_eq!(&postcard::from_bytes::<Answer>(&bytes).unwrap(), answer);
+        }
+        let [tag, ..] = postcard::to_allocvec(&group).unwrap()[..] else { panic!("it has bytes") };
+        let made_up = [tag, 1].repeat(1_000_000);
+        assert!(postcard::from_bytes::<Answer>(&made_up).is_err());
+        let bytes = postcard::to_allocvec(&group).unwrap();
+        assert_eq!(postcard::from_bytes::<Answer>(&bytes).unwrap(), group, "after an error too");
+    }
 }

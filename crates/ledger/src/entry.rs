@@ -9,12 +9,12 @@ use crate::answer::Answer;
 use crate::cost::UnitCost;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order, Ownership,
-    Publication, Purchase, Reversals, System, TransferDocument, Waiting,
+    Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
+    Ownership, Publication, Purchase, Reversals, Seen, Session, System, TransferDocument, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    PurchaseId, Quantity, RuleId, Seq, SystemId, TransferId,
+    PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
@@ -121,6 +121,12 @@ pub enum Entry {
     Reversed(Seq, Reversals),
     /// What one unit of what a movement brought did cost.
     Cost(Seq, UnitCost),
+    /// An allocation rule was set, or ended (none).
+    Allocation(RuleId, Option<Allocation>),
+    /// A session of counting was opened, or ended.
+    Session(SessionId, Session),
+    /// Somebody saw an item in a session, or what was seen became a count.
+    Seen(SessionId, ItemId, LotId, Seen),
 }
 
 /// One side of a movement.

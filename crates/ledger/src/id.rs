@@ -31,6 +31,7 @@ id!(/** Anything connected; 0 is Onhand itself. */ SystemId);
 id!(/** An order. */ OrderId);
 id!(/** A hold. */ HoldId);
 id!(/** A count. */ CountId);
+id!(/** A session of counting. */ SessionId);
 id!(/** A system's own name for something sellable. */ ListingId);
 id!(/** A difference that waits for a person, or did. */ DiscrepancyId);
 id!(/** An ownership or publication rule. */ RuleId);

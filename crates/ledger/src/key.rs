@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    PurchaseId, Seq, SystemId, TransferId,
+    PurchaseId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// The state of stock at a location, and the outside parties that stock comes from and goes to.
@@ -230,6 +230,10 @@ pub enum Key {
     Incoming(ItemId, LocationId, Seq, u32),
     /// What of a movement was taken back.
     Reversed(Seq),
+    /// A session of counting.
+    Session(SessionId),
+    /// What was seen of an item in a session.
+    Seen(SessionId, ItemId, LotId),
     /// A lot or serial.
     Lot(LotId),
     /// The lot or serial of a name.
@@ -275,6 +279,8 @@ impl Key {
             Self::PurchaseReference(_) => 63,
             Self::Incoming(..) => 64,
             Self::Reversed(_) => 65,
+            Self::Session(_) => 70,
+            Self::Seen(..) => 71,
             Self::Lot(_) => 40,
             Self::LotCode(..) => 41,
             Self::Expires(..) => 42,
@@ -327,6 +333,7 @@ impl Key {
             | Self::Transfer(TransferId(id))
             | Self::Purchase(PurchaseId(id))
             | Self::Reversed(id)
+            | Self::Session(SessionId(id))
             | Self::Lot(LotId(id)) => put(&mut out, *id),
             Self::LotCode(item, code) => {
                 put(&mut out, item.0);
@@ -403,6 +410,11 @@ impl Key {
                 put(&mut out, item.0);
                 put(&mut out, location.0);
             }
+            Self::Seen(session, item, lot) => {
+                put(&mut out, session.0);
+                put(&mut out, item.0);
+                put(&mut out, lot.0);
+            }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
                 put(&mut out, cell.location.0);
@@ -475,6 +487,8 @@ impl Key {
             63 => Self::PurchaseReference(rest.text()?),
             64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
             65 => Self::Reversed(rest.u64()?),
+            70 => Self::Session(SessionId(rest.u64()?)),
+            71 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
             40 => Self::Lot(LotId(rest.u64()?)),
             41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
             42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
@@ -557,6 +571,10 @@ mod tests {
             Key::Incoming(ItemId(1), LocationId(2), 255, 9),
             Key::Incoming(ItemId(1), LocationId(2), 256, 1),
             Key::Reversed(70_000),
+            Key::Session(SessionId(3)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(0)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(9)),
+            Key::Seen(SessionId(4), ItemId(1), LotId(0)),
             Key::Lot(LotId(5)),
             Key::LotCode(ItemId(1), "L1".into()),
             Key::Expires(LocationId(3), LotId(4)),

@@ -16,7 +16,7 @@ use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
     Count, Discrepancy, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
-    Promise, Purchase, Reversals, Rules, Sites, Supply, System, TransferDocument, Waiting,
+    Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument, Waiting,
 };
 use crate::{
     Due, Instant, ItemId, ListingId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId, TransferId,
@@ -56,6 +56,8 @@ pub enum Value {
     PurchaseId(PurchaseId),
     Incoming(Incoming),
     Reversals(Reversals),
+    Session(Session),
+    Seen(Seen),
     Lot(Lot),
     LotId(LotId),
 }
@@ -474,6 +476,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Publication(id, rule) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule.as_ref()))?
         }
+        Entry::Allocation(id, rule) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.allocation, *id, rule.as_ref()))?
+        }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };
@@ -482,6 +487,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Hold(id, hold) => {
             let active = hold.state == HoldState::Active;
             let ends = crate::Due::Hold(*id);
+            if let Some(before) = hold.extended_from.filter(|before| *before != hold.expires_at) {
+                sink.due(before, ends, false);
+                sink.put(Key::Due(before, ends), Slot { value: None, seq });
+            }
             sink.due(hold.expires_at, ends, active);
             let due = Slot { value: active.then_some(Value::Present), seq };
             sink.put(Key::Due(hold.expires_at, ends), due);
@@ -549,6 +558,14 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Reversed(movement, reversals) => {
             let slot = Slot { value: Some(Value::Reversals(reversals.clone())), seq };
             sink.put(Key::Reversed(*movement), slot);
+        }
+        Entry::Session(id, session) => {
+            let slot = Slot { value: Some(Value::Session(session.clone())), seq };
+            sink.put(Key::Session(*id), slot);
+        }
+        Entry::Seen(session, item, lot, seen) => {
+            let slot = Slot { value: Some(Value::Seen(seen.clone())), seq };
+            sink.put(Key::Seen(*session, *item, *lot), slot);
         }
         Entry::Lot(id, lot) => {
             let code = Key::LotCode(lot.item, lot.code.clone());

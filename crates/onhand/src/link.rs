@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
 use onhand_store::StoreError;
 use onhand_web::VerifyBody;
-use onhand_web::auth::Caller;
+use onhand_web::auth::{Caller, Right};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -122,7 +122,7 @@ pub(crate) fn key_file(database: &Path) -> PathBuf {
 }
 
 fn caller(tenant: TenantId) -> Caller {
-    Caller { tenant, name: "operator".to_owned() }
+    Caller { tenant, name: "operator".to_owned(), rights: Right::ALL.to_vec() }
 }
 
 impl Link {

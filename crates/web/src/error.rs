@@ -51,6 +51,8 @@ pub struct MissingBody {
     pub wanted: Decimal,
     /// How much is available.
     pub available: Decimal,
+    /// How much more may be backordered or preordered; none where the item takes neither.
+    pub may_wait: Option<Decimal>,
 }
 
 impl Problem {
@@ -198,6 +200,7 @@ impl From<Refusal> for Problem {
                         sku: missing.sku,
                         wanted: missing.wanted.into(),
                         available: missing.available.into(),
+                        may_wait: missing.beyond.map(|(left, _)| left.into()),
                     })
                     .collect();
                 problem
@@ -208,6 +211,14 @@ impl From<Refusal> for Problem {
             }
             Refusal::HoldEnded { .. } => no("hold_ended", "The hold keeps nothing any more"),
             Refusal::LineHasLess { .. } => no("line_has_less", "The order's line has less"),
+            Refusal::HoldHasLess { .. } => no("line_has_less", "The hold's line keeps less").field("lines"),
+            Refusal::NotInOnePlace => no("not_in_one_place", "No location has all of it"),
+            Refusal::SessionEnded { .. } => no("session_ended", "The counting session has ended"),
+            Refusal::RecountNeeded { .. } => no("recount_needed", "Somebody must look again"),
+            Refusal::ApprovalNeeded { .. } => Self {
+                status: StatusCode::FORBIDDEN.as_u16(),
+                ..no("approval_needed", "A difference needs approval")
+            },
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),

@@ -6,6 +6,27 @@ use axum::response::Html;
 
 /// Kind, what it means, what to do. Every problem has one of these kinds.
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "approval_needed",
+        "A counting session has differences beyond its threshold.",
+        "Look at its report; apply it with `approve`, with a key that has the right `approve`.",
+    ),
+    (
+        "forbidden",
+        "The key may not do that.",
+        "Use one that has the right named in `detail`; make one with `onhand key create --right`.",
+    ),
+    (
+        "not_in_one_place",
+        "The allocation rule does not let an order be divided, and no location has all of it.",
+        "Order less, or let the rule split: `POST /v1/allocation`.",
+    ),
+    (
+        "recount_needed",
+        "In a counting session counters disagree, or a difference is large, or stock moved meanwhile.",
+        "Count the items named in `detail` again.",
+    ),
+    ("session_ended", "The counting session was applied or cancelled.", "Open another."),
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
         "body",
@@ -57,7 +78,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("limit", "`limit` is not 1 to 100.", "Ask for less, and follow `next_cursor`."),
     (
         "line_has_less",
-        "The order's line has less to ship, cancel or return.",
+        "The line of the order or hold has less to ship, cancel, return or let go.",
         "See `detail`: it says how much there is.",
     ),
     ("method", "The address is known, the method is not taken there.", "See /docs."),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Incoming, Purchase, Reversals, Supply, TransferDocument};
-use onhand_ledger::{CellKey, Entry, ItemId, Key, PurchaseId, Quantity, Seq, TransferId};
+use onhand_ledger::{CellKey, Entry, Key, PurchaseId, Quantity, Seq, TransferId};
 
 use super::Violation;
 
@@ -25,58 +25,38 @@ fn differs(what: String, said: Quantity, is: Quantity) -> Violation {
 }
 
 impl SupplyAudit {
-    /// Takes one record's entries into account.
-    pub fn record(&mut self, entries: &[Entry]) -> Result<(), Violation> {
+    /// Takes one record into account: what its documents say in its end, against what moved in it.
+    pub fn record(&mut self, first: Seq, entries: &[Entry]) -> Result<(), Violation> {
+        let mut purchases = BTreeMap::new();
+        let mut reversals = BTreeMap::new();
         for entry in entries {
             match entry {
                 Entry::Transfer(id, transfer) => {
                     self.transfers.insert(*id, transfer.clone());
                 }
-                Entry::Purchase(id, purchase) => self.purchase(*id, purchase, entries)?,
-                Entry::Reversed(seq, reversals) => self.reversal(*seq, reversals, entries)?,
+                Entry::Purchase(id, purchase) => {
+                    purchases.insert(*id, purchase);
+                }
+                Entry::Reversed(seq, reversed) => {
+                    reversals.insert(*seq, reversed);
+                }
                 _ => {}
             }
         }
-        Ok(())
-    }
-
-    /// What a purchase order's lines received more than before is what came from suppliers in this record.
-    fn purchase(&mut self, id: PurchaseId, purchase: &Purchase, entries: &[Entry]) -> Result<(), Violation> {
-        let before = self.purchases.insert(id, purchase.clone());
-        let mut more = BTreeMap::<ItemId, Quantity>::new();
-        for (index, line) in purchase.lines.iter().enumerate() {
-            let earlier = before.as_ref().and_then(|before| before.lines.get(index));
-            let earlier = earlier.map_or(Quantity::ZERO, |line| line.received);
-            *more.entry(line.item).or_default() += line.received - earlier;
-            let parts: Quantity = line.receipts.iter().map(|part| part.quantity).sum();
-            if parts != line.received {
-                return Err(differs(
-                    format!("line `{}` of purchase order {id}", line.line),
-                    line.received,
-                    parts,
-                ));
-            }
+        for (id, purchase) in purchases {
+            let before = self.purchases.insert(id, purchase.clone());
+            received(id, purchase, before.as_ref(), first, entries)?;
         }
-        for (item, said) in more {
-            let is = entries.iter().filter_map(|entry| supplied(entry, item)).sum();
-            if said != is {
-                return Err(differs(format!("item {item} of purchase order {id}"), said, is));
-            }
+        for (seq, said) in reversals {
+            self.reversal(seq, said, entries)?;
         }
         Ok(())
     }
 
     /// A movement is reversed by as much as what names it moved.
     fn reversal(&mut self, seq: Seq, said: &Reversals, entries: &[Entry]) -> Result<(), Violation> {
-        let moved: Quantity = entries
-            .iter()
-            .filter_map(|entry| match entry {
-                Entry::Movement(movement) if movement.corrects == Some(seq) => Some(movement.quantity),
-                _ => None,
-            })
-            .sum();
         let total = self.reversed.entry(seq).or_default();
-        *total += moved;
+        *total += corrected(seq, entries);
         if *total == said.quantity {
             return Ok(());
         }
@@ -132,18 +112,50 @@ impl SupplyAudit {
     }
 }
 
-/// How much of an item an entry brought from a supplier; negative where it took it back.
-fn supplied(entry: &Entry, item: ItemId) -> Option<Quantity> {
-    match entry {
-        Entry::Movement(movement) if movement.item == item => {
-            if movement.from.state == StockState::Supplier {
-                Some(movement.quantity)
-            } else if movement.to.state == StockState::Supplier {
-                Some(-movement.quantity)
-            } else {
-                None
+/// A purchase order's lines have received what movements from suppliers brought, less what was reversed of them.
+fn received(
+    id: PurchaseId,
+    purchase: &Purchase,
+    before: Option<&Purchase>,
+    first: Seq,
+    entries: &[Entry],
+) -> Result<(), Violation> {
+    for (index, line) in purchase.lines.iter().enumerate() {
+        let what = || format!("line `{}` of purchase order {id}", line.line);
+        let earlier = before.and_then(|before| before.lines.get(index));
+        let mut parts: BTreeMap<Seq, Quantity> = earlier
+            .into_iter()
+            .flat_map(|line| &line.receipts)
+            .map(|part| (part.seq, part.quantity))
+            .collect();
+        for (seq, entry) in (first..).zip(entries) {
+            if let Entry::Movement(movement) = entry
+                && movement.from.state == StockState::Supplier
+                && movement.item == line.item
+                && line.receipts.iter().any(|part| part.seq == seq)
+            {
+                parts.insert(seq, movement.quantity);
             }
         }
-        _ => None,
+        for (seq, quantity) in &mut parts {
+            *quantity -= corrected(*seq, entries);
+        }
+        parts.retain(|_, quantity| !quantity.is_zero());
+        let said: BTreeMap<Seq, Quantity> =
+            line.receipts.iter().map(|part| (part.seq, part.quantity)).collect();
+        let is = parts.values().copied().sum();
+        if said != parts || line.received != is {
+            return Err(differs(what(), line.received, is));
+        }
     }
+    Ok(())
+}
+
+/// How much of a movement is taken back by these entries.
+fn corrected(seq: Seq, entries: &[Entry]) -> Quantity {
+    let of = |entry: &Entry| match entry {
+        Entry::Movement(movement) if movement.corrects == Some(seq) => Some(movement.quantity),
+        _ => None,
+    };
+    entries.iter().filter_map(of).sum()
 }

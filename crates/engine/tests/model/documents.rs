@@ -200,7 +200,7 @@ impl Model {
     }
 
     pub fn open_empty(&mut self) -> usize {
-        self.orders.push(Order { made: self.made(), version: 0, lines: Vec::new() });
+        self.orders.push(Order { made: self.made(), version: 0, lines: Vec::new(), short_told: None });
         self.orders.len() - 1
     }
 
@@ -286,7 +286,11 @@ impl Model {
         }
         // Silent: before what was broken here is served from elsewhere.
         if short(self) > short_before {
-            self.note(Cause::Short);
+            // What was said before of less is over.
+            if let Some(told) = self.orders[order].short_told.take() {
+                self.discrepancies[told].1 = false;
+            }
+            self.orders[order].short_told = Some(self.note(Cause::Short));
         }
         Ok(())
     }
@@ -408,6 +412,8 @@ impl Model {
                 allocated: 0,
                 shipped,
                 short: quantity - shipped,
+                backordered: 0,
+                preordered: 0,
             });
         }
         Ok(said)
@@ -517,6 +523,8 @@ impl Model {
                 allocated: 0,
                 shipped: done.moved.abs(),
                 short: done.short,
+                backordered: 0,
+                preordered: 0,
             });
             all.push(done);
         }

@@ -1,6 +1,7 @@
 //! The lines of a document that a request names, each once, with what it wants of each.
 
 use crate::answer::{Invalid, Moved, Refusal};
+use crate::command::LineQuantity;
 use crate::key::{CellKey, StockState};
 use crate::{ItemId, LocationId, Quantity, Seq};
 
@@ -52,6 +53,17 @@ pub(super) fn check_quantity(
         return Err(Invalid::Field { field: "quantity", problem }.into());
     }
     Err(Invalid::NotPositive { field: "quantity", sku, quantity }.into())
+}
+
+/// Refuses a lot beside the name of a line that is of one lot already.
+pub(super) fn no_lot(lines: &[LineQuantity]) -> Result<(), Invalid> {
+    match lines.iter().find(|line| line.lot.is_some()) {
+        None => Ok(()),
+        Some(line) => {
+            let problem = format!("line `{}` says its lot itself; leave it out", line.line);
+            Err(Invalid::Field { field: "lot", problem })
+        }
+    }
 }
 
 /// Refuses to take more of a line than it has.

@@ -5,6 +5,8 @@
 //! stop with the needs named; the committer provides them and asks again. An accepted or refused command becomes
 //! one [`Record`]; a copy of an earlier one becomes nothing.
 
+mod allocation;
+mod beyond;
 mod catalogue;
 mod count;
 mod document;
@@ -14,10 +16,12 @@ mod kits;
 mod lines;
 mod lots;
 mod order;
+mod policy;
 mod produce;
 mod promise;
 mod reverse;
 mod rules;
+mod session;
 mod shift;
 mod stock;
 mod supply;
@@ -92,6 +96,7 @@ pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -
         }
     }
     let mut tx = Tx::new(state, given, now);
+    tx.actor.clone_from(&command.actor);
     let outcome = lapse_due(&mut tx).and_then(|()| run(&mut tx, &command.body)).and_then(|answer| {
         order::settle(&mut tx)?;
         Ok(answer)
@@ -217,6 +222,14 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::AmendPurchase(amend) => supply::amend(tx, amend),
         Body::ReceivePurchase(receive) => supply::receive(tx, receive),
         Body::EndPurchase(end) => supply::end(tx, end),
+        Body::ExtendHold(extend) => hold::extend(tx, extend),
+        Body::ReleaseLines(release) => hold::release_lines(tx, release),
+        Body::SetAllocation(set) => allocation::set(tx, set),
+        Body::Reallocate(request) => allocation::reallocate(tx, request),
+        Body::OpenSession(open) => session::open(tx, open),
+        Body::Sight(sight) => session::sight(tx, sight),
+        Body::ApplySession(apply) => session::apply(tx, apply),
+        Body::CancelSession(session) => session::cancel(tx, *session),
         Body::PutLot(put) => lots::put(tx, put),
     }
 }

@@ -2,7 +2,7 @@
 //! count in between absorbs it. Only movements that were entered by themselves: what an order, hold, count, transfer
 //! or outside document moved is corrected where it came from.
 
-use crate::answer::{Answer, Invalid, Refusal};
+use crate::answer::{Answer, Invalid, Moved, Refusal};
 use crate::command::Reverse;
 use crate::entry::{Entry, Movement, Record};
 use crate::key::{CellKey, Key, StockState};
@@ -89,8 +89,8 @@ fn find(tx: &Tx<'_>, seq: Seq) -> Result<(Movement, Option<(PurchaseId, Purchase
     if movement.promise.is_some() || movement.from.state == StockState::Customer {
         return Err(no("is of an order or a hold".to_owned(), "cancel, return or release what it is of"));
     }
-    let told = |moved: &[crate::answer::Moved]| moved.iter().any(|moved| moved.seq == seq);
-    match &record.answer {
+    let told = |moved: &[Moved]| moved.iter().any(|moved| moved.seq == seq);
+    match own(&record.answer, seq) {
         Answer::Moved(moved, _) if told(moved) && is_production(movement) => Err(no(
             "is a part of an assembly, or of a transfer across a count".to_owned(),
             "book the opposite with the same `occurred_at`: take it apart, build it, or send it back",
@@ -103,6 +103,18 @@ fn find(tx: &Tx<'_>, seq: Seq) -> Result<(Movement, Option<(PurchaseId, Purchase
     }
 }
 
+/// What was answered to the very command that made a movement: a group has several.
+fn own(answer: &Answer, seq: Seq) -> &Answer {
+    let Answer::Group(answers) = answer else { return answer };
+    let told = |answer: &&Answer| match answer {
+        Answer::Moved(moved, _) | Answer::Transfer { moved, .. } | Answer::Purchase { moved, .. } => {
+            moved.iter().any(|moved| moved.seq == seq)
+        }
+        _ => false,
+    };
+    answers.iter().find(told).unwrap_or(answer)
+}
+
 const fn is_production(movement: &Movement) -> bool {
     matches!(movement.from.state, StockState::Production)
         || matches!(movement.to.state, StockState::Production)
@@ -112,7 +124,7 @@ fn of(answer: &Answer, record: &Record) -> String {
     match answer {
         Answer::Transfer { id, .. } => format!("is of transfer {id}"),
         Answer::Order(id, _) => format!("is of order {id}"),
-        Answer::Hold(id) => format!("is of hold {id}"),
+        Answer::Hold(id, ..) => format!("is of hold {id}"),
         Answer::Counted(..) => "is of a count".to_owned(),
         _ => format!("is a step of what {} asked for", record.actor),
     }
@@ -124,7 +136,8 @@ const fn instead(answer: &Answer) -> &'static str {
             "receive what differs, cancel the transfer, or send the goods back by another"
         }
         Answer::Order(..) => "cancel the order, or take goods back by a return",
-        Answer::Hold(_) => "release the hold",
+        Answer::Hold(..) => "release the hold",
+        Answer::Session(_) | Answer::Sighted(..) => "count again: the later count stands",
         Answer::Counted(..) => "count again: the later count stands",
         _ => "reverse the movement that it was made for",
     }

@@ -122,6 +122,7 @@ pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop>
             missing.push(Missing {
                 sku: tx.sku(cell.item)?,
                 location: Some(location),
+                beyond: None,
                 wanted,
                 available,
                 held: match cell.state {

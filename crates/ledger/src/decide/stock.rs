@@ -382,13 +382,15 @@ fn report(tx: &mut Tx<'_>, change: &Change<'_>, taken: &Taken) -> Result<(), Sto
 
 // ---- masters -------------------------------------------------------------------------------------------------
 
-/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location.
+/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location: itself, what it
+/// is inside of, and so on up to its site, then everywhere.
 pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<SystemId, Stop> {
     let Some(rules) = tx.rules()? else { return Ok(SystemId::ONHAND) };
     if rules.ownership.is_empty() {
         return Ok(SystemId::ONHAND);
     }
     let tags = &tx.item(item)?.tags;
+    let above = tx.sites()?.above(location);
     let rank = |rule: &Ownership| {
         let by_item = match (&rule.item, &rule.tag) {
             (Some(named), _) if *named == item => 2,
@@ -398,8 +400,7 @@ pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<
             (None, None) => 0,
         };
         let by_location = match rule.location {
-            Some(named) if named == location => 1,
-            Some(_) => return None,
+            Some(named) => above.len() - above.iter().position(|outer| *outer == named)?,
             None => 0,
         };
         Some((by_item, by_location))
@@ -644,6 +645,7 @@ pub(super) fn must_be_there(
             wanted,
             available: there,
             held: None,
+            beyond: None,
         });
     }
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
@@ -727,6 +729,7 @@ pub(super) fn must_lie(
                 wanted,
                 available: there,
                 held,
+                beyond: None,
             });
         }
     }

@@ -98,6 +98,7 @@ pub(super) fn plan(tx: &mut Tx<'_>, plan: &PlanTransfer) -> Result<Answer, Stop>
 pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendTransfer) -> Result<Answer, Stop> {
     let id = amend.transfer;
     let mut transfer = open(tx, id, "changed")?;
+    lines::no_lot(&amend.lines)?;
     if !amend.lines.is_empty() {
         for (position, line) in chosen(&transfer, id, amend.lines.iter().map(|line| line.line.as_str()))?
             .into_iter()
@@ -126,6 +127,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<A
                 .filter(|(_, left)| left.is_positive()),
         ),
         Some(told) => {
+            lines::no_lot(told)?;
             for (position, line) in
                 chosen(&transfer, id, told.iter().map(|line| line.line.as_str()))?.into_iter().zip(told)
             {

@@ -73,10 +73,13 @@ pub(super) struct Move<'a> {
     pub corrects: Option<Seq>,
 }
 
+#[derive(Clone)]
 pub(super) struct Tx<'a> {
     state: &'a State,
     given: &'a Given,
     pub now: Instant,
+    /// Who asks.
+    pub actor: String,
     entries: Vec<Entry>,
     overlay: Overlay,
     /// What was due and has come to pass in this decision.
@@ -100,6 +103,7 @@ impl<'a> Tx<'a> {
             state,
             given,
             now,
+            actor: String::new(),
             entries: Vec::new(),
             overlay: Overlay::default(),
             passed: BTreeSet::new(),
@@ -120,7 +124,7 @@ impl<'a> Tx<'a> {
 
     /// Nothing decided yet, on the same state.
     pub fn begin_again(&self) -> Self {
-        Self::new(self.state, self.given, self.now)
+        Self { actor: self.actor.clone(), ..Self::new(self.state, self.given, self.now) }
     }
 
     /// What whoever asks names as its paper and wants to say of it, taken out.
@@ -241,11 +245,11 @@ impl<'a> Tx<'a> {
     }
 
     /// Stops with all of these past quantities that are not given, so that they are fetched together.
-    pub fn want_as_of(&self, cells: impl IntoIterator<Item = CellKey>, at: Instant) -> Result<(), Stop> {
+    pub fn want_past(&self, cells: impl IntoIterator<Item = (CellKey, Instant)>) -> Result<(), Stop> {
         let needs: Vec<Need> = cells
             .into_iter()
-            .filter(|key| !self.given.as_of.contains_key(&(*key, at)) && !self.is_cell_of_now(key))
-            .map(|key| Need::AsOf(key, at))
+            .filter(|asked| !self.given.as_of.contains_key(asked) && !self.is_cell_of_now(&asked.0))
+            .map(|(key, at)| Need::AsOf(key, at))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
     }
@@ -283,6 +287,11 @@ impl<'a> Tx<'a> {
     pub fn next_due(&self) -> Option<(Instant, Due)> {
         // The state's own set is not changed by a decision; what came to pass here is skipped.
         self.state.due_until(self.now).find(|(_, due)| !self.passed.contains(due))
+    }
+
+    /// It is due no more, by what this decision did before.
+    pub fn mark_averted(&mut self, due: Due) {
+        self.passed.insert(due);
     }
 
     pub fn mark_passed(&mut self, due: Due) {
@@ -479,7 +488,9 @@ impl<'a> Tx<'a> {
             Ok(Some(Value::Order(order))) => Some(order.clone()),
             _ => None,
         };
-        for (id, order) in std::mem::take(&mut self.orders) {
+        self.end_told_short()?;
+        for (id, mut order) in std::mem::take(&mut self.orders) {
+            order.lines.iter_mut().for_each(OrderLine::clip_accepted);
             let before = written(self, id);
             if before.as_ref() == Some(&order) {
                 continue;
@@ -503,6 +514,15 @@ impl<'a> Tx<'a> {
             self.emit(Entry::Hold(id, hold))?;
         }
         Ok(())
+    }
+
+    /// Ends what says that orders are short which are so no more.
+    fn end_told_short(&mut self) -> Result<(), Stop> {
+        let is_served = |order: &Order| order.lines.iter().all(|line| line.short.is_zero());
+        let served = self.orders.values_mut().filter(|order| is_served(order));
+        let told: Vec<DiscrepancyId> = served.filter_map(|order| order.short_told.take()).collect();
+        self.want(told.iter().copied().map(Key::Discrepancy))?;
+        told.into_iter().try_for_each(|told| super::catalogue::end_if_open(self, told))
     }
 
     /// Writes how much of a line is short: of its item, and where that is a kit of each component too, so that whichever

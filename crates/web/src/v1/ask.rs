@@ -61,6 +61,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
 impl<T> Ask<T> {
     /// Hands a command to the ledger. A refusal of the business is a problem.
     pub async fn submit(&self, app: &App, body: Body) -> Result<Committed, Problem> {
+        self.caller.may(&body)?;
         let command = Command {
             key: self.key.clone(),
             fingerprint: self.fingerprint,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::LineBody;
+use super::answers::{LineBody, PriceInput};
 use super::ask::{Ask, instant, reply};
 use crate::App;
 use crate::body::only_objects;
@@ -76,13 +76,17 @@ struct OrderInput {
     changed_at: Option<String>,
     #[serde(default)]
     cancelled: bool,
-    lines: Vec<OrderLineInput>,
+    /// When it must have left.
+    ship_by: Option<String>,
+    /// The region it goes to, such as `DE` or `DE-HE`. Nothing about a person.
+    ship_to: Option<String>,
+    lines: Vec<DocumentLineInput>,
 }
 
 /// A line of it. `sku` or `listing`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct OrderLineInput {
+struct DocumentLineInput {
     line: String,
     sku: Option<String>,
     listing: Option<String>,
@@ -93,6 +97,8 @@ struct OrderLineInput {
     /// Came back so far.
     returned: Option<Decimal>,
     location: Option<String>,
+    /// What one unit costs.
+    price: Option<PriceInput>,
 }
 
 /// Goods that left.
@@ -177,12 +183,15 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                     shipped: line.shipped.map_or(Quantity::ZERO, |shipped| shipped.0),
                     returned: line.returned.map_or(Quantity::ZERO, |returned| returned.0),
                     location: line.location.clone(),
+                    price: line.price.as_ref().map(PriceInput::money),
                 })
             });
             Ok(Content::Order(OrderContent {
                 placed_at: instant("placed_at", order.placed_at.as_deref())?,
                 changed_at: instant("changed_at", order.changed_at.as_deref())?,
                 cancelled: order.cancelled,
+                ship_by: instant("ship_by", order.ship_by.as_deref())?,
+                ship_to: order.ship_to.clone(),
                 lines: lines.collect::<Result<_, Problem>>()?,
             }))
         }
@@ -282,7 +291,7 @@ async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Respon
 only_objects!(
     DocumentBody,
     OrderInput,
-    OrderLineInput,
+    DocumentLineInput,
     ShipmentInput,
     ShipmentLineInput,
     MovementInput,

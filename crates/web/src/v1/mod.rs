@@ -1,10 +1,11 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
+mod allocation;
 mod answers;
 mod ask;
 mod changes;
-mod commands;
+pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
@@ -19,6 +20,7 @@ mod production;
 mod purchases;
 mod reversals;
 mod rules;
+mod sessions;
 mod stock;
 mod systems;
 mod transfers;
@@ -43,6 +45,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(allocation::routes())
+        .merge(sessions::routes())
         .merge(systems::routes())
         .merge(changes::routes())
         .merge(discrepancies::routes())

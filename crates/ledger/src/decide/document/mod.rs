@@ -148,7 +148,13 @@ fn check(document: &Document) -> Result<(), Stop> {
     }
     let (names, quantities): (Vec<&str>, Vec<Quantity>) = match &document.content {
         Content::Order(order) => {
+            if let Some(region) = &order.ship_to {
+                super::allocation::check_region("ship_to", region)?;
+            }
             for line in &order.lines {
+                if let Some(price) = &line.price {
+                    price.check()?;
+                }
                 if [line.quantity, line.shipped, line.returned].iter().any(|quantity| quantity.is_negative())
                 {
                     return field("quantity", "must not be negative");

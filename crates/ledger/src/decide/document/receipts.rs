@@ -68,6 +68,8 @@ pub(super) fn apply_receipt(
             quantity,
             allocated: Quantity::ZERO,
             shipped: moved,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
             short: Quantity::ZERO,
         });
     }

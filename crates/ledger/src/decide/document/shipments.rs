@@ -59,6 +59,8 @@ pub(super) fn apply_shipment(
             allocated: Quantity::ZERO,
             shipped: moved,
             short: quantity - moved,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
         });
     }
     // What an order wants that nobody but shipments has told of grows with them.
@@ -82,14 +84,7 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
         }
     }
     let placed_at = tx.now;
-    let order = tx.open_order(Order {
-        system: owner,
-        document: name.to_owned(),
-        version: 0,
-        placed_at,
-        cancelled: false,
-        lines: Vec::new(),
-    });
+    let order = tx.open_order(Order::new(owner, name.to_owned(), 0, placed_at));
     let known = KnownDocument { version: 0, fingerprint: 0, seq: order.0, became: Became::Order(order) };
     tx.emit(Entry::Document(owner, name.to_owned(), known))?;
     Ok(order)

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lines::LONGEST;
+use crate::auth::Caller;
 use crate::body;
 use crate::error::Problem;
 use crate::strict::Strict;
@@ -100,14 +101,14 @@ impl Gathering {
 
 /// Makes blocks of lines.
 pub(super) struct Blocks {
-    actor: String,
+    caller: Caller,
     block: Block,
     group: Option<Gathering>,
 }
 
 impl Blocks {
-    pub fn new(actor: String) -> Self {
-        Self { actor, block: Block::default(), group: None }
+    pub fn new(caller: Caller) -> Self {
+        Self { caller, block: Block::default(), group: None }
     }
 
     /// Adds a line.
@@ -129,10 +130,13 @@ impl Blocks {
             }
             problem
         });
+        let parsed = parsed.and_then(|body| self.caller.may(&body).map(|()| body));
         let Some(name) = line.group else {
             self.end_group();
             match parsed {
-                Ok(body) => self.hand_in(Told::Line(number), Command::keyed(line.key, &*self.actor, body), 1),
+                Ok(body) => {
+                    self.hand_in(Told::Line(number), Command::keyed(line.key, &*self.caller.name, body), 1)
+                }
                 Err(problem) => self.add_wrong(number, problem),
             }
             return;
@@ -182,7 +186,8 @@ impl Blocks {
     pub fn end_group(&mut self) {
         let Some(group) = self.group.take() else { return };
         let Some((first, problem)) = group.wrong else {
-            let command = Command::keyed(Some(group.name.clone()), &*self.actor, Body::Group(group.bodies));
+            let command =
+                Command::keyed(Some(group.name.clone()), &*self.caller.name, Body::Group(group.bodies));
             let lines = group.lines.len();
             return self.hand_in(Told::Group(group.name, group.lines), command, lines);
         };
