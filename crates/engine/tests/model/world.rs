@@ -495,7 +495,7 @@ impl World {
         };
         let units = Quantity::whole_units;
         match answer {
-            Answer::Item(_) | Answer::Rule(_) => Said::Done,
+            Answer::Item(_) | Answer::ItemNoted(..) | Answer::Rule(_) => Said::Done,
             Answer::Moved(moved, _) => {
                 let of = moved.iter().map(|moved| {
                     let (sku, location) = (moved.sku.clone(), moved.location.clone());
