@@ -89,8 +89,8 @@ impl Names {
             Key::Due(at, Due::Lot(lot, location)) => {
                 format!("the end of lot {lot} at {}, due at {at}", self.code(*location))
             }
-            // `Sites`, `Rules`, and newer kinds say enough of themselves.
-            other => format!("{other:?}"),
+            // `Sites`, `Rules`, and kinds that came later: `docs/storage.md` names them.
+            other => format!("the object of kind {}", other.kind()),
         }
     }
 }
