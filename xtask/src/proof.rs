@@ -94,7 +94,7 @@ pub fn mutants(choice: &Mutants) -> Result<ExitCode> {
         "onhand-store",
     ]);
     mutants.args(["--test-package", "onhand-ledger,onhand-store,onhand-engine", "--test-tool", "nextest"]);
-    mutants.args(["--profile", "mutants", "--baseline", "skip", "--timeout", "180", "--output"]).arg(output);
+    mutants.args(["--profile", "mutants", "--timeout", "180", "--output"]).arg(output);
     if let Some(part) = &choice.file {
         mutants.args(["--file", &format!("**/*{part}*")]);
     }

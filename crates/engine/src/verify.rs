@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::state::{CellSlot, Need, Slot, TrailRow};
-use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, Quantity, Seq, State, TenantId, Value};
+use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, LotId, Quantity, Seq, State, TenantId, Value};
 use onhand_store::{StoreError, chain, decode_records};
 
 mod supply;
@@ -295,13 +295,17 @@ impl Audit {
         self.supply.record(first_seq, entries)
     }
 
+    /// Each item's accounts add up to nothing, and those of each of its lots do.
     fn sums(&self) -> Result<(), Violation> {
-        let mut sums = BTreeMap::<ItemId, Quantity>::new();
+        let mut sums = BTreeMap::<(ItemId, LotId), Quantity>::new();
         for (cell, quantity) in &self.balances {
-            *sums.entry(cell.item).or_default() += *quantity;
+            *sums.entry((cell.item, cell.lot)).or_default() += *quantity;
         }
         let wrong = sums.into_iter().find(|(_, sum)| !sum.is_zero());
-        wrong.map_or(Ok(()), |(item, sum)| Err(Violation::Sum { sku: self.names.sku(item), sum }))
+        wrong.map_or(Ok(()), |((item, lot), sum)| {
+            let of_lot = if lot == LotId(0) { String::new() } else { format!(", lot {lot},") };
+            Err(Violation::Sum { sku: self.names.sku(item) + &of_lot, sum })
+        })
     }
 
     fn compare_cells(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
@@ -375,7 +379,7 @@ impl Audit {
                 if let (true, Key::Incoming(..)) = (is_all, &key)
                     && incoming.remove(&key).map(Value::Incoming) != table.value
                 {
-                    let said = format!("{:?}", table.value);
+                    let (said, _) = differ(Some(&table), None);
                     return Err(table_differs(self.names.key(&key), said, "another rest".to_owned()));
                 }
                 if log.as_ref() != Some(&table) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use onhand_engine::{Clock as _, CommitError, Committed, Ledger, ManualClock, Options, Submission};
-use onhand_ledger::{Answer, Body, Command, HoldId, Instant, OrderId, Seq, TenantId};
+use onhand_ledger::{Answer, Body, Command, HoldId, Instant, OrderId, Quantity, Seq, TenantId};
 use onhand_store::{Note, SqliteStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,7 +30,6 @@ pub const NOTE: (&str, &str) = ("proof", "last");
 
 const ITEMS: u64 = 30;
 const PLACES: u64 = 4;
-const UNIT: i64 = 1_000_000;
 
 /// A command that was answered: from then on its answer may not be lost.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,7 +131,8 @@ impl Day {
         bodies.extend((0..PLACES).map(|place| json!({ "put_location": { "code": code(place) } })));
         bodies.push(json!({ "put_item": { "sku": "LOTS", "tracking": "lots" } }));
         bodies.push(json!({ "put_item": { "sku": "SERIALS", "tracking": "serials" } }));
-        let parts = json!([{ "sku": sku(1), "quantity": UNIT }, { "sku": sku(2), "quantity": 2 * UNIT }]);
+        let parts =
+            json!([{ "sku": sku(1), "quantity": pieces(1) }, { "sku": sku(2), "quantity": pieces(2) }]);
         bodies.push(json!({ "put_item": { "sku": "KIT", "kit": parts } }));
         bodies.push(json!({ "put_system": { "name": "WEB", "kind": "test" } }));
         bodies.into_iter().map(|body| self.keyed(body)).collect()
@@ -203,7 +203,7 @@ impl Day {
             (14, Some(order), _) => json!({ "fulfil_order": { "order": order, "occurred_at": before } }),
             (15, Some(order), _) => json!({ "cancel_order": { "order": order } }),
             (16, Some(order), _) => json!({ "return_order": { "order": order, "into": "available",
-                "lines": [{ "line": "1", "quantity": UNIT }] } }),
+                "lines": [{ "line": "1", "quantity": pieces(1) }] } }),
             (11..17, ..) => json!({ "place_order": { "lines": line } }),
             (17..19, ..) => {
                 let lines = json!([{ "line": "1", "item": { "sku": sku(document % ITEMS) }, "quantity": self.units(5),
@@ -230,8 +230,7 @@ impl Day {
                 json!({ "receive": { "location": location, "lines": line, "occurred_at": before } })
             }
             3 => {
-                let line =
-                    json!([{ "sku": "SERIALS", "quantity": UNIT, "serials": [format!("S{}", self.number)] }]);
+                let line = json!([{ "sku": "SERIALS", "quantity": pieces(1), "serials": [format!("S{}", self.number)] }]);
                 json!({ "receive": { "location": location, "lines": line } })
             }
             4 => json!({ "put_lot": { "sku": "LOTS", "lot": lot, "recalled": self.random.percent(50) } }),
@@ -239,8 +238,8 @@ impl Day {
                 let line = json!([{ "sku": "LOTS", "quantity": units, "lot": lot }]);
                 json!({ "count": { "location": location, "lines": line } })
             }
-            6 => json!({ "place_order": { "lines": [{ "sku": "KIT", "quantity": UNIT }] } }),
-            _ => json!({ "place_order": { "lines": [{ "sku": "LOTS", "quantity": UNIT }] } }),
+            6 => json!({ "place_order": { "lines": [{ "sku": "KIT", "quantity": pieces(1) }] } }),
+            _ => json!({ "place_order": { "lines": [{ "sku": "LOTS", "quantity": pieces(1) }] } }),
         }
     }
 
@@ -248,8 +247,8 @@ impl Day {
         json!({ "record": { "system": "WEB", "document": name, "version": self.number, "content": content } })
     }
 
-    fn units(&mut self, most: u64) -> i64 {
-        UNIT * (1 + i64::try_from(self.random.below(most)).unwrap_or(0))
+    fn units(&mut self, most: u64) -> Value {
+        pieces(1 + i64::try_from(self.random.below(most)).unwrap_or(0))
     }
 
     /// Commits them together, a number noted beside some.
@@ -317,6 +316,10 @@ fn nth<T: Copy>(random: &mut Random, all: &[T]) -> Option<T> {
     } else {
         Some(all[random.index(all.len())])
     }
+}
+
+fn pieces(number: i64) -> Value {
+    json!(Quantity::units(number))
 }
 
 fn sku(item: u64) -> String {
