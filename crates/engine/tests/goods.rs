@@ -325,7 +325,6 @@ fn what_has_expired_or_was_called_back_is_never_available() {
             lines: units("MILK", 2),
             location: None,
             expires_at: onhand_ledger::Instant::parse("2026-12-01T11:00:00Z").unwrap(),
-            ..PlaceHold::default()
         };
         assert!(matches!(shop.tell(Body::PlaceHold(hold)), Answer::Hold(..)));
         let recall = |recalled| {

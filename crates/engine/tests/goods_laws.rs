@@ -250,14 +250,12 @@ impl World {
                 reference: None,
                 lines: lines.iter().map(|(sku, quantity)| Self::line(*sku, *quantity, *which)).collect(),
                 location: None,
-                ..PlaceOrder::default()
             }),
             Act::Hold { sku, quantity, hours } => Body::PlaceHold(PlaceHold {
                 partial: None,
                 lines: vec![Self::line(*sku, *quantity, None)],
                 location: None,
                 expires_at: self.now.plus_seconds(hours * HOUR),
-                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
@@ -297,7 +295,6 @@ impl World {
                         changed_at: self.before(*ago),
                         cancelled: *cancelled,
                         lines: lines.collect(),
-                        ..OrderContent::default()
                     }),
                 })
             }

@@ -203,6 +203,7 @@ fn allocation(shop: &Shop, set: SetAllocation) {
     assert!(matches!(answer, Answer::Rule(_)), "{answer:?}");
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the commands have it")]
 fn codes(codes: &[&str]) -> Option<Vec<String>> {
     Some(codes.iter().map(|code| (*code).to_owned()).collect())
 }
@@ -502,6 +503,7 @@ fn apply(shop: &Shop, session: SessionId, approve: bool) -> Answer {
     by(shop, "lead", Body::ApplySession(ApplySession { session, approve: Some(approve) })).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the commands have it")]
 const fn over(units: i64) -> Option<Threshold> {
     Some(Threshold { units: Some(Quantity::units(units)), percent: None })
 }
