@@ -112,6 +112,12 @@ pub enum Entry {
     Refused,
     /// A keyed request found everything as it asks already; it is kept for its key.
     Nothing,
+    /// A name of an item is nobody's any more.
+    SkuFreed(String),
+    /// A barcode (a GTIN in 14 digits) is nobody's any more.
+    BarcodeFreed(String),
+    /// All items with names that look like this, where they are several; none where they no longer are.
+    Twins(String, Vec<ItemId>),
     /// A transfer came to be, or changed.
     Transfer(TransferId, TransferDocument),
     /// A purchase order came to be, or changed.

@@ -67,6 +67,7 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlacePurchase) -> Result<Answer, St
     let items: Vec<ItemId> =
         place.lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
     tx.want(items.iter().map(|item| Key::Item(*item)))?;
+    super::item::must_be_active(tx, items.iter().copied())?;
     let mut made = Vec::new();
     for (number, (line, item)) in (1..).zip(place.lines.iter().zip(items)) {
         made.push(new_line(tx, number, item, line, place.expected_on)?);
@@ -194,6 +195,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
                     expires: line.expires,
                     serials: line.serials.clone(),
                     unit_cost: None,
+                    pack: None,
                 };
                 parts.push((position, came, line.unit_cost.clone()));
             }
@@ -212,7 +214,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
     let mut done = Vec::new();
     for (position, came, unit_cost) in parts {
         let line = &mut purchase.lines[position];
-        for part in lots::arriving(tx, &[(line.item, &came)])? {
+        for part in lots::arriving(tx, &[(line.item, std::borrow::Cow::Borrowed(&came))])? {
             let (lot, quantity) = (part.lot.unwrap_or_default(), part.quantity);
             let delivery = Delivery {
                 location,

@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod durable;
 mod faults;
+mod items;
 mod race;
 mod serve;
 mod server;

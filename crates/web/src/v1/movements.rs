@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct LineInput {
     /// What.
     pub sku: String,
-    /// How much.
+    /// How much; of packs, where one is named.
     pub quantity: Decimal,
     /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
     pub lot: Option<String>,
@@ -39,6 +39,8 @@ pub(super) struct LineInput {
     pub expires: Option<String>,
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
     pub serials: Option<Vec<String>>,
+    /// One of the item's packs, such as `case`, which `quantity` counts then; single units where left out.
+    pub pack: Option<String>,
     /// What one unit did cost; only of goods that came in from outside.
     pub unit_cost: Option<PriceInput>,
 }
@@ -51,6 +53,8 @@ pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
             lot: line.lot.clone(),
             expires: line.expires.as_deref().map(day).transpose()?,
             serials: line.serials.clone(),
+            pack: line.pack.clone(),
+
             unit_cost: line.unit_cost.as_ref().map(PriceInput::money),
         })
     };
