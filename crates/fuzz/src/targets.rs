@@ -151,8 +151,6 @@ pub fn seeds(target: Target) -> Vec<Vec<u8>> {
         reference: None,
         note: None,
         document: None,
-        reference: None,
-        note: None,
         entries,
         answer,
     };
