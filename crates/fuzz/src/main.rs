@@ -25,6 +25,7 @@ struct Fuzz {
     seed: u64,
     /// Of ourselves alone: one round; with a file, each input is written there before it is tried.
     #[arg(long, hide = true, num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "not given, given alone, or given with a path")]
     one_round: Option<Option<PathBuf>>,
 }
 
