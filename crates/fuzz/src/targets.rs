@@ -149,6 +149,8 @@ pub fn seeds(target: Target) -> Vec<Vec<u8>> {
         fingerprint: 7,
         actor: "test".to_owned(),
         document: None,
+        reference: None,
+        note: None,
         entries,
         answer,
     };
