@@ -3,17 +3,18 @@
 //! While a batch is being committed nobody reads the state, so that no read sees what is not durable.
 //! If the store fails, the state is dropped and read again: it may have what the store has not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use onhand_ledger::state::{Answered, Need};
+use onhand_ledger::state::{Answered, Earlier, Need};
 use onhand_ledger::{
     Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Quantity, Record,
     Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
-    Batch, Chunk, Head, Note, Reader, Store, StoreError, chain, decode_records, encode_records,
+    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, chain, decode_records,
+    encode_records, key_hash,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -23,13 +24,15 @@ use crate::view::View;
 
 /// How many entries a chunk of the log has at most before another begins.
 const CHUNK_ENTRIES: usize = 72;
-/// How many records are folded at a time when the tail of the log is read again.
+/// How many chunks are folded at a time when the tail of the log is read again.
 const TAIL_CHUNKS: usize = 256;
+/// Writing begins when tables are so many entries behind the log: a start folds it from there.
+const MAX_BEHIND: Seq = 1_000_000;
 
 /// How much is kept in memory before it is written behind the log, and how much in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Writing begins when so many cells, objects and keys are dirty. 0: with every commit.
+    /// Writing begins when so many cells and objects are dirty, or so many keys in memory alone. 0: with every commit.
     pub flush_at: usize,
     /// How many of them a transaction writes at least once writing has begun.
     pub slice: usize,
@@ -100,6 +103,17 @@ struct Inner {
     store: Mutex<Box<dyn Store>>,
     tenants: BTreeMap<TenantId, Tenant>,
     options: Options,
+    key_hash: fn(&str) -> u64,
+}
+
+/// What a batch will write for one tenant.
+#[derive(Default)]
+struct Pending {
+    records: Vec<(Seq, Record)>,
+    keys: Vec<KeyAt>,
+    /// Those of `keys`.
+    hashes: HashSet<u64>,
+    notes: Vec<Note>,
 }
 
 struct Tenant {
@@ -111,8 +125,6 @@ struct Tenant {
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
 struct Sweep {
     until: Seq,
-    requests_after: Option<String>,
-    requests_done: bool,
     cells_after: Option<CellKey>,
     cells_done: bool,
     objects_after: Option<Key>,
@@ -121,7 +133,18 @@ struct Sweep {
 impl Ledger {
     /// Opens the ledger of a store: what tables do not have yet is folded from the log.
     pub fn open(store: Box<dyn Store>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, StoreError> {
-        let mut inner = Inner { store: Mutex::new(store), tenants: BTreeMap::new(), options };
+        Self::open_hashing(store, clock, options, key_hash)
+    }
+
+    /// As [`Ledger::open`], with another hash of keys than [`key_hash`]: for tests of keys that have the same.
+    #[doc(hidden)]
+    pub fn open_hashing(
+        store: Box<dyn Store>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        key_hash: fn(&str) -> u64,
+    ) -> Result<Self, StoreError> {
+        let mut inner = Inner { store: Mutex::new(store), tenants: BTreeMap::new(), options, key_hash };
         for tenant in inner.store.get_mut().tenants()? {
             inner.tenant(tenant)?;
         }
@@ -234,27 +257,25 @@ impl Inner {
 
     fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
-            let tenant = load(self.store.get_mut().as_mut(), id)?;
+            let tenant = load(self.store.get_mut().as_mut(), id, self.key_hash)?;
             self.tenants.insert(id, tenant);
         }
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
     }
 
     fn commit(&mut self, submissions: Vec<Submission>, now: Instant) -> Vec<Result<Committed, CommitError>> {
-        let mut batches = BTreeMap::<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>::new();
+        let mut batches = BTreeMap::<TenantId, Pending>::new();
         let mut results = Vec::with_capacity(submissions.len());
         let mut broken = None;
         if let Err(error) = self.store.get_mut().begin_reading() {
             broken = Some(Arc::new(error));
         }
         for submission in submissions {
-            let tenant = submission.tenant;
-            let result = self.decide(&submission, now).map(|(record, committed)| {
-                let (records, notes) = batches.entry(tenant).or_default();
-                records.extend(record);
-                notes.extend(submission.notes);
-                committed
-            });
+            let pending = batches.entry(submission.tenant).or_default();
+            let result = self.decide(&submission, now, pending);
+            if result.is_ok() {
+                pending.notes.extend(submission.notes);
+            }
             if let Err(CommitError::Store(error)) = &result {
                 broken = Some(error.clone());
             }
@@ -286,9 +307,10 @@ impl Inner {
         &mut self,
         submission: &Submission,
         now: Instant,
-    ) -> Result<(Option<(Seq, Record)>, Committed), CommitError> {
+        pending: &mut Pending,
+    ) -> Result<Committed, CommitError> {
         let id = submission.tenant;
-        let cache = self.options.cache;
+        let (cache, key_hash) = (self.options.cache, self.key_hash);
         self.tenant(id)?;
         let (store, tenants) = (self.store.get_mut().as_mut(), &mut self.tenants);
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
@@ -297,9 +319,13 @@ impl Inner {
         }
         let Some(command) = &submission.command else {
             let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
-            return Ok((None, committed));
+            return Ok(committed);
         };
         let mut given = Given::default();
+        let hash = command.key.as_deref().map(key_hash);
+        if let Some((key, hash)) = command.key.as_deref().zip(hash) {
+            given.earlier = earlier(store, id, pending, key, hash)?;
+        }
         loop {
             // Deciding changes nothing, so that a bug in it costs one command and not the ledger.
             let (state, given_now) = (&tenant.state, &given);
@@ -312,7 +338,14 @@ impl Inner {
                 Ok(decided) => {
                     let replayed = decided.replayed;
                     let (record, answer) = decided.absorb_into(&mut tenant.state);
-                    return Ok((record, Committed { answer, seq: tenant.state.head, replayed }));
+                    if let Some((first_seq, record)) = record {
+                        if let Some(hash) = hash {
+                            pending.keys.push((hash, first_seq));
+                            pending.hashes.insert(hash);
+                        }
+                        pending.records.push((first_seq, record));
+                    }
+                    return Ok(Committed { answer, seq: tenant.state.head, replayed });
                 }
                 Err(onhand_ledger::Undecided::Invalid(invalid)) => return Err(invalid.into()),
                 Err(onhand_ledger::Undecided::Needs(needs)) => {
@@ -324,16 +357,16 @@ impl Inner {
         }
     }
 
-    fn write(
-        &mut self,
-        batches: BTreeMap<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>,
-    ) -> Result<(), StoreError> {
+    fn write(&mut self, batches: BTreeMap<TenantId, Pending>) -> Result<(), StoreError> {
         let options = self.options;
         let mut writes = Vec::new();
-        for (id, (records, notes)) in batches {
+        for (id, Pending { records, keys, notes, .. }) in batches {
             let tenant = self.tenants.get_mut(&id).expect("it was decided on");
             let touched: usize = records.iter().map(|(_, record)| record.entries.len()).sum();
-            let mut batch = Batch { chunks: chunks(id, &tenant.head, records), notes, ..Batch::default() };
+            let chunks = chunks(id, &tenant.head, records);
+            // Each key is written and merged a few times: as much of that as comes in, or more would be left each time.
+            let write_keys = WriteKeys { at: options.flush_at, slice: 6 * keys.len() };
+            let mut batch = Batch { chunks, keys, notes, write_keys, ..Batch::default() };
             if let Some(last) = batch.chunks.last() {
                 tenant.head.hash = last.hash;
                 tenant.head.seq = last.first_seq + last.entries - 1;
@@ -341,8 +374,18 @@ impl Inner {
             }
             if options.flush_at == 0 {
                 sweep_all(tenant, &mut batch);
-            } else if tenant.sweep.is_some() || tenant.state.dirty_len() >= options.flush_at {
-                sweep_some(tenant, &mut batch, options.slice.max(4 * touched));
+            } else {
+                let dirty = tenant.state.dirty_len();
+                let behind = tenant.head.seq - tenant.head.flushed;
+                if tenant.sweep.is_some() || dirty >= options.flush_at || behind > MAX_BEHIND {
+                    // The further it falls behind, the more at a time.
+                    let slice = match dirty / options.flush_at {
+                        0 => touched / 2,
+                        1 => 2 * touched,
+                        _ => 4 * touched,
+                    };
+                    sweep_some(tenant, &mut batch, options.slice.max(slice));
+                }
             }
             batch.head = tenant.head;
             // Whatever was taken from the state counts as written: it must be.
@@ -356,7 +399,8 @@ impl Inner {
     fn flush_all(&mut self) -> Result<(), StoreError> {
         let mut writes = Vec::new();
         for (id, tenant) in &mut self.tenants {
-            let mut batch = Batch::default();
+            let write_keys = WriteKeys { at: 0, slice: 0 };
+            let mut batch = Batch { write_keys, ..Batch::default() };
             sweep_all(tenant, &mut batch);
             batch.head = tenant.head;
             writes.push((*id, batch));
@@ -370,7 +414,7 @@ impl Inner {
 }
 
 /// A tenant as its store has it.
-fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
+fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
     let head = store.head(id)?;
     let due = store.range(
         id,
@@ -384,7 +428,8 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
         _ => None,
     });
     let mut state = State::new(head.flushed, Instant::MIN, due);
-    let mut after = head.flushed;
+    let mut keys = Vec::new();
+    let mut after = head.flushed.min(head.keyed);
     while after < head.seq {
         let chunks = store.chunks_after(id, after, TAIL_CHUNKS)?;
         if chunks.is_empty() {
@@ -396,6 +441,9 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
         for chunk in chunks {
             for (first_seq, record) in decode_records(&chunk)? {
                 after = first_seq + record.entries.len() as Seq - 1;
+                if let Some(key) = record.key.as_deref().filter(|_| first_seq > head.keyed) {
+                    keys.push((key_hash(key), first_seq));
+                }
                 if after <= head.flushed {
                     continue;
                 }
@@ -405,6 +453,7 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
             }
         }
     }
+    store.remember_keys(id, &keys)?;
     state.head = head.seq;
     state.recorded_at = state.recorded_at.max(head.recorded_at);
     Ok(Tenant { state, head, sweep: None })
@@ -433,27 +482,44 @@ fn provide(
             let quantity = as_of(state, store, id, cell, at, Seq::MAX)?;
             given.as_of.insert((cell, at), quantity);
         }
-        Need::Request(key) => {
-            let answered = match store.request(id, &key)? {
-                None => None,
-                Some(seq) => Some(answered(store, id, &key, seq)?),
-            };
-            given.requests.insert(key, answered);
-        }
+        Need::Request(_) => unreachable!("what is known of a command's key is given with it"),
     }
     Ok(())
 }
 
-/// What was answered to a key, from its record in the log.
-fn answered(store: &mut dyn Store, id: TenantId, key: &str, seq: Seq) -> Result<Answered, StoreError> {
-    let missing = || StoreError::Damaged(format!("the key `{key}` points at entry {seq}, which has another"));
-    let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
-    let records = decode_records(&chunk)?;
-    let (first_seq, record) = records.into_iter().find(|(first, _)| *first == seq).ok_or_else(missing)?;
-    if record.key.as_deref() != Some(key) {
-        return Err(missing());
+/// What was answered to a key: earlier in this batch, or whenever it was.
+fn earlier(
+    store: &mut dyn Store,
+    id: TenantId,
+    pending: &Pending,
+    key: &str,
+    hash: u64,
+) -> Result<Earlier, StoreError> {
+    if pending.hashes.contains(&hash) {
+        for (_, seq) in pending.keys.iter().filter(|(other, _)| *other == hash) {
+            let index = pending.records.binary_search_by_key(seq, |(first, _)| *first);
+            let record = index.ok().map(|index| &pending.records[index].1);
+            if let Some(record) = record.filter(|record| record.key.as_deref() == Some(key)) {
+                return Ok(answered(record.clone(), *seq));
+            }
+        }
     }
-    Ok(Answered { fingerprint: record.fingerprint, answer: record.answer, seq: first_seq })
+    for seq in store.keys_like(id, hash)? {
+        let missing = || StoreError::Damaged(format!("a key points at entry {seq}, where no record begins"));
+        let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
+        let mut records = decode_records(&chunk)?.into_iter();
+        let (_, record) = records.find(|(first, _)| *first == seq).ok_or_else(missing)?;
+        // Else it is another key of the same hash.
+        if record.key.as_deref() == Some(key) {
+            return Ok(answered(record, seq));
+        }
+    }
+    Ok(Earlier::Free)
+}
+
+fn answered(record: Record, seq: Seq) -> Earlier {
+    let Record { fingerprint, answer, .. } = record;
+    Earlier::Answered(Box::new(Answered { fingerprint, answer, seq }))
 }
 
 /// What a cell held at an instant, by what happened, as known at a `seq`: the last movement in its order at or
@@ -518,7 +584,6 @@ fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> 
 fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
     batch.cells = tenant.state.take_dirty_cells(None, usize::MAX);
     batch.objects = tenant.state.take_dirty_objects(None, usize::MAX);
-    batch.requests = tenant.state.take_recent(None, usize::MAX);
     tenant.head.flushed = tenant.state.head;
     tenant.sweep = None;
 }
@@ -528,21 +593,10 @@ fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, slice: usize) {
     let state = &mut tenant.state;
     let sweep = tenant.sweep.get_or_insert(Sweep {
         until: state.head,
-        requests_after: None,
-        requests_done: false,
         cells_after: None,
         cells_done: false,
         objects_after: None,
     });
-    // A key made behind the slice has a later `seq` than `until`: it too waits for the next pass.
-    if !sweep.requests_done {
-        batch.requests = state.take_recent(sweep.requests_after.as_deref(), slice);
-        match batch.requests.last() {
-            Some((key, _)) if batch.requests.len() == slice => sweep.requests_after = Some(key.clone()),
-            _ => sweep.requests_done = true,
-        }
-        return;
-    }
     if !sweep.cells_done {
         batch.cells = state.take_dirty_cells(sweep.cells_after, slice);
         match batch.cells.last() {

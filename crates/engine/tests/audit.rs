@@ -58,10 +58,16 @@ fn a_changed_or_missing_byte_is_found() {
         "DELETE FROM object WHERE kind = 15",
         "DELETE FROM object WHERE kind = 16",
         "DELETE FROM object WHERE kind = 20",
-        "DELETE FROM request",
-        "UPDATE request SET seq = seq + 1",
-        "INSERT INTO request(tenant_id, key, seq) VALUES(1, 'made up', 1)",
-        "INSERT INTO object(tenant_id, kind, key, seq, body) VALUES(1, 18, x'0000000000000009', 1, '{\"quantity\":1}')",
+        "DELETE FROM key_run",
+        "DELETE FROM key_page",
+        "DELETE FROM key_filter",
+        "UPDATE key_run SET keys = keys + 1",
+        "UPDATE key_page SET body = CAST(substr(body, 1, 9) || x'7f' || substr(body, 11) AS BLOB)",
+        "UPDATE key_page SET first_hash = first_hash - 1",
+        "UPDATE key_filter SET body = zeroblob(length(body))",
+        "UPDATE head SET flushed = flushed - 1",
+        "UPDATE head SET keyed = keyed - 1",
+        "INSERT INTO object(tenant_id, kind, key, seq, body, sum) VALUES(1, 18, x'0000000000000009', 1, '{\"quantity\":1}', 0)",
     ] {
         assert_ne!(found(change), Ok(None), "{change}");
     }

@@ -17,7 +17,7 @@ mod tx;
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Body, Command};
 use crate::entry::{Entry, Record};
-use crate::state::{Given, Need, State};
+use crate::state::{Earlier, Given, Need, State};
 use crate::{Due, Instant, Seq};
 
 use tx::{Stop, Tx};
@@ -69,16 +69,13 @@ pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -
             let problem = format!("must have 1 to 255 bytes, not {}", key.len());
             return Err(Undecided::Invalid(Invalid::Field { field: "key", problem }));
         }
-        let earlier = state.recent(key).or_else(|| given.requests.get(key).and_then(Option::as_ref));
-        match earlier {
-            Some(answered) if answered.fingerprint != command.fingerprint => {
+        match &given.earlier {
+            Earlier::Free => {}
+            Earlier::Unknown => return Err(Undecided::Needs(vec![Need::Request(key.clone())])),
+            Earlier::Answered(answered) if answered.fingerprint != command.fingerprint => {
                 return Err(Undecided::Invalid(Invalid::KeyReused(key.clone())));
             }
-            Some(answered) => return Ok(copy(state, answered.answer.clone())),
-            None if !given.requests.contains_key(key) => {
-                return Err(Undecided::Needs(vec![Need::Request(key.clone())]));
-            }
-            None => {}
+            Earlier::Answered(answered) => return Ok(copy(state, answered.answer.clone())),
         }
     }
     let mut tx = Tx::new(state, given, now);

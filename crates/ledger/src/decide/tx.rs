@@ -601,7 +601,7 @@ impl Found {
 }
 
 impl Sink for Tx<'_> {
-    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need> {
+    fn cell(&mut self, key: CellKey, _late: bool) -> Result<&mut CellSlot, Need> {
         if !self.overlay.cells.contains_key(&key) {
             let known = self.state.cell(&key).ok_or(Need::Cell(key))?;
             let slot = CellSlot { pending: Vec::new(), ..*known };
