@@ -2,6 +2,7 @@
 //!
 //! They need nothing but cargo to start, install what is missing, and say so. They are no part of Onhand.
 
+mod proof;
 mod run;
 mod servers;
 mod test;
@@ -22,11 +23,14 @@ struct Xtask {
 enum Chore {
     /// Runs the tests: documentation examples first, then all others with nextest, whose summary comes last
     Test(test::Choice),
+    /// Takes the power away from the store at many points of a recorded run, and says what was lost
+    PowerLoss(proof::PowerLoss),
 }
 
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().chore {
         Chore::Test(choice) => test::run(&choice),
+        Chore::PowerLoss(choice) => proof::power_loss(&choice),
     };
     // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.
     outcome.unwrap_or_else(|error| {

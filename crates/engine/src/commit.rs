@@ -3,10 +3,11 @@
 //! While a batch is being committed nobody reads the state, so that no read sees what is not durable.
 //! If the store fails, the state is dropped and read again: it may have what the store has not.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use foldhash::HashSet;
 use onhand_ledger::state::{Answered, Earlier, Need};
 use onhand_ledger::{
     Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Quantity, Record,
@@ -114,6 +115,16 @@ struct Pending {
     /// Those of `keys`.
     hashes: HashSet<u64>,
     notes: Vec<Note>,
+}
+
+impl Pending {
+    fn with_room_for(commands: usize) -> Self {
+        let mut pending = Self::default();
+        pending.records.reserve(commands);
+        pending.keys.reserve(commands);
+        pending.hashes.reserve(commands);
+        pending
+    }
 }
 
 struct Tenant {
@@ -265,13 +276,14 @@ impl Inner {
 
     fn commit(&mut self, submissions: Vec<Submission>, now: Instant) -> Vec<Result<Committed, CommitError>> {
         let mut batches = BTreeMap::<TenantId, Pending>::new();
+        let most = submissions.len();
         let mut results = Vec::with_capacity(submissions.len());
         let mut broken = None;
         if let Err(error) = self.store.get_mut().begin_reading() {
             broken = Some(Arc::new(error));
         }
         for submission in submissions {
-            let pending = batches.entry(submission.tenant).or_default();
+            let pending = batches.entry(submission.tenant).or_insert_with(|| Pending::with_room_for(most));
             let result = self.decide(&submission, now, pending);
             if result.is_ok() {
                 pending.notes.extend(submission.notes);
@@ -363,7 +375,7 @@ impl Inner {
         for (id, Pending { records, keys, notes, .. }) in batches {
             let tenant = self.tenants.get_mut(&id).expect("it was decided on");
             let touched: usize = records.iter().map(|(_, record)| record.entries.len()).sum();
-            let chunks = chunks(id, &tenant.head, records);
+            let chunks = chunks(id, &tenant.head, &records);
             // Each key is written and merged a few times: as much of that as comes in, or more would be left each time.
             let write_keys = WriteKeys { at: options.flush_at, slice: 6 * keys.len() };
             let mut batch = Batch { chunks, keys, notes, write_keys, ..Batch::default() };
@@ -482,6 +494,11 @@ fn provide(
             let quantity = as_of(state, store, id, cell, at, Seq::MAX)?;
             given.as_of.insert((cell, at), quantity);
         }
+        Need::Stocked(item) => {
+            let held = store.cells_of(id, item)?.into_iter();
+            let held = held.filter(|(key, slot)| !key.state.is_party() && !slot.quantity.is_zero());
+            state.provide_stocked(item, held);
+        }
         Need::Request(_) => unreachable!("what is known of a command's key is given with it"),
     }
     Ok(())
@@ -560,20 +577,22 @@ pub(crate) fn as_of(
     Ok(quantity)
 }
 
-fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> {
+fn chunks(id: TenantId, head: &Head, records: &[(Seq, Record)]) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut hash = head.hash;
-    let mut rest = records.into_iter().peekable();
-    while let Some((first_seq, record)) = rest.next() {
-        let mut entries = record.entries.len();
-        let mut together = vec![record];
-        while let Some((_, next)) = rest.next_if(|(_, next)| entries + next.entries.len() <= CHUNK_ENTRIES) {
-            entries += next.entries.len();
-            together.push(next);
-        }
-        let recorded_at = together.last().map_or(head.recorded_at, |record| record.recorded_at);
-        let body = encode_records(&together);
-        let mut chunk = Chunk { first_seq, entries: entries as u64, recorded_at, body, hash };
+    let mut rest = records;
+    while let Some((first_seq, first)) = rest.first() {
+        let mut entries = first.entries.len();
+        let more = rest[1..].iter().take_while(|(_, record)| {
+            entries += record.entries.len();
+            entries <= CHUNK_ENTRIES
+        });
+        let (together, after) = rest.split_at(1 + more.count());
+        rest = after;
+        let recorded_at = together.last().map_or(head.recorded_at, |(_, record)| record.recorded_at);
+        let entries = together.iter().map(|(_, record)| record.entries.len() as u64).sum();
+        let body = encode_records(together.iter().map(|(_, record)| record));
+        let mut chunk = Chunk { first_seq: *first_seq, entries, recorded_at, body, hash };
         chunk.hash = chain(&hash, id, &chunk);
         hash = chunk.hash;
         chunks.push(chunk);

@@ -14,6 +14,6 @@ pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
-pub use queue::{Handle, Queue, Reply, SubmitError, queue};
+pub use queue::{BulkReply, Handle, Queue, Reply, SubmitError, queue};
 pub use verify::{Verified, Violation, verify};
 pub use view::{HistoryRow, View};

@@ -1,5 +1,8 @@
 //! The bounded queue before the committer. No timer and no fixed batch size: while one batch is committed, the
 //! next gathers.
+//!
+//! It has two lanes. People come first; what comes in bulk fills a batch up to a bound of *work*, so that an order placed
+//! meanwhile waits for one short commit and never for a file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +18,12 @@ use crate::systems::waiting_documents;
 /// How many submissions wait at most; more are turned away.
 const CAPACITY: usize = 16_384;
 /// How many are committed together at most: a few milliseconds of work.
-const BATCH: usize = 1_024;
+const BATCH: usize = 4_096;
+
+/// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
+const BULK_WORK: usize = 4_096;
+/// How many blocks wait in bulk at most; whoever sends more waits for a place.
+const BULK_CAPACITY: usize = 64;
 
 /// Why a submission was not taken, or not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,28 +39,38 @@ pub enum SubmitError {
     Commit(#[from] CommitError),
 }
 
+/// Boxed on its way, as it is handed on a few times.
 struct Job {
     submission: Submission,
     reply: oneshot::Sender<Result<Committed, CommitError>>,
 }
 
+/// Commands that one caller sent one after the other, answered together.
+struct Block {
+    submissions: Vec<Submission>,
+    reply: oneshot::Sender<Vec<Result<Committed, CommitError>>>,
+}
+
 /// Where submissions are handed in.
 #[derive(Clone)]
 pub struct Handle {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Box<Job>>,
+    bulk: mpsc::Sender<Block>,
     ledger: Arc<Ledger>,
 }
 
 /// Where they wait.
 pub struct Queue {
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::Receiver<Box<Job>>,
+    bulk: mpsc::Receiver<Block>,
     ledger: Arc<Ledger>,
 }
 
 /// A queue before a ledger.
 pub fn queue(ledger: Arc<Ledger>) -> (Handle, Queue) {
-    let (sender, receiver) = mpsc::channel(CAPACITY);
-    (Handle { jobs: sender, ledger: ledger.clone() }, Queue { jobs: receiver, ledger })
+    let (jobs, waiting) = mpsc::channel(CAPACITY);
+    let (bulk, waiting_in_bulk) = mpsc::channel(BULK_CAPACITY);
+    (Handle { jobs, bulk, ledger: ledger.clone() }, Queue { jobs: waiting, bulk: waiting_in_bulk, ledger })
 }
 
 impl Handle {
@@ -69,7 +87,7 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Committed, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { submission: Submission { tenant, command, notes }, reply };
+        let job = Box::new(Job { submission: Submission { tenant, command, notes }, reply });
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
@@ -86,9 +104,24 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Reply, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { submission: Submission { tenant, command, notes }, reply };
+        let job = Box::new(Job { submission: Submission { tenant, command, notes }, reply });
         self.jobs.send(job).await.map_err(|_| SubmitError::Stopping)?;
         Ok(Reply(answer))
+    }
+
+    /// Hands in a block of commands behind everything that people ask for, and waits for a place. Blocks of one caller
+    /// are decided in order, and the commands in a block too, though not always in one batch with other blocks. A block
+    /// is committed at once: keep its [work](Body::work) at a few hundred.
+    pub async fn begin_bulk(
+        &self,
+        tenant: TenantId,
+        commands: Vec<Command>,
+    ) -> Result<BulkReply, SubmitError> {
+        let (reply, answers) = oneshot::channel();
+        let submission = |command| Submission { tenant, command: Some(command), notes: Vec::new() };
+        let submissions = commands.into_iter().map(submission).collect();
+        self.bulk.send(Block { submissions, reply }).await.map_err(|_| SubmitError::Stopping)?;
+        Ok(BulkReply(answers))
     }
 
     /// The ledger behind the queue, for reads.
@@ -110,27 +143,87 @@ impl Reply {
     }
 }
 
+/// The answers to a block to come, one for each of its commands.
+pub struct BulkReply(oneshot::Receiver<Vec<Result<Committed, CommitError>>>);
+
+impl BulkReply {
+    /// Waits until all of it is durable.
+    pub async fn wait(self) -> Result<Vec<Result<Committed, CommitError>>, SubmitError> {
+        self.0.await.map_err(|_| SubmitError::Stopping)
+    }
+}
+
 impl Queue {
     /// Commits what comes until every handle is gone, then writes what tables do not have yet. Blocks: give it a
     /// thread of its own.
     pub fn run(mut self) {
-        let mut jobs = Vec::with_capacity(BATCH);
-        while self.jobs.blocking_recv_many(&mut jobs, BATCH) > 0 {
-            let (submissions, replies): (Vec<_>, Vec<_>) =
-                jobs.drain(..).map(|job| (job.submission, job.reply)).unzip();
-            let naming: BTreeSet<TenantId> =
-                submissions.iter().filter(|one| names_something(one)).map(|one| one.tenant).collect();
-            let results = self.ledger.commit(submissions);
-            for tenant in naming {
-                self.apply_waiting(tenant);
+        // It only waits for the lanes: no thread, no timer, no I/O is its own.
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime that drives nothing needs nothing");
+        loop {
+            let (people, bulk) = runtime.block_on(self.gather());
+            if people.is_empty() && bulk.is_empty() {
+                break;
             }
-            for (result, reply) in results.into_iter().zip(replies) {
-                // A caller that has gone away does not need its answer; it is kept under its key.
-                let _ = reply.send(result);
-            }
+            self.commit(people, bulk);
         }
         if let Err(error) = self.ledger.flush() {
             tracing::warn!(%error, "tables are behind the log; they are folded from it at the next start");
+        }
+    }
+
+    /// The next batch: people first, and bulk up to its bound. Empty once every handle is gone.
+    async fn gather(&mut self) -> (Vec<Box<Job>>, Vec<Block>) {
+        let (mut people, mut bulk) = (Vec::new(), Vec::new());
+        tokio::select! {
+            biased;
+            taken = self.jobs.recv_many(&mut people, BATCH) => {
+                if taken == 0 {
+                    bulk.extend(self.bulk.recv().await);
+                }
+            }
+            Some(block) = self.bulk.recv() => bulk.push(block),
+        }
+        while people.len() < BATCH
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            people.push(job);
+        }
+        let work_of = |block: &Block| -> usize { block.submissions.iter().map(work).sum() };
+        let mut work: usize = bulk.iter().map(work_of).sum();
+        while work < BULK_WORK
+            && let Ok(block) = self.bulk.try_recv()
+        {
+            work += work_of(&block);
+            bulk.push(block);
+        }
+        (people, bulk)
+    }
+
+    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
+    fn commit(&self, people: Vec<Box<Job>>, bulk: Vec<Block>) {
+        let (mut submissions, replies): (Vec<_>, Vec<_>) =
+            people.into_iter().map(|job| (job.submission, job.reply)).unzip();
+        let blocks: Vec<_> = bulk
+            .into_iter()
+            .map(|mut block| {
+                let length = block.submissions.len();
+                submissions.append(&mut block.submissions);
+                (length, block.reply)
+            })
+            .collect();
+        let naming: BTreeSet<TenantId> =
+            submissions.iter().filter(|one| names_something(one)).map(|one| one.tenant).collect();
+        let mut results = self.ledger.commit(submissions).into_iter();
+        for tenant in naming {
+            self.apply_waiting(tenant);
+        }
+        // A caller that has gone away does not need its answer; it is kept under its key.
+        for (reply, result) in replies.into_iter().zip(&mut results) {
+            let _ = reply.send(result);
+        }
+        for (length, reply) in blocks {
+            let _ = reply.send(results.by_ref().take(length).collect());
         }
     }
 
@@ -157,7 +250,10 @@ impl Queue {
     }
 }
 
+fn work(submission: &Submission) -> usize {
+    submission.command.as_ref().map_or(1, |command| command.body.work())
+}
+
 fn names_something(submission: &Submission) -> bool {
-    let body = submission.command.as_ref().map(|command| &command.body);
-    matches!(body, Some(Body::PutItem(_) | Body::PutLocation(_) | Body::PutListing(_)))
+    submission.command.as_ref().is_some_and(|command| command.body.names_something())
 }

@@ -7,8 +7,8 @@ use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Document, PutListing, PutSystem};
 use onhand_ledger::model::{Cause, Listing, System};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, StockState, SystemId,
-    TenantId, Value,
+    Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, SystemId, TenantId,
+    Value,
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Known, OwnChange, Shown, Status, Stop, desired, rule_for};
@@ -138,7 +138,7 @@ pub fn desired_at(
     let Some(item) = listing.item else { return Ok(None) };
     let mut available = Quantity::ZERO;
     for mapping in system.locations.iter().filter(|mapping| mapping.remote_id == remote_location) {
-        available += view.held(item, mapping.location, StockState::Available)?;
+        available += view.available(item, mapping.location)?;
     }
     let claimed = view.claimed(item)?;
     let rules = view.publication()?;

@@ -425,7 +425,7 @@ fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
         match need {
             Need::Cell(cell) => state.provide_cell(cell, CellSlot::default()),
             Need::Object(key) => state.provide_object(key, Slot::default()),
-            Need::Range(..) | Need::AsOf(..) | Need::Request(_) => {
+            Need::Range(..) | Need::AsOf(..) | Need::Request(_) | Need::Stocked(_) => {
                 unreachable!("folding needs cells and objects alone")
             }
         }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use onhand_ledger::availability::{self, Look};
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{Item, Listing, Location, Publication, Rules, Sites, System};
+use onhand_ledger::model::{
+    Component, Item, Listing, Location, Lot, Publication, Rules, Sites, System, Tracking,
+};
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, Quantity, Record, Seq, State, SystemId, TenantId,
-    Value,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Record, Seq, State, SystemId,
+    TenantId, Value,
 };
 use onhand_store::{Chunk, Head, KeyAt, Reader, StoreError, decode_records};
 
@@ -99,6 +102,11 @@ impl<'a> View<'a> {
         let dirty = self.state.dirty_cells_of(item);
         cells.extend(dirty.map(|(key, slot)| (*key, CellSlot { pending: Vec::new(), ..*slot })));
         Ok(cells.into_iter().collect())
+    }
+
+    /// How much of an item can be promised at a location and inside it, kits that can be built included.
+    pub fn available(&mut self, item: ItemId, location: LocationId) -> Result<Quantity, StoreError> {
+        availability::available(self, item, location)
     }
 
     /// What a cell held at an instant by what happened, as known now, or as it was known at `known_at`.
@@ -309,6 +317,17 @@ impl<'a> View<'a> {
         })
     }
 
+    /// A lot or serial; none for lot 0.
+    pub fn lot(&mut self, id: LotId) -> Result<Option<Lot>, StoreError> {
+        if id.0 == 0 {
+            return Ok(None);
+        }
+        Ok(match self.get(&Key::Lot(id))? {
+            Some(Value::Lot(lot)) => Some(lot),
+            _ => None,
+        })
+    }
+
     /// All locations in the order of allocation.
     pub fn sites(&mut self) -> Result<Sites, StoreError> {
         Ok(match self.get(&Key::Sites)? {
@@ -430,5 +449,47 @@ impl<'a> View<'a> {
             }
         }
         Ok(listings)
+    }
+}
+
+impl Look for View<'_> {
+    type Error = StoreError;
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn facts(&mut self, item: ItemId) -> Result<(Tracking, Vec<Component>), StoreError> {
+        Ok(self.item(item)?.as_ref().map(availability::facts).unwrap_or_default())
+    }
+
+    fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, StoreError> {
+        self.sites().map(|sites| availability::below(&sites, location))
+    }
+
+    fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, StoreError> {
+        cells.iter().map(|cell| self.cell(cell).map(|slot| slot.quantity)).collect()
+    }
+
+    fn stocked(&mut self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, StoreError> {
+        let holding = |(cell, slot): &(CellKey, CellSlot)| !cell.state.is_party() && !slot.quantity.is_zero();
+        let cells = self.cells_of(item)?.into_iter().filter(holding);
+        Ok(cells.map(|(cell, slot)| (cell, slot.quantity)).collect())
+    }
+
+    fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, StoreError> {
+        let mut lots = Vec::with_capacity(at.len());
+        for (lot, location) in at {
+            let [lot_key, expires] = availability::lot_keys(*lot, *location);
+            let ends = match self.get(&expires)? {
+                Some(Value::Instant(at)) => Some(at),
+                _ => None,
+            };
+            match self.get(&lot_key)? {
+                Some(Value::Lot(known)) => lots.push((known, ends)),
+                _ => return Err(StoreError::Damaged(format!("lot {lot} has stock and is not known"))),
+            }
+        }
+        Ok(lots)
     }
 }

@@ -72,8 +72,14 @@ fn put(sku: &str) -> Command {
     Command { key: Some(sku.to_owned()), fingerprint: 1, actor: "test".to_owned(), body }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_answer_leaves_before_the_commit_that_covers_it() {
+struct Gate {
+    handle: onhand_engine::Handle,
+    has_begun: Receiver<()>,
+    end: Sender<()>,
+    broken: Arc<AtomicBool>,
+}
+
+fn gate() -> Gate {
     let (begun, has_begun) = channel();
     let (end, may_end) = channel();
     let broken = Arc::new(AtomicBool::new(false));
@@ -87,7 +93,42 @@ async fn no_answer_leaves_before_the_commit_that_covers_it() {
     let ledger = Arc::new(Ledger::open(Box::new(gated), clock, Options::default()).unwrap());
     let (handle, waiting) = queue(ledger);
     std::thread::spawn(move || waiting.run());
+    Gate { handle, has_begun, end, broken }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_waits_for_one_batch_of_a_bulk_load_and_no_more() {
+    let Gate { handle, has_begun, end, .. } = gate();
+    // Twenty thousand commands come in bulk; the first of them are being committed.
+    let blocks = (0..40).map(|block| (0..500).map(|n| put(&format!("B-{block}-{n}"))).collect());
+    let mut bulk = Vec::new();
+    for block in blocks {
+        bulk.push(handle.begin_bulk(TenantId::DEFAULT, block).await.unwrap());
+    }
+    has_begun.recv().unwrap();
+    let mug = handle.begin(TenantId::DEFAULT, Some(put("MUG")), Vec::new()).await.unwrap();
+    end.send(()).unwrap();
+    has_begun.recv().unwrap();
+    end.send(()).unwrap();
+    // The second commit has it, and with it no more bulk than its bound and one block.
+    let seq = mug.wait().await.unwrap().seq;
+    let there = handle.ledger().read(TenantId::DEFAULT, |view| view.item_by_sku("MUG")).unwrap();
+    assert!(there.is_some() && seq <= 2 * 1_500 + 1, "{seq}");
+    // All of the load is done, in order.
+    let ending = std::thread::spawn(move || while end.send(()).is_ok() {});
+    let mut seqs = Vec::new();
+    for reply in bulk {
+        seqs.extend(reply.wait().await.unwrap().into_iter().map(|result| result.unwrap().seq));
+    }
+    assert_eq!(seqs.len(), 20_000);
+    assert!(seqs.is_sorted());
+    drop((handle, has_begun));
+    ending.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_leaves_before_the_commit_that_covers_it() {
+    let Gate { handle, has_begun, end, broken } = gate();
     let mut answer = {
         let handle = handle.clone();
         tokio::spawn(async move { handle.submit(TenantId::DEFAULT, put("MUG")).await })

@@ -1,6 +1,7 @@
 //! The worked examples that fix what the laws mean, each by its name, on every way a ledger is kept.
 
 #[path = "support/shop.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod shop;
 
 use onhand_engine::CommitError;
@@ -139,6 +140,7 @@ fn an_outsiders_absolute_is_evidence() {
         shop.at("10:00").tell(Body::SetOwnership(master));
         let count = |system: Option<&str>, quantity| {
             Body::Count(TakeCount {
+                inside: false,
                 location: "LONDON".to_owned(),
                 lines: units("MUG", quantity),
                 as_of: None,
@@ -168,6 +170,9 @@ fn exact() {
         }));
         let adjust = |micros| {
             let line = onhand_ledger::command::Line {
+                lot: None,
+                expires: None,
+                serials: None,
                 sku: "TEA".to_owned(),
                 quantity: Quantity::from_micros(micros),
             };
@@ -192,6 +197,7 @@ fn a_clock_that_is_ahead() {
         assert!(matches!(shop.count("MUG", 4, "10:03"), Answer::Counted(..)));
         let count = |system: Option<&str>| {
             Body::Count(TakeCount {
+                inside: false,
                 location: "LONDON".to_owned(),
                 lines: units("MUG", 3),
                 as_of: Some(time("10:10")),

@@ -228,8 +228,9 @@ impl World {
 
     fn body(&self, act: &Act) -> Option<Body> {
         let units = Quantity::units;
-        let line =
-            |sku: usize, quantity: i64| vec![Line { sku: SKUS[sku].to_owned(), quantity: units(quantity) }];
+        let line = |sku: usize, quantity: i64| {
+            vec![Line { sku: SKUS[sku].to_owned(), quantity: units(quantity), ..Default::default() }]
+        };
         let place = |place: usize| PLACES[place].to_owned();
         let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
@@ -272,6 +273,7 @@ impl World {
                 location: place(*at),
                 lines: line(*sku, *quantity),
                 as_of: self.before(*ago),
+                inside: false,
                 system: None,
             }),
             Act::Hold { sku, quantity, minutes } => Body::PlaceHold(PlaceHold {
@@ -735,6 +737,73 @@ impl Expected {
     }
 }
 
+/// What cells hold, by item, place and state.
+fn held(world: &World) -> BTreeMap<CellKey, Quantity> {
+    world.ledger().flush().unwrap();
+    let cells = world.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap();
+    cells.into_iter().map(|(key, slot)| (key, slot.quantity)).filter(|(_, sum)| !sum.is_zero()).collect()
+}
+
+/// The same acts as one group and one by one: either all are done and come to the same, or the first that is refused
+/// refuses all and nothing moves.
+fn as_a_group_and_one_by_one(kept: Kept, before: &[Act], acts: &[Act]) {
+    let [mut together, mut apart] = [World::new(kept), World::new(kept)];
+    for world in [&mut together, &mut apart] {
+        for act in before {
+            if let Some(body) = world.body(act) {
+                world.commit(vec![(None, body)]);
+            }
+        }
+        world.now = world.now.plus_seconds(30 * MINUTE);
+        world.clock.set(world.now);
+        world.commit(vec![(None, Body::Tick)]);
+    }
+    let bodies: Vec<Body> = acts
+        .iter()
+        .filter_map(|act| together.body(act))
+        .filter(|body| !matches!(body, Body::Record(_)))
+        .collect();
+    if bodies.is_empty() {
+        return;
+    }
+    let untouched = held(&together);
+    let mut answers = Vec::new();
+    let mut refused = None;
+    for (line, body) in (1..).zip(&bodies) {
+        let command = Command::keyed(None, "test", body.clone());
+        match apart.commit(vec![(Some(command), body.clone())]).pop().unwrap() {
+            Ok(Answer::Refused(refusal)) => refused = Some((line, Some(refusal), None)),
+            Err(CommitError::Invalid(invalid)) => refused = Some((line, None, Some(invalid))),
+            answer => answers.push(answer.unwrap()),
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    let group = Command::keyed(Some("group".to_owned()), "test", Body::Group(bodies));
+    let answer = together.commit(vec![(Some(group.clone()), group.body.clone())]).pop().unwrap();
+    match (&answer, refused) {
+        (Ok(Answer::Group(told)), None) => {
+            assert_eq!(told, &answers);
+            assert_eq!(held(&together), held(&apart));
+        }
+        (Ok(Answer::Refused(Refusal::InGroup { line, refusal })), Some((at, Some(alone), None))) => {
+            assert_eq!((*line, &**refusal), (at, &alone));
+            assert_eq!(held(&together), untouched, "a group that is refused moves nothing");
+        }
+        (Err(CommitError::Invalid(Invalid::InGroup { line, invalid })), Some((at, None, Some(alone)))) => {
+            assert_eq!((*line, &**invalid), (at, &alone));
+            assert_eq!(held(&together), untouched);
+        }
+        other => panic!("as a group, and one by one: {other:?}"),
+    }
+    // Law 4: the group's key is one key.
+    let again = together.commit(vec![(Some(group.clone()), group.body)]).pop().unwrap();
+    assert_eq!(again.ok(), answer.ok());
+    together.check();
+    apart.check();
+}
+
 fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
     let batch = prop_oneof![2 => prop::collection::vec(act(), 1), 1 => prop::collection::vec(act(), 2..6)];
     prop::collection::vec(batch, 1..22)
@@ -767,5 +836,18 @@ proptest! {
     #[test]
     fn the_laws_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
         run(Kept::InFile, &acts);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(120))]
+
+    #[test]
+    fn a_group_is_its_commands_one_by_one_or_nothing(
+        before in prop::collection::vec(act(), 1..8),
+        acts in prop::collection::vec(act(), 1..7),
+    ) {
+        as_a_group_and_one_by_one(Kept::InMemory, &before, &acts);
+        as_a_group_and_one_by_one(Kept::Evicting, &before, &acts);
     }
 }

@@ -319,7 +319,7 @@ fn a_receipt_told_too_large_invents_nothing_once_corrected() {
 fn adjust(shop: &Shop, differences: &[i64]) -> Result<Answer, CommitError> {
     let lines = differences
         .iter()
-        .map(|units| Line { sku: "MUG".to_owned(), quantity: Quantity::units(*units) })
+        .map(|units| Line { sku: "MUG".to_owned(), quantity: Quantity::units(*units), ..Line::default() })
         .collect();
     let reason = "broken".to_owned();
     let body = Body::Adjust(Adjust { location: "LONDON".to_owned(), lines, occurred_at: None, reason });

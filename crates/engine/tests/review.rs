@@ -93,7 +93,11 @@ fn a_quantity_beyond_what_is_accepted_is_refused() {
     for micros in [i64::MIN, i64::MAX] {
         let adjust = Body::Adjust(Adjust {
             location: "LONDON".to_owned(),
-            lines: vec![Line { sku: "DUST".to_owned(), quantity: Quantity::from_micros(micros) }],
+            lines: vec![Line {
+                sku: "DUST".to_owned(),
+                quantity: Quantity::from_micros(micros),
+                ..Default::default()
+            }],
             occurred_at: None,
             reason: "x".to_owned(),
         });

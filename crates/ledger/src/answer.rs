@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, OrderId, Quantity, RuleId, Seq,
-    SystemId,
+    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, RuleId,
+    Seq, SystemId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -48,8 +48,12 @@ pub enum Answer {
     Discrepancy(DiscrepancyId),
     /// Time passed; so many holds lapsed.
     Ticked(u32),
+    /// A lot or serial is as asked.
+    Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
+    /// What each command of a group was answered, in order.
+    Group(Vec<Answer>),
 }
 
 /// One movement, as answered.
@@ -195,11 +199,41 @@ pub enum Refusal {
         /// And the other.
         other: RuleId,
     },
-    /// The barcode is another item's.
+    /// A piece is where it was told to be, or elsewhere.
+    #[error(
+        "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
+    )]
+    SerialElsewhere {
+        /// What.
+        sku: String,
+        /// Which.
+        serial: String,
+        /// Where.
+        location: String,
+    },
+    /// How an item is tracked, or that it is a kit, cannot change once it has moved.
+    #[error(
+        "`{sku}` has moved already: {what} cannot change any more; make another item, and merge or assemble"
+    )]
+    ItemInUse {
+        /// What.
+        sku: String,
+        /// `how it is tracked`.
+        what: String,
+    },
+    /// The discrepancy has ended.
     #[error("the discrepancy {discrepancy} is resolved already")]
     AlreadyResolved {
         /// Which.
         discrepancy: DiscrepancyId,
+    },
+    /// A command of a group was refused, and all of the group with it.
+    #[error("line {line} of the group: {refusal}; nothing of the group was done")]
+    InGroup {
+        /// Which, from 1 on.
+        line: u32,
+        /// Why.
+        refusal: Box<Refusal>,
     },
 }
 
@@ -224,6 +258,14 @@ pub enum Invalid {
     /// No location of that code.
     #[error("no location has the code `{0}`; create it, or check case and spaces")]
     UnknownLocation(String),
+    /// No lot or serial of that name.
+    #[error("`{sku}` has no lot or serial `{lot}`; check case and spaces")]
+    UnknownLot {
+        /// What.
+        sku: String,
+        /// As given.
+        lot: String,
+    },
     /// No system of that name.
     #[error("no system is called `{0}`")]
     UnknownSystem(String),
@@ -308,4 +350,12 @@ pub enum Invalid {
     /// A sum would leave 64 bits.
     #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
+    /// A command of a group is none.
+    #[error("line {line} of the group: {invalid}; nothing of the group was done")]
+    InGroup {
+        /// Which, from 1 on.
+        line: u32,
+        /// Why.
+        invalid: Box<Invalid>,
+    },
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::Invalid;
 use crate::key::StockState;
+use crate::model::Tracking;
 use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
 
 /// One command.
@@ -88,6 +89,43 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// Makes a lot or serial, or changes the one of that name.
+    PutLot(PutLot),
+    /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
+    /// and come by themselves.
+    Group(Vec<Body>),
+}
+
+impl Body {
+    /// How much work it is, roughly, in lines; at least 1.
+    pub fn work(&self) -> usize {
+        let lines = match self {
+            Self::Receive(Receive { lines, .. })
+            | Self::Adjust(Adjust { lines, .. })
+            | Self::Transfer(Transfer { lines, .. })
+            | Self::Move(MoveState { lines, .. })
+            | Self::Count(TakeCount { lines, .. })
+            | Self::PlaceHold(PlaceHold { lines, .. })
+            | Self::PlaceOrder(PlaceOrder { lines, .. }) => lines.len(),
+            Self::Record(document) => match &document.content {
+                Content::Order(order) => order.lines.len(),
+                Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Movements(lines) => lines.len(),
+            },
+            Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
+            _ => 1,
+        };
+        lines.max(1)
+    }
+
+    /// May a document that waits for a name be applied once this is done?
+    pub fn names_something(&self) -> bool {
+        match self {
+            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) => true,
+            Self::Group(bodies) => bodies.iter().any(Self::names_something),
+            _ => false,
+        }
+    }
 }
 
 /// See [`Body::PutItem`]. What is `None` stays as it is, or takes its default.
@@ -105,6 +143,24 @@ pub struct PutItem {
     pub barcodes: Option<Vec<String>>,
     /// Up to 100 tags.
     pub tags: Option<Vec<String>>,
+    /// What one is built of: makes it a kit, or changes what later orders are built of; empty: it is none. Up to 100 lines,
+    /// each SKU once; a component may be a kit itself. No kit is inside itself, and what it takes in all comes out even.
+    pub kit: Option<Vec<Line>>,
+    /// Which parts of its stock are told apart. Fixed once the item has moved.
+    pub tracking: Option<Tracking>,
+}
+
+/// See [`Body::PutLot`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutLot {
+    /// Of which item: one that is tracked.
+    pub sku: String,
+    /// The lot's or serial's name on the goods: 1 to 100 characters.
+    pub lot: String,
+    /// The last day it may be sold on, where it lies.
+    pub expires: Option<jiff::civil::Date>,
+    /// Called back: none of it is sold while true.
+    pub recalled: Option<bool>,
 }
 
 impl PutItem {
@@ -133,6 +189,10 @@ pub struct PutLocation {
     pub sellable: Option<bool>,
     /// Default: 100. The lowest is allocated from first.
     pub rank: Option<u32>,
+    /// The code of the location it is a part of; empty: of none. Default: none.
+    pub parent: Option<String>,
+    /// Its IANA time zone, such as `Europe/Berlin`; empty: its parent's, and UTC at the top. Days end by it.
+    pub time_zone: Option<String>,
 }
 
 impl PutLocation {
@@ -204,12 +264,25 @@ pub struct SetPublication {
 }
 
 /// So much of a SKU.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Line {
     /// What.
     pub sku: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
+    pub lot: Option<String>,
+    /// The last day the lot or the serials may be sold on; only where they are told for the first time.
+    pub expires: Option<jiff::civil::Date>,
+    /// Which pieces, where the item is tracked by serials: as many as `quantity` says, each once.
+    pub serials: Option<Vec<String>>,
+}
+
+impl Line {
+    /// So much of what is not tracked.
+    pub fn new(sku: impl Into<String>, quantity: Quantity) -> Self {
+        Self { sku: sku.into(), quantity, ..Self::default() }
+    }
 }
 
 /// See [`Body::Receive`].
@@ -275,6 +348,9 @@ pub struct TakeCount {
     pub lines: Vec<Line>,
     /// When it was seen; default now.
     pub as_of: Option<Instant>,
+    /// Was everything inside the location seen too? Default: the place alone.
+    #[serde(default)]
+    pub inside: bool,
     /// Which system says so; none: a person, in Onhand's name.
     pub system: Option<String>,
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Ownership, Publication,
-    System, Waiting,
+    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order, Ownership,
+    Publication, System, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
@@ -89,6 +89,21 @@ pub enum Entry {
     },
     /// A discrepancy came up, or was resolved.
     Discrepancy(DiscrepancyId, Discrepancy),
+    /// A lot or serial came to be, or changed.
+    Lot(LotId, Lot),
+    /// A lot ends at that instant where it lies.
+    Expires {
+        /// Which.
+        lot: LotId,
+        /// Where.
+        location: LocationId,
+        /// The first instant at which it may not be sold; none: it does not end.
+        at: Option<Instant>,
+        /// As it was told before.
+        before: Option<Instant>,
+        /// It has ended, and what was promised of it is promised no more.
+        passed: bool,
+    },
     /// A keyed request was refused. The answer says why; nothing moved.
     Refused,
     /// A keyed request found everything as it asks already; it is kept for its key.

@@ -121,6 +121,16 @@ impl CellKey {
         Self { item, location, state, lot: LotId(0), consignor: ConsignorId(0) }
     }
 
+    /// The cell of some of the tenant's own goods that are told apart, or not (lot 0).
+    pub const fn of(item: ItemId, location: LocationId, lot: LotId, state: StockState) -> Self {
+        Self { lot, ..Self::new(item, location, state) }
+    }
+
+    /// The newest thing that it is a cell of.
+    pub(crate) fn newest(&self) -> Seq {
+        self.item.0.max(self.location.0).max(self.lot.0).max(self.consignor.0)
+    }
+
     /// An outside party's account.
     pub const fn party(item: ItemId, party: StockState) -> Self {
         Self::new(item, LocationId(0), party)
@@ -208,6 +218,14 @@ pub enum Key {
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
+    /// A lot or serial.
+    Lot(LotId),
+    /// The lot or serial of a name.
+    LotCode(ItemId, String),
+    /// When a lot expires where it lies, or did.
+    Expires(LocationId, LotId),
+    /// A kit that an item is, or was, a component of.
+    KitOf(ItemId, ItemId),
 }
 
 impl Key {
@@ -239,6 +257,39 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
+            Self::Lot(_) => 40,
+            Self::LotCode(..) => 41,
+            Self::Expires(..) => 42,
+            Self::KitOf(..) => 43,
+        }
+    }
+
+    /// The newest thing that it speaks of, by its id; 0 where it speaks of none, or of a position in the log.
+    pub(crate) fn newest(&self) -> Seq {
+        match self {
+            Self::Item(ItemId(id))
+            | Self::Location(LocationId(id))
+            | Self::System(SystemId(id))
+            | Self::Listing(ListingId(id))
+            | Self::RemoteListing(SystemId(id), _)
+            | Self::Order(OrderId(id))
+            | Self::Document(SystemId(id), _)
+            | Self::Waiting(SystemId(id), _)
+            | Self::Hold(HoldId(id))
+            | Self::Demand(ItemId(id))
+            | Self::Tagged(_, ItemId(id))
+            | Self::Discrepancy(DiscrepancyId(id)) => *id,
+            Self::ListingOf(item, listing) => item.0.max(listing.0),
+            Self::Promise(item, location, holder, ..) => item.0.max(location.0).max(*holder),
+            Self::Short(item, order, _) => item.0.max(order.0),
+            Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
+            Self::Claimed(item, system, _) => item.0.max(system.0),
+            Self::Late(cell, _) => cell.newest(),
+            Self::Lot(LotId(id)) => *id,
+            Self::LotCode(ItemId(id), _) => *id,
+            Self::Expires(location, lot) => location.0.max(lot.0),
+            Self::KitOf(component, kit) => component.0.max(kit.0),
+            _ => 0,
         }
     }
 
@@ -254,7 +305,20 @@ impl Key {
             | Self::Order(OrderId(id))
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
-            | Self::Discrepancy(DiscrepancyId(id)) => put(&mut out, *id),
+            | Self::Discrepancy(DiscrepancyId(id))
+            | Self::Lot(LotId(id)) => put(&mut out, *id),
+            Self::LotCode(item, code) => {
+                put(&mut out, item.0);
+                out.extend_from_slice(code.as_bytes());
+            }
+            Self::Expires(location, lot) => {
+                put(&mut out, location.0);
+                put(&mut out, lot.0);
+            }
+            Self::KitOf(component, kit) => {
+                put(&mut out, component.0);
+                put(&mut out, kit.0);
+            }
             Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
@@ -374,6 +438,10 @@ impl Key {
                 Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
             }
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
+            40 => Self::Lot(LotId(rest.u64()?)),
+            41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
+            42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
+            43 => Self::KitOf(ItemId(rest.u64()?), ItemId(rest.u64()?)),
             _ => return None,
         };
         rest.0.is_empty().then_some(key)
@@ -445,6 +513,10 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
+            Key::Lot(LotId(5)),
+            Key::LotCode(ItemId(1), "L1".into()),
+            Key::Expires(LocationId(3), LotId(4)),
+            Key::KitOf(ItemId(1), ItemId(2)),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

@@ -7,6 +7,7 @@
 //! What is not its business: where the log is kept (`store`), who asks (`web`), what other systems show (`sync`).
 
 pub mod answer;
+pub mod availability;
 pub mod command;
 mod decide;
 pub mod entry;

@@ -52,6 +52,21 @@ pub enum Tracking {
     Serials,
 }
 
+/// Some of an item that is told apart from the rest: a lot, or a single piece with its serial number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lot {
+    /// Of what.
+    pub item: ItemId,
+    /// Its name on the goods: exact, case included.
+    pub code: String,
+    /// The last day it may be sold on, where it lies.
+    pub expires: Option<jiff::civil::Date>,
+    /// Called back: none of it may be sold.
+    pub recalled: bool,
+    /// The lot that a serial is of.
+    pub of: Option<LotId>,
+}
+
 /// Where stock is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Location {
@@ -161,13 +176,90 @@ pub struct Rules {
     pub publication: Vec<(RuleId, Publication)>,
 }
 
-/// The locations that orders are allocated from, in that order: by rank, then by age.
+/// The tree of locations. Its tops are the sites; orders are allocated from those that sell, by rank, then by age.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sites {
-    /// Rank and location, sorted; only sellable ones.
+    /// Rank and site, sorted; only sellable ones.
     pub sellable: Vec<(u32, LocationId)>,
     /// Every location, oldest first.
     pub all: Vec<LocationId>,
+    /// The zones and bins, sorted.
+    pub parts: Vec<Part>,
+}
+
+/// A location inside another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is a part of.
+    pub parent: LocationId,
+    /// The lowest is taken from first.
+    pub rank: u32,
+    /// Itself.
+    pub location: LocationId,
+    /// May orders be allocated here (and below)?
+    pub sellable: bool,
+}
+
+impl Sites {
+    /// The locations directly inside another, in the order they are taken from.
+    pub fn inside(&self, parent: LocationId) -> &[Part] {
+        let first = self.parts.partition_point(|part| part.parent < parent);
+        let count = self.parts[first..].partition_point(|part| part.parent == parent);
+        &self.parts[first..first + count]
+    }
+
+    /// A location and all that is inside it, in the order they are taken from; only what sells, if asked so.
+    pub fn below(&self, location: LocationId, only_sellable: bool) -> Vec<LocationId> {
+        let mut found = vec![location];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            let inside = self.inside(parent).iter().filter(|part| part.sellable || !only_sellable);
+            found.extend(inside.map(|part| part.location));
+            next += 1;
+        }
+        found
+    }
+
+    /// The location that another is directly inside of.
+    pub fn parent(&self, location: LocationId) -> Option<LocationId> {
+        self.parts.iter().find(|part| part.location == location).map(|part| part.parent)
+    }
+
+    /// A location, what it is inside of, and so on up to its site.
+    pub fn above(&self, location: LocationId) -> Vec<LocationId> {
+        let mut found = vec![location];
+        while let Some(parent) = found.last().and_then(|last| self.parent(*last)) {
+            found.push(parent);
+        }
+        found
+    }
+
+    /// Is a location another one, or somewhere inside it?
+    pub fn is_in(&self, location: LocationId, outer: LocationId) -> bool {
+        location == outer || (!self.parts.is_empty() && self.above(location).contains(&outer))
+    }
+
+    /// The tree with a location as it is now.
+    pub(crate) fn put(&mut self, id: LocationId, location: &Location) {
+        self.sellable.retain(|(_, other)| *other != id);
+        self.parts.retain(|part| part.location != id);
+        let Location { rank, sellable, .. } = *location;
+        match location.parent {
+            Some(parent) => {
+                let part = Part { parent, rank, location: id, sellable };
+                let at = self.parts.partition_point(|other| *other < part);
+                self.parts.insert(at, part);
+            }
+            None if sellable => {
+                self.sellable.push((rank, id));
+                self.sellable.sort_unstable();
+            }
+            None => {}
+        }
+        if !self.all.contains(&id) {
+            self.all.push(id);
+        }
+    }
 }
 
 /// So much at such a location.
@@ -211,10 +303,16 @@ pub struct OrderLine {
     pub allocated: Vec<At>,
     /// Wanted and covered by nothing.
     pub short: Quantity,
+    /// The lot or serial that is wanted, where one was named.
+    pub lot: Option<LotId>,
+    /// What of it is promised, and has left, as parts of kits.
+    pub build: Build,
     /// Has left, by location.
     pub shipped: Vec<At>,
     /// Came back of what was shipped.
     pub returned: Quantity,
+    /// Of `returned`, which lots and serials, where these are told apart.
+    pub returned_lots: Vec<(LotId, Quantity)>,
     /// What its own document last said has left.
     pub told_shipped: Quantity,
     /// Of `shipped`: what moved by the word of its own document, rather than of a warehouse's shipment, in the order
@@ -225,8 +323,46 @@ pub struct OrderLine {
     pub told: Vec<(SystemId, Quantity)>,
 }
 
-/// A part of an order's line that left by the word of the order's own document.
+/// The kits of a line that are built for it when it leaves, rather than taken from assembled ones.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Build {
+    /// What one kit is built of, as it was when the line was made; no kit where empty.
+    pub recipe: Vec<Component>,
+    /// Whole kits promised, by the place they are built at.
+    pub built: Vec<At>,
+    /// The components promised for them.
+    pub components: Vec<ComponentAt>,
+    /// The components that left with the line and have not come back.
+    pub left: Vec<ComponentAt>,
+}
+
+/// So much of a kit's component at such a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ComponentAt {
+    /// Of what.
+    pub item: ItemId,
+    /// Where.
+    pub location: LocationId,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+impl ComponentAt {
+    /// Adds to what is of a component at a place, dropping the place when nothing is left.
+    pub fn add(places: &mut Vec<Self>, change: Self) {
+        let key = |at: &Self| (at.item, at.location, at.lot);
+        match places.iter_mut().find(|at| key(at) == key(&change)) {
+            Some(at) => at.quantity += change.quantity,
+            None => places.push(change),
+        }
+        places.retain(|at| !at.quantity.is_zero());
+    }
+}
+
+/// A part of an order's line that left by the word of the order's own document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ByDocument {
     /// Where from.
     pub location: LocationId,
@@ -238,19 +374,24 @@ pub struct ByDocument {
     pub balanced: Quantity,
     /// When we were told, and balanced it.
     pub told_at: Instant,
+    /// The components that left, where a kit left as these, and how much of each was balanced.
+    pub components: Vec<(ComponentAt, Quantity)>,
 }
 
 impl OrderLine {
     /// A line of which nothing is allocated, short or shipped yet.
-    pub const fn new(line: String, item: ItemId, wanted: Quantity) -> Self {
+    pub fn new(line: String, item: ItemId, wanted: Quantity) -> Self {
         Self {
             line,
             item,
             wanted,
             allocated: Vec::new(),
             short: Quantity::ZERO,
+            lot: None,
+            build: Build::default(),
             shipped: Vec::new(),
             returned: Quantity::ZERO,
+            returned_lots: Vec::new(),
             told_shipped: Quantity::ZERO,
             by_document: Vec::new(),
             told: Vec::new(),
@@ -271,9 +412,9 @@ impl OrderLine {
         }
     }
 
-    /// All that is promised to it.
+    /// All that is promised to it, kits to be built included.
     pub fn allocated_total(&self) -> Quantity {
-        self.allocated.iter().map(|at| at.quantity).sum()
+        self.allocated.iter().chain(&self.build.built).map(|at| at.quantity).sum()
     }
 
     /// All that has left.
@@ -327,6 +468,10 @@ pub struct HoldLine {
     pub quantity: Quantity,
     /// Where it is kept; less than `quantity` after a count found fewer.
     pub reserved: Vec<At>,
+    /// The lot or serial that is wanted, where one was named.
+    pub lot: Option<LotId>,
+    /// What of it is kept as parts of kits.
+    pub build: Build,
 }
 
 /// Who stock is promised to.
@@ -367,6 +512,10 @@ pub struct Count {
     pub item: ItemId,
     /// Where.
     pub location: LocationId,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
+    /// Was everything inside the location seen too?
+    pub inside: bool,
     /// When it was seen.
     pub as_of: Instant,
     /// How much was seen: available + reserved + committed + safety stock.
@@ -413,6 +562,8 @@ pub struct KnownLine {
     pub location: LocationId,
     /// What really moved: into the location (positive) or out of it.
     pub moved: Quantity,
+    /// Cell by cell, where it is a kit that moved as its components, or of lots; signed as `moved`.
+    pub pieces: Vec<ComponentAt>,
     /// What it wanted to take and was not there.
     pub short: Quantity,
     /// How much of what moved out was not there by our books, and was balanced by an adjustment.

@@ -16,10 +16,10 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Order, Promise, Rules,
+    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Lot, Order, Promise, Rules,
     Sites, System, Waiting,
 };
-use crate::{Due, Instant, ItemId, ListingId, LocationId, Quantity, Seq, SystemId};
+use crate::{Due, Instant, ItemId, ListingId, LocationId, LotId, Quantity, Seq, SystemId};
 
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
+    Lot(Lot),
+    LotId(LotId),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -89,7 +91,7 @@ pub struct Slot {
 }
 
 /// What must be fetched before a command can be decided.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Need {
     /// A cell.
     Cell(CellKey),
@@ -101,6 +103,8 @@ pub enum Need {
     AsOf(CellKey, Instant),
     /// What was answered to the command's key.
     Request(String),
+    /// All cells of an item at places of ours that hold something.
+    Stocked(ItemId),
 }
 
 /// What was answered to a key.
@@ -161,6 +165,8 @@ pub struct State {
     objects: HashMap<Key, Kept<Slot>>,
     dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, Due)>,
+    /// Of some items, all cells at places of ours that hold something.
+    stocked: HashMap<ItemId, BTreeSet<CellKey>>,
 }
 
 /// What is in memory, and whether it is in the set of what is dirty too: the set is asked only when that changes.
@@ -222,6 +228,32 @@ impl State {
             .filter_map(|key| self.cells.get_key_value(key).map(|(key, kept)| (key, &kept.thing)))
     }
 
+    /// All cells of an item at places of ours that hold something, if they are known.
+    pub fn stocked(&self, item: ItemId) -> Option<&BTreeSet<CellKey>> {
+        self.stocked.get(&item)
+    }
+
+    /// Takes all cells of an item at places of ours that hold something, as tables have them. What is dirty is newer.
+    pub fn provide_stocked(&mut self, item: ItemId, cells: impl IntoIterator<Item = (CellKey, CellSlot)>) {
+        let mut keys: BTreeSet<CellKey> = BTreeSet::new();
+        for (key, slot) in cells {
+            self.provide_cell(key, slot);
+            keys.insert(key);
+        }
+        keys.extend(self.dirty_cells_of(item).map(|(key, _)| *key));
+        keys.retain(|key| holds(key, Self::cell(self, key)));
+        self.stocked.insert(item, keys);
+    }
+
+    fn note_stocked(&mut self, key: CellKey) {
+        let Some(known) = self.stocked.get_mut(&key.item) else { return };
+        if holds(&key, self.cells.get(&key).map(|kept| &kept.thing)) {
+            known.insert(key);
+        } else {
+            known.remove(&key);
+        }
+    }
+
     /// Every dirty cell key.
     pub fn dirty_cells(&self) -> impl Iterator<Item = &CellKey> {
         self.dirty_cells.iter()
@@ -250,6 +282,7 @@ impl State {
     /// Forgets what tables have too.
     pub fn evict_clean(&mut self) {
         self.cells.retain(|_, kept| kept.is_dirty);
+        self.stocked.clear();
         self.objects.retain(|_, kept| kept.is_dirty);
     }
 
@@ -293,6 +326,10 @@ impl State {
     pub fn fold(&mut self, first_seq: Seq, record: &Record) -> Result<(), Need> {
         for (seq, entry) in (first_seq..).zip(&record.entries) {
             fold(entry, seq, self)?;
+            if let Entry::Movement(movement) = entry {
+                self.note_stocked(movement.from_cell());
+                self.note_stocked(movement.to_cell());
+            }
         }
         self.note(first_seq, record);
         Ok(())
@@ -318,6 +355,7 @@ impl State {
             slot.seq = changed.slot.seq;
             slot.latest = changed.slot.latest;
             slot.pending.extend(changed.slot.pending);
+            self.note_stocked(key);
         }
         for (key, slot) in overlay.objects {
             self.put(key, slot);
@@ -332,6 +370,11 @@ impl State {
         self.head = self.head.max(first_seq + record.entries.len() as Seq - 1);
         self.recorded_at = self.recorded_at.max(record.recorded_at);
     }
+}
+
+/// Is it a cell at a place of ours that holds something?
+fn holds(key: &CellKey, slot: Option<&CellSlot>) -> bool {
+    !key.state.is_party() && slot.is_some_and(|slot| !slot.quantity.is_zero())
 }
 
 impl Sink for State {
@@ -394,6 +437,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             for tag in &item.tags {
                 sink.put(Key::Tagged(tag.clone(), *id), Slot { value: Some(Value::Present), seq });
             }
+            for component in &item.kit {
+                sink.put(Key::KitOf(component.item, *id), Slot { value: Some(Value::Present), seq });
+            }
             sink.put(Key::Item(*id), Slot { value: Some(Value::Item(item.clone())), seq });
         }
         Entry::Location(id, location) => {
@@ -407,14 +453,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
                     Some(Value::Sites(sites)) => sites,
                     _ => Sites::default(),
                 };
-                sites.sellable.retain(|(_, other)| other != id);
-                if location.sellable {
-                    sites.sellable.push((location.rank, *id));
-                    sites.sellable.sort_unstable();
-                }
-                if !sites.all.contains(id) {
-                    sites.all.push(*id);
-                }
+                sites.put(*id, location);
                 Some(Value::Sites(sites))
             })?;
         }
@@ -480,6 +519,23 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Discrepancy(id, discrepancy) => {
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
+        }
+        Entry::Lot(id, lot) => {
+            let code = Key::LotCode(lot.item, lot.code.clone());
+            sink.put(code, Slot { value: Some(Value::LotId(*id)), seq });
+            sink.put(Key::Lot(*id), Slot { value: Some(Value::Lot(lot.clone())), seq });
+        }
+        Entry::Expires { lot, location, at, before, passed } => {
+            let due = Due::Lot(*lot, *location);
+            if let Some(before) = before.filter(|before| Some(*before) != *at || *passed) {
+                sink.due(before, due, false);
+                sink.put(Key::Due(before, due), Slot { value: None, seq });
+            }
+            if let Some(at) = at.filter(|_| !*passed) {
+                sink.due(at, due, true);
+                sink.put(Key::Due(at, due), Slot { value: Some(Value::Present), seq });
+            }
+            sink.put(Key::Expires(*location, *lot), Slot { value: at.map(Value::Instant), seq });
         }
         Entry::Refused | Entry::Nothing => {}
     }

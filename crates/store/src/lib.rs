@@ -254,12 +254,35 @@ pub fn chain(before: &[u8; 32], tenant: TenantId, chunk: &Chunk) -> [u8; 32] {
 const FORMAT: u8 = 1;
 
 /// The bytes of records: a format byte, then `postcard`.
-pub fn encode_records(records: &[Record]) -> Vec<u8> {
-    let mut body = vec![FORMAT];
+pub fn encode_records<'r>(records: impl IntoIterator<Item = &'r Record>) -> Vec<u8> {
+    let mut body = Bytes(Vec::with_capacity(16 * 1024));
+    body.0.push(FORMAT);
     for record in records {
-        body = postcard::to_extend(record, body).expect("a record can always be written");
+        let written = postcard::serialize_with_flavor(record, body);
+        body = Bytes(written.expect("a record can always be written"));
     }
-    body
+    body.0
+}
+
+/// Bytes that grow as `postcard` writes: its own `Extend` writes byte by byte.
+struct Bytes(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Bytes {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// The records of a chunk, each with its first entry's `seq`.

@@ -136,6 +136,7 @@ impl From<Invalid> for Problem {
         match invalid {
             Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
             Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
+            Invalid::UnknownLot { .. } => bad("unknown_lot", "Unknown lot or serial").field("lot"),
             Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
             Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
             Invalid::Unknown { .. } => {
@@ -149,6 +150,12 @@ impl From<Invalid> for Problem {
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
+            // What is wrong is the line's own; where it is, the text says.
+            Invalid::InGroup { invalid, .. } => {
+                let mut problem = Self::from(*invalid);
+                problem.detail = detail;
+                problem
+            }
             Invalid::KeyReused(_) => Self::new(
                 StatusCode::CONFLICT,
                 "key_reused",
@@ -186,6 +193,13 @@ impl From<Refusal> for Problem {
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
+            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
+            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
+            Refusal::InGroup { refusal, .. } => {
+                let mut problem = Self::from(*refusal);
+                problem.detail = detail;
+                problem
+            }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
         };
         Self { kept: true, ..problem }

@@ -31,6 +31,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `missing`; ask for less, or wait.",
     ),
     ("internal", "Something went wrong on our side.", "Look for the request's id in the log, and tell us."),
+    (
+        "item_in_use",
+        "The item has moved already, and how it is tracked cannot change any more.",
+        "Make another item.",
+    ),
     ("key", "The `Idempotency-Key` has not 1 to 255 visible ASCII characters.", "Send another."),
     ("key_reused", "The key was used for another request.", "Use a new key for a new request."),
     ("limit", "`limit` is not 1 to 100.", "Ask for less, and follow `next_cursor`."),
@@ -76,6 +81,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See both named in `detail`; make one more specific, or end one.",
     ),
     (
+        "serial_elsewhere",
+        "A piece with that serial number is in stock by our books; it cannot come in a second time.",
+        "See `detail`: it says where. Check the number, or transfer the piece.",
+    ),
+    (
         "store",
         "The database could not be read or written. Nothing was changed.",
         "See the log; send it again after `Retry-After` seconds, with the same key.",
@@ -99,6 +109,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Send `Authorization: Bearer <key>`; make a key with `onhand key create`.",
     ),
     ("unknown", "There is no such thing.", "See `detail`."),
+    (
+        "unknown_lot",
+        "The item has no lot or serial of that name.",
+        "Check case and spaces; lots come to be when received.",
+    ),
     (
         "unknown_location",
         "No location has that code.",

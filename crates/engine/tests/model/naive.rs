@@ -656,12 +656,17 @@ impl Model {
             self.must_be_ours(*item, place)?;
             *wanted.entry(*item).or_default() += quantity;
         }
+        let mut lack = BTreeMap::new();
         for (item, wanted) in wanted {
             let there = self.held(item, place, step.from);
+            let holds = || self.holding(item, &[place]);
+            let held = if step.from == StockState::Available { holds() } else { None };
             if there < wanted {
-                let lack = BTreeMap::from([(self.skus[item].clone(), (wanted, there, None))]);
-                return Err(Stop::Refused(Why::Insufficient(lack)));
+                lack.insert(self.skus[item].clone(), (wanted, there, held));
             }
+        }
+        if !lack.is_empty() {
+            return Err(Stop::Refused(Why::Insufficient(lack)));
         }
         let mut moved = Vec::new();
         for (item, quantity) in lines {

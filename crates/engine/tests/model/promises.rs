@@ -28,20 +28,25 @@ impl Model {
             if available >= wanted {
                 continue;
             }
-            let mut held = 0;
-            let mut until = i64::MAX;
-            for hold in &self.holds {
-                for line in hold.lines.iter().filter(|line| line.item == item) {
-                    for (_, quantity) in line.reserved.iter().filter(|(place, _)| places.contains(place)) {
-                        held += quantity;
-                        until = until.min(hold.expires_at);
-                    }
-                }
-            }
-            let held = (held > 0).then_some((held, until));
+            let held = self.holding(item, &places);
             lacks.insert(self.skus[item].clone(), (wanted, available, held));
         }
         if lacks.is_empty() { Ok(()) } else { Err(Stop::Refused(Why::Insufficient(lacks))) }
+    }
+
+    /// How much checkouts hold of an item at places, and when the first of them ends.
+    pub fn holding(&self, item: usize, places: &[usize]) -> Option<(i64, i64)> {
+        let mut held = 0;
+        let mut until = i64::MAX;
+        for hold in &self.holds {
+            for line in hold.lines.iter().filter(|line| line.item == item) {
+                for (_, quantity) in line.reserved.iter().filter(|(place, _)| places.contains(place)) {
+                    held += quantity;
+                    until = until.min(hold.expires_at);
+                }
+            }
+        }
+        (held > 0).then_some((held, until))
     }
 
     /// A request is promised from places that sell; a fact may name any.

@@ -171,8 +171,11 @@ impl World {
     }
 
     fn body(&self, act: &Act) -> Option<Body> {
-        let line =
-            |(sku, units): &(usize, i64)| Line { sku: SKUS[*sku].to_owned(), quantity: quantity(*units) };
+        let line = |(sku, units): &(usize, i64)| Line {
+            sku: SKUS[*sku].to_owned(),
+            quantity: quantity(*units),
+            ..Line::default()
+        };
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
             line: (line + 1).to_string(),
@@ -215,6 +218,7 @@ impl World {
                 location: place(*at),
                 lines: lines(of),
                 as_of: self.before(*ago),
+                inside: false,
                 system: system.map(|system| SYSTEMS[system].to_owned()),
             }),
             Act::Hold { place: at, lines: of, minutes } => Body::PlaceHold(PlaceHold {

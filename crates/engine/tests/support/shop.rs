@@ -40,7 +40,7 @@ pub fn time(text: &str) -> Instant {
 }
 
 pub fn units(sku: &str, quantity: i64) -> Vec<Line> {
-    vec![Line { sku: sku.to_owned(), quantity: Quantity::units(quantity) }]
+    vec![Line { sku: sku.to_owned(), quantity: Quantity::units(quantity), ..Default::default() }]
 }
 
 impl Shop {
@@ -62,6 +62,35 @@ impl Shop {
     pub fn at(&self, now: &str) -> &Self {
         self.clock.set(time(now));
         self
+    }
+
+    /// As [`Shop::at`], on any day.
+    pub fn on(&self, now: &str) -> &Self {
+        self.clock.set(Instant::parse(now).unwrap());
+        self
+    }
+
+    /// What can be promised of an item at a place and inside it.
+    pub fn available(&self, sku: &str, place: &str) -> i64 {
+        self.ledger
+            .read(TENANT, |view| {
+                let (item, _) = view.item_by_sku(sku)?.expect("the item is there");
+                let (place, _) = view.location_by_code(place)?.expect("the place is there");
+                view.available(item, place).map(Quantity::whole_units)
+            })
+            .unwrap()
+    }
+
+    /// What there is of an item in a state, over all places and lots.
+    pub fn total(&self, sku: &str, state: StockState) -> i64 {
+        self.ledger
+            .read(TENANT, |view| {
+                let (item, _) = view.item_by_sku(sku)?.expect("the item is there");
+                let cells = view.cells_of(item)?;
+                let of_state = cells.iter().filter(|(cell, _)| cell.state == state);
+                Ok(of_state.map(|(_, slot)| slot.quantity).sum::<Quantity>().whole_units())
+            })
+            .unwrap()
     }
 
     pub fn keyed(&self, key: Option<&str>, body: Body) -> Result<Committed, CommitError> {
@@ -89,6 +118,7 @@ impl Shop {
             location: "LONDON".to_owned(),
             lines: units(sku, quantity),
             as_of: Some(time(as_of)),
+            inside: false,
             system: None,
         }))
     }

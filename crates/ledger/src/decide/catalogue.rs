@@ -3,13 +3,18 @@
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
 use crate::entry::Entry;
-use crate::key::Key;
+use crate::key::{CellKey, Key, StockState};
 use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
+use super::kits;
+use super::lots;
 use super::rules;
 use super::tx::{Found, Stop, Tx};
+
+/// How deep locations are inside each other.
+const DEEPEST: usize = 10;
 
 pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     put.check()?;
@@ -47,14 +52,42 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
             field.clone_from(given);
         }
     }
+    if let Some(kit) = &put.kit {
+        item.kit = kits::resolve(tx, kit)?;
+    }
+    if let Some(tracking) = put.tracking.filter(|tracking| *tracking != item.tracking) {
+        if let Some(id) = known {
+            must_not_have_moved(tx, id, "how it is tracked")?;
+        }
+        item.tracking = tracking;
+    }
+    if item.tracking == Tracking::Serials && item.precision != Precision::WHOLE {
+        let problem = format!("`{}` is tracked by serials, and pieces are whole", put.sku);
+        return Err(Invalid::Field { field: "precision", problem }.into());
+    }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if let Some(all) = tx.rules()? {
         rules::must_not_tie(all, id, &item)?;
     }
     if before.as_ref() != Some(&item) {
         tx.emit(Entry::Item(id, item))?;
+        kits::must_be_possible(tx, id)?;
     }
     Ok(Answer::Item(id))
+}
+
+/// Has any of an item ever moved?
+fn must_not_have_moved(tx: &Tx<'_>, item: ItemId, what: &str) -> Result<(), Stop> {
+    let parties = StockState::ALL.into_iter().filter(|state| state.is_party());
+    let cells: Vec<CellKey> = parties.map(|party| CellKey::party(item, party)).collect();
+    tx.want_cells(cells.iter().copied())?;
+    let lots =
+        tx.range(Key::LotCode(item, String::new()), Key::LotCode(ItemId(item.0 + 1), String::new()))?;
+    let moved = cells.into_iter().map(|cell| tx.has_moved(cell)).collect::<Result<Vec<_>, Stop>>()?;
+    if lots.is_empty() && !moved.contains(&true) {
+        return Ok(());
+    }
+    Err(Refusal::ItemInUse { sku: tx.sku(item)?, what: what.to_owned() }.into())
 }
 
 pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer, Stop> {
@@ -78,13 +111,45 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         name: put.name.clone().unwrap_or(base.name),
         sellable: put.sellable.unwrap_or(base.sellable),
         rank: put.rank.unwrap_or(base.rank),
-        parent: base.parent,
-        time_zone: base.time_zone,
+        parent: match put.parent.as_deref() {
+            None => base.parent,
+            Some("") => None,
+            Some(code) => Some(tx.location_id(code)?),
+        },
+        time_zone: match put.time_zone.as_deref() {
+            None => base.time_zone,
+            Some("") => None,
+            Some(name) => {
+                lots::zone_of(name)?;
+                Some(name.to_owned())
+            }
+        },
     };
     let id = known.unwrap_or(LocationId(tx.next_seq()));
-    let begins_to_sell = location.sellable && before.as_ref().is_some_and(|before| !before.sellable);
+    if let Some(parent) = location.parent {
+        let above = tx.sites()?.above(parent);
+        let problem = if above.contains(&id) {
+            format!("`{}` would be inside itself", put.code)
+        } else if above.len() >= DEEPEST {
+            format!("`{}` would be more than {DEEPEST} deep", put.code)
+        } else {
+            String::new()
+        };
+        if !problem.is_empty() {
+            return Err(Invalid::Field { field: "parent", problem }.into());
+        }
+    }
+    let begins_to_sell = before
+        .as_ref()
+        .is_some_and(|before| location.sellable && (!before.sellable || location.parent != before.parent));
+    let days_end_otherwise = before
+        .as_ref()
+        .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if days_end_otherwise {
+        lots::register_all(tx, id)?;
     }
     if begins_to_sell {
         super::order::offer_all(tx)?;

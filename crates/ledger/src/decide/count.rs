@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::answer::{Answer, Counted, Invalid, Refusal};
-use crate::command::TakeCount;
+use crate::command::{Line, TakeCount};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, Count};
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
+use crate::model::{Cause, Count, Tracking};
+use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
+use super::lots;
 use super::order;
-use super::stock::{self, Change};
+use super::stock::{self, Change, Resolved};
 use super::tx::{Found, Stop, Tx};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
@@ -41,16 +42,29 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
-    let cells =
-        |item: ItemId| StockState::PHYSICAL.into_iter().map(move |state| CellKey::new(item, location, state));
-    tx.want_as_of(lines.iter().flat_map(|(item, _)| cells(*item)), as_of)?;
-    let changes = lines.iter().map(|(item, _)| (*item, location, as_of.plus_micros(1)));
-    tx.want(lines.iter().map(|(item, _)| Key::Counted(*item, location)))?;
+    let lines = lots::counted(tx, &lines)?;
+    let nodes = if count.inside { tx.sites()?.below(location, false) } else { vec![location] };
+    let inside = nodes.len() > 1;
+    let cells = |line: &Resolved| {
+        let (item, lot) = (line.item, line.lot.unwrap_or_default());
+        let of = |node: LocationId| {
+            StockState::PHYSICAL.into_iter().map(move |state| CellKey::of(item, node, lot, state))
+        };
+        nodes.iter().flat_map(move |node| of(*node)).collect::<Vec<_>>()
+    };
+    tx.want_as_of(lines.iter().flat_map(cells), as_of)?;
+    let changes = lines.iter().map(|line| (line.item, location, as_of.plus_micros(1)));
+    tx.want(lines.iter().map(|line| Key::Counted(line.item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;
     let mut booked = Vec::new();
-    for (item, counted) in lines {
-        let found: Quantity = cells(item).map(|cell| tx.as_of(cell, as_of)).sum::<Result<_, _>>()?;
-        let id = book(tx, Count { system: teller, item, location, as_of, counted, found })?;
+    for line in lines {
+        let Resolved { item, lot, quantity: counted } = line;
+        let lot = lot.unwrap_or_default();
+        let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
+        if tx.item(item)?.tracking == Tracking::Serials && counted > found {
+            lots::seen_where_it_was_not(tx, item, lot)?;
+        }
+        let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
         booked.push((id, item, counted, found));
     }
     order::settle(tx)?;
@@ -71,14 +85,15 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
 /// Writes the count, and books its difference at the time it was seen.
 fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     let id = CountId(tx.next_seq());
-    let Count { item, location, as_of, counted, found, .. } = count;
+    let Count { item, location, lot, inside, as_of, counted, found, .. } = count;
     tx.emit(Entry::Count(id, count))?;
     let difference = counted - found;
     let change = Change {
         item,
         location,
-        lot: LotId(0),
+        lot,
         quantity: difference.abs(),
+        inside,
         party: StockState::Adjustment,
         occurred_at: as_of,
         reason: "counted",
@@ -94,24 +109,24 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     Ok(id)
 }
 
-fn resolve(tx: &Tx<'_>, count: &TakeCount) -> Result<Vec<(ItemId, Quantity)>, Stop> {
-    if count.lines.is_empty() {
-        return Err(Invalid::NoLines("a count").into());
-    }
-    tx.want(count.lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
+fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<(ItemId, &'c Line)>, Stop> {
     let mut seen = BTreeSet::new();
-    let mut lines = Vec::new();
     for line in &count.lines {
-        let item = tx.item_id(&line.sku)?;
         if line.quantity.is_negative() {
             let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
             return Err(Invalid::Field { field: "quantity", problem }.into());
         }
-        if !seen.insert(item) {
+        if !seen.insert((&line.sku, &line.lot, &line.serials)) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
-        tx.check_quantity(item, line.quantity)?;
-        lines.push((item, line.quantity));
+    }
+    let lines = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
+    let mut items = BTreeSet::new();
+    for (item, line) in &lines {
+        // A SKU may have other names too.
+        if tx.item(*item)?.tracking == Tracking::None && !items.insert(*item) {
+            return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
+        }
     }
     Ok(lines)
 }

@@ -3,12 +3,13 @@
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{ConvertHold, PlaceHold};
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{At, Hold, HoldLine, HoldState, Holder, add_at};
-use crate::{Due, HoldId, Instant, ItemId, OrderId, Quantity};
+use crate::model::{Build, Hold, HoldLine, HoldState, Holder};
+use crate::{Due, HoldId, Instant, OrderId, Quantity};
 
 use super::order;
-use super::stock;
-use super::tx::{Move, Stop, Tx};
+use super::promise;
+use super::stock::{self, Resolved};
+use super::tx::{Stop, Tx};
 
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
@@ -19,30 +20,23 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> 
     }
     order::must_sell(tx, only)?;
     order::must_be_available(tx, &lines, only)?;
+    let mut kept = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let build = Build { recipe: promise::recipe(tx, line.item)?, ..Build::default() };
+        let Resolved { item, quantity, lot } = *line;
+        kept.push(HoldLine { item, quantity, reserved: Vec::new(), lot, build });
+    }
     let hold = tx.open_hold(Hold {
         state: HoldState::Active,
         expires_at: place.expires_at,
-        lines: lines
-            .iter()
-            .map(|(item, quantity)| HoldLine { item: *item, quantity: *quantity, reserved: Vec::new() })
-            .collect(),
+        lines: kept,
         order: None,
     });
-    for (index, (item, quantity)) in (0..).zip(lines) {
-        for (location, lot, _, part) in order::choose(tx, item, quantity, only, &[StockState::Available])? {
-            tx.make(Move {
-                item,
-                lot,
-                from: (location, StockState::Available),
-                to: (location, StockState::Reserved),
-                quantity: part,
-                occurred_at: tx.now,
-                reason: "held",
-                promise: Some((Holder::Hold(hold), index)),
-                corrects: None,
-            })?;
-            add_at(&mut tx.edit_hold(hold)?.lines[index as usize].reserved, location, lot, part);
-        }
+    for (index, line) in order::kits_first(tx, &lines)? {
+        let holder = Holder::Hold(hold);
+        let passes: &[&[StockState]] = &[&[StockState::Available]];
+        let promised = order::promise_up_to(tx, holder, index, line.quantity, only, passes, "held")?;
+        order::must_be_whole(tx, &line, promised, only)?;
     }
     Ok(Answer::Hold(hold))
 }
@@ -75,10 +69,11 @@ pub(super) fn want_due(tx: &Tx<'_>) -> Result<(), Stop> {
     for id in due {
         for (index, line) in (0..).zip(&tx.hold(id)?.lines) {
             keys.push(Key::Demand(line.item));
-            for place in &line.reserved {
-                keys.push(Key::Promise(line.item, place.location, id.0, index, place.lot));
-                let cell =
-                    |state| CellKey { lot: place.lot, ..CellKey::new(line.item, place.location, state) };
+            let own = line.reserved.iter().map(|at| (line.item, at.location, at.lot));
+            let components = line.build.components.iter().map(|at| (at.item, at.location, at.lot));
+            for (item, location, lot) in own.chain(components) {
+                keys.extend([Key::Demand(item), Key::Promise(item, location, id.0, index, lot)]);
+                let cell = |state| CellKey::of(item, location, lot, state);
                 cells.extend([cell(StockState::Available), cell(StockState::Reserved)]);
             }
         }
@@ -94,92 +89,36 @@ pub(super) fn lapse(tx: &mut Tx<'_>, id: HoldId, at: Instant) -> Result<(), Stop
 }
 
 fn end(tx: &mut Tx<'_>, id: HoldId, state: HoldState, at: Instant, reason: &str) -> Result<(), Stop> {
-    let kept: Vec<(u32, ItemId, Vec<At>)> = (0..)
-        .zip(&tx.hold(id)?.lines)
-        .map(|(index, line)| (index, line.item, line.reserved.clone()))
-        .collect();
-    for (index, item, places) in kept {
-        for place in places {
-            free(tx, id, index, item, place, at, reason)?;
-        }
+    let lines = u32::try_from(tx.hold(id)?.lines.len()).expect("holds have fewer than 2^32 lines");
+    for line in 0..lines {
+        promise::give_back_all(tx, Holder::Hold(id), line, at, reason)?;
     }
     tx.edit_hold(id)?.state = state;
     tx.write_edits()
-}
-
-fn free(
-    tx: &mut Tx<'_>,
-    id: HoldId,
-    line: u32,
-    item: ItemId,
-    place: At,
-    at: Instant,
-    reason: &str,
-) -> Result<(), Stop> {
-    let At { location, lot, quantity } = place;
-    tx.make(Move {
-        item,
-        lot,
-        from: (location, StockState::Reserved),
-        to: (location, StockState::Available),
-        quantity,
-        occurred_at: at,
-        reason,
-        promise: Some((Holder::Hold(id), line)),
-        corrects: None,
-    })?;
-    add_at(&mut tx.edit_hold(id)?.lines[line as usize].reserved, location, lot, -quantity);
-    Ok(())
 }
 
 pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, Stop> {
     let id = convert.hold;
     active(tx, id)?;
     let lines = tx.hold(id)?.lines.clone();
-    // A count may have found fewer than were held: the order is for what is still kept.
-    let kept: Vec<(ItemId, Quantity, Vec<At>)> = lines
+    let wanted: Vec<Resolved> = lines
         .iter()
-        .map(|line| (line.item, line.reserved.iter().map(|at| at.quantity).sum(), line.reserved.clone()))
+        .map(|line| Resolved { item: line.item, lot: line.lot, quantity: line.quantity })
         .collect();
-    let wanted: Vec<(ItemId, Quantity)> = lines.iter().map(|line| (line.item, line.quantity)).collect();
     if wanted.is_empty() {
         return Err(Invalid::NoLines("a hold").into());
     }
     let order: OrderId = order::open(tx, convert.reference.as_deref(), &wanted)?;
-    let now = tx.now;
-    for (index, ((item, quantity, places), (_, asked))) in (0..).zip(kept.into_iter().zip(wanted)) {
-        for place in places {
-            free(tx, id, index, item, place, now, "hold became an order")?;
-            commit(tx, order, index, item, place)?;
-        }
-        let more = order::allocate(tx, order, index, asked - quantity, None, false)?;
-        tx.edit_order(order)?.lines[index as usize].short += asked - quantity - more;
+    for (index, line) in (0..).zip(&lines) {
+        // A count may have found fewer than were held: what is still kept goes over, the rest is allocated if it can be.
+        promise::hand_over(tx, id, order, index, "hold became an order")?;
+        let kept: Quantity = line.reserved.iter().chain(&line.build.built).map(|at| at.quantity).sum();
+        let more = order::allocate(tx, order, index, line.quantity - kept, None, false)?;
+        tx.edit_order(order)?.lines[index as usize].short += line.quantity - kept - more;
     }
     let edited = tx.edit_hold(id)?;
     edited.state = HoldState::Converted;
     edited.order = Some(order);
     order::settle(tx)?;
     Ok(Answer::Order(order, order::line_answers(tx, order)?))
-}
-
-fn commit(
-    tx: &mut Tx<'_>,
-    order: OrderId,
-    line: u32,
-    item: ItemId,
-    At { location, lot, quantity }: At,
-) -> Result<(), Stop> {
-    tx.make(Move {
-        item,
-        lot,
-        from: (location, StockState::Available),
-        to: (location, StockState::Committed),
-        quantity,
-        occurred_at: tx.now,
-        reason: "hold became an order",
-        promise: Some((Holder::Order(order), line)),
-        corrects: None,
-    })?;
-    add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, quantity);
-    Ok(())
 }

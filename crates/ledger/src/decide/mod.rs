@@ -8,8 +8,13 @@
 mod catalogue;
 mod count;
 mod document;
+mod group;
 mod hold;
+mod kits;
+mod lots;
 mod order;
+mod plain;
+mod promise;
 mod rules;
 mod stock;
 mod tx;
@@ -34,6 +39,8 @@ pub struct Decided {
     pub replayed: bool,
     overlay: crate::state::Overlay,
     first_seq: Seq,
+    /// Its record is all there is to it.
+    is_plain: bool,
 }
 
 impl Decided {
@@ -44,7 +51,9 @@ impl Decided {
 
     /// Takes the decision over into the state it was made on.
     pub fn absorb_into(self, state: &mut State) -> (Option<(Seq, Record)>, Answer) {
-        if let Some(record) = &self.record {
+        if let Some(record) = self.record.as_ref().filter(|_| self.is_plain) {
+            state.fold(self.first_seq, record).expect("it was decided on what is in memory");
+        } else if let Some(record) = &self.record {
             state.absorb(self.overlay, self.first_seq, record);
         }
         let first_seq = self.first_seq;
@@ -78,6 +87,34 @@ pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -
             Earlier::Answered(answered) => return Ok(copy(state, answered.answer.clone())),
         }
     }
+    match plain::decide(state, command, now) {
+        Some((record, answer)) => {
+            debug_assert!(is_said_by_the_long_way(state, given, command, now, &record));
+            let (overlay, first_seq) = (crate::state::Overlay::default(), state.head + 1);
+            let (record, replayed) = (Some(record), false);
+            Ok(Decided { record, answer, replayed, overlay, first_seq, is_plain: true })
+        }
+        None => decide_all(state, given, command, now),
+    }
+}
+
+/// The short way has decided this; does the long way say the same, as far as it has all it needs?
+fn is_said_by_the_long_way(
+    state: &State,
+    given: &Given,
+    command: &Command,
+    now: Instant,
+    record: &Record,
+) -> bool {
+    match decide_all(state, given, command, now) {
+        Ok(decided) => decided.record.as_ref() == Some(record),
+        Err(Undecided::Needs(_)) => true,
+        Err(Undecided::Invalid(_)) => false,
+    }
+}
+
+/// The long way, for every command.
+fn decide_all(state: &State, given: &Given, command: &Command, now: Instant) -> Result<Decided, Undecided> {
     let mut tx = Tx::new(state, given, now);
     let outcome = lapse_due(&mut tx).and_then(|()| run(&mut tx, &command.body)).and_then(|answer| {
         order::settle(&mut tx)?;
@@ -119,6 +156,7 @@ fn copy(state: &State, answer: Answer) -> Decided {
         replayed: true,
         overlay: crate::state::Overlay::default(),
         first_seq: state.head + 1,
+        is_plain: false,
     }
 }
 
@@ -138,7 +176,7 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
         entries,
         answer: answer.clone(),
     });
-    Decided { record, answer, replayed, overlay, first_seq }
+    Decided { record, answer, replayed, overlay, first_seq, is_plain: false }
 }
 
 /// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.
@@ -147,7 +185,7 @@ fn lapse_due(tx: &mut Tx<'_>) -> Result<(), Stop> {
     while let Some((at, due)) = tx.next_due() {
         match due {
             Due::Hold(hold) => hold::lapse(tx, hold, at)?,
-            Due::Lot(..) => unreachable!("nothing registers lots yet"),
+            Due::Lot(lot, location) => lots::end(tx, lot, location, at)?,
         }
     }
     if tx.lapsed > 0 { order::settle(tx) } else { Ok(()) }
@@ -177,6 +215,8 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Record(document) => document::record(tx, document),
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
+        Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::PutLot(put) => lots::put(tx, put),
     }
 }

@@ -1,18 +1,20 @@
 //! Orders: promising stock, releasing and breaking promises, and the requests about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid, LineAnswer, Missing, Refusal};
+use crate::availability;
 use crate::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{At, Became, Holder, KnownDocument, Order, OrderLine, add_at};
+use crate::model::{Became, ComponentAt, Holder, KnownDocument, Order, OrderLine, Tracking};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
 use super::document;
-use super::stock::{self, Change};
-use super::tx::{Move, Stop, Tx};
+use super::promise::{self, Wanted};
+use super::stock::{self, Change, Resolved};
+use super::tx::{Stop, Tx};
 
 /// Writes what was changed, and promises what has become available to short lines, the oldest order first.
 pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
@@ -38,9 +40,8 @@ pub(super) fn offer_all(tx: &mut Tx<'_>) -> Result<(), Stop> {
             _ => None,
         })
         .collect();
-    let sites = tx.sites()?.sellable;
-    let cells =
-        |item: ItemId| sites.iter().map(move |(_, site)| CellKey::new(item, *site, StockState::Available));
+    let sites = sites(tx, None)?;
+    let cells = |item: ItemId| sites.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
     tx.want_cells(items.iter().flat_map(|item| cells(*item)))?;
     tx.want_ranges(items.iter().map(|item| short_lines(*item)))?;
     for item in items {
@@ -55,17 +56,21 @@ const fn short_lines(item: ItemId) -> (Key, Key) {
     (Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))
 }
 
+/// Promises what there is of an item to its short lines, and of kits that it is a component of to theirs.
 fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
-    let sites = tx.sites()?;
-    tx.want_cells(sites.sellable.iter().map(|(_, site)| CellKey::new(item, *site, StockState::Available)))?;
+    let sites: Vec<LocationId> = sites(tx, None)?;
     let (from, to) = short_lines(item);
     let waiting = tx.range(from, to)?;
     want_served(tx, item, &sites, &waiting)?;
     for (key, value) in waiting {
-        let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(&value)) else { continue };
+        let (Key::Short(_, order, line), Some(_)) = (key, stock::as_quantity(&value)) else { continue };
+        let known = &tx.order(order)?.lines[line as usize];
+        let (short, is_plain) = (known.short, known.item == item && known.lot.is_none());
+        let is_plain = is_plain && known.build.recipe.is_empty();
         let allocated = allocate(tx, order, line, short, None, false)?;
         tx.edit_order(order)?.lines[line as usize].short -= allocated;
-        if allocated < short {
+        // Whoever asks for one lot may go without, or a kit for want of another component, and others after it be served.
+        if allocated < short && is_plain {
             break;
         }
     }
@@ -76,12 +81,16 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
 fn want_served(
     tx: &Tx<'_>,
     item: ItemId,
-    sites: &crate::model::Sites,
+    sites: &[LocationId],
     waiting: &[(Key, Value)],
 ) -> Result<(), Stop> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    tx.want_cells(sites.iter().map(|site| CellKey::new(item, *site, StockState::Available)))?;
     let mut left = Quantity::ZERO;
-    for (_, site) in &sites.sellable {
-        left += tx.held(CellKey::new(item, *site, StockState::Available))?;
+    for site in sites {
+        left += availability::available(&mut &*tx, item, *site)?;
     }
     let mut keys = Vec::new();
     for (key, value) in waiting {
@@ -91,14 +100,20 @@ fn want_served(
         }
         left -= short;
         keys.push(Key::Order(*order));
-        keys.extend(
-            sites.sellable.iter().map(|(_, site)| Key::Promise(item, *site, order.0, *line, LotId(0))),
-        );
+        keys.extend(sites.iter().map(|site| Key::Promise(item, *site, order.0, *line, LotId(0))));
     }
     tx.want(keys)
 }
 
-/// Promises up to so much to a line, at one location or by rank; says how much. The caller books the rest.
+/// The places that are asked: one, or the sites by rank.
+pub(super) fn sites(tx: &Tx<'_>, only: Option<LocationId>) -> Result<Vec<LocationId>, Stop> {
+    match only {
+        Some(location) => Ok(vec![location]),
+        None => Ok(tx.sites()?.sellable.iter().map(|(_, location)| *location).collect()),
+    }
+}
+
+/// Promises up to so much to an order's line, at one location or by rank; says how much. The caller books the rest.
 pub(super) fn allocate(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -107,161 +122,57 @@ pub(super) fn allocate(
     only: Option<LocationId>,
     with_safety_stock: bool,
 ) -> Result<Quantity, Stop> {
-    let item = tx.order(order)?.lines[line as usize].item;
-    let sources: &[StockState] = if with_safety_stock {
-        &[StockState::Available, StockState::SafetyStock]
+    let passes: &[&[StockState]] = if with_safety_stock {
+        &[&[StockState::Available], &[StockState::Available, StockState::SafetyStock]]
     } else {
-        &[StockState::Available]
+        &[&[StockState::Available]]
     };
-    let places = choose(tx, item, wanted, only, sources)?;
-    let mut total = Quantity::ZERO;
-    for (location, lot, state, quantity) in places {
-        tx.make(Move {
-            item,
-            lot,
-            from: (location, state),
-            to: (location, StockState::Committed),
-            quantity,
-            occurred_at: tx.now,
-            reason: "allocated",
-            promise: Some((Holder::Order(order), line)),
-            corrects: None,
-        })?;
-        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, location, lot, quantity);
-        total += quantity;
-    }
-    Ok(total)
+    promise_up_to(tx, Holder::Order(order), line, wanted, only, passes, "allocated")
 }
 
-/// Where to take so much from: the first site that has all of it, else the sites by rank; one state after another.
-pub(super) fn choose(
-    tx: &Tx<'_>,
-    item: ItemId,
+/// Promises up to so much to a line: all of it at the first place that has it, else from place to place; what is there
+/// in the first states before what is there in the next.
+pub(super) fn promise_up_to(
+    tx: &mut Tx<'_>,
+    holder: Holder,
+    line: u32,
     wanted: Quantity,
     only: Option<LocationId>,
-    sources: &[StockState],
-) -> Result<Vec<(LocationId, LotId, StockState, Quantity)>, Stop> {
-    let sites: Vec<LocationId> = match only {
-        Some(location) => vec![location],
-        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
-    };
-    let cells = |state: StockState| sites.iter().map(move |site| CellKey::new(item, *site, state));
-    tx.want_cells(sources.iter().flat_map(|state| cells(*state)))?;
-    let mut chosen = Vec::new();
+    passes: &[&[StockState]],
+    reason: &str,
+) -> Result<Quantity, Stop> {
+    let places = sites(tx, only)?;
+    let what = Wanted::of(tx, holder, line)?;
     let mut missing = wanted;
-    for state in sources {
-        let there: Vec<At> = sites
+    for states in passes {
+        if !missing.is_positive() {
+            break;
+        }
+        let simple = |site: &LocationId| {
+            let site = *site;
+            states.iter().map(move |state| CellKey::new(what.item, site, *state))
+        };
+        tx.want_cells(places.iter().flat_map(simple))?;
+        let there: Vec<(LocationId, Quantity)> = places
             .iter()
-            .map(|site| {
-                let quantity = tx.held(CellKey::new(item, *site, *state))?;
-                Ok(At { location: *site, lot: LotId(0), quantity })
-            })
+            .map(|site| Ok((*site, promise::has(tx, &what, *site, states)?)))
             .collect::<Result<_, Stop>>()?;
-        let whole = there.iter().find(|at| missing.is_positive() && at.quantity >= missing).copied();
-        for at in whole.map_or(there, |at| vec![at]) {
-            let quantity = at.quantity.min(missing);
+        let whole = there.iter().find(|(_, quantity)| *quantity >= missing).copied();
+        for (site, quantity) in whole.map_or(there, |at| vec![at]) {
+            let quantity = quantity.min(missing);
             if quantity.is_positive() {
-                chosen.push((at.location, at.lot, *state, quantity));
+                promise::keep(tx, holder, line, site, quantity, states, reason)?;
                 missing -= quantity;
             }
         }
     }
-    Ok(chosen)
-}
-
-/// Gives so much of what is promised to a line back, the last place first.
-pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quantity) -> Result<(), Stop> {
-    let mut missing = quantity;
-    while missing.is_positive() {
-        let known = &tx.order(order)?.lines[line as usize];
-        let item = known.item;
-        let at = *known.allocated.last().expect("no more is released than is allocated");
-        let part = at.quantity.min(missing);
-        tx.make(Move {
-            item,
-            lot: at.lot,
-            from: (at.location, StockState::Committed),
-            to: (at.location, StockState::Available),
-            quantity: part,
-            occurred_at: tx.now,
-            reason: "released",
-            promise: Some((Holder::Order(order), line)),
-            corrects: None,
-        })?;
-        add_at(&mut tx.edit_order(order)?.lines[line as usize].allocated, at.location, at.lot, -part);
-        missing -= part;
-    }
-    Ok(())
-}
-
-/// Frees up to so much of what is promised at a location, the youngest promises first; says how much.
-pub(super) fn break_promises(
-    tx: &mut Tx<'_>,
-    item: ItemId,
-    location: LocationId,
-    wanted: Quantity,
-) -> Result<Quantity, Stop> {
-    let promises = promises_at(tx, item, location)?;
-    // All that will be read is fetched together: one at a time, a decision would be made as often as there are promises.
-    let mut reached = Quantity::ZERO;
-    let mut keys = Vec::new();
-    for (key, value) in promises.iter().rev() {
-        let Value::Promise(promise) = value else { continue };
-        keys.extend([key.clone(), holder_key(promise.holder)]);
-        reached += promise.quantity;
-        if reached >= wanted {
-            break;
-        }
-    }
-    tx.want(keys)?;
-    let mut missing = wanted;
-    for (key, value) in promises.into_iter().rev() {
-        let (Key::Promise(_, _, _, line, lot), Value::Promise(promise)) = (key, value) else { continue };
-        let part = promise.quantity.min(missing);
-        if !part.is_positive() {
-            break;
-        }
-        let state = match promise.holder {
-            Holder::Order(_) => StockState::Committed,
-            Holder::Hold(_) => StockState::Reserved,
-        };
-        tx.make(Move {
-            item,
-            lot,
-            from: (location, state),
-            to: (location, StockState::Available),
-            quantity: part,
-            occurred_at: tx.now,
-            reason: "promise broken",
-            promise: Some((promise.holder, line)),
-            corrects: None,
-        })?;
-        match promise.holder {
-            Holder::Order(order) => {
-                let line = &mut tx.edit_order(order)?.lines[line as usize];
-                add_at(&mut line.allocated, location, lot, -part);
-                line.short += part;
-            }
-            Holder::Hold(hold) => {
-                add_at(&mut tx.edit_hold(hold)?.lines[line as usize].reserved, location, lot, -part);
-            }
-        }
-        missing -= part;
-    }
     Ok(wanted - missing)
 }
 
-/// All that is promised of an item at a location, the oldest first.
-fn promises_at(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<Vec<(Key, Value)>, Stop> {
-    let last = Key::Promise(item, location, Seq::MAX, u32::MAX, LotId(Seq::MAX));
-    tx.range(Key::Promise(item, location, 0, 0, LotId(0)), last)
-}
-
-const fn holder_key(holder: Holder) -> Key {
-    match holder {
-        Holder::Order(order) => Key::Order(order),
-        Holder::Hold(hold) => Key::Hold(hold),
-    }
+/// Gives so much of what is promised to an order's line back, the last place first.
+pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quantity) -> Result<(), Stop> {
+    let now = tx.now;
+    promise::give_back(tx, Holder::Order(order), line, quantity, now, "released")
 }
 
 /// Refuses to promise from a place that does not sell. A fact may name any place: it has happened there.
@@ -274,52 +185,134 @@ pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Sto
     }
 }
 
-/// Refuses unless all these lines together are available, at one place or over all that may sell.
+/// Refuses unless all these lines together are available, at one place or over all that may sell. Kits are counted by
+/// what they are built of, beyond the assembled ones; whether they can be built in one place shows when they are promised.
 pub(super) fn must_be_available(
     tx: &Tx<'_>,
-    lines: &[(ItemId, Quantity)],
+    lines: &[Resolved],
     only: Option<LocationId>,
 ) -> Result<(), Stop> {
-    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
-    for (item, quantity) in lines {
-        let total = wanted.entry(*item).or_default();
-        *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
-    }
-    let sites: Vec<LocationId> = match only {
-        Some(location) => vec![location],
-        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
+    let sites = sites(tx, only)?;
+    let mut wanted = BTreeMap::<(ItemId, Option<LotId>), Quantity>::new();
+    let add = |wanted: &mut BTreeMap<_, Quantity>, key: (ItemId, Option<LotId>), quantity: Quantity| {
+        let total = wanted.entry(key).or_default();
+        match total.checked_add(quantity) {
+            Some(sum) => *total = sum,
+            None => return Err(Stop::from(Invalid::Overflow(tx.sku(key.0)?))),
+        }
+        Ok(())
     };
+    for line in lines {
+        add(&mut wanted, (line.item, line.lot), line.quantity)?;
+    }
     let cells = |item| sites.iter().map(move |site| CellKey::new(item, *site, StockState::Available));
-    tx.want_cells(wanted.keys().flat_map(|item| cells(*item)))?;
+    tx.want_cells(wanted.keys().flat_map(|(item, _)| cells(*item)))?;
+    let kits: Vec<(ItemId, Option<LotId>, Quantity)> = wanted
+        .iter()
+        .map(|((item, lot), quantity)| Ok((*item, *lot, *quantity, !tx.item(*item)?.kit.is_empty())))
+        .collect::<Result<Vec<_>, Stop>>()?
+        .into_iter()
+        .filter_map(|(item, lot, quantity, is_kit)| is_kit.then_some((item, lot, quantity)))
+        .collect();
+    for (item, lot, quantity) in kits {
+        let assembled = lying(tx, item, lot, &sites)?;
+        let rest = quantity - assembled.min(quantity);
+        wanted.insert((item, lot), quantity - rest);
+        for component in promise::recipe(tx, item)? {
+            match availability::times(component.quantity, rest) {
+                Some(more) => add(&mut wanted, (component.item, None), more)?,
+                None => return Err(Invalid::Overflow(tx.sku(component.item)?).into()),
+            }
+        }
+    }
     let mut missing = Vec::new();
-    for (item, wanted) in wanted {
-        let available: Quantity = cells(item).map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+    for ((item, lot), wanted) in wanted {
+        let available = lying(tx, item, lot, &sites)?;
         if available < wanted {
-            missing.push(Missing {
-                sku: tx.sku(item)?,
-                location: only.map(|location| tx.location_code(location)).transpose()?,
-                wanted,
-                available,
-                held: held(tx, item, &sites)?,
-            });
+            missing.push(missing_of(tx, item, wanted, available, only, &sites)?);
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
 }
 
+fn missing_of(
+    tx: &Tx<'_>,
+    item: ItemId,
+    wanted: Quantity,
+    available: Quantity,
+    only: Option<LocationId>,
+    sites: &[LocationId],
+) -> Result<Missing, Stop> {
+    let location = only.map(|location| tx.location_code(location)).transpose()?;
+    Ok(Missing { sku: tx.sku(item)?, location, wanted, available, held: held(tx, item, sites)? })
+}
+
+/// Refuses a line that was wanted whole and could not be promised whole: its kits cannot be built in one place.
+pub(super) fn must_be_whole(
+    tx: &Tx<'_>,
+    line: &Resolved,
+    promised: Quantity,
+    only: Option<LocationId>,
+) -> Result<(), Stop> {
+    if promised == line.quantity {
+        return Ok(());
+    }
+    let missing = missing_of(tx, line.item, line.quantity, promised, only, &sites(tx, only)?)?;
+    Err(Refusal::Insufficient(vec![missing]).into())
+}
+
+/// The lines with the kits before the rest: they find fewer places.
+pub(super) fn kits_first(tx: &Tx<'_>, lines: &[Resolved]) -> Result<Vec<(u32, Resolved)>, Stop> {
+    let mut order = Vec::new();
+    for (index, line) in (0..).zip(lines) {
+        order.push((tx.item(line.item)?.kit.is_empty(), index, *line));
+    }
+    order.sort_by_key(|(plain, index, _)| (*plain, *index));
+    Ok(order.into_iter().map(|(_, index, line)| (index, line)).collect())
+}
+
+/// What lies of an item at these places and can be promised.
+fn lying(tx: &Tx<'_>, item: ItemId, lot: Option<LotId>, sites: &[LocationId]) -> Result<Quantity, Stop> {
+    let mut total = Quantity::ZERO;
+    for site in sites {
+        let spots = availability::spots(&mut &*tx, item, *site, &[StockState::Available])?;
+        total +=
+            spots.iter().filter(|spot| lot.is_none_or(|lot| lot == spot.lot)).map(|spot| spot.quantity).sum();
+    }
+    Ok(total)
+}
+
 /// How much checkouts hold of an item at these places, and when the first of them ends.
-fn held(tx: &Tx<'_>, item: ItemId, sites: &[LocationId]) -> Result<Option<(Quantity, Instant)>, Stop> {
-    tx.want_cells(sites.iter().map(|site| CellKey::new(item, *site, StockState::Reserved)))?;
+pub(super) fn held(
+    tx: &Tx<'_>,
+    item: ItemId,
+    sites: &[LocationId],
+) -> Result<Option<(Quantity, Instant)>, Stop> {
+    let tree = tx.sites()?;
+    let nodes: Vec<LocationId> = sites.iter().flat_map(|site| availability::below(tree, *site)).collect();
+    let tracked = tx.item(item)?.tracking != Tracking::None;
+    let holding: Vec<LocationId> = if tracked || nodes.len() > 8 * sites.len() {
+        let reserved = tx.stocked(item)?.into_iter().filter(|(cell, _)| cell.state == StockState::Reserved);
+        let at: BTreeSet<LocationId> = reserved.map(|(cell, _)| cell.location).collect();
+        nodes.into_iter().filter(|node| at.contains(node)).collect()
+    } else {
+        tx.want_cells(nodes.iter().map(|node| CellKey::new(item, *node, StockState::Reserved)))?;
+        let mut holding = Vec::new();
+        for node in nodes {
+            if tx.held(CellKey::new(item, node, StockState::Reserved))?.is_positive() {
+                holding.push(node);
+            }
+        }
+        holding
+    };
     let mut total = Quantity::ZERO;
     let mut first = Instant::MAX;
-    for site in sites {
-        if !tx.held(CellKey::new(item, *site, StockState::Reserved))?.is_positive() {
-            continue;
-        }
-        let promises = promises_at(tx, item, *site)?;
+    tx.want_ranges(holding.iter().map(|node| promise::promises_range(item, *node)))?;
+    for node in holding {
+        let promises = promise::promises_at(tx, item, node)?;
         tx.want(promises.iter().filter_map(|(_, value)| match value {
             Value::Promise(promise) if matches!(promise.holder, Holder::Hold(_)) => {
-                Some(holder_key(promise.holder))
+                Some(promise::holder_key(promise.holder))
             }
             _ => None,
         }))?;
@@ -359,11 +352,7 @@ fn answer(tx: &mut Tx<'_>, order: OrderId) -> Result<Answer, Stop> {
 }
 
 /// An order of ours with all its lines allocated, once it is known that they can be.
-pub(super) fn open(
-    tx: &mut Tx<'_>,
-    reference: Option<&str>,
-    lines: &[(ItemId, Quantity)],
-) -> Result<OrderId, Stop> {
+pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved]) -> Result<OrderId, Stop> {
     if let Some(reference) = reference {
         if reference.is_empty() || reference.len() > 255 {
             return Err(Invalid::Field {
@@ -387,16 +376,20 @@ pub(super) fn open(
     }
     let document = reference.map_or_else(|| tx.next_seq().to_string(), str::to_owned);
     let placed_at = tx.now;
+    let mut made = Vec::with_capacity(lines.len());
+    for (number, line) in (1..).zip(lines) {
+        let mut made_line = OrderLine::new(number.to_string(), line.item, line.quantity);
+        made_line.lot = line.lot;
+        made_line.build.recipe = promise::recipe(tx, line.item)?;
+        made.push(made_line);
+    }
     let order = tx.open_order(Order {
         system: SystemId::ONHAND,
         document: document.clone(),
         version: 1,
         placed_at,
         cancelled: false,
-        lines: (1..)
-            .zip(lines)
-            .map(|(number, (item, quantity))| OrderLine::new(number.to_string(), *item, *quantity))
-            .collect(),
+        lines: made,
     });
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
@@ -411,19 +404,16 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop>
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
     must_sell(tx, only)?;
     must_be_available(tx, &lines, only)?;
-    let sites: Vec<LocationId> = match only {
-        Some(location) => vec![location],
-        None => tx.sites()?.sellable.into_iter().map(|(_, location)| location).collect(),
-    };
+    let sites = sites(tx, only)?;
     let committed = |site: &LocationId| {
         let site = *site;
-        lines.iter().map(move |(item, _)| CellKey::new(*item, site, StockState::Committed))
+        lines.iter().map(move |line| CellKey::new(line.item, site, StockState::Committed))
     };
     tx.want_cells(sites.iter().flat_map(committed))?;
     let order = open(tx, place.reference.as_deref(), &lines)?;
-    for (index, (_, quantity)) in (0..).zip(&lines) {
-        let allocated = allocate(tx, order, index, *quantity, only, false)?;
-        assert_eq!(allocated, *quantity, "all lines were available together");
+    for (index, line) in kits_first(tx, &lines)? {
+        let allocated = allocate(tx, order, index, line.quantity, only, false)?;
+        must_be_whole(tx, &line, allocated, only)?;
     }
     answer(tx, order)
 }
@@ -487,10 +477,14 @@ pub(super) fn want_promises(tx: &Tx<'_>, order: OrderId) -> Result<(), Stop> {
     for (index, line) in (0..).zip(&known.lines) {
         keys.extend([Key::Item(line.item), Key::Demand(line.item)]);
         cells.push(CellKey::party(line.item, StockState::Customer));
-        for place in line.allocated.iter().chain(&line.shipped) {
-            keys.push(Key::Counted(line.item, place.location));
-            keys.push(Key::Promise(line.item, place.location, order.0, index, place.lot));
-            let cell = |state| CellKey::new(line.item, place.location, state);
+        let own = line.allocated.iter().chain(&line.shipped);
+        let own = own.map(|at| (line.item, at.location, at.lot));
+        let components = line.build.components.iter().chain(&line.build.left);
+        let components = components.map(|at| (at.item, at.location, at.lot));
+        for (item, location, lot) in own.chain(components) {
+            keys.push(Key::Counted(item, location));
+            keys.push(Key::Promise(item, location, order.0, index, lot));
+            let cell = |state| CellKey::of(item, location, lot, state);
             cells.extend([cell(StockState::Available), cell(StockState::Committed)]);
         }
     }
@@ -505,10 +499,11 @@ pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, St
     want_promises(tx, order)?;
     for (index, quantity) in lines {
         let mut missing = quantity;
-        for place in tx.order(order)?.lines[index as usize].allocated.clone() {
+        let line = &tx.order(order)?.lines[index as usize];
+        let (item, built) = (line.item, line.build.built.clone());
+        for place in line.allocated.clone().into_iter().chain(built) {
             let part = place.quantity.min(missing);
             if part.is_positive() {
-                let item = tx.order(order)?.lines[index as usize].item;
                 stock::must_be_ours(tx, item, place.location)?;
                 stock::ship(tx, order, index, place.location, part, at)?;
                 missing -= part;
@@ -546,7 +541,7 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
     for (index, quantity) in lines {
-        come_back(tx, order, index, quantity, to, back.into, at)?;
+        come_back(tx, order, index, quantity, None, to, back.into, at)?;
     }
     answer(tx, order)
 }
@@ -557,30 +552,81 @@ pub(super) fn come_back(
     order: OrderId,
     line: u32,
     quantity: Quantity,
+    lot: Option<LotId>,
     to: Option<LocationId>,
     into: StockState,
     at: Instant,
 ) -> Result<(), Stop> {
     let known = &tx.order(order)?.lines[line as usize];
     let item = known.item;
-    let shipped_from = known.shipped.last().map(|place| place.location);
-    let location = to.or(shipped_from).expect("a line that has shipped has a place it shipped from");
-    if tx.document.is_none() {
-        stock::must_be_ours(tx, item, location)?;
+    // What left as components comes back as these, before what left assembled.
+    let kits = known.build.recipe.first().map_or(Quantity::ZERO, |component| {
+        let left: Quantity =
+            known.build.left.iter().filter(|at| at.item == component.item).map(|at| at.quantity).sum();
+        Quantity::units(left.micros() / component.quantity.micros())
+    });
+    let kits = kits.min(quantity);
+    let mut back: Vec<ComponentAt> = Vec::new();
+    for component in &known.build.recipe {
+        let mut missing = availability::times(component.quantity, kits).expect("no more than has left");
+        for at in known.build.left.iter().rev().filter(|at| at.item == component.item) {
+            let quantity = at.quantity.min(missing);
+            if quantity.is_positive() {
+                back.push(ComponentAt { quantity, ..*at });
+                missing -= quantity;
+            }
+        }
     }
-    let change = Change {
-        item,
-        location,
-        lot: LotId(0),
-        quantity,
-        party: StockState::Customer,
-        occurred_at: at,
-        reason: "returned",
-        corrects: None,
-        seen_from: at,
-    };
-    stock::put_in(tx, change, into)?;
-    tx.edit_order(order)?.lines[line as usize].returned += quantity;
+    let components = back.clone();
+    let mut missing = quantity - kits;
+    let tracked = known.shipped.iter().rev().filter(|at| at.lot.0 != 0);
+    for at in tracked.filter(|at| lot.is_none_or(|lot| lot == at.lot)) {
+        let is_lot = |(other, _): &&(LotId, Quantity)| *other == at.lot;
+        let gone = known.returned_lots.iter().find(is_lot).map_or(Quantity::ZERO, |(_, back)| *back);
+        let there: Quantity =
+            known.shipped.iter().filter(|other| other.lot == at.lot).map(|other| other.quantity).sum();
+        let part = (there - gone).min(at.quantity).min(missing);
+        if part.is_positive() {
+            back.push(ComponentAt { item, location: at.location, lot: at.lot, quantity: part });
+            missing -= part;
+        }
+    }
+    if missing.is_positive() {
+        // Of untracked goods it does not matter which of them came back.
+        let at = known.shipped.last().expect("a line that has shipped has a place it shipped from");
+        back.push(ComponentAt { item, location: at.location, lot: at.lot, quantity: missing });
+    }
+    for what in back {
+        let location = to.unwrap_or(what.location);
+        if tx.document.is_none() {
+            stock::must_be_ours(tx, what.item, location)?;
+        }
+        let change = Change {
+            item: what.item,
+            location,
+            lot: what.lot,
+            quantity: what.quantity,
+            inside: false,
+            party: StockState::Customer,
+            occurred_at: at,
+            reason: "returned",
+            corrects: None,
+            seen_from: at,
+        };
+        stock::put_in(tx, change, into)?;
+        if what.lot.0 != 0 && what.item == item {
+            let lots = &mut tx.edit_order(order)?.lines[line as usize].returned_lots;
+            match lots.iter_mut().find(|(other, _)| *other == what.lot) {
+                Some((_, back)) => *back += what.quantity,
+                None => lots.push((what.lot, what.quantity)),
+            }
+        }
+    }
+    let edited = &mut tx.edit_order(order)?.lines[line as usize];
+    for part in components {
+        ComponentAt::add(&mut edited.build.left, ComponentAt { quantity: -part.quantity, ..part });
+    }
+    edited.returned += quantity;
     Ok(())
 }
 

@@ -7,13 +7,16 @@
 use std::collections::BTreeMap;
 
 use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
+use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, Holder, Ownership, add_at};
+use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
 use crate::state::Value;
 use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
 
+use super::lots;
 use super::order;
+use super::promise;
 use super::tx::{Found, Move, Stop, Tx};
 
 /// A physical change.
@@ -21,10 +24,12 @@ use super::tx::{Found, Move, Stop, Tx};
 pub(super) struct Change<'a> {
     pub item: ItemId,
     pub location: LocationId,
-    /// Of which lot or serial; 0 where the item is not tracked.
+    /// Of which lot or serial; 0 where the item is not tracked, or where nobody says.
     pub lot: LotId,
     /// More than nothing.
     pub quantity: Quantity,
+    /// What is gone may have lain anywhere inside the location.
+    pub inside: bool,
     /// Where it comes from or goes to.
     pub party: StockState,
     pub occurred_at: Instant,
@@ -35,7 +40,7 @@ pub(super) struct Change<'a> {
 }
 
 /// What [`take_out`] had to do beyond taking what was free.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
     /// The last movement.
     pub seq: Seq,
@@ -45,24 +50,49 @@ pub(super) struct Taken {
     pub set_aside: Quantity,
     /// There was that much less than what left.
     pub balanced: Quantity,
+    /// Where it was taken from, beside what was promised to the line itself.
+    pub places: Vec<At>,
 }
 
-/// The first count that saw, after `seen_from`, the stock that a change is about.
+/// The first count that saw, after `seen_from`, the stock that a change is about: at its place, or around it.
 fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>, Stop> {
+    let all = anchors(tx, change)?;
+    Ok(all.first().map(|(as_of, id, _)| (*id, *as_of)))
+}
+
+/// All counts that saw it, in the order of what they saw, each with the location it counted.
+fn anchors(tx: &Tx<'_>, change: &Change<'_>) -> Result<Vec<(Instant, CountId, LocationId)>, Stop> {
     // Counts are of the past: nothing that happens now can come before one.
     if change.seen_from >= tx.now {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let Change { item, location, seen_from, .. } = *change;
-    if tx.counted_until(item, location)?.is_none_or(|latest| latest < seen_from) {
-        return Ok(None);
+    let Change { item, location, lot, seen_from, .. } = *change;
+    let around = around(tx, location)?;
+    tx.want(around.iter().map(|location| Key::Counted(item, *location)))?;
+    let mut ranges = Vec::new();
+    for place in around {
+        if tx.counted_until(item, place)?.is_some_and(|latest| latest >= seen_from) {
+            ranges.push(counts_from(item, place, seen_from));
+        }
     }
-    let (from, to) = counts_from(item, location, seen_from);
-    let counts = tx.range(from, to)?;
-    Ok(counts.into_iter().find_map(|(key, _)| match key {
-        Key::Count(_, _, as_of, id) => Some((id, as_of)),
-        _ => None,
-    }))
+    tx.want_ranges(ranges.iter().cloned())?;
+    let mut found = Vec::new();
+    for (from, to) in ranges {
+        for (key, value) in tx.range(from, to)? {
+            let (Key::Count(_, place, as_of, id), Value::Count(count)) = (key, value) else { continue };
+            if count.lot == lot && (place == location || count.inside) {
+                found.push((as_of, id, place));
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// A location and what it is inside of.
+fn around(tx: &Tx<'_>, location: LocationId) -> Result<Vec<LocationId>, Stop> {
+    let sites = tx.sites()?;
+    Ok(if sites.parts.is_empty() { vec![location] } else { sites.above(location) })
 }
 
 /// Has a count seen, after it happened, what this change is about?
@@ -87,8 +117,11 @@ pub(super) fn prefetch(
     });
     tx.want_cells(cells)?;
     tx.want(changes.clone().map(|(item, ..)| Key::Demand(item)))?;
-    let late = changes.filter(|(_, _, at)| *at < tx.now);
-    tx.want(late.clone().map(|(item, location, _)| Key::Counted(item, location)))?;
+    let mut late = Vec::new();
+    for (item, location, at) in changes.filter(|(_, _, at)| *at < tx.now) {
+        late.extend(around(tx, location)?.into_iter().map(|place| (item, place, at)));
+    }
+    tx.want(late.iter().map(|(item, location, _)| Key::Counted(*item, *location)))?;
     let mut seen = Vec::new();
     for (item, location, at) in late {
         if tx.counted_until(item, location)?.is_some_and(|latest| latest >= at) {
@@ -130,46 +163,41 @@ pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> 
     Ok(seq)
 }
 
-/// Goods are gone, whatever the books say. `own` is what of it the books had promised to that very order line.
+/// Goods are gone, whatever the books say. `own` is what of it the books had promised to that very order line, place by
+/// place.
 pub(super) fn take_out(
     tx: &mut Tx<'_>,
     change: Change<'_>,
-    own: Option<(Holder, u32, Quantity)>,
+    own: Option<(Holder, u32, Vec<At>)>,
 ) -> Result<Taken, Stop> {
-    let Change { item, location, lot, quantity, party, occurred_at, reason, corrects, .. } = change;
-    let out = |from: StockState, quantity: Quantity, promise| Move {
+    let Change { item, quantity, party, occurred_at, reason, corrects, .. } = change;
+    let out = |from: StockState, at: At, promise| Move {
         item,
-        lot,
-        from: (location, from),
+        lot: at.lot,
+        from: (at.location, from),
         to: (LocationId(0), party),
-        quantity,
+        quantity: at.quantity,
         occurred_at,
         reason,
         promise,
         corrects,
     };
-    if let Some((count, as_of)) = anchor(tx, &change)? {
-        tx.make(Move {
-            item,
-            lot,
-            from: (LocationId(0), StockState::Adjustment),
-            to: (location, StockState::Available),
-            quantity,
-            occurred_at: as_of,
-            reason: "explained by a late movement",
-            promise: None,
-            corrects: Some(count.0),
-        })?;
-    }
     let mut taken = Taken::default();
-    let own_quantity = own.map_or(Quantity::ZERO, |(_, _, quantity)| quantity);
-    if let Some((holder, line, own_quantity)) = own.filter(|(_, _, own)| own.is_positive()) {
-        taken.seq = tx.make(out(StockState::Committed, own_quantity, Some((holder, line))))?;
+    let mut rest = quantity;
+    if let Some((holder, line, places)) = own {
+        for at in places {
+            rest -= at.quantity;
+            give_back(tx, &change, at)?;
+            taken.seq = tx.make(out(StockState::Committed, at, Some((holder, line))))?;
+        }
     }
-    let rest = quantity - own_quantity;
     if rest.is_positive() {
-        free(tx, item, location, lot, rest, &mut taken)?;
-        taken.seq = tx.make(out(StockState::Available, rest, None))?;
+        for at in pieces(tx, &change, rest)? {
+            give_back(tx, &change, at)?;
+            free(tx, item, at, &mut taken)?;
+            taken.seq = tx.make(out(StockState::Available, at, None))?;
+            add_at(&mut taken.places, at.location, at.lot, at.quantity);
+        }
     }
     if taken.broken.is_positive() || taken.set_aside.is_positive() || taken.balanced.is_positive() {
         report(tx, &change, &taken)?;
@@ -177,18 +205,91 @@ pub(super) fn take_out(
     Ok(taken)
 }
 
-/// Makes so much available at a location, by law 2: each step is a move dated now.
-fn free(
-    tx: &mut Tx<'_>,
-    item: ItemId,
-    location: LocationId,
-    lot: LotId,
-    wanted: Quantity,
-    taken: &mut Taken,
-) -> Result<(), Stop> {
+/// Where a count has seen that these goods were gone already, it gives them back first, so that no cell is negative.
+fn give_back(tx: &mut Tx<'_>, change: &Change<'_>, at: At) -> Result<(), Stop> {
+    let here = Change { location: at.location, lot: at.lot, ..*change };
+    let Some((count, as_of)) = anchor(tx, &here)? else { return Ok(()) };
+    tx.make(Move {
+        item: change.item,
+        lot: at.lot,
+        from: (LocationId(0), StockState::Adjustment),
+        to: (at.location, StockState::Available),
+        quantity: at.quantity,
+        occurred_at: as_of,
+        reason: "explained by a late movement",
+        promise: None,
+        corrects: Some(count.0),
+    })?;
+    Ok(())
+}
+
+/// Where so much that is gone has lain: at the place itself, unless its item is tracked and nobody says of which lot it
+/// was, or it may have lain anywhere inside. Then it is looked for in the order of law 2, what expires first before the
+/// rest; what is nowhere has lain at the place itself.
+fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At>, Stop> {
+    const ORDER: [StockState; 6] = [
+        StockState::Available,
+        StockState::SafetyStock,
+        StockState::Reserved,
+        StockState::Committed,
+        StockState::QualityControl,
+        StockState::Damaged,
+    ];
+    let Change { item, location, lot, inside, .. } = *change;
+    let at = |quantity| At { location, lot, quantity };
+    let sites = tx.sites()?;
+    let only_here = !inside || sites.inside(location).is_empty();
+    let lot_is_known = lot.0 != 0 || tx.item(item)?.tracking == Tracking::None;
+    if only_here && lot_is_known {
+        return Ok(vec![at(quantity)]);
+    }
+    // What sells is looked through before what does not.
+    let mut nodes = if only_here { vec![location] } else { sites.below(location, true) };
+    if !only_here {
+        nodes.extend(sites.below(location, false));
+    }
+    let cells: Vec<(CellKey, Quantity)> = tx
+        .stocked(item)?
+        .into_iter()
+        .filter(|(cell, _)| nodes.contains(&cell.location) && (lot.0 == 0 || cell.lot == lot))
+        .collect();
+    let lots = cells.iter().filter(|(cell, _)| cell.lot.0 != 0);
+    tx.want(lots.flat_map(|(cell, _)| availability::lot_keys(cell.lot, cell.location)))?;
+    let mut missing = quantity;
+    let mut pieces = Vec::new();
+    for state in ORDER {
+        let mut there = Vec::new();
+        for (cell, held) in cells.iter().filter(|(cell, _)| cell.state == state) {
+            let (mut is_sold, mut expires) = (false, Instant::MAX);
+            if cell.lot.0 != 0 {
+                let ends = tx.expires(cell.lot, cell.location)?;
+                is_sold = !availability::is_sellable(tx.lot(cell.lot)?, ends, tx.now);
+                expires = ends.unwrap_or(Instant::MAX);
+            }
+            let node = nodes.iter().position(|node| *node == cell.location);
+            there.push(((is_sold, expires, cell.lot.0 == 0, node, cell.lot), cell, *held));
+        }
+        there.sort_by_key(|(order, ..)| *order);
+        for (_, cell, held) in there {
+            let part = held.min(missing);
+            if part.is_positive() {
+                add_at(&mut pieces, cell.location, cell.lot, part);
+                missing -= part;
+            }
+        }
+    }
+    if missing.is_positive() {
+        add_at(&mut pieces, location, lot, missing);
+    }
+    Ok(pieces)
+}
+
+/// Makes so much available at a place, by law 2: each step is a move dated now.
+fn free(tx: &mut Tx<'_>, item: ItemId, at: At, taken: &mut Taken) -> Result<(), Stop> {
     let now = tx.now;
-    let available = CellKey::new(item, location, StockState::Available);
-    let cell = |state| CellKey::new(item, location, state);
+    let At { location, lot, quantity: wanted } = at;
+    let cell = |state| CellKey::of(item, location, lot, state);
+    let available = cell(StockState::Available);
     tx.want_cells([
         available,
         cell(StockState::SafetyStock),
@@ -216,7 +317,9 @@ fn free(
     }
     let promised = tx.held(cell(StockState::Reserved))? + tx.held(cell(StockState::Committed))?;
     if missing.is_positive() && promised.is_positive() {
-        let broken = order::break_promises(tx, item, location, missing)?;
+        let is_meant = |_, other| other == lot;
+        let freed = promise::break_promises(tx, item, &[location], is_meant, missing, "promise broken")?;
+        let broken = freed.iter().map(|at| at.quantity).sum::<Quantity>().min(missing);
         taken.broken += broken;
         missing -= broken;
     }
@@ -325,21 +428,40 @@ pub(super) fn must_be_ours(tx: &Tx<'_>, item: ItemId, location: LocationId) -> R
 
 // ---- commands ------------------------------------------------------------------------------------------------
 
-/// Lines with their items: known, positive (unless differences), not too precise.
-pub(super) fn resolve_lines(
-    tx: &Tx<'_>,
-    what: &'static str,
-    lines: &[Line],
-) -> Result<Vec<(ItemId, Quantity)>, Stop> {
-    resolve(tx, what, lines, Quantity::is_positive)
+/// A line as the ledger knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Resolved {
+    pub item: ItemId,
+    /// The lot or serial it names.
+    pub lot: Option<LotId>,
+    pub quantity: Quantity,
 }
 
-fn resolve(
+/// Lines with their items: known, positive, not too precise. Of what is tracked, a lot or serials may be named.
+pub(super) fn resolve_lines(tx: &Tx<'_>, what: &'static str, lines: &[Line]) -> Result<Vec<Resolved>, Stop> {
+    lots::named(tx, &resolve(tx, what, lines, Quantity::is_positive)?)
+}
+
+/// As [`resolve_lines`], where it must be said which of a tracked item is meant. Each piece with a serial number is a
+/// line of its own.
+fn resolve_each(
     tx: &Tx<'_>,
     what: &'static str,
     lines: &[Line],
     accepts: impl Fn(Quantity) -> bool,
-) -> Result<Vec<(ItemId, Quantity)>, Stop> {
+) -> Result<Vec<Resolved>, Stop> {
+    let resolved = lots::named(tx, &resolve(tx, what, lines, accepts)?)?;
+    resolved.iter().try_for_each(|line| lots::must_be_named(tx, line))?;
+    Ok(resolved)
+}
+
+/// Lines with their items.
+pub(super) fn resolve<'l>(
+    tx: &Tx<'_>,
+    what: &'static str,
+    lines: &'l [Line],
+    accepts: impl Fn(Quantity) -> bool,
+) -> Result<Vec<(ItemId, &'l Line)>, Stop> {
     if lines.is_empty() {
         return Err(Invalid::NoLines(what).into());
     }
@@ -357,7 +479,7 @@ fn resolve(
         }
         tx.check_quantity(*item, line.quantity)?;
     }
-    Ok(items.into_iter().zip(lines.iter().map(|line| line.quantity)).collect())
+    Ok(items.into_iter().zip(lines).collect())
 }
 
 fn change(
@@ -372,6 +494,7 @@ fn change(
         location,
         lot: LotId(0),
         quantity,
+        inside: false,
         party,
         occurred_at: at,
         reason: "",
@@ -398,18 +521,18 @@ fn answer(tx: &mut Tx<'_>, moved: &[(ItemId, LocationId, Quantity, Seq)]) -> Res
 
 pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop> {
     let location = tx.location_id(&receive.location)?;
-    let lines = resolve_lines(tx, "a receipt", &receive.lines)?;
+    let lines = resolve(tx, "a receipt", &receive.lines, Quantity::is_positive)?;
     let at = tx.past("occurred_at", receive.occurred_at)?;
     let reason = receive.reason.as_deref().unwrap_or("received");
     prefetch(tx, &[StockState::Supplier], lines.iter().map(|(item, _)| (*item, location, at)))?;
+    for (item, _) in &lines {
+        must_be_ours(tx, *item, location)?;
+    }
     let mut moved = Vec::new();
-    for (item, quantity) in lines {
-        must_be_ours(tx, item, location)?;
-        let seq = put_in(
-            tx,
-            Change { reason, ..change(item, location, quantity, StockState::Supplier, at) },
-            StockState::Available,
-        )?;
+    for Resolved { item, lot, quantity } in lots::arriving(tx, &lines)? {
+        let lot = lot.unwrap_or_default();
+        let by = Change { lot, reason, ..change(item, location, quantity, StockState::Supplier, at) };
+        let seq = put_in(tx, by, StockState::Available)?;
         moved.push((item, location, quantity, seq));
     }
     answer(tx, &moved)
@@ -419,8 +542,8 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     crate::command::check_name("reason", &adjust.reason, 500)?;
     let location = tx.location_id(&adjust.location)?;
     let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
-    if let Some((item, _)) = lines.iter().find(|(_, difference)| difference.is_zero()) {
-        let problem = format!("must not be 0 (`{}`)", tx.sku(*item)?);
+    if let Some((_, line)) = lines.iter().find(|(_, line)| line.quantity.is_zero()) {
+        let problem = format!("must not be 0 (`{}`)", line.sku);
         return Err(Invalid::Field { field: "quantity", problem }.into());
     }
     let at = tx.past("occurred_at", adjust.occurred_at)?;
@@ -429,10 +552,13 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     for (item, _) in &lines {
         must_be_ours(tx, *item, location)?;
     }
+    let lines = lots::arriving(tx, &lines)?;
     must_be_there(tx, &lines, location, at)?;
     let mut moved = Vec::new();
-    for (item, difference) in lines {
-        let by = Change { reason, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
+    for Resolved { item, lot, quantity: difference } in lines {
+        let lot = lot.unwrap_or_default();
+        let by =
+            Change { lot, reason, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
         let seq = if difference.is_positive() {
             put_in(tx, by, StockState::Available)?
         } else {
@@ -445,23 +571,22 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
 
 /// Refuses to take more of an item out of a place, in all lines together, than is there in all states. What a count
 /// has seen the lack of is given back by it.
-fn must_be_there(
-    tx: &Tx<'_>,
-    lines: &[(ItemId, Quantity)],
-    location: LocationId,
-    at: Instant,
-) -> Result<(), Stop> {
-    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
-    for (item, difference) in lines.iter().filter(|(_, difference)| difference.is_negative()) {
-        let total = wanted.entry(*item).or_default();
-        *total = total.checked_add(-*difference).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
+fn must_be_there(tx: &Tx<'_>, lines: &[Resolved], location: LocationId, at: Instant) -> Result<(), Stop> {
+    let mut wanted = BTreeMap::<(ItemId, LotId), Quantity>::new();
+    for line in lines.iter().filter(|line| line.quantity.is_negative()) {
+        let total = wanted.entry((line.item, line.lot.unwrap_or_default())).or_default();
+        *total = total.checked_add(-line.quantity).ok_or(Invalid::Overflow(tx.sku(line.item)?))?;
     }
-    let cells = |item: ItemId| StockState::ON_HAND.map(|state| CellKey::new(item, location, state));
-    tx.want_cells(wanted.keys().flat_map(|item| cells(*item)))?;
+    let cells = |(item, lot): (ItemId, LotId)| {
+        StockState::ON_HAND.map(|state| CellKey::of(item, location, lot, state))
+    };
+    tx.want_cells(wanted.keys().flat_map(|key| cells(*key)))?;
     let mut missing = Vec::new();
-    for (item, wanted) in wanted {
-        let there: Quantity = cells(item).into_iter().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
-        if there >= wanted || is_absorbed(tx, &change(item, location, wanted, StockState::Adjustment, at))? {
+    for (key, wanted) in wanted {
+        let there: Quantity = cells(key).into_iter().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
+        let (item, lot) = key;
+        let by = Change { lot, ..change(item, location, wanted, StockState::Adjustment, at) };
+        if there >= wanted || is_absorbed(tx, &by)? {
             continue;
         }
         missing.push(Missing {
@@ -482,35 +607,18 @@ pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, S
             Invalid::Field { field: "to", problem: "must be another location than `from`".into() }.into()
         );
     }
-    let lines = resolve_lines(tx, "a transfer", &transfer.lines)?;
+    let lines = resolve_each(tx, "a transfer", &transfer.lines, Quantity::is_positive)?;
     let at = tx.past("occurred_at", transfer.occurred_at)?;
-    for (item, _) in &lines {
-        must_be_ours(tx, *item, from)?;
-        must_be_ours(tx, *item, to)?;
+    for line in &lines {
+        must_be_ours(tx, line.item, from)?;
+        must_be_ours(tx, line.item, to)?;
     }
-    order::must_be_available(tx, &lines, Some(from))?;
+    must_lie(tx, &lines, (from, StockState::Available))?;
     let mut moved = Vec::new();
-    for (item, quantity) in lines {
-        let leg =
-            Change { reason: "transferred", ..change(item, from, quantity, StockState::Production, at) };
-        // A transfer is one movement, unless a count in between saw one of its ends.
-        let crossed = anchor(tx, &leg)?.is_some() || anchor(tx, &Change { location: to, ..leg })?.is_some();
-        let seq = if crossed {
-            take_out(tx, leg, None)?;
-            put_in(tx, Change { location: to, ..leg }, StockState::Available)?
-        } else {
-            tx.make(Move {
-                item,
-                lot: LotId(0),
-                from: (from, StockState::Available),
-                to: (to, StockState::Available),
-                quantity,
-                occurred_at: at,
-                reason: leg.reason,
-                promise: None,
-                corrects: None,
-            })?
-        };
+    for Resolved { item, lot, quantity } in lines {
+        let lot = lot.unwrap_or_default();
+        let by = change(item, from, quantity, StockState::Production, at);
+        let seq = carry(tx, Change { reason: "transferred", lot, ..by }, to)?;
         moved.push((item, from, -quantity, seq));
         moved.push((item, to, quantity, seq));
     }
@@ -518,6 +626,62 @@ pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, S
         tx.want_cells(moved.iter().map(|(item, ..)| CellKey::new(*item, location, StockState::Available)))?;
     }
     answer(tx, &moved)
+}
+
+/// Carries what lies free at one place to another: one movement, unless a count in between saw one of its ends and not
+/// the other.
+pub(super) fn carry(tx: &mut Tx<'_>, leg: Change<'_>, to: LocationId) -> Result<Seq, Stop> {
+    let out = anchors(tx, &leg)?;
+    let back = anchors(tx, &Change { location: to, ..leg })?;
+    if out != back {
+        take_out(tx, leg, None)?;
+        return put_in(tx, Change { location: to, ..leg }, StockState::Available);
+    }
+    tx.make(Move {
+        item: leg.item,
+        lot: leg.lot,
+        from: (leg.location, StockState::Available),
+        to: (to, StockState::Available),
+        quantity: leg.quantity,
+        occurred_at: leg.occurred_at,
+        reason: leg.reason,
+        promise: None,
+        corrects: leg.corrects,
+    })
+}
+
+/// Refuses unless all these lines together lie in one cell each: of the lot they name, at the very place.
+pub(super) fn must_lie(
+    tx: &Tx<'_>,
+    lines: &[Resolved],
+    (location, state): (LocationId, StockState),
+) -> Result<(), Stop> {
+    let mut wanted = BTreeMap::<(ItemId, LotId), Quantity>::new();
+    for line in lines {
+        let total = wanted.entry((line.item, line.lot.unwrap_or_default())).or_default();
+        *total = total.checked_add(line.quantity).ok_or(Invalid::Overflow(tx.sku(line.item)?))?;
+    }
+    let cell = |(item, lot): (ItemId, LotId)| CellKey::of(item, location, lot, state);
+    tx.want_cells(wanted.keys().map(|key| cell(*key)))?;
+    let mut missing = Vec::new();
+    for (key, wanted) in wanted {
+        let there = tx.held(cell(key))?;
+        if there < wanted {
+            let code = tx.location_code(location)?;
+            let place =
+                if state == StockState::Available { code } else { format!("{code} ({})", state.name()) };
+            let held =
+                if state == StockState::Available { order::held(tx, key.0, &[location])? } else { None };
+            missing.push(Missing {
+                sku: tx.sku(key.0)?,
+                location: Some(place),
+                wanted,
+                available: there,
+                held,
+            });
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
 }
 
 pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, Stop> {
@@ -538,32 +702,16 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
         );
     }
     let location = tx.location_id(&step.location)?;
-    let lines = resolve_lines(tx, "a move", &step.lines)?;
-    let code = &step.location;
-    let mut wanted = BTreeMap::<ItemId, Quantity>::new();
-    for (item, quantity) in &lines {
-        must_be_ours(tx, *item, location)?;
-        let total = wanted.entry(*item).or_default();
-        *total = total.checked_add(*quantity).ok_or(Invalid::Overflow(tx.sku(*item)?))?;
+    let lines = resolve_each(tx, "a move", &step.lines, Quantity::is_positive)?;
+    for line in &lines {
+        must_be_ours(tx, line.item, location)?;
     }
-    for (item, quantity) in wanted {
-        let there = tx.held(CellKey::new(item, location, step.from))?;
-        if there < quantity {
-            let missing = Missing {
-                sku: tx.sku(item)?,
-                location: Some(format!("{code} ({})", step.from.name())),
-                wanted: quantity,
-                available: there,
-                held: None,
-            };
-            return Err(Refusal::Insufficient(vec![missing]).into());
-        }
-    }
+    must_lie(tx, &lines, (location, step.from))?;
     let mut moved = Vec::new();
-    for (item, quantity) in lines {
+    for Resolved { item, lot, quantity } in lines {
         let seq = tx.make(Move {
             item,
-            lot: LotId(0),
+            lot: lot.unwrap_or_default(),
             from: (location, step.from),
             to: (location, step.to),
             quantity,
@@ -578,22 +726,8 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     answer(tx, &moved)
 }
 
-/// What is promised to a line at a location, so that a shipment takes it first.
-pub(super) fn own_promise(
-    tx: &Tx<'_>,
-    order: crate::OrderId,
-    line: u32,
-    location: LocationId,
-    wanted: Quantity,
-) -> Result<Quantity, Stop> {
-    let lines = &tx.order(order)?.lines;
-    let allocated = lines.get(line as usize).map_or(Quantity::ZERO, |line| {
-        line.allocated.iter().filter(|at| at.location == location).map(|at| at.quantity).sum()
-    });
-    Ok(allocated.min(wanted))
-}
-
-/// So much of an order's line has left from a location: its own promise first.
+/// So much of an order's line has left from a location or from inside it: what is promised to the line there first. A kit
+/// leaves as it was promised: assembled, or as its components.
 pub(super) fn ship(
     tx: &mut Tx<'_>,
     order: crate::OrderId,
@@ -601,21 +735,120 @@ pub(super) fn ship(
     location: LocationId,
     quantity: Quantity,
     at: Instant,
-) -> Result<Taken, Stop> {
-    let own = own_promise(tx, order, line, location, quantity)?;
-    let item = tx.order(order)?.lines[line as usize].item;
-    let by = Change { reason: "shipped", ..change(item, location, quantity, StockState::Customer, at) };
+) -> Result<Shipped, Stop> {
+    let sites = tx.sites()?;
+    let known = &tx.order(order)?.lines[line as usize];
+    let (item, is_kit) = (known.item, !known.build.recipe.is_empty());
+    let mut missing = quantity;
+    let mut part_of = |at: &At| {
+        let part = if sites.is_in(at.location, location) { at.quantity.min(missing) } else { Quantity::ZERO };
+        missing -= part;
+        part.is_positive().then_some(At { quantity: part, ..*at })
+    };
+    let own: Vec<At> = known.allocated.iter().filter_map(&mut part_of).collect();
+    let built: Vec<At> = known.build.built.iter().filter_map(part_of).collect();
+    let by = |item, quantity| Change {
+        reason: "shipped",
+        inside: true,
+        ..change(item, location, quantity, StockState::Customer, at)
+    };
     // First what was promised leaves the books of the line, so that breaking promises cannot touch it.
+    let mut components = Vec::new();
+    for place in &built {
+        let known = &tx.order(order)?.lines[line as usize];
+        let parts = promise::components_of(tx, &known.build, place.location, place.quantity, None)?;
+        let build = &mut tx.edit_order(order)?.lines[line as usize].build;
+        for part in parts {
+            ComponentAt::add(&mut build.components, ComponentAt { quantity: -part.quantity, ..part });
+            ComponentAt::add(&mut components, part);
+        }
+        add_at(&mut build.built, place.location, place.lot, -place.quantity);
+    }
     let edited = &mut tx.edit_order(order)?.lines[line as usize];
-    add_at(&mut edited.allocated, location, LotId(0), -own);
-    let rest = quantity - own;
-    let short = edited.short.min(rest);
+    for place in &own {
+        add_at(&mut edited.allocated, place.location, place.lot, -place.quantity);
+    }
+    let short = edited.short.min(missing);
     edited.short -= short;
     // Of what is neither promised here nor short, the line has something promised elsewhere.
-    let elsewhere = rest - short;
-    add_at(&mut edited.shipped, location, LotId(0), quantity);
+    let elsewhere = missing - short;
+    for place in own.iter().chain(&built) {
+        add_at(&mut edited.shipped, place.location, place.lot, place.quantity);
+    }
     order::release(tx, order, line, elsewhere)?;
-    take_out(tx, by, Some((Holder::Order(order), line, own)))
+    let promised = |places: Vec<At>| Some((Holder::Order(order), line, places));
+    // What was not promised of a kit leaves assembled as far as it lies there so, and as components beyond.
+    let assembled = if is_kit && missing.is_positive() {
+        let states = [StockState::Available, StockState::SafetyStock];
+        let spots = availability::spots(&mut &*tx, item, location, &states)?;
+        spots.iter().map(|spot| spot.quantity).sum::<Quantity>().min(missing)
+    } else {
+        missing
+    };
+    let mut shipped = Shipped::default();
+    let whole = own.iter().map(|at| at.quantity).sum::<Quantity>() + assembled;
+    if whole.is_positive() {
+        let taken = take_out(tx, by(item, whole), promised(own.clone()))?;
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        for place in &taken.places {
+            add_at(&mut edited.shipped, place.location, place.lot, place.quantity);
+        }
+        shipped.balanced = taken.balanced;
+        shipped.pieces = own;
+        shipped.pieces.extend(taken.places);
+    }
+    shipped.kits = built.iter().map(|at| at.quantity).sum::<Quantity>() + missing - assembled;
+    let kits = missing - assembled;
+    if kits.is_positive() {
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        add_at(&mut edited.shipped, location, LotId(0), kits);
+    }
+    let recipe = tx.order(order)?.lines[line as usize].build.recipe.clone();
+    for component in recipe {
+        let (of_it, rest): (Vec<_>, Vec<_>) =
+            components.into_iter().partition(|part| part.item == component.item);
+        components = rest;
+        let own: Vec<At> = of_it
+            .iter()
+            .map(|part| At { location: part.location, lot: part.lot, quantity: part.quantity })
+            .collect();
+        let more = availability::times(component.quantity, kits)
+            .ok_or(Invalid::Overflow(tx.sku(component.item)?))?;
+        let total = own.iter().map(|at| at.quantity).sum::<Quantity>() + more;
+        if !total.is_positive() {
+            continue;
+        }
+        let out = take_out(tx, by(component.item, total), promised(own))?;
+        let more = out.places.into_iter().map(|At { location, lot, quantity }| ComponentAt {
+            item: component.item,
+            location,
+            lot,
+            quantity,
+        });
+        let mut balanced = out.balanced;
+        let left = &mut tx.edit_order(order)?.lines[line as usize].build.left;
+        // What was not there is of what was not promised, which comes last.
+        for part in of_it.into_iter().chain(more).rev() {
+            ComponentAt::add(left, part);
+            let of_part = balanced.min(part.quantity);
+            balanced -= of_part;
+            shipped.components.push((part, of_part));
+        }
+    }
+    Ok(shipped)
+}
+
+/// How a line has left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shipped {
+    /// The line's own item, place by place.
+    pub pieces: Vec<At>,
+    /// How much of that was not there, and was balanced.
+    pub balanced: Quantity,
+    /// Kits that left as their components.
+    pub kits: Quantity,
+    /// These, and how much of each was balanced.
+    pub components: Vec<(ComponentAt, Quantity)>,
 }
 
 /// The value of a key if it is an item, for callers that only compare.

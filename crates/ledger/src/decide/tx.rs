@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Invalid, Refusal};
+use crate::availability::{self, Look};
 use crate::entry::{Account, Entry, Movement, PromiseChange};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Cause, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Order, Promise, Rules, Sites,
-    System, Waiting,
+    Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
+    OrderLine, Promise, Rules, Sites, System, Tracking, Waiting,
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
 use crate::{
@@ -20,6 +21,15 @@ const EARLIEST: Instant = Instant::from_micros(-62_135_596_800_000_000);
 const AHEAD_SECONDS: i64 = 5 * 60;
 /// See [`Quantity::MAX_PARTY`].
 const MAX_PARTY: u64 = Quantity::MAX_PARTY.micros().unsigned_abs();
+
+/// A cell of what is made in this decision.
+static NEVER_MOVED: CellSlot = CellSlot {
+    quantity: Quantity::ZERO,
+    seq: 0,
+    latest: Instant::from_micros(0),
+    latest_before_pending: Instant::from_micros(0),
+    pending: Vec::new(),
+};
 
 /// Why a decision stops.
 #[derive(Debug)]
@@ -58,6 +68,7 @@ pub(super) struct Move<'a> {
     pub quantity: Quantity,
     pub occurred_at: Instant,
     pub reason: &'a str,
+    /// Whose promise grows or shrinks; a component's too is its line's.
     pub promise: Option<(Holder, u32)>,
     pub corrects: Option<Seq>,
 }
@@ -102,6 +113,11 @@ impl<'a> Tx<'a> {
         (self.entries, self.overlay, self.state.head + 1, self.now, self.document)
     }
 
+    /// Nothing decided yet, on the same state.
+    pub fn begin_again(&self) -> Self {
+        Self::new(self.state, self.given, self.now)
+    }
+
     /// The `seq` of the next entry: the id of whatever it makes.
     pub fn next_seq(&self) -> Seq {
         self.state.head + 1 + self.entries.len() as Seq
@@ -135,12 +151,22 @@ impl<'a> Tx<'a> {
         }
         match self.state.object(key) {
             Some(slot) => Ok(slot.value.as_ref()),
+            None if self.is_of_now(key) => Ok(None),
             None => Err(Need::Object(key.clone()).into()),
         }
     }
 
     pub fn is_known(&self, key: &Key) -> bool {
-        self.overlay.objects.contains_key(key) || self.state.object(key).is_some()
+        self.overlay.objects.contains_key(key) || self.state.object(key).is_some() || self.is_of_now(key)
+    }
+
+    /// About something made in this decision? Then no table has anything of it.
+    fn is_of_now(&self, key: &Key) -> bool {
+        key.newest() > self.state.head
+    }
+
+    fn is_cell_of_now(&self, key: &CellKey) -> bool {
+        key.newest() > self.state.head
     }
 
     /// Stops with all of these that are not in memory, so that they are fetched together.
@@ -151,9 +177,16 @@ impl<'a> Tx<'a> {
 
     /// As [`Tx::want`], for cells.
     pub fn want_cells(&self, cells: impl IntoIterator<Item = CellKey>) -> Result<(), Stop> {
-        let known = |key: &CellKey| self.overlay.cells.contains_key(key) || self.state.cell(key).is_some();
+        let known = |key: &CellKey| {
+            self.overlay.cells.contains_key(key) || self.state.cell(key).is_some() || self.is_cell_of_now(key)
+        };
         let needs: Vec<Need> = cells.into_iter().filter(|key| !known(key)).map(Need::Cell).collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
+    /// Has a cell ever moved?
+    pub fn has_moved(&self, key: CellKey) -> Result<bool, Stop> {
+        self.slot(key).map(|slot| slot.seq != 0)
     }
 
     /// What a cell holds now.
@@ -165,19 +198,35 @@ impl<'a> Tx<'a> {
         if let Some(cell) = self.overlay.cells.get(&key) {
             return Ok(&cell.slot);
         }
-        self.state.cell(&key).ok_or_else(|| Need::Cell(key).into())
+        match self.state.cell(&key) {
+            Some(slot) => Ok(slot),
+            None if self.is_cell_of_now(&key) => Ok(&NEVER_MOVED),
+            None => Err(Need::Cell(key).into()),
+        }
     }
 
-    /// What a cell held at an instant, before this command.
+    /// What a cell held at an instant, by what happened, as known in this decision.
     pub fn as_of(&self, key: CellKey, at: Instant) -> Result<Quantity, Stop> {
-        self.given.as_of.get(&(key, at)).copied().ok_or_else(|| Need::AsOf(key, at).into())
+        let before = match self.given.as_of.get(&(key, at)) {
+            Some(before) => *before,
+            None if self.is_cell_of_now(&key) => Quantity::ZERO,
+            None => return Err(Need::AsOf(key, at).into()),
+        };
+        let moved = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Movement(movement) if movement.occurred_at <= at => {
+                let taken = (movement.from_cell() == key).then_some(-movement.quantity);
+                taken.or_else(|| (movement.to_cell() == key).then_some(movement.quantity))
+            }
+            _ => None,
+        });
+        Ok(moved.fold(before, |sum, change| sum + change))
     }
 
     /// Stops with all of these past quantities that are not given, so that they are fetched together.
     pub fn want_as_of(&self, cells: impl IntoIterator<Item = CellKey>, at: Instant) -> Result<(), Stop> {
         let needs: Vec<Need> = cells
             .into_iter()
-            .filter(|key| !self.given.as_of.contains_key(&(*key, at)))
+            .filter(|key| !self.given.as_of.contains_key(&(*key, at)) && !self.is_cell_of_now(key))
             .map(|key| Need::AsOf(key, at))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
@@ -187,7 +236,7 @@ impl<'a> Tx<'a> {
     pub fn want_ranges(&self, ranges: impl IntoIterator<Item = (Key, Key)>) -> Result<(), Stop> {
         let needs: Vec<Need> = ranges
             .into_iter()
-            .filter(|range| !self.given.ranges.contains_key(range))
+            .filter(|range| !self.given.ranges.contains_key(range) && !self.is_of_now(&range.0))
             .map(|(from, to)| Need::Range(from, to))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
@@ -195,8 +244,10 @@ impl<'a> Tx<'a> {
 
     /// All objects between two keys, both included, in order.
     pub fn range(&self, from: Key, to: Key) -> Result<Vec<(Key, Value)>, Stop> {
-        let Some(written) = self.given.ranges.get(&(from.clone(), to.clone())) else {
-            return Err(Need::Range(from, to).into());
+        let written = match self.given.ranges.get(&(from.clone(), to.clone())) {
+            Some(written) => written.as_slice(),
+            None if self.is_of_now(&from) => &[],
+            None => return Err(Need::Range(from, to).into()),
         };
         let mut merged: std::collections::BTreeMap<&Key, Option<&Value>> =
             written.iter().map(|(key, value)| (key, Some(value))).collect();
@@ -295,11 +346,52 @@ impl<'a> Tx<'a> {
         })
     }
 
-    pub fn sites(&self) -> Result<Sites, Stop> {
+    pub fn sites(&self) -> Result<&Sites, Stop> {
+        const NONE: &Sites = &Sites { sellable: Vec::new(), all: Vec::new(), parts: Vec::new() };
         Ok(match self.value(&Key::Sites)? {
-            Some(Value::Sites(sites)) => sites.clone(),
-            _ => Sites::default(),
+            Some(Value::Sites(sites)) => sites,
+            _ => NONE,
         })
+    }
+
+    pub fn lot(&self, id: LotId) -> Result<&Lot, Stop> {
+        match self.value(&Key::Lot(id))? {
+            Some(Value::Lot(lot)) => Ok(lot),
+            _ => Err(Invalid::Unknown { kind: "lot", id: id.to_string() }.into()),
+        }
+    }
+
+    /// The lot or serial of a name, if there is one.
+    pub fn lot_id(&self, item: ItemId, code: &str) -> Result<Option<LotId>, Stop> {
+        Ok(match self.value(&Key::LotCode(item, code.to_owned()))? {
+            Some(Value::LotId(id)) => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// When a lot expires at a location, as was told when it came there.
+    pub fn expires(&self, lot: LotId, location: LocationId) -> Result<Option<Instant>, Stop> {
+        Ok(match self.value(&Key::Expires(location, lot))? {
+            Some(Value::Instant(at)) => Some(*at),
+            _ => None,
+        })
+    }
+
+    /// All cells of an item at places of ours that hold something, in key order.
+    pub fn stocked(&self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
+        let mut cells = BTreeMap::new();
+        let known = match self.state.stocked(item) {
+            Some(known) => Some(known),
+            // Made in this decision: no table has anything of it.
+            None if item.0 > self.state.head => None,
+            None => return Err(Need::Stocked(item).into()),
+        };
+        for key in known.into_iter().flatten() {
+            cells.insert(*key, self.held(*key)?);
+        }
+        let changed = self.overlay.cells.iter().filter(|(key, _)| key.item == item && !key.state.is_party());
+        cells.extend(changed.map(|(key, cell)| (*key, cell.slot.quantity)));
+        Ok(cells.into_iter().filter(|(_, quantity)| !quantity.is_zero()).collect())
     }
 
     pub fn rules(&self) -> Result<Option<&Rules>, Stop> {
@@ -383,24 +475,40 @@ impl<'a> Tx<'a> {
                 let earlier = before.as_ref().and_then(|before| before.lines.get(index));
                 let short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
                 if line.short != short_before {
-                    let more = line.short - short_before;
-                    let Some(item_total) = self.demand(line.item)?.checked_add(more) else {
-                        return Err(Invalid::Overflow(self.sku(line.item)?).into());
-                    };
-                    let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
-                    self.emit(Entry::Short {
-                        item: line.item,
-                        order: id,
-                        line: line_index,
-                        quantity: line.short,
-                        item_total,
-                    })?;
+                    let index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
+                    self.write_short(id, index, line, short_before)?;
                 }
             }
             self.emit(Entry::Order(id, order))?;
         }
         for (id, hold) in std::mem::take(&mut self.holds) {
             self.emit(Entry::Hold(id, hold))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how much of a line is short: of its item, and where that is a kit of each component too, so that whichever
+    /// comes in serves it in its turn.
+    fn write_short(
+        &mut self,
+        order: OrderId,
+        line: u32,
+        known: &OrderLine,
+        before: Quantity,
+    ) -> Result<(), Stop> {
+        let one = Component { item: known.item, quantity: Quantity::units(1) };
+        let items: Vec<Component> = std::iter::once(one).chain(known.build.recipe.iter().copied()).collect();
+        self.want(items.iter().map(|component| Key::Demand(component.item)))?;
+        for Component { item, quantity } in items {
+            let times = |kits| availability::times(quantity, kits).ok_or(item);
+            let change = times(known.short).and_then(|now| Ok((now, times(before)?)));
+            let total = change.ok().zip(Some(self.demand(item)?));
+            let total =
+                total.and_then(|((now, before), demand)| Some((now, demand.checked_add(now - before)?)));
+            let Some((quantity, item_total)) = total else {
+                return Err(Invalid::Overflow(self.sku(item)?).into());
+            };
+            self.emit(Entry::Short { item, order, line, quantity, item_total })?;
         }
         Ok(())
     }
@@ -454,6 +562,20 @@ impl<'a> Tx<'a> {
         })
     }
 
+    /// Fetches together what is promised to a line at some places. Nothing was promised to what is made in this decision.
+    pub fn want_promised(
+        &self,
+        holder: Holder,
+        places: impl Iterator<Item = (ItemId, LocationId, u32, LotId)>,
+    ) -> Result<(), Stop> {
+        if holder.seq() > self.state.head {
+            return Ok(());
+        }
+        self.want(
+            places.map(|(item, location, line, lot)| Key::Promise(item, location, holder.seq(), line, lot)),
+        )
+    }
+
     /// A quantity that the item accepts.
     pub fn check_quantity(&self, item: ItemId, quantity: Quantity) -> Result<(), Stop> {
         let known = self.item(item)?;
@@ -486,6 +608,10 @@ impl<'a> Tx<'a> {
     /// Moves stock. The caller has made sure that a place of ours holds enough.
     pub fn make(&mut self, step: Move<'_>) -> Result<Seq, Stop> {
         assert!(step.quantity.is_positive(), "a movement moves more than nothing");
+        if step.lot.0 != 0 && !step.to.1.is_party() {
+            self.want([Key::Lot(step.lot), Key::Expires(step.to.0, step.lot)])?;
+            super::lots::register(self, step.lot, step.to.0)?;
+        }
         let from_key = CellKey { lot: step.lot, ..CellKey::new(step.item, step.from.0, step.from.1) };
         let to_key = CellKey { lot: step.lot, ..CellKey::new(step.item, step.to.0, step.to.1) };
         self.want_cells([from_key, to_key])?;
@@ -533,6 +659,11 @@ impl<'a> Tx<'a> {
         Ok(Account { location, state, lot, consignor, balance, late })
     }
 
+    /// More of an item may be promised than before.
+    pub fn grew(&mut self, item: ItemId) {
+        self.grown.insert(item);
+    }
+
     /// The items whose available stock grew since this was last asked.
     pub fn take_grown(&mut self) -> BTreeSet<ItemId> {
         std::mem::take(&mut self.grown)
@@ -562,6 +693,38 @@ impl<'a> Tx<'a> {
         ))?;
         self.discrepancies.push(id);
         Ok(id)
+    }
+}
+
+impl Look for &Tx<'_> {
+    type Error = Stop;
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn facts(&mut self, item: ItemId) -> Result<(Tracking, Vec<Component>), Stop> {
+        self.item(item).map(availability::facts)
+    }
+
+    fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, Stop> {
+        self.sites().map(|sites| availability::below(sites, location))
+    }
+
+    fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, Stop> {
+        self.want_cells(cells.iter().copied())?;
+        cells.iter().map(|cell| Tx::held(self, *cell)).collect()
+    }
+
+    fn stocked(&mut self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
+        Tx::stocked(self, item)
+    }
+
+    fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, Stop> {
+        self.want(at.iter().flat_map(|(lot, location)| availability::lot_keys(*lot, *location)))?;
+        at.iter()
+            .map(|(lot, location)| Ok((self.lot(*lot)?.clone(), self.expires(*lot, *location)?)))
+            .collect()
     }
 }
 
@@ -603,8 +766,11 @@ impl Found {
 impl Sink for Tx<'_> {
     fn cell(&mut self, key: CellKey, _late: bool) -> Result<&mut CellSlot, Need> {
         if !self.overlay.cells.contains_key(&key) {
-            let known = self.state.cell(&key).ok_or(Need::Cell(key))?;
-            let slot = CellSlot { pending: Vec::new(), ..*known };
+            let slot = match self.state.cell(&key) {
+                Some(known) => CellSlot { pending: Vec::new(), ..*known },
+                None if self.is_cell_of_now(&key) => CellSlot::default(),
+                None => return Err(Need::Cell(key)),
+            };
             self.overlay.cells.insert(key, OverlayCell { slot, touched: false });
         }
         let cell = self.overlay.cells.get_mut(&key).expect("it was put there");
@@ -616,7 +782,11 @@ impl Sink for Tx<'_> {
         if let Some(slot) = self.overlay.objects.get(key) {
             return Ok(slot.clone());
         }
-        self.state.object(key).cloned().ok_or_else(|| Need::Object(key.clone()))
+        match self.state.object(key) {
+            Some(slot) => Ok(slot.clone()),
+            None if self.is_of_now(key) => Ok(Slot::default()),
+            None => Err(Need::Object(key.clone())),
+        }
     }
 
     fn put(&mut self, key: Key, slot: Slot) {

@@ -130,13 +130,21 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
         match dice.roll(20) {
             0 => receive(&runtime, sku, usual / 3 + 1).await?,
             1 => {
-                let lines = vec![command::Line { sku: sku.to_owned(), quantity: -Quantity::ONE }];
+                let lines = vec![command::Line {
+                    sku: sku.to_owned(),
+                    quantity: -Quantity::ONE,
+                    ..Default::default()
+                }];
                 let (location, reason) = ("LONDON".to_owned(), "damaged".to_owned());
                 let adjust = command::Adjust { location, lines, occurred_at: None, reason };
                 handle.submit(tenant, command(Body::Adjust(adjust))).await?;
             }
             2 => {
-                let lines = vec![command::Line { sku: sku.to_owned(), quantity: Quantity::ONE }];
+                let lines = vec![command::Line {
+                    sku: sku.to_owned(),
+                    quantity: Quantity::ONE,
+                    ..Default::default()
+                }];
                 let place = command::PlaceOrder { reference: None, lines, location: None };
                 // Sold over the counter, if there is one: refused is an answer too.
                 handle.submit(tenant, command(Body::PlaceOrder(place))).await?;
@@ -208,7 +216,8 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn receive(runtime: &Runtime, sku: &str, units: i64) -> anyhow::Result<()> {
-    let lines = vec![command::Line { sku: sku.to_owned(), quantity: Quantity::units(units) }];
+    let lines =
+        vec![command::Line { sku: sku.to_owned(), quantity: Quantity::units(units), ..Default::default() }];
     let receive = Receive { location: "LONDON".to_owned(), lines, occurred_at: None, reason: None };
     runtime.handle.submit(TenantId::DEFAULT, command(Body::Receive(receive))).await?;
     Ok(())
@@ -430,7 +439,11 @@ mod tests {
         let clock = Arc::new(onhand_engine::ManualClock::at(onhand_ledger::Instant::from_micros(1)));
         let store = Box::new(onhand_store::MemoryStore::default());
         let ledger = Ledger::open(store, clock, onhand_engine::Options::default()).unwrap();
-        let lines = vec![command::Line { sku: "MUG-BLUE".to_owned(), quantity: Quantity::units(5) }];
+        let lines = vec![command::Line {
+            sku: "MUG-BLUE".to_owned(),
+            quantity: Quantity::units(5),
+            ..Default::default()
+        }];
         let location = "LONDON".to_owned();
         let bodies = [
             Body::PutLocation(PutLocation { code: location.clone(), ..PutLocation::default() }),

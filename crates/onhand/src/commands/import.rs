@@ -190,6 +190,7 @@ fn own_row(line: u64, fields: &BTreeMap<String, String>) -> Result<Row, String> 
         precision,
         barcodes,
         tags: list(field("tags"), &['|']),
+        ..PutItem::default()
     };
     Ok(Row { line, item, ..Row::default() })
 }
@@ -383,9 +384,16 @@ async fn count(link: &Link, location: &PutLocation, rows: &[Row]) -> anyhow::Res
         let lines = part.iter().map(|row| command::Line {
             sku: row.item.sku.clone(),
             quantity: Quantity::units(row.quantity.unwrap_or(0).max(0)),
+            ..command::Line::default()
         });
         let (location, lines) = (location.code.clone(), lines.collect());
-        commands.push(command(Body::Count(TakeCount { location, lines, as_of: None, system: None })));
+        commands.push(command(Body::Count(TakeCount {
+            location,
+            lines,
+            as_of: None,
+            inside: false,
+            system: None,
+        })));
     }
     for result in link.commands(commands).await? {
         match (result.error, result.answer) {

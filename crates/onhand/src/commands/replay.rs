@@ -282,8 +282,11 @@ pub(crate) fn read(replay: &Replay) -> anyhow::Result<Ready<'_>> {
         bail!("the opening stock of `{}` would be more than {most} units", retail.skus[code]);
     }
     let lines = retail.goods().filter(|code| units[*code] > 0);
-    let lines =
-        lines.map(|code| Line { sku: retail.skus[code].clone(), quantity: Quantity::units(units[code]) });
+    let lines = lines.map(|code| Line {
+        sku: retail.skus[code].clone(),
+        quantity: Quantity::units(units[code]),
+        ..Line::default()
+    });
     let opening = lines.collect();
     Ok(Ready { replay, retail, opening })
 }

@@ -37,7 +37,7 @@ impl Filter {
     }
 
     fn index(&self, hash: u64) -> usize {
-        let block = u128::from(hash) * self.blocks.len() as u128 >> 64;
+        let block = (u128::from(hash) * self.blocks.len() as u128) >> 64;
         usize::try_from(block).expect("a block's index is below their number")
     }
 

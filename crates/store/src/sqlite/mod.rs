@@ -3,6 +3,7 @@
 //! WAL, `synchronous=FULL`: a commit is durable when it returns. The file is guarded by an exclusive lock on a file
 //! beside it (`NAME.lock`), never on the database itself, so that backup tools can follow it.
 
+mod checkpoint;
 mod keys;
 mod read;
 mod sum;
@@ -19,6 +20,7 @@ use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use self::checkpoint::Checkpointer;
 use self::keys::Index;
 use self::read::SqliteReader;
 use self::write::{write_batch, write_head};
@@ -62,6 +64,8 @@ CREATE TABLE note(tenant_id INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT 
 
 /// A database file, and the lock that makes this process its only writer.
 pub struct SqliteStore {
+    // Ends before the writer does: the last connection that closes tidies up. None until the file is ours.
+    checkpointer: Option<Checkpointer>,
     reading: SqliteReader,
     /// By tenant; one is read when it is first asked for.
     indexes: BTreeMap<TenantId, Index>,
@@ -91,14 +95,15 @@ impl SqliteStore {
         }
         refuse_foreign(path)?;
         let lock = Arc::new(lock(path)?);
-        let fresh = std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
         let connection = Connection::open(path).map_err(|error| failed("opened", &error))?;
         let mut store = Self {
+            checkpointer: None,
             reading: SqliteReader { connection, path: path.to_owned() },
             indexes: BTreeMap::new(),
             lock,
         };
-        store.prepare(fresh)?;
+        store.prepare()?;
+        store.checkpointer = Some(Checkpointer::start(path)?);
         Ok(store)
     }
 
@@ -141,10 +146,22 @@ impl SqliteStore {
         transaction.commit().map_err(failed)
     }
 
-    fn prepare(&mut self, fresh: bool) -> Result<(), StoreError> {
+    fn prepare(&mut self) -> Result<(), StoreError> {
         let connection = &mut self.reading.connection;
+        let path = self.reading.path.display().to_string();
+        let waiting = connection.busy_timeout(std::time::Duration::from_secs(5));
+        waiting.map_err(|error| failed("opened", &error))?;
+        let read = |connection: &Connection, sql: &str| {
+            let found = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            found.map_err(|error| open_failed(&self.reading.path, &error))
+        };
+        // An empty file, or one whose power went while it was made: SQLite's header is there, and nothing of ours.
+        let fresh = match read(connection, "SELECT application_id FROM pragma_application_id")? {
+            APPLICATION_ID => false,
+            0 if read(connection, "SELECT count(*) FROM sqlite_schema")? == 0 => true,
+            _ => return Err(StoreError::NotOurs { path, reason: "another program made it".to_owned() }),
+        };
         let configure = |connection: &Connection| -> rusqlite::Result<()> {
-            connection.busy_timeout(std::time::Duration::from_secs(5))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -167,13 +184,7 @@ impl SqliteStore {
             let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             checkpoint.map_err(|error| failed("written", &error))?;
         }
-        let read = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let path = self.reading.path.display().to_string();
-        let application = read("application_id").map_err(|error| open_failed(&self.reading.path, &error))?;
-        if application != APPLICATION_ID {
-            return Err(StoreError::NotOurs { path, reason: "another program made it".to_owned() });
-        }
-        let version = read("user_version").map_err(|error| open_failed(&self.reading.path, &error))?;
+        let version = read(connection, "SELECT user_version FROM pragma_user_version")?;
         let found = u32::try_from(version).unwrap_or(u32::MAX);
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { path, found, known: SCHEMA_VERSION });
@@ -210,7 +221,8 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     file.take(100)
         .read_to_end(&mut header)
         .map_err(|error| StoreError::Io { doing: "opened", reason: error.to_string() })?;
-    if header.is_empty() {
+    // Empty, or grown and not yet written when the power went: SQLite sees by its journal what to do.
+    if header.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
     if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
@@ -313,6 +325,11 @@ read_through! {
 impl Store for SqliteStore {
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
         let written = self.write(batches);
+        if let Some(checkpointer) = self.checkpointer.as_mut().filter(|_| written.is_ok()) {
+            for (_, batch) in batches {
+                checkpointer.wrote(batch);
+            }
+        }
         if written.is_err() {
             // What was prepared in memory was not written.
             self.indexes.clear();
@@ -435,6 +452,22 @@ mod tests {
         };
         assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
         assert_eq!(pragma("synchronous"), "Integer(2)", "FULL");
+    }
+
+    #[test]
+    fn a_file_that_was_being_made_when_the_power_went_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        drop(connection);
+        assert!(std::fs::metadata(&path).unwrap().len() > 0);
+        assert_eq!(SqliteStore::open(&path).unwrap().head(TenantId(1)).unwrap(), Head::default());
+        let other = folder.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs(id)").unwrap();
+        let before = std::fs::read(&other).unwrap();
+        assert!(matches!(SqliteStore::open(&other), Err(StoreError::NotOurs { .. })));
+        assert_eq!(std::fs::read(&other).unwrap(), before, "another program's file is not touched");
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Made {
             Answer::Hold(id) => id.0,
             Answer::Discrepancy(id) => id.0,
             Answer::Order(id, _) => id.0,
+            Answer::Lot(id) => id.0,
             _ => 0,
         };
         Self { id }
@@ -161,6 +162,9 @@ impl OrderAnswer {
 pub(crate) struct AtBody {
     /// Where.
     pub location: String,
+    /// Of which lot or serial, where the item is tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
     /// How much.
     pub quantity: Decimal,
 }
@@ -176,6 +180,9 @@ pub(crate) struct OrderLineBody {
     pub quantity: Decimal,
     /// Promised and still there, by location.
     pub allocated: Vec<AtBody>,
+    /// Of a kit: whole ones promised to be built of components, by location.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_build: Vec<AtBody>,
     /// Covered by nothing.
     pub short: Decimal,
     /// Has left, by location.
@@ -210,6 +217,7 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             sku: view.item(line.item)?.map_or_else(String::new, |item| item.sku),
             quantity: line.wanted.into(),
             allocated: places(view, &line.allocated)?,
+            to_build: places(view, &line.build.built)?,
             short: line.short.into(),
             shipped: places(view, &line.shipped)?,
             returned: line.returned.into(),
@@ -234,7 +242,8 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
         .iter()
         .map(|at| {
             let location = view.location(at.location)?.map_or_else(String::new, |location| location.code);
-            Ok(AtBody { location, quantity: at.quantity.into() })
+            let lot = view.lot(at.lot)?.map(|lot| lot.code);
+            Ok(AtBody { location, lot, quantity: at.quantity.into() })
         })
         .collect()
 }

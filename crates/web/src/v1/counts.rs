@@ -30,6 +30,9 @@ struct CountBody {
     lines: Vec<LineInput>,
     /// When it was seen; now unless told. What moved since is kept.
     as_of: Option<String>,
+    /// Was everything inside the location seen too? The place alone unless told.
+    #[serde(default)]
+    inside: bool,
     /// The system that says so; a person unless told.
     system: Option<String>,
 }
@@ -53,8 +56,9 @@ struct CountAnswer {
 async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, Problem> {
     let body = Body::Count(TakeCount {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         as_of: instant("as_of", ask.body.as_of.as_deref())?,
+        inside: ask.body.inside,
         system: ask.body.system.clone(),
     });
     let committed = ask.submit(&app, body).await?;

@@ -53,7 +53,7 @@ async fn place(State(app): State<App>, ask: Ask<HoldInput>) -> Result<Response, 
         _ => return Err(Problem::of_field("expires_at", "tell either expires_at or seconds")),
     };
     let body = Body::PlaceHold(PlaceHold {
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         location: ask.body.location.clone(),
         expires_at,
     });

@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onhand_engine::View;
 use onhand_engine::systems::explain_item;
-use onhand_ledger::command::PutItem;
-use onhand_ledger::model::Item;
+use onhand_ledger::command::{Line, PutItem};
+use onhand_ledger::model::{Item, Tracking};
 use onhand_ledger::{Body, Entry, ItemId, Key, Precision, Seq, Value};
+use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -49,6 +51,37 @@ struct PutItemBody {
     barcodes: Option<Vec<String>>,
     /// Groups for rules.
     tags: Option<Vec<String>>,
+    /// What one is built of, where it is a kit; none where empty. Orders take assembled ones first, then components.
+    kit: Option<Vec<ComponentInput>>,
+    /// Which parts of its stock are told apart: `none`, `lots` or `serials`. Fixed once it has moved.
+    tracking: Option<TrackingBody>,
+}
+
+/// Which parts of an item's stock are told apart.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TrackingBody {
+    None,
+    Lots,
+    Serials,
+}
+
+/// A component of a kit.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ComponentInput {
+    /// What; it may be a kit itself.
+    sku: String,
+    /// How much of it in one kit.
+    quantity: Decimal,
+}
+
+/// A component of a kit.
+#[derive(Debug, Serialize, ToSchema)]
+struct ComponentBody {
+    sku: String,
+    /// How much of it in one kit.
+    quantity: Decimal,
 }
 
 /// An item.
@@ -61,12 +94,26 @@ struct ItemBody {
     precision: u8,
     barcodes: Vec<String>,
     tags: Vec<String>,
+    /// What one is built of, where it is a kit.
+    kit: Vec<ComponentBody>,
+    tracking: TrackingBody,
 }
 
 impl ItemBody {
-    fn new(id: ItemId, item: Item) -> Self {
-        let Item { sku, name, unit, precision, barcodes, tags } = item;
-        Self { id: id.0, sku, name, unit, precision: precision.decimals(), barcodes, tags }
+    fn new(view: &mut View<'_>, id: ItemId, item: Item) -> Result<Self, StoreError> {
+        let Item { sku, name, unit, precision, barcodes, tags, kit, tracking } = item;
+        let mut components = Vec::with_capacity(kit.len());
+        for component in kit {
+            let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
+            components.push(ComponentBody { sku, quantity: component.quantity.into() });
+        }
+        let tracking = match tracking {
+            Tracking::None => TrackingBody::None,
+            Tracking::Lots => TrackingBody::Lots,
+            Tracking::Serials => TrackingBody::Serials,
+        };
+        let precision = precision.decimals();
+        Ok(Self { id: id.0, sku, name, unit, precision, barcodes, tags, kit: components, tracking })
     }
 }
 
@@ -87,6 +134,15 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
         precision: precision.transpose()?,
         barcodes: body.barcodes.clone(),
         tags: body.tags.clone(),
+        kit: body.kit.as_ref().map(|kit| {
+            let line = |part: &ComponentInput| Line::new(part.sku.clone(), part.quantity.0);
+            kit.iter().map(line).collect()
+        }),
+        tracking: body.tracking.map(|tracking| match tracking {
+            TrackingBody::None => Tracking::None,
+            TrackingBody::Lots => Tracking::Lots,
+            TrackingBody::Serials => Tracking::Serials,
+        }),
     };
     let committed = ask.submit(&app, Body::PutItem(put)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
@@ -104,11 +160,13 @@ async fn list(
     let page = read(&app, &caller, |view| {
         let (from, to) = (Key::Item(ItemId(after + 1)), Key::Item(ItemId(Seq::MAX >> 1)));
         let found = view.range(&from, &to, false, limit + 1)?;
-        let items = found.into_iter().filter_map(|(key, value)| match (key, value) {
-            (Key::Item(id), Value::Item(item)) => Some((id.0, ItemBody::new(id, item))),
-            _ => None,
-        });
-        Ok(Page::new("items", items.collect(), limit, view.seq()))
+        let mut items = Vec::new();
+        for (key, value) in found {
+            if let (Key::Item(id), Value::Item(item)) = (key, value) {
+                items.push((id.0, ItemBody::new(view, id, item)?));
+            }
+        }
+        Ok(Page::new("items", items, limit, view.seq()))
     });
     page.await.map(Json)
 }
@@ -121,10 +179,11 @@ async fn show(
     caller: Caller,
     Path(sku): Path<String>,
 ) -> Result<Json<ItemBody>, Problem> {
-    let found = read(&app, &caller, |view| view.item_by_sku(&sku)).await?;
-    found
-        .map(|(id, item)| Json(ItemBody::new(id, item)))
-        .ok_or_else(|| Problem::unknown("item with the SKU", &sku))
+    let found = read(&app, &caller, |view| match view.item_by_sku(&sku)? {
+        Some((id, item)) => ItemBody::new(view, id, item).map(Some),
+        None => Ok(None),
+    });
+    found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
 
 /// Which moment.
@@ -276,4 +335,4 @@ async fn explain(
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
 
-only_objects!(PutItemBody);
+only_objects!(ComponentInput, PutItemBody);

@@ -36,6 +36,10 @@ struct PutLocationBody {
     sellable: Option<bool>,
     /// Orders are allocated from the lowest rank up; 100 unless told.
     rank: Option<u32>,
+    /// The code of the location it is a part of: a zone's is its site, a bin's its zone; empty: of none.
+    parent: Option<String>,
+    /// Its IANA time zone, such as `Europe/Berlin`; empty: its parent's, and UTC at the top. Lots end with their day there.
+    time_zone: Option<String>,
 }
 
 /// A location.
@@ -46,14 +50,24 @@ struct LocationBody {
     name: String,
     sellable: bool,
     rank: u32,
+    /// The code of the location it is a part of.
+    parent: Option<String>,
+    time_zone: Option<String>,
 }
 
 /// Makes a location, or changes the one of that code.
 #[utoipa::path(post, path = "/locations", tag = "locations", request_body = PutLocationBody,
     responses((status = 200, body = Made)))]
 async fn put(State(app): State<App>, ask: Ask<PutLocationBody>) -> Result<Response, Problem> {
-    let PutLocationBody { code, name, sellable, rank } = &ask.body;
-    let put = PutLocation { code: code.clone(), name: name.clone(), sellable: *sellable, rank: *rank };
+    let PutLocationBody { code, name, sellable, rank, parent, time_zone } = &ask.body;
+    let put = PutLocation {
+        code: code.clone(),
+        name: name.clone(),
+        sellable: *sellable,
+        rank: *rank,
+        parent: parent.clone(),
+        time_zone: time_zone.clone(),
+    };
     let committed = ask.submit(&app, Body::PutLocation(put)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
@@ -71,7 +85,12 @@ async fn list(
         for id in view.sites()?.all {
             if let Some(known) = view.location(id)? {
                 let (code, name) = (known.code, known.name);
-                let body = LocationBody { id: id.0, code, name, sellable: known.sellable, rank: known.rank };
+                let parent = match known.parent {
+                    Some(parent) => view.location(parent)?.map(|parent| parent.code),
+                    None => None,
+                };
+                let (sellable, rank, time_zone) = (known.sellable, known.rank, known.time_zone);
+                let body = LocationBody { id: id.0, code, name, sellable, rank, parent, time_zone };
                 rows.push((id.0, body));
             }
         }

@@ -33,10 +33,31 @@ pub(super) struct LineInput {
     pub sku: String,
     /// How much.
     pub quantity: Decimal,
+    /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
+    pub lot: Option<String>,
+    /// The last day (such as 2026-11-30) the lot or serials may be sold on; only where they are told for the first time.
+    pub expires: Option<String>,
+    /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
+    pub serials: Option<Vec<String>>,
 }
 
-pub(super) fn lines(lines: &[LineInput]) -> Vec<Line> {
-    lines.iter().map(|line| Line { sku: line.sku.clone(), quantity: line.quantity.0 }).collect()
+pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
+    let line = |line: &LineInput| {
+        Ok(Line {
+            sku: line.sku.clone(),
+            quantity: line.quantity.0,
+            lot: line.lot.clone(),
+            expires: line.expires.as_deref().map(day).transpose()?,
+            serials: line.serials.clone(),
+        })
+    };
+    lines.iter().map(line).collect()
+}
+
+/// A day, such as 2026-11-30.
+pub(super) fn day(text: &str) -> Result<jiff::civil::Date, Problem> {
+    text.parse()
+        .map_err(|_| Problem::of_field("expires", format!("`{text}` is not a day such as 2026-11-30")))
 }
 
 /// Goods that came in.
@@ -57,7 +78,7 @@ struct ReceiveBody {
 async fn receive_stock(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<Response, Problem> {
     let body = Body::Receive(Receive {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
         reason: ask.body.reason.clone(),
     });
@@ -84,7 +105,7 @@ struct AdjustBody {
 async fn adjust_stock(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Response, Problem> {
     let body = Body::Adjust(Adjust {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
         reason: ask.body.reason.clone(),
     });
@@ -110,7 +131,7 @@ async fn transfer_stock(State(app): State<App>, ask: Ask<TransferBody>) -> Resul
     let body = Body::Transfer(Transfer {
         from: ask.body.from.clone(),
         to: ask.body.to.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
     let committed = ask.submit(&app, body).await?;
@@ -155,7 +176,7 @@ struct MoveBody {
 async fn move_state(State(app): State<App>, ask: Ask<MoveBody>) -> Result<Response, Problem> {
     let body = Body::Move(MoveState {
         location: ask.body.location.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         from: ask.body.from.into(),
         to: ask.body.to.into(),
         reason: ask.body.reason.clone(),

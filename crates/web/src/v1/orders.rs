@@ -48,7 +48,7 @@ struct PlaceBody {
 async fn place(State(app): State<App>, ask: Ask<PlaceBody>) -> Result<Response, Problem> {
     let body = Body::PlaceOrder(PlaceOrder {
         reference: ask.body.reference.clone(),
-        lines: lines(&ask.body.lines),
+        lines: lines(&ask.body.lines)?,
         location: ask.body.location.clone(),
     });
     let committed = ask.submit(&app, body).await?;

@@ -365,6 +365,7 @@ const fn by(
         location,
         lot: LotId(0),
         quantity,
+        inside: true,
         party,
         occurred_at: at,
         reason,

@@ -1,11 +1,13 @@
 //! A document whose lines move stock by themselves: sales over the counter, returns, adjustments, receipts.
 
-use crate::answer::LineAnswer;
+use crate::answer::{Invalid, LineAnswer};
+use crate::availability;
 use crate::command::{Happened, MovementLine};
 use crate::key::{CellKey, StockState};
-use crate::model::{Cause, KnownLine};
-use crate::{Instant, ItemId, LocationId, Quantity, SystemId};
+use crate::model::{At, Cause, Component, ComponentAt, KnownLine};
+use crate::{Instant, ItemId, LocationId, LotId, Quantity, SystemId};
 
+use super::super::promise;
 use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
 use super::{Names, by, fingerprint, not_master};
@@ -101,12 +103,25 @@ fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
     if moved.is_zero() {
         return Ok(());
     }
+    for piece in &known.pieces {
+        let ComponentAt { item, location, lot, quantity } = *piece;
+        let change = by(item, location, quantity.abs(), party, occurred_at, "corrected by a newer version");
+        let change = Change { lot, inside: false, ..change };
+        if quantity.is_positive() {
+            stock::take_out(tx, change, None)?;
+        } else {
+            stock::put_in(tx, change, StockState::Available)?;
+        }
+    }
+    if let Some(piece) = known.pieces.last() {
+        return unbalance(tx, (piece.item, piece.location, piece.lot), balanced, told_at);
+    }
     let change = by(item, location, moved.abs(), party, occurred_at, "corrected by a newer version");
     if moved.is_positive() {
         stock::take_out(tx, change, None)?;
     } else {
         stock::put_in(tx, change, StockState::Available)?;
-        unbalance(tx, item, location, balanced, told_at)?;
+        unbalance(tx, (item, location, LotId(0)), balanced, told_at)?;
     }
     Ok(())
 }
@@ -114,14 +129,13 @@ fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
 /// What balanced goods that left and were not there goes with the word that they left: at the time it was balanced.
 pub(super) fn unbalance(
     tx: &mut Tx<'_>,
-    item: ItemId,
-    location: LocationId,
+    (item, location, lot): (ItemId, LocationId, LotId),
     balanced: Quantity,
     told_at: Instant,
 ) -> Result<(), Stop> {
     if balanced.is_positive() {
         let change = by(item, location, balanced, StockState::Adjustment, told_at, "did not leave after all");
-        stock::take_out(tx, change, None)?;
+        stock::take_out(tx, Change { lot, inside: false, ..change }, None)?;
     }
     Ok(())
 }
@@ -148,6 +162,7 @@ fn happen(
         item,
         location,
         moved: Quantity::ZERO,
+        pieces: Vec::new(),
         short: Quantity::ZERO,
         balanced: Quantity::ZERO,
         told_at: tx.now,
@@ -160,26 +175,88 @@ fn happen(
     }
     let reason = line.reason.as_deref().unwrap_or(usual);
     let change = by(item, location, quantity, party, at, reason);
+    let recipe = promise::recipe(tx, item)?;
+    if !recipe.is_empty() && matches!(line.what, Happened::Sold | Happened::Returned) {
+        return happen_to_kit(tx, known, line.what, change, &recipe);
+    }
     match line.what {
         Happened::Returned | Happened::Found | Happened::Received => {
             stock::put_in(tx, change, StockState::Available)?;
             known.moved = quantity;
         }
         Happened::Lost => {
-            known.balanced = stock::take_out(tx, change, None)?.balanced;
+            let taken = stock::take_out(tx, change, None)?;
+            known.balanced = taken.balanced;
             known.moved = -quantity;
+            known.pieces = pieces(item, location, &taken.places);
         }
         Happened::Sold => {
-            let cell = |state| CellKey::new(item, location, state);
-            let there = tx.held(cell(StockState::Available))? + tx.held(cell(StockState::SafetyStock))?;
+            let there: Quantity =
+                availability::spots(&mut &*tx, item, location, &FREE)?.iter().map(|spot| spot.quantity).sum();
             // What a count has seen the lack of is given back by it, all of it (law 11).
             let part = if stock::is_absorbed(tx, &change)? { quantity } else { quantity.min(there) };
             if part.is_positive() {
-                known.balanced = stock::take_out(tx, Change { quantity: part, ..change }, None)?.balanced;
+                let taken = stock::take_out(tx, Change { quantity: part, ..change }, None)?;
+                known.balanced = taken.balanced;
+                known.pieces = pieces(item, location, &taken.places);
             }
             known.moved = -part;
             known.short = quantity - part;
         }
     }
+    Ok(known)
+}
+
+/// What a sale over the counter may take.
+const FREE: [StockState; 2] = [StockState::Available, StockState::SafetyStock];
+
+/// Where so much went from, where that is more than the place and the item itself say.
+fn pieces(item: ItemId, location: LocationId, places: &[At]) -> Vec<ComponentAt> {
+    let piece = |at: &At| ComponentAt { item, location: at.location, lot: at.lot, quantity: -at.quantity };
+    let plain = places.iter().all(|at| at.location == location && at.lot.0 == 0);
+    if plain { Vec::new() } else { places.iter().map(piece).collect() }
+}
+
+/// A kit was sold over the counter, or brought back: assembled ones as far as they lie there, and components beyond.
+fn happen_to_kit(
+    tx: &mut Tx<'_>,
+    mut known: KnownLine,
+    what: Happened,
+    change: Change<'_>,
+    recipe: &[Component],
+) -> Result<KnownLine, Stop> {
+    let Change { item, location, quantity, .. } = change;
+    let overflow = |tx: &Tx<'_>, item| Ok::<_, Stop>(Stop::from(Invalid::Overflow(tx.sku(item)?)));
+    if what == Happened::Returned {
+        for component in recipe {
+            let Some(back) = availability::times(component.quantity, quantity) else {
+                return Err(overflow(tx, component.item)?);
+            };
+            let by = Change { item: component.item, quantity: back, ..change };
+            stock::put_in(tx, by, StockState::Available)?;
+            let lot = LotId(0);
+            known.pieces.push(ComponentAt { item: component.item, location, lot, quantity: back });
+        }
+        known.moved = quantity;
+        return Ok(known);
+    }
+    let lying = availability::spots(&mut &*tx, item, location, &FREE)?;
+    let assembled = lying.iter().map(|spot| spot.quantity).sum::<Quantity>().min(quantity);
+    let kits = availability::buildable(&mut &*tx, recipe, location, &FREE)?.min(quantity - assembled);
+    let mut parts = vec![(item, assembled)];
+    for component in recipe {
+        let Some(needed) = availability::times(component.quantity, kits) else {
+            return Err(overflow(tx, component.item)?);
+        };
+        parts.push((component.item, needed));
+    }
+    for (item, quantity) in parts.into_iter().filter(|(_, quantity)| quantity.is_positive()) {
+        let taken = stock::take_out(tx, Change { item, quantity, ..change }, None)?;
+        for At { location, lot, quantity } in taken.places {
+            known.pieces.push(ComponentAt { item, location, lot, quantity: -quantity });
+        }
+    }
+    known.moved = -(assembled + kits);
+    known.short = quantity - assembled - kits;
     Ok(known)
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::answer::Invalid;
+use crate::availability;
 use crate::command::{Document, OrderContent};
 use crate::key::StockState;
-use crate::model::{Became, ByDocument, Cause, KnownDocument, Order, OrderLine, add_at};
+use crate::model::{
+    At, Became, Build, ByDocument, Cause, ComponentAt, KnownDocument, Order, OrderLine, add_at,
+};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::order;
-use super::super::stock;
+use super::super::promise;
+use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
 use super::movements::unbalance;
 use super::{Names, by};
@@ -106,6 +110,7 @@ pub(super) fn find_or_add(
     item: ItemId,
     at_most: Option<Quantity>,
 ) -> Result<u32, Stop> {
+    let recipe = promise::recipe(tx, item)?;
     let lines = &mut tx.edit_order(order)?.lines;
     let by_name = lines.iter().position(|line| line.line == name && line.item == item);
     let nameless = lines.iter().position(|line| line.line.is_empty() && line.item == item);
@@ -114,6 +119,7 @@ pub(super) fn find_or_add(
         (None, Some(index)) if at_most.is_none_or(|most| lines[index].shipped_total() <= most) => index,
         (None, nameless) => {
             let mut line = OrderLine::new(String::new(), item, Quantity::ZERO);
+            line.build.recipe = recipe;
             if let Some((nameless, most)) = nameless.zip(at_most) {
                 share_shipped(&mut lines[nameless], &mut line, most);
             }
@@ -137,12 +143,28 @@ fn share_shipped(from: &mut OrderLine, to: &mut OrderLine, most: Quantity) {
     let given = most - left;
     from.wanted -= given;
     to.wanted += given;
+    share_left(&mut from.build, &mut to.build, given);
     to.returned = from.returned.min(given);
     from.returned -= to.returned;
     for (system, told) in &mut from.told {
         let part = (*told).min(given);
         *told -= part;
         to.told.push((*system, part));
+    }
+}
+
+/// Gives the components that left with so many kits of one line to another.
+fn share_left(from: &mut Build, to: &mut Build, kits: Quantity) {
+    for component in &from.recipe {
+        let mut missing = availability::times(component.quantity, kits).unwrap_or_default();
+        for part in from.left.clone().into_iter().filter(|part| part.item == component.item) {
+            let quantity = part.quantity.min(missing);
+            if quantity.is_positive() {
+                ComponentAt::add(&mut from.left, ComponentAt { quantity: -quantity, ..part });
+                ComponentAt::add(&mut to.left, ComponentAt { quantity, ..part });
+                missing -= quantity;
+            }
+        }
     }
 }
 
@@ -160,7 +182,7 @@ fn tell_shipped(
     tx.edit_order(order)?.lines[line as usize].told_shipped = told;
     let known = tx.order(order)?.lines[line as usize].clone();
     let mut missing = told - known.shipped_total();
-    for place in &known.allocated {
+    for place in known.allocated.iter().chain(&known.build.built) {
         let part = place.quantity.min(missing);
         if !part.is_positive() {
             continue;
@@ -194,9 +216,27 @@ fn ship_by_document(
     quantity: Quantity,
     at: Instant,
 ) -> Result<(), Stop> {
-    let balanced = stock::ship(tx, order, line, location, quantity, at)?.balanced;
-    let part = ByDocument { location, lot: LotId(0), quantity, balanced, told_at: tx.now };
-    tx.edit_order(order)?.lines[line as usize].by_document.push(part);
+    let stock::Shipped { pieces, mut balanced, kits, components } =
+        stock::ship(tx, order, line, location, quantity, at)?;
+    let told_at = tx.now;
+    let by_document = &mut tx.edit_order(order)?.lines[line as usize].by_document;
+    // What was not there is of what was not promised, which comes last.
+    for At { location, lot, quantity } in pieces.into_iter().rev() {
+        let of_it = balanced.min(quantity);
+        balanced -= of_it;
+        by_document.push(ByDocument {
+            location,
+            lot,
+            quantity,
+            balanced: of_it,
+            told_at,
+            components: Vec::new(),
+        });
+    }
+    if kits.is_positive() {
+        let (lot, balanced) = (LotId(0), Quantity::ZERO);
+        by_document.push(ByDocument { location, lot, quantity: kits, balanced, told_at, components });
+    }
     Ok(())
 }
 
@@ -217,21 +257,84 @@ fn take_back_shipped(
         if !quantity.is_positive() {
             break;
         }
+        if !part.components.is_empty() {
+            take_back_kits(tx, order, line, part, quantity, at)?;
+            back -= quantity;
+            continue;
+        }
         let balanced = part.balanced.min(quantity);
         let edited = &mut tx.edit_order(order)?.lines[line as usize];
         add_at(&mut edited.shipped, location, lot, -quantity);
         edited.by_document.pop();
         if quantity < part.quantity {
             let (quantity, balanced) = (part.quantity - quantity, part.balanced - balanced);
-            edited.by_document.push(ByDocument { quantity, balanced, ..*part });
+            edited.by_document.push(ByDocument { quantity, balanced, ..part.clone() });
         }
         let change = by(known.item, location, quantity, StockState::Customer, at, "shipment cancelled");
+        let change = Change { lot, ..change };
         stock::put_in(tx, change, StockState::Available)?;
-        unbalance(tx, known.item, location, balanced, told_at)?;
+        unbalance(tx, (known.item, location, lot), balanced, told_at)?;
         let promised = order::allocate(tx, order, line, quantity, Some(location), true)?;
         tx.edit_order(order)?.lines[line as usize].short += quantity - promised;
         back -= quantity;
     }
+    Ok(())
+}
+
+/// So many kits that left as components by the word of the document come back as these, and are wanted again.
+fn take_back_kits(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    part: &ByDocument,
+    kits: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let location = part.location;
+    let edited = &mut tx.edit_order(order)?.lines[line as usize];
+    let recipe = edited.build.recipe.clone();
+    edited.by_document.pop();
+    let mut left = part.components.clone();
+    let mut back = Vec::new();
+    for component in recipe {
+        let each = availability::times(component.quantity, kits);
+        let mut missing = each.expect("no more comes back than has left");
+        for (there, balanced) in left.iter_mut().filter(|(there, _)| there.item == component.item) {
+            let quantity = there.quantity.min(missing);
+            if quantity.is_positive() {
+                let of_it = (*balanced).min(quantity);
+                back.push((ComponentAt { quantity, ..*there }, of_it));
+                there.quantity -= quantity;
+                *balanced -= of_it;
+                missing -= quantity;
+            }
+        }
+    }
+    left.retain(|(there, _)| there.quantity.is_positive());
+    // `shipped` says where kits were promised to leave from, which may be around where the document says.
+    let mut rest = kits;
+    for place in edited.shipped.clone().into_iter().rev() {
+        let quantity = place.quantity.min(rest);
+        if quantity.is_positive() && place.lot.0 == 0 {
+            add_at(&mut edited.shipped, place.location, place.lot, -quantity);
+            rest -= quantity;
+        }
+    }
+    if kits < part.quantity {
+        let quantity = part.quantity - kits;
+        edited.by_document.push(ByDocument { quantity, components: left, ..part.clone() });
+    }
+    for (there, _) in &back {
+        let gone = ComponentAt { quantity: -there.quantity, ..*there };
+        ComponentAt::add(&mut edited.build.left, gone);
+    }
+    for (ComponentAt { item, location, lot, quantity }, balanced) in back {
+        let change = by(item, location, quantity, StockState::Customer, at, "shipment cancelled");
+        stock::put_in(tx, Change { lot, ..change }, StockState::Available)?;
+        unbalance(tx, (item, location, lot), balanced, part.told_at)?;
+    }
+    let promised = order::allocate(tx, order, line, kits, Some(location), true)?;
+    tx.edit_order(order)?.lines[line as usize].short += kits - promised;
     Ok(())
 }
 
@@ -251,7 +354,7 @@ fn tell_returned(
     }
     let Some(place) = known.shipped.last() else { return Ok(()) };
     if stock::moves(tx, system, known.item, place.location)? {
-        order::come_back(tx, order, line, possible, None, StockState::Available, at)?;
+        order::come_back(tx, order, line, possible, None, None, StockState::Available, at)?;
     }
     Ok(())
 }

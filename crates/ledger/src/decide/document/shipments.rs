@@ -45,6 +45,7 @@ pub(super) fn apply_shipment(
             item,
             location,
             moved: -moved,
+            pieces: Vec::new(),
             short: Quantity::ZERO,
             balanced: Quantity::ZERO,
             told_at: tx.now,

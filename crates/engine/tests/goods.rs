@@ -1,0 +1,416 @@
+//! Kits, lots, serials, and places inside places: the worked examples by their names, and what goes wrong with them
+//! elsewhere. On every way a ledger is kept.
+
+#[path = "support/shop.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod shop;
+
+use onhand_engine::CommitError;
+use onhand_ledger::command::{
+    CancelOrder, ConvertHold, FulfilOrder, Line, LineQuantity, PlaceHold, PlaceOrder, PutItem, PutLocation,
+    PutLot, Receive, ReturnOrder, TakeCount, Transfer,
+};
+use onhand_ledger::model::Tracking;
+use onhand_ledger::{Answer, Body, OrderId, Quantity, Refusal, StockState};
+use shop::{Shop, each_way, time, units};
+
+fn item(shop: &Shop, sku: &str, kit: &[(&str, i64)]) {
+    let kit = kit.iter().map(|(sku, quantity)| Line::new(*sku, Quantity::units(*quantity))).collect();
+    put(shop, PutItem { sku: sku.to_owned(), kit: Some(kit), ..PutItem::default() });
+}
+
+fn put(shop: &Shop, item: PutItem) {
+    assert!(matches!(shop.tell(Body::PutItem(item)), Answer::Item(_)));
+}
+
+fn tracked(shop: &Shop, sku: &str, tracking: Tracking) {
+    put(shop, PutItem { sku: sku.to_owned(), tracking: Some(tracking), ..PutItem::default() });
+}
+
+fn place(shop: &Shop, code: &str, parent: Option<&str>) {
+    let put =
+        PutLocation { code: code.to_owned(), parent: parent.map(str::to_owned), ..PutLocation::default() };
+    assert!(matches!(shop.tell(Body::PutLocation(put)), Answer::Location(_)));
+}
+
+fn receive(shop: &Shop, location: &str, lines: Vec<Line>) -> Answer {
+    let location = location.to_owned();
+    shop.tell(Body::Receive(Receive { location, lines, occurred_at: None, reason: None }))
+}
+
+fn lot(sku: &str, quantity: i64, lot: &str, expires: &str) -> Line {
+    Line {
+        lot: Some(lot.to_owned()),
+        expires: (!expires.is_empty()).then(|| expires.parse().unwrap()),
+        ..Line::new(sku, Quantity::units(quantity))
+    }
+}
+
+fn serials(sku: &str, serials: &[&str]) -> Line {
+    let quantity = Quantity::units(i64::try_from(serials.len()).unwrap());
+    let serials = serials.iter().map(|serial| (*serial).to_owned()).collect();
+    Line { serials: Some(serials), ..Line::new(sku, quantity) }
+}
+
+fn order(shop: &Shop, lines: Vec<Line>) -> Answer {
+    shop.tell(Body::PlaceOrder(PlaceOrder { lines, reference: None, location: None }))
+}
+
+fn placed(answer: Answer) -> OrderId {
+    match answer {
+        Answer::Order(order, _) => order,
+        other => panic!("the order was not placed: {other:?}"),
+    }
+}
+
+fn refusal(answer: Answer) -> String {
+    match answer {
+        Answer::Refused(refusal) => refusal.to_string(),
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
+/// Why a command is none.
+fn invalid(shop: &Shop, body: Body) -> String {
+    match shop.keyed(None, body) {
+        Err(CommitError::Invalid(invalid)) => invalid.to_string(),
+        other => panic!("it was taken: {other:?}"),
+    }
+}
+
+fn all(state: StockState, shop: &Shop, skus: &[&str]) -> Vec<i64> {
+    skus.iter().map(|sku| shop.total(sku, state)).collect()
+}
+
+// ---- kits ----------------------------------------------------------------------------------------------------
+
+fn kit_shop(shop: &Shop) {
+    place(shop, "PARIS", None);
+    item(shop, "KIT", &[("A", 2), ("B", 1)]);
+    item(shop, "BOX", &[("KIT", 1), ("A", 1)]);
+}
+
+#[test]
+fn kits_are_built_in_one_place() {
+    each_way(|shop| {
+        kit_shop(&shop);
+        receive(&shop, "LONDON", [units("A", 5), units("B", 1)].concat());
+        receive(&shop, "PARIS", [units("A", 1), units("B", 4)].concat());
+        assert_eq!((shop.available("KIT", "LONDON"), shop.available("KIT", "PARIS")), (1, 0));
+        assert_eq!((shop.available("BOX", "LONDON"), shop.available("BOX", "PARIS")), (1, 0));
+        assert!(refusal(order(&shop, units("KIT", 2))).contains("cannot take 2 of `KIT`"));
+    });
+}
+
+#[test]
+fn lines_of_one_order_are_checked_together() {
+    each_way(|shop| {
+        item(&shop, "KIT", &[("A", 2), ("B", 1)]);
+        receive(&shop, "LONDON", [units("A", 5), units("B", 1)].concat());
+        let head = shop.head();
+        let said = refusal(order(&shop, [units("KIT", 1), units("A", 4)].concat()));
+        assert_eq!(said, "cannot take 6 of `A`: 5 available");
+        assert_eq!((shop.head(), shop.available("A", "LONDON")), (head, 5));
+        placed(order(&shop, [units("A", 3), units("KIT", 1)].concat()));
+        assert_eq!(all(StockState::Committed, &shop, &["A", "B", "KIT"]), [5, 1, 0]);
+    });
+}
+
+#[test]
+fn a_kit_goes_out_and_comes_back_as_what_it_is_built_of() {
+    each_way(|shop| {
+        item(&shop, "KIT", &[("A", 2), ("B", 1)]);
+        receive(&shop, "LONDON", [units("A", 6), units("B", 3)].concat());
+        let order = placed(order(&shop, units("KIT", 3)));
+        assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [6, 3]);
+        // What later orders are built of is not what this one is built of.
+        item(&shop, "KIT", &[("A", 1)]);
+        let line = |quantity| LineQuantity { line: "1".to_owned(), quantity: Quantity::units(quantity) };
+        shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: Some(vec![line(2)]), occurred_at: None }));
+        assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [2, 1]);
+        assert_eq!(all(StockState::Customer, &shop, &["A", "B", "KIT"]), [4, 2, 0]);
+        shop.tell(Body::ReturnOrder(ReturnOrder {
+            order,
+            lines: vec![line(1)],
+            location: None,
+            into: StockState::Damaged,
+            occurred_at: None,
+        }));
+        assert_eq!(all(StockState::Damaged, &shop, &["A", "B"]), [2, 1]);
+        shop.tell(Body::CancelOrder(CancelOrder { order, lines: None }));
+        assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [0, 0]);
+        assert_eq!(all(StockState::Available, &shop, &["A", "B"]), [2, 1]);
+    });
+}
+
+#[test]
+fn a_kit_that_lost_a_component_lets_the_others_go_and_waits_for_its_turn() {
+    each_way(|shop| {
+        item(&shop, "KIT", &[("A", 2), ("B", 1)]);
+        shop.at("10:00");
+        receive(&shop, "LONDON", [units("A", 4), units("B", 2)].concat());
+        shop.at("10:05").order_fact("P", 1, "KIT", 2, false);
+        // Both of B are gone but one: one kit is broken, and its two of A are free.
+        shop.at("10:10").count("B", 1, "10:10");
+        assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [2, 1]);
+        assert_eq!(all(StockState::Available, &shop, &["A", "B"]), [2, 0]);
+        // Who asks for A now gets it; the kit is served when it can be whole.
+        placed(order(&shop, units("A", 1)));
+        shop.at("10:20").receive("B", 1);
+        assert_eq!(all(StockState::Available, &shop, &["A", "B"]), [1, 1]);
+        shop.at("10:30").receive("A", 1);
+        assert_eq!(all(StockState::Available, &shop, &["A", "B"]), [0, 0]);
+        assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [5, 2]);
+    });
+}
+
+#[test]
+fn a_hold_of_kits_becomes_an_order_of_kits() {
+    each_way(|shop| {
+        item(&shop, "KIT", &[("A", 2), ("B", 1)]);
+        shop.at("10:00");
+        receive(&shop, "LONDON", [units("A", 4), units("B", 2)].concat());
+        let hold = shop.hold("KIT", 1, "10:10");
+        assert_eq!(all(StockState::Reserved, &shop, &["A", "B"]), [2, 1]);
+        let order = placed(shop.tell(Body::ConvertHold(ConvertHold { hold, reference: None })));
+        assert_eq!(all(StockState::Reserved, &shop, &["A", "B"]), [0, 0]);
+        shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: None, occurred_at: None }));
+        assert_eq!(all(StockState::Customer, &shop, &["A", "B"]), [2, 1]);
+        shop.hold("KIT", 1, "10:10");
+        shop.at("10:10:00").tell(Body::Tick);
+        assert_eq!(all(StockState::Available, &shop, &["A", "B"]), [2, 1]);
+    });
+}
+
+#[test]
+fn no_kit_is_inside_itself() {
+    each_way(|shop| {
+        item(&shop, "KIT", &[("A", 2)]);
+        item(&shop, "BOX", &[("KIT", 1)]);
+        let kit = |sku: &str, of: &str| {
+            let (sku, kit) = (sku.to_owned(), Some(units(of, 1)));
+            Body::PutItem(PutItem { sku, kit, ..PutItem::default() })
+        };
+        assert!(invalid(&shop, kit("KIT", "KIT")).contains("inside itself"));
+        assert!(invalid(&shop, kit("KIT", "BOX")).contains("inside itself"));
+        assert!(invalid(&shop, kit("A", "BOX")).contains("inside itself"));
+        let half = Line { quantity: Quantity::from_micros(500_000), ..Line::new("A", Quantity::ZERO) };
+        let half = PutItem { sku: "HALF".to_owned(), kit: Some(vec![half]), ..PutItem::default() };
+        assert!(invalid(&shop, Body::PutItem(half)).contains("too precise"));
+    });
+}
+
+// ---- places inside places ------------------------------------------------------------------------------------
+
+#[test]
+fn what_lies_in_bins_is_available_at_the_site() {
+    each_way(|shop| {
+        place(&shop, "ZONE", Some("LONDON"));
+        place(&shop, "BIN-1", Some("ZONE"));
+        place(&shop, "BIN-2", Some("ZONE"));
+        let quarantine = PutLocation {
+            code: "CAGE".to_owned(),
+            parent: Some("LONDON".to_owned()),
+            sellable: Some(false),
+            ..PutLocation::default()
+        };
+        shop.tell(Body::PutLocation(quarantine));
+        for (bin, quantity) in [("BIN-1", 2), ("BIN-2", 3), ("CAGE", 7)] {
+            receive(&shop, bin, units("MUG", quantity));
+        }
+        assert_eq!((shop.available("MUG", "LONDON"), shop.available("MUG", "ZONE")), (5, 5));
+        let order = placed(order(&shop, units("MUG", 4)));
+        assert_eq!((shop.available("MUG", "BIN-1"), shop.available("MUG", "BIN-2")), (0, 1));
+        shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: None, occurred_at: None }));
+        assert_eq!(shop.total("MUG", StockState::Customer), 4);
+        // A warehouse says only that it left London.
+        shop.shipment("S1", None, "MUG", 1, None);
+        assert_eq!((shop.available("MUG", "LONDON"), shop.discrepancies().len()), (0, 0));
+        assert!(
+            invalid(
+                &shop,
+                Body::PutLocation(PutLocation {
+                    code: "ZONE".to_owned(),
+                    parent: Some("BIN-1".to_owned()),
+                    ..PutLocation::default()
+                })
+            )
+            .contains("inside itself")
+        );
+    });
+}
+
+#[test]
+fn a_count_of_a_site_sees_its_bins_and_a_move_inside_it_changes_nothing() {
+    each_way(|shop| {
+        place(&shop, "BIN-1", Some("LONDON"));
+        place(&shop, "BIN-2", Some("LONDON"));
+        shop.at("10:00");
+        receive(&shop, "BIN-1", units("MUG", 10));
+        shop.at("10:30");
+        let count = |quantity, inside| {
+            let (location, as_of) = ("LONDON".to_owned(), Some(time("10:15")));
+            Body::Count(TakeCount { location, lines: units("MUG", quantity), as_of, inside, system: None })
+        };
+        shop.tell(count(8, true));
+        assert_eq!((shop.available("MUG", "LONDON"), shop.available("MUG", "BIN-1")), (8, 8));
+        // Heard late: carried from bin to bin before the count, which saw both.
+        shop.at("11:00").tell(Body::Transfer(Transfer {
+            from: "BIN-1".to_owned(),
+            to: "BIN-2".to_owned(),
+            lines: units("MUG", 3),
+            occurred_at: Some(time("10:05")),
+        }));
+        assert_eq!((shop.available("MUG", "BIN-1"), shop.available("MUG", "BIN-2")), (5, 3));
+        // Heard late: two of what the count missed had left before it.
+        shop.shipment("S1", None, "MUG", 2, Some("10:10"));
+        assert_eq!(shop.available("MUG", "LONDON"), 8);
+        assert_eq!(shop.total("MUG", StockState::Adjustment), 0);
+    });
+}
+
+// ---- lots ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn lots_end_with_their_day_where_they_lie() {
+    each_way(|shop| {
+        shop.tell(Body::PutLocation(PutLocation {
+            code: "HAMBURG".to_owned(),
+            time_zone: Some("Europe/Berlin".to_owned()),
+            ..PutLocation::default()
+        }));
+        tracked(&shop, "MILK", Tracking::Lots);
+        receive(
+            &shop,
+            "HAMBURG",
+            vec![lot("MILK", 10, "L2", "2027-01-31"), lot("MILK", 5, "L1", "2026-11-30")],
+        );
+        shop.on("2026-11-30T10:00:00Z");
+        let order = placed(order(&shop, units("MILK", 6)));
+        assert_eq!((shop.available("MILK", "HAMBURG"), shop.total("MILK", StockState::Committed)), (9, 6));
+        shop.on("2026-11-30T22:59:59Z").tell(Body::Tick);
+        assert_eq!(shop.total("MILK", StockState::QualityControl), 0);
+        shop.on("2026-11-30T23:00:00Z").tell(Body::Tick);
+        assert_eq!(shop.total("MILK", StockState::QualityControl), 5);
+        assert_eq!((shop.available("MILK", "HAMBURG"), shop.total("MILK", StockState::Committed)), (4, 6));
+        shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: None, occurred_at: None }));
+        assert_eq!(shop.total("MILK", StockState::Customer), 6);
+        assert!(refusal(order_of(&shop, "MILK", 5)).contains("4 available"));
+    });
+}
+
+fn order_of(shop: &Shop, sku: &str, quantity: i64) -> Answer {
+    order(shop, units(sku, quantity))
+}
+
+#[test]
+fn what_has_expired_or_was_called_back_is_never_available() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        shop.on("2026-12-01T10:00:00Z");
+        receive(
+            &shop,
+            "LONDON",
+            vec![lot("MILK", 5, "OLD", "2026-11-30"), lot("MILK", 3, "NEW", "2026-12-24")],
+        );
+        assert_eq!(shop.available("MILK", "LONDON"), 3);
+        let hold = PlaceHold {
+            lines: units("MILK", 2),
+            location: None,
+            expires_at: onhand_ledger::Instant::parse("2026-12-01T11:00:00Z").unwrap(),
+        };
+        assert!(matches!(shop.tell(Body::PlaceHold(hold)), Answer::Hold(_)));
+        let recall = |recalled| {
+            let (sku, lot) = ("MILK".to_owned(), "NEW".to_owned());
+            Body::PutLot(PutLot { sku, lot, recalled: Some(recalled), expires: None })
+        };
+        shop.tell(recall(true));
+        assert_eq!(
+            (shop.available("MILK", "LONDON"), shop.total("MILK", StockState::QualityControl)),
+            (0, 2)
+        );
+        shop.tell(recall(false));
+        assert_eq!(shop.available("MILK", "LONDON"), 1);
+        let said = invalid(
+            &shop,
+            Body::Receive(Receive {
+                location: "LONDON".to_owned(),
+                lines: units("MILK", 1),
+                occurred_at: None,
+                reason: None,
+            }),
+        );
+        assert!(said.contains("`MILK` is tracked by lots: name one"), "{said}");
+        let other = invalid(
+            &shop,
+            Body::Receive(Receive {
+                location: "LONDON".to_owned(),
+                lines: vec![lot("MILK", 1, "NEW", "2026-12-25")],
+                occurred_at: None,
+                reason: None,
+            }),
+        );
+        assert!(other.contains("expires on 2026-12-24 by our books"), "{other}");
+    });
+}
+
+#[test]
+fn a_serial_is_in_one_place() {
+    each_way(|shop| {
+        place(&shop, "PARIS", None);
+        tracked(&shop, "PHONE", Tracking::Serials);
+        receive(&shop, "LONDON", vec![serials("PHONE", &["S1", "S2"])]);
+        let again = receive(&shop, "PARIS", vec![serials("PHONE", &["S1"])]);
+        assert!(matches!(again, Answer::Refused(Refusal::SerialElsewhere { .. })), "{again:?}");
+        shop.tell(Body::Transfer(Transfer {
+            from: "LONDON".to_owned(),
+            to: "PARIS".to_owned(),
+            lines: vec![serials("PHONE", &["S1"])],
+            occurred_at: None,
+        }));
+        assert_eq!((shop.available("PHONE", "LONDON"), shop.available("PHONE", "PARIS")), (1, 1));
+        // Somebody sees S2 in Paris: by our books it is nowhere else any more.
+        shop.tell(Body::Count(TakeCount {
+            location: "PARIS".to_owned(),
+            lines: vec![serials("PHONE", &["S2"])],
+            as_of: None,
+            inside: false,
+            system: None,
+        }));
+        assert_eq!((shop.available("PHONE", "LONDON"), shop.available("PHONE", "PARIS")), (0, 2));
+        // Sold, and back: the piece may come in again.
+        let order = placed(order(&shop, vec![serials("PHONE", &["S2"])]));
+        shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: None, occurred_at: None }));
+        assert_eq!(shop.total("PHONE", StockState::Customer), 1);
+        shop.tell(Body::ReturnOrder(ReturnOrder {
+            order,
+            lines: vec![LineQuantity { line: "1".to_owned(), quantity: Quantity::ONE }],
+            location: None,
+            into: StockState::Available,
+            occurred_at: None,
+        }));
+        let count = serials("PHONE", &["S1", "S1"]);
+        assert!(
+            invalid(
+                &shop,
+                Body::Receive(Receive {
+                    location: "LONDON".to_owned(),
+                    lines: vec![count],
+                    occurred_at: None,
+                    reason: None,
+                })
+            )
+            .contains("`S1` is there twice")
+        );
+        assert_eq!(shop.available("PHONE", "PARIS"), 2);
+    });
+}
+
+#[test]
+fn how_an_item_is_tracked_is_fixed_once_it_has_moved() {
+    each_way(|shop| {
+        shop.receive("MUG", 1);
+        let put = PutItem { sku: "MUG".to_owned(), tracking: Some(Tracking::Lots), ..PutItem::default() };
+        assert!(refusal(shop.tell(Body::PutItem(put))).contains("has moved already"));
+    });
+}

@@ -1,0 +1,607 @@
+//! The laws over kits, lots, serials and places inside places: random sequences of commands in random batches, and what
+//! must hold of the log and of the state after each. The checker shares no code with the ledger.
+
+#[path = "support/shop.rs"]
+#[expect(dead_code, reason = "the examples use the rest")]
+mod shop;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
+use onhand_ledger::command::{
+    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
+    MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
+    PutLocation, PutLot, PutSystem, Receive, ReturnOrder, ShipmentContent, ShipmentLine, TakeCount, Transfer,
+};
+use onhand_ledger::model::{ComponentAt, Holder, Lot, Tracking};
+use onhand_ledger::{
+    Answer, Body, CellKey, Command, Entry, HoldId, Instant, ItemId, Key, LocationId, LotId, OrderId,
+    Quantity, Seq, StockState, TenantId, Value,
+};
+use onhand_store::{MemoryStore, SqliteStore, Store};
+use proptest::prelude::*;
+
+const TENANT: TenantId = TenantId::DEFAULT;
+/// What is counted, what is built of it, what is told apart by lots, and what by pieces.
+const SKUS: [&str; 6] = ["A", "B", "KIT", "BOX", "MILK", "PHONE"];
+const PLACES: [&str; 5] = ["LONDON", "BIN-1", "BIN-2", "PARIS", "SHELF"];
+const HOUR: i64 = 3_600;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Receive { sku: usize, place: usize, quantity: i64, which: usize, ago: i64 },
+    Adjust { sku: usize, place: usize, quantity: i64, which: usize, ago: i64 },
+    Count { sku: usize, place: usize, quantity: i64, which: usize, inside: bool, ago: i64 },
+    Transfer { sku: usize, from: usize, to: usize, quantity: i64, which: usize, ago: i64 },
+    Move { sku: usize, place: usize, quantity: i64, which: usize, back: bool },
+    Order { lines: Vec<(usize, i64)>, which: Option<usize> },
+    Hold { sku: usize, quantity: i64, hours: i64 },
+    Release { nth: usize },
+    Convert { nth: usize },
+    Fulfil { nth: usize },
+    Cancel { nth: usize, part: bool },
+    Return { nth: usize, ago: i64 },
+    OrderFact { document: usize, version: u64, lines: Vec<(usize, i64, i64, i64)>, cancelled: bool, ago: i64 },
+    Shipment { document: usize, order: Option<usize>, sku: usize, place: usize, quantity: i64, ago: i64 },
+    Movements { document: usize, version: u64, lines: Vec<(usize, usize, usize, i64)> },
+    Recall { which: usize, recalled: bool },
+    Rebuild { recipe: usize },
+    Under { place: usize, site: usize },
+    Wait { hours: i64 },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let sku = || prop_oneof![3 => 0..2_usize, 2 => 2..4_usize, 2 => 4..6_usize];
+    let place = || 0..PLACES.len();
+    let ago = || prop_oneof![2 => Just(0), 1 => 1..20_i64];
+    let which = || 0..4_usize;
+    prop_oneof![
+        6 => (sku(), place(), 1..7_i64, which(), ago()).prop_map(|(sku, place, quantity, which, ago)| Act::Receive { sku, place, quantity, which, ago }),
+        1 => (sku(), place(), -3..3_i64, which(), ago()).prop_map(|(sku, place, quantity, which, ago)| Act::Adjust { sku, place, quantity, which, ago }),
+        2 => (sku(), place(), 0..6_i64, which(), any::<bool>(), ago()).prop_map(|(sku, place, quantity, which, inside, ago)| Act::Count { sku, place, quantity, which, inside, ago }),
+        2 => (sku(), place(), place(), 1..4_i64, which(), ago()).prop_map(|(sku, from, to, quantity, which, ago)| Act::Transfer { sku, from, to, quantity, which, ago }),
+        1 => (sku(), place(), 1..3_i64, which(), any::<bool>()).prop_map(|(sku, place, quantity, which, back)| Act::Move { sku, place, quantity, which, back }),
+        4 => (prop::collection::vec((sku(), 1..3_i64), 1..3), prop::option::weighted(0.2, which())).prop_map(|(lines, which)| Act::Order { lines, which }),
+        2 => (sku(), 1..3_i64, 1..30_i64).prop_map(|(sku, quantity, hours)| Act::Hold { sku, quantity, hours }),
+        1 => (0..9_usize).prop_map(|nth| Act::Release { nth }),
+        1 => (0..9_usize).prop_map(|nth| Act::Convert { nth }),
+        2 => (0..9_usize).prop_map(|nth| Act::Fulfil { nth }),
+        1 => (0..9_usize, any::<bool>()).prop_map(|(nth, part)| Act::Cancel { nth, part }),
+        1 => (0..9_usize, ago()).prop_map(|(nth, ago)| Act::Return { nth, ago }),
+        4 => (0..3_usize, 1..6_u64, prop::collection::vec((sku(), 0..4_i64, 0..3_i64, 0..2_i64), 1..3), prop::bool::weighted(0.2), ago())
+            .prop_map(|(document, version, lines, cancelled, ago)| Act::OrderFact { document, version, lines, cancelled, ago }),
+        3 => (0..9_usize, prop::option::of(0..4_usize), sku(), place(), 1..4_i64, ago())
+            .prop_map(|(document, order, sku, place, quantity, ago)| Act::Shipment { document, order, sku, place, quantity, ago }),
+        2 => (0..3_usize, 1..4_u64, prop::collection::vec((sku(), place(), 0..5_usize, 1..4_i64), 1..3))
+            .prop_map(|(document, version, lines)| Act::Movements { document, version, lines }),
+        1 => (which(), any::<bool>()).prop_map(|(which, recalled)| Act::Recall { which, recalled }),
+        1 => (0..3_usize).prop_map(|recipe| Act::Rebuild { recipe }),
+        1 => (1..3_usize, 0..3_usize).prop_map(|(place, site)| Act::Under { place, site }),
+        3 => (1..30_i64).prop_map(|hours| Act::Wait { hours }),
+    ]
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    InMemory,
+    Evicting,
+    InFile,
+}
+
+struct World {
+    ledger: Option<Ledger>,
+    clock: Arc<ManualClock>,
+    now: Instant,
+    options: Options,
+    memory: MemoryStore,
+    folder: Option<tempfile::TempDir>,
+    orders: Vec<OrderId>,
+    holds: Vec<HoldId>,
+    keys: u64,
+}
+
+impl World {
+    fn new(kept: Kept) -> Self {
+        let options = match kept {
+            Kept::InMemory => Options::default(),
+            Kept::Evicting => Options { flush_at: 0, slice: 1, cache: 0 },
+            Kept::InFile => Options { flush_at: 8, slice: 2, cache: 30 },
+        };
+        let now = Instant::parse("2026-11-23T20:00:00Z").unwrap();
+        let mut world = Self {
+            ledger: None,
+            clock: Arc::new(ManualClock::at(now)),
+            now,
+            options,
+            memory: MemoryStore::default(),
+            folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
+            orders: Vec::new(),
+            holds: Vec::new(),
+            keys: 0,
+        };
+        world.open();
+        let kit = |parts: &[(&str, i64)]| {
+            Some(parts.iter().map(|(sku, each)| Line::new(*sku, Quantity::units(*each))).collect())
+        };
+        let item = |sku: &str, kit, tracking| {
+            Body::PutItem(PutItem {
+                sku: sku.to_owned(),
+                kit,
+                tracking: Some(tracking),
+                ..PutItem::default()
+            })
+        };
+        let place = |code: &str, parent: &str, zone: &str| {
+            Body::PutLocation(PutLocation {
+                code: code.to_owned(),
+                parent: Some(parent.to_owned()),
+                time_zone: Some(zone.to_owned()),
+                ..PutLocation::default()
+            })
+        };
+        let setting = vec![
+            item("A", None, Tracking::None),
+            item("B", None, Tracking::None),
+            item("KIT", kit(&[("A", 2), ("B", 1)]), Tracking::None),
+            item("BOX", kit(&[("KIT", 1), ("MILK", 1)]), Tracking::None),
+            item("MILK", None, Tracking::Lots),
+            item("PHONE", None, Tracking::Serials),
+            item("BOX", kit(&[("KIT", 1), ("MILK", 1)]), Tracking::None),
+            place("LONDON", "", "Europe/London"),
+            place("BIN-1", "LONDON", ""),
+            place("BIN-2", "LONDON", ""),
+            place("PARIS", "", "Europe/Paris"),
+            place("SHELF", "PARIS", ""),
+            Body::PutSystem(PutSystem { name: "WEB".into(), kind: "test".into(), ..PutSystem::default() }),
+        ];
+        // BOX cannot be before MILK is; it is set again then.
+        world.commit(setting);
+        world
+    }
+
+    fn open(&mut self) {
+        drop(self.ledger.take());
+        let store: Box<dyn Store> = match &self.folder {
+            None => Box::new(self.memory.clone()),
+            Some(folder) => Box::new(SqliteStore::open(&folder.path().join("laws.db")).unwrap()),
+        };
+        self.ledger = Some(Ledger::open(store, self.clock.clone(), self.options).unwrap());
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.ledger.as_ref().unwrap()
+    }
+
+    fn before(&self, hours: i64) -> Option<Instant> {
+        (hours > 0).then(|| self.now.plus_seconds(-hours * HOUR))
+    }
+
+    /// So much of an item; of what is told apart, of a lot or of as many pieces as there are from one on.
+    fn line(sku: usize, quantity: i64, which: Option<usize>) -> Line {
+        let line = Line::new(SKUS[sku], Quantity::units(quantity));
+        match (SKUS[sku], which) {
+            ("MILK", Some(which)) => Line { lot: Some(format!("L{which}")), ..line },
+            ("PHONE", Some(which)) if quantity != 0 => {
+                let pieces = (0..quantity.unsigned_abs()).map(|more| format!("S{}", which as u64 + more));
+                Line { serials: Some(pieces.collect()), ..line }
+            }
+            ("PHONE", Some(which)) => Line { lot: Some(format!("S{which}")), ..line },
+            _ => line,
+        }
+    }
+
+    fn body(&self, act: &Act) -> Option<Body> {
+        let units = Quantity::units;
+        let place = |place: usize| PLACES[place].to_owned();
+        let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
+        let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
+        Some(match act {
+            Act::Receive { sku, place: at, quantity, which, ago } => {
+                let mut line = Self::line(*sku, *quantity, Some(*which));
+                if SKUS[*sku] == "MILK" && *which > 0 {
+                    line.expires = Some(
+                        jiff::civil::date(2026, 11, 23)
+                            .checked_add(jiff::Span::new().days(i64::try_from(*which).unwrap()))
+                            .unwrap(),
+                    );
+                }
+                let occurred_at = self.before(*ago);
+                Body::Receive(Receive { location: place(*at), lines: vec![line], occurred_at, reason: None })
+            }
+            Act::Adjust { quantity: 0, .. } => return None,
+            Act::Adjust { sku, place: at, quantity, which, ago } => Body::Adjust(Adjust {
+                location: place(*at),
+                lines: vec![Self::line(*sku, *quantity, Some(*which))],
+                occurred_at: self.before(*ago),
+                reason: "test".to_owned(),
+            }),
+            Act::Count { sku, place: at, quantity, which, inside, ago } => Body::Count(TakeCount {
+                location: place(*at),
+                lines: vec![Self::line(*sku, *quantity, Some(*which))],
+                as_of: self.before(*ago),
+                inside: *inside,
+                system: None,
+            }),
+            Act::Transfer { sku, from, to, quantity, which, ago } => Body::Transfer(Transfer {
+                from: place(*from),
+                to: place(*to),
+                lines: vec![Self::line(*sku, *quantity, Some(*which))],
+                occurred_at: self.before(*ago),
+            }),
+            Act::Move { sku, place: at, quantity, which, back } => {
+                let (from, to) = (StockState::Available, StockState::SafetyStock);
+                let (from, to) = if *back { (to, from) } else { (from, to) };
+                let lines = vec![Self::line(*sku, *quantity, Some(*which))];
+                Body::Move(MoveState { location: place(*at), lines, from, to, reason: "test".to_owned() })
+            }
+            Act::Order { lines, which } => Body::PlaceOrder(PlaceOrder {
+                reference: None,
+                lines: lines.iter().map(|(sku, quantity)| Self::line(*sku, *quantity, *which)).collect(),
+                location: None,
+            }),
+            Act::Hold { sku, quantity, hours } => Body::PlaceHold(PlaceHold {
+                lines: vec![Self::line(*sku, *quantity, None)],
+                location: None,
+                expires_at: self.now.plus_seconds(hours * HOUR),
+            }),
+            Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
+            Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
+            Act::Fulfil { nth } => {
+                Body::FulfilOrder(FulfilOrder { order: order(*nth)?, lines: None, occurred_at: None })
+            }
+            Act::Cancel { nth, part } => {
+                let one = vec![LineQuantity { line: "1".to_owned(), quantity: units(1) }];
+                Body::CancelOrder(CancelOrder { order: order(*nth)?, lines: part.then_some(one) })
+            }
+            Act::Return { nth, ago } => Body::ReturnOrder(ReturnOrder {
+                order: order(*nth)?,
+                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(1) }],
+                location: None,
+                into: StockState::Available,
+                occurred_at: self.before(*ago),
+            }),
+            Act::OrderFact { document, version, lines, cancelled, ago } => {
+                let lines = lines.iter().enumerate();
+                let lines = lines.map(|(number, (sku, quantity, shipped, returned))| OrderContentLine {
+                    line: format!("{number}-{sku}"),
+                    item: Name::Sku(SKUS[*sku].to_owned()),
+                    quantity: units(*quantity),
+                    shipped: units(*shipped),
+                    returned: units(*returned),
+                    location: None,
+                });
+                Body::Record(Document {
+                    system: "WEB".to_owned(),
+                    document: format!("W{document}"),
+                    version: *version,
+                    content: Content::Order(OrderContent {
+                        placed_at: None,
+                        changed_at: self.before(*ago),
+                        cancelled: *cancelled,
+                        lines: lines.collect(),
+                    }),
+                })
+            }
+            Act::Shipment { document, order, sku, place: at, quantity, ago } => Body::Record(Document {
+                system: "WEB".to_owned(),
+                document: format!("S{document}"),
+                version: 1,
+                content: Content::Shipment(ShipmentContent {
+                    order: order.map(|order| format!("W{order}")),
+                    order_system: None,
+                    location: place(*at),
+                    occurred_at: self.before(*ago),
+                    lines: vec![ShipmentLine {
+                        item: Name::Sku(SKUS[*sku].to_owned()),
+                        quantity: units(*quantity),
+                    }],
+                }),
+            }),
+            Act::Movements { document, version, lines } => {
+                let what =
+                    [Happened::Sold, Happened::Returned, Happened::Found, Happened::Lost, Happened::Received];
+                let lines =
+                    lines.iter().enumerate().map(|(number, (sku, at, kind, quantity))| MovementLine {
+                        line: number.to_string(),
+                        item: Name::Sku(SKUS[*sku].to_owned()),
+                        location: place(*at),
+                        what: what[*kind],
+                        quantity: units(*quantity),
+                        occurred_at: None,
+                        reason: None,
+                    });
+                Body::Record(Document {
+                    system: "WEB".to_owned(),
+                    document: format!("M{document}"),
+                    version: *version,
+                    content: Content::Movements(lines.collect()),
+                })
+            }
+            Act::Recall { which, recalled } => Body::PutLot(PutLot {
+                sku: "MILK".to_owned(),
+                lot: format!("L{which}"),
+                expires: None,
+                recalled: Some(*recalled),
+            }),
+            Act::Rebuild { recipe } => {
+                let recipes = [vec![(0, 2), (1, 1)], vec![(0, 1)], vec![(1, 2), (4, 1)]];
+                let kit = recipes[*recipe].iter().map(|(sku, each)| Self::line(*sku, *each, None)).collect();
+                Body::PutItem(PutItem { sku: "KIT".to_owned(), kit: Some(kit), ..PutItem::default() })
+            }
+            Act::Under { place: at, site } => Body::PutLocation(PutLocation {
+                code: place(*at),
+                parent: Some(["LONDON", "PARIS", ""][*site].to_owned()),
+                ..PutLocation::default()
+            }),
+            Act::Wait { .. } => return None,
+        })
+    }
+
+    fn commit(&mut self, bodies: Vec<Body>) {
+        let mut submissions = Vec::new();
+        for body in bodies {
+            self.keys += 1;
+            let key = (!self.keys.is_multiple_of(3)).then(|| format!("key-{}", self.keys));
+            let command = Command { key, fingerprint: self.keys, actor: "test".to_owned(), body };
+            submissions.push(Submission { tenant: TENANT, command: Some(command), notes: Vec::new() });
+        }
+        let told = submissions.clone();
+        for (submission, result) in told.into_iter().zip(self.ledger().commit(submissions)) {
+            assert!(
+                !matches!(result, Err(CommitError::Bug | CommitError::Store(_))),
+                "{submission:?}: {result:?}"
+            );
+            match result.map(|committed| committed.answer) {
+                Ok(Answer::Order(id, _)) if !self.orders.contains(&id) => self.orders.push(id),
+                Ok(Answer::Hold(id)) if !self.holds.contains(&id) => self.holds.push(id),
+                _ => {}
+            }
+        }
+    }
+
+    fn check(&self) {
+        let log = self.ledger().read(TENANT, |view| view.records_after(0, 1_000_000)).unwrap();
+        let mut sums = BTreeMap::<CellKey, Quantity>::new();
+        let mut lots = BTreeMap::<LotId, Lot>::new();
+        for entry in log.iter().flat_map(|(_, record)| &record.entries) {
+            if let Entry::Lot(id, lot) = entry {
+                lots.insert(*id, lot.clone());
+            }
+            let Entry::Movement(movement) = entry else { continue };
+            assert_eq!(
+                (movement.from.lot, movement.from.consignor),
+                (movement.to.lot, movement.to.consignor)
+            );
+            for (cell, balance, change) in [
+                (movement.from_cell(), movement.from.balance, -movement.quantity),
+                (movement.to_cell(), movement.to.balance, movement.quantity),
+            ] {
+                let sum = sums.entry(cell).or_default();
+                *sum += change;
+                assert_eq!(*sum, balance, "law 1: a balance is what its cell's movements make");
+                assert!(cell.state.is_party() || !sum.is_negative(), "law 2: {cell:?} is {sum}");
+            }
+        }
+        let mut by_lot = BTreeMap::<(ItemId, LotId), (Quantity, Quantity)>::new();
+        for (cell, sum) in &sums {
+            let (all, here) = by_lot.entry((cell.item, cell.lot)).or_default();
+            *all += *sum;
+            if !cell.state.is_party() {
+                *here += *sum;
+            }
+        }
+        let serial = |item: ItemId| self.sku(item) == "PHONE";
+        for ((item, lot), (all, here)) in by_lot {
+            assert!(all.is_zero(), "law 1: all accounts of item {item}, lot {lot} add up to nothing");
+            let piece = serial(item) && lot.0 != 0;
+            assert!(!piece || here <= Quantity::ONE, "a piece is in one place: {lot} is {here}");
+            assert!(lot.0 == 0 || lots.contains_key(&lot), "a lot is known before it moves");
+        }
+        self.check_promises(&sums, &lots);
+        self.check_short();
+    }
+
+    fn sku(&self, item: ItemId) -> String {
+        self.ledger().read(TENANT, |view| Ok(view.item(item)?.unwrap().sku)).unwrap()
+    }
+
+    /// Every promise is some line's, and none is of a lot that may not be sold.
+    fn check_promises(&self, sums: &BTreeMap<CellKey, Quantity>, lots: &BTreeMap<LotId, Lot>) {
+        let (orders, holds, promises) = self
+            .ledger()
+            .read(TENANT, |view| {
+                let orders =
+                    view.range(&Key::Order(OrderId(0)), &Key::Order(OrderId(Seq::MAX >> 1)), false, 10_000)?;
+                let holds =
+                    view.range(&Key::Hold(HoldId(0)), &Key::Hold(HoldId(Seq::MAX >> 1)), false, 10_000)?;
+                let first = Key::Promise(ItemId(0), LocationId(0), 0, 0, LotId(0));
+                let last = Key::Promise(ItemId(Seq::MAX >> 1), LocationId(0), 0, 0, LotId(0));
+                Ok((orders, holds, view.range(&first, &last, false, 10_000)?))
+            })
+            .unwrap();
+        let mut kept = BTreeMap::<(ItemId, LocationId, Holder, u32, LotId), Quantity>::new();
+        let mut add =
+            |item, places: &[onhand_ledger::model::At], components: &[ComponentAt], holder, line| {
+                for at in places {
+                    *kept.entry((item, at.location, holder, line, at.lot)).or_default() += at.quantity;
+                }
+                for at in components {
+                    *kept.entry((at.item, at.location, holder, line, at.lot)).or_default() += at.quantity;
+                }
+            };
+        let whole = |build: &onhand_ledger::model::Build| {
+            let kits: Quantity = build.built.iter().map(|at| at.quantity).sum();
+            for component in &build.recipe {
+                let of_it = build.components.iter().filter(|at| at.item == component.item);
+                let there: Quantity = of_it.map(|at| at.quantity).sum();
+                assert_eq!(there.micros(), component.quantity.micros() * kits.whole_units(), "{build:?}");
+            }
+        };
+        for (key, value) in orders {
+            let (Key::Order(id), Value::Order(order)) = (key, value) else { panic!("an order") };
+            for (index, line) in (0..).zip(&order.lines) {
+                let covered = line.allocated_total() + line.short + line.shipped_total();
+                assert_eq!(line.wanted, covered, "wanted = allocated + short + shipped in {order:?}");
+                assert!(line.returned <= line.shipped_total() && !line.short.is_negative());
+                add(line.item, &line.allocated, &line.build.components, Holder::Order(id), index);
+                whole(&line.build);
+            }
+        }
+        for (key, value) in holds {
+            let (Key::Hold(id), Value::Hold(hold)) = (key, value) else { panic!("a hold") };
+            for (index, line) in (0..).zip(&hold.lines) {
+                add(line.item, &line.reserved, &line.build.components, Holder::Hold(id), index);
+                whole(&line.build);
+            }
+        }
+        let index: BTreeMap<_, _> = promises
+            .into_iter()
+            .map(|(key, value)| match (key, value) {
+                (Key::Promise(item, location, _, line, lot), Value::Promise(promise)) => {
+                    ((item, location, promise.holder, line, lot), promise.quantity)
+                }
+                other => panic!("a promise: {other:?}"),
+            })
+            .collect();
+        assert_eq!(index, kept, "the index of promises");
+        let mut cells = BTreeMap::<CellKey, Quantity>::new();
+        for ((item, location, holder, _, lot), quantity) in &kept {
+            let state = match holder {
+                Holder::Order(_) => StockState::Committed,
+                Holder::Hold(_) => StockState::Reserved,
+            };
+            *cells.entry(CellKey::of(*item, *location, *lot, state)).or_default() += *quantity;
+        }
+        for (cell, sum) in sums {
+            if matches!(cell.state, StockState::Committed | StockState::Reserved) {
+                let said = cells.get(cell).copied().unwrap_or_default();
+                assert_eq!(*sum, said, "{cell:?} is what is promised from it");
+                if sum.is_positive() && cell.lot.0 != 0 {
+                    let zone = self.zone(cell.location);
+                    let lot = &lots[&cell.lot];
+                    let over = lot.expires.is_some_and(|day| {
+                        let end = day.tomorrow().unwrap().in_tz(&zone).unwrap().timestamp();
+                        Instant::from_micros(end.as_microsecond()) <= self.now
+                    });
+                    assert!(!lot.recalled && !over, "{lot:?} is promised in {cell:?} at {}", self.now);
+                }
+            }
+        }
+    }
+
+    fn zone(&self, location: LocationId) -> String {
+        let mut next = Some(location);
+        while let Some(id) = next {
+            let known = self.ledger().read(TENANT, |view| Ok(view.location(id)?.unwrap())).unwrap();
+            if let Some(zone) = known.time_zone {
+                return zone;
+            }
+            next = known.parent;
+        }
+        "UTC".to_owned()
+    }
+
+    /// What is short is nowhere to be had.
+    fn check_short(&self) {
+        let orders = self
+            .ledger()
+            .read(TENANT, |view| {
+                view.range(&Key::Order(OrderId(0)), &Key::Order(OrderId(Seq::MAX >> 1)), false, 10_000)
+            })
+            .unwrap();
+        for (_, value) in orders {
+            let Value::Order(order) = value else { panic!("an order") };
+            for line in order.lines.iter().filter(|line| line.short.is_positive() && line.lot.is_none()) {
+                let there = self.ledger().read(TENANT, |view| {
+                    let mut all = Vec::new();
+                    for (_, site) in view.sites()?.sellable {
+                        let lying = onhand_ledger::availability::spots(
+                            view,
+                            line.item,
+                            site,
+                            &[StockState::Available],
+                        )?;
+                        let kits = onhand_ledger::availability::buildable(
+                            view,
+                            &line.build.recipe,
+                            site,
+                            &[StockState::Available],
+                        )?;
+                        all.push(lying.iter().map(|spot| spot.quantity).sum::<Quantity>() + kits);
+                    }
+                    Ok(all)
+                });
+                let there: Quantity = there.unwrap().into_iter().sum();
+                assert!(there.is_zero(), "{there} of {line:?} are there");
+            }
+        }
+    }
+}
+
+fn run(kept: Kept, acts: &[Vec<Act>]) {
+    let mut world = World::new(kept);
+    world.check();
+    for (step, batch) in acts.iter().enumerate() {
+        world.now = world.now.plus_seconds(7);
+        for act in batch {
+            if let Act::Wait { hours } = act {
+                world.now = world.now.plus_seconds(hours * HOUR);
+            }
+        }
+        world.clock.set(world.now);
+        let mut bodies: Vec<Body> = batch.iter().filter_map(|act| world.body(act)).collect();
+        bodies.push(Body::Tick);
+        world.commit(bodies);
+        world.check();
+        if step % 3 == 2 {
+            world.open();
+            world.check();
+        }
+    }
+    let all = |world: &World| {
+        world.ledger().flush().unwrap();
+        world.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap()
+    };
+    let before = all(&world);
+    let verified = onhand_engine::verify(world.ledger(), TENANT, &mut |_| {}).unwrap();
+    assert!(verified.violation.is_none(), "{:?}", verified.violation);
+    world.ledger().rebuild().unwrap();
+    assert_eq!(all(&world), before, "the state is what the log says");
+    world.check();
+}
+
+fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
+    let batch = prop_oneof![2 => prop::collection::vec(act(), 1), 1 => prop::collection::vec(act(), 2..6)];
+    prop::collection::vec(batch, 1..25)
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    // PROPTEST_CASES raises it for whoever looks harder.
+    let usual = ProptestConfig::default();
+    let cases = if std::env::var("PROPTEST_CASES").is_ok() { usual.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4_000, ..usual }
+}
+
+proptest! {
+    #![proptest_config(config(120))]
+
+    #[test]
+    fn the_laws_of_goods_hold_in_memory(acts in batches()) {
+        run(Kept::InMemory, &acts);
+    }
+
+    #[test]
+    fn the_laws_of_goods_hold_with_everything_evicted_before_each_batch(acts in batches()) {
+        run(Kept::Evicting, &acts);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(30))]
+
+    #[test]
+    fn the_laws_of_goods_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
+        run(Kept::InFile, &acts);
+    }
+}

@@ -1,0 +1,377 @@
+//! Lots and serials: which of an item's stock is meant, when it may no longer be sold, and what happens then.
+//!
+//! A lot is sellable as long as now is before the end of its last day where it lies, and nobody called it back: that is a
+//! function of now and changes no cell. What was promised of it by then becomes `quality_control`, and its orders are
+//! served from other lots or are short.
+
+use std::collections::BTreeSet;
+
+use crate::answer::{Answer, Invalid, Refusal};
+use crate::command::{Line, PutLot, check_name};
+use crate::entry::Entry;
+use crate::key::{CellKey, Due, Key, StockState};
+use crate::model::{Lot, Tracking};
+use crate::{Instant, ItemId, LocationId, LotId, Quantity};
+
+use super::order;
+use super::promise;
+use super::stock::{self, Change, Resolved};
+use super::tx::{Move, Stop, Tx};
+
+/// Lines with the lots they name, each piece with a serial number by itself. What is named must be known.
+pub(super) fn named(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolved>, Stop> {
+    check(tx, lines)?;
+    let mut resolved = Vec::with_capacity(lines.len());
+    for (item, line) in lines {
+        let item = *item;
+        let sign = if line.quantity.is_negative() { -1 } else { 1 };
+        let known = |code: &str| {
+            tx.lot_id(item, code)?.ok_or_else(|| {
+                let sku = line.sku.clone();
+                Stop::from(Invalid::UnknownLot { sku, lot: code.to_owned() })
+            })
+        };
+        match (&line.serials, &line.lot) {
+            (Some(serials), _) => {
+                for serial in serials {
+                    let (lot, quantity) = (Some(known(serial)?), Quantity::units(sign));
+                    resolved.push(Resolved { item, lot, quantity });
+                }
+            }
+            (None, Some(code)) => {
+                resolved.push(Resolved { item, lot: Some(known(code)?), quantity: line.quantity });
+            }
+            (None, None) => resolved.push(Resolved { item, lot: None, quantity: line.quantity }),
+        }
+    }
+    Ok(resolved)
+}
+
+/// As [`named`], of goods that come in (or are counted): what is tracked must be named, and what is named for the first
+/// time comes to be.
+pub(super) fn arriving(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolved>, Stop> {
+    arriving_at(tx, lines, false)
+}
+
+fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Result<Vec<Resolved>, Stop> {
+    check(tx, lines)?;
+    let mut resolved = Vec::with_capacity(lines.len());
+    for (item, line) in lines {
+        let item = *item;
+        let tracking = tx.item(item)?.tracking;
+        let (codes, each): (&[String], Quantity) = match (tracking, &line.lot, &line.serials) {
+            (Tracking::None, ..) => {
+                resolved.push(Resolved { item, lot: None, quantity: line.quantity });
+                continue;
+            }
+            (Tracking::Lots, Some(code), _) => (std::slice::from_ref(code), line.quantity),
+            (Tracking::Serials, Some(code), None) if is_count && line.quantity.is_zero() => {
+                (std::slice::from_ref(code), Quantity::ZERO)
+            }
+            (Tracking::Serials, _, Some(serials)) => {
+                let sign = if line.quantity.is_negative() { -1 } else { 1 };
+                (serials, Quantity::units(sign))
+            }
+            _ => return Err(unnamed(tx, item)?),
+        };
+        let of = match (&line.lot, tracking) {
+            (Some(code), Tracking::Serials) if line.serials.is_some() => {
+                Some(find_or_make(tx, item, line, code, None)?)
+            }
+            _ => None,
+        };
+        for code in codes {
+            let lot = find_or_make(tx, item, line, code, of)?;
+            if tracking == Tracking::Serials && line.quantity.is_positive() && !is_count {
+                must_be_nowhere(tx, item, lot)?;
+            }
+            resolved.push(Resolved { item, lot: Some(lot), quantity: each });
+        }
+    }
+    Ok(resolved)
+}
+
+/// As [`arriving`], of what was counted: a lot or a piece that was seen comes to be, whether it is somewhere else or not.
+/// A serial that is counted as none is named with a quantity of 0 and the serial as its lot.
+pub(super) fn counted(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolved>, Stop> {
+    arriving_at(tx, lines, true)
+}
+
+/// What can be said of the lots and serials of lines before any is looked up; fetches them together.
+fn check(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<(), Stop> {
+    let mut keys = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (item, line) in lines {
+        let known = tx.item(*item)?;
+        let field = |field, problem| Err(Invalid::Field { field, problem }.into());
+        let sku = &line.sku;
+        match known.tracking {
+            Tracking::None if line.lot.is_some() || line.serials.is_some() || line.expires.is_some() => {
+                return field("lot", format!("`{sku}` is not tracked by lots or serials; leave them out"));
+            }
+            Tracking::Lots if line.serials.is_some() => {
+                return field("serials", format!("`{sku}` is tracked by lots, not by serials; name its lot"));
+            }
+            _ => {}
+        }
+        if let Some(code) = &line.lot {
+            check_name("lot", code, 100)?;
+            keys.push(Key::LotCode(*item, code.clone()));
+        }
+        if let Some(serials) = &line.serials {
+            let count = Quantity::units(i64::try_from(serials.len()).unwrap_or(i64::MAX / 1_000_000));
+            if line.quantity.abs() != count {
+                let quantity = line.quantity;
+                let problem = format!("{} serials for a quantity of {quantity} of `{sku}`", serials.len());
+                return field("serials", problem);
+            }
+            for serial in serials {
+                check_name("serials", serial, 100)?;
+                if !seen.insert((*item, serial)) {
+                    return Err(Invalid::Twice { field: "serials", value: serial.clone() }.into());
+                }
+                keys.push(Key::LotCode(*item, serial.clone()));
+            }
+        }
+    }
+    tx.want(keys)
+}
+
+/// Refuses a line that does not say which of a tracked item is meant.
+pub(super) fn must_be_named(tx: &Tx<'_>, line: &Resolved) -> Result<(), Stop> {
+    if line.lot.is_some() || tx.item(line.item)?.tracking == Tracking::None {
+        return Ok(());
+    }
+    Err(unnamed(tx, line.item)?)
+}
+
+fn unnamed(tx: &Tx<'_>, item: ItemId) -> Result<Stop, Stop> {
+    let known = tx.item(item)?;
+    let (field, by) = match known.tracking {
+        Tracking::Serials => ("serials", "serials: name each piece"),
+        Tracking::None | Tracking::Lots => ("lot", "lots: name one"),
+    };
+    let problem = format!("`{}` is tracked by {by}", known.sku);
+    Ok(Invalid::Field { field, problem }.into())
+}
+
+fn find_or_make(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    line: &Line,
+    code: &str,
+    of: Option<LotId>,
+) -> Result<LotId, Stop> {
+    let Some(id) = tx.lot_id(item, code)? else {
+        let expires = match of {
+            Some(of) => line.expires.or(tx.lot(of)?.expires),
+            None => line.expires,
+        };
+        let id = LotId(tx.next_seq());
+        let lot = Lot { item, code: code.to_owned(), expires, recalled: false, of };
+        tx.emit(Entry::Lot(id, lot))?;
+        return Ok(id);
+    };
+    let known = tx.lot(id)?.clone();
+    match (line.expires, known.expires) {
+        (Some(told), Some(day)) if told != day => {
+            let problem = format!(
+                "`{code}` of `{}` expires on {day} by our books, not {told}; change the lot first",
+                line.sku
+            );
+            return Err(Invalid::Field { field: "expires", problem }.into());
+        }
+        (Some(told), None) => change(tx, id, Lot { expires: Some(told), ..known })?,
+        _ => {}
+    }
+    Ok(id)
+}
+
+/// A piece is in one place: it does not come in while it is somewhere.
+fn must_be_nowhere(tx: &Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    let stocked = tx.stocked(item)?;
+    let Some((cell, _)) = stocked.iter().find(|(cell, _)| cell.lot == lot) else { return Ok(()) };
+    let (sku, location) = (tx.sku(item)?, tx.location_code(cell.location)?);
+    Err(Refusal::SerialElsewhere { sku, serial: tx.lot(lot)?.code.clone(), location }.into())
+}
+
+/// A piece was seen where it was not by our books: wherever it is by them now, it is there no more.
+pub(super) fn seen_where_it_was_not(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    let stocked = tx.stocked(item)?.into_iter().filter(|(cell, _)| cell.lot == lot);
+    for (CellKey { location, .. }, quantity) in stocked.collect::<Vec<_>>() {
+        let now = tx.now;
+        let gone = Change {
+            item,
+            location,
+            lot,
+            quantity,
+            inside: false,
+            party: StockState::Adjustment,
+            occurred_at: now,
+            reason: "seen elsewhere",
+            corrects: None,
+            seen_from: now,
+        };
+        stock::take_out(tx, gone, None)?;
+    }
+    Ok(())
+}
+
+pub(super) fn put(tx: &mut Tx<'_>, put: &PutLot) -> Result<Answer, Stop> {
+    check_name("lot", &put.lot, 100)?;
+    let item = tx.item_id(&put.sku)?;
+    if tx.item(item)?.tracking == Tracking::None {
+        let problem = format!("`{}` is not tracked by lots or serials", put.sku);
+        return Err(Invalid::Field { field: "sku", problem }.into());
+    }
+    let Some(id) = tx.lot_id(item, &put.lot)? else {
+        let id = LotId(tx.next_seq());
+        let recalled = put.recalled.unwrap_or(false);
+        let lot = Lot { item, code: put.lot.clone(), expires: put.expires, recalled, of: None };
+        tx.emit(Entry::Lot(id, lot))?;
+        return Ok(Answer::Lot(id));
+    };
+    let known = tx.lot(id)?.clone();
+    let recalled = put.recalled.unwrap_or(known.recalled);
+    let lot = Lot { expires: put.expires.or(known.expires), recalled, ..known };
+    change(tx, id, lot)?;
+    order::settle(tx)?;
+    Ok(Answer::Lot(id))
+}
+
+/// Writes what is new of a lot, and what follows where it lies.
+fn change(tx: &mut Tx<'_>, id: LotId, lot: Lot) -> Result<(), Stop> {
+    let before = tx.lot(id)?.clone();
+    if before == lot {
+        return Ok(());
+    }
+    let (item, day, recalled) = (lot.item, lot.expires, lot.recalled);
+    tx.emit(Entry::Lot(id, lot))?;
+    let lies: BTreeSet<LocationId> = tx
+        .stocked(item)?
+        .into_iter()
+        .filter(|(cell, _)| cell.lot == id)
+        .map(|(cell, _)| cell.location)
+        .collect();
+    tx.want(lies.iter().map(|location| Key::Expires(*location, id)))?;
+    for location in &lies {
+        if before.expires != day {
+            register(tx, id, *location)?;
+        }
+        let over = tx.expires(id, *location)?.is_some_and(|at| at <= tx.now);
+        if recalled || over {
+            set_aside(tx, item, id, *location, if recalled { "recalled" } else { "expired" })?;
+        }
+    }
+    // Stock that may be sold again serves who waits.
+    tx.grew(item);
+    Ok(())
+}
+
+/// Notes when a lot ends at a location, where that is not noted as it is.
+pub(super) fn register(tx: &mut Tx<'_>, lot: LotId, location: LocationId) -> Result<(), Stop> {
+    let at = match tx.lot(lot)?.expires {
+        Some(day) => Some(end_of(tx, day, location)?),
+        None => None,
+    };
+    let before = tx.expires(lot, location)?;
+    if at != before {
+        let passed = at.is_some_and(|at| at <= tx.now);
+        tx.emit(Entry::Expires { lot, location, at, before, passed })?;
+    }
+    Ok(())
+}
+
+/// Notes anew when lots end at a location and inside it: its days end otherwise now.
+pub(super) fn register_all(tx: &mut Tx<'_>, location: LocationId) -> Result<(), Stop> {
+    let nodes = tx.sites()?.below(location, false);
+    let range =
+        |node: &LocationId| (Key::Expires(*node, LotId(0)), Key::Expires(*node, LotId(crate::Seq::MAX >> 1)));
+    tx.want_ranges(nodes.iter().map(range))?;
+    for node in &nodes {
+        let (from, to) = range(node);
+        let lots: Vec<LotId> = tx
+            .range(from, to)?
+            .into_iter()
+            .filter_map(|(key, _)| if let Key::Expires(_, lot) = key { Some(lot) } else { None })
+            .collect();
+        tx.want(lots.iter().map(|lot| Key::Lot(*lot)))?;
+        for lot in lots {
+            // A day that is over stays over.
+            if tx.expires(lot, *node)?.is_none_or(|at| at > tx.now) {
+                register(tx, lot, *node)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first instant after a day, where something lies.
+fn end_of(tx: &Tx<'_>, day: jiff::civil::Date, location: LocationId) -> Result<Instant, Stop> {
+    let mut zone = jiff::tz::TimeZone::UTC;
+    let mut next = Some(location);
+    while let Some(here) = next {
+        let known = tx.location(here)?;
+        if let Some(name) = &known.time_zone {
+            zone = zone_of(name)?;
+            break;
+        }
+        next = known.parent;
+    }
+    let end = day.tomorrow().and_then(|next| next.to_zoned(zone));
+    Ok(end.map_or(Instant::MAX, |end| Instant::from_micros(end.timestamp().as_microsecond())))
+}
+
+/// The time zone of a name, by the database that is built in: the same on every machine.
+pub(super) fn zone_of(name: &str) -> Result<jiff::tz::TimeZone, Stop> {
+    jiff::tz::TimeZoneDatabase::bundled().get(name).map_err(|_| {
+        let problem = format!("`{name}` is no IANA time zone such as Europe/Berlin");
+        Invalid::Field { field: "time_zone", problem }.into()
+    })
+}
+
+/// A lot's last day is over where it lies.
+pub(super) fn end(tx: &mut Tx<'_>, lot: LotId, location: LocationId, at: Instant) -> Result<(), Stop> {
+    tx.mark_passed(Due::Lot(lot, location));
+    let item = tx.lot(lot)?.item;
+    tx.emit(Entry::Expires { lot, location, at: Some(at), before: Some(at), passed: true })?;
+    set_aside(tx, item, lot, location, "expired")?;
+    tx.grew(item);
+    tx.write_edits()
+}
+
+/// What is promised of a lot at a location is promised no more, and goes where somebody looks at it.
+fn set_aside(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    lot: LotId,
+    location: LocationId,
+    reason: &str,
+) -> Result<(), Stop> {
+    let cell = |state| CellKey::of(item, location, lot, state);
+    tx.want_cells([
+        cell(StockState::Reserved),
+        cell(StockState::Committed),
+        cell(StockState::QualityControl),
+    ])?;
+    let promised = tx.held(cell(StockState::Reserved))? + tx.held(cell(StockState::Committed))?;
+    if !promised.is_positive() {
+        return Ok(());
+    }
+    let is_meant = |_, other| other == lot;
+    let freed = promise::break_promises(tx, item, &[location], is_meant, promised, reason)?;
+    for at in freed {
+        tx.make(Move {
+            item,
+            lot,
+            from: (location, StockState::Available),
+            to: (location, StockState::QualityControl),
+            quantity: at.quantity,
+            occurred_at: tx.now,
+            reason,
+            promise: None,
+            corrects: None,
+        })?;
+    }
+    Ok(())
+}

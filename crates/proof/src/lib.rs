@@ -1,0 +1,16 @@
+//! Takes the power away from a store at any point, and looks at what is left.
+//!
+//! A workload runs once on the real engine and the real store, in a process whose libc is watched ([`record`]): what
+//! it writes, cuts, syncs, makes and unlinks is a trace, and so are its answers ([`workload`]). From the trace [`disk`]
+//! makes what a disk may hold after a loss of power at some point: whatever was synced, and of the rest any part, in
+//! pieces. [`check`] opens that with the real store and compares it with what was acknowledged by then.
+//!
+//! No part of Onhand: a tool of its tests, and of `cargo xtask power-loss`.
+
+pub mod check;
+pub mod disk;
+pub mod random;
+pub mod record;
+pub mod shard;
+pub mod trace;
+pub mod workload;
