@@ -314,7 +314,7 @@ impl Inner {
         }
     }
 
-    /// Decides one command on the state, and takes the decision over.
+    /// Decides one command on the state, and takes the decision over. What is `pending` is not in the store yet.
     fn decide(
         &mut self,
         submission: &Submission,
@@ -362,6 +362,12 @@ impl Inner {
                 Err(onhand_ledger::Undecided::Invalid(invalid)) => return Err(invalid.into()),
                 Err(onhand_ledger::Undecided::Needs(needs)) => {
                     for need in needs {
+                        if let Need::Record(seq) = need
+                            && let Some(found) = record_of(&pending.records, seq)
+                        {
+                            given.records.insert(seq, Some(found.clone()));
+                            continue;
+                        }
                         provide(store, id, &mut tenant.state, &mut given, need)?;
                     }
                 }
@@ -500,8 +506,21 @@ fn provide(
             state.provide_stocked(item, held);
         }
         Need::Request(_) => unreachable!("what is known of a command's key is given with it"),
+        Need::Record(seq) => {
+            let records = match store.chunk_of(id, seq)? {
+                Some(chunk) => decode_records(&chunk)?,
+                None => Vec::new(),
+            };
+            given.records.insert(seq, record_of(&records, seq).cloned());
+        }
     }
     Ok(())
+}
+
+/// The one of some records that has an entry.
+fn record_of(records: &[(Seq, Record)], seq: Seq) -> Option<&(Seq, Record)> {
+    let found = records.iter().rev().find(|(first, _)| *first <= seq);
+    found.filter(|(first, record)| seq - first < record.entries.len() as Seq)
 }
 
 /// What was answered to a key: earlier in this batch, or whenever it was.

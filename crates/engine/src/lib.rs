@@ -7,6 +7,7 @@
 mod clock;
 mod commit;
 mod queue;
+mod supply;
 pub mod systems;
 mod verify;
 mod view;
@@ -15,5 +16,6 @@ pub mod worker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
 pub use queue::{BulkReply, Handle, Queue, Reply, SubmitError, queue};
+pub use supply::{Expected, Promisable};
 pub use verify::{Verified, Violation, verify};
 pub use view::{HistoryRow, View};

@@ -8,9 +8,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::state::{CellSlot, Need, Slot};
-use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, LocationId, Quantity, Seq, State, TenantId};
+use onhand_ledger::{
+    CellKey, Entry, Instant, ItemId, Key, LocationId, Quantity, Seq, State, TenantId, Value,
+};
 use onhand_store::{Head, KeyAt, StoreError, chain, decode_records, key_hash};
 
+mod supply;
+
+use self::supply::SupplyAudit;
 use crate::commit::Ledger;
 
 /// How many rows are read at a time.
@@ -82,6 +87,16 @@ pub enum Violation {
         sku: String,
         /// The sum.
         sum: Quantity,
+    },
+    /// A transfer, a purchase order or a reversal says something else than what moved.
+    #[error("law 1 (conservation): {what} is {said} by its documents, {is} by what moved")]
+    Supply {
+        /// What it is about, in words.
+        what: String,
+        /// By the documents.
+        said: Quantity,
+        /// By the movements.
+        is: Quantity,
     },
     /// A table says something else than the log.
     #[error("law 5 (append-only): the table says {table} for {what}, the log {log}")]
@@ -180,6 +195,7 @@ fn run(
         return Err(Violation::Cut { found: audit.entries, head: head.seq }.into());
     }
     audit.sums()?;
+    audit.supply.in_transit(&audit.balances)?;
     audit.compare_cells(ledger, tenant, head.flushed)?;
     audit.compare_objects(ledger, tenant, head.flushed)?;
     audit.compare_keys(ledger, tenant, head.keyed)
@@ -198,6 +214,7 @@ struct Audit {
     codes: HashMap<LocationId, String>,
     /// The keys of the log as far as tables have them.
     hashes: Vec<KeyAt>,
+    supply: SupplyAudit,
     /// All of it, folded from the first entry to where tables are.
     state: State,
 }
@@ -281,7 +298,7 @@ impl Audit {
                 }
             }
         }
-        Ok(())
+        self.supply.record(first_seq, entries)
     }
 
     /// A cell in words: available of `MUG` at `LONDON`.
@@ -358,6 +375,9 @@ impl Audit {
     fn compare_objects(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
         let folded = self.state.take_dirty_objects(None, usize::MAX).into_iter();
         let mut left: BTreeMap<Key, Slot> = folded.filter(|(_, slot)| slot.value.is_some()).collect();
+        // What is incoming is known apart from the fold too.
+        let mut incoming = self.supply.incoming();
+        let is_all = flushed == self.entries;
         let mut after: Option<Key> = None;
         loop {
             let page = ledger.read(tenant, |view| view.objects_after(after.as_ref(), PAGE))?;
@@ -369,6 +389,12 @@ impl Audit {
                     continue;
                 }
                 self.objects += 1;
+                if let (true, Key::Incoming(..)) = (is_all, &key)
+                    && incoming.remove(&key).map(Value::Incoming) != table.value
+                {
+                    let said = format!("{:?}", table.value);
+                    return Err(table_differs(format!("{key:?}"), said, "another rest".to_owned()));
+                }
                 if log.as_ref() != Some(&table) {
                     let say = |slot: Option<&Slot>| {
                         let text =
@@ -379,8 +405,9 @@ impl Audit {
                 }
             }
         }
-        match left.first_key_value() {
-            Some((key, _)) if self.is_still(ledger, tenant)? => {
+        let lacking = left.keys().next().or(incoming.keys().next().filter(|_| is_all));
+        match lacking {
+            Some(key) if self.is_still(ledger, tenant)? => {
                 Err(table_differs(format!("{key:?}"), "nothing".to_owned(), "something".to_owned()))
             }
             _ => Ok(()),
@@ -425,7 +452,7 @@ fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
         match need {
             Need::Cell(cell) => state.provide_cell(cell, CellSlot::default()),
             Need::Object(key) => state.provide_object(key, Slot::default()),
-            Need::Range(..) | Need::AsOf(..) | Need::Request(_) | Need::Stocked(_) => {
+            Need::Range(..) | Need::AsOf(..) | Need::Request(_) | Need::Record(_) | Need::Stocked(_) => {
                 unreachable!("folding needs cells and objects alone")
             }
         }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use onhand_ledger::availability::{self, Look};
+use onhand_ledger::cost::UnitCost;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{
-    Component, Item, Listing, Location, Lot, Publication, Rules, Sites, System, Tracking,
+    Component, Item, Listing, Location, Lot, Publication, Reversals, Rules, Sites, System, Tracking,
 };
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
@@ -31,6 +32,10 @@ pub struct HistoryRow {
     pub seq: Seq,
     /// The entry.
     pub entry: Entry,
+    /// What one unit of what it brought did cost, where it was told.
+    pub cost: Option<UnitCost>,
+    /// What of it was taken back.
+    pub reversals: Reversals,
     /// When it was recorded, by whom, from which document; its entries are left out.
     pub record: Record,
 }
@@ -215,9 +220,35 @@ impl<'a> View<'a> {
                 );
             }
         }
+        self.rows(seqs.into_iter().rev().take(limit))
+    }
+
+    /// The movements of a lot or serial after a `seq`, the oldest first.
+    pub fn way_of(
+        &mut self,
+        item: ItemId,
+        lot: LotId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let mut seqs = std::collections::BTreeSet::new();
+        for (cell, _) in self.cells_of(item)? {
+            if cell.lot != lot || cell.state.is_party() {
+                continue;
+            }
+            let pending = self.state.cell(&cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
+            seqs.extend(pending.iter().map(|row| row.seq));
+            let written = self.reader.trail(self.tenant, &cell, Seq::MAX >> 1, usize::MAX)?;
+            seqs.extend(written.into_iter().map(|row| row.seq));
+        }
+        self.rows(seqs.into_iter().filter(|seq| *seq > after).take(limit))
+    }
+
+    /// These entries of the log, each with the record it is part of.
+    fn rows(&mut self, seqs: impl Iterator<Item = Seq>) -> Result<Vec<HistoryRow>, StoreError> {
         let mut rows = Vec::new();
         let mut chunk: Option<(Chunk, Vec<(Seq, Record)>)> = None;
-        for seq in seqs.into_iter().rev().take(limit) {
+        for seq in seqs {
             let inside = |chunk: &Chunk| (chunk.first_seq..chunk.first_seq + chunk.entries).contains(&seq);
             if !chunk.as_ref().is_some_and(|(chunk, _)| inside(chunk)) {
                 let found = self.chunk_of(seq)?;
@@ -231,9 +262,19 @@ impl<'a> View<'a> {
             else {
                 continue;
             };
+            let cost = record.entries.iter().find_map(|entry| match entry {
+                Entry::Cost(of, cost) if *of == seq => Some(cost.clone()),
+                _ => None,
+            });
+            let reversals = match self.get(&Key::Reversed(seq))? {
+                Some(Value::Reversals(reversals)) => reversals,
+                _ => Reversals::default(),
+            };
             rows.push(HistoryRow {
                 seq,
                 entry: entry.clone(),
+                cost,
+                reversals,
                 record: Record { entries: Vec::new(), ..record.clone() },
             });
         }
@@ -313,6 +354,59 @@ impl<'a> View<'a> {
     pub fn location(&mut self, id: LocationId) -> Result<Option<Location>, StoreError> {
         Ok(match self.get(&Key::Location(id))? {
             Some(Value::Location(location)) => Some(location),
+            _ => None,
+        })
+    }
+
+    /// The kits that an item is in, at any depth.
+    pub fn kits_around(&mut self, item: ItemId) -> Result<Vec<ItemId>, StoreError> {
+        let mut found = Vec::new();
+        let mut open = vec![item];
+        while let Some(part) = open.pop() {
+            let (from, to) = (Key::KitOf(part, ItemId(0)), Key::KitOf(part, ItemId(Seq::MAX >> 1)));
+            for (key, _) in self.range(&from, &to, false, usize::MAX)? {
+                let Key::KitOf(_, kit) = key else { continue };
+                let still = self.item(kit)?.is_some_and(|kit| kit.kit.iter().any(|of| of.item == part));
+                if still && !found.contains(&kit) {
+                    found.push(kit);
+                    open.push(kit);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The lots and serials of an item after a name, in the order of their names, at most `limit`.
+    pub fn lots_of(
+        &mut self,
+        item: ItemId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(LotId, Lot)>, StoreError> {
+        let (from, to) =
+            (Key::LotCode(item, after.to_owned()), Key::LotCode(ItemId(item.0 + 1), String::new()));
+        let mut lots = Vec::new();
+        for (key, value) in self.range(&from, &to, false, limit.saturating_add(1))? {
+            let (Key::LotCode(_, code), Value::LotId(id)) = (key, value) else { continue };
+            if code.as_str() != after && lots.len() < limit {
+                lots.extend(self.lot(id)?.map(|lot| (id, lot)));
+            }
+        }
+        Ok(lots)
+    }
+
+    /// The lot or serial of a name.
+    pub fn lot_by_code(&mut self, item: ItemId, code: &str) -> Result<Option<(LotId, Lot)>, StoreError> {
+        match self.get(&Key::LotCode(item, code.to_owned()))? {
+            Some(Value::LotId(id)) => Ok(self.lot(id)?.map(|lot| (id, lot))),
+            _ => Ok(None),
+        }
+    }
+
+    /// When a lot expires where it lies, if it does.
+    pub fn expires(&mut self, lot: LotId, location: LocationId) -> Result<Option<Instant>, StoreError> {
+        Ok(match self.get(&Key::Expires(location, lot))? {
+            Some(Value::Instant(at)) => Some(at),
             _ => None,
         })
     }

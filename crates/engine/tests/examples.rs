@@ -173,6 +173,7 @@ fn exact() {
                 lot: None,
                 expires: None,
                 serials: None,
+                unit_cost: None,
                 sku: "TEA".to_owned(),
                 quantity: Quantity::from_micros(micros),
             };
@@ -216,7 +217,12 @@ fn two_lines_of_one_order_are_checked_together() {
     each_way(|shop| {
         shop.at("10:00").receive("MUG", 5);
         let lines = [units("MUG", 3), units("MUG", 3)].concat();
-        let place = onhand_ledger::command::PlaceOrder { reference: None, lines, location: None };
+        let place = onhand_ledger::command::PlaceOrder {
+            reference: None,
+            lines,
+            location: None,
+            ..onhand_ledger::command::PlaceOrder::default()
+        };
         let answer = shop.tell(Body::PlaceOrder(place));
         assert!(matches!(answer, Answer::Refused(Refusal::Insufficient(_))), "{answer:?}");
         assert_eq!(shop.stock("MUG"), (5, 0, 0));

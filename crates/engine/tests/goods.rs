@@ -53,7 +53,12 @@ fn serials(sku: &str, serials: &[&str]) -> Line {
 }
 
 fn order(shop: &Shop, lines: Vec<Line>) -> Answer {
-    shop.tell(Body::PlaceOrder(PlaceOrder { lines, reference: None, location: None }))
+    shop.tell(Body::PlaceOrder(PlaceOrder {
+        lines,
+        reference: None,
+        location: None,
+        ..PlaceOrder::default()
+    }))
 }
 
 fn placed(answer: Answer) -> OrderId {
@@ -125,7 +130,8 @@ fn a_kit_goes_out_and_comes_back_as_what_it_is_built_of() {
         assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [6, 3]);
         // What later orders are built of is not what this one is built of.
         item(&shop, "KIT", &[("A", 1)]);
-        let line = |quantity| LineQuantity { line: "1".to_owned(), quantity: Quantity::units(quantity) };
+        let line =
+            |quantity| LineQuantity { line: "1".to_owned(), quantity: Quantity::units(quantity), lot: None };
         shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: Some(vec![line(2)]), occurred_at: None }));
         assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [2, 1]);
         assert_eq!(all(StockState::Customer, &shop, &["A", "B", "KIT"]), [4, 2, 0]);
@@ -315,11 +321,13 @@ fn what_has_expired_or_was_called_back_is_never_available() {
         );
         assert_eq!(shop.available("MILK", "LONDON"), 3);
         let hold = PlaceHold {
+            partial: None,
             lines: units("MILK", 2),
             location: None,
             expires_at: onhand_ledger::Instant::parse("2026-12-01T11:00:00Z").unwrap(),
+            ..PlaceHold::default()
         };
-        assert!(matches!(shop.tell(Body::PlaceHold(hold)), Answer::Hold(_)));
+        assert!(matches!(shop.tell(Body::PlaceHold(hold)), Answer::Hold(..)));
         let recall = |recalled| {
             let (sku, lot) = ("MILK".to_owned(), "NEW".to_owned());
             Body::PutLot(PutLot { sku, lot, recalled: Some(recalled), expires: None })
@@ -384,7 +392,7 @@ fn a_serial_is_in_one_place() {
         assert_eq!(shop.total("PHONE", StockState::Customer), 1);
         shop.tell(Body::ReturnOrder(ReturnOrder {
             order,
-            lines: vec![LineQuantity { line: "1".to_owned(), quantity: Quantity::ONE }],
+            lines: vec![LineQuantity { line: "1".to_owned(), quantity: Quantity::ONE, lot: None }],
             location: None,
             into: StockState::Available,
             occurred_at: None,

@@ -233,17 +233,31 @@ impl World {
                 let (from, to) = (StockState::Available, StockState::SafetyStock);
                 let (from, to) = if *back { (to, from) } else { (from, to) };
                 let lines = vec![Self::line(*sku, *quantity, Some(*which))];
-                Body::Move(MoveState { location: place(*at), lines, from, to, reason: "test".to_owned() })
+                Body::Move(MoveState {
+                    location: place(*at),
+                    lines,
+                    from,
+                    to,
+                    reason: "test".to_owned(),
+                    occurred_at: None,
+                })
             }
             Act::Order { lines, which } => Body::PlaceOrder(PlaceOrder {
+                ship_by: None,
+                ship_to: None,
+                prices: None,
+                backorder: None,
                 reference: None,
                 lines: lines.iter().map(|(sku, quantity)| Self::line(*sku, *quantity, *which)).collect(),
                 location: None,
+                ..PlaceOrder::default()
             }),
             Act::Hold { sku, quantity, hours } => Body::PlaceHold(PlaceHold {
+                partial: None,
                 lines: vec![Self::line(*sku, *quantity, None)],
                 location: None,
                 expires_at: self.now.plus_seconds(hours * HOUR),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
@@ -251,12 +265,12 @@ impl World {
                 Body::FulfilOrder(FulfilOrder { order: order(*nth)?, lines: None, occurred_at: None })
             }
             Act::Cancel { nth, part } => {
-                let one = vec![LineQuantity { line: "1".to_owned(), quantity: units(1) }];
+                let one = vec![LineQuantity { line: "1".to_owned(), quantity: units(1), lot: None }];
                 Body::CancelOrder(CancelOrder { order: order(*nth)?, lines: part.then_some(one) })
             }
             Act::Return { nth, ago } => Body::ReturnOrder(ReturnOrder {
                 order: order(*nth)?,
-                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(1) }],
+                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(1), lot: None }],
                 location: None,
                 into: StockState::Available,
                 occurred_at: self.before(*ago),
@@ -264,6 +278,7 @@ impl World {
             Act::OrderFact { document, version, lines, cancelled, ago } => {
                 let lines = lines.iter().enumerate();
                 let lines = lines.map(|(number, (sku, quantity, shipped, returned))| OrderContentLine {
+                    price: None,
                     line: format!("{number}-{sku}"),
                     item: Name::Sku(SKUS[*sku].to_owned()),
                     quantity: units(*quantity),
@@ -276,10 +291,13 @@ impl World {
                     document: format!("W{document}"),
                     version: *version,
                     content: Content::Order(OrderContent {
+                        ship_by: None,
+                        ship_to: None,
                         placed_at: None,
                         changed_at: self.before(*ago),
                         cancelled: *cancelled,
                         lines: lines.collect(),
+                        ..OrderContent::default()
                     }),
                 })
             }
@@ -293,6 +311,7 @@ impl World {
                     location: place(*at),
                     occurred_at: self.before(*ago),
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku(SKUS[*sku].to_owned()),
                         quantity: units(*quantity),
                     }],
@@ -354,7 +373,7 @@ impl World {
             );
             match result.map(|committed| committed.answer) {
                 Ok(Answer::Order(id, _)) if !self.orders.contains(&id) => self.orders.push(id),
-                Ok(Answer::Hold(id)) if !self.holds.contains(&id) => self.holds.push(id),
+                Ok(Answer::Hold(id, ..)) if !self.holds.contains(&id) => self.holds.push(id),
                 _ => {}
             }
         }

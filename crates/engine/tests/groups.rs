@@ -19,7 +19,12 @@ fn receive(location: &str, sku: &str, quantity: i64) -> Body {
 }
 
 fn order(sku: &str, quantity: i64) -> Body {
-    Body::PlaceOrder(PlaceOrder { reference: None, lines: units(sku, quantity), location: None })
+    Body::PlaceOrder(PlaceOrder {
+        reference: None,
+        lines: units(sku, quantity),
+        location: None,
+        ..PlaceOrder::default()
+    })
 }
 
 #[test]

@@ -11,14 +11,19 @@ use std::sync::Arc;
 
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
-    MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
-    PutLocation, PutSystem, Receive, ReturnOrder, ShipmentContent, ShipmentLine, TakeCount, Transfer,
+    Adjust, AmendPurchase, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder, CancelTransfer,
+    Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold, FulfilOrder,
+    Happened, Line, LinePart, LineQuantity, MoveState, MovementLine, Name, OpenSession, OrderContent,
+    OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem,
+    PutLocation, PutSystem, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceivePurchase,
+    ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse, SetAllocation, ShipmentContent, ShipmentLine, Sight,
+    Sighting, TakeCount, Threshold, Transfer,
 };
-use onhand_ledger::model::{HoldState, Holder};
+use onhand_ledger::model::{HoldState, Holder, Parcels};
 use onhand_ledger::{
     Answer, Body, CellKey, Command, Entry, HoldId, Instant, Invalid, ItemId, Key, LocationId, LotId,
-    Movement, OrderId, Quantity, Record, Refusal, Seq, StockState, TenantId, Value,
+    Movement, OrderId, PurchaseId, Quantity, Record, Refusal, Seq, SessionId, StockState, TenantId,
+    TransferId, Value,
 };
 use onhand_store::{MemoryStore, SqliteStore, Store, chain};
 use proptest::prelude::*;
@@ -55,6 +60,7 @@ enum Act {
         quantity: i64,
         from: usize,
         to: usize,
+        ago: i64,
     },
     Count {
         sku: usize,
@@ -66,6 +72,15 @@ enum Act {
         sku: usize,
         quantity: i64,
         minutes: i64,
+        partial: bool,
+    },
+    Extend {
+        nth: usize,
+        minutes: i64,
+    },
+    ReleaseLine {
+        nth: usize,
+        quantity: Option<i64>,
     },
     Release {
         nth: usize,
@@ -76,6 +91,32 @@ enum Act {
     Order {
         sku: usize,
         quantities: Vec<i64>,
+        may_wait: bool,
+    },
+    /// A rule of allocation; `only` names one place alone.
+    Rule {
+        ours: bool,
+        only: Option<usize>,
+        parcels: usize,
+        split: bool,
+    },
+    Reallocate {
+        nth: usize,
+        away: Option<usize>,
+    },
+    Session {
+        place: usize,
+        over: i64,
+    },
+    Sight {
+        nth: usize,
+        sku: usize,
+        quantity: i64,
+        ago: i64,
+    },
+    Apply {
+        nth: usize,
+        approve: bool,
     },
     Fulfil {
         nth: usize,
@@ -113,6 +154,65 @@ enum Act {
         version: u64,
         lines: Vec<(usize, usize, usize, i64, i64)>,
     },
+    /// Takes back the nth movement that anybody was told of, or some of it.
+    Reverse {
+        nth: usize,
+        quantity: Option<i64>,
+    },
+    Plan {
+        sku: usize,
+        from: usize,
+        quantity: i64,
+    },
+    Dispatch {
+        nth: usize,
+        quantity: Option<i64>,
+        ago: i64,
+    },
+    Arrive {
+        nth: usize,
+        quantity: i64,
+        lost: i64,
+        damaged: bool,
+        ago: i64,
+    },
+    CancelTransfer {
+        nth: usize,
+        ago: i64,
+    },
+    /// A MUG is built of two CUPs, or taken apart into them.
+    Produce {
+        place: usize,
+        quantity: i64,
+        apart: bool,
+        ago: i64,
+    },
+    Buy {
+        sku: usize,
+        place: usize,
+        quantity: i64,
+    },
+    Deliver {
+        nth: usize,
+        quantity: Option<i64>,
+        ago: i64,
+    },
+    AmendPurchase {
+        nth: usize,
+        quantity: i64,
+    },
+    EndPurchase {
+        nth: usize,
+        cancel: bool,
+    },
+    Receipt {
+        document: usize,
+        nth: usize,
+        sku: usize,
+        place: usize,
+        quantity: i64,
+        ago: i64,
+    },
     Wait {
         minutes: i64,
     },
@@ -132,12 +232,22 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (sku(), place(), quantity(), ago()).prop_map(|(sku, place, quantity, ago)| Act::Receive { sku, place, quantity, ago }),
         2 => (sku(), place(), -6..6_i64, ago()).prop_map(|(sku, place, quantity, ago)| Act::Adjust { sku, place, quantity, ago }),
         1 => (sku(), place(), quantity(), ago()).prop_map(|(sku, from, quantity, ago)| Act::Transfer { sku, from, quantity, ago }),
-        1 => (sku(), place(), 1..4_i64, 0..4_usize, 0..4_usize).prop_map(|(sku, place, quantity, from, to)| Act::Move { sku, place, quantity, from, to }),
+        1 => (sku(), place(), 1..4_i64, 0..4_usize, 0..4_usize, ago())
+            .prop_map(|(sku, place, quantity, from, to, ago)| Act::Move { sku, place, quantity, from, to, ago }),
         3 => (sku(), place(), 0..12_i64, ago()).prop_map(|(sku, place, quantity, ago)| Act::Count { sku, place, quantity, ago }),
-        2 => (sku(), 1..4_i64, 1..30_i64).prop_map(|(sku, quantity, minutes)| Act::Hold { sku, quantity, minutes }),
+        2 => (sku(), 1..6_i64, 1..30_i64, any::<bool>()).prop_map(|(sku, quantity, minutes, partial)| Act::Hold { sku, quantity, minutes, partial }),
+        1 => (0..9_usize, 1..30_i64).prop_map(|(nth, minutes)| Act::Extend { nth, minutes }),
+        1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::ReleaseLine { nth, quantity }),
+        1 => (any::<bool>(), prop::option::weighted(0.3, place()), 0..3_usize, any::<bool>())
+            .prop_map(|(ours, only, parcels, split)| Act::Rule { ours, only, parcels, split }),
+        1 => (0..9_usize, prop::option::of(place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
+        1 => (place(), 0..4_i64).prop_map(|(place, over)| Act::Session { place, over }),
+        2 => (0..4_usize, sku(), 0..12_i64, ago()).prop_map(|(nth, sku, quantity, ago)| Act::Sight { nth, sku, quantity, ago }),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(nth, approve)| Act::Apply { nth, approve }),
         1 => (0..9_usize).prop_map(|nth| Act::Release { nth }),
         1 => (0..9_usize).prop_map(|nth| Act::Convert { nth }),
-        3 => (sku(), prop::collection::vec(1..4_i64, 1..3)).prop_map(|(sku, quantities)| Act::Order { sku, quantities }),
+        3 => (sku(), prop::collection::vec(1..4_i64, 1..3), any::<bool>())
+            .prop_map(|(sku, quantities, may_wait)| Act::Order { sku, quantities, may_wait }),
         2 => (0..9_usize, ago()).prop_map(|(nth, ago)| Act::Fulfil { nth, ago }),
         1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::Cancel { nth, quantity }),
         1 => (0..9_usize, 1..3_i64, any::<bool>(), ago()).prop_map(|(nth, quantity, damaged, ago)| Act::Return { nth, quantity, damaged, ago }),
@@ -147,6 +257,19 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(document, order, sku, place, quantity, ago)| Act::Shipment { document, order, sku, place, quantity, ago }),
         2 => (0..3_usize, 1..4_u64, prop::collection::vec((sku(), place(), 0..5_usize, 1..5_i64, ago()), 1..4))
             .prop_map(|(document, version, lines)| Act::Movements { document, version, lines }),
+        3 => (0..30_usize, prop::option::of(1..6_i64)).prop_map(|(nth, quantity)| Act::Reverse { nth, quantity }),
+        2 => (sku(), place(), quantity()).prop_map(|(sku, from, quantity)| Act::Plan { sku, from, quantity }),
+        3 => (0..5_usize, prop::option::of(1..6_i64), ago()).prop_map(|(nth, quantity, ago)| Act::Dispatch { nth, quantity, ago }),
+        3 => (0..5_usize, 0..7_i64, prop_oneof![3 => Just(0), 1 => 1..3_i64], prop::bool::weighted(0.2), ago())
+            .prop_map(|(nth, quantity, lost, damaged, ago)| Act::Arrive { nth, quantity, lost, damaged, ago }),
+        1 => (0..5_usize, ago()).prop_map(|(nth, ago)| Act::CancelTransfer { nth, ago }),
+        2 => (place(), 1..4_i64, any::<bool>(), ago()).prop_map(|(place, quantity, apart, ago)| Act::Produce { place, quantity, apart, ago }),
+        2 => (sku(), place(), quantity()).prop_map(|(sku, place, quantity)| Act::Buy { sku, place, quantity }),
+        2 => (0..5_usize, prop::option::of(1..7_i64), ago()).prop_map(|(nth, quantity, ago)| Act::Deliver { nth, quantity, ago }),
+        1 => (0..5_usize, 0..9_i64).prop_map(|(nth, quantity)| Act::AmendPurchase { nth, quantity }),
+        1 => (0..5_usize, any::<bool>()).prop_map(|(nth, cancel)| Act::EndPurchase { nth, cancel }),
+        2 => (0..5_usize, 0..5_usize, sku(), place(), 1..7_i64, ago())
+            .prop_map(|(document, nth, sku, place, quantity, ago)| Act::Receipt { document, nth, sku, place, quantity, ago }),
         2 => (1..25_i64).prop_map(|minutes| Act::Wait { minutes }),
         2 => (0..20_usize, any::<bool>()).prop_map(|(nth, other)| Act::Again { nth, other }),
     ]
@@ -168,6 +291,12 @@ struct World {
     folder: Option<tempfile::TempDir>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
+    transfers: Vec<TransferId>,
+    purchases: Vec<PurchaseId>,
+    /// Movements that anybody was told of.
+    moved: Vec<Seq>,
+    sessions: Vec<SessionId>,
+    ruled: bool,
     told: Vec<(Command, Answer)>,
     keys: u64,
     log: Vec<(Seq, Record)>,
@@ -190,13 +319,29 @@ impl World {
             folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
             orders: Vec::new(),
             holds: Vec::new(),
+            transfers: Vec::new(),
+            purchases: Vec::new(),
+            moved: Vec::new(),
+            sessions: Vec::new(),
+            ruled: false,
             told: Vec::new(),
             keys: 0,
             log: Vec::new(),
         };
         world.open();
         let mut setting: Vec<Body> = Vec::new();
-        setting.extend(SKUS.map(|sku| Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() })));
+        setting.extend(SKUS.map(|sku| {
+            // How much may wait, of one before it is there.
+            let limit = Some(Quantity::units(3));
+            let from = (sku == SKUS[1]).then(|| now.plus_seconds(60 * MINUTE));
+            Body::PutItem(PutItem {
+                sku: sku.to_owned(),
+                backorder_limit: limit,
+                preorder_limit: limit,
+                available_from: from,
+                ..PutItem::default()
+            })
+        }));
         setting.extend(
             PLACES.map(|code| {
                 Body::PutLocation(PutLocation { code: code.to_owned(), ..PutLocation::default() })
@@ -234,6 +379,9 @@ impl World {
         let place = |place: usize| PLACES[place].to_owned();
         let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
+        let transfer = |nth: usize| self.transfers.get(nth % self.transfers.len().max(1)).copied();
+        let purchase = |nth: usize| self.purchases.get(nth % self.purchases.len().max(1)).copied();
+        let session = |nth: usize| self.sessions.get(nth % self.sessions.len().max(1)).copied();
         Some(match act {
             Act::Receive { sku, place: at, quantity, ago } => Body::Receive(Receive {
                 location: place(*at),
@@ -254,7 +402,7 @@ impl World {
                 lines: line(*sku, *quantity),
                 occurred_at: self.before(*ago),
             }),
-            Act::Move { sku, place: at, quantity, from, to } => {
+            Act::Move { sku, place: at, quantity, from, to, ago } => {
                 let states = [
                     StockState::Available,
                     StockState::Damaged,
@@ -267,6 +415,7 @@ impl World {
                     from: states[*from],
                     to: states[if from == to { (to + 1) % 4 } else { *to }],
                     reason: "test".to_owned(),
+                    occurred_at: self.before(*ago),
                 })
             }
             Act::Count { sku, place: at, quantity, ago } => Body::Count(TakeCount {
@@ -276,16 +425,65 @@ impl World {
                 inside: false,
                 system: None,
             }),
-            Act::Hold { sku, quantity, minutes } => Body::PlaceHold(PlaceHold {
+            Act::Hold { sku, quantity, minutes, partial } => Body::PlaceHold(PlaceHold {
+                partial: Some(*partial),
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
             }),
+            Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
+                hold: hold(*nth)?,
+                expires_at: self.now.plus_seconds(minutes * MINUTE),
+            }),
+            Act::ReleaseLine { nth, quantity } => {
+                let part = LinePart { line: "1".to_owned(), quantity: quantity.map(units) };
+                Body::ReleaseLines(ReleaseLines { hold: hold(*nth)?, lines: vec![part] })
+            }
+            Act::Rule { ours, only, parcels, split } => Body::SetAllocation(SetAllocation {
+                system: ours.then(|| "onhand".to_owned()),
+                locations: only.map(|only| vec![place(only)]),
+                others: Some(only.is_none()),
+                parcels: Some([Parcels::WholeLines, Parcels::InOrder, Parcels::Fewest][*parcels]),
+                split: Some(*split),
+                ..SetAllocation::default()
+            }),
+            Act::Reallocate { nth, away } => {
+                Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })
+            }
+            Act::Session { place: at, over } => {
+                let threshold =
+                    |units: i64| Some(Threshold { units: Some(Quantity::units(units)), percent: None });
+                Body::OpenSession(OpenSession {
+                    location: place(*at),
+                    recount_over: threshold(*over),
+                    approve_over: threshold(over + 1),
+                    ..OpenSession::default()
+                })
+            }
+            Act::Sight { nth, sku, quantity, ago } => Body::Sight(Sight {
+                session: session(*nth)?,
+                lines: vec![Sighting {
+                    sku: SKUS[*sku].to_owned(),
+                    quantity: units(*quantity),
+                    lot: None,
+                    seen_at: self.before(*ago),
+                }],
+            }),
+            Act::Apply { nth, approve } => {
+                Body::ApplySession(ApplySession { session: session(*nth)?, approve: Some(*approve) })
+            }
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)?),
             Act::Convert { nth } => Body::ConvertHold(ConvertHold { hold: hold(*nth)?, reference: None }),
-            Act::Order { sku, quantities } => {
+            Act::Order { sku, quantities, may_wait } => {
+                let backorder = Some(*may_wait);
                 let lines = quantities.iter().flat_map(|quantity| line(*sku, *quantity)).collect();
-                Body::PlaceOrder(PlaceOrder { reference: None, lines, location: None })
+                Body::PlaceOrder(PlaceOrder {
+                    reference: None,
+                    lines,
+                    location: None,
+                    backorder,
+                    ..PlaceOrder::default()
+                })
             }
             Act::Fulfil { nth, ago } => Body::FulfilOrder(FulfilOrder {
                 order: order(*nth)?,
@@ -293,13 +491,14 @@ impl World {
                 occurred_at: self.before(*ago),
             }),
             Act::Cancel { nth, quantity } => {
-                let part = quantity
-                    .map(|quantity| vec![LineQuantity { line: "1".to_owned(), quantity: units(quantity) }]);
+                let part = quantity.map(|quantity| {
+                    vec![LineQuantity { line: "1".to_owned(), quantity: units(quantity), lot: None }]
+                });
                 Body::CancelOrder(CancelOrder { order: order(*nth)?, lines: part })
             }
             Act::Return { nth, quantity, damaged, ago } => Body::ReturnOrder(ReturnOrder {
                 order: order(*nth)?,
-                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(*quantity) }],
+                lines: vec![LineQuantity { line: "1".to_owned(), quantity: units(*quantity), lot: None }],
                 location: None,
                 into: if *damaged { StockState::Damaged } else { StockState::Available },
                 occurred_at: self.before(*ago),
@@ -320,7 +519,9 @@ impl World {
                             shipped: units(*shipped),
                             returned: units(*returned),
                             location: None,
+                            price: None,
                         }],
+                        ..OrderContent::default()
                     }),
                 })
             }
@@ -334,6 +535,7 @@ impl World {
                     location: place(*at),
                     occurred_at: self.before(*ago),
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku(SKUS[*sku].to_owned()),
                         quantity: units(*quantity),
                     }],
@@ -359,6 +561,102 @@ impl World {
                     content: Content::Movements(lines.collect()),
                 })
             }
+            Act::Reverse { nth, quantity } => Body::Reverse(Reverse {
+                seq: *self.moved.get(nth % self.moved.len().max(1))?,
+                quantity: quantity.map(units),
+                reason: "correction".to_owned(),
+            }),
+            Act::Plan { sku, from, quantity } => Body::PlanTransfer(PlanTransfer {
+                reference: None,
+                from: place(*from),
+                to: place(1 - from),
+                lines: line(*sku, *quantity),
+                expected_on: None,
+            }),
+            Act::Dispatch { nth, quantity, ago } => Body::DispatchTransfer(DispatchTransfer {
+                transfer: transfer(*nth)?,
+                lines: quantity.map(|quantity| {
+                    vec![LineQuantity { lot: None, line: "1".to_owned(), quantity: units(quantity) }]
+                }),
+                occurred_at: self.before(*ago),
+            }),
+            Act::Arrive { nth, quantity, lost, damaged, ago } => Body::ReceiveTransfer(ReceiveTransfer {
+                transfer: transfer(*nth)?,
+                lines: Some(vec![ArrivedLine {
+                    line: "1".to_owned(),
+                    quantity: units(*quantity),
+                    lost: (*lost > 0).then(|| units(*lost)),
+                }]),
+                into: if *damaged { StockState::Damaged } else { StockState::Available },
+                occurred_at: self.before(*ago),
+            }),
+            Act::CancelTransfer { nth, ago } => Body::CancelTransfer(CancelTransfer {
+                transfer: transfer(*nth)?,
+                occurred_at: self.before(*ago),
+            }),
+            Act::Produce { place: at, quantity, apart, ago } => {
+                let work = Assemble {
+                    location: place(*at),
+                    sku: SKUS[0].to_owned(),
+                    quantity: units(*quantity),
+                    lot: None,
+                    components: Some(line(1, 2)),
+                    occurred_at: self.before(*ago),
+                };
+                if *apart { Body::Disassemble(work) } else { Body::Assemble(work) }
+            }
+            Act::Buy { sku, place: at, quantity } => Body::PlacePurchase(PlacePurchase {
+                supplier: "Potters".to_owned(),
+                reference: Some(format!("PO-{}", self.purchases.len())),
+                location: place(*at),
+                expected_on: None,
+                lines: vec![PurchaseOrderLine {
+                    sku: SKUS[*sku].to_owned(),
+                    quantity: units(*quantity),
+                    expected_on: None,
+                    unit_cost: None,
+                }],
+            }),
+            Act::Deliver { nth, quantity, ago } => {
+                let line = |quantity| DeliveredLine {
+                    line: "1".to_owned(),
+                    quantity: units(quantity),
+                    ..DeliveredLine::default()
+                };
+                Body::ReceivePurchase(ReceivePurchase {
+                    purchase: purchase(*nth)?,
+                    lines: quantity.map(|quantity| vec![line(quantity)]),
+                    location: None,
+                    into: StockState::Available,
+                    occurred_at: self.before(*ago),
+                })
+            }
+            Act::AmendPurchase { nth, quantity } => Body::AmendPurchase(AmendPurchase {
+                purchase: purchase(*nth)?,
+                lines: vec![AmendedLine {
+                    line: Some("1".to_owned()),
+                    quantity: Some(units(*quantity)),
+                    ..AmendedLine::default()
+                }],
+            }),
+            Act::EndPurchase { nth, cancel } => {
+                Body::EndPurchase(EndPurchase { purchase: purchase(*nth)?, cancel: *cancel })
+            }
+            Act::Receipt { document, nth, sku, place: at, quantity, ago } => Body::Record(Document {
+                system: "WEB".to_owned(),
+                document: format!("R{document}"),
+                version: 1,
+                content: Content::Receipt(ReceiptContent {
+                    purchase: purchase(*nth).map(|_| format!("PO-{}", nth % self.purchases.len())),
+                    location: place(*at),
+                    occurred_at: self.before(*ago),
+                    lines: vec![ReceiptLine {
+                        item: Name::Sku(SKUS[*sku].to_owned()),
+                        quantity: units(*quantity),
+                        unit_cost: None,
+                    }],
+                }),
+            }),
             Act::Wait { .. } | Act::Again { .. } => return None,
         })
     }
@@ -370,7 +668,8 @@ impl World {
             commands.push(copy.unwrap_or_else(|| Command {
                 key: (!self.keys.is_multiple_of(3)).then(|| format!("key-{}", self.keys)),
                 fingerprint: self.keys,
-                actor: "test".to_owned(),
+                // Two people count.
+                actor: format!("counter {}", self.keys % 2),
                 body,
             }));
         }
@@ -387,8 +686,17 @@ impl World {
                     Answer::Order(id, _) if !committed.replayed && !self.orders.contains(id) => {
                         self.orders.push(*id)
                     }
-                    Answer::Hold(id) if !self.holds.contains(id) => self.holds.push(*id),
+                    Answer::Hold(id, ..) if !self.holds.contains(id) => self.holds.push(*id),
+                    Answer::Transfer { id, .. } if !self.transfers.contains(id) => self.transfers.push(*id),
+                    Answer::Purchase { id, .. } if !self.purchases.contains(id) => self.purchases.push(*id),
+                    Answer::Session(id) if !self.sessions.contains(id) => self.sessions.push(*id),
                     _ => {}
+                }
+                if let Answer::Moved(moved, _)
+                | Answer::Transfer { moved, .. }
+                | Answer::Purchase { moved, .. } = &committed.answer
+                {
+                    self.moved.extend(moved.iter().map(|moved| moved.seq));
                 }
                 if command.key.is_some() && !matches!(committed.answer, Answer::AlreadyApplied { .. }) {
                     self.told.push((command, committed.answer.clone()));
@@ -439,7 +747,9 @@ impl World {
         }
         assert!(by_item.values().all(|sum| sum.is_zero()), "law 1: all accounts add up to nothing");
         self.check_promises(&sums);
+        self.check_supply(&sums);
         self.log = log;
+        self.check_reversals();
         self.check_as_of(&sums);
         self.check_anchors();
     }
@@ -467,6 +777,93 @@ impl World {
         }
     }
 
+    /// What is in transit is what transfers say is on its way, and what is incoming is the open rest of all documents.
+    fn check_supply(&self, sums: &BTreeMap<CellKey, Quantity>) {
+        let seen = self.ledger().read(TENANT, |view| {
+            let last = Seq::MAX >> 1;
+            let transfers = (Key::Transfer(TransferId(0)), Key::Transfer(TransferId(last)));
+            let purchases = (Key::Purchase(PurchaseId(0)), Key::Purchase(PurchaseId(last)));
+            let incoming = (
+                Key::Incoming(ItemId(0), LocationId(0), 0, 0),
+                Key::Incoming(ItemId(last), LocationId(0), 0, 0),
+            );
+            let mut all = |(from, to): (Key, Key)| view.range(&from, &to, false, 10_000);
+            Ok((all(transfers)?, all(purchases)?, all(incoming)?))
+        });
+        let (transfers, purchases, incoming) = seen.unwrap();
+        let mut open = BTreeMap::<(ItemId, LocationId, Seq), Quantity>::new();
+        let mut in_transit = BTreeMap::<CellKey, Quantity>::new();
+        for (key, value) in transfers {
+            let (Key::Transfer(id), Value::Transfer(transfer)) = (key, value) else { panic!("a transfer") };
+            for line in &transfer.lines {
+                let parts = [line.dispatched, line.received, line.lost, line.returned, line.over];
+                assert!(parts.iter().all(|part| !part.is_negative()) && !line.in_transit().is_negative());
+                assert!(line.dispatched <= line.wanted, "no more leaves than is wanted");
+                assert!(transfer.state.is_open() || line.in_transit().is_zero(), "what ended is nowhere");
+                open.insert((line.item, transfer.to, id.0), line.in_transit());
+                let cell = CellKey::new(line.item, transfer.to, StockState::InTransit);
+                *in_transit.entry(cell).or_default() += line.in_transit();
+            }
+        }
+        for (cell, sum) in sums.iter().filter(|(cell, _)| cell.state == StockState::InTransit) {
+            assert_eq!(in_transit.remove(cell).unwrap_or_default(), *sum, "{cell:?} is what is on its way");
+        }
+        assert!(in_transit.values().all(|rest| rest.is_zero()), "what is on its way is in transit");
+        for (key, value) in purchases {
+            let (Key::Purchase(id), Value::Purchase(purchase)) = (key, value) else { panic!("a purchase") };
+            for line in &purchase.lines {
+                let parts: Quantity = line.receipts.iter().map(|part| part.quantity).sum();
+                assert!(parts == line.received && !line.received.is_negative(), "{line:?}");
+                let told: Quantity = line.told.iter().map(|(_, told)| *told).sum();
+                assert!(told >= line.received, "somebody told of all that came: {line:?}");
+                open.insert((line.item, purchase.location, id.0), purchase.open(line));
+            }
+        }
+        open.retain(|_, rest| !rest.is_zero());
+        let kept: BTreeMap<_, _> = incoming
+            .into_iter()
+            .map(|(key, value)| match (key, value) {
+                (Key::Incoming(item, location, document, 0), Value::Incoming(incoming)) => {
+                    ((item, location, document), incoming.quantity)
+                }
+                other => panic!("something incoming: {other:?}"),
+            })
+            .collect();
+        assert_eq!(kept, open, "the index of what is incoming");
+    }
+
+    /// No movement is taken back more than once in total, and each is as of when it happened.
+    fn check_reversals(&self) {
+        let mut movements = BTreeMap::new();
+        let mut counts = std::collections::BTreeSet::new();
+        let mut reversed = BTreeMap::<Seq, Quantity>::new();
+        for (first, record) in &self.log {
+            for (seq, entry) in (*first..).zip(&record.entries) {
+                match entry {
+                    Entry::Count(id, _) => {
+                        counts.insert(id.0);
+                    }
+                    Entry::Movement(movement) => {
+                        movements.insert(seq, movement.clone());
+                        let Some(of) = movement.corrects.filter(|of| !counts.contains(of)) else { continue };
+                        let original = &movements[&of];
+                        assert_eq!(movement.occurred_at, original.occurred_at, "dated as what it corrects");
+                        let total = reversed.entry(of).or_default();
+                        *total += movement.quantity;
+                        assert!(*total <= original.quantity, "reversed at most once in total");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (of, total) in reversed {
+            let kept = self.ledger().read(TENANT, |view| view.get(&Key::Reversed(of))).unwrap();
+            let Some(Value::Reversals(kept)) = kept else { panic!("the original names what took it back") };
+            assert_eq!(kept.quantity, total);
+            assert!(kept.by.iter().all(|by| movements[by].corrects == Some(of)));
+        }
+    }
+
     /// What is committed and reserved is what orders and holds say, place by place, and so are promises and demand.
     fn check_promises(&self, sums: &BTreeMap<CellKey, Quantity>) {
         let seen = self.ledger().read(TENANT, |view| {
@@ -489,10 +886,19 @@ impl World {
         let mut short = BTreeMap::<ItemId, Quantity>::new();
         for (key, value) in orders {
             let (Key::Order(id), Value::Order(order)) = (key, value) else { panic!("an order") };
+            let is_short = order.lines.iter().any(|line| !line.short.is_zero());
+            assert!(
+                is_short || order.short_told.is_none(),
+                "nothing says that a served order is short: {order:?}"
+            );
             for (index, line) in (0..).zip(&order.lines) {
                 let covered = line.allocated_total() + line.short + line.shipped_total();
                 assert_eq!(line.wanted, covered, "wanted = allocated + short + shipped in {order:?}");
                 assert!(line.returned <= line.shipped_total() && !line.short.is_negative());
+                let agreed = line.backordered + line.preordered;
+                assert!(
+                    agreed <= line.short && !line.backordered.is_negative() && !line.preordered.is_negative()
+                );
                 *short.entry(line.item).or_default() += line.short;
                 for at in &line.allocated {
                     assert!(at.quantity.is_positive());
@@ -650,6 +1056,7 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
                 bodies.push((None, body));
             }
         }
+        world.ruled |= batch.iter().any(|act| matches!(act, Act::Rule { .. }));
         let answers = world.commit(bodies);
         for (index, other, answer) in copies {
             match &answers[index] {
@@ -678,6 +1085,8 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
     world.ledger().rebuild().unwrap();
     assert_eq!(cells(&world), before, "the state is what the log says");
     world.check();
+    let audited = onhand_engine::verify(world.ledger(), TENANT, &mut |_| {}).unwrap();
+    assert_eq!(audited.violation, None, "the audit finds what these checks do");
 }
 
 /// What must come of an act that is alone in its batch.
@@ -692,9 +1101,13 @@ enum Expected {
 
 fn predict(world: &World, act: &Act) -> Expected {
     match act {
-        Act::Order { sku, quantities } => {
+        Act::Order { .. } | Act::Hold { .. } if world.ruled => Expected::Anything,
+        Act::Order { sku, quantities, may_wait: false } => {
             let wanted = Quantity::units(quantities.iter().sum());
             Expected::Fits(world.available(SKUS[*sku]) >= wanted)
+        }
+        Act::Hold { sku, partial: true, .. } => {
+            Expected::Fits(world.available(SKUS[*sku]) >= Quantity::units(1))
         }
         Act::Hold { sku, quantity, .. } => {
             Expected::Fits(world.available(SKUS[*sku]) >= Quantity::units(*quantity))
@@ -722,7 +1135,7 @@ impl Expected {
             Self::Anything => {}
             Self::Fits(true) => {
                 assert!(
-                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(_))),
+                    matches!(answer, Ok(Answer::Order(..) | Answer::Hold(..))),
                     "it was available: {answer:?}"
                 );
             }

@@ -106,8 +106,15 @@ fn ordered(
         shipped: Quantity::units(shipped),
         returned: Quantity::ZERO,
         location: location.map(str::to_owned),
+        price: None,
     };
-    let content = OrderContent { placed_at: None, changed_at: None, cancelled: false, lines: vec![line] };
+    let content = OrderContent {
+        placed_at: None,
+        changed_at: None,
+        cancelled: false,
+        lines: vec![line],
+        ..OrderContent::default()
+    };
     shop.tell(Body::Record(Document {
         system: "WEB".to_owned(),
         document: "1044".to_owned(),
@@ -225,9 +232,16 @@ fn what_waits_claims_only_what_is_not_applied_of_it() {
             shipped: Quantity::ZERO,
             returned: Quantity::ZERO,
             location: None,
+            price: None,
         };
         let tell = |version, lines| {
-            let content = OrderContent { placed_at: None, changed_at: None, cancelled: false, lines };
+            let content = OrderContent {
+                placed_at: None,
+                changed_at: None,
+                cancelled: false,
+                lines,
+                ..OrderContent::default()
+            };
             let (system, document) = ("WEB".to_owned(), "1044".to_owned());
             let told = Document { system, document, version, content: Content::Order(content) };
             shop.tell(Body::Record(told))
@@ -252,7 +266,11 @@ fn what_waits_claims_only_what_is_not_applied_of_it() {
 
 /// A shipment that a system tells of, for WEB's order 1044.
 fn shipped_from(shop: &Shop, system: &str, document: &str, location: &str, quantity: i64) -> Answer {
-    let lines = vec![ShipmentLine { item: Name::Sku("MUG".to_owned()), quantity: Quantity::units(quantity) }];
+    let lines = vec![ShipmentLine {
+        lot: None,
+        item: Name::Sku("MUG".to_owned()),
+        quantity: Quantity::units(quantity),
+    }];
     let content = ShipmentContent {
         order: Some("1044".to_owned()),
         order_system: Some("WEB".to_owned()),
@@ -371,9 +389,13 @@ fn nothing_is_promised_on_request_from_where_nothing_is_sold() {
         shop.tell(Body::PutLocation(PutLocation { code, sellable, ..PutLocation::default() }));
         receive(&shop, "BACK", 5);
         let location = Some("BACK".to_owned());
-        let hold =
-            PlaceHold { lines: units("MUG", 1), location: location.clone(), expires_at: time("12:00") };
-        let order = PlaceOrder { reference: None, lines: units("MUG", 1), location };
+        let hold = PlaceHold {
+            lines: units("MUG", 1),
+            location: location.clone(),
+            expires_at: time("12:00"),
+            ..PlaceHold::default()
+        };
+        let order = PlaceOrder { reference: None, lines: units("MUG", 1), location, ..PlaceOrder::default() };
         for body in [Body::PlaceHold(hold), Body::PlaceOrder(order)] {
             let Answer::Refused(refusal) = shop.tell(body) else { panic!("it is refused") };
             assert_eq!(refusal.to_string(), "`BACK` does not sell; name another location, or none");

@@ -4,9 +4,9 @@
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
 
-use onhand_ledger::command::{PutItem, SetOwnership};
+use onhand_ledger::command::{PutItem, PutLocation, SetOwnership, TakeCount};
 use onhand_ledger::{Answer, Body, Refusal, RuleId};
-use shop::{Shop, each_way};
+use shop::{Shop, each_way, units};
 
 fn own(shop: &Shop, sku: Option<&str>, tag: Option<&str>, location: Option<&str>, master: &str) -> Answer {
     shop.tell(Body::SetOwnership(SetOwnership {
@@ -53,5 +53,75 @@ fn two_rules_of_one_specificity_are_refused_also_when_a_tag_would_make_them() {
         // And a tag that comes later makes no tie either.
         assert!(is_tie(&tagged(&shop, "MUG", &["fragile", "heavy"])));
         assert!(matches!(tagged(&shop, "MUG", &["heavy"]), Answer::Item(_)));
+    });
+}
+
+fn inside(shop: &Shop, code: &str, parent: &str) -> Answer {
+    let (code, parent) = (code.to_owned(), Some(parent.to_owned()));
+    shop.tell(Body::PutLocation(PutLocation { code, parent, ..PutLocation::default() }))
+}
+
+/// Who refuses a count of ours there.
+fn master(shop: &Shop, location: &str) -> String {
+    let (location, lines) = (location.to_owned(), units("MUG", 0));
+    let count = TakeCount { location, lines, as_of: None, inside: false, system: None };
+    match shop.tell(Body::Count(count)) {
+        Answer::Refused(Refusal::NotMaster { master, .. }) => master,
+        Answer::Counted(..) => "onhand".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_nearest_rule_around_a_place_counts_after_the_item() {
+    each_way(|shop| {
+        inside(&shop, "ZONE", "LONDON");
+        inside(&shop, "BIN", "ZONE");
+        let masters = |shop: &Shop| ["LONDON", "ZONE", "BIN"].map(|location| master(shop, location));
+        let everywhere = rule(&own(&shop, None, None, None, "WMS"));
+        assert_eq!(masters(&shop), ["WMS", "WMS", "WMS"]);
+        rule(&own(&shop, None, None, Some("LONDON"), "WEB"));
+        rule(&own(&shop, None, None, Some("ZONE"), "onhand"));
+        assert_eq!(masters(&shop), ["WEB", "onhand", "onhand"]);
+        rule(&own(&shop, None, None, Some("BIN"), "WMS"));
+        assert_eq!(masters(&shop), ["WEB", "onhand", "WMS"]);
+        // By item first: a rule for a tag of it, however far around, is more specific than one for all.
+        tagged(&shop, "MUG", &["fragile"]);
+        rule(&own(&shop, None, Some("fragile"), Some("LONDON"), "WMS"));
+        assert_eq!(masters(&shop), ["WMS", "WMS", "WMS"]);
+        rule(&own(&shop, Some("MUG"), None, None, "WEB"));
+        assert_eq!(masters(&shop), ["WEB", "WEB", "WEB"]);
+        shop.tell(Body::EndRule(everywhere));
+        // What is inside is another's: a count of all of it is not ours alone.
+        rule(&own(&shop, Some("MUG"), None, Some("LONDON"), "onhand"));
+        rule(&own(&shop, Some("MUG"), None, Some("BIN"), "WMS"));
+        let count = |inside| {
+            let (location, lines) = ("LONDON".to_owned(), units("MUG", 3));
+            shop.tell(Body::Count(TakeCount { location, lines, as_of: None, inside, system: None }))
+        };
+        let Answer::Refused(refusal) = count(true) else { panic!("it is refused") };
+        assert!(refusal.to_string().contains("at `BIN` here: its master is `WMS`"), "{refusal}");
+        assert!(matches!(count(false), Answer::Counted(..)));
+    });
+}
+
+#[test]
+fn a_place_is_not_moved_out_from_under_the_rule_that_decided() {
+    each_way(|shop| {
+        inside(&shop, "BIN", "LONDON");
+        shop.tell(Body::PutLocation(PutLocation { code: "PARIS".to_owned(), ..PutLocation::default() }));
+        tagged(&shop, "MUG", &["fragile", "heavy"]);
+        rule(&own(&shop, Some("MUG"), None, Some("LONDON"), "onhand"));
+        rule(&own(&shop, None, Some("fragile"), Some("BIN"), "WMS"));
+        // A rule for the mug itself, around the bin, decides between the two.
+        rule(&own(&shop, None, Some("heavy"), Some("BIN"), "WEB"));
+        assert_eq!(master(&shop, "BIN"), "onhand");
+        let moved = inside(&shop, "BIN", "PARIS");
+        let Answer::Refused(refusal) = &moved else { panic!("{moved:?}") };
+        assert!(refusal.to_string().contains("would both name a master of `MUG`"), "{refusal}");
+        assert_eq!(master(&shop, "BIN"), "onhand", "and nothing was moved");
+        tagged(&shop, "MUG", &["heavy"]);
+        assert!(matches!(inside(&shop, "BIN", "PARIS"), Answer::Location(_)));
+        assert_eq!(master(&shop, "BIN"), "WEB");
     });
 }

@@ -46,6 +46,7 @@ fn order(document: &str, version: u64, lines: &[(&str, &str, i64, i64)]) -> Body
         shipped: Quantity::units(*shipped),
         returned: Quantity::ZERO,
         location: None,
+        price: None,
     });
     Body::Record(Document {
         system: "WEB".to_owned(),
@@ -56,6 +57,7 @@ fn order(document: &str, version: u64, lines: &[(&str, &str, i64, i64)]) -> Body
             changed_at: None,
             cancelled: false,
             lines: lines.collect(),
+            ..OrderContent::default()
         }),
     })
 }
@@ -71,6 +73,7 @@ fn a_move_of_more_than_64_bits_is_refused() {
         from: StockState::Available,
         to: StockState::Damaged,
         reason: "x".to_owned(),
+        occurred_at: None,
     });
     let answer = shop.keyed(None, step);
     assert!(matches!(answer, Err(CommitError::Invalid(Invalid::Overflow(_)))), "{answer:?}");
@@ -325,6 +328,7 @@ fn a_shipment_of_its_orders_name_loses_no_order() {
                     location: "LONDON".to_owned(),
                     occurred_at: None,
                     lines: vec![ShipmentLine {
+                        lot: None,
                         item: Name::Sku("MUG".to_owned()),
                         quantity: Quantity::units(quantity),
                     }],
@@ -359,6 +363,7 @@ fn a_reference_of_another_document_is_taken() {
             reference: Some("X".to_owned()),
             lines: units("MUG", 1),
             location: None,
+            ..PlaceOrder::default()
         });
         let taken = shop.keyed(None, place).unwrap_err();
         assert!(taken.to_string().contains("another document"), "{taken}");

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Recount;
 use crate::{
-    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, RuleId,
-    Seq, SystemId,
+    CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, PurchaseId,
+    Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -24,8 +25,8 @@ pub enum Answer {
     Moved(Vec<Moved>, Vec<DiscrepancyId>),
     /// What was counted, and what there was; and what came up.
     Counted(Vec<Counted>, Vec<DiscrepancyId>),
-    /// A hold is as asked.
-    Hold(HoldId),
+    /// A hold is as asked: its id, until when, and its lines.
+    Hold(HoldId, Instant, Vec<HeldLine>),
     /// An order is as asked: its id and its lines.
     Order(OrderId, Vec<LineAnswer>),
     /// A document was applied, line by line.
@@ -52,8 +53,98 @@ pub enum Answer {
     Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
+    /// A transfer is as asked.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// Its lines as they are now.
+        lines: Vec<TransferLineAnswer>,
+        /// What moved.
+        moved: Vec<Moved>,
+        /// What came up.
+        discrepancies: Vec<DiscrepancyId>,
+    },
+    /// A purchase order is as asked.
+    Purchase {
+        /// Which.
+        id: PurchaseId,
+        /// Its lines as they are now.
+        lines: Vec<PurchaseLineAnswer>,
+        /// What moved.
+        moved: Vec<Moved>,
+        /// What came up.
+        discrepancies: Vec<DiscrepancyId>,
+    },
+    /// A session of counting is as asked.
+    Session(SessionId),
+    /// What was seen is kept, line by line.
+    Sighted(SessionId, Vec<SightedLine>),
     /// What each command of a group was answered, in order.
     Group(Vec<Answer>),
+}
+
+/// One line of a transfer, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransferLineAnswer {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much shall go.
+    pub quantity: Quantity,
+    /// How much has left.
+    pub dispatched: Quantity,
+    /// How much is on its way.
+    pub in_transit: Quantity,
+    /// How much of what left has come in.
+    pub received: Quantity,
+    /// How much of it was lost on the way.
+    pub lost: Quantity,
+    /// How much of it came back.
+    pub returned: Quantity,
+    /// How much came in beyond what was on its way.
+    pub over: Quantity,
+}
+
+/// One line of a purchase order, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PurchaseLineAnswer {
+    /// Its name.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much is ordered.
+    pub quantity: Quantity,
+    /// How much has come.
+    pub received: Quantity,
+    /// How much is still expected.
+    pub open: Quantity,
+    /// How much came beyond what is ordered.
+    pub over: Quantity,
+}
+
+/// One line of a hold, as answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HeldLine {
+    /// Its name: `1`, `2`, … in the order they were asked in.
+    pub line: String,
+    /// What.
+    pub sku: String,
+    /// How much was asked for.
+    pub quantity: Quantity,
+    /// How much it keeps.
+    pub kept: Quantity,
+}
+
+/// What was seen of an item, as answered to the counter. What was expected is not said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SightedLine {
+    /// What.
+    pub sku: String,
+    /// How much was seen.
+    pub quantity: Quantity,
+    /// Must somebody look again?
+    pub recount: Option<Recount>,
 }
 
 /// One movement, as answered.
@@ -103,6 +194,29 @@ pub struct LineAnswer {
     pub shipped: Quantity,
     /// Covered by nothing.
     pub short: Quantity,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Quantity,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Quantity,
+}
+
+impl LineAnswer {
+    /// What the line is, in a word: `short` where it is (also in part), else how it waits, else `allocated`.
+    pub fn is(&self) -> &'static str {
+        if self.short > self.backordered + self.preordered {
+            "short"
+        } else if self.preordered.is_positive() {
+            "preordered"
+        } else if self.backordered.is_positive() {
+            "backordered"
+        } else if self.allocated.is_positive() {
+            "allocated"
+        } else if self.shipped.is_positive() {
+            "shipped"
+        } else {
+            "cancelled"
+        }
+    }
 }
 
 /// How much is missing of what, where.
@@ -118,6 +232,8 @@ pub struct Missing {
     pub available: Quantity,
     /// How much is held by checkouts, and until when the first of them.
     pub held: Option<(Quantity, Instant)>,
+    /// How much more may be backordered, or preordered until the instant it is there; none: it takes neither.
+    pub beyond: Option<(Quantity, Option<Instant>)>,
 }
 
 /// Why the business says no. Kept under the request's key: a copy hears the same, whatever changed since.
@@ -151,6 +267,18 @@ pub enum Refusal {
         hold: HoldId,
         /// `lapsed`, `been released` or `become an order`.
         state: String,
+    },
+    /// The hold's line keeps less than that.
+    #[error("line `{line}` of hold {hold} keeps {has}, not {wanted}")]
+    HoldHasLess {
+        /// Which hold.
+        hold: HoldId,
+        /// Which line.
+        line: String,
+        /// How much it shall keep.
+        has: Quantity,
+        /// How much was asked to be let go.
+        wanted: Quantity,
     },
     /// The order's line has less than that.
     #[error("line `{line}` of order {order} has {has} to {verb}, not {wanted}")]
@@ -199,6 +327,94 @@ pub enum Refusal {
         /// And the other.
         other: RuleId,
     },
+    /// The document has ended.
+    #[error("{document} is {state}: nothing more can be {verb}")]
+    DocumentEnded {
+        /// Such as `transfer 57`.
+        document: String,
+        /// `transferred`, `closed`, …
+        state: String,
+        /// `dispatched`, `received`, …
+        verb: String,
+    },
+    /// The document's line has less than that.
+    #[error("line `{line}` of {document} has {has} to {verb}, not {wanted}")]
+    DocumentHasLess {
+        /// Such as `transfer 57`.
+        document: String,
+        /// Which line.
+        line: String,
+        /// `dispatch`, `lose`, …
+        verb: String,
+        /// How much it has.
+        has: Quantity,
+        /// How much was asked.
+        wanted: Quantity,
+    },
+    /// A document of that kind and reference exists.
+    #[error("`{reference}` is the reference of {document} already; use another, or change that one")]
+    DocumentReferenceTaken {
+        /// The reference.
+        reference: String,
+        /// The one that has it, such as `transfer 57`.
+        document: String,
+    },
+    /// The movement belongs to something that is corrected in its own way.
+    #[error("the movement {seq} {belongs}; {instead}")]
+    NotReversible {
+        /// The movement.
+        seq: Seq,
+        /// What it belongs to, such as `is of an order`.
+        belongs: String,
+        /// What to do instead.
+        instead: String,
+    },
+    /// More than is left of a movement would be taken back.
+    #[error("of the {moved} that movement {seq} moved, {left} can still be reversed, not {wanted}")]
+    ReversedAlready {
+        /// The movement.
+        seq: Seq,
+        /// How much it moved.
+        moved: Quantity,
+        /// How much of it is not taken back yet.
+        left: Quantity,
+        /// How much was asked.
+        wanted: Quantity,
+    },
+    /// No location has all of an order that may not be divided.
+    #[error(
+        "no location has all of it, and an order may not leave from more than one: order less, or let the allocation rule \
+         split"
+    )]
+    NotInOnePlace,
+    /// The session of counting has ended.
+    #[error("the counting session {session} is {state}: open another")]
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// `applied` or `cancelled`.
+        state: String,
+    },
+    /// Somebody must look again before a session is booked.
+    #[error("the counting session {session} cannot be applied: {} must be counted again", listed(.skus))]
+    RecountNeeded {
+        /// Which.
+        session: SessionId,
+        /// Of what.
+        skus: Vec<String>,
+    },
+    /// Differences are beyond what is booked without approval.
+    #[error(
+        "the counting session {session} needs approval: the difference of {} is beyond its threshold; apply it with \
+         `approve`, with a key that has that right",
+        listed(.skus)
+    )]
+    ApprovalNeeded {
+        /// Which.
+        session: SessionId,
+        /// Of what.
+        skus: Vec<String>,
+    },
     /// A piece is where it was told to be, or elsewhere.
     #[error(
         "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
@@ -237,13 +453,27 @@ pub enum Refusal {
     },
 }
 
+/// The first few by name, and how many more there are.
+fn listed(skus: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let named: Vec<String> = skus.iter().take(SHOWN).map(|sku| format!("`{sku}`")).collect();
+    let more = skus.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
+}
+
 fn insufficient(missing: &[Missing]) -> String {
     let sentences: Vec<String> = missing
         .iter()
-        .map(|Missing { sku, location, wanted, available, held }| {
+        .map(|Missing { sku, location, wanted, available, held, beyond }| {
             let place = location.as_ref().map_or(String::new(), |location| format!(" at `{location}`"));
             let held = held.map_or(String::new(), |(held, until)| format!(", {held} held until {until}"));
-            format!("cannot take {wanted} of `{sku}`{place}: {available} available{held}")
+            let beyond = match beyond {
+                None => String::new(),
+                Some((left, None)) => format!(", {left} more may be backordered"),
+                Some((left, Some(from))) => format!(", {left} more may be preordered (there from {from})"),
+            };
+            format!("cannot take {wanted} of `{sku}`{place}: {available} available{held}{beyond}")
         })
         .collect();
     sentences.join("; ")

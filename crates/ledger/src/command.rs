@@ -4,12 +4,16 @@
 //! Names are resolved inside, where they and the stock are read at one `seq`. Quantities come parsed at the
 //! finest precision; the item's own is checked inside.
 
+mod supply;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::supply::*;
 use crate::answer::Invalid;
+use crate::cost::UnitCost;
 use crate::key::StockState;
-use crate::model::Tracking;
-use crate::{HoldId, Instant, OrderId, Precision, Quantity, RuleId};
+use crate::model::{Parcels, Tracking};
+use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -89,6 +93,49 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// Anything else here, with the paper it was done by and free words, which the record keeps. A group is noted as a
+    /// whole.
+    Noted(Box<Noted>),
+    /// A movement was wrong: takes it back, as of when it happened.
+    Reverse(Reverse),
+    /// Plans to send goods from one location to another: a draft, which keeps nothing.
+    PlanTransfer(PlanTransfer),
+    /// Changes how much shall go, or when it is expected.
+    AmendTransfer(AmendTransfer),
+    /// Goods of a transfer left: they are in transit.
+    DispatchTransfer(DispatchTransfer),
+    /// Goods of a transfer came in, or were lost on the way.
+    ReceiveTransfer(ReceiveTransfer),
+    /// Ends a transfer: what is on its way goes back to where it left from.
+    CancelTransfer(CancelTransfer),
+    /// Components become a kit.
+    Assemble(Assemble),
+    /// A kit becomes its components again.
+    Disassemble(Assemble),
+    /// Expects goods from a supplier.
+    PlacePurchase(PlacePurchase),
+    /// Changes what is expected of a purchase order, and when.
+    AmendPurchase(AmendPurchase),
+    /// Goods of a purchase order came.
+    ReceivePurchase(ReceivePurchase),
+    /// Nothing more is expected of a purchase order.
+    EndPurchase(EndPurchase),
+    /// Gives a hold another time to end.
+    ExtendHold(ExtendHold),
+    /// Lets some lines of a hold go.
+    ReleaseLines(ReleaseLines),
+    /// Says which locations orders are allocated from.
+    SetAllocation(SetAllocation),
+    /// Moves what is promised to an order to better places.
+    Reallocate(Reallocate),
+    /// Opens a session of counting at a location.
+    OpenSession(OpenSession),
+    /// A counter tells what was seen.
+    Sight(Sight),
+    /// Books what a session has counted.
+    ApplySession(ApplySession),
+    /// Ends a session that shall book nothing.
+    CancelSession(SessionId),
     /// Makes a lot or serial, or changes the one of that name.
     PutLot(PutLot),
     /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
@@ -110,8 +157,13 @@ impl Body {
             Self::Record(document) => match &document.content {
                 Content::Order(order) => order.lines.len(),
                 Content::Shipment(shipment) => shipment.lines.len(),
+                Content::Receipt(receipt) => receipt.lines.len(),
                 Content::Movements(lines) => lines.len(),
             },
+            Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
+            Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
+            Self::Noted(noted) => noted.body.work(),
+            Self::Sight(sight) => sight.lines.len(),
             Self::Group(bodies) => bodies.iter().map(Self::work).sum(),
             _ => 1,
         };
@@ -121,7 +173,15 @@ impl Body {
     /// May a document that waits for a name be applied once this is done?
     pub fn names_something(&self) -> bool {
         match self {
-            Self::PutItem(_) | Self::PutLocation(_) | Self::PutListing(_) => true,
+            Self::PutItem(_)
+            | Self::PutLocation(_)
+            | Self::PutListing(_)
+            | Self::PutLot(_)
+            | Self::PlacePurchase(_) => true,
+            Self::Noted(noted) => noted.body.names_something(),
+            Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
             _ => false,
         }
@@ -143,6 +203,12 @@ pub struct PutItem {
     pub barcodes: Option<Vec<String>>,
     /// Up to 100 tags.
     pub tags: Option<Vec<String>>,
+    /// How much may be short of it, in all orders together, before a request is refused. Default 0: no backorders.
+    pub backorder_limit: Option<Quantity>,
+    /// The same before `available_from`. Default 0: no preorders.
+    pub preorder_limit: Option<Quantity>,
+    /// From when it is there; requests before it are preorders. Now or an instant of the past: it is there.
+    pub available_from: Option<Instant>,
     /// What one is built of: makes it a kit, or changes what later orders are built of; empty: it is none. Up to 100 lines,
     /// each SKU once; a component may be a kit itself. No kit is inside itself, and what it takes in all comes out even.
     pub kit: Option<Vec<Line>>,
@@ -174,6 +240,14 @@ impl PutItem {
             check_name("unit", unit, 20)?;
         }
         check_list("barcodes", self.barcodes.as_deref().unwrap_or_default(), 50)?;
+        for (field, limit) in
+            [("backorder_limit", self.backorder_limit), ("preorder_limit", self.preorder_limit)]
+        {
+            if limit.is_some_and(|limit| limit.is_negative() || limit > Quantity::MAX_INPUT) {
+                let problem = "must be 0 to 1000000000000".to_owned();
+                return Err(Invalid::Field { field, problem });
+            }
+        }
         check_list("tags", self.tags.as_deref().unwrap_or_default(), 100)
     }
 }
@@ -276,6 +350,8 @@ pub struct Line {
     pub expires: Option<jiff::civil::Date>,
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says, each once.
     pub serials: Option<Vec<String>>,
+    /// What one unit did cost; only where goods come in from outside ([`Receive`]).
+    pub unit_cost: Option<UnitCost>,
 }
 
 impl Line {
@@ -307,7 +383,7 @@ pub struct Adjust {
     pub lines: Vec<Line>,
     /// When; default now.
     pub occurred_at: Option<Instant>,
-    /// Why: `correction`, `damaged`, `shrinkage`, `found`, …
+    /// Why: one of [`REASONS`], or a code of one's own: up to 40 small letters, digits and `_`.
     pub reason: String,
 }
 
@@ -335,8 +411,10 @@ pub struct MoveState {
     pub from: StockState,
     /// Another of these.
     pub to: StockState,
-    /// Why.
+    /// Why: a reason as in [`Adjust`].
     pub reason: String,
+    /// When; default now.
+    pub occurred_at: Option<Instant>,
 }
 
 /// See [`Body::Count`].
@@ -356,14 +434,43 @@ pub struct TakeCount {
 }
 
 /// See [`Body::PlaceHold`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct PlaceHold {
-    /// What: all of it or nothing.
+    /// What.
     pub lines: Vec<Line>,
-    /// Only from this location; none: by rank.
+    /// Only from this location; none: by the allocation rule.
     pub location: Option<String>,
     /// From this instant on it keeps nothing.
     pub expires_at: Instant,
+    /// As much as possible, the first line first; else all of it or nothing. Default: false.
+    pub partial: Option<bool>,
+}
+
+/// See [`Body::ExtendHold`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExtendHold {
+    /// Which; an active one.
+    pub hold: HoldId,
+    /// When it ends now; later than now, and earlier or later than before.
+    pub expires_at: Instant,
+}
+
+/// See [`Body::ReleaseLines`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReleaseLines {
+    /// Which; an active one.
+    pub hold: HoldId,
+    /// Which lines, each once. A hold that keeps nothing more is released.
+    pub lines: Vec<LinePart>,
+}
+
+/// A line, or so much of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LinePart {
+    /// The line's name; those of a hold are `1`, `2`, … in the order they were asked in.
+    pub line: String,
+    /// How much; none: all of it.
+    pub quantity: Option<Quantity>,
 }
 
 /// See [`Body::ConvertHold`].
@@ -376,14 +483,105 @@ pub struct ConvertHold {
 }
 
 /// See [`Body::PlaceOrder`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct PlaceOrder {
     /// The caller's name for it; unique among orders placed with us. None: one is made of its id.
     pub reference: Option<String>,
-    /// What: all of it or nothing.
+    /// What: all of it or nothing. What is not there may be backordered or preordered, as far as its item allows.
     pub lines: Vec<Line>,
-    /// Only from this location; none: by rank.
+    /// Only from this location; none: by the allocation rule.
     pub location: Option<String>,
+    /// When it must have left.
+    pub ship_by: Option<Instant>,
+    /// The region it goes to: `DE`, or `DE-HE`. Nothing about a person.
+    pub ship_to: Option<String>,
+    /// What one unit of each line costs, in the order of the lines; none, or one for each line (and each serial of one).
+    pub prices: Option<Vec<Option<Money>>>,
+    /// May it be accepted beyond what is available, where the item allows it? Default: true.
+    pub backorder: Option<bool>,
+}
+
+/// See [`Body::SetAllocation`]. One rule for each system, and one for all that have none.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetAllocation {
+    /// For the orders of this system (`onhand`: those placed with us); none: for all without a rule of their own.
+    pub system: Option<String>,
+    /// Locations' codes in the order they are asked; none: all that sell, by rank.
+    pub locations: Option<Vec<String>>,
+    /// The same for orders that go to a region, the nearest location first: `DE`, or `DE-HE`.
+    pub regions: Option<Vec<(String, Vec<String>)>>,
+    /// Do the other locations that sell come after those named? Default: true.
+    pub others: Option<bool>,
+    /// How parcels are made. Default: `whole_lines`.
+    pub parcels: Option<Parcels>,
+    /// May an order leave from more than one location? Default: true.
+    pub split: Option<bool>,
+}
+
+/// See [`Body::Reallocate`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reallocate {
+    /// Which.
+    pub order: OrderId,
+    /// Away from this location, as far as others have it; none: to wherever the allocation rule would have it now.
+    pub away_from: Option<String>,
+}
+
+/// How much of a difference there may be: both bounds hold, where both are there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Threshold {
+    /// At most so many units.
+    pub units: Option<Quantity>,
+    /// At most so many per cent of what was expected.
+    pub percent: Option<u16>,
+}
+
+/// See [`Body::OpenSession`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// Where is counted.
+    pub location: String,
+    /// And everything inside it? Default: false.
+    pub inside: Option<bool>,
+    /// What; none: whatever is found there. At most 2,000.
+    pub skus: Option<Vec<String>>,
+    /// Counters do not see what is expected. Default: true.
+    pub blind: Option<bool>,
+    /// A difference beyond it must be counted twice. Default: none must.
+    pub recount_over: Option<Threshold>,
+    /// A difference beyond it is booked only with approval. Default: none needs it.
+    pub approve_over: Option<Threshold>,
+}
+
+/// See [`Body::Sight`]. The counter is who sends it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sight {
+    /// Which session.
+    pub session: SessionId,
+    /// What was seen, each SKU (of each lot) once; zero is a count too.
+    pub lines: Vec<Sighting>,
+}
+
+/// What a counter saw of an item.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sighting {
+    /// What.
+    pub sku: String,
+    /// How much.
+    pub quantity: Quantity,
+    /// Of which lot, where the item is tracked by lots; the serial, where it is tracked by these.
+    pub lot: Option<String>,
+    /// When it was seen; default now.
+    pub seen_at: Option<Instant>,
+}
+
+/// See [`Body::ApplySession`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApplySession {
+    /// Which.
+    pub session: SessionId,
+    /// Are differences beyond the session's threshold approved? Only who may approve may say so.
+    pub approve: Option<bool>,
 }
 
 /// So much of an order's line.
@@ -393,6 +591,9 @@ pub struct LineQuantity {
     pub line: String,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked; whichever is promised (or was shipped last) unless told.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// See [`Body::FulfilOrder`].
@@ -477,6 +678,8 @@ pub enum Content {
     Shipment(ShipmentContent),
     /// Sales over the counter, returns and adjustments: each line moves stock by itself.
     Movements(Vec<MovementLine>),
+    /// Goods came in for a purchase order.
+    Receipt(ReceiptContent),
 }
 
 /// How a document names what it is about.
@@ -490,7 +693,7 @@ pub enum Name {
 }
 
 /// An order in the state it is in now.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct OrderContent {
     /// When it was placed.
     pub placed_at: Option<Instant>,
@@ -498,6 +701,10 @@ pub struct OrderContent {
     pub changed_at: Option<Instant>,
     /// All of it cancelled?
     pub cancelled: bool,
+    /// When it must have left.
+    pub ship_by: Option<Instant>,
+    /// The region it goes to: `DE`, or `DE-HE`. Nothing about a person.
+    pub ship_to: Option<String>,
     /// Its lines; a line that was there in an older version and is not here is no longer wanted.
     pub lines: Vec<OrderContentLine>,
 }
@@ -517,6 +724,8 @@ pub struct OrderContentLine {
     pub returned: Quantity,
     /// Where it was promised from, if the document says so.
     pub location: Option<String>,
+    /// What one unit costs.
+    pub price: Option<Money>,
 }
 
 /// Goods that left.
@@ -541,6 +750,9 @@ pub struct ShipmentLine {
     pub item: Name,
     /// How much; more than nothing.
     pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked and the teller knows.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// A line that moves stock by itself.
@@ -577,6 +789,23 @@ pub enum Happened {
     /// Came in from a supplier.
     Received,
 }
+
+/// Why stock is changed by hand, as people know it: the reasons of Shopify's `InventoryAdjustQuantitiesInput`
+/// (<https://shopify.dev/docs/apps/build/orders-fulfillment/inventory-management-apps/manage-quantities-states>), with
+/// `cycle_count` for its `cycle_count_available`, and `found` beside `shrinkage`.
+pub const REASONS: [&str; 11] = [
+    "correction",
+    "cycle_count",
+    "received",
+    "restock",
+    "damaged",
+    "shrinkage",
+    "found",
+    "promotion",
+    "quality_control",
+    "safety_stock",
+    "other",
+];
 
 /// A name that people and machines can type again: not empty, not padded, no control characters.
 pub(crate) fn check_name(field: &'static str, name: &str, longest: usize) -> Result<(), Invalid> {

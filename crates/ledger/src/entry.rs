@@ -6,14 +6,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
+use crate::cost::UnitCost;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order, Ownership,
-    Publication, System, Waiting,
+    Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
+    Ownership, Publication, Purchase, Reversals, Seen, Session, System, TransferDocument, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    Quantity, RuleId, Seq, SystemId,
+    PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
@@ -29,6 +30,10 @@ pub struct Record {
     pub actor: String,
     /// The outside document it comes from: the system and its name for it.
     pub document: Option<(SystemId, String)>,
+    /// The paper that whoever asked names for it: a delivery note, a work order.
+    pub reference: Option<String>,
+    /// What whoever asked wants to say of it.
+    pub note: Option<String>,
     /// At least one.
     pub entries: Vec<Entry>,
     /// What the caller was told; a copy of the request is told the same.
@@ -108,6 +113,20 @@ pub enum Entry {
     Refused,
     /// A keyed request found everything as it asks already; it is kept for its key.
     Nothing,
+    /// A transfer came to be, or changed.
+    Transfer(TransferId, TransferDocument),
+    /// A purchase order came to be, or changed.
+    Purchase(PurchaseId, Purchase),
+    /// What of a movement is taken back by now.
+    Reversed(Seq, Reversals),
+    /// What one unit of what a movement brought did cost.
+    Cost(Seq, UnitCost),
+    /// An allocation rule was set, or ended (none).
+    Allocation(RuleId, Option<Allocation>),
+    /// A session of counting was opened, or ended.
+    Session(SessionId, Session),
+    /// Somebody saw an item in a session, or what was seen became a count.
+    Seen(SessionId, ItemId, LotId, Seen),
 }
 
 /// One side of a movement.

@@ -31,11 +31,14 @@ id!(/** Anything connected; 0 is Onhand itself. */ SystemId);
 id!(/** An order. */ OrderId);
 id!(/** A hold. */ HoldId);
 id!(/** A count. */ CountId);
+id!(/** A session of counting. */ SessionId);
 id!(/** A system's own name for something sellable. */ ListingId);
 id!(/** A difference that waits for a person, or did. */ DiscrepancyId);
 id!(/** An ownership or publication rule. */ RuleId);
 id!(/** A lot or serial; 0 where unused. */ LotId);
 id!(/** Whose goods these are; 0 is the tenant. */ ConsignorId);
+id!(/** A transfer between two locations, as a document. */ TransferId);
+id!(/** A purchase order. */ PurchaseId);
 
 impl SystemId {
     /// Onhand itself.

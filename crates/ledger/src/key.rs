@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Seq,
-    SystemId,
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
+    PurchaseId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// The state of stock at a location, and the outside parties that stock comes from and goes to.
@@ -218,6 +218,22 @@ pub enum Key {
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
+    /// A transfer.
+    Transfer(TransferId),
+    /// The transfer of a reference.
+    TransferReference(String),
+    /// A purchase order.
+    Purchase(PurchaseId),
+    /// The purchase order of a reference.
+    PurchaseReference(String),
+    /// What is expected of an item at a location, by the document it is expected by; the number is the line's index.
+    Incoming(ItemId, LocationId, Seq, u32),
+    /// What of a movement was taken back.
+    Reversed(Seq),
+    /// A session of counting.
+    Session(SessionId),
+    /// What was seen of an item in a session.
+    Seen(SessionId, ItemId, LotId),
     /// A lot or serial.
     Lot(LotId),
     /// The lot or serial of a name.
@@ -257,6 +273,14 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
+            Self::Transfer(_) => 60,
+            Self::TransferReference(_) => 61,
+            Self::Purchase(_) => 62,
+            Self::PurchaseReference(_) => 63,
+            Self::Incoming(..) => 64,
+            Self::Reversed(_) => 65,
+            Self::Session(_) => 70,
+            Self::Seen(..) => 71,
             Self::Lot(_) => 40,
             Self::LotCode(..) => 41,
             Self::Expires(..) => 42,
@@ -306,6 +330,10 @@ impl Key {
             | Self::Hold(HoldId(id))
             | Self::Demand(ItemId(id))
             | Self::Discrepancy(DiscrepancyId(id))
+            | Self::Transfer(TransferId(id))
+            | Self::Purchase(PurchaseId(id))
+            | Self::Reversed(id)
+            | Self::Session(SessionId(id))
             | Self::Lot(LotId(id)) => put(&mut out, *id),
             Self::LotCode(item, code) => {
                 put(&mut out, item.0);
@@ -319,7 +347,11 @@ impl Key {
                 put(&mut out, component.0);
                 put(&mut out, kit.0);
             }
-            Self::Sku(text) | Self::LocationCode(text) | Self::SystemName(text) => {
+            Self::Sku(text)
+            | Self::LocationCode(text)
+            | Self::SystemName(text)
+            | Self::TransferReference(text)
+            | Self::PurchaseReference(text) => {
                 out.extend_from_slice(text.as_bytes());
             }
             Self::RemoteListing(system, text)
@@ -346,6 +378,12 @@ impl Key {
                 out.extend_from_slice(&line.to_be_bytes());
                 put(&mut out, lot.0);
             }
+            Self::Incoming(item, location, document, line) => {
+                put(&mut out, item.0);
+                put(&mut out, location.0);
+                put(&mut out, *document);
+                out.extend_from_slice(&line.to_be_bytes());
+            }
             Self::Short(item, order, line) => {
                 put(&mut out, item.0);
                 put(&mut out, order.0);
@@ -371,6 +409,11 @@ impl Key {
             Self::Counted(item, location) => {
                 put(&mut out, item.0);
                 put(&mut out, location.0);
+            }
+            Self::Seen(session, item, lot) => {
+                put(&mut out, session.0);
+                put(&mut out, item.0);
+                put(&mut out, lot.0);
             }
             Self::Late(cell, seq) => {
                 put(&mut out, cell.item.0);
@@ -438,6 +481,14 @@ impl Key {
                 Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
             }
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
+            60 => Self::Transfer(TransferId(rest.u64()?)),
+            61 => Self::TransferReference(rest.text()?),
+            62 => Self::Purchase(PurchaseId(rest.u64()?)),
+            63 => Self::PurchaseReference(rest.text()?),
+            64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
+            65 => Self::Reversed(rest.u64()?),
+            70 => Self::Session(SessionId(rest.u64()?)),
+            71 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
             40 => Self::Lot(LotId(rest.u64()?)),
             41 => Self::LotCode(ItemId(rest.u64()?), rest.text()?),
             42 => Self::Expires(LocationId(rest.u64()?), LotId(rest.u64()?)),
@@ -513,6 +564,17 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
+            Key::Transfer(TransferId(9)),
+            Key::TransferReference("T-1".into()),
+            Key::Purchase(PurchaseId(9)),
+            Key::PurchaseReference("PO-1".into()),
+            Key::Incoming(ItemId(1), LocationId(2), 255, 9),
+            Key::Incoming(ItemId(1), LocationId(2), 256, 1),
+            Key::Reversed(70_000),
+            Key::Session(SessionId(3)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(0)),
+            Key::Seen(SessionId(3), ItemId(300), LotId(9)),
+            Key::Seen(SessionId(4), ItemId(1), LotId(0)),
             Key::Lot(LotId(5)),
             Key::LotCode(ItemId(1), "L1".into()),
             Key::Expires(LocationId(3), LotId(4)),

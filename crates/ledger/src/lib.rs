@@ -9,21 +9,26 @@
 pub mod answer;
 pub mod availability;
 pub mod command;
+pub mod cost;
 mod decide;
 pub mod entry;
 pub mod id;
 pub mod key;
 pub mod model;
+pub mod money;
 pub mod quantity;
 pub mod state;
 pub mod time;
 
 pub use answer::{Answer, Invalid, Refusal};
 pub use command::{Body, Command};
+pub use cost::{Amount, UnitCost};
 pub use decide::{Decided, Undecided, decide};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;
+pub use jiff::civil::Date;
 pub use key::{CellKey, Due, Key, StockState};
+pub use money::Money;
 pub use quantity::{Precision, Quantity, QuantityError};
 pub use state::{Given, Need, State, Value};
 pub use time::{Instant, NotAnInstant};

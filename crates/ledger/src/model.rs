@@ -2,11 +2,15 @@
 //!
 //! Each value is folded from entries alone and is true at the `seq` kept beside it.
 
+mod supply;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::supply::*;
+use crate::command::Threshold;
 use crate::{
-    DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Precision, Quantity,
-    RuleId, Seq, SystemId,
+    DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money, OrderId, Precision,
+    Quantity, RuleId, Seq, SystemId,
 };
 
 /// What is stocked.
@@ -28,6 +32,19 @@ pub struct Item {
     pub kit: Vec<Component>,
     /// Which parts of its stock are told apart.
     pub tracking: Tracking,
+    /// How far requests may go beyond what is available.
+    pub beyond: Beyond,
+}
+
+/// How far requests for an item may go beyond what is available: how much of it may be short in all orders together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Beyond {
+    /// Once it is there.
+    pub backorder_limit: Quantity,
+    /// Before it is there.
+    pub preorder_limit: Quantity,
+    /// From when it is there; none: always.
+    pub available_from: Option<Instant>,
 }
 
 /// What a kit is built of.
@@ -167,9 +184,41 @@ pub struct Ownership {
     pub master: SystemId,
 }
 
+/// Which locations an order is allocated from.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Allocation {
+    /// Whose orders it speaks of; none: those of every system without a rule of its own.
+    pub system: Option<SystemId>,
+    /// In the order they are asked; none: all that sell, by rank.
+    pub locations: Vec<LocationId>,
+    /// The same for orders that go to a region, the nearest first. The most exact region counts: `DE-HE` before `DE`.
+    pub regions: Vec<(String, Vec<LocationId>)>,
+    /// Do the other locations that sell not come after those named?
+    pub only_these: bool,
+    /// How parcels are made.
+    pub parcels: Parcels,
+    /// Must an order leave from one location? What that does not have is short.
+    pub whole: bool,
+}
+
+/// How an order is divided between locations that could all serve it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parcels {
+    /// A line comes from the first location that has all of it, else from each in their order.
+    #[default]
+    WholeLines,
+    /// Each location in their order gives what it has.
+    InOrder,
+    /// All lines together come from as few locations as possible; of equally few, from the first in their order.
+    Fewest,
+}
+
 /// All rules, each under the id of the entry that set it first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Rules {
+    /// Which locations orders are allocated from.
+    pub allocation: Vec<(RuleId, Allocation)>,
     /// Who is master of what.
     pub ownership: Vec<(RuleId, Ownership)>,
     /// What is shown where.
@@ -286,8 +335,31 @@ pub struct Order {
     pub placed_at: Instant,
     /// Wholly cancelled.
     pub cancelled: bool,
+    /// When it must have left.
+    pub ship_by: Option<Instant>,
+    /// The region it goes to.
+    pub ship_to: Option<String>,
+    /// The discrepancy that says what is short of it, while something is.
+    pub short_told: Option<DiscrepancyId>,
     /// What is wanted.
     pub lines: Vec<OrderLine>,
+}
+
+impl Order {
+    /// An order that wants nothing yet.
+    pub const fn new(system: SystemId, document: String, version: u64, placed_at: Instant) -> Self {
+        Self {
+            system,
+            document,
+            version,
+            placed_at,
+            cancelled: false,
+            ship_by: None,
+            ship_to: None,
+            short_told: None,
+            lines: Vec::new(),
+        }
+    }
 }
 
 /// One line of an order. `wanted = allocated + short + shipped`, always.
@@ -303,6 +375,12 @@ pub struct OrderLine {
     pub allocated: Vec<At>,
     /// Wanted and covered by nothing.
     pub short: Quantity,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Quantity,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Quantity,
+    /// What one unit costs, where that was told.
+    pub price: Option<Money>,
     /// The lot or serial that is wanted, where one was named.
     pub lot: Option<LotId>,
     /// What of it is promised, and has left, as parts of kits.
@@ -387,6 +465,9 @@ impl OrderLine {
             wanted,
             allocated: Vec::new(),
             short: Quantity::ZERO,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
+            price: None,
             lot: None,
             build: Build::default(),
             shipped: Vec::new(),
@@ -410,6 +491,12 @@ impl OrderLine {
             None if quantity.is_zero() => {}
             None => self.told.push((system, quantity)),
         }
+    }
+
+    /// What was accepted beyond stock is no more than is still short.
+    pub fn clip_accepted(&mut self) {
+        self.backordered = self.backordered.min(self.short);
+        self.preordered = self.preordered.min(self.short - self.backordered);
     }
 
     /// All that is promised to it, kits to be built included.
@@ -453,6 +540,8 @@ pub struct Hold {
     pub state: HoldState,
     /// From this instant on it keeps nothing.
     pub expires_at: Instant,
+    /// When it would have ended before it was extended last.
+    pub extended_from: Option<Instant>,
     /// What it keeps.
     pub lines: Vec<HoldLine>,
     /// The order it became.
@@ -464,7 +553,7 @@ pub struct Hold {
 pub struct HoldLine {
     /// What.
     pub item: ItemId,
-    /// How much was asked for.
+    /// How much it shall keep: what was asked for, or as much of it as there was where a part would do.
     pub quantity: Quantity,
     /// Where it is kept; less than `quantity` after a count found fewer.
     pub reserved: Vec<At>,
@@ -472,6 +561,13 @@ pub struct HoldLine {
     pub lot: Option<LotId>,
     /// What of it is kept as parts of kits.
     pub build: Build,
+}
+
+impl HoldLine {
+    /// All that it keeps, kits to be built included.
+    pub fn kept(&self) -> Quantity {
+        self.reserved.iter().chain(&self.build.built).map(|at| at.quantity).sum()
+    }
 }
 
 /// Who stock is promised to.
@@ -524,6 +620,90 @@ pub struct Count {
     pub found: Quantity,
 }
 
+/// How a session of counting stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// It is counted.
+    Open,
+    /// What was counted is booked.
+    Applied,
+    /// It books nothing.
+    Cancelled,
+}
+
+/// A session of counting: several people count one location, and somebody books what they saw.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// How it stands.
+    pub state: SessionState,
+    /// Where is counted.
+    pub location: LocationId,
+    /// And everything inside it?
+    pub inside: bool,
+    /// What; none: whatever is found there.
+    pub items: Option<Vec<ItemId>>,
+    /// Counters do not see what is expected.
+    pub blind: bool,
+    /// A difference beyond it must be counted twice.
+    pub recount_over: Option<Threshold>,
+    /// A difference beyond it is booked only with approval.
+    pub approve_over: Option<Threshold>,
+    /// Who opened it.
+    pub opened_by: String,
+    /// When.
+    pub opened_at: Instant,
+    /// Who ended it.
+    pub ended_by: Option<String>,
+    /// When.
+    pub ended_at: Option<Instant>,
+}
+
+/// What was seen of an item in a session, each time somebody looked.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// The oldest first.
+    pub looks: Vec<Look>,
+    /// Must somebody look again?
+    pub recount: Option<Recount>,
+    /// The count that it became.
+    pub count: Option<crate::CountId>,
+}
+
+/// What one counter saw.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Look {
+    /// Who.
+    pub counter: String,
+    /// How much.
+    pub quantity: Quantity,
+    /// When.
+    pub seen_at: Instant,
+    /// How much there was at that time by our books, as known when it was told.
+    pub expected: Quantity,
+    /// How much there was by our books when it was told.
+    pub then: Quantity,
+}
+
+impl Look {
+    /// How much more was seen than expected.
+    pub fn variance(&self) -> Quantity {
+        self.quantity - self.expected
+    }
+}
+
+/// Why somebody must look again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recount {
+    /// Counters saw different things.
+    Disagree,
+    /// The difference is large.
+    Large,
+    /// There is a difference, and stock moved between the look and its being told.
+    Moved,
+}
+
 /// What is known of an outside document.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct KnownDocument {
@@ -547,6 +727,8 @@ pub enum Became {
     Lines(Vec<KnownLine>),
     /// A shipment, line by line; it is told once.
     Shipment(Vec<KnownLine>),
+    /// A receipt, line by line; it is told once.
+    Receipt(Vec<KnownLine>),
 }
 
 /// What a line of a movement document did.

@@ -5,12 +5,42 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// How much of an item, exactly: counted in 10⁻⁶ units. May be negative (a difference, an outside account).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// In JSON it is a decimal by its text, read from a number or a string; in binary formats the count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub struct Quantity(i64);
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_i64(self.0);
+        }
+        if self.0 % 1_000_000 == 0 {
+            return serializer.serialize_i64(self.whole_units());
+        }
+        RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
+        // By its text: a number that has been a float is none of ours.
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let read = match serde_json::from_str::<String>(raw.get()) {
+            Ok(text) => Self::parse_any(&text),
+            Err(_) => Self::parse_any(raw.get()),
+        };
+        read.map_err(D::Error::custom)
+    }
+}
 
 /// How many decimals of an item's quantity are accepted and shown: 0 to 6.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
@@ -136,9 +166,18 @@ impl Quantity {
         self.0 % precision.step() == 0
     }
 
+    /// As [`Quantity::parse`] at the finest precision, also of what is beyond what is taken from outside: sums are.
+    fn parse_any(text: &str) -> Result<Self, QuantityError> {
+        Self::parse_within(text, Precision::FINEST, i64::MAX)
+    }
+
     /// Reads a decimal text such as `12`, `-0.5` or `+3.250`, refusing more decimals than `precision`.
     /// Trailing zeros do not count as decimals. No exponent, no grouping.
     pub fn parse(text: &str, precision: Precision) -> Result<Self, QuantityError> {
+        Self::parse_within(text, precision, Self::MAX_INPUT.0)
+    }
+
+    fn parse_within(text: &str, precision: Precision, most: i64) -> Result<Self, QuantityError> {
         let not_a_number = || QuantityError::NotANumber(text.chars().take(40).collect());
         let trimmed = text.trim();
         let (negative, digits) = match trimmed.as_bytes().first() {
@@ -158,6 +197,7 @@ impl Quantity {
         }
         let whole = whole.trim_start_matches('0');
         if whole.len() > 13 {
+            // Nor would it fit 64 bits.
             return Err(QuantityError::TooLarge(trimmed.chars().take(40).collect()));
         }
         let mut micros: i64 = 0;
@@ -172,7 +212,7 @@ impl Quantity {
                 .and_then(|value| value.checked_add(digit))
                 .ok_or_else(|| QuantityError::TooLarge(trimmed.chars().take(40).collect()))?;
         }
-        if micros > Self::MAX_INPUT.0 {
+        if micros > most {
             return Err(QuantityError::TooLarge(trimmed.chars().take(40).collect()));
         }
         Ok(Self(if negative { -micros } else { micros }))
@@ -248,6 +288,24 @@ mod tests {
         assert_eq!(sum, Quantity::parse("0.3", THREE).unwrap());
         assert_eq!(sum.micros(), 300_000);
         assert_eq!(sum.to_string(), "0.3");
+    }
+
+    #[test]
+    fn json_has_decimals_by_their_text_and_binary_formats_the_count() {
+        for micros in [0, 1, -1, 300_000, -1_500_000, 2_000_000, i64::MAX, -i64::MAX, i64::MAX / 4] {
+            let quantity = Quantity::from_micros(micros);
+            let json = serde_json::to_string(&quantity).unwrap();
+            assert_eq!(json, quantity.to_string());
+            assert_eq!(serde_json::from_str::<Quantity>(&json).unwrap(), quantity);
+            let value: serde_json::Value = serde_json::from_str(&format!("\"{json}\"")).unwrap();
+            assert_eq!(serde_json::from_value::<Quantity>(value).unwrap(), quantity);
+            let bytes = postcard::to_allocvec(&quantity).unwrap();
+            assert_eq!(bytes, postcard::to_allocvec(&micros).unwrap());
+            assert_eq!(postcard::from_bytes::<Quantity>(&bytes).unwrap(), quantity);
+        }
+        for wrong in ["1e3", "0.0000001", "null", "[1]", "\"many\"", "10000000000000000000"] {
+            assert!(serde_json::from_str::<Quantity>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

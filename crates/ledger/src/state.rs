@@ -16,10 +16,12 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, HoldState, Item, KnownDocument, Listing, Location, Lot, Order, Promise, Rules,
-    Sites, System, Waiting,
+    Count, Discrepancy, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
+    Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument, Waiting,
 };
-use crate::{Due, Instant, ItemId, ListingId, LocationId, LotId, Quantity, Seq, SystemId};
+use crate::{
+    Due, Instant, ItemId, ListingId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId, TransferId,
+};
 
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -49,6 +51,14 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
+    Transfer(TransferDocument),
+    TransferId(TransferId),
+    Purchase(Purchase),
+    PurchaseId(PurchaseId),
+    Incoming(Incoming),
+    Reversals(Reversals),
+    Session(Session),
+    Seen(Seen),
     Lot(Lot),
     LotId(LotId),
 }
@@ -103,6 +113,8 @@ pub enum Need {
     AsOf(CellKey, Instant),
     /// What was answered to the command's key.
     Request(String),
+    /// The record that has an entry.
+    Record(Seq),
     /// All cells of an item at places of ours that hold something.
     Stocked(ItemId),
 }
@@ -139,6 +151,8 @@ pub struct Given {
     pub as_of: HashMap<(CellKey, Instant), Quantity>,
     /// What its key was answered with before.
     pub earlier: Earlier,
+    /// Records with their first entry, by the entry they were asked for by; none where the log has none of it.
+    pub records: HashMap<Seq, Option<(Seq, Record)>>,
 }
 
 /// Where entries are folded into.
@@ -478,6 +492,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Publication(id, rule) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.publication, *id, rule.as_ref()))?
         }
+        Entry::Allocation(id, rule) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.allocation, *id, rule.as_ref()))?
+        }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };
@@ -486,6 +503,10 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Hold(id, hold) => {
             let active = hold.state == HoldState::Active;
             let ends = crate::Due::Hold(*id);
+            if let Some(before) = hold.extended_from.filter(|before| *before != hold.expires_at) {
+                sink.due(before, ends, false);
+                sink.put(Key::Due(before, ends), Slot { value: None, seq });
+            }
             sink.due(hold.expires_at, ends, active);
             let due = Slot { value: active.then_some(Value::Present), seq };
             sink.put(Key::Due(hold.expires_at, ends), due);
@@ -520,6 +541,48 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
         }
+        Entry::Transfer(id, transfer) => {
+            if let Some(reference) = &transfer.reference {
+                let named = Slot { value: Some(Value::TransferId(*id)), seq };
+                sink.put(Key::TransferReference(reference.clone()), named);
+            }
+            for (index, line) in (0..).zip(&transfer.lines) {
+                let incoming = Incoming {
+                    supply: Supply::Transfer,
+                    quantity: line.in_transit(),
+                    expected_on: transfer.expected_on,
+                };
+                fold_incoming(Key::Incoming(line.item, transfer.to, id.0, index), incoming, seq, sink);
+            }
+            sink.put(Key::Transfer(*id), Slot { value: Some(Value::Transfer(transfer.clone())), seq });
+        }
+        Entry::Purchase(id, purchase) => {
+            if let Some(reference) = &purchase.reference {
+                let named = Slot { value: Some(Value::PurchaseId(*id)), seq };
+                sink.put(Key::PurchaseReference(reference.clone()), named);
+            }
+            for (index, line) in (0..).zip(&purchase.lines) {
+                let incoming = Incoming {
+                    supply: Supply::Purchase,
+                    quantity: purchase.open(line),
+                    expected_on: line.expected_on,
+                };
+                fold_incoming(Key::Incoming(line.item, purchase.location, id.0, index), incoming, seq, sink);
+            }
+            sink.put(Key::Purchase(*id), Slot { value: Some(Value::Purchase(purchase.clone())), seq });
+        }
+        Entry::Reversed(movement, reversals) => {
+            let slot = Slot { value: Some(Value::Reversals(reversals.clone())), seq };
+            sink.put(Key::Reversed(*movement), slot);
+        }
+        Entry::Session(id, session) => {
+            let slot = Slot { value: Some(Value::Session(session.clone())), seq };
+            sink.put(Key::Session(*id), slot);
+        }
+        Entry::Seen(session, item, lot, seen) => {
+            let slot = Slot { value: Some(Value::Seen(seen.clone())), seq };
+            sink.put(Key::Seen(*session, *item, *lot), slot);
+        }
         Entry::Lot(id, lot) => {
             let code = Key::LotCode(lot.item, lot.code.clone());
             sink.put(code, Slot { value: Some(Value::LotId(*id)), seq });
@@ -537,9 +600,15 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             }
             sink.put(Key::Expires(*location, *lot), Slot { value: at.map(Value::Instant), seq });
         }
-        Entry::Refused | Entry::Nothing => {}
+        Entry::Refused | Entry::Nothing | Entry::Cost(..) => {}
     }
     Ok(())
+}
+
+/// What is expected no more is in no index.
+fn fold_incoming(key: Key, incoming: Incoming, seq: Seq, sink: &mut impl Sink) {
+    let value = incoming.quantity.is_positive().then_some(Value::Incoming(incoming));
+    sink.put(key, Slot { value, seq });
 }
 
 fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {

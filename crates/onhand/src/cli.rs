@@ -184,6 +184,9 @@ pub enum Key {
         /// Another tenant than the default one.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=i64::MAX.cast_unsigned()))]
         tenant: u64,
+        /// What it may do beyond what every key may: `approve` the differences of counting sessions. Can be told again.
+        #[arg(long = "right", value_name = "RIGHT")]
+        rights: Vec<onhand_web::auth::Right>,
     },
 }
 

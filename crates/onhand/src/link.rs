@@ -8,10 +8,10 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use indicatif::ProgressBar;
-use onhand_ledger::{Answer, Command, Entry, Seq, TenantId};
+use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
 use onhand_store::StoreError;
 use onhand_web::VerifyBody;
-use onhand_web::auth::Caller;
+use onhand_web::auth::{Caller, Right};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -27,10 +27,77 @@ pub(crate) enum Link {
 }
 
 /// What came of one command.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) struct LineResult {
-    pub answer: Option<Answer>,
+    /// Why it was not done: no command, or refused.
     pub error: Option<String>,
+    /// It was told before.
+    pub already_applied: bool,
+    /// Of a document: how much its lines are short of.
+    pub short: Quantity,
+}
+
+impl LineResult {
+    fn failed(error: impl ToString) -> Self {
+        Self { error: Some(error.to_string()), ..Self::default() }
+    }
+}
+
+/// A result as the API gives it: what is needed of it.
+#[derive(Deserialize)]
+struct RemoteResult {
+    #[serde(default)]
+    answer: RemoteAnswer,
+    error: Option<RemoteProblem>,
+}
+
+#[derive(Default, Deserialize)]
+struct RemoteAnswer {
+    result: Option<String>,
+    explanation: Option<String>,
+    #[serde(default)]
+    lines: Vec<RemoteLine>,
+}
+
+#[derive(Deserialize)]
+struct RemoteLine {
+    #[serde(default)]
+    short: Quantity,
+}
+
+#[derive(Deserialize)]
+struct RemoteProblem {
+    detail: String,
+}
+
+impl From<RemoteResult> for LineResult {
+    fn from(told: RemoteResult) -> Self {
+        match (told.error, told.answer) {
+            (Some(problem), _) => Self::failed(problem.detail),
+            (None, answer) if answer.result.as_deref() == Some("waiting") => {
+                Self::failed(answer.explanation.unwrap_or_default())
+            }
+            (None, answer) => Self {
+                error: None,
+                already_applied: answer.result.as_deref() == Some("already_applied"),
+                short: answer.lines.iter().map(|line| line.short).sum(),
+            },
+        }
+    }
+}
+
+impl From<Answer> for LineResult {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Refused(refusal) => Self::failed(refusal),
+            Answer::Waiting(_, sentence) => Self::failed(sentence),
+            Answer::AlreadyApplied { .. } => Self { already_applied: true, ..Self::default() },
+            Answer::Recorded { lines, .. } => {
+                Self { short: lines.iter().map(|line| line.short).sum(), ..Self::default() }
+            }
+            _ => Self::default(),
+        }
+    }
 }
 
 /// A page of the change feed: what is needed of it.
@@ -55,7 +122,7 @@ pub(crate) fn key_file(database: &Path) -> PathBuf {
 }
 
 fn caller(tenant: TenantId) -> Caller {
-    Caller { tenant, name: "operator".to_owned() }
+    Caller { tenant, name: "operator".to_owned(), rights: Right::ALL.to_vec() }
 }
 
 impl Link {
@@ -171,10 +238,8 @@ impl Link {
             return results
                 .into_iter()
                 .map(|result| match result {
-                    Ok(committed) => Ok(LineResult { answer: Some(committed.answer), error: None }),
-                    Err(onhand_engine::CommitError::Invalid(invalid)) => {
-                        Ok(LineResult { answer: None, error: Some(invalid.to_string()) })
-                    }
+                    Ok(committed) => Ok(committed.answer.into()),
+                    Err(onhand_engine::CommitError::Invalid(invalid)) => Ok(LineResult::failed(invalid)),
                     Err(error) => Err(error.into()),
                 })
                 .collect();
@@ -189,7 +254,15 @@ impl Link {
         if status >= 400 {
             bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes));
         }
-        Ok(serde_json::from_slice(&bytes)?)
+        let results = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let results: Vec<LineResult> = results
+            .map(|line| serde_json::from_slice::<RemoteResult>(line).map(LineResult::from))
+            .collect::<Result<_, _>>()
+            .context("the server answered with something that is no result")?;
+        if results.len() != commands.len() {
+            bail!("the server answered {} of {} commands; run it again", results.len(), commands.len());
+        }
+        Ok(results)
     }
 
     /// Shows every record after an entry, as the change feed tells it: the outside document it comes from, if any, and

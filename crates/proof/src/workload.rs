@@ -221,7 +221,7 @@ impl Day {
             let Ok(committed) = result else { continue };
             match &committed.answer {
                 Answer::Order(id, _) if !committed.replayed => self.orders.push(*id),
-                Answer::Hold(id) if !committed.replayed => self.holds.push(*id),
+                Answer::Hold(id, ..) if !committed.replayed => self.holds.push(*id),
                 _ => {}
             }
             if command.key.is_some() {

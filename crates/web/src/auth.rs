@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{Handle, Ledger, SubmitError};
-use onhand_ledger::{Instant, TenantId};
+use onhand_ledger::{Body, Instant, TenantId};
 use onhand_store::{Note, StoreError};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,37 @@ use crate::error::Problem;
 /// The notes that keys are kept in.
 pub const SPACE: &str = "api_key";
 
+/// What a key may do beyond what every key may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// Approve the differences of a counting session that are beyond its threshold.
+    Approve,
+}
+
+impl Right {
+    /// Every right there is.
+    pub const ALL: [Self; 1] = [Self::Approve];
+
+    /// Its name, as typed and told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+        }
+    }
+}
+
+impl std::str::FromStr for Right {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|right| right.name() == text)
+            .ok_or_else(|| format!("`{text}` is no right; `approve` is"))
+    }
+}
+
 /// What is kept of a key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct KeyRecord {
@@ -27,6 +58,9 @@ pub struct KeyRecord {
     pub name: String,
     /// When it was made, in microseconds since 1970.
     pub created_at: i64,
+    /// What it may do beyond what every key may.
+    #[serde(default)]
+    pub rights: Vec<Right>,
 }
 
 /// Who calls.
@@ -36,6 +70,32 @@ pub struct Caller {
     pub tenant: TenantId,
     /// The key's name.
     pub name: String,
+    /// What it may do beyond what every key may.
+    pub rights: Vec<Right>,
+}
+
+impl Caller {
+    /// Refuses who does not have a right.
+    pub(crate) fn must_have(&self, right: Right) -> Result<(), Problem> {
+        if self.rights.contains(&right) {
+            return Ok(());
+        }
+        let (name, right) = (&self.name, right.name());
+        let detail = format!(
+            "the key `{name}` has not the right `{right}`; make one that has: `onhand key create --right {right}`"
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "This key may not do that", detail))
+    }
+
+    /// Refuses a command that needs a right the caller does not have.
+    pub(crate) fn may(&self, body: &Body) -> Result<(), Problem> {
+        match body {
+            Body::ApplySession(apply) if apply.approve == Some(true) => self.must_have(Right::Approve),
+            Body::Noted(noted) => self.may(&noted.body),
+            Body::Group(bodies) => bodies.iter().try_for_each(|body| self.may(body)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Keys seen since the start.
@@ -57,7 +117,7 @@ impl Keys {
         let Some(body) = ledger.read(tenant, |view| view.note(SPACE, &hash))? else { return Ok(None) };
         let record: KeyRecord = serde_json::from_str(&body)
             .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
-        let caller = Caller { tenant, name: record.name };
+        let caller = Caller { tenant, name: record.name, rights: record.rights };
         self.0.write().insert(hash, caller.clone());
         Ok(Some(caller))
     }
@@ -85,20 +145,36 @@ pub fn check_key_name(name: &str) -> Result<(), &'static str> {
 }
 
 /// A new key: the token, shown once, and the note to keep. `random` comes from the operating system.
-pub fn new_key(tenant: TenantId, name: &str, random: [u8; 20], now: Instant) -> (String, Note) {
+pub fn new_key(
+    tenant: TenantId,
+    name: &str,
+    rights: &[Right],
+    random: [u8; 20],
+    now: Instant,
+) -> (String, Note) {
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let token = format!("ohk_{tenant}_{secret}");
-    let record = KeyRecord { name: name.to_owned(), created_at: now.micros() };
+    let record = KeyRecord { name: name.to_owned(), created_at: now.micros(), rights: rights.to_vec() };
     let body = serde_json::to_string(&record).expect("a key's record can always be written");
     let note = Note { space: SPACE.to_owned(), key: hash(&token), body: Some(body) };
     (token, note)
 }
 
-/// Makes a key and keeps it.
+/// Makes a key that may do what every key may, and keeps it.
 pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result<String, SubmitError> {
+    create_key_with(handle, tenant, name, &[]).await
+}
+
+/// Makes a key with rights, and keeps it.
+pub async fn create_key_with(
+    handle: &Handle,
+    tenant: TenantId,
+    name: &str,
+    rights: &[Right],
+) -> Result<String, SubmitError> {
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
-    let (token, note) = new_key(tenant, name, random, handle.ledger().clock().now());
+    let (token, note) = new_key(tenant, name, rights, random, handle.ledger().clock().now());
     handle.submit_with(tenant, None, vec![note]).await?;
     Ok(token)
 }

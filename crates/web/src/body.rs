@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use crate::BODY_LIMIT;
 use crate::error::Problem;
@@ -35,7 +35,7 @@ async fn read_within(longest: Duration, request: Request) -> Result<Bytes, Probl
 }
 
 /// Parses JSON. `what` is what the problem speaks of, such as `the body`.
-pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(what: &str, text: &'de [u8]) -> Result<T, Problem> {
     // The place is looked for only once something is wrong: it costs more than the parsing.
     serde_json::from_slice(text).map_err(|error| {
         let mut deserializer = serde_json::Deserializer::from_slice(text);

@@ -118,13 +118,15 @@ fn operation_id(name: &str, tag: &str) -> String {
     if name == "list" { format!("{name}_{tag}") } else { format!("{name}_{one}") }
 }
 
-/// Instants are text in RFC 3339, and are named for it: `occurred_at`, `as_of`.
+/// Instants are text in RFC 3339, and are named for it: `occurred_at`, `as_of`. Days are, too: `expected_on`, `by`.
 fn mark_time(name: &str, schema: &mut RefOr<Schema>) {
     let is_time = name.ends_with("_at") || ["as_of", "orders_known_to"].contains(&name);
+    let is_day = name.ends_with("_on") || name == "by";
     if let RefOr::T(Schema::Object(object)) = schema
-        && is_time
+        && (is_time || is_day)
     {
-        object.format = Some(SchemaFormat::KnownFormat(KnownFormat::DateTime));
+        let format = if is_day { KnownFormat::Date } else { KnownFormat::DateTime };
+        object.format = Some(SchemaFormat::KnownFormat(format));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::decimal::Decimal;
 use crate::{errors_page, request};
 
 /// What went wrong, and what would be right.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Which kind of problem: a link to its documentation.
     #[serde(rename = "type")]
@@ -43,7 +43,7 @@ pub struct Problem {
 }
 
 /// How much is missing of what.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MissingBody {
     /// What.
     pub sku: String,
@@ -51,6 +51,8 @@ pub struct MissingBody {
     pub wanted: Decimal,
     /// How much is available.
     pub available: Decimal,
+    /// How much more may be backordered or preordered; none where the item takes neither.
+    pub may_wait: Option<Decimal>,
 }
 
 impl Problem {
@@ -78,10 +80,28 @@ impl Problem {
         self
     }
 
+    /// It was told before, word for word.
+    #[must_use]
+    pub(crate) fn replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
+    }
+
     /// A field has a value that is not possible.
     pub fn of_field(field: &str, detail: impl Into<String>) -> Self {
         let title = "A field is not as it must be";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "field", title, detail).field(field)
+    }
+
+    /// The body is not as it must be.
+    pub fn of_body(title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, detail)
+    }
+
+    /// A line was not done, since another one of its group was not.
+    pub fn of_group(group: &str, line: u64) -> Self {
+        let detail = format!("line {line} was refused, and the group `{group}` is done wholly or not at all");
+        Self::new(StatusCode::CONFLICT, "group", "The group was not done", detail)
     }
 
     /// No key came, or none that is known.
@@ -180,6 +200,7 @@ impl From<Refusal> for Problem {
                         sku: missing.sku,
                         wanted: missing.wanted.into(),
                         available: missing.available.into(),
+                        may_wait: missing.beyond.map(|(left, _)| left.into()),
                     })
                     .collect();
                 problem
@@ -190,6 +211,14 @@ impl From<Refusal> for Problem {
             }
             Refusal::HoldEnded { .. } => no("hold_ended", "The hold keeps nothing any more"),
             Refusal::LineHasLess { .. } => no("line_has_less", "The order's line has less"),
+            Refusal::HoldHasLess { .. } => no("line_has_less", "The hold's line keeps less").field("lines"),
+            Refusal::NotInOnePlace => no("not_in_one_place", "No location has all of it"),
+            Refusal::SessionEnded { .. } => no("session_ended", "The counting session has ended"),
+            Refusal::RecountNeeded { .. } => no("recount_needed", "Somebody must look again"),
+            Refusal::ApprovalNeeded { .. } => Self {
+                status: StatusCode::FORBIDDEN.as_u16(),
+                ..no("approval_needed", "A difference needs approval")
+            },
             Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
             Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
             Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
@@ -201,6 +230,11 @@ impl From<Refusal> for Problem {
                 problem
             }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
+            Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
+            Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),
+            Refusal::DocumentReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
+            Refusal::NotReversible { .. } => no("not_reversible", "It is corrected in another way"),
+            Refusal::ReversedAlready { .. } => no("reversed_already", "Less is left to be reversed"),
         };
         Self { kept: true, ..problem }
     }

@@ -6,6 +6,27 @@ use axum::response::Html;
 
 /// Kind, what it means, what to do. Every problem has one of these kinds.
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "approval_needed",
+        "A counting session has differences beyond its threshold.",
+        "Look at its report; apply it with `approve`, with a key that has the right `approve`.",
+    ),
+    (
+        "forbidden",
+        "The key may not do that.",
+        "Use one that has the right named in `detail`; make one with `onhand key create --right`.",
+    ),
+    (
+        "not_in_one_place",
+        "The allocation rule does not let an order be divided, and no location has all of it.",
+        "Order less, or let the rule split: `POST /v1/allocation`.",
+    ),
+    (
+        "recount_needed",
+        "In a counting session counters disagree, or a difference is large, or stock moved meanwhile.",
+        "Count the items named in `detail` again.",
+    ),
+    ("session_ended", "The counting session was applied or cancelled.", "Open another."),
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
         "body",
@@ -23,7 +44,23 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: its address, the credentials, or what it answered.",
     ),
     ("cursor", "The cursor is none of this list.", "Take `next_cursor` of the page before."),
+    ("date", "A day is not as ISO 8601 writes it, such as 2026-12-01.", "Send it without a time."),
+    (
+        "document_ended",
+        "The transfer or purchase order is ended, or has nothing left of what was asked for.",
+        "See `detail`: it says how it stands. Make another, or correct what moved.",
+    ),
+    (
+        "document_has_less",
+        "The line of a transfer or purchase order has less of what was asked for.",
+        "See `detail`: it says how much there is. Amend it first, or ask for less.",
+    ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
+    (
+        "group",
+        "A line of the group was refused, and with it all of them. Nothing of the group was done.",
+        "See the line named in `detail`; mend it, and send the group under another name.",
+    ),
     ("hold_ended", "The hold has lapsed, been released, or become an order.", "Place another."),
     (
         "insufficient",
@@ -41,7 +78,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("limit", "`limit` is not 1 to 100.", "Ask for less, and follow `next_cursor`."),
     (
         "line_has_less",
-        "The order's line has less to ship, cancel or return.",
+        "The line of the order or hold has less to ship, cancel, return or let go.",
         "See `detail`: it says how much there is.",
     ),
     ("method", "The address is known, the method is not taken there.", "See /docs."),
@@ -51,6 +88,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "not_master",
         "Another system is master of that stock.",
         "Make the change in that system, which tells us; or change the ownership rule.",
+    ),
+    (
+        "not_reversible",
+        "The movement belongs to an order, hold, count, transfer, assembly or outside document.",
+        "See `detail`: it says what to do instead.",
     ),
     ("not_positive", "A quantity is not more than zero.", "Send more than 0."),
     (
@@ -72,8 +114,13 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("query", "A query parameter is not as it must be.", "See `detail`."),
     (
         "reference_taken",
-        "Another order has that reference.",
-        "Use another; or see the order named in `detail`.",
+        "Another order, transfer or purchase order has that reference.",
+        "Use another; or see the one named in `detail`.",
+    ),
+    (
+        "reversed_already",
+        "Less of the movement is left than is to be reversed.",
+        "See `detail`: it says how much is left.",
     ),
     (
         "rule_tie",

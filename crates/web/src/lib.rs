@@ -6,6 +6,7 @@
 pub mod auth;
 mod blocking;
 mod body;
+mod cost;
 mod decimal;
 mod document;
 mod error;
@@ -14,6 +15,7 @@ mod extract;
 mod health;
 mod metrics;
 mod request;
+mod strict;
 mod v1;
 
 use std::sync::Arc;

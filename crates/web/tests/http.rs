@@ -136,7 +136,7 @@ async fn the_document_says_what_every_operation_takes_and_answers() {
     let receive = &document["components"]["schemas"]["ReceiveBody"]["properties"];
     assert_eq!(receive["occurred_at"]["format"], "date-time");
     let line = body("/v1/commands")["content"]["application/x-ndjson"]["example"].as_str().unwrap();
-    assert!(line.contains("3000000"), "{line}");
+    assert!(line.contains("\"quantity\":3}"), "{line}");
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn the_documents_example_of_a_command_runs() {
     let body = &document["paths"]["/v1/commands"]["post"]["requestBody"]["content"]["application/x-ndjson"];
     let answer = shop.ask("POST", "/v1/commands", body["example"].as_str().unwrap()).await;
     let answer = text(answer).await;
-    assert!(answer.contains("\"Moved\""), "{answer}");
+    assert!(answer.contains("\"movements\":[{"), "{answer}");
     assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["available"], 3);
 }
 
@@ -206,12 +206,6 @@ async fn what_is_wrong_with_a_body_is_said_in_plain_words() {
         ),
         ("/v1/orders", r#"{"lines":[{"sku":"MUG","quantity":1e3}]}"#, "quantity", "`1e3` is not a number"),
         ("/v1/orders", r#"{"lines":[],"location":7}"#, "location", "expected a string"),
-        (
-            "/v1/commands",
-            r#"{"body":{"fly":{}}}"#,
-            "body",
-            "line 1 is not as it must be: unknown variant `fly`",
-        ),
     ];
     for (path, body, field, says) in cases {
         shop.refuses(("POST", path, body), 422, field, says).await;
@@ -236,7 +230,6 @@ async fn an_array_is_no_object() {
             "movements",
         ),
         ("/v1/discrepancies/1/resolve", "[]", ""),
-        ("/v1/commands", r#"["k","tick"]"#, ""),
     ];
     for (path, body, field) in cases {
         shop.refuses(("POST", path, body), 422, field, "expected a JSON object").await;

@@ -17,8 +17,8 @@ use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Note as NoteCommand, Resolve};
 use onhand_ledger::model::{Cause, Listing, System};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, Quantity, Seq, SystemId,
-    TenantId, Value,
+    Answer, Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq,
+    SystemId, TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Observation, Stop};
@@ -281,6 +281,7 @@ impl Worker {
                 return Ok(());
             }
             let mut touched = BTreeMap::<ItemId, Instant>::new();
+            let mut ended = BTreeMap::<LotId, Instant>::new();
             while !self.stale && self.seq < head {
                 let records = view.records_after(self.seq, 4_096)?;
                 let Some((first, last)) = records.last() else { break };
@@ -291,12 +292,19 @@ impl Worker {
                             Entry::Movement(movement) => {
                                 touched.entry(movement.item).or_insert(record.recorded_at);
                             }
-                            Entry::Claimed { item, .. } => {
+                            Entry::Claimed { item, .. } | Entry::Item(item, _) => {
                                 touched.entry(*item).or_insert(record.recorded_at);
                             }
-                            Entry::Listing(..) | Entry::System(..) | Entry::Publication(..) => {
-                                self.stale = true
+                            Entry::Lot(_, lot) => {
+                                touched.entry(lot.item).or_insert(record.recorded_at);
                             }
+                            Entry::Expires { lot, .. } => {
+                                ended.insert(*lot, record.recorded_at);
+                            }
+                            Entry::Listing(..)
+                            | Entry::System(..)
+                            | Entry::Location(..)
+                            | Entry::Publication(..) => self.stale = true,
                             // A person has seen to what stopped a listing.
                             Entry::Discrepancy(discrepancy, known)
                                 if known.resolved_at.is_some() && known.system == id =>
@@ -326,6 +334,17 @@ impl Worker {
                 self.seq = head;
                 self.stale = false;
                 touched = self.by_item.keys().map(|item| (*item, view.now)).collect();
+            }
+            for (lot, at) in ended {
+                if let Some(lot) = view.lot(lot)? {
+                    touched.entry(lot.item).or_insert(at);
+                }
+            }
+            // What a kit shows follows from what it is built of.
+            for (item, at) in touched.clone() {
+                for kit in view.kits_around(item)? {
+                    touched.entry(kit).or_insert(at);
+                }
             }
             for (item, changed_at) in touched {
                 for key in self.by_item.get(&item).map(Vec::as_slice).unwrap_or_default() {

@@ -75,6 +75,7 @@ impl Worker {
             shipped: line.shipped,
             returned: line.returned,
             location: location.clone(),
+            price: None,
         });
         let document = Document {
             system: self.system.name.clone(),
@@ -85,6 +86,7 @@ impl Worker {
                 changed_at: Some(order.moved_at),
                 cancelled: order.cancelled,
                 lines: lines.collect(),
+                ..OrderContent::default()
             }),
         };
         let body = serde_json::to_string(&wanted_now).expect("quantities by listing can always be written");

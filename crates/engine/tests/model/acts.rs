@@ -37,6 +37,17 @@ pub enum Act {
         place: Option<usize>,
         lines: Vec<(usize, i64)>,
         minutes: i64,
+        partial: bool,
+    },
+    Extend {
+        nth: usize,
+        minutes: i64,
+    },
+    /// A part of a hold; none: the whole line.
+    ReleaseLine {
+        nth: usize,
+        line: usize,
+        quantity: Option<i64>,
     },
     Release {
         nth: usize,
@@ -49,6 +60,7 @@ pub enum Act {
         place: Option<usize>,
         lines: Vec<(usize, i64)>,
         reference: Option<usize>,
+        may_wait: bool,
     },
     Fulfil {
         nth: usize,
@@ -206,10 +218,14 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (place(), lines(), ago(), prop::option::weighted(0.2, 0..3_usize)).prop_map(|(place, lines, ago, system)| Act::Count { place, lines, ago, system }),
     ];
     let promising = prop_oneof![
-        3 => (only(), few(), prop_oneof![0..6_i64, 0..30_i64]).prop_map(|(place, lines, minutes)| Act::Hold { place, lines, minutes }),
+        3 => (only(), few(), prop_oneof![0..6_i64, 0..30_i64], any::<bool>())
+            .prop_map(|(place, lines, minutes, partial)| Act::Hold { place, lines, minutes, partial }),
+        2 => (nth(), 0..30_i64).prop_map(|(nth, minutes)| Act::Extend { nth, minutes }),
+        2 => (nth(), line(), prop::option::of(0..5_i64)).prop_map(|(nth, line, quantity)| Act::ReleaseLine { nth, line, quantity }),
         1 => nth().prop_map(|nth| Act::Release { nth }),
         2 => (nth(), reference()).prop_map(|(nth, reference)| Act::Convert { nth, reference }),
-        4 => (only(), few(), reference()).prop_map(|(place, lines, reference)| Act::Order { place, lines, reference }),
+        4 => (only(), few(), reference(), prop::bool::weighted(0.3))
+            .prop_map(|(place, lines, reference, may_wait)| Act::Order { place, lines, reference, may_wait }),
         2 => (nth(), part(), ago()).prop_map(|(nth, lines, ago)| Act::Fulfil { nth, lines, ago }),
         2 => (nth(), part()).prop_map(|(nth, lines)| Act::Cancel { nth, lines }),
         2 => (nth(), prop::collection::vec((line(), 0..4_i64), 1..3), only(), 0..4_usize, ago())
@@ -283,7 +299,7 @@ pub fn one_order() -> impl Strategy<Value = Vec<Vec<Act>>> {
         1 => (1..5_i64, prop::option::of(place()))
             .prop_map(|(quantity, place)| Act::Return { nth: 0, lines: vec![(0, quantity)], place, into: 0, ago: 0 }),
         2 => (1..3_usize).prop_map(|system| Act::Master { place: Some(2), sku: None, system }),
-        1 => (1..6_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None }),
+        1 => (1..6_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None, may_wait: false }),
         2 => (0..3_usize).prop_map(|nth| Act::Again { nth, other: false }),
     ];
     prop::collection::vec(prop::collection::vec(act, 1..3), 1..16)

@@ -58,6 +58,7 @@ impl Model {
                 lines.iter().map(|line| line.line.as_str()).collect(),
                 lines.iter().map(|line| line.occurred_at).collect(),
             ),
+            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
         };
         times.retain(Option::is_some);
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
@@ -103,6 +104,7 @@ impl Model {
                 (Some(order), Became::Order(order), Vec::new())
             }
             Content::Shipment(content) => (None, Became::Shipment, self.apply_shipment(system, content)?),
+            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
             Content::Movements(content) => {
                 let earlier = match became {
                     Some(Became::Movements(earlier)) => earlier,
@@ -144,6 +146,7 @@ impl Model {
                 place(&shipment.location) && shipment.lines.iter().all(|line| item(&line.item))
             }
             Content::Movements(lines) => lines.iter().all(|line| item(&line.item) && place(&line.location)),
+            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
         }
     }
 
@@ -197,7 +200,7 @@ impl Model {
     }
 
     pub fn open_empty(&mut self) -> usize {
-        self.orders.push(Order { made: self.made(), version: 0, lines: Vec::new() });
+        self.orders.push(Order { made: self.made(), version: 0, lines: Vec::new(), short_told: None });
         self.orders.len() - 1
     }
 
@@ -283,7 +286,11 @@ impl Model {
         }
         // Silent: before what was broken here is served from elsewhere.
         if short(self) > short_before {
-            self.note(Cause::Short);
+            // What was said before of less is over.
+            if let Some(told) = self.orders[order].short_told.take() {
+                self.discrepancies[told].1 = false;
+            }
+            self.orders[order].short_told = Some(self.note(Cause::Short));
         }
         Ok(())
     }
@@ -405,6 +412,8 @@ impl Model {
                 allocated: 0,
                 shipped,
                 short: quantity - shipped,
+                backordered: 0,
+                preordered: 0,
             });
         }
         Ok(said)
@@ -514,6 +523,8 @@ impl Model {
                 allocated: 0,
                 shipped: done.moved.abs(),
                 short: done.short,
+                backordered: 0,
+                preordered: 0,
             });
             all.push(done);
         }

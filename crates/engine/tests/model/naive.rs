@@ -55,6 +55,8 @@ pub struct Order {
     pub made: usize,
     pub version: u64,
     pub lines: Vec<OrderLine>,
+    /// The discrepancy that says what is short of it.
+    pub short_told: Option<usize>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -64,6 +66,9 @@ pub struct OrderLine {
     pub wanted: i64,
     pub allocated: Vec<(usize, i64)>,
     pub short: i64,
+    /// Of `short`: agreed to as a backorder, and as a preorder.
+    pub backordered: i64,
+    pub preordered: i64,
     pub shipped: Vec<(usize, i64)>,
     pub returned: i64,
     /// What its own document last said has left.
@@ -149,7 +154,8 @@ pub enum Said {
     Moved(Vec<(String, String, i64, i64)>),
     /// SKU, counted, found, available.
     Counted(Vec<(String, i64, i64, i64)>),
-    Hold(usize),
+    /// And of each line how much was asked for, or it shall keep, and how much it keeps.
+    Hold(usize, Vec<(i64, i64)>),
     Order(usize, Vec<LineSaid>),
     Recorded {
         order: Option<usize>,
@@ -171,6 +177,8 @@ pub struct LineSaid {
     pub allocated: i64,
     pub shipped: i64,
     pub short: i64,
+    pub backordered: i64,
+    pub preordered: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -199,6 +207,8 @@ const PHYSICAL: [StockState; 4] =
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub skus: Vec<String>,
+    /// How much of each may be short, and from when it is there.
+    pub limits: Vec<(i64, i64)>,
     pub sites: Vec<Site>,
     /// System, its name of the listing, SKU, units of it.
     pub listings: Vec<(String, String, String, i64)>,
@@ -276,6 +286,7 @@ impl Model {
             Body::PutItem(put) => {
                 if !self.skus.contains(&put.sku) {
                     self.skus.push(put.sku.clone());
+                    self.limits.push((0, i64::MIN));
                 }
                 Ok(Said::Done)
             }
@@ -287,6 +298,8 @@ impl Model {
             Body::Count(count) => self.count(count),
             Body::PlaceHold(place) => self.place_hold(place),
             Body::ReleaseHold(id) => self.release_hold(usize::try_from(id.0).unwrap()),
+            Body::ExtendHold(extend) => self.extend_hold(extend),
+            Body::ReleaseLines(release) => self.release_lines(release),
             Body::ConvertHold(convert) => self.convert_hold(convert),
             Body::PlaceOrder(place) => self.place_order(place),
             Body::FulfilOrder(fulfil) => self.fulfil(fulfil),

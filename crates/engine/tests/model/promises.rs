@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use onhand_ledger::StockState;
 use onhand_ledger::command::{
-    CancelOrder, ConvertHold, FulfilOrder, LineQuantity, PlaceHold, PlaceOrder, ReturnOrder,
+    CancelOrder, ConvertHold, ExtendHold, FulfilOrder, LineQuantity, PlaceHold, PlaceOrder, ReleaseLines,
+    ReturnOrder,
 };
 use onhand_ledger::model::HoldState;
 
@@ -16,6 +17,16 @@ use crate::naive::{
 impl Model {
     /// All lines of a request together, or nothing.
     pub fn must_be_available(&self, lines: &[(usize, i64)], only: Option<usize>) -> Result<(), Stop> {
+        self.must_be_had(lines, only, false)
+    }
+
+    /// As far as an item allows it, what is not available may wait. Silent: with all that is short of it in any order.
+    pub fn must_be_had(
+        &self,
+        lines: &[(usize, i64)],
+        only: Option<usize>,
+        may_wait: bool,
+    ) -> Result<(), Stop> {
         let places = only.map_or_else(|| self.sellable(), |place| vec![place]);
         let mut wanted = BTreeMap::<usize, i64>::new();
         for (item, quantity) in lines {
@@ -25,7 +36,9 @@ impl Model {
         for (item, wanted) in wanted {
             let available: i64 =
                 places.iter().map(|place| self.held(item, *place, StockState::Available)).sum();
-            if available >= wanted {
+            let short = self.orders.iter().flat_map(|order| &order.lines).filter(|line| line.item == item);
+            let left = self.limits[item].0 - short.map(|line| line.short).sum::<i64>();
+            if available >= wanted || (may_wait && wanted - available <= left) {
                 continue;
             }
             let held = self.holding(item, &places);
@@ -106,6 +119,7 @@ impl Model {
 
     /// What is available goes to short lines, the oldest order first. Silent: safety stock does not.
     pub fn serve_short(&mut self) {
+        self.end_told();
         for order in 0..self.orders.len() {
             for line in 0..self.orders[order].lines.len() {
                 let short = self.orders[order].lines[line].short;
@@ -113,6 +127,23 @@ impl Model {
                     let served = self.allocate(order, line, short, None, false);
                     self.orders[order].lines[line].short -= served;
                 }
+            }
+        }
+        self.end_told();
+    }
+
+    /// What says that an order is short ends with that.
+    pub fn end_told(&mut self) {
+        for order in &mut self.orders {
+            for line in &mut order.lines {
+                // Silent: what is served is what was agreed to wait last.
+                line.backordered = line.backordered.min(line.short);
+                line.preordered = line.preordered.min(line.short - line.backordered);
+            }
+            if order.lines.iter().all(|line| line.short == 0)
+                && let Some(told) = order.short_told.take()
+            {
+                self.discrepancies[told].1 = false;
             }
         }
     }
@@ -186,18 +217,26 @@ impl Model {
             return Err(Stop::Invalid);
         }
         self.must_sell(only)?;
-        self.must_be_available(&lines, only)?;
+        if place.partial != Some(true) {
+            self.must_be_available(&lines, only)?;
+        }
+        let mut said = Vec::new();
         let mut hold = Hold { made: self.made(), state: HoldState::Active, expires_at, lines: Vec::new() };
-        for (item, asked) in lines {
+        for (item, asked) in lines.iter().copied() {
             let mut reserved = Vec::new();
             for (place, state, quantity) in self.choose(item, asked, only, &[StockState::Available]) {
                 self.change_state(item, place, state, StockState::Reserved, quantity);
                 add(&mut reserved, place, quantity);
             }
-            hold.lines.push(HoldLine { item, asked, reserved });
+            said.push((asked, total(&reserved)));
+            hold.lines.push(HoldLine { item, asked: total(&reserved), reserved });
+        }
+        if hold.lines.iter().all(|line| line.asked == 0) {
+            // A hold that keeps nothing is none.
+            self.must_be_available(&lines, only)?;
         }
         self.holds.push(hold);
-        Ok(Said::Hold(self.holds.len() - 1))
+        Ok(Said::Hold(self.holds.len() - 1, said))
     }
 
     pub fn active(&self, hold: usize) -> Result<(), Stop> {
@@ -210,13 +249,65 @@ impl Model {
     pub fn release_hold(&mut self, hold: usize) -> Answer {
         self.active(hold)?;
         self.end_hold(hold, HoldState::Released, self.now);
-        Ok(Said::Hold(hold))
+        Ok(self.hold_said(hold))
+    }
+
+    pub fn hold_said(&self, hold: usize) -> Said {
+        let said = |line: &HoldLine| (line.asked, total(&line.reserved));
+        Said::Hold(hold, self.holds[hold].lines.iter().map(said).collect())
+    }
+
+    pub fn extend_hold(&mut self, extend: &ExtendHold) -> Answer {
+        let hold = usize::try_from(extend.hold.0).unwrap();
+        self.active(hold)?;
+        if extend.expires_at.micros() <= self.now {
+            return Err(Stop::Invalid);
+        }
+        self.holds[hold].expires_at = extend.expires_at.micros();
+        Ok(self.hold_said(hold))
+    }
+
+    /// Silent: of what a line keeps the last place is let go first.
+    pub fn release_lines(&mut self, release: &ReleaseLines) -> Answer {
+        let hold = usize::try_from(release.hold.0).unwrap();
+        self.active(hold)?;
+        for part in &release.lines {
+            let line: usize = part.line.parse::<usize>().unwrap() - 1;
+            let known = self.holds[hold].lines.get(line).ok_or(Stop::Invalid)?;
+            let (item, asked) = (known.item, known.asked);
+            let quantity = part.quantity.map_or(asked, units);
+            if part.quantity.is_some() && quantity <= 0 {
+                return Err(Stop::Invalid);
+            }
+            if quantity > asked {
+                return Err(Stop::Refused(Why::LineHasLess(asked)));
+            }
+            self.holds[hold].lines[line].asked -= quantity;
+            let mut more = total(&self.holds[hold].lines[line].reserved) - (asked - quantity);
+            while more > 0 {
+                let (place, there) = *self.holds[hold].lines[line].reserved.last().unwrap();
+                let part = there.min(more);
+                add(&mut self.holds[hold].lines[line].reserved, place, -part);
+                self.change_state(item, place, StockState::Reserved, StockState::Available, part);
+                more -= part;
+            }
+        }
+        if self.holds[hold].lines.iter().all(|line| line.asked == 0) {
+            self.holds[hold].state = HoldState::Released;
+        }
+        self.serve_short();
+        Ok(self.hold_said(hold))
     }
 
     pub fn convert_hold(&mut self, convert: &ConvertHold) -> Answer {
         let hold = usize::try_from(convert.hold.0).unwrap();
         self.active(hold)?;
-        let kept = self.holds[hold].lines.clone();
+        // A line that shall keep nothing is no line of the order.
+        let kept: Vec<HoldLine> =
+            self.holds[hold].lines.iter().filter(|line| line.asked > 0).cloned().collect();
+        if kept.is_empty() {
+            return Err(Stop::Invalid);
+        }
         let wanted: Vec<(usize, i64)> = kept.iter().map(|line| (line.item, line.asked)).collect();
         let order = self.open_order(convert.reference.as_deref(), &wanted)?;
         self.end_hold(hold, HoldState::Converted, self.now);
@@ -255,7 +346,7 @@ impl Model {
             ..OrderLine::default()
         };
         let lines = lines.iter().enumerate().map(line).collect();
-        self.orders.push(Order { made: self.made(), version: 1, lines });
+        self.orders.push(Order { made: self.made(), version: 1, lines, short_told: None });
         let order = self.orders.len() - 1;
         if let Some(reference) = reference {
             self.know("onhand", reference, 1, None, Became::Order(order));
@@ -271,6 +362,8 @@ impl Model {
             allocated: total(&line.allocated),
             shipped: total(&line.shipped),
             short: line.short,
+            backordered: line.backordered,
+            preordered: line.preordered,
         };
         self.orders[order].lines.iter().map(said).collect()
     }
@@ -280,11 +373,17 @@ impl Model {
         let lines = self.lines(&place.lines)?;
         self.must_sell(only)?;
         // Silent: what is not there is said before that the reference is taken.
-        self.must_be_available(&lines, only)?;
+        let may_wait = place.backorder != Some(false);
+        self.must_be_had(&lines, only, may_wait)?;
         let order = self.open_order(place.reference.as_deref(), &lines)?;
         for (line, (_, quantity)) in lines.iter().enumerate() {
             let served = self.allocate(order, line, *quantity, only, false);
-            assert_eq!(served, *quantity, "the model promises all of it or nothing");
+            let waits = *quantity - served;
+            assert!(waits == 0 || may_wait, "the model promises all of it or nothing");
+            let there_from = self.limits[self.orders[order].lines[line].item].1;
+            let known = &mut self.orders[order].lines[line];
+            known.short = waits;
+            *(if there_from > self.now { &mut known.preordered } else { &mut known.backordered }) = waits;
         }
         Ok(Said::Order(order, self.lines_said(order)))
     }
@@ -301,7 +400,7 @@ impl Model {
             return Ok(lines.iter().map(has).enumerate().filter(|(_, quantity)| *quantity > 0).collect());
         };
         let mut chosen: Vec<(usize, i64)> = Vec::new();
-        for LineQuantity { line, quantity } in named {
+        for LineQuantity { line, quantity, .. } in named {
             // Silent: the first line of that name, where an amendment gave a line another item.
             let index = lines.iter().position(|known| known.name == *line).ok_or(Stop::Invalid)?;
             if chosen.iter().any(|(other, _)| *other == index) || !quantity.is_positive() {

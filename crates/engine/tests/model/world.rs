@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
-use onhand_ledger::answer::LineAnswer;
+use onhand_ledger::answer::{HeldLine, LineAnswer};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
-    MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
-    PutListing, PutLocation, PutSystem, Receive, ReturnOrder, SetOwnership, ShipmentContent, ShipmentLine,
-    TakeCount, Transfer,
+    Adjust, CancelOrder, Content, ConvertHold, Document, ExtendHold, FulfilOrder, Happened, Line, LinePart,
+    LineQuantity, MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder,
+    PutItem, PutListing, PutLocation, PutSystem, Receive, ReleaseLines, ReturnOrder, SetOwnership,
+    ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
 use onhand_ledger::model::{At, Cause, HoldState};
 use onhand_ledger::{
@@ -122,7 +122,17 @@ impl World {
         let mut bodies = Vec::new();
         for sku in &SKUS[..2] {
             self.model.skus.push((*sku).to_owned());
-            bodies.push(Body::PutItem(PutItem { sku: (*sku).to_owned(), ..PutItem::default() }));
+            // The cup is there in an hour only; until then it is preordered.
+            let from =
+                if *sku == "CUP" { self.now.plus_micros(60 * MINUTE) } else { Instant::from_micros(0) };
+            self.model.limits.push((4, from.micros()));
+            bodies.push(Body::PutItem(PutItem {
+                sku: (*sku).to_owned(),
+                backorder_limit: Some(quantity(4)),
+                preorder_limit: Some(quantity(4)),
+                available_from: Some(from),
+                ..PutItem::default()
+            }));
         }
         for (code, rank, sellable) in &PLACES[..4] {
             self.model.put_site(code, *rank, *sellable);
@@ -178,6 +188,7 @@ impl World {
         };
         let lines = |lines: &[(usize, i64)]| lines.iter().map(line).collect::<Vec<_>>();
         let part = |(line, units): &(usize, i64)| LineQuantity {
+            lot: None,
             line: (line + 1).to_string(),
             quantity: quantity(*units),
         };
@@ -213,6 +224,7 @@ impl World {
                 from: BY_HAND[*from],
                 to: BY_HAND[*to],
                 reason: "test".to_owned(),
+                occurred_at: None,
             }),
             Act::Count { place: at, lines: of, ago, system } => Body::Count(TakeCount {
                 location: place(*at),
@@ -221,19 +233,30 @@ impl World {
                 inside: false,
                 system: system.map(|system| SYSTEMS[system].to_owned()),
             }),
-            Act::Hold { place: at, lines: of, minutes } => Body::PlaceHold(PlaceHold {
+            Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
+                hold: hold(*nth),
+                expires_at: self.now.plus_micros(minutes * MINUTE),
+            }),
+            Act::ReleaseLine { nth, line, quantity: of } => {
+                let part = LinePart { line: (line + 1).to_string(), quantity: of.map(quantity) };
+                Body::ReleaseLines(ReleaseLines { hold: hold(*nth), lines: vec![part] })
+            }
+            Act::Hold { place: at, lines: of, minutes, partial } => Body::PlaceHold(PlaceHold {
                 lines: lines(of),
                 location: at.map(place),
                 expires_at: self.now.plus_micros(minutes * MINUTE),
+                partial: Some(*partial),
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)),
             Act::Convert { nth, reference: named } => {
                 Body::ConvertHold(ConvertHold { hold: hold(*nth), reference: reference(named) })
             }
-            Act::Order { place: at, lines: of, reference: named } => Body::PlaceOrder(PlaceOrder {
+            Act::Order { place: at, lines: of, reference: named, may_wait } => Body::PlaceOrder(PlaceOrder {
+                backorder: Some(*may_wait),
                 reference: reference(named),
                 lines: lines(of),
                 location: at.map(place),
+                ..PlaceOrder::default()
             }),
             Act::Fulfil { nth, lines: of, ago } => Body::FulfilOrder(FulfilOrder {
                 order: order(*nth),
@@ -288,18 +311,21 @@ impl World {
                     shipped: quantity(line.shipped),
                     returned: quantity(line.returned),
                     location: line.place.map(place),
+                    price: None,
                 };
                 let content = Content::Order(OrderContent {
                     placed_at: None,
                     changed_at: self.before(*ago),
                     cancelled: *cancelled,
                     lines: lines.iter().map(line).collect(),
+                    ..OrderContent::default()
                 });
                 let name = order(*system, *document);
                 (*system, name.clone(), self.version(*system, &name, *step), content)
             }
             Act::Shipment { system, document, order: of, place: at, lines, ago } => {
                 let line = |(sku, units): &(usize, i64)| ShipmentLine {
+                    lot: None,
                     item: item(*sku),
                     quantity: quantity(*units),
                 };
@@ -369,6 +395,8 @@ impl World {
         let mut ledger = model.clone();
         match &mut ledger.body {
             Body::ReleaseHold(id) => *id = hold(*id),
+            Body::ExtendHold(extend) => extend.hold = hold(extend.hold),
+            Body::ReleaseLines(release) => release.hold = hold(release.hold),
             Body::ConvertHold(convert) => convert.hold = hold(convert.hold),
             Body::FulfilOrder(fulfil) => fulfil.order = order(fulfil.order),
             Body::CancelOrder(cancel) => cancel.order = order(cancel.order),
@@ -462,6 +490,8 @@ impl World {
             allocated: line.allocated.whole_units(),
             shipped: line.shipped.whole_units(),
             short: line.short.whole_units(),
+            backordered: line.backordered.whole_units(),
+            preordered: line.preordered.whole_units(),
         };
         let units = Quantity::whole_units;
         match answer {
@@ -481,7 +511,10 @@ impl World {
                 });
                 Said::Counted(of.collect())
             }
-            Answer::Hold(id) => Said::Hold(hold(id)),
+            Answer::Hold(id, _, lines) => {
+                let line = |line: &HeldLine| (line.quantity.whole_units(), line.kept.whole_units());
+                Said::Hold(hold(id), lines.iter().map(line).collect())
+            }
             Answer::Order(id, lines) => Said::Order(order(id), lines.iter().map(line).collect()),
             Answer::Recorded { order: id, lines, discrepancies } => Said::Recorded {
                 order: id.as_ref().map(order),
@@ -506,7 +539,9 @@ impl World {
                     "been released" => HoldState::Released,
                     _ => HoldState::Converted,
                 }),
-                Refusal::LineHasLess { has, .. } => Why::LineHasLess(units(*has)),
+                Refusal::LineHasLess { has, .. } | Refusal::HoldHasLess { has, .. } => {
+                    Why::LineHasLess(units(*has))
+                }
                 Refusal::ReferenceTaken { order: id, .. } => Why::ReferenceTaken(order(id)),
                 other => panic!("nobody asked for this: {other:?}"),
             }),
@@ -611,6 +646,8 @@ impl World {
             assert_eq!(order.lines.len(), expected.lines.len(), "{order:?} shall be {expected:?}");
             for (line, shall) in order.lines.iter().zip(&expected.lines) {
                 let item = items.iter().position(|item| *item == line.item).unwrap();
+                let agreed = (line.backordered.whole_units(), line.preordered.whole_units());
+                assert_eq!(agreed, (shall.backordered, shall.preordered), "{line:?} shall be {shall:?}");
                 let has = (&line.line, item, line.wanted.whole_units(), line.short.whole_units());
                 assert_eq!(
                     has,
@@ -634,6 +671,7 @@ impl World {
             let value = self.ledger().read(TENANT, |view| view.get(&Key::Hold(*id))).unwrap();
             let Some(Value::Hold(hold)) = value else { panic!("a hold") };
             assert_eq!(hold.state, expected.state, "{hold:?} shall be {expected:?}");
+            assert_eq!(hold.expires_at.micros(), expected.expires_at, "{hold:?} shall be {expected:?}");
             for (line, shall) in hold.lines.iter().zip(&expected.lines) {
                 assert_eq!(line.item, items[shall.item]);
                 let reserved: BTreeMap<LocationId, i64> =

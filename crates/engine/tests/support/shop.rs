@@ -126,7 +126,12 @@ impl Shop {
     pub fn order(&self, key: Option<&str>, sku: &str, quantity: i64) -> Result<Committed, CommitError> {
         self.keyed(
             key,
-            Body::PlaceOrder(PlaceOrder { reference: None, lines: units(sku, quantity), location: None }),
+            Body::PlaceOrder(PlaceOrder {
+                reference: None,
+                lines: units(sku, quantity),
+                location: None,
+                ..PlaceOrder::default()
+            }),
         )
     }
 
@@ -153,7 +158,9 @@ impl Shop {
                     shipped: Quantity::ZERO,
                     returned: Quantity::ZERO,
                     location: None,
+                    price: None,
                 }],
+                ..OrderContent::default()
             }),
         }))
     }
@@ -176,6 +183,7 @@ impl Shop {
                 location: "LONDON".to_owned(),
                 occurred_at: at.map(time),
                 lines: vec![ShipmentLine {
+                    lot: None,
                     item: Name::Sku(sku.to_owned()),
                     quantity: Quantity::units(quantity),
                 }],
@@ -184,9 +192,14 @@ impl Shop {
     }
 
     pub fn hold(&self, sku: &str, quantity: i64, until: &str) -> HoldId {
-        let place = PlaceHold { lines: units(sku, quantity), location: None, expires_at: time(until) };
+        let place = PlaceHold {
+            lines: units(sku, quantity),
+            location: None,
+            expires_at: time(until),
+            ..PlaceHold::default()
+        };
         match self.tell(Body::PlaceHold(place)) {
-            Answer::Hold(hold) => hold,
+            Answer::Hold(hold, ..) => hold,
             other => panic!("the hold was not placed: {other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
+use crate::model::{Beyond, Item, Listing, Location, LocationMapping, System, Tracking};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
@@ -32,6 +32,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         tags: Vec::new(),
         kit: Vec::new(),
         tracking: Tracking::None,
+        beyond: Beyond::default(),
     });
     if let Some(precision) = put.precision {
         if before.is_some() && precision < item.precision {
@@ -52,6 +53,18 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
             field.clone_from(given);
         }
     }
+    let limits = [
+        (&mut item.beyond.backorder_limit, put.backorder_limit),
+        (&mut item.beyond.preorder_limit, put.preorder_limit),
+    ];
+    for (field, given) in limits {
+        if let Some(limit) = given {
+            *field = limit;
+        }
+    }
+    if let Some(from) = put.available_from {
+        item.beyond.available_from = Some(from).filter(|from| *from > tx.now);
+    }
     if let Some(kit) = &put.kit {
         item.kit = kits::resolve(tx, kit)?;
     }
@@ -67,7 +80,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if let Some(all) = tx.rules()? {
-        rules::must_not_tie(all, id, &item)?;
+        rules::must_not_tie(all, tx.sites()?, id, &item)?;
     }
     if before.as_ref() != Some(&item) {
         tx.emit(Entry::Item(id, item))?;
@@ -145,8 +158,12 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
     let days_end_otherwise = before
         .as_ref()
         .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
+    let is_moved = before.as_ref().is_some_and(|before| before.parent != location.parent);
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, location))?;
+    }
+    if is_moved {
+        rules::moved_must_not_tie(tx)?;
     }
     if days_end_otherwise {
         lots::register_all(tx, id)?;

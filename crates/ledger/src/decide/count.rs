@@ -26,12 +26,13 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         }
         Err(stop) => return Err(stop),
     };
-    for (item, _) in &lines {
-        let master = stock::master(tx, *item, location)?;
+    let nodes = nodes(tx, location, count.inside)?;
+    for (item, node) in lines.iter().flat_map(|(item, _)| nodes.iter().map(move |node| (*item, *node))) {
+        let master = stock::master(tx, item, node)?;
         if master == teller {
             continue;
         }
-        let (sku, code, name) = (tx.sku(*item)?, tx.location_code(location)?, tx.system_name(master)?);
+        let (sku, code, name) = (tx.sku(item)?, tx.location_code(node)?, tx.system_name(master)?);
         if teller == SystemId::ONHAND {
             return Err(Refusal::NotMaster { sku, location: code, master: name }.into());
         }
@@ -43,21 +44,39 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
     let lines = lots::counted(tx, &lines)?;
-    let nodes = if count.inside { tx.sites()?.below(location, false) } else { vec![location] };
+    let seen = lines.into_iter().map(|line| (line, as_of)).collect();
+    book_all(tx, teller, location, count.inside, seen).map(|(_, answer)| answer)
+}
+
+/// A location, with all that is inside it where that is counted too.
+pub(super) fn nodes(tx: &Tx<'_>, location: LocationId, inside: bool) -> Result<Vec<LocationId>, Stop> {
+    if inside { Ok(tx.sites()?.below(location, false)) } else { Ok(vec![location]) }
+}
+
+/// What a physical count of something at some places sees.
+pub(super) fn cells(line: &Resolved, nodes: &[LocationId]) -> Vec<CellKey> {
+    let (item, lot) = (line.item, line.lot.unwrap_or_default());
+    let of = |node: LocationId| StockState::PHYSICAL.map(|state| CellKey::of(item, node, lot, state));
+    nodes.iter().flat_map(|node| of(*node)).collect()
+}
+
+/// Books what was seen, each as of when it was; says which counts it became.
+pub(super) fn book_all(
+    tx: &mut Tx<'_>,
+    teller: SystemId,
+    location: LocationId,
+    inside: bool,
+    seen: Vec<(Resolved, Instant)>,
+) -> Result<(Vec<CountId>, Answer), Stop> {
+    let nodes = nodes(tx, location, inside)?;
     let inside = nodes.len() > 1;
-    let cells = |line: &Resolved| {
-        let (item, lot) = (line.item, line.lot.unwrap_or_default());
-        let of = |node: LocationId| {
-            StockState::PHYSICAL.into_iter().map(move |state| CellKey::of(item, node, lot, state))
-        };
-        nodes.iter().flat_map(move |node| of(*node)).collect::<Vec<_>>()
-    };
-    tx.want_as_of(lines.iter().flat_map(cells), as_of)?;
-    let changes = lines.iter().map(|line| (line.item, location, as_of.plus_micros(1)));
-    tx.want(lines.iter().map(|line| Key::Counted(line.item, location)))?;
+    let cells = |line: &Resolved| cells(line, &nodes);
+    tx.want_past(seen.iter().flat_map(|(line, as_of)| cells(line).into_iter().map(|cell| (cell, *as_of))))?;
+    let changes = seen.iter().map(|(line, as_of)| (line.item, location, as_of.plus_micros(1)));
+    tx.want(seen.iter().map(|(line, _)| Key::Counted(line.item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;
     let mut booked = Vec::new();
-    for line in lines {
+    for (line, as_of) in seen {
         let Resolved { item, lot, quantity: counted } = line;
         let lot = lot.unwrap_or_default();
         let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
@@ -68,6 +87,7 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         booked.push((id, item, counted, found));
     }
     order::settle(tx)?;
+    let ids = booked.iter().map(|(id, ..)| *id).collect();
     let answers = booked.into_iter().map(|(id, item, counted, found)| {
         Ok(Counted {
             id,
@@ -79,7 +99,7 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         })
     });
     let counted = answers.collect::<Result<_, Stop>>()?;
-    Ok(Answer::Counted(counted, tx.discrepancies.clone()))
+    Ok((ids, Answer::Counted(counted, tx.discrepancies.clone())))
 }
 
 /// Writes the count, and books its difference at the time it was seen.

@@ -43,6 +43,8 @@ fn check(bodies: &[Body]) -> Result<(), Stop> {
     }
     let wrong = |body: &Body| match body {
         Body::Group(_) => Some("a group cannot be part of a group"),
+        // The words are the record's, which the group is one of.
+        Body::Noted(_) => Some("a group is noted as a whole, not its lines"),
         // A fact is always recorded; a group may be refused.
         Body::Record(_) => {
             Some("a document has happened and cannot be undone with others: send it by itself")

@@ -25,12 +25,7 @@ pub(super) fn named(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolv
     for (item, line) in lines {
         let item = *item;
         let sign = if line.quantity.is_negative() { -1 } else { 1 };
-        let known = |code: &str| {
-            tx.lot_id(item, code)?.ok_or_else(|| {
-                let sku = line.sku.clone();
-                Stop::from(Invalid::UnknownLot { sku, lot: code.to_owned() })
-            })
-        };
+        let known = |code: &str| known(tx, item, code);
         match (&line.serials, &line.lot) {
             (Some(serials), _) => {
                 for serial in serials {
@@ -82,9 +77,6 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Re
         };
         for code in codes {
             let lot = find_or_make(tx, item, line, code, of)?;
-            if tracking == Tracking::Serials && line.quantity.is_positive() && !is_count {
-                must_be_nowhere(tx, item, lot)?;
-            }
             resolved.push(Resolved { item, lot: Some(lot), quantity: each });
         }
     }
@@ -135,6 +127,31 @@ fn check(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<(), Stop> {
         }
     }
     tx.want(keys)
+}
+
+/// The lot or serial of a name, which must be known.
+pub(super) fn known(tx: &Tx<'_>, item: ItemId, code: &str) -> Result<LotId, Stop> {
+    match tx.lot_id(item, code)? {
+        Some(lot) => Ok(lot),
+        None => Err(Invalid::UnknownLot { sku: tx.sku(item)?, lot: code.to_owned() }.into()),
+    }
+}
+
+/// Where some of a lot lies: at one of these places, or else the first there is; refused where it is nowhere.
+pub(super) fn lies(
+    tx: &Tx<'_>,
+    item: ItemId,
+    lot: LotId,
+    places: impl Iterator<Item = LocationId>,
+) -> Result<LocationId, Stop> {
+    let stocked = tx.stocked(item)?;
+    let there: Vec<LocationId> =
+        stocked.iter().filter(|(cell, _)| cell.lot == lot).map(|(cell, _)| cell.location).collect();
+    let first = places.into_iter().find(|place| there.contains(place)).or(there.first().copied());
+    first.ok_or_else(|| {
+        let problem = "is nowhere in stock by our books; count it where it is first".to_owned();
+        Invalid::Field { field: "lot", problem }.into()
+    })
 }
 
 /// Refuses a line that does not say which of a tracked item is meant.
@@ -193,6 +210,17 @@ fn must_be_nowhere(tx: &Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
     let Some((cell, _)) = stocked.iter().find(|(cell, _)| cell.lot == lot) else { return Ok(()) };
     let (sku, location) = (tx.sku(item)?, tx.location_code(cell.location)?);
     Err(Refusal::SerialElsewhere { sku, serial: tx.lot(lot)?.code.clone(), location }.into())
+}
+
+/// A piece comes in that is somewhere by our books: a request is refused; a fact is believed, and the books corrected.
+pub(super) fn must_not_be_twice(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    if tx.item(item)?.tracking != Tracking::Serials {
+        return Ok(());
+    }
+    if tx.document.is_none() {
+        return must_be_nowhere(tx, item, lot);
+    }
+    seen_where_it_was_not(tx, item, lot)
 }
 
 /// A piece was seen where it was not by our books: wherever it is by them now, it is there no more.

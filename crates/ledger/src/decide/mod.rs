@@ -5,18 +5,28 @@
 //! stop with the needs named; the committer provides them and asks again. An accepted or refused command becomes
 //! one [`Record`]; a copy of an earlier one becomes nothing.
 
+mod allocation;
+mod beyond;
 mod catalogue;
 mod count;
 mod document;
 mod group;
 mod hold;
 mod kits;
+mod lines;
 mod lots;
 mod order;
 mod plain;
+mod policy;
+mod produce;
 mod promise;
+mod reverse;
 mod rules;
+mod session;
+mod shift;
 mod stock;
+mod supply;
+mod transfer;
 mod tx;
 
 use crate::answer::{Answer, Invalid, Refusal};
@@ -116,6 +126,7 @@ fn is_said_by_the_long_way(
 /// The long way, for every command.
 fn decide_all(state: &State, given: &Given, command: &Command, now: Instant) -> Result<Decided, Undecided> {
     let mut tx = Tx::new(state, given, now);
+    tx.actor.clone_from(&command.actor);
     let outcome = lapse_due(&mut tx).and_then(|()| run(&mut tx, &command.body)).and_then(|answer| {
         order::settle(&mut tx)?;
         Ok(answer)
@@ -165,6 +176,7 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
     if tx.is_empty() && command.key.is_some() {
         tx.push(Entry::Nothing);
     }
+    let (reference, note) = tx.take_words();
     let (entries, overlay, first_seq, now, document) = tx.into_parts();
     let replayed = matches!(answer, Answer::AlreadyApplied { .. });
     let record = (!entries.is_empty()).then(|| Record {
@@ -173,6 +185,8 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
         fingerprint: command.fingerprint,
         actor: command.actor.clone(),
         document,
+        reference,
+        note,
         entries,
         answer: answer.clone(),
     });
@@ -217,6 +231,36 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Note(note) => catalogue::note(tx, note),
         Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::Noted(noted) => {
+            if matches!(noted.body, Body::Noted(_)) {
+                let problem = "what is noted is noted once".to_owned();
+                return Err(Invalid::Field { field: "noted", problem }.into());
+            }
+            lines::check_words(noted.reference.as_deref(), noted.note.as_deref())?;
+            let answer = run(tx, &noted.body)?;
+            (tx.reference, tx.note) = (noted.reference.clone(), noted.note.clone());
+            Ok(answer)
+        }
+        Body::Reverse(reverse) => reverse::reverse(tx, reverse),
+        Body::PlanTransfer(plan) => transfer::plan(tx, plan),
+        Body::AmendTransfer(amend) => transfer::amend(tx, amend),
+        Body::DispatchTransfer(dispatch) => transfer::dispatch(tx, dispatch),
+        Body::ReceiveTransfer(receive) => transfer::receive(tx, receive),
+        Body::CancelTransfer(cancel) => transfer::cancel(tx, cancel),
+        Body::Assemble(work) => produce::assemble(tx, work),
+        Body::Disassemble(work) => produce::disassemble(tx, work),
+        Body::PlacePurchase(place) => supply::place(tx, place),
+        Body::AmendPurchase(amend) => supply::amend(tx, amend),
+        Body::ReceivePurchase(receive) => supply::receive(tx, receive),
+        Body::EndPurchase(end) => supply::end(tx, end),
+        Body::ExtendHold(extend) => hold::extend(tx, extend),
+        Body::ReleaseLines(release) => hold::release_lines(tx, release),
+        Body::SetAllocation(set) => allocation::set(tx, set),
+        Body::Reallocate(request) => allocation::reallocate(tx, request),
+        Body::OpenSession(open) => session::open(tx, open),
+        Body::Sight(sight) => session::sight(tx, sight),
+        Body::ApplySession(apply) => session::apply(tx, apply),
+        Body::CancelSession(session) => session::cancel(tx, *session),
         Body::PutLot(put) => lots::put(tx, put),
     }
 }

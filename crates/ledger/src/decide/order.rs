@@ -11,8 +11,12 @@ use crate::model::{Became, ComponentAt, Holder, KnownDocument, Order, OrderLine,
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
+use super::allocation;
+use super::beyond;
 use super::document;
-use super::promise::{self, Wanted};
+use super::lots;
+use super::policy::Route;
+use super::promise;
 use super::stock::{self, Change, Resolved};
 use super::tx::{Stop, Tx};
 
@@ -62,14 +66,16 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     let (from, to) = short_lines(item);
     let waiting = tx.range(from, to)?;
     want_served(tx, item, &sites, &waiting)?;
+    let passes_over = passes_over(tx)?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(_)) = (key, stock::as_quantity(&value)) else { continue };
         let known = &tx.order(order)?.lines[line as usize];
         let (short, is_plain) = (known.short, known.item == item && known.lot.is_none());
-        let is_plain = is_plain && known.build.recipe.is_empty();
+        let is_plain = is_plain && known.build.recipe.is_empty() && !passes_over;
         let allocated = allocate(tx, order, line, short, None, false)?;
         tx.edit_order(order)?.lines[line as usize].short -= allocated;
-        // Whoever asks for one lot may go without, or a kit for want of another component, and others after it be served.
+        // Whoever asks for one lot may go without, or a kit for want of another component, or where a rule leaves places
+        // out, and others after it be served.
         if allocated < short && is_plain {
             break;
         }
@@ -92,17 +98,35 @@ fn want_served(
     for site in sites {
         left += availability::available(&mut &*tx, item, *site)?;
     }
+    let passes_over = passes_over(tx)?;
+    let mut orders = Vec::new();
     let mut keys = Vec::new();
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(short)) = (key, stock::as_quantity(value)) else { continue };
         if !left.is_positive() {
             break;
         }
-        left -= short;
+        if !passes_over {
+            left -= short;
+        }
+        orders.push(*order);
         keys.push(Key::Order(*order));
         keys.extend(sites.iter().map(|site| Key::Promise(item, *site, order.0, *line, LotId(0))));
     }
-    tx.want(keys)
+    tx.want(keys)?;
+    // What says that they are short ends with it.
+    let mut told = Vec::new();
+    for order in orders {
+        told.extend(tx.order(order)?.short_told.map(Key::Discrepancy));
+    }
+    tx.want(told)
+}
+
+/// Does a rule leave places out, so that a line may be passed over that is older?
+fn passes_over(tx: &Tx<'_>) -> Result<bool, Stop> {
+    let leaves_out =
+        |rules: &crate::model::Rules| rules.allocation.iter().any(|(_, rule)| rule.whole || rule.only_these);
+    Ok(tx.rules()?.is_some_and(leaves_out))
 }
 
 /// The places that are asked: one, or the sites by rank.
@@ -113,7 +137,7 @@ pub(super) fn sites(tx: &Tx<'_>, only: Option<LocationId>) -> Result<Vec<Locatio
     }
 }
 
-/// Promises up to so much to an order's line, at one location or by rank; says how much. The caller books the rest.
+/// Promises up to so much to an order's line, at one location or by its rule; says how much. The caller books the rest.
 pub(super) fn allocate(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -122,51 +146,26 @@ pub(super) fn allocate(
     only: Option<LocationId>,
     with_safety_stock: bool,
 ) -> Result<Quantity, Stop> {
+    let allocated = allocate_all(tx, order, &[(line, wanted)], only, with_safety_stock)?;
+    Ok(allocated.into_iter().sum())
+}
+
+/// Promises up to so much to each of these lines, divided together where the rule says so; says how much to each.
+fn allocate_all(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    wanted: &[(u32, Quantity)],
+    only: Option<LocationId>,
+    with_safety_stock: bool,
+) -> Result<Vec<Quantity>, Stop> {
     let passes: &[&[StockState]] = if with_safety_stock {
         &[&[StockState::Available], &[StockState::Available, StockState::SafetyStock]]
     } else {
         &[&[StockState::Available]]
     };
-    promise_up_to(tx, Holder::Order(order), line, wanted, only, passes, "allocated")
-}
-
-/// Promises up to so much to a line: all of it at the first place that has it, else from place to place; what is there
-/// in the first states before what is there in the next.
-pub(super) fn promise_up_to(
-    tx: &mut Tx<'_>,
-    holder: Holder,
-    line: u32,
-    wanted: Quantity,
-    only: Option<LocationId>,
-    passes: &[&[StockState]],
-    reason: &str,
-) -> Result<Quantity, Stop> {
-    let places = sites(tx, only)?;
-    let what = Wanted::of(tx, holder, line)?;
-    let mut missing = wanted;
-    for states in passes {
-        if !missing.is_positive() {
-            break;
-        }
-        let simple = |site: &LocationId| {
-            let site = *site;
-            states.iter().map(move |state| CellKey::new(what.item, site, *state))
-        };
-        tx.want_cells(places.iter().flat_map(simple))?;
-        let there: Vec<(LocationId, Quantity)> = places
-            .iter()
-            .map(|site| Ok((*site, promise::has(tx, &what, *site, states)?)))
-            .collect::<Result<_, Stop>>()?;
-        let whole = there.iter().find(|(_, quantity)| *quantity >= missing).copied();
-        for (site, quantity) in whole.map_or(there, |at| vec![at]) {
-            let quantity = quantity.min(missing);
-            if quantity.is_positive() {
-                promise::keep(tx, holder, line, site, quantity, states, reason)?;
-                missing -= quantity;
-            }
-        }
-    }
-    Ok(wanted - missing)
+    let route = allocation::route_of(tx, order, only)?;
+    let serving = if route.is_of_the_order() { allocation::serving(tx, order)? } else { Vec::new() };
+    allocation::promise(tx, Holder::Order(order), wanted, &route, serving, passes, "allocated")
 }
 
 /// Gives so much of what is promised to an order's line back, the last place first.
@@ -185,14 +184,26 @@ pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Sto
     }
 }
 
-/// Refuses unless all these lines together are available, at one place or over all that may sell. Kits are counted by
-/// what they are built of, beyond the assembled ones; whether they can be built in one place shows when they are promised.
+/// Refuses unless all these lines together are available at these places.
 pub(super) fn must_be_available(
     tx: &Tx<'_>,
     lines: &[Resolved],
-    only: Option<LocationId>,
+    places: &[LocationId],
+    named: Option<LocationId>,
 ) -> Result<(), Stop> {
-    let sites = sites(tx, only)?;
+    let lacking = lacking(tx, lines, places, named)?;
+    let missing: Vec<Missing> = lacking.into_iter().map(|(_, missing)| missing).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
+}
+
+/// What of these lines together is not available at these places. Kits are counted by what they are built of, beyond the
+/// assembled ones; whether they can be built in one place shows when they are promised.
+pub(super) fn lacking(
+    tx: &Tx<'_>,
+    lines: &[Resolved],
+    sites: &[LocationId],
+    only: Option<LocationId>,
+) -> Result<Vec<(ItemId, Missing)>, Stop> {
     let mut wanted = BTreeMap::<(ItemId, Option<LotId>), Quantity>::new();
     let add = |wanted: &mut BTreeMap<_, Quantity>, key: (ItemId, Option<LotId>), quantity: Quantity| {
         let total = wanted.entry(key).or_default();
@@ -215,7 +226,7 @@ pub(super) fn must_be_available(
         .filter_map(|(item, lot, quantity, is_kit)| is_kit.then_some((item, lot, quantity)))
         .collect();
     for (item, lot, quantity) in kits {
-        let assembled = lying(tx, item, lot, &sites)?;
+        let assembled = lying(tx, item, lot, sites)?;
         let rest = quantity - assembled.min(quantity);
         wanted.insert((item, lot), quantity - rest);
         for component in promise::recipe(tx, item)? {
@@ -227,12 +238,12 @@ pub(super) fn must_be_available(
     }
     let mut missing = Vec::new();
     for ((item, lot), wanted) in wanted {
-        let available = lying(tx, item, lot, &sites)?;
+        let available = lying(tx, item, lot, sites)?;
         if available < wanted {
-            missing.push(missing_of(tx, item, wanted, available, only, &sites)?);
+            missing.push((item, missing_of(tx, item, wanted, available, only, sites)?));
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
+    Ok(missing)
 }
 
 fn missing_of(
@@ -244,7 +255,14 @@ fn missing_of(
     sites: &[LocationId],
 ) -> Result<Missing, Stop> {
     let location = only.map(|location| tx.location_code(location)).transpose()?;
-    Ok(Missing { sku: tx.sku(item)?, location, wanted, available, held: held(tx, item, sites)? })
+    Ok(Missing {
+        sku: tx.sku(item)?,
+        location,
+        wanted,
+        available,
+        held: held(tx, item, sites)?,
+        beyond: None,
+    })
 }
 
 /// Refuses a line that was wanted whole and could not be promised whole: its kits cannot be built in one place.
@@ -252,12 +270,13 @@ pub(super) fn must_be_whole(
     tx: &Tx<'_>,
     line: &Resolved,
     promised: Quantity,
-    only: Option<LocationId>,
+    places: &[LocationId],
+    named: Option<LocationId>,
 ) -> Result<(), Stop> {
     if promised == line.quantity {
         return Ok(());
     }
-    let missing = missing_of(tx, line.item, line.quantity, promised, only, &sites(tx, only)?)?;
+    let missing = missing_of(tx, line.item, line.quantity, promised, named, places)?;
     Err(Refusal::Insufficient(vec![missing]).into())
 }
 
@@ -341,6 +360,8 @@ pub(super) fn line_answers(tx: &Tx<'_>, order: OrderId) -> Result<Vec<LineAnswer
                 allocated: line.allocated_total(),
                 shipped: line.shipped_total(),
                 short: line.short,
+                backordered: line.backordered,
+                preordered: line.preordered,
             })
         })
         .collect()
@@ -368,7 +389,7 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
             Some(Became::Order(order)) => {
                 return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
             }
-            Some(Became::Lines(_) | Became::Shipment(_)) => {
+            Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
                 let problem = format!("`{reference}` is the name of another document; use a name of its own");
                 return Err(Invalid::Field { field: "reference", problem }.into());
             }
@@ -383,14 +404,8 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
         made_line.build.recipe = promise::recipe(tx, line.item)?;
         made.push(made_line);
     }
-    let order = tx.open_order(Order {
-        system: SystemId::ONHAND,
-        document: document.clone(),
-        version: 1,
-        placed_at,
-        cancelled: false,
-        lines: made,
-    });
+    let order =
+        tx.open_order(Order { lines: made, ..Order::new(SystemId::ONHAND, document.clone(), 1, placed_at) });
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
         tx.emit(Entry::Document(SystemId::ONHAND, document, known))?;
@@ -402,20 +417,63 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    check_terms(tx, place, lines.len())?;
     must_sell(tx, only)?;
-    must_be_available(tx, &lines, only)?;
-    let sites = sites(tx, only)?;
+    let may_wait = place.backorder != Some(false);
+    let mut route = allocation::route_for(tx, SystemId::ONHAND, place.ship_to.as_deref(), only)?;
+    beyond::must_be_had(tx, &lines, &mut route, only, may_wait)?;
+    want_committed(tx, &lines, &route)?;
+    let order = open(tx, place.reference.as_deref(), &lines)?;
+    let edited = tx.edit_order(order)?;
+    edited.ship_by = place.ship_by;
+    edited.ship_to.clone_from(&place.ship_to);
+    for (line, price) in edited.lines.iter_mut().zip(place.prices.iter().flatten()) {
+        line.price.clone_from(price);
+    }
+    let lines = kits_first(tx, &lines)?;
+    let wanted: Vec<(u32, Quantity)> = lines.iter().map(|(index, line)| (*index, line.quantity)).collect();
+    let passes: &[&[StockState]] = &[&[StockState::Available]];
+    let holder = Holder::Order(order);
+    let allocated = allocation::promise(tx, holder, &wanted, &route, Vec::new(), passes, "allocated")?;
+    for ((index, line), allocated) in lines.into_iter().zip(allocated) {
+        let waits = line.quantity - allocated;
+        if !waits.is_positive() {
+            continue;
+        }
+        if !may_wait || !beyond::may_wait(tx, order, line.item, waits)? {
+            must_be_whole(tx, &line, allocated, &route.places, only)?;
+        }
+        let preorder = beyond::is_preorder(tx, line.item)?;
+        let line = &mut tx.edit_order(order)?.lines[index as usize];
+        line.short = waits;
+        *(if preorder { &mut line.preordered } else { &mut line.backordered }) = waits;
+    }
+    answer(tx, order)
+}
+
+/// Fetches together the cells that a new order will fill.
+fn want_committed(tx: &Tx<'_>, lines: &[Resolved], route: &Route) -> Result<(), Stop> {
     let committed = |site: &LocationId| {
         let site = *site;
         lines.iter().map(move |line| CellKey::new(line.item, site, StockState::Committed))
     };
-    tx.want_cells(sites.iter().flat_map(committed))?;
-    let order = open(tx, place.reference.as_deref(), &lines)?;
-    for (index, line) in kits_first(tx, &lines)? {
-        let allocated = allocate(tx, order, index, line.quantity, only, false)?;
-        must_be_whole(tx, &line, allocated, only)?;
+    tx.want_cells(route.places.iter().flat_map(committed))
+}
+
+/// What an order says beside its lines.
+fn check_terms(tx: &Tx<'_>, place: &PlaceOrder, lines: usize) -> Result<(), Stop> {
+    if let Some(region) = &place.ship_to {
+        allocation::check_region("ship_to", region)?;
     }
-    answer(tx, order)
+    allocation::check_ship_by(tx, place.ship_by)?;
+    if let Some(prices) = &place.prices {
+        if prices.len() != lines {
+            let problem = format!("{} prices for {lines} lines; one for each, or none", prices.len());
+            return Err(Invalid::Field { field: "prices", problem }.into());
+        }
+        prices.iter().flatten().try_for_each(crate::Money::check)?;
+    }
+    Ok(())
 }
 
 /// The index of a line by its name.
@@ -433,38 +491,44 @@ fn chosen_lines(
     verb: &str,
     lines: Option<&[LineQuantity]>,
     has: impl Fn(&OrderLine) -> Quantity,
-) -> Result<Vec<(u32, Quantity)>, Stop> {
+) -> Result<Vec<(u32, Option<LotId>, Quantity)>, Stop> {
     let known = tx.order(order)?;
     let Some(lines) = lines else {
-        let all = (0..).zip(&known.lines).map(|(index, line)| (index, has(line)));
-        return Ok(all.filter(|(_, quantity)| quantity.is_positive()).collect());
+        let all = (0..).zip(&known.lines).map(|(index, line)| (index, None, has(line)));
+        return Ok(all.filter(|(.., quantity)| quantity.is_positive()).collect());
     };
     if lines.is_empty() {
         return Err(Invalid::NoLines("this").into());
     }
-    let mut chosen = Vec::new();
-    for LineQuantity { line, quantity } in lines {
+    let mut chosen: Vec<(u32, Option<LotId>, Quantity)> = Vec::new();
+    for LineQuantity { line, quantity, lot } in lines {
         let index = line_index(tx, order, line)?;
-        if chosen.iter().any(|(other, _)| *other == index) {
+        let known = &known.lines[index as usize];
+        let lot = lot.as_deref().map(|code| lots::known(tx, known.item, code)).transpose()?;
+        if chosen
+            .iter()
+            .any(|(other, of, _)| *other == index && (of.is_none() || lot.is_none() || *of == lot))
+        {
             return Err(Invalid::Twice { field: "line", value: line.clone() }.into());
         }
-        let known = &known.lines[index as usize];
         let sku = tx.sku(known.item)?;
         if !quantity.is_positive() {
             return Err(Invalid::NotPositive { field: "quantity", sku, quantity: *quantity }.into());
         }
         tx.check_quantity(known.item, *quantity)?;
-        if has(known) < *quantity {
+        let before: Quantity =
+            chosen.iter().filter(|(other, ..)| *other == index).map(|(.., quantity)| *quantity).sum();
+        if has(known) - before < *quantity {
             return Err(Refusal::LineHasLess {
                 order,
                 line: line.clone(),
                 verb: verb.to_owned(),
-                has: has(known),
+                has: has(known) - before,
                 wanted: *quantity,
             }
             .into());
         }
-        chosen.push((index, *quantity));
+        chosen.push((index, lot, *quantity));
     }
     Ok(chosen)
 }
@@ -497,11 +561,24 @@ pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, St
     let at = tx.past("occurred_at", fulfil.occurred_at)?;
     let lines = chosen_lines(tx, order, "ship", fulfil.lines.as_deref(), OrderLine::allocated_total)?;
     want_promises(tx, order)?;
-    for (index, quantity) in lines {
-        let mut missing = quantity;
+    for (index, lot, quantity) in lines {
         let line = &tx.order(order)?.lines[index as usize];
-        let (item, built) = (line.item, line.build.built.clone());
-        for place in line.allocated.clone().into_iter().chain(built) {
+        let (item, mut promised) = (line.item, line.allocated.clone());
+        promised.extend(line.build.built.iter().copied());
+        if let Some(lot) = lot {
+            // What really left, whichever was promised: it lies where it lies.
+            let lies = |at: &crate::model::At| at.lot == lot;
+            promised.sort_by_key(|at| !lies(at));
+            let place = match promised.iter().find(|at| lies(at)) {
+                Some(at) => at.location,
+                None => lots::lies(tx, item, lot, promised.iter().map(|at| at.location))?,
+            };
+            stock::must_be_ours(tx, item, place)?;
+            stock::ship_lot(tx, order, index, (place, lot), quantity, at)?;
+            continue;
+        }
+        let mut missing = quantity;
+        for place in promised {
             let part = place.quantity.min(missing);
             if part.is_positive() {
                 stock::must_be_ours(tx, item, place.location)?;
@@ -518,7 +595,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     let open = |line: &OrderLine| line.wanted - line.shipped_total();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
     want_promises(tx, order)?;
-    for (index, quantity) in lines {
+    for (index, _, quantity) in lines {
         let wanted = tx.order(order)?.lines[index as usize].wanted;
         want(tx, order, index, wanted - quantity, None)?;
     }
@@ -540,8 +617,8 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     let to = back.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
-    for (index, quantity) in lines {
-        come_back(tx, order, index, quantity, None, to, back.into, at)?;
+    for (index, lot, quantity) in lines {
+        come_back(tx, order, index, quantity, lot, to, back.into, at)?;
     }
     answer(tx, order)
 }
@@ -655,6 +732,21 @@ pub(super) fn want(
         let from_short = edited.short.min(-more);
         edited.short -= from_short;
         release(tx, order, line, -more - from_short)?;
+    }
+    Ok(())
+}
+
+/// Raises what is wanted of these lines: together, so that the rule can divide all of them at once.
+pub(super) fn want_together(tx: &mut Tx<'_>, order: OrderId, wants: &[(u32, Quantity)]) -> Result<(), Stop> {
+    let mut more = Vec::new();
+    for (line, wanted) in wants {
+        let edited = &mut tx.edit_order(order)?.lines[*line as usize];
+        more.push((*line, *wanted - edited.wanted));
+        edited.wanted = *wanted;
+    }
+    let allocated = allocate_all(tx, order, &more, None, true)?;
+    for ((line, more), allocated) in more.into_iter().zip(allocated) {
+        tx.edit_order(order)?.lines[line as usize].short += more - allocated;
     }
     Ok(())
 }

@@ -24,7 +24,9 @@ struct Step<'a> {
 /// The record and its answer; none where the long way must be gone.
 pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<(Record, Answer)> {
     let step = step(&command.body)?;
-    let Line { sku, quantity, lot: None, expires: None, serials: None } = step.line else { return None };
+    let Line { sku, quantity, lot: None, expires: None, serials: None, unit_cost: None } = step.line else {
+        return None;
+    };
     if state.due_until(now).next().is_some() || !owns_everything(state) {
         return None;
     }
@@ -73,6 +75,8 @@ pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<(
         fingerprint: command.fingerprint,
         actor: command.actor.clone(),
         document: None,
+        reference: None,
+        note: None,
         entries: vec![Entry::Movement(movement)],
         answer: answer.clone(),
     };
@@ -97,7 +101,7 @@ fn step(body: &Body) -> Option<Step<'_>> {
             };
             Some(Step { location, line, from, to, reason })
         }
-        Body::Move(MoveState { location, from, to, lines, reason }) => {
+        Body::Move(MoveState { location, from, to, lines, reason, occurred_at: None }) => {
             const MOVABLE: [StockState; 4] = [
                 StockState::Available,
                 StockState::Damaged,

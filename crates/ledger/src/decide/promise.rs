@@ -252,9 +252,8 @@ fn free(
 /// What a hold's line keeps goes over to the line of the order that it becomes, place by place.
 pub(super) fn hand_over(
     tx: &mut Tx<'_>,
-    hold: crate::HoldId,
-    order: crate::OrderId,
-    line: u32,
+    (hold, line): (crate::HoldId, u32),
+    (order, into): (crate::OrderId, u32),
     reason: &str,
 ) -> Result<(), Stop> {
     let (from, to) = (Holder::Hold(hold), Holder::Order(order));
@@ -281,11 +280,11 @@ pub(super) fn hand_over(
             quantity,
             occurred_at: now,
             reason,
-            promise: Some((to, line)),
+            promise: Some((to, into)),
             corrects: None,
         })?;
     }
-    let (places, build) = kept(tx, to, line)?;
+    let (places, build) = kept(tx, to, into)?;
     *places = reserved;
     *build = Build { recipe, built, components, ..Build::default() };
     Ok(())

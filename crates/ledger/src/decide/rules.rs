@@ -1,10 +1,12 @@
 //! Ownership and publication rules. Folded here as data; `sync` gives publication rules their meaning.
 
+use std::collections::BTreeSet;
+
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{SetOwnership, SetPublication};
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::model::{Item, Ownership, Publication, Rules};
+use crate::model::{Item, Ownership, Publication, Rules, Sites};
 use crate::state::Value;
 use crate::{ItemId, Quantity, RuleId, Seq};
 
@@ -42,8 +44,8 @@ pub(super) fn set_ownership(tx: &mut Tx<'_>, set: &SetOwnership) -> Result<Answe
 }
 
 /// Refuses where two rules for tags of an item name different masters at the same location (or everywhere), and no rule
-/// for the item itself decides.
-pub(super) fn must_not_tie(all: &Rules, id: ItemId, item: &Item) -> Result<(), Stop> {
+/// for the item itself, there or around it, decides.
+pub(super) fn must_not_tie(all: &Rules, sites: &Sites, id: ItemId, item: &Item) -> Result<(), Stop> {
     let tagged: Vec<&(RuleId, Ownership)> = all
         .ownership
         .iter()
@@ -53,7 +55,8 @@ pub(super) fn must_not_tie(all: &Rules, id: ItemId, item: &Item) -> Result<(), S
         .collect();
     for (index, (rule, one)) in tagged.iter().enumerate() {
         let decided = all.ownership.iter().any(|(_, rule)| {
-            rule.item == Some(id) && (rule.location.is_none() || rule.location == one.location)
+            let around = |outer| one.location.is_some_and(|location| sites.is_in(location, outer));
+            rule.item == Some(id) && rule.location.is_none_or(around)
         });
         let tie = tagged[index + 1..]
             .iter()
@@ -63,6 +66,13 @@ pub(super) fn must_not_tie(all: &Rules, id: ItemId, item: &Item) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// Refuses where a location that is inside another now leaves two rules for tags undecided, which a rule around it decided.
+pub(super) fn moved_must_not_tie(tx: &Tx<'_>) -> Result<(), Stop> {
+    let all = rules(tx)?;
+    let tags: BTreeSet<&String> = all.ownership.iter().filter_map(|(_, rule)| rule.tag.as_ref()).collect();
+    tags.into_iter().try_for_each(|tag| tagged_must_not_tie(tx, &all, tag))
 }
 
 fn tagged_must_not_tie(tx: &Tx<'_>, all: &Rules, tag: &str) -> Result<(), Stop> {
@@ -77,7 +87,8 @@ fn tagged_must_not_tie(tx: &Tx<'_>, all: &Rules, tag: &str) -> Result<(), Stop> 
         _ => None,
     });
     tx.want(items.clone().map(Key::Item))?;
-    items.into_iter().try_for_each(|id| must_not_tie(all, id, tx.item(id)?))
+    let sites = tx.sites()?;
+    items.into_iter().try_for_each(|id| must_not_tie(all, sites, id, tx.item(id)?))
 }
 
 /// One rule for each scope: setting it again changes it.
@@ -128,11 +139,14 @@ pub(super) fn end_rule(tx: &mut Tx<'_>, id: RuleId) -> Result<Answer, Stop> {
         if let Some(item) = ended.item {
             let mut left = known.clone();
             left.ownership.retain(|(other, _)| *other != id);
-            must_not_tie(&left, item, tx.item(item)?)?;
+            must_not_tie(&left, tx.sites()?, item, tx.item(item)?)?;
         }
         tx.emit(Entry::Ownership(id, None))?;
     } else if known.publication.iter().any(|(other, _)| *other == id) {
         tx.emit(Entry::Publication(id, None))?;
+    } else if known.allocation.iter().any(|(other, _)| *other == id) {
+        tx.emit(Entry::Allocation(id, None))?;
+        super::order::offer_all(tx)?;
     } else {
         return Err(Invalid::Unknown { kind: "rule", id: id.to_string() }.into());
     }

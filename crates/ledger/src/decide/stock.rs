@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
+use crate::cost::UnitCost;
+use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
 use crate::state::Value;
@@ -17,6 +19,7 @@ use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId
 use super::lots;
 use super::order;
 use super::promise;
+use super::shift::{self, Shift};
 use super::tx::{Found, Move, Stop, Tx};
 
 /// A physical change.
@@ -61,7 +64,7 @@ fn anchor(tx: &Tx<'_>, change: &Change<'_>) -> Result<Option<(CountId, Instant)>
 }
 
 /// All counts that saw it, in the order of what they saw, each with the location it counted.
-fn anchors(tx: &Tx<'_>, change: &Change<'_>) -> Result<Vec<(Instant, CountId, LocationId)>, Stop> {
+pub(super) fn anchors(tx: &Tx<'_>, change: &Change<'_>) -> Result<Vec<(Instant, CountId, LocationId)>, Stop> {
     // Counts are of the past: nothing that happens now can come before one.
     if change.seen_from >= tx.now {
         return Ok(Vec::new());
@@ -133,6 +136,9 @@ pub(super) fn prefetch(
 
 /// Goods come into a state.
 pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
+    if change.lot.0 != 0 {
+        lots::must_not_be_twice(tx, change.item, change.lot)?;
+    }
     let absorbed_by = if state.is_physical() { anchor(tx, &change)? } else { None };
     let Change { item, location, lot, quantity, occurred_at, .. } = change;
     let seq = tx.make(Move {
@@ -376,13 +382,15 @@ fn report(tx: &mut Tx<'_>, change: &Change<'_>, taken: &Taken) -> Result<(), Sto
 
 // ---- masters -------------------------------------------------------------------------------------------------
 
-/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location.
+/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location: itself, what it
+/// is inside of, and so on up to its site, then everywhere.
 pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<SystemId, Stop> {
     let Some(rules) = tx.rules()? else { return Ok(SystemId::ONHAND) };
     if rules.ownership.is_empty() {
         return Ok(SystemId::ONHAND);
     }
     let tags = &tx.item(item)?.tags;
+    let above = tx.sites()?.above(location);
     let rank = |rule: &Ownership| {
         let by_item = match (&rule.item, &rule.tag) {
             (Some(named), _) if *named == item => 2,
@@ -392,8 +400,7 @@ pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<
             (None, None) => 0,
         };
         let by_location = match rule.location {
-            Some(named) if named == location => 1,
-            Some(_) => return None,
+            Some(named) => above.len() - above.iter().position(|outer| *outer == named)?,
             None => 0,
         };
         Some((by_item, by_location))
@@ -439,17 +446,31 @@ pub(super) struct Resolved {
 
 /// Lines with their items: known, positive, not too precise. Of what is tracked, a lot or serials may be named.
 pub(super) fn resolve_lines(tx: &Tx<'_>, what: &'static str, lines: &[Line]) -> Result<Vec<Resolved>, Stop> {
+    no_cost(lines)?;
     lots::named(tx, &resolve(tx, what, lines, Quantity::is_positive)?)
+}
+
+/// Refuses a cost where nothing comes in from outside.
+fn no_cost(lines: &[Line]) -> Result<(), Invalid> {
+    match lines.iter().find(|line| line.unit_cost.is_some()) {
+        None => Ok(()),
+        Some(line) => {
+            let problem =
+                format!("`{}` has a cost only where it comes in from outside; leave it out", line.sku);
+            Err(Invalid::Field { field: "unit_cost", problem })
+        }
+    }
 }
 
 /// As [`resolve_lines`], where it must be said which of a tracked item is meant. Each piece with a serial number is a
 /// line of its own.
-fn resolve_each(
+pub(super) fn resolve_each(
     tx: &Tx<'_>,
     what: &'static str,
     lines: &[Line],
     accepts: impl Fn(Quantity) -> bool,
 ) -> Result<Vec<Resolved>, Stop> {
+    no_cost(lines)?;
     let resolved = lots::named(tx, &resolve(tx, what, lines, accepts)?)?;
     resolved.iter().try_for_each(|line| lots::must_be_named(tx, line))?;
     Ok(resolved)
@@ -528,20 +549,28 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
     for (item, _) in &lines {
         must_be_ours(tx, *item, location)?;
     }
+    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
     let mut moved = Vec::new();
-    for Resolved { item, lot, quantity } in lots::arriving(tx, &lines)? {
+    // Each piece with a serial number is a line of its own.
+    let pieces = |line: &Line| line.serials.as_ref().map_or(1, Vec::len);
+    let costs = lines.iter().flat_map(|(_, line)| std::iter::repeat_n(&line.unit_cost, pieces(line)));
+    for (Resolved { item, lot, quantity }, cost) in lots::arriving(tx, &lines)?.into_iter().zip(costs) {
         let lot = lot.unwrap_or_default();
         let by = Change { lot, reason, ..change(item, location, quantity, StockState::Supplier, at) };
         let seq = put_in(tx, by, StockState::Available)?;
+        if let Some(cost) = cost {
+            tx.emit(Entry::Cost(seq, cost.clone()))?;
+        }
         moved.push((item, location, quantity, seq));
     }
     answer(tx, &moved)
 }
 
 pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
-    crate::command::check_name("reason", &adjust.reason, 500)?;
+    check_reason(&adjust.reason)?;
     let location = tx.location_id(&adjust.location)?;
     let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
+    no_cost(&adjust.lines)?;
     if let Some((_, line)) = lines.iter().find(|(_, line)| line.quantity.is_zero()) {
         let problem = format!("must not be 0 (`{}`)", line.sku);
         return Err(Invalid::Field { field: "quantity", problem }.into());
@@ -569,9 +598,30 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     answer(tx, &moved)
 }
 
+/// Why stock was changed by hand: a code. The usual ones are those of [`crate::command::REASONS`]; whoever has others
+/// uses them as they are.
+pub(super) fn check_reason(reason: &str) -> Result<(), Invalid> {
+    let is_code = |byte: u8| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if (1..=40).contains(&reason.len()) && reason.bytes().all(is_code) {
+        return Ok(());
+    }
+    let shown: String = reason.chars().take(60).collect();
+    let problem = format!(
+        "`{shown}` is no reason code: one of {}, or one of your own of up to 40 small letters, digits and `_`; \
+         free words go into `note`",
+        crate::command::REASONS.join(", ")
+    );
+    Err(Invalid::Field { field: "reason", problem })
+}
+
 /// Refuses to take more of an item out of a place, in all lines together, than is there in all states. What a count
 /// has seen the lack of is given back by it.
-fn must_be_there(tx: &Tx<'_>, lines: &[Resolved], location: LocationId, at: Instant) -> Result<(), Stop> {
+pub(super) fn must_be_there(
+    tx: &Tx<'_>,
+    lines: &[Resolved],
+    location: LocationId,
+    at: Instant,
+) -> Result<(), Stop> {
     let mut wanted = BTreeMap::<(ItemId, LotId), Quantity>::new();
     for line in lines.iter().filter(|line| line.quantity.is_negative()) {
         let total = wanted.entry((line.item, line.lot.unwrap_or_default())).or_default();
@@ -595,6 +645,7 @@ fn must_be_there(tx: &Tx<'_>, lines: &[Resolved], location: LocationId, at: Inst
             wanted,
             available: there,
             held: None,
+            beyond: None,
         });
     }
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Insufficient(missing).into()) }
@@ -678,6 +729,7 @@ pub(super) fn must_lie(
                 wanted,
                 available: there,
                 held,
+                beyond: None,
             });
         }
     }
@@ -706,21 +758,24 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     for line in &lines {
         must_be_ours(tx, line.item, location)?;
     }
-    must_lie(tx, &lines, (location, step.from))?;
+    check_reason(&step.reason)?;
+    let at = tx.past("occurred_at", step.occurred_at)?;
+    prefetch(tx, &[StockState::Adjustment], lines.iter().map(|line| (line.item, location, at)))?;
+    let shifts = lines.iter().map(|line| Shift {
+        item: line.item,
+        lot: line.lot.unwrap_or_default(),
+        from: (location, step.from),
+        to: (location, step.to),
+        quantity: line.quantity,
+        occurred_at: at,
+        reason: &step.reason,
+        corrects: None,
+    });
+    let shifts: Vec<Shift<'_>> = shifts.collect();
+    shift::must_be_free(tx, &shifts)?;
     let mut moved = Vec::new();
-    for Resolved { item, lot, quantity } in lines {
-        let seq = tx.make(Move {
-            item,
-            lot: lot.unwrap_or_default(),
-            from: (location, step.from),
-            to: (location, step.to),
-            quantity,
-            occurred_at: tx.now,
-            reason: &step.reason,
-            promise: None,
-            corrects: None,
-        })?;
-        moved.push((item, location, Quantity::ZERO, seq));
+    for step in shifts {
+        moved.push((step.item, location, Quantity::ZERO, shift::shift(tx, step)?));
     }
     tx.want_cells(moved.iter().map(|(item, ..)| CellKey::new(*item, location, StockState::Available)))?;
     answer(tx, &moved)
@@ -736,20 +791,34 @@ pub(super) fn ship(
     quantity: Quantity,
     at: Instant,
 ) -> Result<Shipped, Stop> {
+    ship_lot(tx, order, line, (location, LotId(0)), quantity, at)
+}
+
+/// As [`ship`], of one lot or piece; of whichever where 0.
+pub(super) fn ship_lot(
+    tx: &mut Tx<'_>,
+    order: crate::OrderId,
+    line: u32,
+    (location, lot): (LocationId, LotId),
+    quantity: Quantity,
+    at: Instant,
+) -> Result<Shipped, Stop> {
     let sites = tx.sites()?;
     let known = &tx.order(order)?.lines[line as usize];
     let (item, is_kit) = (known.item, !known.build.recipe.is_empty());
     let mut missing = quantity;
     let mut part_of = |at: &At| {
-        let part = if sites.is_in(at.location, location) { at.quantity.min(missing) } else { Quantity::ZERO };
+        let is_here = sites.is_in(at.location, location) && (lot.0 == 0 || lot == at.lot);
+        let part = if is_here { at.quantity.min(missing) } else { Quantity::ZERO };
         missing -= part;
         part.is_positive().then_some(At { quantity: part, ..*at })
     };
     let own: Vec<At> = known.allocated.iter().filter_map(&mut part_of).collect();
     let built: Vec<At> = known.build.built.iter().filter_map(part_of).collect();
     let by = |item, quantity| Change {
-        reason: "shipped",
+        lot,
         inside: true,
+        reason: "shipped",
         ..change(item, location, quantity, StockState::Customer, at)
     };
     // First what was promised leaves the books of the line, so that breaking promises cannot touch it.

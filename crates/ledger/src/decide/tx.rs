@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Invalid, Refusal};
 use crate::availability::{self, Look};
-use crate::entry::{Account, Entry, Movement, PromiseChange};
+use crate::entry::{Account, Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
     Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
@@ -73,10 +73,13 @@ pub(super) struct Move<'a> {
     pub corrects: Option<Seq>,
 }
 
+#[derive(Clone)]
 pub(super) struct Tx<'a> {
     state: &'a State,
     given: &'a Given,
     pub now: Instant,
+    /// Who asks.
+    pub actor: String,
     entries: Vec<Entry>,
     overlay: Overlay,
     /// What was due and has come to pass in this decision.
@@ -88,6 +91,9 @@ pub(super) struct Tx<'a> {
     grown: BTreeSet<ItemId>,
     pub lapsed: u32,
     pub document: Option<(SystemId, String)>,
+    /// See [`Record::reference`] and [`Record::note`].
+    pub reference: Option<String>,
+    pub note: Option<String>,
     pub discrepancies: Vec<DiscrepancyId>,
 }
 
@@ -97,6 +103,7 @@ impl<'a> Tx<'a> {
             state,
             given,
             now,
+            actor: String::new(),
             entries: Vec::new(),
             overlay: Overlay::default(),
             passed: BTreeSet::new(),
@@ -105,6 +112,8 @@ impl<'a> Tx<'a> {
             grown: BTreeSet::new(),
             lapsed: 0,
             document: None,
+            reference: None,
+            note: None,
             discrepancies: Vec::new(),
         }
     }
@@ -115,7 +124,12 @@ impl<'a> Tx<'a> {
 
     /// Nothing decided yet, on the same state.
     pub fn begin_again(&self) -> Self {
-        Self::new(self.state, self.given, self.now)
+        Self { actor: self.actor.clone(), ..Self::new(self.state, self.given, self.now) }
+    }
+
+    /// What whoever asks names as its paper and wants to say of it, taken out.
+    pub fn take_words(&mut self) -> (Option<String>, Option<String>) {
+        (self.reference.take(), self.note.take())
     }
 
     /// The `seq` of the next entry: the id of whatever it makes.
@@ -222,12 +236,20 @@ impl<'a> Tx<'a> {
         Ok(moved.fold(before, |sum, change| sum + change))
     }
 
+    /// The record that has an entry, with its first one; none where the log has none of it.
+    pub fn record(&self, seq: Seq) -> Result<Option<(Seq, Record)>, Stop> {
+        if seq == 0 || seq > self.state.head {
+            return Ok(None);
+        }
+        self.given.records.get(&seq).cloned().ok_or_else(|| Need::Record(seq).into())
+    }
+
     /// Stops with all of these past quantities that are not given, so that they are fetched together.
-    pub fn want_as_of(&self, cells: impl IntoIterator<Item = CellKey>, at: Instant) -> Result<(), Stop> {
+    pub fn want_past(&self, cells: impl IntoIterator<Item = (CellKey, Instant)>) -> Result<(), Stop> {
         let needs: Vec<Need> = cells
             .into_iter()
-            .filter(|key| !self.given.as_of.contains_key(&(*key, at)) && !self.is_cell_of_now(key))
-            .map(|key| Need::AsOf(key, at))
+            .filter(|asked| !self.given.as_of.contains_key(asked) && !self.is_cell_of_now(&asked.0))
+            .map(|(key, at)| Need::AsOf(key, at))
             .collect();
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
     }
@@ -265,6 +287,11 @@ impl<'a> Tx<'a> {
     pub fn next_due(&self) -> Option<(Instant, Due)> {
         // The state's own set is not changed by a decision; what came to pass here is skipped.
         self.state.due_until(self.now).find(|(_, due)| !self.passed.contains(due))
+    }
+
+    /// It is due no more, by what this decision did before.
+    pub fn mark_averted(&mut self, due: Due) {
+        self.passed.insert(due);
     }
 
     pub fn mark_passed(&mut self, due: Due) {
@@ -461,7 +488,9 @@ impl<'a> Tx<'a> {
             Ok(Some(Value::Order(order))) => Some(order.clone()),
             _ => None,
         };
-        for (id, order) in std::mem::take(&mut self.orders) {
+        self.end_told_short()?;
+        for (id, mut order) in std::mem::take(&mut self.orders) {
+            order.lines.iter_mut().for_each(OrderLine::clip_accepted);
             let before = written(self, id);
             if before.as_ref() == Some(&order) {
                 continue;
@@ -485,6 +514,15 @@ impl<'a> Tx<'a> {
             self.emit(Entry::Hold(id, hold))?;
         }
         Ok(())
+    }
+
+    /// Ends what says that orders are short which are so no more.
+    fn end_told_short(&mut self) -> Result<(), Stop> {
+        let is_served = |order: &Order| order.lines.iter().all(|line| line.short.is_zero());
+        let served = self.orders.values_mut().filter(|order| is_served(order));
+        let told: Vec<DiscrepancyId> = served.filter_map(|order| order.short_told.take()).collect();
+        self.want(told.iter().copied().map(Key::Discrepancy))?;
+        told.into_iter().try_for_each(|told| super::catalogue::end_if_open(self, told))
     }
 
     /// Writes how much of a line is short: of its item, and where that is a kit of each component too, so that whichever

@@ -145,7 +145,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
                     quantity: Quantity::ONE,
                     ..Default::default()
                 }];
-                let place = command::PlaceOrder { reference: None, lines, location: None };
+                let place = command::PlaceOrder { lines, ..Default::default() };
                 // Sold over the counter, if there is one: refused is an answer too.
                 handle.submit(tenant, command(Body::PlaceOrder(place))).await?;
             }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use onhand_ledger::command::{self, PutItem, PutLocation, TakeCount};
-use onhand_ledger::{Answer, Body, Command, Precision, Quantity};
+use onhand_ledger::{Body, Command, Precision, Quantity};
 use serde_json::json;
 
 use crate::cli::{Import, SkuFrom};
@@ -340,10 +340,8 @@ pub(crate) async fn run(link: &Link, ready: &Ready, json: bool) -> anyhow::Resul
     for part in rows.rows.chunks(500) {
         let commands = part.iter().map(|row| command(Body::PutItem(row.item.clone()))).collect();
         for (row, result) in part.iter().zip(link.commands(commands).await?) {
-            match (result.error, result.answer) {
-                (Some(error), _) => refused.push((row.line, error)),
-                (None, Some(Answer::Refused(refusal))) => refused.push((row.line, refusal.to_string())),
-                _ => {}
+            if let Some(error) = result.error {
+                refused.push((row.line, error));
             }
         }
         bar.inc(part.len() as u64);
@@ -396,10 +394,8 @@ async fn count(link: &Link, location: &PutLocation, rows: &[Row]) -> anyhow::Res
         })));
     }
     for result in link.commands(commands).await? {
-        match (result.error, result.answer) {
-            (Some(error), _) => bail!("the counts were not taken: {error}"),
-            (None, Some(Answer::Refused(refusal))) => bail!("the counts were not taken: {refusal}"),
-            _ => {}
+        if let Some(error) = result.error {
+            bail!("the counts were not taken: {error}");
         }
     }
     Ok(counted.len())

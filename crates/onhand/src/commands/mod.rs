@@ -53,8 +53,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             });
             through(Link::open(&db)?, async |link| add_system(link, &name, &body, json).await).await?;
         }
-        Command::Key(Key::Create { name, tenant }) => {
-            through(Link::open(&db)?, async |link| create_key(link, &name, tenant, json).await).await?;
+        Command::Key(Key::Create { name, tenant, rights }) => {
+            through(Link::open(&db)?, async |link| create_key(link, &name, tenant, &rights, json).await)
+                .await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -194,16 +195,23 @@ async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn create_key(link: &Link, name: &str, tenant: u64, json: bool) -> anyhow::Result<()> {
+async fn create_key(
+    link: &Link,
+    name: &str,
+    tenant: u64,
+    rights: &[onhand_web::auth::Right],
+    json: bool,
+) -> anyhow::Result<()> {
     let key = if tenant == 1 {
-        let made = link.post("/v1/keys", &json!({ "name": name })).await?;
+        let made = link.post("/v1/keys", &json!({ "name": name, "rights": rights })).await?;
         made["key"].as_str().context("the server answered without a key")?.to_owned()
     } else {
         // A key of another tenant is the operator's alone to make: with the file in hand, not over the network.
         let Link::Local { runtime, .. } = link else {
             anyhow::bail!("a key of another tenant is made while no server runs: stop it first");
         };
-        onhand_web::auth::create_key(&runtime.handle, onhand_ledger::TenantId(tenant), name).await?
+        let tenant = onhand_ledger::TenantId(tenant);
+        onhand_web::auth::create_key_with(&runtime.handle, tenant, name, rights).await?
     };
     print(json, &json!({ "key": key }), |_| say(format!("{key}\nKeep it: it is shown this once.")))?;
     Ok(())

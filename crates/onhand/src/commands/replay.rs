@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use onhand_ledger::command::{
     Content, Document, Happened, Line, MovementLine, Name, PutItem, PutLocation, PutSystem, Receive,
 };
-use onhand_ledger::{Answer, Body, Command, Entry, Instant, Invalid, Quantity, Seq};
+use onhand_ledger::{Body, Command, Entry, Instant, Invalid, Quantity, Seq};
 use serde_json::json;
 
 use crate::cli::{Opening, Replay};
@@ -327,16 +327,15 @@ pub(crate) async fn run(link: &Link, ready: &Ready<'_>, json: bool) -> anyhow::R
         }
         let commands = batch.iter().map(|invoice| command(None, document(retail, invoice))).collect();
         for (invoice, result) in batch.iter().zip(link.commands(commands).await?) {
-            match (result.error, result.answer) {
-                (None, Some(Answer::Recorded { lines, .. })) => {
+            match result {
+                LineResult { error: Some(problem), .. } => {
+                    bail!("invoice {} was not applied: {problem}", invoice.name);
+                }
+                LineResult { already_applied: true, .. } => already += invoice.lines.len(),
+                result => {
                     applied += invoice.lines.len();
                     orders += usize::from(invoice.lines.iter().any(|line| line.what == Happened::Sold));
-                    short += lines.iter().map(|line| line.short).sum();
-                }
-                (None, Some(Answer::AlreadyApplied { .. })) => already += invoice.lines.len(),
-                (error, answer) => {
-                    let problem = error.unwrap_or_else(|| format!("{answer:?}"));
-                    bail!("invoice {} was not applied: {problem}", invoice.name);
+                    short += result.short;
                 }
             }
         }
@@ -415,9 +414,6 @@ async fn prepare(link: &Link, retail: &Retail, opening: &[Line], named: Opening)
         ),
         Some(LineResult { error: Some(error), .. }) => {
             bail!("the opening stock could not be received: {error}")
-        }
-        Some(LineResult { answer: Some(Answer::Refused(refusal)), .. }) => {
-            bail!("the opening stock could not be received: {refusal}")
         }
         _ => Ok(()),
     }

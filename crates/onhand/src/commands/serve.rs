@@ -83,7 +83,8 @@ async fn operators_key(runtime: &Runtime, database: &Path) -> anyhow::Result<Key
         Some(token) if is_known(runtime, &token)? => return Ok(KeyFile { path, replaced: false }),
         found => found.is_some(),
     };
-    let key = auth::create_key(&runtime.handle, TenantId::DEFAULT, "operator").await?;
+    let key =
+        auth::create_key_with(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL).await?;
     write_key(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(KeyFile { path, replaced })
 }

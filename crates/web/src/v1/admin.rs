@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::ask::Ask;
 use crate::App;
-use crate::auth::{Caller, check_key_name, create_key};
+use crate::auth::{Caller, Right, check_key_name, create_key_with};
 use crate::body::only_objects;
 use crate::error::Problem;
 
@@ -26,6 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct KeyInput {
     /// What people call it: shown in history. 1 to 100 characters, none of them a control character.
     name: String,
+    /// What it may do beyond what every key may; nothing unless told. Only who has a right can give it.
+    rights: Option<Vec<Right>>,
 }
 
 /// A new key.
@@ -48,7 +50,9 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
     if let Err(problem) = check_key_name(name) {
         return Err(Problem::of_field("name", format!("name {problem}")));
     }
-    let key = create_key(&app.handle, ask.caller.tenant, name).await?;
+    let rights = ask.body.rights.clone().unwrap_or_default();
+    rights.iter().try_for_each(|right| ask.caller.must_have(*right))?;
+    let key = create_key_with(&app.handle, ask.caller.tenant, name, &rights).await?;
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
 }
 

@@ -3,11 +3,13 @@
 use onhand_engine::View;
 use onhand_ledger::answer::{Counted, LineAnswer, Moved};
 use onhand_ledger::model::{At, Order};
-use onhand_ledger::{Answer, OrderId};
+use onhand_ledger::{Answer, Money, OrderId};
 use onhand_store::StoreError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::holds::HeldAnswer;
+use super::sessions::SightAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -25,9 +27,10 @@ impl Made {
             Answer::System(id) => id.0,
             Answer::Listing(id) => id.0,
             Answer::Rule(id) => id.0,
-            Answer::Hold(id) => id.0,
+            Answer::Hold(id, ..) => id.0,
             Answer::Discrepancy(id) => id.0,
             Answer::Order(id, _) => id.0,
+            Answer::Session(id) => id.0,
             Answer::Lot(id) => id.0,
             _ => 0,
         };
@@ -50,6 +53,18 @@ pub(crate) struct MovedBody {
     pub seq: u64,
 }
 
+impl From<Moved> for MovedBody {
+    fn from(moved: Moved) -> Self {
+        Self {
+            sku: moved.sku,
+            location: moved.location,
+            difference: moved.difference.into(),
+            available: moved.available.into(),
+            seq: moved.seq,
+        }
+    }
+}
+
 /// What moved.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MovedAnswer {
@@ -65,15 +80,8 @@ impl MovedAnswer {
             Answer::Moved(moved, found) => (moved, found),
             _ => (Vec::new(), Vec::new()),
         };
-        let body = |moved: Moved| MovedBody {
-            sku: moved.sku,
-            location: moved.location,
-            difference: moved.difference.into(),
-            available: moved.available.into(),
-            seq: moved.seq,
-        };
         let discrepancies = found.iter().map(|found| found.0).collect();
-        Self { movements: moved.into_iter().map(body).collect(), discrepancies }
+        Self { movements: moved.into_iter().map(MovedBody::from).collect(), discrepancies }
     }
 }
 
@@ -122,11 +130,21 @@ pub(crate) struct LineBody {
     pub shipped: Decimal,
     /// Covered by nothing.
     pub short: Decimal,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Decimal,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Decimal,
+    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped` or
+    /// `cancelled`.
+    pub is: &'static str,
 }
 
 impl From<LineAnswer> for LineBody {
     fn from(line: LineAnswer) -> Self {
         Self {
+            is: line.is(),
+            backordered: line.backordered.into(),
+            preordered: line.preordered.into(),
             line: line.line,
             sku: line.sku,
             quantity: line.quantity.into(),
@@ -169,6 +187,39 @@ pub(crate) struct AtBody {
     pub quantity: Decimal,
 }
 
+/// What one unit costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PriceBody {
+    /// Exactly.
+    pub amount: Decimal,
+    /// ISO 4217: three capital letters.
+    pub currency: String,
+}
+
+impl From<Money> for PriceBody {
+    fn from(price: Money) -> Self {
+        Self { amount: price.amount.into(), currency: price.currency }
+    }
+}
+
+/// What one unit costs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct PriceInput {
+    /// Exactly: at most 6 decimals.
+    amount: Decimal,
+    /// ISO 4217: three capital letters, such as EUR.
+    currency: String,
+}
+
+impl PriceInput {
+    pub fn money(&self) -> Money {
+        Money { amount: self.amount.0, currency: self.currency.clone() }
+    }
+}
+
+crate::body::only_objects!(PriceInput);
+
 /// A line of an order, in full.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderLineBody {
@@ -185,6 +236,12 @@ pub(crate) struct OrderLineBody {
     pub to_build: Vec<AtBody>,
     /// Covered by nothing.
     pub short: Decimal,
+    /// Of `short`: accepted as a backorder.
+    pub backordered: Decimal,
+    /// Of `short`: accepted as a preorder.
+    pub preordered: Decimal,
+    /// What one unit costs, where that was told.
+    pub price: Option<PriceBody>,
     /// Has left, by location.
     pub shipped: Vec<AtBody>,
     /// Came back.
@@ -206,6 +263,10 @@ pub(crate) struct OrderBody {
     pub placed_at: String,
     /// Wholly cancelled?
     pub cancelled: bool,
+    /// When it must have left.
+    pub ship_by: Option<String>,
+    /// The region it goes to.
+    pub ship_to: Option<String>,
     /// Its lines.
     pub lines: Vec<OrderLineBody>,
 }
@@ -219,6 +280,9 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             allocated: places(view, &line.allocated)?,
             to_build: places(view, &line.build.built)?,
             short: line.short.into(),
+            backordered: line.backordered.into(),
+            preordered: line.preordered.into(),
+            price: line.price.map(PriceBody::from),
             shipped: places(view, &line.shipped)?,
             returned: line.returned.into(),
             line: line.line,
@@ -233,6 +297,8 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
         version,
         placed_at: order.placed_at.to_string(),
         cancelled,
+        ship_by: order.ship_by.map(|at| at.to_string()),
+        ship_to: order.ship_to,
         lines,
     })
 }
@@ -246,4 +312,87 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
             Ok(AtBody { location, lot, quantity: at.quantity.into() })
         })
         .collect()
+}
+
+/// An answer as the endpoint of its command gives it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnswerBody {
+    Made(Made),
+    Held(HeldAnswer),
+    Sighted(SightAnswer),
+    Moved(MovedAnswer),
+    Counted {
+        counts: Vec<CountedBody>,
+        discrepancies: Vec<u64>,
+    },
+    Order(OrderAnswer),
+    Recorded {
+        result: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order: Option<u64>,
+        lines: Vec<LineBody>,
+        discrepancies: Vec<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<String>,
+    },
+    Ticked {
+        lapsed: u32,
+    },
+    Group {
+        answers: Vec<AnswerBody>,
+    },
+    /// What has no endpoint of its own.
+    Other(Answer),
+}
+
+#[allow(
+    clippy::match_wildcard_for_single_variants,
+    reason = "what comes later has a form too, if not the best"
+)]
+pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
+    let recorded = |result| AnswerBody::Recorded {
+        result,
+        order: None,
+        lines: Vec::new(),
+        discrepancies: Vec::new(),
+        explanation: None,
+    };
+    match answer {
+        Answer::Item(_)
+        | Answer::Location(_)
+        | Answer::System(_)
+        | Answer::Listing(_)
+        | Answer::Rule(_)
+        | Answer::Session(_)
+        | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
+        Answer::Sighted(..) => AnswerBody::Sighted(SightAnswer::of(&answer)),
+        Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
+        Answer::Counted(counts, found) => AnswerBody::Counted {
+            counts: counts.into_iter().map(CountedBody::from).collect(),
+            discrepancies: found.iter().map(|found| found.0).collect(),
+        },
+        Answer::Order(..) => AnswerBody::Order(OrderAnswer::of(answer)),
+        Answer::Recorded { order, lines, discrepancies } => AnswerBody::Recorded {
+            result: "applied",
+            order: order.map(|order| order.0),
+            lines: lines.into_iter().map(LineBody::from).collect(),
+            discrepancies: discrepancies.into_iter().map(|id| id.0).collect(),
+            explanation: None,
+        },
+        Answer::AlreadyApplied { .. } => recorded("already_applied"),
+        Answer::Waiting(id, sentence) => AnswerBody::Recorded {
+            result: "waiting",
+            order: None,
+            lines: Vec::new(),
+            discrepancies: vec![id.0],
+            explanation: Some(sentence),
+        },
+        Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Group(answers) => {
+            AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
+        }
+        other => AnswerBody::Other(other),
+    }
 }

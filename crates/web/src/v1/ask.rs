@@ -5,7 +5,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{Committed, SubmitError, View};
-use onhand_ledger::{Answer, Body, Command, Instant};
+use onhand_ledger::command::Noted;
+use onhand_ledger::{Answer, Body, Command, Date, Instant};
 use onhand_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,6 +61,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
 impl<T> Ask<T> {
     /// Hands a command to the ledger. A refusal of the business is a problem.
     pub async fn submit(&self, app: &App, body: Body) -> Result<Committed, Problem> {
+        self.caller.may(&body)?;
         let command = Command {
             key: self.key.clone(),
             fingerprint: self.fingerprint,
@@ -107,10 +109,31 @@ pub(crate) async fn read<T>(
     Ok(blocking(|| ledger.read(caller.tenant, read)).await?)
 }
 
+/// A command with the paper it was done by and free words, where there are any.
+pub(crate) fn noted(body: Body, reference: Option<&String>, note: Option<&String>) -> Body {
+    match (reference, note) {
+        (None, None) => body,
+        _ => Body::Noted(Box::new(Noted { reference: reference.cloned(), note: note.cloned(), body })),
+    }
+}
+
 /// An optional RFC 3339 instant.
 pub(crate) fn instant(field: &str, text: Option<&str>) -> Result<Option<Instant>, Problem> {
     text.map(Instant::parse).transpose().map_err(|error| {
         let title = "A time is not as it must be";
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "time", title, error.to_string()).field(field)
+    })
+}
+
+/// An optional day of the calendar, such as 2026-12-01.
+pub(crate) fn date(field: &str, text: Option<&str>) -> Result<Option<Date>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    // A longer text is an instant, whose day depends on where one is.
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    day.map(Some).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        let detail = format!("`{shown}` is not a day such as 2026-12-01");
+        let title = "A day is not as it must be";
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "date", title, detail).field(field)
     })
 }

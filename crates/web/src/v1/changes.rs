@@ -42,8 +42,12 @@ struct Change {
     actor: String,
     /// The outside document it comes from.
     document: Option<String>,
-    /// The entries, in order, each with the `seq` after the one before. Quantities are in 10⁻⁶ units, times in
-    /// microseconds since 1970.
+    /// The paper that whoever asked named for it.
+    reference: Option<String>,
+    /// What whoever asked said of it.
+    note: Option<String>,
+    /// The entries, in order, each with the `seq` after the one before. Quantities are exact decimals, times
+    /// RFC 3339.
     #[schema(value_type = Vec<EntryBody>)]
     entries: Vec<onhand_ledger::Entry>,
 }
@@ -92,9 +96,9 @@ async fn list(
         let records = view.records_after(after, limit)?;
         let next_after = records.last().map_or(after, |(seq, record)| seq + record.entries.len() as u64 - 1);
         let data = records.into_iter().map(|(seq, record)| {
-            let Record { recorded_at, actor, document, entries, .. } = record;
+            let Record { recorded_at, actor, document, reference, note, entries, .. } = record;
             let document = document.map(|(_, document)| document);
-            Change { seq, recorded_at: recorded_at.to_string(), actor, document, entries }
+            Change { seq, recorded_at: recorded_at.to_string(), actor, document, reference, note, entries }
         });
         Ok(Changes { data: data.collect(), has_more: next_after < view.seq(), next_after })
     });

@@ -39,7 +39,7 @@ struct CountBody {
 
 /// What the count came to.
 #[derive(Debug, Serialize, ToSchema)]
-struct CountAnswer {
+pub(super) struct CountAnswer {
     /// Line by line.
     counts: Vec<CountedBody>,
     /// What came up and waits in the inbox: promises that were broken.
@@ -48,6 +48,24 @@ struct CountAnswer {
     waiting: Option<u64>,
     /// Why it waits.
     explanation: Option<String>,
+}
+
+impl CountAnswer {
+    pub fn of(answer: &Answer) -> Self {
+        let nothing =
+            Self { counts: Vec::new(), discrepancies: Vec::new(), waiting: None, explanation: None };
+        match answer.clone() {
+            Answer::Counted(counts, found) => Self {
+                counts: counts.into_iter().map(CountedBody::from).collect(),
+                discrepancies: found.iter().map(|found| found.0).collect(),
+                ..nothing
+            },
+            Answer::Waiting(id, sentence) => {
+                Self { waiting: Some(id.0), explanation: Some(sentence), ..nothing }
+            }
+            _ => nothing,
+        }
+    }
 }
 
 /// Somebody saw how much there is. 202: it is kept as evidence and moved nothing.
@@ -62,21 +80,9 @@ async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, P
         system: ask.body.system.clone(),
     });
     let committed = ask.submit(&app, body).await?;
-    let mut body =
-        CountAnswer { counts: Vec::new(), discrepancies: Vec::new(), waiting: None, explanation: None };
-    let mut status = StatusCode::OK;
-    match committed.answer.clone() {
-        Answer::Counted(counts, found) => {
-            body.counts = counts.into_iter().map(CountedBody::from).collect();
-            body.discrepancies = found.iter().map(|found| found.0).collect();
-        }
-        Answer::Waiting(id, sentence) => {
-            status = StatusCode::ACCEPTED;
-            (body.waiting, body.explanation) = (Some(id.0), Some(sentence));
-        }
-        _ => {}
-    }
-    Ok(reply(status, &committed, body))
+    let status =
+        if matches!(committed.answer, Answer::Waiting(..)) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(reply(status, &committed, CountAnswer::of(&committed.answer)))
 }
 
 only_objects!(CountBody);

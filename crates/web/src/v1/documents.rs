@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{
-    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ShipmentContent,
-    ShipmentLine,
+    Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ReceiptContent,
+    ReceiptLine, ShipmentContent, ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::LineBody;
+use super::answers::{LineBody, PriceInput};
 use super::ask::{Ask, instant, reply};
 use crate::App;
 use crate::body::only_objects;
+use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -24,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(record))
 }
 
-/// An outside document. Exactly one of `order`, `shipment` and `movements`.
+/// An outside document. Exactly one of `order`, `shipment`, `movements` and `receipt`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 struct DocumentBody {
@@ -40,6 +41,30 @@ struct DocumentBody {
     shipment: Option<ShipmentInput>,
     /// Sales over the counter, returns, adjustments: each line moves stock by itself.
     movements: Option<Vec<MovementInput>>,
+    /// Goods that came in for a purchase order.
+    receipt: Option<ReceiptInput>,
+}
+
+/// Goods that came in for a purchase order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReceiptInput {
+    /// The purchase order they came for, by its reference. One that is not known yet is waited for.
+    purchase_order: Option<String>,
+    location: String,
+    occurred_at: Option<String>,
+    lines: Vec<ReceiptLineInput>,
+}
+
+/// A line of it. `sku` or `listing`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReceiptLineInput {
+    sku: Option<String>,
+    listing: Option<String>,
+    quantity: Decimal,
+    /// What one unit did cost; as ordered unless told.
+    unit_cost: Option<CostInput>,
 }
 
 /// An order in the state it is in now.
@@ -51,13 +76,17 @@ struct OrderInput {
     changed_at: Option<String>,
     #[serde(default)]
     cancelled: bool,
-    lines: Vec<OrderLineInput>,
+    /// When it must have left.
+    ship_by: Option<String>,
+    /// The region it goes to, such as `DE` or `DE-HE`. Nothing about a person.
+    ship_to: Option<String>,
+    lines: Vec<DocumentLineInput>,
 }
 
 /// A line of it. `sku` or `listing`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct OrderLineInput {
+struct DocumentLineInput {
     line: String,
     sku: Option<String>,
     listing: Option<String>,
@@ -68,6 +97,8 @@ struct OrderLineInput {
     /// Came back so far.
     returned: Option<Decimal>,
     location: Option<String>,
+    /// What one unit costs.
+    price: Option<PriceInput>,
 }
 
 /// Goods that left.
@@ -90,6 +121,8 @@ struct ShipmentLineInput {
     sku: Option<String>,
     listing: Option<String>,
     quantity: Decimal,
+    /// Of which lot, or which piece, where the item is tracked and you know.
+    lot: Option<String>,
 }
 
 /// What happened.
@@ -140,8 +173,8 @@ fn name(sku: Option<&String>, listing: Option<&String>) -> Result<Name, Problem>
 }
 
 fn content(body: &DocumentBody) -> Result<Content, Problem> {
-    match (&body.order, &body.shipment, &body.movements) {
-        (Some(order), None, None) => {
+    match (&body.order, &body.shipment, &body.movements, &body.receipt) {
+        (Some(order), None, None, None) => {
             let lines = order.lines.iter().map(|line| {
                 Ok(OrderContentLine {
                     line: line.line.clone(),
@@ -150,19 +183,22 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                     shipped: line.shipped.map_or(Quantity::ZERO, |shipped| shipped.0),
                     returned: line.returned.map_or(Quantity::ZERO, |returned| returned.0),
                     location: line.location.clone(),
+                    price: line.price.as_ref().map(PriceInput::money),
                 })
             });
             Ok(Content::Order(OrderContent {
                 placed_at: instant("placed_at", order.placed_at.as_deref())?,
                 changed_at: instant("changed_at", order.changed_at.as_deref())?,
                 cancelled: order.cancelled,
+                ship_by: instant("ship_by", order.ship_by.as_deref())?,
+                ship_to: order.ship_to.clone(),
                 lines: lines.collect::<Result<_, Problem>>()?,
             }))
         }
-        (None, Some(shipment), None) => {
+        (None, Some(shipment), None, None) => {
             let lines = shipment.lines.iter().map(|line| {
                 let item = name(line.sku.as_ref(), line.listing.as_ref())?;
-                Ok(ShipmentLine { item, quantity: line.quantity.0 })
+                Ok(ShipmentLine { item, quantity: line.quantity.0, lot: line.lot.clone() })
             });
             Ok(Content::Shipment(ShipmentContent {
                 order: shipment.order.clone(),
@@ -172,7 +208,7 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                 lines: lines.collect::<Result<_, Problem>>()?,
             }))
         }
-        (None, None, Some(movements)) => {
+        (None, None, Some(movements), None) => {
             let lines = movements.iter().map(|line| {
                 Ok(MovementLine {
                     line: line.line.clone(),
@@ -192,9 +228,24 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
             });
             Ok(Content::Movements(lines.collect::<Result<_, Problem>>()?))
         }
+        (None, None, None, Some(receipt)) => {
+            let lines = receipt.lines.iter().map(|line| {
+                Ok(ReceiptLine {
+                    item: name(line.sku.as_ref(), line.listing.as_ref())?,
+                    quantity: line.quantity.0,
+                    unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+                })
+            });
+            Ok(Content::Receipt(ReceiptContent {
+                purchase: receipt.purchase_order.clone(),
+                location: receipt.location.clone(),
+                occurred_at: instant("occurred_at", receipt.occurred_at.as_deref())?,
+                lines: lines.collect::<Result<_, Problem>>()?,
+            }))
+        }
         _ => Err(Problem::of_field(
             "order",
-            "a document is exactly one of `order`, `shipment` and `movements`",
+            "a document is exactly one of `order`, `shipment`, `movements` and `receipt`",
         )),
     }
 }
@@ -237,4 +288,13 @@ async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Respon
     Ok(reply(status, &committed, answer))
 }
 
-only_objects!(DocumentBody, OrderInput, OrderLineInput, ShipmentInput, ShipmentLineInput, MovementInput);
+only_objects!(
+    DocumentBody,
+    OrderInput,
+    DocumentLineInput,
+    ShipmentInput,
+    ShipmentLineInput,
+    MovementInput,
+    ReceiptInput,
+    ReceiptLineInput
+);

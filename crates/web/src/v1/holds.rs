@@ -4,14 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_ledger::command::{ConvertHold, PlaceHold};
-use onhand_ledger::{Body, HoldId, Key, Value};
+use onhand_ledger::answer::HeldLine;
+use onhand_ledger::command::{ConvertHold, ExtendHold, LinePart, PlaceHold, ReleaseLines};
+use onhand_ledger::{Answer, Body, HoldId, Instant, Key, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{AtBody, Made, OrderAnswer, places};
+use super::answers::{AtBody, OrderAnswer, places};
 use super::ask::{Ask, instant, read, reply};
 use super::movements::{LineInput, lines};
 use crate::App;
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(place))
         .routes(routes!(show))
+        .routes(routes!(extend))
         .routes(routes!(release))
         .routes(routes!(convert))
 }
@@ -40,25 +42,87 @@ struct HoldInput {
     expires_at: Option<String>,
     /// Or: for so many seconds.
     seconds: Option<u32>,
+    /// As much as possible, the first line first; all of it or nothing unless told.
+    partial: Option<bool>,
 }
 
-/// Keeps stock for a while: all of it, or it is refused with what is available.
+/// One line of a hold.
+#[derive(Debug, Serialize, ToSchema)]
+struct HeldLineBody {
+    /// Its name: 1, 2, … in the order they were asked in.
+    line: String,
+    sku: String,
+    /// How much was asked for, or it shall keep now.
+    quantity: Decimal,
+    /// How much it keeps.
+    kept: Decimal,
+}
+
+/// What a hold keeps.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldAnswer {
+    /// Its id.
+    id: u64,
+    /// From this instant on it keeps nothing.
+    expires_at: String,
+    lines: Vec<HeldLineBody>,
+}
+
+impl HeldAnswer {
+    pub fn of(answer: &Answer) -> Self {
+        let Answer::Hold(id, expires_at, lines) = answer else {
+            return Self { id: 0, expires_at: String::new(), lines: Vec::new() };
+        };
+        let line = |line: &HeldLine| HeldLineBody {
+            line: line.line.clone(),
+            sku: line.sku.clone(),
+            quantity: line.quantity.into(),
+            kept: line.kept.into(),
+        };
+        Self { id: id.0, expires_at: expires_at.to_string(), lines: lines.iter().map(line).collect() }
+    }
+}
+
+fn expiry(app: &App, at: Option<&str>, seconds: Option<u32>) -> Result<Instant, Problem> {
+    match (instant("expires_at", at)?, seconds) {
+        (Some(at), None) => Ok(at),
+        (None, Some(seconds)) => Ok(app.handle.ledger().clock().now().plus_seconds(i64::from(seconds))),
+        _ => Err(Problem::of_field("expires_at", "tell either expires_at or seconds")),
+    }
+}
+
+/// Keeps stock for a while: all of it, or it is refused with what is available; or as much as possible.
 #[utoipa::path(post, path = "/holds", tag = "holds", request_body = HoldInput,
-    responses((status = 201, body = Made)))]
+    responses((status = 201, body = HeldAnswer)))]
 async fn place(State(app): State<App>, ask: Ask<HoldInput>) -> Result<Response, Problem> {
-    let told = instant("expires_at", ask.body.expires_at.as_deref())?;
-    let expires_at = match (told, ask.body.seconds) {
-        (Some(at), None) => at,
-        (None, Some(seconds)) => app.handle.ledger().clock().now().plus_seconds(i64::from(seconds)),
-        _ => return Err(Problem::of_field("expires_at", "tell either expires_at or seconds")),
-    };
     let body = Body::PlaceHold(PlaceHold {
         lines: lines(&ask.body.lines)?,
         location: ask.body.location.clone(),
-        expires_at,
+        expires_at: expiry(&app, ask.body.expires_at.as_deref(), ask.body.seconds)?,
+        partial: ask.body.partial,
     });
     let committed = ask.submit(&app, body).await?;
-    Ok(reply(StatusCode::CREATED, &committed, Made::of(&committed.answer)))
+    Ok(reply(StatusCode::CREATED, &committed, HeldAnswer::of(&committed.answer)))
+}
+
+/// When it ends now.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ExtendInput {
+    /// From this instant (RFC 3339) on it keeps nothing.
+    expires_at: Option<String>,
+    /// Or: so many seconds from now.
+    seconds: Option<u32>,
+}
+
+/// Gives a hold another time to end, later or earlier.
+#[utoipa::path(post, path = "/holds/{id}/extend", tag = "holds", params(("id" = u64, Path)),
+    request_body = ExtendInput,
+    responses((status = 200, body = HeldAnswer)))]
+async fn extend(State(app): State<App>, Id(id): Id, ask: Ask<ExtendInput>) -> Result<Response, Problem> {
+    let expires_at = expiry(&app, ask.body.expires_at.as_deref(), ask.body.seconds)?;
+    let committed = ask.submit(&app, Body::ExtendHold(ExtendHold { hold: HoldId(id), expires_at })).await?;
+    Ok(reply(StatusCode::OK, &committed, HeldAnswer::of(&committed.answer)))
 }
 
 /// A line of a hold.
@@ -102,18 +166,40 @@ async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json
     found.await?.map(Json).ok_or_else(|| Problem::unknown("hold", id))
 }
 
-/// Nothing.
+/// What to let go.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct Nothing {}
+struct ReleaseInput {
+    /// All of it unless told.
+    lines: Option<Vec<ReleaseLineInput>>,
+}
 
-/// Lets a hold go.
+/// A line, or so much of it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReleaseLineInput {
+    /// The line's name: 1, 2, … in the order they were asked in.
+    line: String,
+    /// All of the line unless told.
+    quantity: Option<Decimal>,
+}
+
+/// Lets a hold go, or some of its lines.
 #[utoipa::path(post, path = "/holds/{id}/release", tag = "holds", params(("id" = u64, Path)),
-    responses((status = 200, body = Made)))]
-async fn release(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {
-    let Nothing {} = ask.body;
-    let committed = ask.submit(&app, Body::ReleaseHold(HoldId(id))).await?;
-    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+    request_body = ReleaseInput,
+    responses((status = 200, body = HeldAnswer)))]
+async fn release(State(app): State<App>, Id(id): Id, ask: Ask<ReleaseInput>) -> Result<Response, Problem> {
+    let hold = HoldId(id);
+    let part = |line: &ReleaseLineInput| LinePart {
+        line: line.line.clone(),
+        quantity: line.quantity.map(|quantity| quantity.0),
+    };
+    let body = match &ask.body.lines {
+        None => Body::ReleaseHold(hold),
+        Some(lines) => Body::ReleaseLines(ReleaseLines { hold, lines: lines.iter().map(part).collect() }),
+    };
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, HeldAnswer::of(&committed.answer)))
 }
 
 /// How the order is called.
@@ -134,4 +220,4 @@ async fn convert(State(app): State<App>, Id(id): Id, ask: Ask<ConvertInput>) -> 
     Ok(reply(StatusCode::CREATED, &committed, OrderAnswer::of(committed.answer.clone())))
 }
 
-only_objects!(HoldInput, Nothing, ConvertInput);
+only_objects!(HoldInput, ExtendInput, ReleaseInput, ReleaseLineInput, ConvertInput);

@@ -22,6 +22,7 @@ use super::stock::{ItemStock, item_stock};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
+use crate::cost::CostBody;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
@@ -55,6 +56,12 @@ struct PutItemBody {
     kit: Option<Vec<ComponentInput>>,
     /// Which parts of its stock are told apart: `none`, `lots` or `serials`. Fixed once it has moved.
     tracking: Option<TrackingBody>,
+    /// How much may be short of it, in all orders together, before an order is refused; 0 unless told.
+    backorder_limit: Option<Decimal>,
+    /// The same before `available_from`; 0 unless told.
+    preorder_limit: Option<Decimal>,
+    /// From when it is there (RFC 3339): what waits before it is a preorder. An instant of the past: it is there.
+    available_from: Option<String>,
 }
 
 /// Which parts of an item's stock are told apart.
@@ -97,11 +104,17 @@ struct ItemBody {
     /// What one is built of, where it is a kit.
     kit: Vec<ComponentBody>,
     tracking: TrackingBody,
+    /// How much may be short of it, in all orders together, before an order is refused.
+    backorder_limit: Decimal,
+    /// The same before `available_from`.
+    preorder_limit: Decimal,
+    /// From when it is there.
+    available_from: Option<String>,
 }
 
 impl ItemBody {
     fn new(view: &mut View<'_>, id: ItemId, item: Item) -> Result<Self, StoreError> {
-        let Item { sku, name, unit, precision, barcodes, tags, kit, tracking } = item;
+        let Item { sku, name, unit, precision, barcodes, tags, kit, tracking, beyond } = item;
         let mut components = Vec::with_capacity(kit.len());
         for component in kit {
             let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
@@ -113,7 +126,20 @@ impl ItemBody {
             Tracking::Serials => TrackingBody::Serials,
         };
         let precision = precision.decimals();
-        Ok(Self { id: id.0, sku, name, unit, precision, barcodes, tags, kit: components, tracking })
+        Ok(Self {
+            id: id.0,
+            sku,
+            name,
+            unit,
+            precision,
+            barcodes,
+            tags,
+            kit: components,
+            tracking,
+            backorder_limit: beyond.backorder_limit.into(),
+            preorder_limit: beyond.preorder_limit.into(),
+            available_from: beyond.available_from.map(|at| at.to_string()),
+        })
     }
 }
 
@@ -143,6 +169,9 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
             TrackingBody::Lots => Tracking::Lots,
             TrackingBody::Serials => Tracking::Serials,
         }),
+        backorder_limit: body.backorder_limit.map(|limit| limit.0),
+        preorder_limit: body.preorder_limit.map(|limit| limit.0),
+        available_from: instant("available_from", body.available_from.as_deref())?,
     };
     let committed = ask.submit(&app, Body::PutItem(put)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
@@ -240,6 +269,16 @@ struct HistoryBody {
     to: SideBody,
     /// The entry that it corrects or explains.
     corrects: Option<u64>,
+    /// The movements that take it back, if it was wrong.
+    reversed_by: Vec<u64>,
+    /// How much of it they take back.
+    reversed: Decimal,
+    /// What one unit did cost, where it was told.
+    unit_cost: Option<CostBody>,
+    /// The paper that whoever asked named for it.
+    reference: Option<String>,
+    /// What whoever asked said of it.
+    note: Option<String>,
 }
 
 /// The movements of an item, the newest first.
@@ -275,6 +314,11 @@ async fn show_history(
                 from,
                 to,
                 corrects: movement.corrects,
+                reversed_by: row.reversals.by,
+                reversed: row.reversals.quantity.into(),
+                unit_cost: row.cost.as_ref().map(CostBody::from),
+                reference: row.record.reference,
+                note: row.record.note,
             };
             rows.push((row.seq, body));
         }

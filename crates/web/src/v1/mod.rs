@@ -1,6 +1,7 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
+mod allocation;
 mod answers;
 mod ask;
 mod changes;
@@ -11,12 +12,18 @@ mod documents;
 mod holds;
 mod items;
 mod locations;
+mod lots;
 mod movements;
 mod orders;
 mod page;
+mod production;
+mod purchases;
+mod reversals;
 mod rules;
+mod sessions;
 mod stock;
 mod systems;
+mod transfers;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -26,13 +33,20 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(items::routes())
         .merge(locations::routes())
+        .merge(lots::routes())
         .merge(stock::routes())
         .merge(movements::routes())
+        .merge(reversals::routes())
+        .merge(production::routes())
+        .merge(transfers::routes())
+        .merge(purchases::routes())
         .merge(counts::routes())
         .merge(orders::routes())
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(allocation::routes())
+        .merge(sessions::routes())
         .merge(systems::routes())
         .merge(changes::routes())
         .merge(discrepancies::routes())

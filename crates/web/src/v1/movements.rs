@@ -11,9 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::MovedAnswer;
-use super::ask::{Ask, instant, reply};
+use super::ask::{Ask, instant, noted, reply};
 use crate::App;
 use crate::body::only_objects;
+use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -39,6 +40,8 @@ pub(super) struct LineInput {
     pub expires: Option<String>,
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
     pub serials: Option<Vec<String>>,
+    /// What one unit did cost; only of goods that came in from outside.
+    pub unit_cost: Option<CostInput>,
 }
 
 pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
@@ -49,6 +52,7 @@ pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
             lot: line.lot.clone(),
             expires: line.expires.as_deref().map(day).transpose()?,
             serials: line.serials.clone(),
+            unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
         })
     };
     lines.iter().map(line).collect()
@@ -70,6 +74,10 @@ struct ReceiveBody {
     occurred_at: Option<String>,
     /// `received` unless told.
     reason: Option<String>,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Goods came in from outside.
@@ -82,6 +90,7 @@ async fn receive_stock(State(app): State<App>, ask: Ask<ReceiveBody>) -> Result<
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
         reason: ask.body.reason.clone(),
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
@@ -95,8 +104,13 @@ struct AdjustBody {
     lines: Vec<LineInput>,
     /// When; now unless told.
     occurred_at: Option<String>,
-    /// `correction`, `damaged`, `shrinkage`, `found`, …
+    /// `correction`, `cycle_count`, `received`, `restock`, `damaged`, `shrinkage`, `found`, `promotion`,
+    /// `quality_control`, `safety_stock`, `other`; or a code of your own: up to 40 small letters, digits and `_`.
     reason: String,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Stock is more or less than the books say.
@@ -109,6 +123,7 @@ async fn adjust_stock(State(app): State<App>, ask: Ask<AdjustBody>) -> Result<Re
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
         reason: ask.body.reason.clone(),
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
@@ -122,6 +137,10 @@ struct TransferBody {
     lines: Vec<LineInput>,
     /// When; now unless told.
     occurred_at: Option<String>,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Goods went from one location to another, at once.
@@ -134,6 +153,7 @@ async fn transfer_stock(State(app): State<App>, ask: Ask<TransferBody>) -> Resul
         lines: lines(&ask.body.lines)?,
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }
@@ -167,7 +187,14 @@ struct MoveBody {
     lines: Vec<LineInput>,
     from: HandState,
     to: HandState,
+    /// A code, as in `/v1/movements/adjust`.
     reason: String,
+    /// When; now unless told.
+    occurred_at: Option<String>,
+    /// The paper it was done by, such as a delivery note.
+    reference: Option<String>,
+    /// Free words.
+    note: Option<String>,
 }
 
 /// Stock changed its state where it is: damaged, set aside, kept back, released.
@@ -180,7 +207,9 @@ async fn move_state(State(app): State<App>, ask: Ask<MoveBody>) -> Result<Respon
         from: ask.body.from.into(),
         to: ask.body.to.into(),
         reason: ask.body.reason.clone(),
+        occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
+    let body = noted(body, ask.body.reference.as_ref(), ask.body.note.as_ref());
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, MovedAnswer::of(committed.answer.clone())))
 }

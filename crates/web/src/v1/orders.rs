@@ -4,16 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_ledger::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
-use onhand_ledger::{Body, Key, OrderId, Seq, StockState, Value};
+use onhand_ledger::command::{
+    CancelOrder, FulfilOrder, Line, LineQuantity, PlaceOrder, Reallocate, ReturnOrder,
+};
+use onhand_ledger::{Body, Key, Money, OrderId, Seq, StockState, Value};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{OrderAnswer, OrderBody, order_body};
+use super::answers::{OrderAnswer, OrderBody, PriceInput, order_body};
 use super::ask::{Ask, instant, read, reply};
-use super::movements::{LineInput, lines};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(fulfil))
         .routes(routes!(cancel))
         .routes(routes!(return_order))
+        .routes(routes!(reallocate))
 }
 
 /// An order that may be refused.
@@ -37,22 +39,66 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct PlaceBody {
     /// Your name for it, unique among yours; one is made unless told.
     reference: Option<String>,
-    lines: Vec<LineInput>,
+    lines: Vec<OrderLineInput>,
     /// Only from this location.
     location: Option<String>,
+    /// When it must have left (RFC 3339).
+    ship_by: Option<String>,
+    /// The region it goes to, such as `DE` or `DE-HE`, for rules of allocation. Nothing about a person.
+    ship_to: Option<String>,
+    /// May it be accepted beyond what is available, within its items' limits? True unless told.
+    backorder: Option<bool>,
 }
 
-/// Places an order: all of it is allocated, or it is refused with what is available.
+/// A line of it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct OrderLineInput {
+    sku: String,
+    quantity: Decimal,
+    /// Only of this lot, where the item is tracked by lots.
+    lot: Option<String>,
+    /// Only these pieces, where the item is tracked by serials.
+    serials: Option<Vec<String>>,
+    /// What one unit costs.
+    price: Option<PriceInput>,
+}
+
+/// Places an order: all of it is allocated, or waits as a backorder or preorder within its items' limits, or it is refused
+/// with what is available.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = PlaceBody,
     responses((status = 201, body = OrderAnswer)))]
 async fn place(State(app): State<App>, ask: Ask<PlaceBody>) -> Result<Response, Problem> {
     let body = Body::PlaceOrder(PlaceOrder {
         reference: ask.body.reference.clone(),
-        lines: lines(&ask.body.lines)?,
+        lines: ask.body.lines.iter().map(line).collect(),
         location: ask.body.location.clone(),
+        ship_by: instant("ship_by", ask.body.ship_by.as_deref())?,
+        ship_to: ask.body.ship_to.clone(),
+        prices: prices(&ask.body.lines),
+        backorder: ask.body.backorder,
     });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::CREATED, &committed, OrderAnswer::of(committed.answer.clone())))
+}
+
+fn line(line: &OrderLineInput) -> Line {
+    let OrderLineInput { sku, quantity, lot, serials, .. } = line;
+    Line {
+        sku: sku.clone(),
+        quantity: quantity.0,
+        lot: lot.clone(),
+        serials: serials.clone(),
+        ..Line::default()
+    }
+}
+
+/// One for each line, and for each piece of one; none where no line has one.
+fn prices(lines: &[OrderLineInput]) -> Option<Vec<Option<Money>>> {
+    let pieces = |line: &OrderLineInput| line.serials.as_ref().map_or(1, |serials| serials.len().max(1));
+    let price = |line: &OrderLineInput| line.price.as_ref().map(PriceInput::money);
+    let all = lines.iter().flat_map(|line| std::iter::repeat_n(price(line), pieces(line)));
+    lines.iter().any(|line| line.price.is_some()).then(|| all.collect())
 }
 
 /// All orders, the oldest first.
@@ -91,15 +137,23 @@ async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json
 /// So much of a line.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct LineQuantityInput {
+pub(super) struct LineQuantityInput {
     /// The line's name.
     line: String,
     /// How much.
     quantity: Decimal,
+    /// Of which lot, or which piece, where the item is tracked: a line for each. Whichever is promised (or was shipped last)
+    /// unless told.
+    lot: Option<String>,
 }
 
-fn quantities(lines: &[LineQuantityInput]) -> Vec<LineQuantity> {
-    lines.iter().map(|line| LineQuantity { line: line.line.clone(), quantity: line.quantity.0 }).collect()
+pub(super) fn quantities(lines: &[LineQuantityInput]) -> Vec<LineQuantity> {
+    let line = |line: &LineQuantityInput| LineQuantity {
+        line: line.line.clone(),
+        quantity: line.quantity.0,
+        lot: line.lot.clone(),
+    };
+    lines.iter().map(line).collect()
 }
 
 /// What left.
@@ -144,14 +198,24 @@ async fn cancel(State(app): State<App>, Id(id): Id, ask: Ask<CancelBody>) -> Res
     Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
 }
 
-/// A state that takes returns.
+/// A state that takes what comes in.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ReturnState {
+pub(super) enum ReturnState {
     #[default]
     Available,
     Damaged,
     QualityControl,
+}
+
+impl From<ReturnState> for StockState {
+    fn from(state: ReturnState) -> Self {
+        match state {
+            ReturnState::Available => Self::Available,
+            ReturnState::Damaged => Self::Damaged,
+            ReturnState::QualityControl => Self::QualityControl,
+        }
+    }
 }
 
 /// What came back.
@@ -173,20 +237,47 @@ struct ReturnBody {
     request_body = ReturnBody,
     responses((status = 200, body = OrderAnswer)))]
 async fn return_order(State(app): State<App>, Id(id): Id, ask: Ask<ReturnBody>) -> Result<Response, Problem> {
-    let into = match ask.body.into {
-        ReturnState::Available => StockState::Available,
-        ReturnState::Damaged => StockState::Damaged,
-        ReturnState::QualityControl => StockState::QualityControl,
-    };
     let body = Body::ReturnOrder(ReturnOrder {
         order: OrderId(id),
         lines: quantities(&ask.body.lines),
         location: ask.body.location.clone(),
-        into,
+        into: ask.body.into.into(),
         occurred_at: instant("occurred_at", ask.body.occurred_at.as_deref())?,
     });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
 }
 
-only_objects!(PlaceBody, LineQuantityInput, FulfilBody, CancelBody, ReturnBody);
+/// Where to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReallocateBody {
+    /// Away from this location, as far as others have it; to wherever the allocation rule would have it now, unless told.
+    away_from: Option<String>,
+}
+
+/// Moves what is promised to an order to better places. Nothing that was promised is lost by it: what is not to be had
+/// elsewhere stays where it is.
+#[utoipa::path(post, path = "/orders/{id}/reallocate", tag = "orders", params(("id" = u64, Path)),
+    request_body = ReallocateBody,
+    responses((status = 200, body = OrderAnswer)))]
+async fn reallocate(
+    State(app): State<App>,
+    Id(id): Id,
+    ask: Ask<ReallocateBody>,
+) -> Result<Response, Problem> {
+    let away_from = ask.body.away_from.clone();
+    let body = Body::Reallocate(Reallocate { order: OrderId(id), away_from });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, OrderAnswer::of(committed.answer.clone())))
+}
+
+only_objects!(
+    ReallocateBody,
+    OrderLineInput,
+    PlaceBody,
+    LineQuantityInput,
+    FulfilBody,
+    CancelBody,
+    ReturnBody
+);

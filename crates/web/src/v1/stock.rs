@@ -39,6 +39,10 @@ pub(super) struct LocationStock {
     pub safety_stock: Decimal,
     /// The sum of the six before.
     pub on_hand: Decimal,
+    /// On its way here from other locations; not on hand.
+    pub in_transit: Decimal,
+    /// Expected: the open rest of purchase orders, and what is in transit. None where a past moment is asked for.
+    pub incoming: Option<Decimal>,
 }
 
 /// An item's stock.
@@ -56,7 +60,11 @@ pub(super) struct ItemStock {
     pub total: LocationStock,
 }
 
-fn location_stock(location: String, cells: &BTreeMap<StockState, Quantity>) -> LocationStock {
+fn location_stock(
+    location: String,
+    cells: &BTreeMap<StockState, Quantity>,
+    incoming: Option<Quantity>,
+) -> LocationStock {
     let of = |state| cells.get(&state).copied().unwrap_or_default();
     LocationStock {
         location,
@@ -67,6 +75,8 @@ fn location_stock(location: String, cells: &BTreeMap<StockState, Quantity>) -> L
         quality_control: of(StockState::QualityControl).into(),
         safety_stock: of(StockState::SafetyStock).into(),
         on_hand: StockState::ON_HAND.into_iter().map(of).sum::<Quantity>().into(),
+        in_transit: of(StockState::InTransit).into(),
+        incoming: incoming.map(Decimal::from),
     }
 }
 
@@ -92,10 +102,19 @@ pub(super) fn item_stock(
         *places.entry(cell.location).or_default().entry(cell.state).or_default() += quantity;
         *total.entry(cell.state).or_default() += quantity;
     }
+    let mut incoming = BTreeMap::<LocationId, Quantity>::new();
+    if past.is_none() {
+        for expected in view.expected(id)? {
+            *incoming.entry(expected.location).or_default() += expected.incoming.quantity;
+            places.entry(expected.location).or_default();
+        }
+    }
+    let expected = |location| past.is_none().then(|| incoming.get(&location).copied().unwrap_or_default());
+    let all_expected = past.is_none().then(|| incoming.values().copied().sum());
     let mut locations = Vec::new();
     for (location, cells) in places {
         let code = view.location(location)?.map_or_else(|| location.to_string(), |location| location.code);
-        locations.push(location_stock(code, &cells));
+        locations.push(location_stock(code, &cells, expected(location)));
     }
     Ok(ItemStock {
         sku: item.sku.clone(),
@@ -104,7 +123,7 @@ pub(super) fn item_stock(
         as_of: past.map(|at| at.to_string()),
         seq: view.seq(),
         locations,
-        total: location_stock("total".to_owned(), &total),
+        total: location_stock("total".to_owned(), &total, all_expected),
     })
 }
 

@@ -5,12 +5,14 @@
 
 mod movements;
 mod orders;
+mod receipts;
 mod shipments;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
 use crate::command::{Content, Document, Name};
+use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
@@ -18,6 +20,7 @@ use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use self::movements::apply_movements;
 use self::orders::apply_order;
+use self::receipts::{apply_receipt, purchase_of};
 use self::shipments::apply_shipment;
 use super::order;
 use super::stock::{self, Change};
@@ -56,7 +59,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         && !takes_newer(known, &document.content)
     {
         let sentence = format!(
-            "{} sent version {} of {name} as another kind of document than before, or a shipment that was told already. \
+            "{} sent version {} of {name} as another kind of document than before, or a shipment or receipt that was told already. \
              What is applied stays; book the difference by hand.",
             document.system, document.version
         );
@@ -65,8 +68,11 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
         Err(Stop::Invalid(
-            invalid
-            @ (Invalid::UnknownSku(_) | Invalid::UnknownLocation(_) | Invalid::UnmappedListing { .. }),
+            invalid @ (Invalid::UnknownSku(_)
+            | Invalid::UnknownLocation(_)
+            | Invalid::UnknownLot { .. }
+            | Invalid::UnmappedListing { .. }
+            | Invalid::Unknown { kind: "purchase order", .. }),
         )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
@@ -86,10 +92,11 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             (Became::Order(order), Some(order), Vec::new())
         }
         Content::Shipment(content) => apply_shipment(tx, system, content, &names)?,
+        Content::Receipt(content) => apply_receipt(tx, system, content, &names)?,
         Content::Movements(content) => {
             let earlier = known.as_ref().and_then(|known| match &known.became {
                 Became::Lines(lines) => Some(lines.as_slice()),
-                Became::Order(_) | Became::Shipment(_) => None,
+                Became::Order(_) | Became::Shipment(_) | Became::Receipt(_) => None,
             });
             let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
             (Became::Lines(lines), None, answers)
@@ -122,7 +129,7 @@ fn fingerprint(content: &impl serde::Serialize) -> u64 {
     u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
-/// Can a newer version of what is known be applied as a difference? A shipment is told once.
+/// Can a newer version of what is known be applied as a difference? A shipment or receipt is told once.
 const fn takes_newer(known: &KnownDocument, content: &Content) -> bool {
     matches!(
         (&known.became, content),
@@ -141,7 +148,13 @@ fn check(document: &Document) -> Result<(), Stop> {
     }
     let (names, quantities): (Vec<&str>, Vec<Quantity>) = match &document.content {
         Content::Order(order) => {
+            if let Some(region) = &order.ship_to {
+                super::allocation::check_region("ship_to", region)?;
+            }
             for line in &order.lines {
+                if let Some(price) = &line.price {
+                    price.check()?;
+                }
                 if [line.quantity, line.shipped, line.returned].iter().any(|quantity| quantity.is_negative())
                 {
                     return field("quantity", "must not be negative");
@@ -150,6 +163,10 @@ fn check(document: &Document) -> Result<(), Stop> {
             (order.lines.iter().map(|line| line.line.as_str()).collect(), vec![])
         }
         Content::Shipment(shipment) => (vec![], shipment.lines.iter().map(|line| line.quantity).collect()),
+        Content::Receipt(receipt) => {
+            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+            (vec![], receipt.lines.iter().map(|line| line.quantity).collect())
+        }
         Content::Movements(lines) => (
             lines.iter().map(|line| line.line.as_str()).collect(),
             lines.iter().map(|line| line.quantity).collect(),
@@ -174,6 +191,7 @@ fn latest(content: &Content) -> Option<Instant> {
     match content {
         Content::Order(order) => order.placed_at.max(order.changed_at),
         Content::Shipment(shipment) => shipment.occurred_at,
+        Content::Receipt(receipt) => receipt.occurred_at,
         Content::Movements(lines) => lines.iter().filter_map(|line| line.occurred_at).max(),
     }
 }
@@ -184,6 +202,8 @@ struct Names {
     items: Vec<(ItemId, u32)>,
     /// Location, line by line; none where the line does not say.
     locations: Vec<Option<LocationId>>,
+    /// Lot or serial, line by line; 0 where the line does not say.
+    lots: Vec<LotId>,
 }
 
 impl Names {
@@ -207,14 +227,29 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
         Content::Movements(lines) => {
             lines.iter().map(|line| (&line.item, Some(line.location.as_str()), [line.quantity; 3])).collect()
         }
+        Content::Receipt(receipt) => {
+            purchase_of(tx, receipt)?;
+            let location = Some(receipt.location.as_str());
+            receipt.lines.iter().map(|line| (&line.item, location, [line.quantity; 3])).collect()
+        }
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
-    let mut names = Names { items: Vec::new(), locations: Vec::new() };
+    let mut names = Names { items: Vec::new(), locations: Vec::new(), lots: vec![LotId(0); lines.len()] };
     for (name, location, _) in &lines {
         names.items.push(item_of(tx, system, name)?);
         names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
     }
     tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
+    if let Content::Shipment(shipment) = content {
+        let told =
+            || names.items.iter().zip(&shipment.lines).map(|((item, _), line)| (*item, line.lot.as_ref()));
+        tx.want(told().filter_map(|(item, lot)| Some(Key::LotCode(item, lot?.clone()))))?;
+        let known = told().map(|(item, lot)| match lot {
+            Some(code) => super::lots::known(tx, item, code),
+            None => Ok(LotId(0)),
+        });
+        names.lots = known.collect::<Result<_, Stop>>()?;
+    }
     for (index, (_, _, quantities)) in lines.iter().enumerate() {
         for quantity in quantities {
             let quantity = names.quantity(index, *quantity);
@@ -318,7 +353,7 @@ fn claim(
 ) -> Result<(), Stop> {
     let order = match tx.known_document(system, document)?.map(|known| known.became) {
         Some(Became::Order(order)) => Some(order),
-        Some(Became::Lines(_) | Became::Shipment(_)) | None => None,
+        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) | None => None,
     };
     let mut claims: BTreeMap<ItemId, Quantity> =
         before.iter().map(|(item, _)| (*item, Quantity::ZERO)).collect();

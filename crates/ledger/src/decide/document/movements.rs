@@ -79,6 +79,8 @@ pub(super) fn apply_movements(
             allocated: Quantity::ZERO,
             shipped: done.moved.abs(),
             short: done.short,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
         });
     }
     if short.is_positive() {

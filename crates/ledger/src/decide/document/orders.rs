@@ -11,6 +11,8 @@ use crate::model::{
 };
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
+use super::super::allocation;
+use super::super::catalogue::end_if_open;
 use super::super::order;
 use super::super::promise;
 use super::super::stock::{self, Change};
@@ -33,23 +35,18 @@ pub(super) fn apply_order(
             order::want_promises(tx, *order)?;
             *order
         }
-        Some(Became::Lines(_) | Became::Shipment(_)) => {
+        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
             let problem = format!("`{}` is known as another kind of document", document.document);
             return Err(Invalid::Field { field: "document", problem }.into());
         }
-        None => tx.open_order(Order {
-            system,
-            document: document.document.clone(),
-            version: 0,
-            placed_at,
-            cancelled: false,
-            lines: Vec::new(),
-        }),
+        None => tx.open_order(Order::new(system, document.document.clone(), 0, placed_at)),
     };
     let short_before: Quantity = tx.order(order)?.lines.iter().map(|line| line.short).sum();
     let edited = tx.edit_order(order)?;
     edited.version = document.version;
     edited.cancelled = content.cancelled;
+    edited.ship_by = content.ship_by;
+    edited.ship_to.clone_from(&content.ship_to);
     edited.placed_at = placed_at.min(edited.placed_at);
     let mut told = BTreeSet::new();
     // Lines are found first and wanted afterwards, so that a shipment's nameless line is claimed before it is dropped.
@@ -59,6 +56,7 @@ pub(super) fn apply_order(
         let shipped = names.quantity(position, line.quantity.max(line.shipped));
         let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
         let index = find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
+        tx.edit_order(order)?.lines[index as usize].price.clone_from(&line.price);
         told.insert(index);
         indexes.push(index);
     }
@@ -69,6 +67,8 @@ pub(super) fn apply_order(
     for (position, line) in content.lines.iter().enumerate() {
         take_back_shipped(tx, order, indexes[position], names.quantity(position, line.shipped), at)?;
     }
+    let together = allocation::route_of(tx, order, None)?.is_of_the_order();
+    let mut grown = Vec::new();
     // What is given back comes first, then what is taken.
     for pass in [false, true] {
         for (position, line) in content.lines.iter().enumerate() {
@@ -79,11 +79,14 @@ pub(super) fn apply_order(
                 names.quantity(position, line.quantity).max(shipped)
             };
             let more = wanted > tx.order(order)?.lines[indexes[position] as usize].wanted;
-            if more == pass {
+            if more == pass && more && together && names.locations[position].is_none() {
+                grown.push((indexes[position], wanted));
+            } else if more == pass {
                 order::want(tx, order, indexes[position], wanted, names.locations[position])?;
             }
         }
     }
+    order::want_together(tx, order, &grown)?;
     for (position, line) in content.lines.iter().enumerate() {
         let index = indexes[position];
         tell_shipped(
@@ -378,7 +381,12 @@ fn report_short(tx: &mut Tx<'_>, order: OrderId, before: Quantity) -> Result<(),
     let sentence =
         format!("Order {} wants {}. It is allocated when stock comes in.", known.document, parts.join("; "));
     let item = known.lines.iter().find(|line| line.short.is_positive()).map(|line| line.item);
+    // One at a time: what was said before of less is over.
+    if let Some(told) = known.short_told {
+        end_if_open(tx, told)?;
+    }
     let found = Found { item, quantity: short, ..Found::new(Cause::Short, sentence) };
-    tx.discrepancy(found)?;
+    let told = tx.discrepancy(found)?;
+    tx.edit_order(order)?.short_told = Some(told);
     Ok(())
 }

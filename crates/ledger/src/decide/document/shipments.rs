@@ -5,7 +5,7 @@ use crate::command::ShipmentContent;
 use crate::entry::Entry;
 use crate::key::StockState;
 use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
-use crate::{Instant, ItemId, LocationId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::order;
 use super::super::stock;
@@ -34,7 +34,7 @@ pub(super) fn apply_shipment(
         let quantity = names.quantity(position, line.quantity);
         let sku = tx.sku(item)?;
         let moved = if stock::moves(tx, system, item, location)? {
-            leave(tx, system, order, item, location, quantity, at)?
+            leave(tx, system, order, (item, names.lots[position]), location, quantity, at)?
         } else {
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
@@ -59,6 +59,8 @@ pub(super) fn apply_shipment(
             allocated: Quantity::ZERO,
             shipped: moved,
             short: quantity - moved,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
         });
     }
     // What an order wants that nobody but shipments has told of grows with them.
@@ -76,20 +78,13 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
     match tx.known_document(owner, name)?.map(|known| known.became) {
         None => {}
         Some(Became::Order(order)) => return Ok(order),
-        Some(Became::Lines(_) | Became::Shipment(_)) => {
+        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
             let problem = format!("`{name}` is known as another document, not as an order");
             return Err(Invalid::Field { field: "order", problem }.into());
         }
     }
     let placed_at = tx.now;
-    let order = tx.open_order(Order {
-        system: owner,
-        document: name.to_owned(),
-        version: 0,
-        placed_at,
-        cancelled: false,
-        lines: Vec::new(),
-    });
+    let order = tx.open_order(Order::new(owner, name.to_owned(), 0, placed_at));
     let known = KnownDocument { version: 0, fingerprint: 0, seq: order.0, became: Became::Order(order) };
     tx.emit(Entry::Document(owner, name.to_owned(), known))?;
     Ok(order)
@@ -101,7 +96,7 @@ fn leave(
     tx: &mut Tx<'_>,
     teller: SystemId,
     order: Option<OrderId>,
-    item: ItemId,
+    (item, lot): (ItemId, LotId),
     location: LocationId,
     quantity: Quantity,
     at: Instant,
@@ -124,7 +119,7 @@ fn leave(
         for (index, line) in lines() {
             let part = (line.wanted - line.shipped_total()).min(missing);
             if part.is_positive() {
-                stock::ship(tx, order, index, location, part, at)?;
+                stock::ship_lot(tx, order, index, (location, lot), part, at)?;
                 tx.edit_order(order)?.lines[index as usize].tell(teller, part);
                 missing -= part;
                 moved += part;
@@ -137,7 +132,7 @@ fn leave(
             line.wanted += missing;
             line.short += missing;
             line.tell(teller, missing);
-            stock::ship(tx, order, index, location, missing, at)?;
+            stock::ship_lot(tx, order, index, (location, lot), missing, at)?;
             return Ok(moved + missing);
         }
     }
@@ -149,7 +144,8 @@ fn leave(
             let found = Found::new(Cause::MoreThanOrdered, sentence).stock(item, Some(location), missing);
             tx.discrepancy(found)?;
         }
-        stock::take_out(tx, by(item, location, missing, StockState::Customer, at, "shipped"), None)?;
+        let by = by(item, location, missing, StockState::Customer, at, "shipped");
+        stock::take_out(tx, stock::Change { lot, ..by }, None)?;
     }
     Ok(moved + missing)
 }

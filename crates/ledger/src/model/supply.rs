@@ -1,0 +1,220 @@
+//! Expected supply: transfers between two locations, and purchase orders; and what was reversed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cost::UnitCost;
+use crate::{Date, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
+
+/// How a transfer stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferState {
+    /// Planned; nothing has left, and nothing is kept for it.
+    Draft,
+    /// Some of it has left.
+    InProgress,
+    /// All of it has left and come in, was lost or came back.
+    Transferred,
+    /// Ended before anything came in.
+    Cancelled,
+}
+
+impl TransferState {
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::InProgress => "in_progress",
+            Self::Transferred => "transferred",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Can it still be dispatched, received or cancelled?
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Draft | Self::InProgress)
+    }
+}
+
+/// Goods that go from one location to another, in the state that is in now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransferDocument {
+    /// The caller's name for it, unique among transfers.
+    pub reference: Option<String>,
+    /// Out of.
+    pub from: LocationId,
+    /// Into.
+    pub to: LocationId,
+    /// How it stands.
+    pub state: TransferState,
+    /// When it was planned.
+    pub made_at: Instant,
+    /// When the first of it left, by what happened.
+    pub dispatched_at: Option<Instant>,
+    /// The day it is expected on.
+    pub expected_on: Option<Date>,
+    /// What goes. A line is never taken away: one that is not wanted wants nothing.
+    pub lines: Vec<TransferLine>,
+}
+
+/// One line of a transfer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransferLine {
+    /// Its name in the transfer.
+    pub line: String,
+    /// What.
+    pub item: ItemId,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
+    /// How much shall go.
+    pub wanted: Quantity,
+    /// How much has left.
+    pub dispatched: Quantity,
+    /// How much of that has come in.
+    pub received: Quantity,
+    /// How much of that was lost on the way.
+    pub lost: Quantity,
+    /// How much of that came back to where it left from.
+    pub returned: Quantity,
+    /// How much came in beyond what was on its way.
+    pub over: Quantity,
+}
+
+impl TransferLine {
+    /// On its way.
+    pub fn in_transit(&self) -> Quantity {
+        self.dispatched - self.received - self.lost - self.returned
+    }
+
+    /// Has not left yet.
+    pub fn to_dispatch(&self) -> Quantity {
+        (self.wanted - self.dispatched).max(Quantity::ZERO)
+    }
+}
+
+/// How a purchase order stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PurchaseState {
+    /// Its rest is expected.
+    Open,
+    /// Nothing more is expected.
+    Closed,
+    /// Nothing came and nothing is expected.
+    Cancelled,
+}
+
+/// What a supplier shall deliver, in the state that is in now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Purchase {
+    /// The supplier's name.
+    pub supplier: String,
+    /// The caller's name for it, unique among purchase orders.
+    pub reference: Option<String>,
+    /// Where it is expected.
+    pub location: LocationId,
+    /// How it stands.
+    pub state: PurchaseState,
+    /// When it was placed.
+    pub placed_at: Instant,
+    /// What is ordered. A line is never taken away: one that is not wanted wants nothing.
+    pub lines: Vec<PurchaseLine>,
+}
+
+impl Purchase {
+    /// How much of a line is still expected.
+    pub fn open(&self, line: &PurchaseLine) -> Quantity {
+        match self.state {
+            PurchaseState::Open => (line.wanted - line.received).max(Quantity::ZERO),
+            PurchaseState::Closed | PurchaseState::Cancelled => Quantity::ZERO,
+        }
+    }
+
+    /// Its state in the API: an open one of which nothing is expected any more is `received`.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            PurchaseState::Open if self.lines.iter().all(|line| self.open(line).is_zero()) => "received",
+            PurchaseState::Open => "open",
+            PurchaseState::Closed => "closed",
+            PurchaseState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One line of a purchase order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PurchaseLine {
+    /// Its name in the purchase order.
+    pub line: String,
+    /// What.
+    pub item: ItemId,
+    /// How much is ordered.
+    pub wanted: Quantity,
+    /// How much has come; may be more than is ordered.
+    pub received: Quantity,
+    /// The day it is expected on.
+    pub expected_on: Option<Date>,
+    /// What one unit costs.
+    pub unit_cost: Option<UnitCost>,
+    /// What came, movement by movement, less what was reversed of it.
+    pub receipts: Vec<ReceiptPart>,
+    /// How much of it each system's receipts have told of: one delivery may be told of by several, and comes in once.
+    pub told: Vec<(SystemId, Quantity)>,
+}
+
+/// What one movement brought of a purchase order's line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReceiptPart {
+    /// The movement.
+    pub seq: Seq,
+    /// Of which lot or serial; 0 where the item is not tracked.
+    pub lot: LotId,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+impl PurchaseLine {
+    /// How much of it a system's receipts have told of.
+    pub fn told_by(&self, system: SystemId) -> Quantity {
+        self.told.iter().find(|(other, _)| *other == system).map_or(Quantity::ZERO, |(_, told)| *told)
+    }
+
+    /// A system tells of so much more.
+    pub fn tell(&mut self, system: SystemId, quantity: Quantity) {
+        match self.told.iter_mut().find(|(other, _)| *other == system) {
+            Some((_, told)) => *told += quantity,
+            None if quantity.is_zero() => {}
+            None => self.told.push((system, quantity)),
+        }
+    }
+}
+
+/// Where expected supply comes from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Supply {
+    /// A supplier: the open rest of a purchase order.
+    Purchase,
+    /// Another location: what of a transfer is on its way.
+    Transfer,
+}
+
+/// Supply of an item that is expected at a location.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Incoming {
+    /// Where from.
+    pub supply: Supply,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+    /// The day it is expected on, if one was told.
+    pub expected_on: Option<Date>,
+}
+
+/// What of a movement was taken back.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reversals {
+    /// How much in all; at most what moved.
+    pub quantity: Quantity,
+    /// The movements that took it back, the oldest first.
+    pub by: Vec<Seq>,
+}
