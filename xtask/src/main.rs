@@ -2,6 +2,7 @@
 //!
 //! They need nothing but cargo to start, install what is missing, and say so. They are no part of Onhand.
 
+mod fuzz;
 mod proof;
 mod run;
 mod servers;
@@ -25,12 +26,21 @@ enum Chore {
     Test(test::Choice),
     /// Takes the power away from the store at many points of a recorded run, and says what was lost
     PowerLoss(proof::PowerLoss),
+    /// Tries mutated inputs on a parser
+    Fuzz(fuzz::Fuzz),
+    /// Lets each operation on the database's files fail under a real server
+    IoErrors(proof::IoErrors),
+    /// Changes the ledger and the store in small ways, and says which changes no test notices
+    Mutants(proof::Mutants),
 }
 
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().chore {
         Chore::Test(choice) => test::run(&choice),
         Chore::PowerLoss(choice) => proof::power_loss(&choice),
+        Chore::Fuzz(choice) => fuzz::fuzz(&choice),
+        Chore::IoErrors(choice) => proof::io_errors(&choice),
+        Chore::Mutants(choice) => proof::mutants(&choice),
     };
     // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.
     outcome.unwrap_or_else(|error| {

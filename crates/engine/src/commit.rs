@@ -180,6 +180,14 @@ impl Ledger {
         self.trouble.lock().clone()
     }
 
+    /// Can a commit be written now? After one that failed this says whether it would again, and changes nothing: nobody may
+    /// send any while we are not ready.
+    pub fn try_writing(&self) -> Result<(), StoreError> {
+        let tried = self.inner.write().store.get_mut().try_writing();
+        *self.trouble.lock() = tried.as_ref().err().map(ToString::to_string);
+        tried
+    }
+
     /// Decides and writes all of these in one transaction, in order; one result for each.
     pub fn commit(&self, submissions: Vec<Submission>) -> Vec<Result<Committed, CommitError>> {
         let mut inner = self.inner.write();
@@ -434,6 +442,12 @@ impl Inner {
 /// A tenant as its store has it.
 fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
     let head = store.head(id)?;
+    if head.flushed > head.seq {
+        let (flushed, seq) = (head.flushed, head.seq);
+        return Err(StoreError::Damaged(format!(
+            "tables are at entry {flushed}, and the log ends at entry {seq}"
+        )));
+    }
     let due = store.range(
         id,
         &Key::Due(Instant::MIN, Due::Hold(HoldId(0))),

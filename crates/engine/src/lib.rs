@@ -6,16 +6,23 @@
 
 mod clock;
 mod commit;
+mod history;
+mod low;
 mod queue;
+mod report;
 mod supply;
 pub mod systems;
 mod verify;
 mod view;
+mod words;
 pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
+pub use history::{HistoryFilter, HistoryPage, LedgerRow, StateChange};
+pub use low::{LowPage, LowRow};
 pub use queue::{BulkReply, Handle, Queue, Reply, SubmitError, queue};
+pub use report::{StockReport, StockRow};
 pub use supply::{Expected, Promisable};
 pub use verify::{Verified, Violation, verify};
 pub use view::{HistoryRow, View};

@@ -7,16 +7,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use onhand_ledger::state::{CellSlot, Need, Slot};
-use onhand_ledger::{
-    CellKey, Entry, Instant, ItemId, Key, LocationId, Quantity, Seq, State, TenantId, Value,
-};
+use onhand_ledger::state::{CellSlot, Need, Slot, TrailRow};
+use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, Quantity, Seq, State, TenantId, Value};
 use onhand_store::{Head, KeyAt, StoreError, chain, decode_records, key_hash};
 
 mod supply;
 
 use self::supply::SupplyAudit;
 use crate::commit::Ledger;
+use crate::words::{Names, differ};
 
 /// How many rows are read at a time.
 const PAGE: usize = 4_096;
@@ -81,9 +80,9 @@ pub enum Violation {
         quantity: Quantity,
     },
     /// All accounts of an item do not add up to nothing.
-    #[error("law 1 (conservation): all accounts of `{sku}` add up to {sum}, not 0")]
+    #[error("law 1 (conservation): all accounts of {sku} add up to {sum}, not 0")]
     Sum {
-        /// The item.
+        /// The item, in words.
         sku: String,
         /// The sum.
         sum: Quantity,
@@ -210,8 +209,7 @@ struct Audit {
     hash: [u8; 32],
     recorded_at: Option<Instant>,
     balances: HashMap<CellKey, Quantity>,
-    skus: HashMap<ItemId, String>,
-    codes: HashMap<LocationId, String>,
+    names: Names,
     /// The keys of the log as far as tables have them.
     hashes: Vec<KeyAt>,
     supply: SupplyAudit,
@@ -271,11 +269,11 @@ impl Audit {
         for (at, entry) in (first_seq..).zip(entries) {
             let movement = match entry {
                 Entry::Item(id, item) => {
-                    self.skus.insert(*id, item.sku.clone());
+                    self.names.skus.insert(*id, item.sku.clone());
                     continue;
                 }
                 Entry::Location(id, location) => {
-                    self.codes.insert(*id, location.code.clone());
+                    self.names.codes.insert(*id, location.code.clone());
                     continue;
                 }
                 Entry::Movement(movement) => movement,
@@ -291,24 +289,14 @@ impl Audit {
                 *balance += change;
                 let is = *balance;
                 if is != said {
-                    return Err(Violation::Balance { at, cell: self.name(&cell), said, is });
+                    return Err(Violation::Balance { at, cell: self.names.cell(&cell), said, is });
                 }
                 if is.is_negative() && !cell.state.is_party() {
-                    return Err(Violation::Negative { at, cell: self.name(&cell), quantity: is });
+                    return Err(Violation::Negative { at, cell: self.names.cell(&cell), quantity: is });
                 }
             }
         }
         self.supply.record(first_seq, entries)
-    }
-
-    /// A cell in words: available of `MUG` at `LONDON`.
-    fn name(&self, cell: &CellKey) -> String {
-        let sku = self.skus.get(&cell.item).map_or_else(|| cell.item.to_string(), |sku| format!("`{sku}`"));
-        let state = cell.state.name();
-        match self.codes.get(&cell.location) {
-            Some(code) => format!("{state} of {sku} at `{code}`"),
-            None => format!("{state} of {sku}"),
-        }
     }
 
     fn sums(&self) -> Result<(), Violation> {
@@ -317,10 +305,7 @@ impl Audit {
             *sums.entry(cell.item).or_default() += *quantity;
         }
         let wrong = sums.into_iter().find(|(_, sum)| !sum.is_zero());
-        wrong.map_or(Ok(()), |(item, sum)| {
-            let sku = self.skus.get(&item).cloned().unwrap_or_else(|| item.to_string());
-            Err(Violation::Sum { sku, sum })
-        })
+        wrong.map_or(Ok(()), |(item, sum)| Err(Violation::Sum { sku: self.names.sku(item), sum }))
     }
 
     fn compare_cells(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
@@ -334,6 +319,8 @@ impl Audit {
             for (cell, table) in page {
                 let log = left.remove(&cell);
                 if table.seq > flushed {
+                    let what = || self.names.cell(&cell);
+                    known_by_now(ledger, tenant, table.seq, what)?;
                     continue;
                 }
                 let (log, differs) = match log {
@@ -348,25 +335,24 @@ impl Audit {
                 // Balances are known apart from the fold too.
                 let apart = self.balances.get(&cell).copied().unwrap_or_default();
                 if differs || (flushed == self.entries && apart != table.quantity) {
-                    let say = |slot: &CellSlot| format!("{} at entry {}", slot.quantity, slot.seq);
-                    return Err(table_differs(self.name(&cell), say(&table), say(&log)));
+                    let say = |slot: &CellSlot| match slot.seq {
+                        0 => "nothing".to_owned(),
+                        seq => format!("{} at entry {seq}, the last of {}", slot.quantity, slot.latest),
+                    };
+                    return Err(table_differs(self.names.cell(&cell), say(&table), say(&log)));
                 }
                 let mut trail = ledger.read(tenant, |view| view.trail(&cell))?;
                 trail.retain(|row| row.seq <= flushed);
                 trail.reverse();
-                if trail != log.pending {
-                    let (what, rows) = (format!("the movements of {}", self.name(&cell)), trail.len());
-                    return Err(table_differs(
-                        what,
-                        format!("{rows} rows"),
-                        format!("{} others", log.pending.len()),
-                    ));
+                if let Some((table, log)) = rows_differ(&trail, &log.pending) {
+                    let what = format!("the movements of {}", self.names.cell(&cell));
+                    return Err(table_differs(what, table, log));
                 }
             }
         }
         match left.first_key_value() {
             Some((cell, log)) if self.is_still(ledger, tenant)? => {
-                Err(table_differs(self.name(cell), "nothing".to_owned(), log.quantity.to_string()))
+                Err(table_differs(self.names.cell(cell), "nothing".to_owned(), log.quantity.to_string()))
             }
             _ => Ok(()),
         }
@@ -386,6 +372,7 @@ impl Audit {
             for (key, table) in page {
                 let log = left.remove(&key);
                 if table.seq > flushed {
+                    known_by_now(ledger, tenant, table.seq, || self.names.key(&key))?;
                     continue;
                 }
                 self.objects += 1;
@@ -393,22 +380,18 @@ impl Audit {
                     && incoming.remove(&key).map(Value::Incoming) != table.value
                 {
                     let said = format!("{:?}", table.value);
-                    return Err(table_differs(format!("{key:?}"), said, "another rest".to_owned()));
+                    return Err(table_differs(self.names.key(&key), said, "another rest".to_owned()));
                 }
                 if log.as_ref() != Some(&table) {
-                    let say = |slot: Option<&Slot>| {
-                        let text =
-                            slot.map_or_else(|| "nothing".to_owned(), |slot| format!("{:?}", slot.value));
-                        text.chars().take(200).collect()
-                    };
-                    return Err(table_differs(format!("{key:?}"), say(Some(&table)), say(log.as_ref())));
+                    let (table, log) = differ(Some(&table), log.as_ref());
+                    return Err(table_differs(self.names.key(&key), table, log));
                 }
             }
         }
         let lacking = left.keys().next().or(incoming.keys().next().filter(|_| is_all));
         match lacking {
             Some(key) if self.is_still(ledger, tenant)? => {
-                Err(table_differs(format!("{key:?}"), "nothing".to_owned(), "something".to_owned()))
+                Err(table_differs(self.names.key(key), "nothing".to_owned(), "that it is there".to_owned()))
             }
             _ => Ok(()),
         }
@@ -446,6 +429,24 @@ impl Audit {
     }
 }
 
+/// What was written while the audit ran is left out of the comparison; an entry that is not there yet nothing can have.
+fn known_by_now(
+    ledger: &Ledger,
+    tenant: TenantId,
+    seq: Seq,
+    what: impl FnOnce() -> String,
+) -> Result<(), Stop> {
+    let head = ledger.read(tenant, |view| Ok(view.seq()))?;
+    if seq <= head {
+        return Ok(());
+    }
+    Err(table_differs(
+        what(),
+        format!("entry {seq} as its last"),
+        format!("entry {head} is the last there is"),
+    ))
+}
+
 /// Folds a record into a state that has all that came before: what it lacks was never there.
 fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
     while let Err(need) = state.fold(first_seq, record) {
@@ -457,6 +458,19 @@ fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
             }
         }
     }
+}
+
+/// The first movement in which a cell's rows differ: by the table, and by the log.
+fn rows_differ(table: &[TrailRow], log: &[TrailRow]) -> Option<(String, String)> {
+    let same = table.iter().zip(log).take_while(|(table, log)| table == log).count();
+    let say = |row: Option<&TrailRow>| match row {
+        Some(row) => {
+            let late = if row.late { ", late" } else { "" };
+            format!("{} after entry {} of {}{late}", row.balance, row.seq, row.occurred_at)
+        }
+        None => "no more".to_owned(),
+    };
+    (table != log).then(|| (say(table.get(same)), say(log.get(same))))
 }
 
 fn table_differs(what: String, table: String, log: String) -> Stop {

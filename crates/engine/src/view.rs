@@ -3,29 +3,28 @@
 use std::collections::BTreeMap;
 
 use onhand_ledger::availability::{self, Look};
-use onhand_ledger::cost::UnitCost;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{
-    Component, Item, Listing, Location, Lot, Publication, Reversals, Rules, Sites, System, Tracking,
+    Component, Item, Listing, Location, Lot, Pack, Publication, Reversals, Rules, Sites, System, Tracking,
 };
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Record, Seq, State, SystemId,
-    TenantId, Value,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, Quantity, Record, Seq, State,
+    SystemId, TenantId, Value, gtin,
 };
 use onhand_store::{Chunk, Head, KeyAt, Reader, StoreError, decode_records};
 
 /// A tenant's state at one `seq`.
 pub struct View<'a> {
-    tenant: TenantId,
-    state: &'a State,
-    reader: &'a mut dyn Reader,
+    pub(crate) tenant: TenantId,
+    pub(crate) state: &'a State,
+    pub(crate) reader: &'a mut dyn Reader,
     /// The clock's time when the view was taken.
     pub now: Instant,
 }
 
-/// One movement in the history of an item, with the record it is part of.
+/// One movement of a lot or serial, with the record it is part of.
 #[derive(Clone, Debug)]
 pub struct HistoryRow {
     /// The movement's entry.
@@ -33,7 +32,7 @@ pub struct HistoryRow {
     /// The entry.
     pub entry: Entry,
     /// What one unit of what it brought did cost, where it was told.
-    pub cost: Option<UnitCost>,
+    pub cost: Option<Money>,
     /// What of it was taken back.
     pub reversals: Reversals,
     /// When it was recorded, by whom, from which document; its entries are left out.
@@ -128,6 +127,16 @@ impl<'a> View<'a> {
         crate::commit::as_of(self.state, &mut *self.reader, self.tenant, cell, at, known)
     }
 
+    /// What a cell held at an instant by what happened, as known at an entry.
+    pub(crate) fn as_of_seq(
+        &mut self,
+        cell: CellKey,
+        at: Instant,
+        known: Seq,
+    ) -> Result<Quantity, StoreError> {
+        crate::commit::as_of(self.state, &mut *self.reader, self.tenant, cell, at, known)
+    }
+
     /// The last entry recorded at or before an instant.
     pub fn seq_at(&mut self, at: Instant) -> Result<Seq, StoreError> {
         // Times grow along the log: halve until one chunk is left.
@@ -155,7 +164,7 @@ impl<'a> View<'a> {
         Ok(low)
     }
 
-    fn chunk_of(&mut self, seq: Seq) -> Result<Chunk, StoreError> {
+    pub(crate) fn chunk_of(&mut self, seq: Seq) -> Result<Chunk, StoreError> {
         let chunk = self.reader.chunk_of(self.tenant, seq)?;
         chunk.ok_or_else(|| StoreError::Damaged(format!("entry {seq} is missing from the log")))
     }
@@ -197,30 +206,6 @@ impl<'a> View<'a> {
         limit: usize,
     ) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
         self.reader.cells_after(self.tenant, after, limit)
-    }
-
-    /// The movements of an item below a `seq`, the newest first.
-    pub fn history(
-        &mut self,
-        item: ItemId,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
-        let cells = self.cells_of(item)?;
-        let mut seqs = std::collections::BTreeSet::new();
-        for (cell, _) in cells.iter().filter(|(cell, _)| !cell.state.is_party()) {
-            let pending = self.state.cell(cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
-            let newest: Vec<Seq> =
-                pending.iter().rev().map(|row| row.seq).filter(|seq| *seq < before).take(limit).collect();
-            let more = limit - newest.len();
-            seqs.extend(newest);
-            if more > 0 {
-                seqs.extend(
-                    self.reader.trail(self.tenant, cell, before, more)?.into_iter().map(|row| row.seq),
-                );
-            }
-        }
-        self.rows(seqs.into_iter().rev().take(limit))
     }
 
     /// The movements of a lot or serial after a `seq`, the oldest first.
@@ -340,6 +325,36 @@ impl<'a> View<'a> {
             Some(Value::Item(item)) => Some(item),
             _ => None,
         })
+    }
+
+    /// The item that somebody means by a name who speaks of an instant: one that was merged into another since, if it
+    /// was called so then.
+    pub fn item_meant(&mut self, sku: &str, at: Instant) -> Result<Option<(ItemId, Item)>, StoreError> {
+        let Some((mut id, mut item)) = self.item_by_sku(sku)? else { return Ok(None) };
+        'deeper: loop {
+            for merged in item.merged.clone().into_iter().filter(|merged| at < merged.at) {
+                let Some(ended) = self.item(merged.item)? else { continue };
+                if ended.names().any(|name| name == sku) {
+                    (id, item) = (merged.item, ended);
+                    continue 'deeper;
+                }
+            }
+            return Ok(Some((id, item)));
+        }
+    }
+
+    /// The item that a barcode is of, and the pack where it is on one.
+    pub fn item_by_barcode(
+        &mut self,
+        barcode: &str,
+    ) -> Result<Option<(ItemId, Item, Option<Pack>)>, StoreError> {
+        let code = gtin::canonical(barcode);
+        let Some(Value::ItemId(id)) = self.get(&Key::Barcode(code.clone()))? else { return Ok(None) };
+        let Some(item) = self.item(id)? else { return Ok(None) };
+        let is_it =
+            |pack: &&Pack| pack.barcode.as_deref().is_some_and(|other| gtin::canonical(other) == code);
+        let pack = item.packs.iter().find(is_it).cloned();
+        Ok(Some((id, item, pack)))
     }
 
     /// The location of a code.

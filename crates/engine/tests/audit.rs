@@ -5,19 +5,53 @@
 mod shop;
 
 use onhand_engine::{Options, verify};
-use onhand_ledger::TenantId;
+use onhand_ledger::command::{DispatchTransfer, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutLocation};
+use onhand_ledger::{Body, Quantity, TenantId};
 use onhand_store::SqliteStore;
-use shop::Shop;
+use shop::{Shop, units};
+
+/// One MUG goes to Paris.
+fn plan() -> Body {
+    Body::PlanTransfer(PlanTransfer {
+        reference: Some("T-1".to_owned()),
+        from: "LONDON".to_owned(),
+        to: "PARIS".to_owned(),
+        lines: units("MUG", 1),
+        expected_on: None,
+    })
+}
+
+/// One MUG is expected from a supplier.
+fn buy() -> Body {
+    Body::PlacePurchase(PlacePurchase {
+        supplier: "Potters".to_owned(),
+        reference: None,
+        location: "LONDON".to_owned(),
+        expected_on: None,
+        lines: vec![PurchaseOrderLine {
+            sku: "MUG".to_owned(),
+            quantity: Quantity::ONE,
+            expected_on: None,
+            unit_cost: None,
+        }],
+    })
+}
 
 fn found(change: &str) -> Result<Option<String>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.db");
     {
         let shop = Shop::over(Box::new(SqliteStore::open(&path).unwrap()), Options::default());
+        let paris = PutLocation { code: "PARIS".to_owned(), ..PutLocation::default() };
+        shop.tell(Body::PutLocation(paris));
         shop.at("10:00").receive("MUG", 10);
         shop.hold("MUG", 2, "11:00");
         shop.order_fact("P", 1, "MUG", 3, false);
         shop.order(Some("a key"), "MUG", 1).unwrap();
+        shop.tell(plan());
+        let transfer = onhand_ledger::TransferId(shop.head());
+        shop.tell(Body::DispatchTransfer(DispatchTransfer { transfer, lines: None, occurred_at: None }));
+        shop.tell(buy());
         shop.at("10:20").count("MUG", 8, "10:15");
         shop.ledger.flush().unwrap();
     }
@@ -51,7 +85,7 @@ fn a_changed_or_missing_byte_is_found() {
         "UPDATE cell SET latest = latest + 1 WHERE state = 1",
         "UPDATE cell SET recent = x''",
         "UPDATE head SET recorded_at = recorded_at - 1",
-        "UPDATE object SET body = replace(body, '\"wanted\":3000000', '\"wanted\":2000000') WHERE kind = 12",
+        "UPDATE object SET body = replace(body, '\"wanted\":3', '\"wanted\":2') WHERE kind = 12",
         "UPDATE object SET seq = seq - 1 WHERE kind = 12",
         "DELETE FROM object WHERE kind = 12",
         "DELETE FROM object WHERE kind = 13",
@@ -68,6 +102,10 @@ fn a_changed_or_missing_byte_is_found() {
         "UPDATE head SET flushed = flushed - 1",
         "UPDATE head SET keyed = keyed - 1",
         "INSERT INTO object(tenant_id, kind, key, seq, body, sum) VALUES(1, 18, x'0000000000000009', 1, '{\"quantity\":1}', 0)",
+        "DELETE FROM object WHERE kind = 60",
+        "DELETE FROM object WHERE kind = 62",
+        "UPDATE object SET body = replace(body, '\"quantity\":1', '\"quantity\":2') WHERE kind = 64",
+        "DELETE FROM object WHERE kind = 64",
     ] {
         assert_ne!(found(change), Ok(None), "{change}");
     }

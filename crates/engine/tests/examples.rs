@@ -5,9 +5,9 @@
 mod shop;
 
 use onhand_engine::CommitError;
-use onhand_ledger::command::{Adjust, PutItem, SetOwnership, TakeCount};
+use onhand_ledger::command::{Adjust, MergeItems, PutItem, SetOwnership, TakeCount};
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Answer, Body, Invalid, Precision, Quantity, Refusal, TenantId};
+use onhand_ledger::{Answer, Body, CellKey, Invalid, Precision, Quantity, Refusal, StockState, TenantId};
 use shop::{each_way, time, units};
 
 #[test]
@@ -169,14 +169,7 @@ fn exact() {
             ..PutItem::default()
         }));
         let adjust = |micros| {
-            let line = onhand_ledger::command::Line {
-                lot: None,
-                expires: None,
-                serials: None,
-                unit_cost: None,
-                sku: "TEA".to_owned(),
-                quantity: Quantity::from_micros(micros),
-            };
+            let line = onhand_ledger::command::Line::new("TEA", Quantity::from_micros(micros));
             let (location, reason) = ("LONDON".to_owned(), "found".to_owned());
             Body::Adjust(Adjust { location, lines: vec![line], occurred_at: None, reason })
         };
@@ -265,5 +258,32 @@ fn the_state_is_what_the_log_says() {
         shop.tell(Body::Tick);
         let (available, reserved, _) = shop.stock("MUG");
         assert_eq!((available, reserved), (0, 0));
+    });
+}
+
+#[test]
+fn merged_not_rewritten() {
+    each_way(|shop| {
+        for sku in ["85123A", "85123a"] {
+            shop.tell(Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() }));
+        }
+        shop.at("10:00").receive("85123A", 6);
+        shop.receive("85123a", 4);
+        let merge = MergeItems { from: "85123a".to_owned(), into: "85123A".to_owned() };
+        let told = shop.at("11:00").tell(Body::MergeItems(merge));
+        assert!(matches!(told, Answer::Merged(_)), "{told:?}");
+        assert_eq!((shop.stock("85123A"), shop.stock("85123a")), ((10, 0, 0), (10, 0, 0)));
+        // As of before: 4 and 6, as they were.
+        let then = |sku: &str, at: &str| {
+            let read = shop.ledger.read(TenantId::DEFAULT, |view| {
+                let (item, _) = view.item_meant(sku, time(at))?.expect("the item is there");
+                let (london, _) = view.location_by_code("LONDON")?.expect("London is there");
+                let cell = CellKey::new(item, london, StockState::Available);
+                view.as_of(cell, time(at), None).map(Quantity::whole_units)
+            });
+            read.unwrap()
+        };
+        assert_eq!((then("85123a", "10:30"), then("85123A", "10:30")), (4, 6));
+        assert_eq!((then("85123a", "11:00"), then("85123A", "11:00")), (10, 10));
     });
 }

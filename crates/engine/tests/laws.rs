@@ -9,13 +9,13 @@ mod shop;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
+use onhand_engine::{CommitError, HistoryFilter, Ledger, ManualClock, Options, StockReport, Submission};
 use onhand_ledger::command::{
     Adjust, AmendPurchase, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder, CancelTransfer,
     Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold, FulfilOrder,
-    Happened, Line, LinePart, LineQuantity, MoveState, MovementLine, Name, OpenSession, OrderContent,
-    OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem,
-    PutLocation, PutSystem, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceivePurchase,
+    Happened, Line, LinePart, LineQuantity, MergeItems, MoveState, MovementLine, Name, OpenSession,
+    OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine,
+    PutItem, PutLocation, PutSystem, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceivePurchase,
     ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse, SetAllocation, ShipmentContent, ShipmentLine, Sight,
     Sighting, TakeCount, Threshold, Transfer,
 };
@@ -29,7 +29,7 @@ use onhand_store::{MemoryStore, SqliteStore, Store, chain};
 use proptest::prelude::*;
 
 const TENANT: TenantId = TenantId::DEFAULT;
-const SKUS: [&str; 2] = ["MUG", "CUP"];
+const SKUS: [&str; 3] = ["MUG", "CUP", "cup"];
 const PLACES: [&str; 2] = ["LONDON", "PARIS"];
 const MINUTE: i64 = 60;
 
@@ -154,6 +154,10 @@ enum Act {
         version: u64,
         lines: Vec<(usize, usize, usize, i64, i64)>,
     },
+    Merge {
+        from: usize,
+        into: usize,
+    },
     /// Takes back the nth movement that anybody was told of, or some of it.
     Reverse {
         nth: usize,
@@ -257,6 +261,7 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(document, order, sku, place, quantity, ago)| Act::Shipment { document, order, sku, place, quantity, ago }),
         2 => (0..3_usize, 1..4_u64, prop::collection::vec((sku(), place(), 0..5_usize, 1..5_i64, ago()), 1..4))
             .prop_map(|(document, version, lines)| Act::Movements { document, version, lines }),
+        1 => (sku(), sku()).prop_map(|(from, into)| Act::Merge { from, into }),
         3 => (0..30_usize, prop::option::of(1..6_i64)).prop_map(|(nth, quantity)| Act::Reverse { nth, quantity }),
         2 => (sku(), place(), quantity()).prop_map(|(sku, from, quantity)| Act::Plan { sku, from, quantity }),
         3 => (0..5_usize, prop::option::of(1..6_i64), ago()).prop_map(|(nth, quantity, ago)| Act::Dispatch { nth, quantity, ago }),
@@ -430,6 +435,7 @@ impl World {
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
+                ..PlaceHold::default()
             }),
             Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
                 hold: hold(*nth)?,
@@ -560,6 +566,9 @@ impl World {
                     version: *version,
                     content: Content::Movements(lines.collect()),
                 })
+            }
+            Act::Merge { from, into } => {
+                Body::MergeItems(MergeItems { from: SKUS[*from].to_owned(), into: SKUS[*into].to_owned() })
             }
             Act::Reverse { nth, quantity } => Body::Reverse(Reverse {
                 seq: *self.moved.get(nth % self.moved.len().max(1))?,
@@ -1005,19 +1014,134 @@ impl World {
         read.unwrap()
     }
 
+    /// Has a count seen what happened so long ago? Of the item that was meant then, or of the one it was merged into,
+    /// from that merge on.
     fn counted_since(&self, place: &str, sku: &str, minutes: i64) -> bool {
         let at = self.now.plus_seconds(-minutes * MINUTE);
-        let (item, location) = self
-            .ledger()
-            .read(TENANT, |view| {
-                Ok((view.item_by_sku(sku)?.unwrap().0, view.location_by_code(place)?.unwrap().0))
-            })
-            .unwrap();
+        let read = self.ledger().read(TENANT, |view| {
+            let location = view.location_by_code(place)?.unwrap().0;
+            let (mut item, mut known) = view.item_meant(sku, at)?.unwrap();
+            let mut since = vec![(item, at)];
+            while let Some(merged) = known.merged_into {
+                item = merged.item;
+                known = view.item(item)?.unwrap();
+                since.push((item, merged.at));
+            }
+            Ok((location, since))
+        });
+        let (location, since) = read.unwrap();
         let entries = self.log.iter().flat_map(|(_, record)| &record.entries);
         entries.into_iter().any(|entry| match entry {
-            Entry::Count(_, count) => count.item == item && count.location == location && count.as_of >= at,
+            Entry::Count(_, count) => {
+                let seen = |(item, at): &(ItemId, Instant)| count.item == *item && count.as_of >= *at;
+                count.location == location && since.iter().any(seen)
+            }
             _ => false,
         })
+    }
+
+    /// Every ledger is what the log says, read naively: movement by movement, with what each state held afterwards and
+    /// what corrects what; page by page.
+    fn check_ledgers(&self) {
+        let mut totals = BTreeMap::<(ItemId, LocationId, StockState), Quantity>::new();
+        let mut naive = Vec::new();
+        let mut corrected = BTreeMap::<Seq, Vec<Seq>>::new();
+        for (first, record) in &self.log {
+            for (seq, entry) in (*first..).zip(&record.entries) {
+                let Entry::Movement(movement) = entry else { continue };
+                let mut changes = Vec::new();
+                for (cell, _, change) in
+                    sides(movement).into_iter().filter(|(cell, ..)| !cell.state.is_party())
+                {
+                    let total = totals.entry((cell.item, cell.location, cell.state)).or_default();
+                    *total += change;
+                    changes.push((cell.location, cell.state, change, *total));
+                }
+                corrected.entry(movement.corrects.unwrap_or_default()).or_default().push(seq);
+                naive.push((seq, movement.item, changes));
+            }
+        }
+        naive.reverse();
+        let seen = self.ledger().read(TENANT, |view| {
+            for sku in SKUS {
+                let item = view.item_by_sku(sku)?.unwrap().0;
+                let all = view.with_merged(item)?;
+                let mut rows = Vec::new();
+                let mut before = Some(Seq::MAX >> 1);
+                while let Some(below) = before {
+                    let page = view.item_history(item, &HistoryFilter::default(), below, 3, 4)?;
+                    before = page.next;
+                    rows.extend(page.rows);
+                }
+                let wanted: Vec<_> = naive.iter().filter(|(_, item, _)| all.contains(item)).collect();
+                assert_eq!(rows.len(), wanted.len(), "the ledger of {sku}");
+                for (row, (seq, item, changes)) in rows.iter().zip(wanted) {
+                    let told: Vec<_> = row
+                        .changes
+                        .iter()
+                        .map(|change| (change.location, change.state, change.change, change.total.unwrap()))
+                        .collect();
+                    assert_eq!((row.seq, row.movement.item, &told), (*seq, *item, changes));
+                    let by = corrected.get(seq).cloned().unwrap_or_default();
+                    assert_eq!(row.corrected_by, by, "what corrects entry {seq}");
+                }
+            }
+            for place in PLACES {
+                let (id, _) = view.location_by_code(place)?.unwrap();
+                let filter = HistoryFilter { locations: Some([id].into()), ..HistoryFilter::default() };
+                let mut rows = Vec::new();
+                let mut before = Some(Seq::MAX >> 1);
+                while let Some(below) = before {
+                    let page = view.location_history(&filter, below, 3, 1)?;
+                    before = page.next;
+                    rows.extend(page.rows.iter().map(|row| row.seq));
+                }
+                let is_here = |changes: &Vec<(LocationId, _, _, _)>| changes.iter().any(|(at, ..)| *at == id);
+                let wanted: Vec<Seq> =
+                    naive.iter().filter(|(_, _, changes)| is_here(changes)).map(|(seq, ..)| *seq).collect();
+                assert_eq!(rows, wanted, "the ledger of {place}");
+            }
+            Ok(())
+        });
+        seen.unwrap();
+    }
+
+    /// The report of the whole catalogue at any instant, as known now or then, is the naive sum of the log; in slices.
+    fn check_report(&self) {
+        let middle = self.log[self.log.len() / 2].1.recorded_at;
+        let times = [-40, -20, -3].map(|minutes| Some(self.now.plus_seconds(minutes * MINUTE)));
+        for at in times.into_iter().chain([None]) {
+            for known_at in [None, Some(middle)] {
+                let mut naive = BTreeMap::<(ItemId, LocationId, StockState), Quantity>::new();
+                let known = self
+                    .log
+                    .iter()
+                    .filter(|(_, record)| known_at.is_none_or(|known_at| record.recorded_at <= known_at));
+                for entry in known.flat_map(|(_, record)| &record.entries) {
+                    let Entry::Movement(movement) = entry else { continue };
+                    if at.is_some_and(|at| movement.occurred_at > at) {
+                        continue;
+                    }
+                    for (cell, _, change) in sides(movement) {
+                        *naive.entry((cell.item, cell.location, cell.state)).or_default() += change;
+                    }
+                }
+                naive.retain(|(.., state), quantity| !state.is_party() && !quantity.is_zero());
+                let mut report =
+                    self.ledger().read(TENANT, |view| StockReport::begin(view, at, known_at)).unwrap();
+                let mut told = BTreeMap::new();
+                while !report.is_done() {
+                    let rows = self.ledger().read(TENANT, |view| report.next(view, 3)).unwrap();
+                    for row in rows {
+                        let (item, location) = (row.item, row.location);
+                        let states = row.states.into_iter();
+                        told.extend(states.map(|(state, quantity)| ((item, location, state), quantity)));
+                    }
+                }
+                told.retain(|_, quantity| !quantity.is_zero());
+                assert_eq!(told, naive, "the report at {at:?}, known at {known_at:?}");
+            }
+        }
     }
 }
 
@@ -1075,8 +1199,12 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
         if step % 3 == 2 {
             world.open();
             world.check();
+            world.check_ledgers();
+            world.check_report();
         }
     }
+    world.check_ledgers();
+    world.check_report();
     let cells = |world: &World| {
         world.ledger().flush().unwrap();
         world.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap()

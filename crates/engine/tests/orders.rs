@@ -115,7 +115,13 @@ fn is_sound(shop: &Shop) {
 
 fn hold(shop: &Shop, of: &[(&str, i64)], partial: bool, until: &str) -> Answer {
     let (partial, expires_at) = (Some(partial), time(until));
-    shop.tell(Body::PlaceHold(PlaceHold { lines: lines(of), location: None, expires_at, partial }))
+    shop.tell(Body::PlaceHold(PlaceHold {
+        lines: lines(of),
+        location: None,
+        expires_at,
+        partial,
+        ..PlaceHold::default()
+    }))
 }
 
 fn held(answer: &Answer) -> (HoldId, Vec<(i64, i64)>) {

@@ -53,6 +53,10 @@ pub enum Answer {
     Lot(LotId),
     /// The business says no. Nothing moved.
     Refused(Refusal),
+    /// An item is as asked, and something about it is worth a look.
+    ItemNoted(ItemId, ItemNotes),
+    /// Two items are one.
+    Merged(Merged),
     /// A transfer is as asked.
     Transfer {
         /// Which.
@@ -79,8 +83,65 @@ pub enum Answer {
     Session(SessionId),
     /// What was seen is kept, line by line.
     Sighted(SessionId, Vec<SightedLine>),
-    /// What each command of a group was answered, in order.
-    Group(Vec<Answer>),
+    /// What each command of a group was answered, in order. No group is in a group.
+    Group(#[serde(deserialize_with = "not_nested")] Vec<Answer>),
+}
+
+/// Reads what has a group's answers or refusal in it, and no deeper: bytes that somebody made up would lead down until the
+/// stack ends.
+fn not_nested<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    thread_local! {
+        static INSIDE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    if INSIDE.replace(true) {
+        return Err(serde::de::Error::custom("a group is in a group"));
+    }
+    let read = T::deserialize(deserializer);
+    INSIDE.set(false);
+    read
+}
+
+/// What is worth a look about an item that was made or changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ItemNotes {
+    /// Other items whose names look the same: one of them may be the other misspelt. They can be merged.
+    pub twins: Vec<String>,
+    /// What there still is of an item that is archived now.
+    pub remains: Option<Remains>,
+}
+
+/// What there still is of an archived item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Remains {
+    /// In all states, at all locations.
+    pub on_hand: Quantity,
+    /// Of it, held by checkouts.
+    pub reserved: Quantity,
+    /// Of it, promised to orders.
+    pub committed: Quantity,
+    /// On its way.
+    pub in_transit: Quantity,
+    /// Wanted by orders and covered by nothing.
+    pub short: Quantity,
+}
+
+/// What a merge did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Merged {
+    /// The item that goes on.
+    pub item: ItemId,
+    /// Its SKU.
+    pub sku: String,
+    /// The item that ended.
+    pub from: ItemId,
+    /// What it gained, by location.
+    pub moved: Vec<Moved>,
+    /// Orders that have lines of it now.
+    pub orders: u32,
+    /// Holds that have lines of it now.
+    pub holds: u32,
+    /// Listings that are mapped to it now.
+    pub listings: u32,
 }
 
 /// One line of a transfer, as answered.
@@ -437,11 +498,45 @@ pub enum Refusal {
         /// `how it is tracked`.
         what: String,
     },
-    /// The discrepancy has ended.
+    /// It was resolved before.
     #[error("the discrepancy {discrepancy} is resolved already")]
     AlreadyResolved {
         /// Which.
         discrepancy: DiscrepancyId,
+    },
+    /// The barcode is another item's.
+    #[error("the barcode `{barcode}` is on `{sku}` already; take it off there, or send another")]
+    BarcodeTaken {
+        /// The code as it was sent.
+        barcode: String,
+        /// Whose it is.
+        sku: String,
+    },
+    /// The name is another item's.
+    #[error("`{name}` is a name of the item `{sku}` already; merge the two, or use another name")]
+    SkuTaken {
+        /// The name.
+        name: String,
+        /// Whose it is.
+        sku: String,
+    },
+    /// The item takes no new stock and no new promises.
+    #[error(
+        "`{sku}` is archived: nothing new is received, held or ordered of it; unarchive it first (archived: false)"
+    )]
+    Archived {
+        /// What.
+        sku: String,
+    },
+    /// The two cannot be one.
+    #[error("cannot merge `{from}` into `{into}`: {reason}")]
+    CannotMerge {
+        /// What would end.
+        from: String,
+        /// What would go on.
+        into: String,
+        /// Why, and what would make it possible.
+        reason: String,
     },
     /// A command of a group was refused, and all of the group with it.
     #[error("line {line} of the group: {refusal}; nothing of the group was done")]
@@ -449,6 +544,7 @@ pub enum Refusal {
         /// Which, from 1 on.
         line: u32,
         /// Why.
+        #[serde(deserialize_with = "not_nested")]
         refusal: Box<Refusal>,
     },
 }
@@ -477,6 +573,10 @@ fn insufficient(missing: &[Missing]) -> String {
         })
         .collect();
     sentences.join("; ")
+}
+
+fn known_packs(known: &[String]) -> String {
+    if known.is_empty() { "; it has none".to_owned() } else { format!("; it has {}", known.join(", ")) }
 }
 
 /// Why a command is not one. It is not kept, and its key stays free.
@@ -577,6 +677,16 @@ pub enum Invalid {
         /// As given.
         quantity: Quantity,
     },
+    /// The item has no such pack.
+    #[error("`{sku}` has no pack `{pack}`{}", known_packs(.known))]
+    UnknownPack {
+        /// What.
+        sku: String,
+        /// As given.
+        pack: String,
+        /// Those it has.
+        known: Vec<String>,
+    },
     /// A sum would leave 64 bits.
     #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
@@ -588,4 +698,25 @@ pub enum Invalid {
         /// Why.
         invalid: Box<Invalid>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_read_and_none_that_is_in_another() {
+        let refusal = Refusal::NotSellable { location: "LONDON".to_owned() };
+        let refused = Answer::Refused(Refusal::InGroup { line: 2, refusal: Box::new(refusal) });
+        let group = Answer::Group(vec![Answer::Ticked(1), Answer::Ticked(2)]);
+        for answer in [&group, &refused, &group] {
+            let bytes = postcard::to_allocvec(answer).unwrap();
+            assert_eq!(&postcard::from_bytes::<Answer>(&bytes).unwrap(), answer);
+        }
+        let [tag, ..] = postcard::to_allocvec(&group).unwrap()[..] else { panic!("it has bytes") };
+        let made_up = [tag, 1].repeat(1_000_000);
+        assert!(postcard::from_bytes::<Answer>(&made_up).is_err());
+        let bytes = postcard::to_allocvec(&group).unwrap();
+        assert_eq!(postcard::from_bytes::<Answer>(&bytes).unwrap(), group, "after an error too");
+    }
 }

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::supply::*;
 use crate::answer::Invalid;
-use crate::cost::UnitCost;
+use crate::gtin;
 use crate::key::StockState;
-use crate::model::{Parcels, Tracking};
+use crate::model::{Pack, Parcels, Tracking};
 use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
@@ -93,6 +93,14 @@ pub enum Body {
     Note(Note),
     /// Nothing but the passing of time: lapses what is due.
     Tick,
+    /// Gives an item another SKU.
+    RenameItem(RenameItem),
+    /// Gives an item further names, or takes some away.
+    ChangeAliases(ChangeAliases),
+    /// Makes one item of two.
+    MergeItems(MergeItems),
+    /// Says when an item is low.
+    SetLowStock(SetLowStock),
     /// Anything else here, with the paper it was done by and free words, which the record keeps. A group is noted as a
     /// whole.
     Noted(Box<Noted>),
@@ -177,9 +185,14 @@ impl Body {
             | Self::PutLocation(_)
             | Self::PutListing(_)
             | Self::PutLot(_)
+            | Self::RenameItem(_)
+            | Self::ChangeAliases(_)
             | Self::PlacePurchase(_) => true,
             Self::Noted(noted) => noted.body.names_something(),
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
+                lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
+            Self::ReceivePurchase(ReceivePurchase { lines: Some(lines), .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
             Self::Group(bodies) => bodies.iter().any(Self::names_something),
@@ -203,6 +216,14 @@ pub struct PutItem {
     pub barcodes: Option<Vec<String>>,
     /// Up to 100 tags.
     pub tags: Option<Vec<String>>,
+    /// Up to 100 other names, each as a SKU is.
+    pub aliases: Option<Vec<String>>,
+    /// Up to 50 packs, each with a name and, perhaps, a barcode of its own.
+    pub packs: Option<Vec<Pack>>,
+    /// Low at or below so much at any site that sells it; not negative. [`SetLowStock`] takes it away again.
+    pub low_stock: Option<Quantity>,
+    /// No longer bought or sold? Default: false.
+    pub archived: Option<bool>,
     /// How much may be short of it, in all orders together, before a request is refused. Default 0: no backorders.
     pub backorder_limit: Option<Quantity>,
     /// The same before `available_from`. Default 0: no preorders.
@@ -248,8 +269,89 @@ impl PutItem {
                 return Err(Invalid::Field { field, problem });
             }
         }
-        check_list("tags", self.tags.as_deref().unwrap_or_default(), 100)
+        check_list("tags", self.tags.as_deref().unwrap_or_default(), 100)?;
+        check_list("aliases", self.aliases.as_deref().unwrap_or_default(), 100)?;
+        self.aliases.iter().flatten().try_for_each(|alias| check_address("aliases", alias))?;
+        check_packs(self.packs.as_deref().unwrap_or_default())?;
+        let barcodes = self.barcodes.iter().flatten().map(|code| ("barcodes", code));
+        let of_packs = self.packs.iter().flatten().filter_map(|pack| Some(("packs", pack.barcode.as_ref()?)));
+        barcodes.chain(of_packs).try_for_each(|(field, code)| check_barcode(field, code))
     }
+}
+
+fn check_packs(packs: &[Pack]) -> Result<(), Invalid> {
+    let field = "packs";
+    if packs.len() > 50 {
+        return Err(Invalid::Field { field, problem: "has more than 50 entries".to_owned() });
+    }
+    for (index, pack) in packs.iter().enumerate() {
+        check_name(field, &pack.name, 50)?;
+        pack.barcode.iter().try_for_each(|code| check_name(field, code, 100))?;
+        if !pack.quantity.is_positive() {
+            let problem = format!("a `{}` must have more than 0 in it, not {}", pack.name, pack.quantity);
+            return Err(Invalid::Field { field, problem });
+        }
+        if packs[..index].iter().any(|other| other.name == pack.name) {
+            return Err(Invalid::Twice { field, value: pack.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// A code that looks like a GTIN ends with the check digit that belongs there.
+fn check_barcode(field: &'static str, code: &str) -> Result<(), Invalid> {
+    let Some(right) = gtin::right_check_digit(code) else { return Ok(()) };
+    let problem = format!(
+        "`{code}` looks like a GTIN of {} digits, but its check digit is not {right}: a digit is mistyped, or it should \
+         end with {right}",
+        code.len()
+    );
+    Err(Invalid::Field { field, problem })
+}
+
+/// See [`Body::RenameItem`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RenameItem {
+    /// A name it has.
+    pub sku: String,
+    /// Its SKU from now on: nobody else's name.
+    pub to: String,
+    /// Forget the old SKU, instead of keeping it as an alias.
+    #[serde(default)]
+    pub forget_old: bool,
+}
+
+/// See [`Body::ChangeAliases`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ChangeAliases {
+    /// A name it has.
+    pub sku: String,
+    /// Names it has from now on too: nobody else's.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Aliases it has no longer.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+/// See [`Body::MergeItems`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MergeItems {
+    /// The item that ends; its names become aliases of the other.
+    pub from: String,
+    /// The item that goes on.
+    pub into: String,
+}
+
+/// See [`Body::SetLowStock`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetLowStock {
+    /// Of which item.
+    pub sku: String,
+    /// Only at this location (and what is inside it); none: at each site that sells the item.
+    pub location: Option<String>,
+    /// Low at or below so much; not negative. None: there is no such level any more.
+    pub level: Option<Quantity>,
 }
 
 /// See [`Body::PutLocation`].
@@ -342,7 +444,7 @@ pub struct SetPublication {
 pub struct Line {
     /// What.
     pub sku: String,
-    /// How much; more than nothing.
+    /// How much; more than nothing. Of packs, where one is named.
     pub quantity: Quantity,
     /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
     pub lot: Option<String>,
@@ -350,8 +452,11 @@ pub struct Line {
     pub expires: Option<jiff::civil::Date>,
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says, each once.
     pub serials: Option<Vec<String>>,
+    /// One of the item's packs, which `quantity` counts then; none: single units.
+    #[serde(default)]
+    pub pack: Option<String>,
     /// What one unit did cost; only where goods come in from outside ([`Receive`]).
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 impl Line {
@@ -497,7 +602,7 @@ pub struct PlaceOrder {
     pub ship_to: Option<String>,
     /// What one unit of each line costs, in the order of the lines; none, or one for each line (and each serial of one).
     pub prices: Option<Vec<Option<Money>>>,
-    /// May it be accepted beyond what is available, where the item allows it? Default: true.
+    /// May it be accepted beyond what is available, where the item allows it? Default: true. Never with a location named.
     pub backorder: Option<bool>,
 }
 

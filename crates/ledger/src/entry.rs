@@ -6,15 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
-use crate::cost::UnitCost;
 use crate::key::{CellKey, StockState};
 use crate::model::{
     Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
     Ownership, Publication, Purchase, Reversals, Seen, Session, System, TransferDocument, Waiting,
 };
 use crate::{
-    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
+    ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money,
+    OrderId, PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
@@ -113,6 +112,12 @@ pub enum Entry {
     Refused,
     /// A keyed request found everything as it asks already; it is kept for its key.
     Nothing,
+    /// A name of an item is nobody's any more.
+    SkuFreed(String),
+    /// A barcode (a GTIN in 14 digits) is nobody's any more.
+    BarcodeFreed(String),
+    /// All items with names that look like this, where they are several; none where they no longer are.
+    Twins(String, Vec<ItemId>),
     /// A transfer came to be, or changed.
     Transfer(TransferId, TransferDocument),
     /// A purchase order came to be, or changed.
@@ -120,7 +125,7 @@ pub enum Entry {
     /// What of a movement is taken back by now.
     Reversed(Seq, Reversals),
     /// What one unit of what a movement brought did cost.
-    Cost(Seq, UnitCost),
+    Cost(Seq, Money),
     /// An allocation rule was set, or ended (none).
     Allocation(RuleId, Option<Allocation>),
     /// A session of counting was opened, or ended.

@@ -218,6 +218,16 @@ pub enum Key {
     Late(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
+    /// The item that a barcode is of; a GTIN in 14 digits.
+    Barcode(String),
+    /// An item that has, or had, a name that looks like this (see [`crate::look`]).
+    Look(String, ItemId),
+    /// Items of which one may be another misspelt: their names look like this.
+    Twins(String),
+    /// An item that has a low-stock level.
+    Watched(ItemId),
+    /// A movement that corrects or explains an entry.
+    CorrectedBy(Seq, Seq),
     /// A transfer.
     Transfer(TransferId),
     /// The transfer of a reference.
@@ -273,6 +283,11 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
+            Self::Barcode(_) => 80,
+            Self::Look(..) => 81,
+            Self::Twins(_) => 82,
+            Self::Watched(_) => 83,
+            Self::CorrectedBy(..) => 84,
             Self::Transfer(_) => 60,
             Self::TransferReference(_) => 61,
             Self::Purchase(_) => 62,
@@ -313,6 +328,7 @@ impl Key {
             Self::LotCode(ItemId(id), _) => *id,
             Self::Expires(location, lot) => location.0.max(lot.0),
             Self::KitOf(component, kit) => component.0.max(kit.0),
+            Self::Watched(ItemId(id)) | Self::Look(_, ItemId(id)) => *id,
             _ => 0,
         }
     }
@@ -347,6 +363,18 @@ impl Key {
                 put(&mut out, component.0);
                 put(&mut out, kit.0);
             }
+            Self::Watched(ItemId(id)) => put(&mut out, *id),
+            Self::CorrectedBy(corrected, by) => {
+                put(&mut out, *corrected);
+                put(&mut out, *by);
+            }
+            Self::Look(look, item) => {
+                // No look has control characters in it either.
+                out.extend_from_slice(look.as_bytes());
+                out.push(0);
+                put(&mut out, item.0);
+            }
+            Self::Barcode(text) | Self::Twins(text) => out.extend_from_slice(text.as_bytes()),
             Self::Sku(text)
             | Self::LocationCode(text)
             | Self::SystemName(text)
@@ -475,11 +503,17 @@ impl Key {
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
             24 => Self::Claimed(ItemId(rest.u64()?), SystemId(rest.u64()?), rest.text()?),
             25 => {
-                let (tag, id) = bytes.split_last_chunk::<8>()?;
-                rest = Bytes(&[]);
-                let tag = tag.strip_suffix(&[0])?;
-                Self::Tagged(std::str::from_utf8(tag).ok()?.to_owned(), ItemId(u64::from_be_bytes(*id)))
+                let (tag, item) = rest.text_and_item()?;
+                Self::Tagged(tag, item)
             }
+            80 => Self::Barcode(rest.text()?),
+            81 => {
+                let (look, item) = rest.text_and_item()?;
+                Self::Look(look, item)
+            }
+            82 => Self::Twins(rest.text()?),
+            83 => Self::Watched(ItemId(rest.u64()?)),
+            84 => Self::CorrectedBy(rest.u64()?, rest.u64()?),
             23 => Self::Counted(ItemId(rest.u64()?), LocationId(rest.u64()?)),
             60 => Self::Transfer(TransferId(rest.u64()?)),
             61 => Self::TransferReference(rest.text()?),
@@ -533,6 +567,14 @@ impl Bytes<'_> {
         self.u64().map(|bits| Instant::from_micros((bits ^ (1 << 63)).cast_signed()))
     }
 
+    /// Text that ends with a zero byte, and an item behind it.
+    fn text_and_item(&mut self) -> Option<(String, ItemId)> {
+        let (text, id) = self.0.split_last_chunk::<8>()?;
+        self.0 = &[];
+        let text = std::str::from_utf8(text.strip_suffix(&[0])?).ok()?.to_owned();
+        Some((text, ItemId(u64::from_be_bytes(*id))))
+    }
+
     fn text(&mut self) -> Option<String> {
         let text = std::str::from_utf8(self.0).ok()?.to_owned();
         self.0 = &[];
@@ -564,6 +606,12 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
+            Key::Barcode("04006381333931".into()),
+            Key::Look("tea".into(), ItemId(900)),
+            Key::Look("tea0".into(), ItemId(1)),
+            Key::Twins("85123a".into()),
+            Key::Watched(ItemId(3)),
+            Key::CorrectedBy(7, 300),
             Key::Transfer(TransferId(9)),
             Key::TransferReference("T-1".into()),
             Key::Purchase(PurchaseId(9)),

@@ -9,11 +9,12 @@
 pub mod answer;
 pub mod availability;
 pub mod command;
-pub mod cost;
 mod decide;
 pub mod entry;
+pub mod gtin;
 pub mod id;
 pub mod key;
+pub mod look;
 pub mod model;
 pub mod money;
 pub mod quantity;
@@ -22,7 +23,6 @@ pub mod time;
 
 pub use answer::{Answer, Invalid, Refusal};
 pub use command::{Body, Command};
-pub use cost::{Amount, UnitCost};
 pub use decide::{Decided, Undecided, decide};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;

@@ -34,6 +34,99 @@ pub struct Item {
     pub tracking: Tracking,
     /// How far requests may go beyond what is available.
     pub beyond: Beyond,
+    /// Other names it is found by: SKUs it had, and those of items merged into it. Once it is merged itself: the
+    /// names it had then.
+    pub aliases: Vec<String>,
+    /// How it is packed: a case, a pallet.
+    pub packs: Vec<Pack>,
+    /// When it is low.
+    pub low_stock: LowStock,
+    /// No longer bought or sold: requests for new stock or new promises of it are refused. Facts are not.
+    pub archived: bool,
+    /// The items that were merged into it, the first first.
+    pub merged: Vec<Merged>,
+    /// The item it was merged into. It holds nothing since, and its names are that one's.
+    pub merged_into: Option<Merged>,
+}
+
+impl Item {
+    /// An item of which nothing is told but its SKU.
+    pub fn new(sku: &str) -> Self {
+        Self {
+            sku: sku.to_owned(),
+            name: sku.to_owned(),
+            unit: "each".to_owned(),
+            precision: Precision::WHOLE,
+            barcodes: Vec::new(),
+            tags: Vec::new(),
+            kit: Vec::new(),
+            tracking: Tracking::None,
+            beyond: Beyond::default(),
+            aliases: Vec::new(),
+            packs: Vec::new(),
+            low_stock: LowStock::default(),
+            archived: false,
+            merged: Vec::new(),
+            merged_into: None,
+        }
+    }
+
+    /// Its SKU and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.sku.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// Its barcodes and those of its packs.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        let of_packs = self.packs.iter().filter_map(|pack| pack.barcode.as_deref());
+        self.barcodes.iter().map(String::as_str).chain(of_packs)
+    }
+
+    /// The pack of a name.
+    pub fn pack(&self, name: &str) -> Option<&Pack> {
+        self.packs.iter().find(|pack| pack.name == name)
+    }
+}
+
+/// How an item is packed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pack {
+    /// Its name: `case`, `pallet`; each once for an item.
+    pub name: String,
+    /// How much of the item is in one; more than nothing.
+    pub quantity: Quantity,
+    /// The code on it.
+    pub barcode: Option<String>,
+}
+
+/// At or below which quantities an item is low.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct LowStock {
+    /// At each site that sells it.
+    pub level: Option<Quantity>,
+    /// At these locations, whatever the level is elsewhere.
+    pub at: Vec<(LocationId, Quantity)>,
+}
+
+impl LowStock {
+    /// Is there a level at all?
+    pub const fn is_set(&self) -> bool {
+        self.level.is_some() || !self.at.is_empty()
+    }
+
+    /// The level that was set for a location itself.
+    pub fn set_at(&self, location: LocationId) -> Option<Quantity> {
+        self.at.iter().find(|(other, _)| *other == location).map(|(_, level)| *level)
+    }
+}
+
+/// Two items became one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Merged {
+    /// The other.
+    pub item: ItemId,
+    /// When.
+    pub at: Instant,
 }
 
 /// How far requests for an item may go beyond what is available: how much of it may be short in all orders together.

@@ -22,6 +22,7 @@ use crate::model::{
 use crate::{
     Due, Instant, ItemId, ListingId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId, TransferId,
 };
+use crate::{gtin, look};
 
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,6 +52,7 @@ pub enum Value {
     Late(Instant, Quantity),
     Discrepancy(Discrepancy),
     Instant(Instant),
+    Items(Vec<ItemId>),
     Transfer(TransferDocument),
     TransferId(TransferId),
     Purchase(Purchase),
@@ -268,6 +270,13 @@ impl State {
         }
     }
 
+    /// The dirty cells after a key, in order.
+    pub fn dirty_cells_after(&self, after: Option<CellKey>) -> impl Iterator<Item = (&CellKey, &CellSlot)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let dirty = self.dirty_cells.range((from, Bound::Unbounded));
+        dirty.filter_map(|key| self.cells.get_key_value(key).map(|(key, kept)| (key, &kept.thing)))
+    }
+
     /// Every dirty cell key.
     pub fn dirty_cells(&self) -> impl Iterator<Item = &CellKey> {
         self.dirty_cells.iter()
@@ -447,7 +456,12 @@ pub(crate) struct Overlay {
 pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), Need> {
     match entry {
         Entry::Item(id, item) => {
-            sink.put(Key::Sku(item.sku.clone()), Slot { value: Some(Value::ItemId(*id)), seq });
+            // What was merged into another has no names and no codes of its own any more.
+            if item.merged_into.is_none() {
+                fold_names(*id, item, seq, sink);
+            }
+            let watched = item.low_stock.is_set().then_some(Value::Present);
+            sink.put(Key::Watched(*id), Slot { value: watched, seq });
             for tag in &item.tags {
                 sink.put(Key::Tagged(tag.clone(), *id), Slot { value: Some(Value::Present), seq });
             }
@@ -541,6 +555,12 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             let slot = Slot { value: Some(Value::Discrepancy(discrepancy.clone())), seq };
             sink.put(Key::Discrepancy(*id), slot);
         }
+        Entry::SkuFreed(sku) => sink.put(Key::Sku(sku.clone()), Slot { value: None, seq }),
+        Entry::BarcodeFreed(barcode) => sink.put(Key::Barcode(barcode.clone()), Slot { value: None, seq }),
+        Entry::Twins(look, items) => {
+            let value = (!items.is_empty()).then(|| Value::Items(items.clone()));
+            sink.put(Key::Twins(look.clone()), Slot { value, seq });
+        }
         Entry::Transfer(id, transfer) => {
             if let Some(reference) = &transfer.reference {
                 let named = Slot { value: Some(Value::TransferId(*id)), seq };
@@ -605,6 +625,17 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
     Ok(())
 }
 
+/// What an item is found by.
+fn fold_names(id: ItemId, item: &Item, seq: Seq, sink: &mut impl Sink) {
+    for sku in item.names() {
+        sink.put(Key::Sku(sku.to_owned()), Slot { value: Some(Value::ItemId(id)), seq });
+        sink.put(Key::Look(look::look(sku), id), Slot { value: Some(Value::Present), seq });
+    }
+    for barcode in item.codes() {
+        sink.put(Key::Barcode(gtin::canonical(barcode)), Slot { value: Some(Value::ItemId(id)), seq });
+    }
+}
+
 /// What is expected no more is in no index.
 fn fold_incoming(key: Key, incoming: Incoming, seq: Seq, sink: &mut impl Sink) {
     let value = incoming.quantity.is_positive().then_some(Value::Incoming(incoming));
@@ -649,6 +680,9 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
                 Slot { value: Some(Value::Late(movement.occurred_at, change)), seq },
             );
         }
+    }
+    if let Some(corrected) = movement.corrects {
+        sink.put(Key::CorrectedBy(corrected, seq), Slot { value: Some(Value::Present), seq });
     }
     if let Some(PromiseChange { holder, line, after }) = movement.promise {
         let promised = sides

@@ -41,6 +41,14 @@ pub enum Command {
         /// The item's SKU.
         sku: String,
     },
+    /// Items: names, barcodes, near-twins, levels.
+    #[command(subcommand)]
+    Item(Item),
+    /// What became of an item, or at a location: what changed, when, by whom and why.
+    History(History),
+    /// Reports.
+    #[command(subcommand)]
+    Report(Report),
     /// Recompute every balance from the log, walk the hash chain, check the laws. Exit code 1 if one is violated.
     Verify,
     /// Write items, stock or the log to standard output.
@@ -282,5 +290,119 @@ pub enum Bench {
         /// How many changes.
         #[arg(long, default_value_t = 200)]
         changes: usize,
+    },
+}
+
+/// See [`Command::Item`].
+#[derive(Debug, Subcommand)]
+pub enum Item {
+    /// An item, by its SKU, an alias or a barcode.
+    Show {
+        /// Its SKU or an alias.
+        #[arg(required_unless_present = "barcode", conflicts_with = "barcode")]
+        sku: Option<String>,
+        /// The code on it, or on a pack of it. A GTIN is found in any of its lengths.
+        #[arg(long)]
+        barcode: Option<String>,
+    },
+    /// Give an item another SKU; the old one finds it too.
+    Rename {
+        /// A name it has.
+        sku: String,
+        /// Its SKU from now on.
+        to: String,
+        /// Forget the old SKU.
+        #[arg(long)]
+        forget_old: bool,
+    },
+    /// Give an item further names, or take some away.
+    Alias {
+        /// A name it has.
+        sku: String,
+        /// A name it has from now on too.
+        #[arg(long)]
+        add: Vec<String>,
+        /// An alias it has no longer.
+        #[arg(long)]
+        remove: Vec<String>,
+    },
+    /// Make one item of two: all that the first has is the second's from now on.
+    Merge {
+        /// The item that ends; its names find the other.
+        from: String,
+        /// The item that goes on.
+        into: String,
+    },
+    /// Nothing new is received, held or ordered of it any more.
+    Archive {
+        /// A name it has.
+        sku: String,
+    },
+    /// It is bought and sold again.
+    Unarchive {
+        /// A name it has.
+        sku: String,
+    },
+    /// Items whose names look the same but for case, spaces, dashes, O and 0, I, l and 1; with the merge offered.
+    Twins,
+    /// What is available at or below its low-stock level; or set a level.
+    Low {
+        /// The item to set a level of.
+        #[arg(requires = "level")]
+        sku: Option<String>,
+        /// Low at or below so much, or `none`.
+        level: Option<String>,
+        /// Only at this location.
+        #[arg(long, requires = "sku")]
+        location: Option<String>,
+    },
+}
+
+/// See [`Command::History`].
+#[derive(Debug, Args)]
+pub struct History {
+    /// The item's SKU or an alias.
+    #[arg(required_unless_present = "location")]
+    pub sku: Option<String>,
+    /// Only out of or into this location; of all items where no SKU is named.
+    #[arg(long)]
+    pub location: Option<String>,
+    /// Only those that changed this state, such as `available`.
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Only with exactly this reason.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only asked or told by exactly this one.
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// Only from the outside document of exactly this name.
+    #[arg(long)]
+    pub document: Option<String>,
+    /// Only what happened at or after this instant (RFC 3339).
+    #[arg(long)]
+    pub from: Option<String>,
+    /// Only what happened before this instant (RFC 3339).
+    #[arg(long)]
+    pub until: Option<String>,
+    /// How many at most, the newest first.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+}
+
+/// See [`Command::Report`].
+#[derive(Debug, Subcommand)]
+pub enum Report {
+    /// The stock of the whole catalogue at an instant, as CSV on standard output (JSON lines with --json).
+    Stock {
+        /// Stock at this instant (RFC 3339), by what happened; now unless told.
+        #[arg(long)]
+        at: Option<String>,
+        /// … as it was known at this instant; as known now unless told.
+        #[arg(long)]
+        known_at: Option<String>,
+        /// Only at this location, and in all that is inside it.
+        #[arg(long)]
+        location: Option<String>,
     },
 }

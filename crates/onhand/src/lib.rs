@@ -12,6 +12,8 @@ mod link;
 pub mod output;
 mod runtime;
 
+pub use commands::imported;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 

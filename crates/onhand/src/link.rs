@@ -224,6 +224,51 @@ impl Link {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// Reads something long, part by part as it comes.
+    pub async fn stream(
+        &self,
+        path: &str,
+        mut part: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let told = |status: u16, bytes: &[u8]| {
+            let problem: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            match problem.get("detail").and_then(Value::as_str) {
+                Some(detail) => anyhow::anyhow!("{detail}"),
+                None => anyhow::anyhow!("the server answered {status}"),
+            }
+        };
+        match self {
+            Self::Local { router, .. } => {
+                let mut request = Request::builder().uri(path).body(Body::empty())?;
+                request.extensions_mut().insert(caller(TenantId::DEFAULT));
+                let response = router.clone().oneshot(request).await.map_err(|never| match never {})?;
+                let status = response.status().as_u16();
+                let mut body = response.into_body();
+                if status >= 400 {
+                    return Err(told(status, &body.collect().await?.to_bytes()));
+                }
+                while let Some(frame) = body.frame().await {
+                    if let Ok(bytes) = frame?.into_data() {
+                        part(&bytes)?;
+                    }
+                }
+            }
+            Self::Remote { base, key, http } => {
+                let request = http.get(format!("{base}{path}")).bearer_auth(key);
+                let mut response =
+                    request.send().await.with_context(|| format!("the server at {base} does not answer"))?;
+                let status = response.status().as_u16();
+                if status >= 400 {
+                    return Err(told(status, &response.bytes().await?));
+                }
+                while let Some(bytes) = response.chunk().await.context("the answer ended before its end")? {
+                    part(&bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Runs commands in order; one result for each.
     pub async fn commands(&self, commands: Vec<Command>) -> anyhow::Result<Vec<LineResult>> {
         if let Self::Local { runtime, .. } = self {

@@ -5,10 +5,15 @@
 //! makes what a disk may hold after a loss of power at some point: whatever was synced, and of the rest any part, in
 //! pieces. [`check`] opens that with the real store and compares it with what was acknowledged by then.
 //!
-//! No part of Onhand: a tool of its tests, and of `cargo xtask power-loss`.
+//! [`fault`] lets single operations on files fail instead, [`faulty`] under the engine itself; [`flip`] flips single bits.
+//!
+//! No part of Onhand: a tool of its tests, and of `cargo xtask power-loss` and `io-errors`.
 
 pub mod check;
 pub mod disk;
+pub mod fault;
+pub mod faulty;
+pub mod flip;
 pub mod random;
 pub mod record;
 pub mod shard;

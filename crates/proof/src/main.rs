@@ -7,9 +7,10 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use onhand_proof::check::Run;
 use onhand_proof::disk::Lie;
+use onhand_proof::fault::Faults;
 use onhand_proof::record::record;
 use onhand_proof::shard::{Points, Progress, beside, parse_shard};
-use onhand_proof::workload;
+use onhand_proof::{faulty, workload};
 
 /// Takes the power away from a store.
 #[derive(Parser)]
@@ -28,6 +29,13 @@ enum What {
         seed: u64,
         #[arg(long)]
         batches: u64,
+    },
+    /// Runs the engine while operations on its files fail, with the shim before this process's libc
+    Faulty {
+        #[arg(long)]
+        seed: u64,
+        #[arg(long)]
+        cases: u64,
     },
     /// Loses power at points of one recorded run, and says what was lost
     PowerLoss {
@@ -56,6 +64,11 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().what {
         What::Workload { directory, seed, batches } => {
             workload::run(&directory, seed, batches).map(|()| ExitCode::SUCCESS)
+        }
+        What::Faulty { seed, cases } => {
+            let done = faulty::run(&Faults::of_this_process()?, seed, cases)?;
+            println!("{}", serde_json::to_string(&done)?);
+            Ok(ExitCode::SUCCESS)
         }
         What::PowerLoss { points, shard: (shard, shards), resume, seed, batches, make } => {
             let trace = beside(&resume, &format!(".{seed}-{batches}.trace"));

@@ -5,12 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-const SOURCE: &str = include_str!("record.c");
-
 /// Runs `program workload …` in an empty directory, and writes down what it does there. Linux only, and needs `cc`.
 pub fn record(program: &Path, seed: u64, batches: u64, trace: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let shim = compile(folder.path())?;
+    let shim = compile(folder.path(), "record", include_str!("record.c"))?;
     let watched = folder.path().join("watched");
     std::fs::create_dir(&watched)?;
     let status = Command::new(program)
@@ -25,9 +23,10 @@ pub fn record(program: &Path, seed: u64, batches: u64, trace: &Path) -> Result<(
     Ok(())
 }
 
-fn compile(folder: &Path) -> Result<PathBuf> {
-    let (source, shim) = (folder.join("record.c"), folder.join("record.so"));
-    std::fs::write(&source, SOURCE)?;
+/// Compiles a shim that stands before libc.
+pub(crate) fn compile(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let (source, shim) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
+    std::fs::write(&source, text)?;
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .args([&shim, &source])
@@ -35,7 +34,7 @@ fn compile(folder: &Path) -> Result<PathBuf> {
         .status();
     ensure!(
         built.context("cannot start `cc`: a C compiler is needed")?.success(),
-        "record.c is not compiled"
+        "{name}.c is not compiled"
     );
     Ok(shim)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use onhand_engine::{Clock as _, Ledger, ManualClock, Options, Submission};
+use onhand_engine::{Clock as _, CommitError, Committed, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::{Answer, Body, Command, HoldId, Instant, OrderId, Seq, TenantId};
 use onhand_store::{Note, SqliteStore};
 use serde::{Deserialize, Serialize};
@@ -53,19 +53,18 @@ pub fn open(directory: &Path, clock: Arc<ManualClock>) -> Result<Ledger> {
 
 /// Runs it in an empty directory.
 pub fn run(directory: &Path, seed: u64, batches: u64) -> Result<()> {
-    let clock = Arc::new(ManualClock::at(Instant::parse("2026-11-23T08:00:00Z")?));
-    let mut day = Day { random: Random::of(seed, 0), clock: clock.clone(), ..Day::default() };
+    let mut day = Day::new(seed)?;
+    let clock = day.clock.clone();
     let mut answers = File::create(directory.join(ANSWERS))?;
     let mut ledger = Some(open(directory, clock.clone())?);
     let mut beside = None;
     let setting = day.setting()?;
-    day.commit(ledger.as_ref().context("it is open")?, setting, &mut answers)?;
+    write_answers(day.commit(ledger.as_ref().context("it is open")?, setting), &mut answers)?;
     for batch in 0..batches {
         day.pass();
-        let size = if day.random.percent(10) { 40 } else { 1 + day.random.below(6) };
-        let commands = (0..size).map(|_| day.command()).collect::<Result<Vec<_>>>()?;
+        let commands = day.commands()?;
         let open_now = ledger.as_ref().context("it is open")?;
-        day.commit(open_now, commands, &mut answers)?;
+        write_answers(day.commit(open_now, commands), &mut answers)?;
         if day.random.percent(4) {
             let mode = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"][day.random.index(4)];
             let connection = match beside.take() {
@@ -93,8 +92,9 @@ pub fn run(directory: &Path, seed: u64, batches: u64) -> Result<()> {
     Ok(())
 }
 
+/// Somebody's day: makes commands, and remembers what they made.
 #[derive(Default)]
-struct Day {
+pub struct Day {
     random: Random,
     clock: Arc<ManualClock>,
     now: Instant,
@@ -106,17 +106,34 @@ struct Day {
 }
 
 impl Day {
-    fn pass(&mut self) {
+    /// A day that begins at eight.
+    pub fn new(seed: u64) -> Result<Self> {
+        let clock = Arc::new(ManualClock::at(Instant::parse("2026-11-23T08:00:00Z")?));
+        Ok(Self { random: Random::of(seed, 0), clock, ..Self::default() })
+    }
+
+    /// The clock that stands where the day is.
+    pub fn clock(&self) -> Arc<ManualClock> {
+        self.clock.clone()
+    }
+
+    /// Lets some seconds pass.
+    pub fn pass(&mut self) {
         self.now = self.now.max(self.clock.now());
         let seconds = i64::try_from(self.random.below(40)).unwrap_or(0);
         self.now = self.now.plus_seconds(seconds);
         self.clock.set(self.now);
     }
 
-    fn setting(&mut self) -> Result<Vec<Command>> {
+    /// Items, places and a system, to begin with.
+    pub fn setting(&mut self) -> Result<Vec<Command>> {
         let mut bodies: Vec<Value> =
             (0..ITEMS).map(|item| json!({ "put_item": { "sku": sku(item) } })).collect();
         bodies.extend((0..PLACES).map(|place| json!({ "put_location": { "code": code(place) } })));
+        bodies.push(json!({ "put_item": { "sku": "LOTS", "tracking": "lots" } }));
+        bodies.push(json!({ "put_item": { "sku": "SERIALS", "tracking": "serials" } }));
+        let parts = json!([{ "sku": sku(1), "quantity": UNIT }, { "sku": sku(2), "quantity": 2 * UNIT }]);
+        bodies.push(json!({ "put_item": { "sku": "KIT", "kit": parts } }));
         bodies.push(json!({ "put_system": { "name": "WEB", "kind": "test" } }));
         bodies.into_iter().map(|body| self.keyed(body)).collect()
     }
@@ -126,6 +143,12 @@ impl Day {
         let body: Body = serde_json::from_value(body.clone()).with_context(|| body.to_string())?;
         let key = (!self.number.is_multiple_of(9)).then(|| format!("key-{}", self.number));
         Ok(Command::keyed(key, "proof", body))
+    }
+
+    /// Some commands that come together.
+    pub fn commands(&mut self) -> Result<Vec<Command>> {
+        let size = if self.random.percent(10) { 40 } else { 1 + self.random.below(6) };
+        (0..size).map(|_| self.command()).collect()
     }
 
     fn command(&mut self) -> Result<Command> {
@@ -138,7 +161,10 @@ impl Day {
     }
 
     fn body(&mut self) -> Value {
-        let (item, place, units) = (self.random.below(ITEMS), self.random.below(PLACES), self.units(9));
+        // One cell is busier than all others: its past is long.
+        let busy = self.random.percent(30);
+        let (item, place) = if busy { (0, 0) } else { (self.random.below(ITEMS), self.random.below(PLACES)) };
+        let units = self.units(9);
         let line = json!([{ "sku": sku(item), "quantity": units }]);
         let document = self.random.below(40);
         let before = match self.random.below(4) {
@@ -147,6 +173,9 @@ impl Day {
         };
         let order = nth(&mut self.random, &self.orders);
         let hold = nth(&mut self.random, &self.holds);
+        if self.random.percent(12) {
+            return self.tracked(place, &before);
+        }
         match (self.random.below(20), order, hold) {
             (0..4, ..) => {
                 json!({ "receive": { "location": code(place), "lines": line, "occurred_at": before } })
@@ -190,6 +219,31 @@ impl Day {
         }
     }
 
+    /// Lots, serials and kits.
+    fn tracked(&mut self, place: u64, before: &Value) -> Value {
+        let (lot, units) = (format!("L{}", self.random.below(6)), self.units(9));
+        let location = code(place);
+        match self.random.below(8) {
+            0..3 => {
+                let expires = format!("2026-11-{}", 24 + self.random.below(6));
+                let line = json!([{ "sku": "LOTS", "quantity": units, "lot": lot, "expires": expires }]);
+                json!({ "receive": { "location": location, "lines": line, "occurred_at": before } })
+            }
+            3 => {
+                let line =
+                    json!([{ "sku": "SERIALS", "quantity": UNIT, "serials": [format!("S{}", self.number)] }]);
+                json!({ "receive": { "location": location, "lines": line } })
+            }
+            4 => json!({ "put_lot": { "sku": "LOTS", "lot": lot, "recalled": self.random.percent(50) } }),
+            5 => {
+                let line = json!([{ "sku": "LOTS", "quantity": units, "lot": lot }]);
+                json!({ "count": { "location": location, "lines": line } })
+            }
+            6 => json!({ "place_order": { "lines": [{ "sku": "KIT", "quantity": UNIT }] } }),
+            _ => json!({ "place_order": { "lines": [{ "sku": "LOTS", "quantity": UNIT }] } }),
+        }
+    }
+
     fn document(&mut self, name: &str, content: Value) -> Value {
         json!({ "record": { "system": "WEB", "document": name, "version": self.number, "content": content } })
     }
@@ -198,7 +252,8 @@ impl Day {
         UNIT * (1 + i64::try_from(self.random.below(most)).unwrap_or(0))
     }
 
-    fn commit(&mut self, ledger: &Ledger, commands: Vec<Command>, answers: &mut File) -> Result<()> {
+    /// Commits them together, a number noted beside some.
+    pub fn commit(&mut self, ledger: &Ledger, commands: Vec<Command>) -> Vec<Told> {
         let mut noted = Vec::new();
         let mut submissions = Vec::new();
         for command in &commands {
@@ -216,8 +271,7 @@ impl Day {
             submissions.push(Submission { tenant: TENANT, command: Some(command.clone()), notes });
         }
         let results = ledger.commit(submissions);
-        let mut told = Vec::new();
-        for ((command, result), noted) in commands.into_iter().zip(results).zip(noted) {
+        for (command, result) in commands.iter().zip(&results) {
             let Ok(committed) = result else { continue };
             match &committed.answer {
                 Answer::Order(id, _) if !committed.replayed => self.orders.push(*id),
@@ -227,14 +281,33 @@ impl Day {
             if command.key.is_some() {
                 self.asked.push(command.clone());
             }
-            let answered = Answered { command, answer: committed.answer, seq: committed.seq, noted };
-            serde_json::to_writer(&mut told, &answered)?;
-            told.push(b'\n');
         }
-        // One write of whole lines: from here on they count as acknowledged.
-        answers.write_all(&told)?;
-        Ok(())
+        let told = commands.into_iter().zip(results).zip(noted);
+        told.map(|((command, result), noted)| Told { command, result, noted }).collect()
     }
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub struct Told {
+    /// What was asked.
+    pub command: Command,
+    /// What came of it.
+    pub result: std::result::Result<Committed, CommitError>,
+    /// The number that was noted in the same transaction, if one was.
+    pub noted: Option<u64>,
+}
+
+/// One write of whole lines: from here on they count as acknowledged.
+fn write_answers(told: Vec<Told>, answers: &mut File) -> Result<()> {
+    let mut lines = Vec::new();
+    for Told { command, result, noted } in told {
+        let Ok(committed) = result else { continue };
+        let answered = Answered { command, answer: committed.answer, seq: committed.seq, noted };
+        serde_json::to_writer(&mut lines, &answered)?;
+        lines.push(b'\n');
+    }
+    Ok(answers.write_all(&lines)?)
 }
 
 /// The last more often than others.

@@ -14,7 +14,7 @@ const SEED: u64 = 20_261_124;
 static RUN: LazyLock<Run> = LazyLock::new(|| {
     let folder = place().unwrap();
     let trace = folder.path().join("trace");
-    record(Path::new(env!("CARGO_BIN_EXE_onhand-proof")), SEED, 260, &trace).unwrap();
+    record(Path::new(env!("CARGO_BIN_EXE_onhand-proof")), SEED, 170, &trace).unwrap();
     Run::read(&trace).unwrap()
 });
 
@@ -34,8 +34,8 @@ fn losses(points: u64, lie: Lie) -> Vec<Loss> {
 fn power_goes_at_1000_points_and_nothing_acknowledged_is_lost() {
     let count = |what: fn(&Event) -> bool| RUN.trace.events.iter().filter(|event| what(event)).count();
     // Worth nothing where little happened.
-    assert!(RUN.answers() > 1_000, "{} answers", RUN.answers());
-    assert!(count(|event| matches!(event, Event::SyncEnded(..))) > 300);
+    assert!(RUN.answers() > 600, "{} answers", RUN.answers());
+    assert!(count(|event| matches!(event, Event::SyncEnded(..))) > 150);
     assert!(count(|event| matches!(event, Event::Unlinked(name) if name.ends_with("-wal"))) > 1);
     assert!(count(|event| matches!(event, Event::Truncated(..))) > 3);
     let losses = losses(1_000, Lie::None);

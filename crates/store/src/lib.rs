@@ -233,6 +233,10 @@ pub trait Store: Reader {
     fn remember_keys(&mut self, _tenant: TenantId, _keys: &[KeyAt]) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Fails where a commit would now: writes what a commit writes, the log too, and leaves nothing behind.
+    fn try_writing(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Another reader of the same data, for use beside the writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
     /// Forgets everything but the log and the notes, so that the state is folded again from the log.

@@ -120,7 +120,8 @@ fn operation_id(name: &str, tag: &str) -> String {
 
 /// Instants are text in RFC 3339, and are named for it: `occurred_at`, `as_of`. Days are, too: `expected_on`, `by`.
 fn mark_time(name: &str, schema: &mut RefOr<Schema>) {
-    let is_time = name.ends_with("_at") || ["as_of", "orders_known_to"].contains(&name);
+    let is_time =
+        name.ends_with("_at") || ["as_of", "at", "from", "until", "orders_known_to"].contains(&name);
     let is_day = name.ends_with("_on") || name == "by";
     if let RefOr::T(Schema::Object(object)) = schema
         && (is_time || is_day)
@@ -158,7 +159,7 @@ fn problems(operation: &Operation, path: &str, takes_key: bool) -> Vec<u16> {
     if reads_body {
         problems.extend([408, 413, 422]);
     }
-    if has("as_of") {
+    if ["as_of", "at", "from", "barcode"].into_iter().any(has) {
         problems.push(422);
     }
     problems

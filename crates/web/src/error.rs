@@ -169,6 +169,7 @@ impl From<Invalid> for Problem {
             Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
             Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
             Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
+            Invalid::UnknownPack { .. } => bad("unknown_pack", "Unknown pack").field("pack"),
             Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
             // What is wrong is the line's own; where it is, the text says.
             Invalid::InGroup { invalid, .. } => {
@@ -230,6 +231,12 @@ impl From<Refusal> for Problem {
                 problem
             }
             Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
+            Refusal::BarcodeTaken { .. } => {
+                no("barcode_taken", "The barcode is on another item").field("barcodes")
+            }
+            Refusal::SkuTaken { .. } => no("sku_taken", "The name is another item's").field("sku"),
+            Refusal::Archived { .. } => no("archived", "The item is archived").field("sku"),
+            Refusal::CannotMerge { .. } => no("cannot_merge", "The two cannot be one"),
             Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
             Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),
             Refusal::DocumentReferenceTaken { .. } => no("reference_taken", "The reference is taken"),

@@ -29,6 +29,16 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("session_ended", "The counting session was applied or cancelled.", "Open another."),
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (
+        "archived",
+        "The item is archived: nothing new is received, held or ordered of it.",
+        "Unarchive it: `POST /v1/items` with `archived: false`.",
+    ),
+    (
+        "barcode_taken",
+        "One barcode belongs to one item, and another has this one.",
+        "Take it off the item that `detail` names, or send another.",
+    ),
+    (
         "body",
         "The body cannot be read: no JSON, a field that is not known, a value of another type, too long, or too slow.",
         "See `detail`: it names the place.",
@@ -56,6 +66,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: it says how much there is. Amend it first, or ask for less.",
     ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
+    (
+        "cannot_merge",
+        "The two items cannot be one: units, decimals, lots, kits, packs or masters differ.",
+        "See `detail`: it says what to change first.",
+    ),
     (
         "group",
         "A line of the group was refused, and with it all of them. Nothing of the group was done.",
@@ -128,6 +143,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See both named in `detail`; make one more specific, or end one.",
     ),
     (
+        "sku_taken",
+        "The name is the SKU or an alias of another item.",
+        "Use another, or merge the two: `POST /v1/items/{sku}/merge`.",
+    ),
+    (
         "serial_elsewhere",
         "A piece with that serial number is in stock by our books; it cannot come in a second time.",
         "See `detail`: it says where. Check the number, or transfer the piece.",
@@ -166,6 +186,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "No location has that code.",
         "Codes are exact, case included; make the location first.",
     ),
+    ("unknown_pack", "The item has no pack of that name.", "See `detail`: it names those it has."),
     ("unknown_sku", "No item has that SKU.", "SKUs are exact, case included; make the item first."),
     ("unmapped_listing", "No item is behind that listing.", "Map it: `POST /v1/systems/{name}/listings`."),
     (

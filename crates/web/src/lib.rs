@@ -6,7 +6,6 @@
 pub mod auth;
 mod blocking;
 mod body;
-mod cost;
 mod decimal;
 mod document;
 mod error;
@@ -38,6 +37,7 @@ pub use decimal::Decimal;
 pub use error::Problem;
 pub use metrics::Metrics;
 pub use v1::admin::VerifyBody;
+pub use v1::commands::commands_of;
 
 /// The longest body of a request: 8 MiB.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;

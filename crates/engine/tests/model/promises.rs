@@ -373,7 +373,8 @@ impl Model {
         let lines = self.lines(&place.lines)?;
         self.must_sell(only)?;
         // Silent: what is not there is said before that the reference is taken.
-        let may_wait = place.backorder != Some(false);
+        // Silent: an order from one place alone does not wait.
+        let may_wait = place.backorder != Some(false) && only.is_none();
         self.must_be_had(&lines, only, may_wait)?;
         let order = self.open_order(place.reference.as_deref(), &lines)?;
         for (line, (_, quantity)) in lines.iter().enumerate() {

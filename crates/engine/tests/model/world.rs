@@ -246,6 +246,7 @@ impl World {
                 location: at.map(place),
                 expires_at: self.now.plus_micros(minutes * MINUTE),
                 partial: Some(*partial),
+                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)),
             Act::Convert { nth, reference: named } => {
@@ -495,7 +496,7 @@ impl World {
         };
         let units = Quantity::whole_units;
         match answer {
-            Answer::Item(_) | Answer::Rule(_) => Said::Done,
+            Answer::Item(_) | Answer::ItemNoted(..) | Answer::Rule(_) => Said::Done,
             Answer::Moved(moved, _) => {
                 let of = moved.iter().map(|moved| {
                     let (sku, location) = (moved.sku.clone(), moved.location.clone());

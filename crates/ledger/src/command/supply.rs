@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Line, LineQuantity};
-use crate::cost::UnitCost;
 use crate::key::StockState;
-use crate::{Date, Instant, PurchaseId, Quantity, Seq, TransferId};
+use crate::{Date, Instant, Money, PurchaseId, Quantity, Seq, TransferId};
 
 /// See [`Body::Noted`](super::Body::Noted).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -126,7 +125,7 @@ pub struct PurchaseOrderLine {
     /// The day it is expected on; none: that of the purchase order.
     pub expected_on: Option<Date>,
     /// What one unit costs.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 /// See [`Body::PlacePurchase`](super::Body::PlacePurchase).
@@ -156,7 +155,7 @@ pub struct AmendedLine {
     /// The day it is expected on; none: as it is.
     pub expected_on: Option<Date>,
     /// What one unit costs; none: as it is.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 /// See [`Body::AmendPurchase`](super::Body::AmendPurchase).
@@ -182,7 +181,7 @@ pub struct DeliveredLine {
     /// Which pieces, as in [`Line`].
     pub serials: Option<Vec<String>>,
     /// What one unit did cost; none: as ordered.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 /// See [`Body::ReceivePurchase`](super::Body::ReceivePurchase).
@@ -230,5 +229,5 @@ pub struct ReceiptLine {
     /// How much; more than nothing.
     pub quantity: Quantity,
     /// What one unit did cost; none: as ordered.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }

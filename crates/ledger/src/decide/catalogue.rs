@@ -4,14 +4,13 @@ use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Beyond, Item, Listing, Location, LocationMapping, System, Tracking};
+use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
 use super::kits;
-use super::lots;
-use super::rules;
 use super::tx::{Found, Stop, Tx};
+use super::{item, lots, rules};
 
 /// How deep locations are inside each other.
 const DEEPEST: usize = 10;
@@ -23,17 +22,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         _ => None,
     };
     let before = known.map(|id| tx.item(id).cloned()).transpose()?;
-    let mut item = before.clone().unwrap_or_else(|| Item {
-        sku: put.sku.clone(),
-        name: put.sku.clone(),
-        unit: "each".to_owned(),
-        precision: Precision::WHOLE,
-        barcodes: Vec::new(),
-        tags: Vec::new(),
-        kit: Vec::new(),
-        tracking: Tracking::None,
-        beyond: Beyond::default(),
-    });
+    let mut item = before.clone().unwrap_or_else(|| Item::new(&put.sku));
     if let Some(precision) = put.precision {
         if before.is_some() && precision < item.precision {
             let decimals = item.precision.decimals();
@@ -47,12 +36,18 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
             field.clone_from(given);
         }
     }
-    let lists = [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags)];
+    let lists =
+        [(&mut item.barcodes, &put.barcodes), (&mut item.tags, &put.tags), (&mut item.aliases, &put.aliases)];
     for (field, given) in lists {
         if let Some(given) = given {
             field.clone_from(given);
         }
     }
+    if let Some(packs) = &put.packs {
+        item.packs.clone_from(packs);
+    }
+    item.low_stock.level = put.low_stock.or(item.low_stock.level);
+    item.archived = put.archived.unwrap_or(item.archived);
     let limits = [
         (&mut item.beyond.backorder_limit, put.backorder_limit),
         (&mut item.beyond.preorder_limit, put.preorder_limit),
@@ -82,11 +77,12 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     if let Some(all) = tx.rules()? {
         rules::must_not_tie(all, tx.sites()?, id, &item)?;
     }
-    if before.as_ref() != Some(&item) {
-        tx.emit(Entry::Item(id, item))?;
+    let is_kit = put.kit.is_some();
+    let answer = item::write(tx, known, before.as_ref(), item)?;
+    if is_kit {
         kits::must_be_possible(tx, id)?;
     }
-    Ok(Answer::Item(id))
+    Ok(answer)
 }
 
 /// Has any of an item ever moved?

@@ -1,18 +1,17 @@
 //! Counts: what somebody saw, and when. Each is an anchor for what is heard of later (law 11).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Counted, Invalid, Refusal};
-use crate::command::{Line, TakeCount};
+use crate::command::TakeCount;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, Count, Tracking};
 use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
-use super::lots;
-use super::order;
-use super::stock::{self, Change, Resolved};
+use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
+use super::{item, lots, order};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
@@ -129,23 +128,42 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     Ok(id)
 }
 
-fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<(ItemId, &'c Line)>, Stop> {
+/// The lines of a count by item, or by lot or piece where it is tracked. Two cases and three single ones are one count.
+fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<Named<'c>>, Stop> {
     let mut seen = BTreeSet::new();
     for line in &count.lines {
         if line.quantity.is_negative() {
             let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
             return Err(Invalid::Field { field: "quantity", problem }.into());
         }
-        if !seen.insert((&line.sku, &line.lot, &line.serials)) {
+        if !seen.insert((&line.sku, &line.pack, &line.lot, &line.serials)) {
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
     }
-    let lines = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
-    let mut items = BTreeSet::new();
-    for (item, line) in &lines {
+    let mut named = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
+    item::as_meant(tx, &mut named, count.as_of.map_or(tx.now, |as_of| as_of.min(tx.now)))?;
+    let mut packs = BTreeSet::new();
+    let mut places = BTreeMap::<ItemId, usize>::new();
+    let mut lines: Vec<Named<'c>> = Vec::with_capacity(named.len());
+    for ((item, line), told) in named.into_iter().zip(&count.lines) {
+        if tx.item(item)?.tracking != Tracking::None {
+            lines.push((item, line));
+            continue;
+        }
         // A SKU may have other names too.
-        if tx.item(*item)?.tracking == Tracking::None && !items.insert(*item) {
-            return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
+        if !packs.insert((item, &told.pack)) {
+            return Err(Invalid::Twice { field: "sku", value: told.sku.clone() }.into());
+        }
+        match places.get(&item) {
+            Some(place) => {
+                let sum = &mut lines[*place].1.to_mut().quantity;
+                *sum += line.quantity;
+                tx.check_quantity(item, *sum)?;
+            }
+            None => {
+                places.insert(item, lines.len());
+                lines.push((item, line));
+            }
         }
     }
     Ok(lines)

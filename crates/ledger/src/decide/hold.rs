@@ -6,16 +6,14 @@ use crate::key::{CellKey, Key, StockState};
 use crate::model::{Build, Hold, HoldLine, HoldState, Holder};
 use crate::{Due, HoldId, Instant, OrderId, Quantity, SystemId};
 
-use super::allocation;
-use super::beyond;
-use super::order;
-use super::promise;
 use super::stock::{self, Resolved};
 use super::tx::{Stop, Tx};
+use super::{allocation, beyond, item, merge, order, promise};
 
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "a hold", &place.lines)?;
+    item::must_be_active(tx, lines.iter().map(|line| line.item))?;
     check_expiry(tx, place.expires_at)?;
     order::must_sell(tx, only)?;
     let partial = place.partial == Some(true);
@@ -211,10 +209,14 @@ pub(super) fn convert(tx: &mut Tx<'_>, convert: &ConvertHold) -> Result<Answer, 
     // A line that shall keep nothing is no line of the order.
     let lines: Vec<(u32, HoldLine)> =
         (0..).zip(tx.hold(id)?.lines.clone()).filter(|(_, line)| line.quantity.is_positive()).collect();
+    tx.want(lines.iter().map(|(_, line)| Key::Item(line.item)))?;
     let wanted: Vec<Resolved> = lines
         .iter()
-        .map(|(_, line)| Resolved { item: line.item, lot: line.lot, quantity: line.quantity })
-        .collect();
+        .map(|(_, line)| {
+            // A line that keeps nothing any more may be of an item that was merged meanwhile.
+            Ok(Resolved { item: merge::live(tx, line.item)?, lot: line.lot, quantity: line.quantity })
+        })
+        .collect::<Result<_, Stop>>()?;
     if wanted.is_empty() {
         return Err(Invalid::NoLines("a hold").into());
     }

@@ -15,11 +15,11 @@ use crate::{Instant, ItemId, LocationId, LotId, Quantity};
 
 use super::order;
 use super::promise;
-use super::stock::{self, Change, Resolved};
+use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Move, Stop, Tx};
 
 /// Lines with the lots they name, each piece with a serial number by itself. What is named must be known.
-pub(super) fn named(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolved>, Stop> {
+pub(super) fn named(tx: &Tx<'_>, lines: &[Named<'_>]) -> Result<Vec<Resolved>, Stop> {
     check(tx, lines)?;
     let mut resolved = Vec::with_capacity(lines.len());
     for (item, line) in lines {
@@ -44,11 +44,11 @@ pub(super) fn named(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolv
 
 /// As [`named`], of goods that come in (or are counted): what is tracked must be named, and what is named for the first
 /// time comes to be.
-pub(super) fn arriving(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolved>, Stop> {
+pub(super) fn arriving(tx: &mut Tx<'_>, lines: &[Named<'_>]) -> Result<Vec<Resolved>, Stop> {
     arriving_at(tx, lines, false)
 }
 
-fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Result<Vec<Resolved>, Stop> {
+fn arriving_at(tx: &mut Tx<'_>, lines: &[Named<'_>], is_count: bool) -> Result<Vec<Resolved>, Stop> {
     check(tx, lines)?;
     let mut resolved = Vec::with_capacity(lines.len());
     for (item, line) in lines {
@@ -85,12 +85,12 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)], is_count: bool) -> Re
 
 /// As [`arriving`], of what was counted: a lot or a piece that was seen comes to be, whether it is somewhere else or not.
 /// A serial that is counted as none is named with a quantity of 0 and the serial as its lot.
-pub(super) fn counted(tx: &mut Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<Vec<Resolved>, Stop> {
+pub(super) fn counted(tx: &mut Tx<'_>, lines: &[Named<'_>]) -> Result<Vec<Resolved>, Stop> {
     arriving_at(tx, lines, true)
 }
 
 /// What can be said of the lots and serials of lines before any is looked up; fetches them together.
-fn check(tx: &Tx<'_>, lines: &[(ItemId, &Line)]) -> Result<(), Stop> {
+fn check(tx: &Tx<'_>, lines: &[Named<'_>]) -> Result<(), Stop> {
     let mut keys = Vec::new();
     let mut seen = BTreeSet::new();
     for (item, line) in lines {

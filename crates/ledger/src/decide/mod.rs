@@ -12,9 +12,11 @@ mod count;
 mod document;
 mod group;
 mod hold;
+mod item;
 mod kits;
 mod lines;
 mod lots;
+mod merge;
 mod order;
 mod plain;
 mod policy;
@@ -231,6 +233,10 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Note(note) => catalogue::note(tx, note),
         Body::Group(bodies) => group::run_all(tx, bodies),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
+        Body::RenameItem(rename) => item::rename(tx, rename),
+        Body::ChangeAliases(change) => item::change_aliases(tx, change),
+        Body::MergeItems(merge) => merge::merge(tx, merge),
+        Body::SetLowStock(set) => item::set_low_stock(tx, set),
         Body::Noted(noted) => {
             if matches!(noted.body, Body::Noted(_)) {
                 let problem = "what is noted is noted once".to_owned();

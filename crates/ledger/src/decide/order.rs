@@ -11,14 +11,10 @@ use crate::model::{Became, ComponentAt, Holder, KnownDocument, Order, OrderLine,
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
-use super::allocation;
-use super::beyond;
-use super::document;
-use super::lots;
 use super::policy::Route;
-use super::promise;
 use super::stock::{self, Change, Resolved};
 use super::tx::{Stop, Tx};
+use super::{allocation, beyond, document, item, lots, merge, promise};
 
 /// Writes what was changed, and promises what has become available to short lines, the oldest order first.
 pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
@@ -417,9 +413,11 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceOrder) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
     let lines = stock::resolve_lines(tx, "an order", &place.lines)?;
+    item::must_be_active(tx, lines.iter().map(|line| line.item))?;
     check_terms(tx, place, lines.len())?;
     must_sell(tx, only)?;
-    let may_wait = place.backorder != Some(false);
+    // What waits is served from wherever stock comes in: who wants it from one place alone does not wait.
+    let may_wait = place.backorder != Some(false) && only.is_none();
     let mut route = allocation::route_for(tx, SystemId::ONHAND, place.ship_to.as_deref(), only)?;
     beyond::must_be_had(tx, &lines, &mut route, only, may_wait)?;
     want_committed(tx, &lines, &route)?;
@@ -615,6 +613,7 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     let order = back.order;
     let at = tx.past("occurred_at", back.occurred_at)?;
     let to = back.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
+    merge::renew_lines(tx, order)?;
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
     for (index, lot, quantity) in lines {

@@ -24,7 +24,9 @@ struct Step<'a> {
 /// The record and its answer; none where the long way must be gone.
 pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<(Record, Answer)> {
     let step = step(&command.body)?;
-    let Line { sku, quantity, lot: None, expires: None, serials: None, unit_cost: None } = step.line else {
+    let Line { sku, quantity, lot: None, expires: None, serials: None, unit_cost: None, pack: None } =
+        step.line
+    else {
         return None;
     };
     if state.due_until(now).next().is_some() || !owns_everything(state) {
@@ -133,7 +135,8 @@ fn owns_everything(state: &State) -> bool {
 
 /// Nothing about it needs a second look?
 fn is_plain(item: &Item) -> bool {
-    item.tracking == Tracking::None && item.kit.is_empty()
+    let is_alive = !item.archived && item.merged_into.is_none();
+    is_alive && item.tracking == Tracking::None && item.kit.is_empty()
 }
 
 fn is_short_of(state: &State, item: ItemId) -> Option<bool> {

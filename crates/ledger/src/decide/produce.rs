@@ -34,7 +34,7 @@ fn resolve(tx: &Tx<'_>, work: &Assemble) -> Result<(Line, Vec<Line>), Stop> {
     let named: Vec<(ItemId, Line)> = match &work.components {
         Some(named) => stock::resolve(tx, "a recipe", named, Quantity::is_positive)?
             .into_iter()
-            .map(|(item, line)| (item, line.clone()))
+            .map(|(item, line)| (item, line.into_owned()))
             .collect(),
         None => {
             let recipe = tx.item(kit)?.kit.clone();

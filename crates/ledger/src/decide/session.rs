@@ -148,8 +148,7 @@ fn looks(tx: &mut Tx<'_>, sight: &Sight, session: &Session) -> Result<Vec<(Resol
     let found = stock::resolve(tx, "a count", &lines, |quantity| !quantity.is_negative())?;
     let mut told = BTreeSet::new();
     let mut looks = Vec::new();
-    for (found, seen) in found.iter().zip(&sight.lines) {
-        let (item, line) = *found;
+    for ((item, line), seen) in found.into_iter().zip(&sight.lines) {
         if session.items.as_ref().is_some_and(|items| !items.contains(&item)) {
             let problem = format!("`{}` is not counted in this session; open one that lists it", line.sku);
             return Err(Invalid::Field { field: "sku", problem }.into());

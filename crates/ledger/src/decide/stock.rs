@@ -4,23 +4,21 @@
 //! that happened before a count and is heard of after it is given back by that count (law 11). [`take_out`] never
 //! fails: what physically left is taken in the order of law 2.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
 use crate::state::Value;
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
+use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
 
-use super::lots;
-use super::order;
-use super::promise;
 use super::shift::{self, Shift};
 use super::tx::{Found, Move, Stop, Tx};
+use super::{item, lots, merge, order, promise};
 
 /// A physical change.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +134,14 @@ pub(super) fn prefetch(
 
 /// Goods come into a state.
 pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
+    match tx.item(change.item)?.merged_into {
+        None => put_in_itself(tx, change, state),
+        Some(merged) => merge::put_in(tx, change, state, merged),
+    }
+}
+
+/// As [`put_in`], of this very item, merged or not.
+pub(super) fn put_in_itself(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> Result<Seq, Stop> {
     if change.lot.0 != 0 {
         lots::must_not_be_twice(tx, change.item, change.lot)?;
     }
@@ -172,6 +178,19 @@ pub(super) fn put_in(tx: &mut Tx<'_>, change: Change<'_>, state: StockState) -> 
 /// Goods are gone, whatever the books say. `own` is what of it the books had promised to that very order line, place by
 /// place.
 pub(super) fn take_out(
+    tx: &mut Tx<'_>,
+    change: Change<'_>,
+    own: Option<(Holder, u32, Vec<At>)>,
+) -> Result<Taken, Stop> {
+    match tx.item(change.item)?.merged_into {
+        None => take_out_itself(tx, change, own),
+        // Nothing is promised of what was merged.
+        Some(merged) => merge::take_out(tx, change, merged),
+    }
+}
+
+/// As [`take_out`], of this very item, merged or not.
+pub(super) fn take_out_itself(
     tx: &mut Tx<'_>,
     change: Change<'_>,
     own: Option<(Holder, u32, Vec<At>)>,
@@ -389,6 +408,7 @@ pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<
     if rules.ownership.is_empty() {
         return Ok(SystemId::ONHAND);
     }
+    let item = merge::live(tx, item)?;
     let tags = &tx.item(item)?.tags;
     let above = tx.sites()?.above(location);
     let rank = |rule: &Ownership| {
@@ -476,20 +496,24 @@ pub(super) fn resolve_each(
     Ok(resolved)
 }
 
+/// A line and the item it names. Its quantity is in single units, whatever pack it names.
+pub(super) type Named<'l> = (ItemId, Cow<'l, Line>);
+
 /// Lines with their items.
 pub(super) fn resolve<'l>(
     tx: &Tx<'_>,
     what: &'static str,
     lines: &'l [Line],
     accepts: impl Fn(Quantity) -> bool,
-) -> Result<Vec<(ItemId, &'l Line)>, Stop> {
+) -> Result<Vec<Named<'l>>, Stop> {
     if lines.is_empty() {
         return Err(Invalid::NoLines(what).into());
     }
     tx.want(lines.iter().map(|line| Key::Sku(line.sku.clone())))?;
     let items: Vec<ItemId> = lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
     tx.want(items.iter().map(|item| Key::Item(*item)))?;
-    for (line, item) in lines.iter().zip(&items) {
+    let mut named = Vec::with_capacity(lines.len());
+    for (line, item) in lines.iter().zip(items) {
         if !accepts(line.quantity) {
             return Err(Invalid::NotPositive {
                 field: "quantity",
@@ -498,9 +522,14 @@ pub(super) fn resolve<'l>(
             }
             .into());
         }
-        tx.check_quantity(*item, line.quantity)?;
+        let quantity = item::unpacked(tx, item, line)?;
+        tx.check_quantity(item, quantity)?;
+        named.push(match line.pack {
+            None => (item, Cow::Borrowed(line)),
+            Some(_) => (item, Cow::Owned(Line { quantity, pack: None, ..line.clone() })),
+        });
     }
-    Ok(items.into_iter().zip(lines).collect())
+    Ok(named)
 }
 
 fn change(
@@ -542,14 +571,16 @@ fn answer(tx: &mut Tx<'_>, moved: &[(ItemId, LocationId, Quantity, Seq)]) -> Res
 
 pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop> {
     let location = tx.location_id(&receive.location)?;
-    let lines = resolve(tx, "a receipt", &receive.lines, Quantity::is_positive)?;
+    let mut lines = resolve(tx, "a receipt", &receive.lines, Quantity::is_positive)?;
+    item::must_be_active(tx, lines.iter().map(|(item, _)| *item))?;
     let at = tx.past("occurred_at", receive.occurred_at)?;
+    item::as_meant(tx, &mut lines, at)?;
     let reason = receive.reason.as_deref().unwrap_or("received");
     prefetch(tx, &[StockState::Supplier], lines.iter().map(|(item, _)| (*item, location, at)))?;
     for (item, _) in &lines {
         must_be_ours(tx, *item, location)?;
     }
-    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+    lines.iter().filter_map(|(_, line)| line.unit_cost.as_ref()).try_for_each(Money::check)?;
     let mut moved = Vec::new();
     // Each piece with a serial number is a line of its own.
     let pieces = |line: &Line| line.serials.as_ref().map_or(1, Vec::len);
@@ -569,13 +600,14 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop
 pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     check_reason(&adjust.reason)?;
     let location = tx.location_id(&adjust.location)?;
-    let lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
+    let mut lines = resolve(tx, "an adjustment", &adjust.lines, |_| true)?;
     no_cost(&adjust.lines)?;
     if let Some((_, line)) = lines.iter().find(|(_, line)| line.quantity.is_zero()) {
         let problem = format!("must not be 0 (`{}`)", line.sku);
         return Err(Invalid::Field { field: "quantity", problem }.into());
     }
     let at = tx.past("occurred_at", adjust.occurred_at)?;
+    item::as_meant(tx, &mut lines, at)?;
     let reason = adjust.reason.as_str();
     prefetch(tx, &[StockState::Adjustment], lines.iter().map(|(item, _)| (*item, location, at)))?;
     for (item, _) in &lines {

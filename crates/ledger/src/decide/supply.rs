@@ -5,12 +5,11 @@ use crate::answer::{Answer, Invalid, PurchaseLineAnswer, Refusal};
 use crate::command::{
     AmendPurchase, EndPurchase, Line, PlacePurchase, PurchaseOrderLine, ReceivePurchase, check_name,
 };
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Purchase, PurchaseLine, PurchaseState, ReceiptPart};
 use crate::state::Value;
-use crate::{Date, Instant, ItemId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId};
+use crate::{Date, Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, Seq, SystemId};
 
 use super::lines::{self, Done};
 use super::lots;
@@ -68,6 +67,7 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlacePurchase) -> Result<Answer, St
     let items: Vec<ItemId> =
         place.lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
     tx.want(items.iter().map(|item| Key::Item(*item)))?;
+    super::item::must_be_active(tx, items.iter().copied())?;
     let mut made = Vec::new();
     for (number, (line, item)) in (1..).zip(place.lines.iter().zip(items)) {
         made.push(new_line(tx, number, item, line, place.expected_on)?);
@@ -105,8 +105,8 @@ fn new_line(
     })
 }
 
-fn check_cost(cost: Option<&UnitCost>) -> Result<(), Invalid> {
-    cost.map_or(Ok(()), UnitCost::check)
+fn check_cost(cost: Option<&Money>) -> Result<(), Invalid> {
+    cost.map_or(Ok(()), Money::check)
 }
 
 pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, Stop> {
@@ -172,7 +172,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
         Some(code) => tx.location_id(code)?,
         None => before.location,
     };
-    let mut parts: Vec<(usize, Line, Option<UnitCost>)> = Vec::new();
+    let mut parts: Vec<(usize, Line, Option<Money>)> = Vec::new();
     match &receive.lines {
         None => {
             for (position, line) in before.lines.iter().enumerate() {
@@ -195,6 +195,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
                     expires: line.expires,
                     serials: line.serials.clone(),
                     unit_cost: None,
+                    pack: None,
                 };
                 parts.push((position, came, line.unit_cost.clone()));
             }
@@ -213,7 +214,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
     let mut done = Vec::new();
     for (position, came, unit_cost) in parts {
         let line = &mut purchase.lines[position];
-        for part in lots::arriving(tx, &[(line.item, &came)])? {
+        for part in lots::arriving(tx, &[(line.item, std::borrow::Cow::Borrowed(&came))])? {
             let (lot, quantity) = (part.lot.unwrap_or_default(), part.quantity);
             let delivery = Delivery {
                 location,
@@ -243,7 +244,7 @@ pub(super) struct Delivery {
     /// Who tells of it.
     pub teller: SystemId,
     /// What one unit did cost, if it was told.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
 }
 
 /// Goods of a line come in; the caller writes the purchase order.

@@ -501,12 +501,16 @@ impl<'a> Tx<'a> {
                     line.allocated_total() + line.short + line.shipped_total(),
                     "what is wanted is allocated, short or shipped"
                 );
+                let line_index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
                 let earlier = before.as_ref().and_then(|before| before.lines.get(index));
-                let short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
-                if line.short != short_before {
-                    let index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
-                    self.write_short(id, index, line, short_before)?;
+                let mut short_before = earlier.map_or(Quantity::ZERO, |line| line.short);
+                // The line's item was merged into another: what was short of it is short of that one now.
+                if let Some(earlier) = earlier.filter(|earlier| earlier.item != line.item) {
+                    let gone = OrderLine { short: Quantity::ZERO, ..earlier.clone() };
+                    self.write_short(id, line_index, &gone, short_before)?;
+                    short_before = Quantity::ZERO;
                 }
+                self.write_short(id, line_index, line, short_before)?;
             }
             self.emit(Entry::Order(id, order))?;
         }
@@ -534,6 +538,9 @@ impl<'a> Tx<'a> {
         known: &OrderLine,
         before: Quantity,
     ) -> Result<(), Stop> {
+        if known.short == before {
+            return Ok(());
+        }
         let one = Component { item: known.item, quantity: Quantity::units(1) };
         let items: Vec<Component> = std::iter::once(one).chain(known.build.recipe.iter().copied()).collect();
         self.want(items.iter().map(|component| Key::Demand(component.item)))?;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::UnitCost;
-use crate::{Date, Instant, ItemId, LocationId, LotId, Quantity, Seq, SystemId};
+use crate::{Date, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
 
 /// How a transfer stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -155,7 +154,7 @@ pub struct PurchaseLine {
     /// The day it is expected on.
     pub expected_on: Option<Date>,
     /// What one unit costs.
-    pub unit_cost: Option<UnitCost>,
+    pub unit_cost: Option<Money>,
     /// What came, movement by movement, less what was reversed of it.
     pub receipts: Vec<ReceiptPart>,
     /// How much of it each system's receipts have told of: one delivery may be told of by several, and comes in once.

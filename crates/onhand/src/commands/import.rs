@@ -401,6 +401,19 @@ async fn count(link: &Link, location: &PutLocation, rows: &[Row]) -> anyhow::Res
     Ok(counted.len())
 }
 
+/// What a file has, in words: for fuzzing.
+#[doc(hidden)]
+pub fn imported(input: &[u8]) -> String {
+    match parse(input) {
+        Ok(rows) => {
+            let lines = input.iter().filter(|byte| **byte == b'\n' || **byte == b'\r').count() as u64 + 1;
+            assert!(rows.bad.iter().all(|(line, _)| (1..=lines).contains(line)), "a line that there is");
+            format!("{rows:?}")
+        }
+        Err(error) => format!("{error:#}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod export;
 mod import;
+mod item;
 mod replay;
 mod serve;
 
@@ -17,6 +18,8 @@ use serde_json::{Value, json};
 use crate::cli::{Cli, Command, Key, System};
 use crate::link::{Link, segment};
 use crate::output::say;
+
+pub use import::imported;
 
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let (json, db) = (cli.json, cli.db);
@@ -36,6 +39,15 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Explain { sku } => {
             through(Link::open_existing(&db)?, async |link| explain(link, &sku, json).await).await?;
+        }
+        Command::Item(asked) => {
+            through(Link::open_existing(&db)?, async |link| item::run(link, asked, json).await).await?;
+        }
+        Command::History(asked) => {
+            through(Link::open_existing(&db)?, async |link| item::history(link, &asked, json).await).await?;
+        }
+        Command::Report(asked) => {
+            through(Link::open_existing(&db)?, async |link| item::report(link, &asked, json).await).await?;
         }
         Command::Verify => {
             return through(Link::open_existing(&db)?, async |link| verify(link, json).await).await;

@@ -5,6 +5,8 @@ mod bad_input;
 mod cli;
 mod crash;
 mod durable;
+mod faults;
+mod items;
 mod race;
 mod serve;
 mod server;

@@ -266,7 +266,8 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
 fn failed(doing: &'static str, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            StoreError::Damaged(error.to_string())
+            // Some errors of the disk too: <https://sqlite.org/rescode.html#ioerr_corruptfs>.
+            StoreError::Damaged(format!("{error}, or the disk could not read it (see the system's log)"))
         }
         _ => StoreError::Io { doing, reason: error.to_string() },
     }
@@ -340,6 +341,23 @@ impl Store for SqliteStore {
     fn remember_keys(&mut self, tenant: TenantId, keys: &[KeyAt]) -> Result<(), StoreError> {
         self.index(tenant)?.remember(keys);
         Ok(())
+    }
+
+    fn try_writing(&mut self) -> Result<(), StoreError> {
+        // Of a tenant that cannot be. What was inserted and deleted is written to the WAL all the same, and synced.
+        let probe = "INSERT INTO log(tenant_id, first_seq, entries, recorded_at, hash, body) \
+                     VALUES(-1, 0, 0, 0, zeroblob(32), zeroblob(8192)); DELETE FROM log WHERE tenant_id = -1; \
+                     INSERT INTO note(tenant_id, space, key, body) VALUES(-1, 'probe', '', ''); \
+                     DELETE FROM note WHERE tenant_id = -1; UPDATE head SET seq = seq;";
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self
+                .reading
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            transaction.execute_batch(probe)?;
+            transaction.commit()
+        };
+        write().map_err(|error| failed("written", &error))
     }
 
     fn begin_reading(&mut self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! What the ledger answers, as JSON.
 
 use onhand_engine::View;
-use onhand_ledger::answer::{Counted, LineAnswer, Moved};
+use onhand_ledger::answer::{Counted, ItemNotes, LineAnswer, Moved, Remains};
 use onhand_ledger::model::{At, Order};
 use onhand_ledger::{Answer, Money, OrderId};
 use onhand_store::StoreError;
@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::holds::HeldAnswer;
+use super::purchases::PurchaseAnswer;
 use super::sessions::SightAnswer;
+use super::transfers::TransferAnswer;
 use crate::decimal::Decimal;
 
 /// One thing that was made or changed.
@@ -22,7 +24,7 @@ pub(crate) struct Made {
 impl Made {
     pub fn of(answer: &Answer) -> Self {
         let id = match answer {
-            Answer::Item(id) => id.0,
+            Answer::Item(id) | Answer::ItemNoted(id, _) => id.0,
             Answer::Location(id) => id.0,
             Answer::System(id) => id.0,
             Answer::Listing(id) => id.0,
@@ -35,6 +37,101 @@ impl Made {
             _ => 0,
         };
         Self { id }
+    }
+}
+
+/// An item that was made or changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ItemMade {
+    /// Its id.
+    pub id: u64,
+    /// Other items whose names look the same but for case, spaces, dashes, O and 0, I, l and 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<String>,
+    /// What there still is of it, where it was archived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remains: Option<RemainsBody>,
+    /// What is worth a look, in plain words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What there still is of an archived item.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RemainsBody {
+    /// In all states, at all locations.
+    pub on_hand: Decimal,
+    /// Of it, held by checkouts.
+    pub reserved: Decimal,
+    /// Of it, promised to orders.
+    pub committed: Decimal,
+    /// On its way.
+    pub in_transit: Decimal,
+    /// Wanted by orders and covered by nothing.
+    pub short: Decimal,
+}
+
+impl ItemMade {
+    pub fn of(sku: &str, answer: &Answer) -> Self {
+        let notes = match answer {
+            Answer::ItemNoted(_, notes) => notes.clone(),
+            _ => ItemNotes::default(),
+        };
+        let mut warnings: Vec<String> = notes
+            .twins
+            .iter()
+            .map(|twin| {
+                format!("`{sku}` looks like `{twin}`, another item; if they are one, merge them (POST /v1/items/{{sku}}/merge)")
+            })
+            .collect();
+        if let Some(Remains { on_hand, reserved, committed, in_transit, short }) = notes.remains {
+            warnings.push(format!(
+                "`{sku}` is archived and still has {on_hand} on hand ({reserved} held, {committed} promised), \
+                 {in_transit} in transit and {short} short; what happens to them is booked as ever"
+            ));
+        }
+        let remains = notes.remains.map(|remains| RemainsBody {
+            on_hand: remains.on_hand.into(),
+            reserved: remains.reserved.into(),
+            committed: remains.committed.into(),
+            in_transit: remains.in_transit.into(),
+            short: remains.short.into(),
+        });
+        Self { id: Made::of(answer).id, twins: notes.twins, remains, warnings }
+    }
+}
+
+/// What a merge did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MergedAnswer {
+    /// The item that goes on.
+    pub id: u64,
+    /// Its SKU.
+    pub sku: String,
+    /// The item that ended: its stock before the merge is still its own.
+    pub merged: u64,
+    /// What the item that goes on gained, by location.
+    pub movements: Vec<MovedBody>,
+    /// Orders that have lines of it now.
+    pub orders: u32,
+    /// Holds that have lines of it now.
+    pub holds: u32,
+    /// Listings that are mapped to it now.
+    pub listings: u32,
+}
+
+impl MergedAnswer {
+    pub fn of(answer: Answer) -> Option<Self> {
+        let Answer::Merged(merged) = answer else { return None };
+        Some(Self {
+            id: merged.item.0,
+            sku: merged.sku,
+            merged: merged.from.0,
+            movements: merged.moved.into_iter().map(MovedBody::from).collect(),
+            orders: merged.orders,
+            holds: merged.holds,
+            listings: merged.listings,
+        })
     }
 }
 
@@ -342,6 +439,8 @@ pub(crate) enum AnswerBody {
     Group {
         answers: Vec<AnswerBody>,
     },
+    Transfer(TransferAnswer),
+    Purchase(PurchaseAnswer),
     /// What has no endpoint of its own.
     Other(Answer),
 }
@@ -364,6 +463,7 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::System(_)
         | Answer::Listing(_)
         | Answer::Rule(_)
+        | Answer::Lot(_)
         | Answer::Session(_)
         | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
         Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
@@ -390,6 +490,8 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
             explanation: Some(sentence),
         },
         Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
+        Answer::Transfer { .. } => AnswerBody::Transfer(TransferAnswer::of(answer)),
+        Answer::Purchase { .. } => AnswerBody::Purchase(PurchaseAnswer::of(answer)),
         Answer::Group(answers) => {
             AnswerBody::Group { answers: answers.into_iter().map(answer_body).collect() }
         }

@@ -17,7 +17,6 @@ use super::answers::{LineBody, PriceInput};
 use super::ask::{Ask, instant, reply};
 use crate::App;
 use crate::body::only_objects;
-use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -64,7 +63,7 @@ struct ReceiptLineInput {
     listing: Option<String>,
     quantity: Decimal,
     /// What one unit did cost; as ordered unless told.
-    unit_cost: Option<CostInput>,
+    unit_cost: Option<PriceInput>,
 }
 
 /// An order in the state it is in now.
@@ -233,7 +232,7 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                 Ok(ReceiptLine {
                     item: name(line.sku.as_ref(), line.listing.as_ref())?,
                     quantity: line.quantity.0,
-                    unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+                    unit_cost: line.unit_cost.as_ref().map(PriceInput::money),
                 })
             });
             Ok(Content::Receipt(ReceiptContent {

@@ -7,22 +7,21 @@ use axum::response::Response;
 use onhand_engine::View;
 use onhand_engine::systems::explain_item;
 use onhand_ledger::command::{Line, PutItem};
-use onhand_ledger::model::{Item, Tracking};
-use onhand_ledger::{Body, Entry, ItemId, Key, Precision, Seq, Value};
+use onhand_ledger::model::{Item, Pack, Tracking};
+use onhand_ledger::{Body, Instant, ItemId, Key, Precision, Seq, Value, gtin};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::Made;
+use super::answers::ItemMade;
 use super::ask::{Ask, instant, read, reply};
 use super::page::{Page, PageQuery};
 use super::stock::{ItemStock, item_stock};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
-use crate::cost::CostBody;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
@@ -32,7 +31,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(put, list))
         .routes(routes!(show))
         .routes(routes!(show_stock))
-        .routes(routes!(show_history))
         .routes(routes!(explain))
 }
 
@@ -52,6 +50,14 @@ struct PutItemBody {
     barcodes: Option<Vec<String>>,
     /// Groups for rules.
     tags: Option<Vec<String>>,
+    /// Other names that it is found by, all of them: what is not there is one no longer.
+    aliases: Option<Vec<String>>,
+    /// How it is packed, all of it.
+    packs: Option<Vec<PackBody>>,
+    /// Low at or below so much at any site that sells it. `POST /v1/items/{sku}/low-stock` takes it away again.
+    low_stock: Option<Decimal>,
+    /// No longer bought or sold: nothing new is received, held or ordered of it.
+    archived: Option<bool>,
     /// What one is built of, where it is a kit; none where empty. Orders take assembled ones first, then components.
     kit: Option<Vec<ComponentInput>>,
     /// Which parts of its stock are told apart: `none`, `lots` or `serials`. Fixed once it has moved.
@@ -62,6 +68,33 @@ struct PutItemBody {
     preorder_limit: Option<Decimal>,
     /// From when it is there (RFC 3339): what waits before it is a preorder. An instant of the past: it is there.
     available_from: Option<String>,
+}
+/// How an item is packed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PackBody {
+    /// `case`, `pallet`, …; a line may say `"pack":"case"`.
+    name: String,
+    /// How much of the item is in one.
+    quantity: Decimal,
+    /// The code on it, if it has one.
+    barcode: Option<String>,
+}
+
+/// When an item is low.
+#[derive(Debug, Serialize, ToSchema)]
+struct LowStockBody {
+    /// At any site that sells it.
+    level: Option<Decimal>,
+    /// At these locations, whatever the level is elsewhere.
+    locations: Vec<LevelBody>,
+}
+
+/// The level of a location.
+#[derive(Debug, Serialize, ToSchema)]
+struct LevelBody {
+    location: String,
+    level: Decimal,
 }
 
 /// Which parts of an item's stock are told apart.
@@ -99,11 +132,20 @@ struct ItemBody {
     name: String,
     unit: String,
     precision: u8,
+    /// Codes on the goods. One that looks like a GTIN (8, 12, 13 or 14 digits) has the right check digit.
     barcodes: Vec<String>,
     tags: Vec<String>,
     /// What one is built of, where it is a kit.
     kit: Vec<ComponentBody>,
     tracking: TrackingBody,
+    /// Other names that it is found by.
+    aliases: Vec<String>,
+    packs: Vec<PackBody>,
+    low_stock: LowStockBody,
+    archived: bool,
+    /// The pack that the barcode is on, where it was looked for by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pack: Option<String>,
     /// How much may be short of it, in all orders together, before an order is refused.
     backorder_limit: Decimal,
     /// The same before `available_from`.
@@ -114,38 +156,49 @@ struct ItemBody {
 
 impl ItemBody {
     fn new(view: &mut View<'_>, id: ItemId, item: Item) -> Result<Self, StoreError> {
-        let Item { sku, name, unit, precision, barcodes, tags, kit, tracking, beyond } = item;
-        let mut components = Vec::with_capacity(kit.len());
-        for component in kit {
-            let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
-            components.push(ComponentBody { sku, quantity: component.quantity.into() });
+        let mut locations = Vec::new();
+        for (location, level) in item.low_stock.at {
+            let code =
+                view.location(location)?.map_or_else(|| location.to_string(), |location| location.code);
+            locations.push(LevelBody { location: code, level: level.into() });
         }
-        let tracking = match tracking {
+        let pack =
+            |pack: Pack| PackBody { name: pack.name, quantity: pack.quantity.into(), barcode: pack.barcode };
+        let mut kit = Vec::with_capacity(item.kit.len());
+        for component in item.kit {
+            let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
+            kit.push(ComponentBody { sku, quantity: component.quantity.into() });
+        }
+        let tracking = match item.tracking {
             Tracking::None => TrackingBody::None,
             Tracking::Lots => TrackingBody::Lots,
             Tracking::Serials => TrackingBody::Serials,
         };
-        let precision = precision.decimals();
         Ok(Self {
-            id: id.0,
-            sku,
-            name,
-            unit,
-            precision,
-            barcodes,
-            tags,
-            kit: components,
+            kit,
             tracking,
-            backorder_limit: beyond.backorder_limit.into(),
-            preorder_limit: beyond.preorder_limit.into(),
-            available_from: beyond.available_from.map(|at| at.to_string()),
+            backorder_limit: item.beyond.backorder_limit.into(),
+            preorder_limit: item.beyond.preorder_limit.into(),
+            available_from: item.beyond.available_from.map(|at| at.to_string()),
+            id: id.0,
+            sku: item.sku,
+            name: item.name,
+            unit: item.unit,
+            precision: item.precision.decimals(),
+            barcodes: item.barcodes,
+            tags: item.tags,
+            aliases: item.aliases,
+            packs: item.packs.into_iter().map(pack).collect(),
+            low_stock: LowStockBody { level: item.low_stock.level.map(Decimal::from), locations },
+            archived: item.archived,
+            pack: None,
         })
     }
 }
 
 /// Makes an item, or changes the one of that SKU.
 #[utoipa::path(post, path = "/items", tag = "items", request_body = PutItemBody,
-    responses((status = 200, body = Made)))]
+    responses((status = 200, body = ItemMade)))]
 async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, Problem> {
     let body = &ask.body;
     let precision = body.precision.map(|decimals| {
@@ -153,6 +206,11 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
             Problem::of_field("precision", format!("precision is {decimals}; it must be 0 to 6"))
         })
     });
+    let pack = |pack: &PackBody| Pack {
+        name: pack.name.clone(),
+        quantity: pack.quantity.0,
+        barcode: pack.barcode.clone(),
+    };
     let put = PutItem {
         sku: body.sku.clone(),
         name: body.name.clone(),
@@ -160,6 +218,10 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
         precision: precision.transpose()?,
         barcodes: body.barcodes.clone(),
         tags: body.tags.clone(),
+        aliases: body.aliases.clone(),
+        packs: body.packs.as_ref().map(|packs| packs.iter().map(pack).collect()),
+        low_stock: body.low_stock.map(|level| level.0),
+        archived: body.archived,
         kit: body.kit.as_ref().map(|kit| {
             let line = |part: &ComponentInput| Line::new(part.sku.clone(), part.quantity.0);
             kit.iter().map(line).collect()
@@ -174,25 +236,64 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
         available_from: instant("available_from", body.available_from.as_deref())?,
     };
     let committed = ask.submit(&app, Body::PutItem(put)).await?;
-    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+    Ok(reply(StatusCode::OK, &committed, ItemMade::of(&body.sku, &committed.answer)))
 }
 
-/// All items, the oldest first.
-#[utoipa::path(get, path = "/items", tag = "items", params(PageQuery),
+/// Which items.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ItemsQuery {
+    /// How many at most: 1 to 100; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only the one that this code is on, or on a pack of it. A GTIN is found in any of its lengths.
+    barcode: Option<String>,
+}
+
+/// All items, the oldest first; or the one that a barcode is on. Items that were merged into another are not among them.
+#[utoipa::path(get, path = "/items", tag = "items", params(ItemsQuery),
     responses((status = 200, body = Page<ItemBody>)))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Page<ItemBody>>, Problem> {
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after("items")?);
+    if let Some(barcode) = &query.barcode {
+        if let Some(right) = gtin::right_check_digit(barcode) {
+            let detail = format!("`{barcode}` was misread or mistyped: its check digit would be {right}");
+            return Err(Problem::of_field("barcode", detail));
+        }
+        let found = read(&app, &caller, |view| {
+            let mut data = Vec::new();
+            if let Some((id, item, pack)) = view.item_by_barcode(barcode)?.filter(|(id, ..)| id.0 > after) {
+                let body = ItemBody::new(view, id, item)?;
+                data.push((id.0, ItemBody { pack: pack.map(|pack| pack.name), ..body }));
+            }
+            Ok(Page::new("items", data, limit, view.seq()))
+        });
+        return found.await.map(Json);
+    }
     let page = read(&app, &caller, |view| {
-        let (from, to) = (Key::Item(ItemId(after + 1)), Key::Item(ItemId(Seq::MAX >> 1)));
-        let found = view.range(&from, &to, false, limit + 1)?;
+        let to = Key::Item(ItemId(Seq::MAX >> 1));
         let mut items = Vec::new();
-        for (key, value) in found {
-            if let (Key::Item(id), Value::Item(item)) = (key, value) {
-                items.push((id.0, ItemBody::new(view, id, item)?));
+        let mut next = after;
+        // Those that were merged leave gaps.
+        while items.len() <= limit {
+            let found = view.range(&Key::Item(ItemId(next + 1)), &to, false, limit + 1)?;
+            let is_end = found.len() <= limit;
+            for (key, value) in found {
+                let (Key::Item(id), Value::Item(item)) = (key, value) else { continue };
+                next = id.0;
+                if item.merged_into.is_none() {
+                    items.push((id.0, ItemBody::new(view, id, item)?));
+                }
+            }
+            if is_end {
+                break;
             }
         }
         Ok(Page::new("items", items, limit, view.seq()))
@@ -219,13 +320,15 @@ async fn show(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Moment {
-    /// Stock at this instant (RFC 3339), by what happened.
+    /// Stock at this instant (RFC 3339), by what happened. `at` is read too.
+    #[serde(alias = "at")]
     pub as_of: Option<String>,
     /// … as it was known at this instant; as known now unless told.
     pub known_at: Option<String>,
 }
 
-/// An item's stock by location and state, now or at any past instant.
+/// An item's stock by location and state, now or at any past instant. A SKU that was merged into another since is the
+/// item it was then.
 #[utoipa::path(get, path = "/items/{sku}/stock", tag = "items", params(("sku" = String, Path), Moment),
     responses((status = 200, body = ItemStock)))]
 async fn show_stock(
@@ -236,93 +339,11 @@ async fn show_stock(
 ) -> Result<Json<ItemStock>, Problem> {
     let as_of = instant("as_of", moment.as_of.as_deref())?;
     let known_at = instant("known_at", moment.known_at.as_deref())?;
-    let found = read(&app, &caller, |view| match view.item_by_sku(&sku)? {
-        Some((id, item)) => item_stock(view, id, &item, as_of, known_at).map(Some),
+    // What was known before a merge is known of the item that was merged.
+    let meant = as_of.unwrap_or(Instant::MAX).min(known_at.unwrap_or(Instant::MAX));
+    let found = read(&app, &caller, |view| match view.item_meant(&sku, meant)? {
+        Some((id, item)) => item_stock(view, id, &item, as_of, known_at, None).map(Some),
         None => Ok(None),
-    });
-    found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
-}
-
-/// One side of a movement.
-#[derive(Debug, Serialize, ToSchema)]
-struct SideBody {
-    /// A location's code; none for an outside party.
-    location: Option<String>,
-    /// A state of stock, or an outside party.
-    state: &'static str,
-    /// What it holds afterwards.
-    balance: Decimal,
-}
-
-/// One movement of an item.
-#[derive(Debug, Serialize, ToSchema)]
-struct HistoryBody {
-    seq: u64,
-    occurred_at: String,
-    recorded_at: String,
-    actor: String,
-    /// The outside document it comes from.
-    document: Option<String>,
-    reason: String,
-    quantity: Decimal,
-    from: SideBody,
-    to: SideBody,
-    /// The entry that it corrects or explains.
-    corrects: Option<u64>,
-    /// The movements that take it back, if it was wrong.
-    reversed_by: Vec<u64>,
-    /// How much of it they take back.
-    reversed: Decimal,
-    /// What one unit did cost, where it was told.
-    unit_cost: Option<CostBody>,
-    /// The paper that whoever asked named for it.
-    reference: Option<String>,
-    /// What whoever asked said of it.
-    note: Option<String>,
-}
-
-/// The movements of an item, the newest first.
-#[utoipa::path(get, path = "/items/{sku}/history", tag = "items", params(("sku" = String, Path), PageQuery),
-    responses((status = 200, body = Page<HistoryBody>)))]
-async fn show_history(
-    State(app): State<App>,
-    caller: Caller,
-    Path(sku): Path<String>,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<Page<HistoryBody>>, Problem> {
-    let limit = page.limit()?;
-    let list = format!("history of {sku}");
-    let before = if page.cursor.is_some() { page.after(&list)? } else { Seq::MAX >> 1 };
-    let found = read(&app, &caller, |view| {
-        let Some((id, _)) = view.item_by_sku(&sku)? else { return Ok(None) };
-        let mut rows = Vec::new();
-        for row in view.history(id, before, limit + 1)? {
-            let Entry::Movement(movement) = row.entry else { continue };
-            let mut side = |account: onhand_ledger::entry::Account| {
-                let location = view.location(account.location)?.map(|location| location.code);
-                Ok(SideBody { location, state: account.state.name(), balance: account.balance.into() })
-            };
-            let (from, to) = (side(movement.from)?, side(movement.to)?);
-            let body = HistoryBody {
-                seq: row.seq,
-                occurred_at: movement.occurred_at.to_string(),
-                recorded_at: row.record.recorded_at.to_string(),
-                actor: row.record.actor,
-                document: row.record.document.map(|(_, document)| document),
-                reason: movement.reason,
-                quantity: movement.quantity.into(),
-                from,
-                to,
-                corrects: movement.corrects,
-                reversed_by: row.reversals.by,
-                reversed: row.reversals.quantity.into(),
-                unit_cost: row.cost.as_ref().map(CostBody::from),
-                reference: row.record.reference,
-                note: row.record.note,
-            };
-            rows.push((row.seq, body));
-        }
-        Ok(Some(Page::new(&list, rows, limit, view.seq())))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }
@@ -362,7 +383,7 @@ async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let found = read(&app, &caller, |view| {
         let Some((id, item)) = view.item_by_sku(&sku)? else { return Ok(None) };
-        let stock = item_stock(view, id, &item, None, None)?;
+        let stock = item_stock(view, id, &item, None, None, None)?;
         let shown = explain_item(view, id)?.into_iter().map(|shown| ShownBody {
             system: shown.system,
             listing: shown.listing,

@@ -25,7 +25,7 @@ use crate::error::Problem;
 use crate::extract::{Path, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(put)).routes(routes!(list)).routes(routes!(trace))
+    OpenApiRouter::new().routes(routes!(put_lot)).routes(routes!(list_lots)).routes(routes!(trace_lot))
 }
 
 /// A lot or serial to make or change. What is left out stays as it is.
@@ -45,7 +45,7 @@ struct PutLotBody {
 /// Makes a lot or serial, or changes the one of that name: its last day, or that it is called back.
 #[utoipa::path(post, path = "/lots", tag = "items", request_body = PutLotBody,
     responses((status = 200, body = Made)))]
-async fn put(State(app): State<App>, ask: Ask<PutLotBody>) -> Result<Response, Problem> {
+async fn put_lot(State(app): State<App>, ask: Ask<PutLotBody>) -> Result<Response, Problem> {
     let PutLotBody { sku, lot, expires, recalled } = &ask.body;
     let put = PutLot {
         sku: sku.clone(),
@@ -117,7 +117,7 @@ struct LotsQuery {
 /// An item's lots and serials, in the order of their names.
 #[utoipa::path(get, path = "/items/{sku}/lots", tag = "items", params(("sku" = String, Path), LotsQuery),
     responses((status = 200, body = Vec<LotBody>)))]
-async fn list(
+async fn list_lots(
     State(app): State<App>,
     caller: Caller,
     Path(sku): Path<String>,
@@ -180,7 +180,7 @@ struct TraceQuery {
 #[utoipa::path(get, path = "/items/{sku}/lots/{lot}", tag = "items",
     params(("sku" = String, Path), ("lot" = String, Path), TraceQuery),
     responses((status = 200, body = Trace)))]
-async fn trace(
+async fn trace_lot(
     State(app): State<App>,
     caller: Caller,
     Path((sku, code)): Path<(String, String)>,

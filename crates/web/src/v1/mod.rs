@@ -5,19 +5,23 @@ mod allocation;
 mod answers;
 mod ask;
 mod changes;
-mod commands;
+pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
+mod history;
 mod holds;
+mod item_names;
 mod items;
 mod locations;
 mod lots;
+mod low_stock;
 mod movements;
 mod orders;
 mod page;
 mod production;
 mod purchases;
+mod report;
 mod reversals;
 mod rules;
 mod sessions;
@@ -32,6 +36,10 @@ use crate::App;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(items::routes())
+        .merge(item_names::routes())
+        .merge(history::routes())
+        .merge(low_stock::routes())
+        .merge(report::routes())
         .merge(locations::routes())
         .merge(lots::routes())
         .merge(stock::routes())

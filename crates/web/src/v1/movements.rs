@@ -10,11 +10,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::MovedAnswer;
+use super::answers::{MovedAnswer, PriceInput};
 use super::ask::{Ask, instant, noted, reply};
 use crate::App;
 use crate::body::only_objects;
-use crate::cost::CostInput;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 
@@ -32,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct LineInput {
     /// What.
     pub sku: String,
-    /// How much.
+    /// How much; of packs, where one is named.
     pub quantity: Decimal,
     /// Of which lot, where the item is tracked by lots; of which lot the serials are, where it is tracked by these.
     pub lot: Option<String>,
@@ -40,8 +39,10 @@ pub(super) struct LineInput {
     pub expires: Option<String>,
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
     pub serials: Option<Vec<String>>,
+    /// One of the item's packs, such as `case`, which `quantity` counts then; single units where left out.
+    pub pack: Option<String>,
     /// What one unit did cost; only of goods that came in from outside.
-    pub unit_cost: Option<CostInput>,
+    pub unit_cost: Option<PriceInput>,
 }
 
 pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
@@ -52,7 +53,9 @@ pub(super) fn lines(lines: &[LineInput]) -> Result<Vec<Line>, Problem> {
             lot: line.lot.clone(),
             expires: line.expires.as_deref().map(day).transpose()?,
             serials: line.serials.clone(),
-            unit_cost: line.unit_cost.as_ref().map(CostInput::cost),
+            pack: line.pack.clone(),
+
+            unit_cost: line.unit_cost.as_ref().map(PriceInput::money),
         })
     };
     lines.iter().map(line).collect()

@@ -46,7 +46,7 @@ struct PlaceBody {
     ship_by: Option<String>,
     /// The region it goes to, such as `DE` or `DE-HE`, for rules of allocation. Nothing about a person.
     ship_to: Option<String>,
-    /// May it be accepted beyond what is available, within its items' limits? True unless told.
+    /// May it be accepted beyond what is available, within its items' limits? True unless told, or a location is named.
     backorder: Option<bool>,
 }
 

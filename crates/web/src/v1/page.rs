@@ -34,13 +34,42 @@ impl PageQuery {
     pub fn after(&self, list: &str) -> Result<u64, Problem> {
         let Some(given) = &self.cursor else { return Ok(0) };
         let id = given.split_once('-').and_then(|(id, _)| u64::from_str_radix(id, 16).ok());
-        id.filter(|id| is_position(*id) && cursor(list, *id) == *given).ok_or_else(|| {
-            let shown: String = given.chars().take(40).collect();
-            let detail =
-                format!("`{shown}` is no cursor of this list; take `next_cursor` of the page before");
-            Problem::new(StatusCode::BAD_REQUEST, "cursor", "Not a cursor", detail).field("cursor")
-        })
+        id.filter(|id| is_position(*id) && cursor(list, *id) == *given).ok_or_else(|| no_cursor(given))
     }
+}
+
+impl PageQuery {
+    /// As [`PageQuery::after`], of a list that is in the order of a text.
+    pub fn after_text(&self, list: &str) -> Result<Option<String>, Problem> {
+        let Some(given) = &self.cursor else { return Ok(None) };
+        let text = given.rsplit_once('-').and_then(|(hex, _)| text_of(hex));
+        match text.filter(|text| text_cursor(list, text) == *given) {
+            Some(text) => Ok(Some(text)),
+            None => Err(no_cursor(given)),
+        }
+    }
+}
+
+fn text_of(hex: &str) -> Option<String> {
+    let pairs = hex.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+}
+
+fn no_cursor(given: &str) -> Problem {
+    let shown: String = given.chars().take(40).collect();
+    let detail = format!("`{shown}` is no cursor of this list; take `next_cursor` of the page before");
+    Problem::new(StatusCode::BAD_REQUEST, "cursor", "Not a cursor", detail).field("cursor")
+}
+
+fn text_cursor(list: &str, text: &str) -> String {
+    use std::fmt::Write as _;
+    let mark = blake3::hash(format!("{text} of {list}").as_bytes()).to_hex();
+    let mut hex = String::with_capacity(2 * text.len());
+    for byte in text.bytes() {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    format!("{hex}-{}", &mark[..8])
 }
 
 /// Ids and entries are numbered from 1 to what a database's signed integers hold.
@@ -74,6 +103,20 @@ impl<T> Page<T> {
         let (limit, after) = (query.limit()?, query.after(list)?);
         all.retain(|(id, _)| *id > after);
         Ok(Self::new(list, all, limit, seq))
+    }
+
+    /// From up to `limit` + 1 things, each with the text that they are in the order of.
+    pub fn by_text(list: &str, mut found: Vec<(String, T)>, limit: usize, seq: u64) -> Self {
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| has_more).map(|(text, _)| text_cursor(list, text));
+        Self { data: found.into_iter().map(|(_, thing)| thing).collect(), has_more, next_cursor, seq }
+    }
+
+    /// Things of a list that was looked through to an id, or to its end. There may be fewer than asked for though there
+    /// are more to come.
+    pub fn looked_through(list: &str, data: Vec<T>, next: Option<u64>, seq: u64) -> Self {
+        Self { data, has_more: next.is_some(), next_cursor: next.map(|id| cursor(list, id)), seq }
     }
 
     /// From up to `limit` + 1 things, each with its id.

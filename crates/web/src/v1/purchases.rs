@@ -10,21 +10,20 @@ use onhand_ledger::command::{
     AmendPurchase, AmendedLine, DeliveredLine, EndPurchase, PlacePurchase, PurchaseOrderLine, ReceivePurchase,
 };
 use onhand_ledger::model::Purchase;
-use onhand_ledger::{Answer, Body, Key, PurchaseId, Seq, UnitCost, Value};
+use onhand_ledger::{Answer, Body, Key, Money, PurchaseId, Seq, Value};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::MovedBody;
+use super::answers::{MovedBody, PriceBody, PriceInput};
 use super::ask::{Ask, date, instant, noted, read, reply};
 use super::orders::ReturnState;
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
-use crate::cost::{CostBody, CostInput};
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Id, Path, Query};
@@ -71,7 +70,7 @@ impl From<PurchaseLineAnswer> for PurchaseLineState {
 
 /// A purchase order, as answered to who placed or changed it.
 #[derive(Debug, Serialize, ToSchema)]
-struct PurchaseAnswer {
+pub(super) struct PurchaseAnswer {
     id: u64,
     /// Its lines as they are now.
     lines: Vec<PurchaseLineState>,
@@ -82,7 +81,7 @@ struct PurchaseAnswer {
 }
 
 impl PurchaseAnswer {
-    fn of(answer: Answer) -> Self {
+    pub(super) fn of(answer: Answer) -> Self {
         match answer {
             Answer::Purchase { id, lines, moved, discrepancies } => Self {
                 id: id.0,
@@ -103,7 +102,7 @@ struct PurchaseLineInput {
     quantity: Decimal,
     /// The day it is expected on; that of the purchase order unless told.
     expected_on: Option<String>,
-    unit_cost: Option<CostInput>,
+    unit_cost: Option<PriceInput>,
 }
 
 /// What a supplier shall deliver.
@@ -122,8 +121,8 @@ struct PlacePurchaseBody {
     lines: Vec<PurchaseLineInput>,
 }
 
-fn cost(given: Option<&CostInput>) -> Option<UnitCost> {
-    given.map(CostInput::cost)
+fn cost(given: Option<&PriceInput>) -> Option<Money> {
+    given.map(PriceInput::money)
 }
 
 /// Expects goods from a supplier: they are `incoming`, and no stock, until they come.
@@ -161,7 +160,7 @@ struct AmendedInput {
     quantity: Option<Decimal>,
     /// The day it is expected on.
     expected_on: Option<String>,
-    unit_cost: Option<CostInput>,
+    unit_cost: Option<PriceInput>,
 }
 
 /// What changes.
@@ -205,7 +204,7 @@ struct DeliveredInput {
     /// Which pieces, where the item is tracked by serials: as many as `quantity` says.
     serials: Option<Vec<String>>,
     /// What one unit did cost; as ordered unless told.
-    unit_cost: Option<CostInput>,
+    unit_cost: Option<PriceInput>,
 }
 
 /// What came.
@@ -304,7 +303,7 @@ struct PurchaseLineBody {
     over: Decimal,
     /// The day it is expected on.
     expected_on: Option<String>,
-    unit_cost: Option<CostBody>,
+    unit_cost: Option<PriceBody>,
     /// What came, movement by movement.
     receipts: Vec<ReceiptBody>,
 }
@@ -335,7 +334,7 @@ fn purchase_body(view: &mut View<'_>, id: u64, known: &Purchase) -> Result<Purch
             open: known.open(line).into(),
             over: (line.received - line.wanted).max(onhand_ledger::Quantity::ZERO).into(),
             expected_on: line.expected_on.map(|day| day.to_string()),
-            unit_cost: line.unit_cost.as_ref().map(CostBody::from),
+            unit_cost: line.unit_cost.clone().map(PriceBody::from),
             receipts: receipts
                 .map(|part| ReceiptBody { seq: part.seq, quantity: part.quantity.into() })
                 .collect(),

@@ -1,6 +1,6 @@
 //! Stock by item, location and state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -87,12 +87,13 @@ pub(super) fn item_stock(
     item: &Item,
     as_of: Option<Instant>,
     known_at: Option<Instant>,
+    place: Option<&BTreeSet<LocationId>>,
 ) -> Result<ItemStock, StoreError> {
     let mut places = BTreeMap::<LocationId, BTreeMap<StockState, Quantity>>::new();
     let mut total = BTreeMap::<StockState, Quantity>::new();
     let past = as_of.or(known_at.map(|_| view.now));
     for (cell, slot) in view.cells_of(id)? {
-        if cell.state.is_party() {
+        if cell.state.is_party() || place.is_some_and(|place| !place.contains(&cell.location)) {
             continue;
         }
         let quantity = match past {
@@ -136,13 +137,20 @@ struct StockQuery {
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
-    /// Stock at this instant (RFC 3339), by what happened.
+    /// Stock at this instant (RFC 3339), by what happened. `at` is read too.
+    #[serde(alias = "at")]
     as_of: Option<String>,
     /// … as it was known at this instant.
     known_at: Option<String>,
+    /// Only at this location, and in all that is inside it.
+    location: Option<String>,
 }
 
-/// The stock of all items, the oldest item first.
+/// How many items are looked at in one answer: the committer waits for whoever reads.
+const EXAMINED: usize = 500;
+
+/// The stock of all items, the oldest item first. At a location there may be fewer in a page than asked for though
+/// there are more to come.
 #[utoipa::path(get, path = "/stock", tag = "stock", params(StockQuery),
     responses((status = 200, body = Page<ItemStock>)))]
 async fn list(
@@ -155,14 +163,41 @@ async fn list(
     let as_of = instant("as_of", query.as_of.as_deref())?;
     let known_at = instant("known_at", query.known_at.as_deref())?;
     let found = read(&app, &caller, |view| {
-        let (from, to) = (Key::Item(ItemId(after + 1)), Key::Item(ItemId(Seq::MAX >> 1)));
-        let mut rows = Vec::new();
-        for (key, value) in view.range(&from, &to, false, limit + 1)? {
-            if let (Key::Item(id), Value::Item(item)) = (key, value) {
-                rows.push((id.0, item_stock(view, id, &item, as_of, known_at)?));
+        let place = match &query.location {
+            None => None,
+            Some(code) => match view.location_by_code(code)? {
+                Some((id, _)) => Some(view.inside(id)?),
+                None => return Ok(None),
+            },
+        };
+        let examined = view.range(
+            &Key::Item(ItemId(after + 1)),
+            &Key::Item(ItemId(Seq::MAX >> 1)),
+            false,
+            EXAMINED + 1,
+        )?;
+        let more = examined.len() > EXAMINED;
+        let (mut data, mut next) = (Vec::new(), None);
+        for (key, value) in examined.into_iter().take(EXAMINED) {
+            let (Key::Item(id), Value::Item(item)) = (key, value) else { continue };
+            if data.len() == limit {
+                return Ok(Some(Page::looked_through("stock", data, next, view.seq())));
+            }
+            next = Some(id.0);
+            // An item that was merged had stock before.
+            let speaks_of = as_of.unwrap_or(Instant::MAX).min(known_at.unwrap_or(Instant::MAX));
+            if item.merged_into.is_some_and(|merged| speaks_of >= merged.at) {
+                continue;
+            }
+            let stock = item_stock(view, id, &item, as_of, known_at, place.as_ref())?;
+            if place.is_none() || !stock.locations.is_empty() {
+                data.push(stock);
             }
         }
-        Ok(Page::new("stock", rows, limit, view.seq()))
+        let next = next.filter(|_| more);
+        Ok(Some(Page::looked_through("stock", data, next, view.seq())))
     });
-    found.await.map(Json)
+    found.await?.map(Json).ok_or_else(|| {
+        Problem::unknown("location with the code", query.location.as_deref().unwrap_or_default())
+    })
 }

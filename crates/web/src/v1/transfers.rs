@@ -95,7 +95,7 @@ impl TransferLineBody {
 
 /// A transfer, as answered to who made or changed it.
 #[derive(Debug, Serialize, ToSchema)]
-struct TransferAnswer {
+pub(super) struct TransferAnswer {
     id: u64,
     /// Its lines as they are now.
     lines: Vec<TransferLineBody>,
@@ -106,7 +106,7 @@ struct TransferAnswer {
 }
 
 impl TransferAnswer {
-    fn of(answer: Answer) -> Self {
+    pub(super) fn of(answer: Answer) -> Self {
         match answer {
             Answer::Transfer { id, lines, moved, discrepancies } => Self {
                 id: id.0,

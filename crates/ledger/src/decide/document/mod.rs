@@ -12,19 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
 use crate::command::{Content, Document, Name};
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
-use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
 use self::movements::apply_movements;
 use self::orders::apply_order;
 use self::receipts::{apply_receipt, purchase_of};
 use self::shipments::apply_shipment;
-use super::order;
 use super::stock::{self, Change};
 use super::tx::{Found, Stop, Tx};
+use super::{merge, order};
 
 pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Stop> {
     check(document)?;
@@ -164,7 +163,7 @@ fn check(document: &Document) -> Result<(), Stop> {
         }
         Content::Shipment(shipment) => (vec![], shipment.lines.iter().map(|line| line.quantity).collect()),
         Content::Receipt(receipt) => {
-            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(UnitCost::check)?;
+            receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(Money::check)?;
             (vec![], receipt.lines.iter().map(|line| line.quantity).collect())
         }
         Content::Movements(lines) => (
@@ -344,7 +343,7 @@ pub(super) fn reclaim(tx: &mut Tx<'_>, order: OrderId) -> Result<(), Stop> {
 
 /// Writes what a document claims from now on, in place of what it claimed before: what it has sold beyond what is
 /// wanted of its order already.
-fn claim(
+pub(super) fn claim(
     tx: &mut Tx<'_>,
     system: SystemId,
     document: &str,
@@ -355,9 +354,13 @@ fn claim(
         Some(Became::Order(order)) => Some(order),
         Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) | None => None,
     };
-    let mut claims: BTreeMap<ItemId, Quantity> =
-        before.iter().map(|(item, _)| (*item, Quantity::ZERO)).collect();
-    claims.extend(sold.iter().copied());
+    tx.want(before.iter().chain(sold).map(|(item, _)| Key::Item(*item)))?;
+    let mut claims = BTreeMap::<ItemId, Quantity>::new();
+    for (item, quantity) in before.iter().map(|(item, _)| (*item, Quantity::ZERO)).chain(sold.iter().copied())
+    {
+        // What was sold of an item that was merged meanwhile is sold of the other.
+        *claims.entry(merge::live(tx, item)?).or_default() += quantity;
+    }
     for line in order.map(|order| tx.order(order)).transpose()?.into_iter().flat_map(|order| &order.lines) {
         if let Some(claim) = claims.get_mut(&line.item) {
             *claim = (*claim - line.wanted).max(Quantity::ZERO);

@@ -2,14 +2,14 @@
 
 use crate::answer::{Invalid, LineAnswer};
 use crate::availability;
-use crate::command::{Happened, MovementLine};
+use crate::command::{Happened, MovementLine, Name};
 use crate::key::{CellKey, StockState};
 use crate::model::{At, Cause, Component, ComponentAt, KnownLine};
 use crate::{Instant, ItemId, LocationId, LotId, Quantity, SystemId};
 
-use super::super::promise;
 use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{merge, promise};
 use super::{Names, by, fingerprint, not_master};
 
 pub(super) fn apply_movements(
@@ -151,6 +151,10 @@ fn happen(
     quantity: Quantity,
 ) -> Result<KnownLine, Stop> {
     let at = tx.past("occurred_at", line.occurred_at)?;
+    let item = match &line.item {
+        Name::Sku(sku) => merge::meant(tx, sku, item, at)?,
+        Name::Listing(_) => item,
+    };
     let (party, usual) = match line.what {
         Happened::Sold => (StockState::Customer, "sold"),
         Happened::Returned => (StockState::Customer, "returned"),
@@ -193,6 +197,8 @@ fn happen(
             known.pieces = pieces(item, location, &taken.places);
         }
         Happened::Sold => {
+            // What was sold before a merge would have gone over otherwise.
+            let item = merge::live(tx, item)?;
             let there: Quantity =
                 availability::spots(&mut &*tx, item, location, &FREE)?.iter().map(|spot| spot.quantity).sum();
             // What a count has seen the lack of is given back by it, all of it (law 11).

@@ -11,12 +11,10 @@ use crate::model::{
 };
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
-use super::super::allocation;
 use super::super::catalogue::end_if_open;
-use super::super::order;
-use super::super::promise;
 use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{allocation, merge, order, promise};
 use super::movements::unbalance;
 use super::{Names, by};
 
@@ -32,6 +30,7 @@ pub(super) fn apply_order(
     let placed_at = tx.past("placed_at", content.placed_at)?;
     let order = match known.map(|known| &known.became) {
         Some(Became::Order(order)) => {
+            merge::renew_lines(tx, *order)?;
             order::want_promises(tx, *order)?;
             *order
         }

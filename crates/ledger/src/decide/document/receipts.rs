@@ -3,11 +3,10 @@
 
 use crate::answer::{Invalid, LineAnswer};
 use crate::command::ReceiptContent;
-use crate::cost::UnitCost;
 use crate::entry::Entry;
 use crate::key::StockState;
 use crate::model::{Became, Cause, KnownLine, Purchase};
-use crate::{Instant, ItemId, LocationId, LotId, PurchaseId, Quantity, SystemId};
+use crate::{Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, SystemId};
 
 use super::super::stock;
 use super::super::supply::{self, Delivery};
@@ -88,7 +87,7 @@ struct Arrival {
     location: LocationId,
     quantity: Quantity,
     at: Instant,
-    unit_cost: Option<UnitCost>,
+    unit_cost: Option<Money>,
 }
 
 /// Goods came in: for the lines of that item, those with something open first; beyond them all the same. Says how

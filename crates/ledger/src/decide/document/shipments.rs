@@ -7,9 +7,8 @@ use crate::key::StockState;
 use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
-use super::super::order;
-use super::super::stock;
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{merge, order, stock};
 use super::orders::find_or_add;
 use super::{Names, by, not_master, reclaim};
 
@@ -104,6 +103,7 @@ fn leave(
     let mut missing = quantity;
     let mut moved = Quantity::ZERO;
     if let Some(order) = order {
+        merge::renew_lines(tx, order)?;
         order::want_promises(tx, order)?;
         let known = tx.order(order)?.clone();
         let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{BulkReply, SubmitError};
-use onhand_ledger::TenantId;
+use onhand_ledger::{Body, TenantId};
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,6 +23,7 @@ use results::{LineResult, Out};
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Problem;
+use crate::strict::Strict;
 
 /// How many commands a request has at most.
 const MOST: usize = 100_000;
@@ -167,4 +168,48 @@ fn too_many(number: u64) -> LineResult {
          is as it says. Send the rest in another request"
     );
     LineResult::failed(Some(number), None, Problem::of_body("Too many lines", detail))
+}
+
+/// What lines would be run as, in words: for fuzzing.
+///
+/// # Panics
+///
+/// Where it matters how a body is cut, or a command does not read as it is written.
+#[doc(hidden)]
+pub fn commands_of(input: &[u8]) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime that drives nothing but time needs nothing");
+    let read = |parts: Vec<Vec<u8>>| {
+        let parts = parts.into_iter().map(Ok::<_, std::convert::Infallible>);
+        let body = axum::body::Body::from_stream(tokio_stream::iter(parts));
+        runtime.block_on(async {
+            let caller = Caller { tenant: TenantId::DEFAULT, name: "fuzz".to_owned(), rights: Vec::new() };
+            let (mut lines, mut blocks) = (Lines::new(body), Blocks::new(caller));
+            loop {
+                while let Some((number, line)) = lines.next() {
+                    match line {
+                        Line::Whole(text) => blocks.add(number, text),
+                        Line::TooLong => blocks.add_wrong(number, too_long(number)),
+                    }
+                }
+                match lines.more().await {
+                    More::Came => {}
+                    More::Ended | More::BrokeOff(_) => break,
+                }
+            }
+            blocks.end_group();
+            blocks.take()
+        })
+    };
+    let block = read(vec![input.to_vec()]);
+    let cut = input.len() * usize::from(input.first().copied().unwrap_or(0)) / 256;
+    let told = format!("{:?} {:?}", block.told, block.commands);
+    let again = read(vec![input[..cut].to_vec(), input[cut..].to_vec()]);
+    assert_eq!(told, format!("{:?} {:?}", again.told, again.commands), "however it is cut");
+    for command in &block.commands {
+        let written = serde_json::to_vec(&command.body).expect("a body can always be written");
+        let read: Strict<Body> = serde_json::from_slice(&written).expect("what is written is read");
+        assert_eq!(read.0, command.body);
+    }
+    told
 }

@@ -1,0 +1,42 @@
+//! How a SKU looks to somebody who types it: two that look the same are near-twins, and may be one item misspelt.
+
+/// A SKU without what is easily mistaken: case, spaces and dashes, and O for 0, I or l for 1.
+pub fn look(sku: &str) -> String {
+    let seen = sku.chars().filter(|letter| !is_gap(*letter)).flat_map(char::to_lowercase);
+    seen.map(|letter| match letter {
+        'o' => '0',
+        'i' | 'l' => '1',
+        other => other,
+    })
+    .collect()
+}
+
+/// A space, or one of the dashes that keyboards and office programs make.
+const fn is_gap(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_easily_mistaken_looks_the_same() {
+        for (one, other) in [
+            ("85123A", "85123a"),
+            ("MUG-1", "mug l"),
+            ("MUG-1", "MUGI"),
+            ("O815", "0815"),
+            ("T SHIRT – XL", "t-shirt_x1"),
+        ] {
+            assert_eq!(look(one), look(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_differs_looks_different() {
+        for (one, other) in [("85123A", "85123B"), ("MUG-1", "MUG-11"), ("A.1", "A1"), ("5", "S")] {
+            assert_ne!(look(one), look(other), "{one} {other}");
+        }
+    }
+}
