@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use onhand_ledger::state::{Answered, Need};
+use foldhash::HashSet;
+use onhand_ledger::state::{Answered, Earlier, Need};
 use onhand_ledger::{
     Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Quantity, Record,
     Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
-    Batch, Chunk, Head, Note, Reader, Store, StoreError, chain, decode_records, encode_records,
+    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, chain, decode_records,
+    encode_records, key_hash,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -23,13 +25,15 @@ use crate::view::View;
 
 /// How many entries a chunk of the log has at most before another begins.
 const CHUNK_ENTRIES: usize = 72;
-/// How many records are folded at a time when the tail of the log is read again.
+/// How many chunks are folded at a time when the tail of the log is read again.
 const TAIL_CHUNKS: usize = 256;
+/// Writing begins when tables are so many entries behind the log: a start folds it from there.
+const MAX_BEHIND: Seq = 1_000_000;
 
 /// How much is kept in memory before it is written behind the log, and how much in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Writing begins when so many cells, objects and keys are dirty. 0: with every commit.
+    /// Writing begins when so many cells and objects are dirty, or so many keys in memory alone. 0: with every commit.
     pub flush_at: usize,
     /// How many of them a transaction writes at least once writing has begun.
     pub slice: usize,
@@ -100,6 +104,27 @@ struct Inner {
     store: Mutex<Box<dyn Store>>,
     tenants: BTreeMap<TenantId, Tenant>,
     options: Options,
+    key_hash: fn(&str) -> u64,
+}
+
+/// What a batch will write for one tenant.
+#[derive(Default)]
+struct Pending {
+    records: Vec<(Seq, Record)>,
+    keys: Vec<KeyAt>,
+    /// Those of `keys`.
+    hashes: HashSet<u64>,
+    notes: Vec<Note>,
+}
+
+impl Pending {
+    fn with_room_for(commands: usize) -> Self {
+        let mut pending = Self::default();
+        pending.records.reserve(commands);
+        pending.keys.reserve(commands);
+        pending.hashes.reserve(commands);
+        pending
+    }
 }
 
 struct Tenant {
@@ -111,8 +136,6 @@ struct Tenant {
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
 struct Sweep {
     until: Seq,
-    requests_after: Option<String>,
-    requests_done: bool,
     cells_after: Option<CellKey>,
     cells_done: bool,
     objects_after: Option<Key>,
@@ -121,7 +144,18 @@ struct Sweep {
 impl Ledger {
     /// Opens the ledger of a store: what tables do not have yet is folded from the log.
     pub fn open(store: Box<dyn Store>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, StoreError> {
-        let mut inner = Inner { store: Mutex::new(store), tenants: BTreeMap::new(), options };
+        Self::open_hashing(store, clock, options, key_hash)
+    }
+
+    /// As [`Ledger::open`], with another hash of keys than [`key_hash`]: for tests of keys that have the same.
+    #[doc(hidden)]
+    pub fn open_hashing(
+        store: Box<dyn Store>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        key_hash: fn(&str) -> u64,
+    ) -> Result<Self, StoreError> {
+        let mut inner = Inner { store: Mutex::new(store), tenants: BTreeMap::new(), options, key_hash };
         for tenant in inner.store.get_mut().tenants()? {
             inner.tenant(tenant)?;
         }
@@ -242,28 +276,26 @@ impl Inner {
 
     fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
-            let tenant = load(self.store.get_mut().as_mut(), id)?;
+            let tenant = load(self.store.get_mut().as_mut(), id, self.key_hash)?;
             self.tenants.insert(id, tenant);
         }
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
     }
 
     fn commit(&mut self, submissions: Vec<Submission>, now: Instant) -> Vec<Result<Committed, CommitError>> {
-        let mut batches = BTreeMap::<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>::new();
+        let mut batches = BTreeMap::<TenantId, Pending>::new();
+        let most = submissions.len();
         let mut results = Vec::with_capacity(submissions.len());
         let mut broken = None;
         if let Err(error) = self.store.get_mut().begin_reading() {
             broken = Some(Arc::new(error));
         }
         for submission in submissions {
-            let tenant = submission.tenant;
-            let pending = batches.get(&tenant).map_or(&[][..], |(records, _)| records);
-            let result = self.decide(&submission, now, pending).map(|(record, committed)| {
-                let (records, notes) = batches.entry(tenant).or_default();
-                records.extend(record);
-                notes.extend(submission.notes);
-                committed
-            });
+            let pending = batches.entry(submission.tenant).or_insert_with(|| Pending::with_room_for(most));
+            let result = self.decide(&submission, now, pending);
+            if result.is_ok() {
+                pending.notes.extend(submission.notes);
+            }
             if let Err(CommitError::Store(error)) = &result {
                 broken = Some(error.clone());
             }
@@ -295,10 +327,10 @@ impl Inner {
         &mut self,
         submission: &Submission,
         now: Instant,
-        pending: &[(Seq, Record)],
-    ) -> Result<(Option<(Seq, Record)>, Committed), CommitError> {
+        pending: &mut Pending,
+    ) -> Result<Committed, CommitError> {
         let id = submission.tenant;
-        let cache = self.options.cache;
+        let (cache, key_hash) = (self.options.cache, self.key_hash);
         self.tenant(id)?;
         let (store, tenants) = (self.store.get_mut().as_mut(), &mut self.tenants);
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
@@ -307,9 +339,13 @@ impl Inner {
         }
         let Some(command) = &submission.command else {
             let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
-            return Ok((None, committed));
+            return Ok(committed);
         };
         let mut given = Given::default();
+        let hash = command.key.as_deref().map(key_hash);
+        if let Some((key, hash)) = command.key.as_deref().zip(hash) {
+            given.earlier = earlier(store, id, pending, key, hash)?;
+        }
         loop {
             // Deciding changes nothing, so that a bug in it costs one command and not the ledger.
             let (state, given_now) = (&tenant.state, &given);
@@ -322,13 +358,20 @@ impl Inner {
                 Ok(decided) => {
                     let replayed = decided.replayed;
                     let (record, answer) = decided.absorb_into(&mut tenant.state);
-                    return Ok((record, Committed { answer, seq: tenant.state.head, replayed }));
+                    if let Some((first_seq, record)) = record {
+                        if let Some(hash) = hash {
+                            pending.keys.push((hash, first_seq));
+                            pending.hashes.insert(hash);
+                        }
+                        pending.records.push((first_seq, record));
+                    }
+                    return Ok(Committed { answer, seq: tenant.state.head, replayed });
                 }
                 Err(onhand_ledger::Undecided::Invalid(invalid)) => return Err(invalid.into()),
                 Err(onhand_ledger::Undecided::Needs(needs)) => {
                     for need in needs {
                         if let Need::Record(seq) = need
-                            && let Some(found) = record_of(pending, seq)
+                            && let Some(found) = record_of(&pending.records, seq)
                         {
                             given.records.insert(seq, Some(found.clone()));
                             continue;
@@ -340,16 +383,16 @@ impl Inner {
         }
     }
 
-    fn write(
-        &mut self,
-        batches: BTreeMap<TenantId, (Vec<(Seq, Record)>, Vec<Note>)>,
-    ) -> Result<(), StoreError> {
+    fn write(&mut self, batches: BTreeMap<TenantId, Pending>) -> Result<(), StoreError> {
         let options = self.options;
         let mut writes = Vec::new();
-        for (id, (records, notes)) in batches {
+        for (id, Pending { records, keys, notes, .. }) in batches {
             let tenant = self.tenants.get_mut(&id).expect("it was decided on");
             let touched: usize = records.iter().map(|(_, record)| record.entries.len()).sum();
-            let mut batch = Batch { chunks: chunks(id, &tenant.head, records), notes, ..Batch::default() };
+            let chunks = chunks(id, &tenant.head, &records);
+            // Each key is written and merged a few times: as much of that as comes in, or more would be left each time.
+            let write_keys = WriteKeys { at: options.flush_at, slice: 6 * keys.len() };
+            let mut batch = Batch { chunks, keys, notes, write_keys, ..Batch::default() };
             if let Some(last) = batch.chunks.last() {
                 tenant.head.hash = last.hash;
                 tenant.head.seq = last.first_seq + last.entries - 1;
@@ -357,8 +400,18 @@ impl Inner {
             }
             if options.flush_at == 0 {
                 sweep_all(tenant, &mut batch);
-            } else if tenant.sweep.is_some() || tenant.state.dirty_len() >= options.flush_at {
-                sweep_some(tenant, &mut batch, options.slice.max(4 * touched));
+            } else {
+                let dirty = tenant.state.dirty_len();
+                let behind = tenant.head.seq - tenant.head.flushed;
+                if tenant.sweep.is_some() || dirty >= options.flush_at || behind > MAX_BEHIND {
+                    // The further it falls behind, the more at a time.
+                    let slice = match dirty / options.flush_at {
+                        0 => touched / 2,
+                        1 => 2 * touched,
+                        _ => 4 * touched,
+                    };
+                    sweep_some(tenant, &mut batch, options.slice.max(slice));
+                }
             }
             batch.head = tenant.head;
             // Whatever was taken from the state counts as written: it must be.
@@ -372,7 +425,8 @@ impl Inner {
     fn flush_all(&mut self) -> Result<(), StoreError> {
         let mut writes = Vec::new();
         for (id, tenant) in &mut self.tenants {
-            let mut batch = Batch::default();
+            let write_keys = WriteKeys { at: 0, slice: 0 };
+            let mut batch = Batch { write_keys, ..Batch::default() };
             sweep_all(tenant, &mut batch);
             batch.head = tenant.head;
             writes.push((*id, batch));
@@ -386,7 +440,7 @@ impl Inner {
 }
 
 /// A tenant as its store has it.
-fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
+fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
     let head = store.head(id)?;
     if head.flushed > head.seq {
         let (flushed, seq) = (head.flushed, head.seq);
@@ -406,7 +460,8 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
         _ => None,
     });
     let mut state = State::new(head.flushed, Instant::MIN, due);
-    let mut after = head.flushed;
+    let mut keys = Vec::new();
+    let mut after = head.flushed.min(head.keyed);
     while after < head.seq {
         let chunks = store.chunks_after(id, after, TAIL_CHUNKS)?;
         if chunks.is_empty() {
@@ -418,6 +473,9 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
         for chunk in chunks {
             for (first_seq, record) in decode_records(&chunk)? {
                 after = first_seq + record.entries.len() as Seq - 1;
+                if let Some(key) = record.key.as_deref().filter(|_| first_seq > head.keyed) {
+                    keys.push((key_hash(key), first_seq));
+                }
                 if after <= head.flushed {
                     continue;
                 }
@@ -427,6 +485,7 @@ fn load(store: &mut dyn Store, id: TenantId) -> Result<Tenant, StoreError> {
             }
         }
     }
+    store.remember_keys(id, &keys)?;
     state.head = head.seq;
     state.recorded_at = state.recorded_at.max(head.recorded_at);
     Ok(Tenant { state, head, sweep: None })
@@ -460,13 +519,7 @@ fn provide(
             let held = held.filter(|(key, slot)| !key.state.is_party() && !slot.quantity.is_zero());
             state.provide_stocked(item, held);
         }
-        Need::Request(key) => {
-            let answered = match store.request(id, &key)? {
-                None => None,
-                Some(seq) => Some(answered(store, id, &key, seq)?),
-            };
-            given.requests.insert(key, answered);
-        }
+        Need::Request(_) => unreachable!("what is known of a command's key is given with it"),
         Need::Record(seq) => {
             let records = match store.chunk_of(id, seq)? {
                 Some(chunk) => decode_records(&chunk)?,
@@ -484,16 +537,39 @@ fn record_of(records: &[(Seq, Record)], seq: Seq) -> Option<&(Seq, Record)> {
     found.filter(|(first, record)| seq - first < record.entries.len() as Seq)
 }
 
-/// What was answered to a key, from its record in the log.
-fn answered(store: &mut dyn Store, id: TenantId, key: &str, seq: Seq) -> Result<Answered, StoreError> {
-    let missing = || StoreError::Damaged(format!("the key `{key}` points at entry {seq}, which has another"));
-    let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
-    let records = decode_records(&chunk)?;
-    let (first_seq, record) = records.into_iter().find(|(first, _)| *first == seq).ok_or_else(missing)?;
-    if record.key.as_deref() != Some(key) {
-        return Err(missing());
+/// What was answered to a key: earlier in this batch, or whenever it was.
+fn earlier(
+    store: &mut dyn Store,
+    id: TenantId,
+    pending: &Pending,
+    key: &str,
+    hash: u64,
+) -> Result<Earlier, StoreError> {
+    if pending.hashes.contains(&hash) {
+        for (_, seq) in pending.keys.iter().filter(|(other, _)| *other == hash) {
+            let index = pending.records.binary_search_by_key(seq, |(first, _)| *first);
+            let record = index.ok().map(|index| &pending.records[index].1);
+            if let Some(record) = record.filter(|record| record.key.as_deref() == Some(key)) {
+                return Ok(answered(record.clone(), *seq));
+            }
+        }
     }
-    Ok(Answered { fingerprint: record.fingerprint, answer: record.answer, seq: first_seq })
+    for seq in store.keys_like(id, hash)? {
+        let missing = || StoreError::Damaged(format!("a key points at entry {seq}, where no record begins"));
+        let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
+        let mut records = decode_records(&chunk)?.into_iter();
+        let (_, record) = records.find(|(first, _)| *first == seq).ok_or_else(missing)?;
+        // Else it is another key of the same hash.
+        if record.key.as_deref() == Some(key) {
+            return Ok(answered(record, seq));
+        }
+    }
+    Ok(Earlier::Free)
+}
+
+fn answered(record: Record, seq: Seq) -> Earlier {
+    let Record { fingerprint, answer, .. } = record;
+    Earlier::Answered(Box::new(Answered { fingerprint, answer, seq }))
 }
 
 /// What a cell held at an instant, by what happened, as known at a `seq`: the last movement in its order at or
@@ -534,20 +610,22 @@ pub(crate) fn as_of(
     Ok(quantity)
 }
 
-fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> {
+fn chunks(id: TenantId, head: &Head, records: &[(Seq, Record)]) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut hash = head.hash;
-    let mut rest = records.into_iter().peekable();
-    while let Some((first_seq, record)) = rest.next() {
-        let mut entries = record.entries.len();
-        let mut together = vec![record];
-        while let Some((_, next)) = rest.next_if(|(_, next)| entries + next.entries.len() <= CHUNK_ENTRIES) {
-            entries += next.entries.len();
-            together.push(next);
-        }
-        let recorded_at = together.last().map_or(head.recorded_at, |record| record.recorded_at);
-        let body = encode_records(&together);
-        let mut chunk = Chunk { first_seq, entries: entries as u64, recorded_at, body, hash };
+    let mut rest = records;
+    while let Some((first_seq, first)) = rest.first() {
+        let mut entries = first.entries.len();
+        let more = rest[1..].iter().take_while(|(_, record)| {
+            entries += record.entries.len();
+            entries <= CHUNK_ENTRIES
+        });
+        let (together, after) = rest.split_at(1 + more.count());
+        rest = after;
+        let recorded_at = together.last().map_or(head.recorded_at, |(_, record)| record.recorded_at);
+        let entries = together.iter().map(|(_, record)| record.entries.len() as u64).sum();
+        let body = encode_records(together.iter().map(|(_, record)| record));
+        let mut chunk = Chunk { first_seq: *first_seq, entries, recorded_at, body, hash };
         chunk.hash = chain(&hash, id, &chunk);
         hash = chunk.hash;
         chunks.push(chunk);
@@ -558,7 +636,6 @@ fn chunks(id: TenantId, head: &Head, records: Vec<(Seq, Record)>) -> Vec<Chunk> 
 fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
     batch.cells = tenant.state.take_dirty_cells(None, usize::MAX);
     batch.objects = tenant.state.take_dirty_objects(None, usize::MAX);
-    batch.requests = tenant.state.take_recent(None, usize::MAX);
     tenant.head.flushed = tenant.state.head;
     tenant.sweep = None;
 }
@@ -568,21 +645,10 @@ fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, slice: usize) {
     let state = &mut tenant.state;
     let sweep = tenant.sweep.get_or_insert(Sweep {
         until: state.head,
-        requests_after: None,
-        requests_done: false,
         cells_after: None,
         cells_done: false,
         objects_after: None,
     });
-    // A key made behind the slice has a later `seq` than `until`: it too waits for the next pass.
-    if !sweep.requests_done {
-        batch.requests = state.take_recent(sweep.requests_after.as_deref(), slice);
-        match batch.requests.last() {
-            Some((key, _)) if batch.requests.len() == slice => sweep.requests_after = Some(key.clone()),
-            _ => sweep.requests_done = true,
-        }
-        return;
-    }
     if !sweep.cells_done {
         batch.cells = state.take_dirty_cells(sweep.cells_after, slice);
         match batch.cells.last() {

@@ -18,10 +18,10 @@ use crate::systems::waiting_documents;
 /// How many submissions wait at most; more are turned away.
 const CAPACITY: usize = 16_384;
 /// How many are committed together at most: a few milliseconds of work.
-const BATCH: usize = 1_024;
+const BATCH: usize = 4_096;
 
 /// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
-const BULK_WORK: usize = 1_024;
+const BULK_WORK: usize = 4_096;
 /// How many blocks wait in bulk at most; whoever sends more waits for a place.
 const BULK_CAPACITY: usize = 64;
 
@@ -39,6 +39,7 @@ pub enum SubmitError {
     Commit(#[from] CommitError),
 }
 
+/// Boxed on its way, as it is handed on a few times.
 struct Job {
     submission: Submission,
     reply: oneshot::Sender<Result<Committed, CommitError>>,
@@ -53,14 +54,14 @@ struct Block {
 /// Where submissions are handed in.
 #[derive(Clone)]
 pub struct Handle {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Box<Job>>,
     bulk: mpsc::Sender<Block>,
     ledger: Arc<Ledger>,
 }
 
 /// Where they wait.
 pub struct Queue {
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::Receiver<Box<Job>>,
     bulk: mpsc::Receiver<Block>,
     ledger: Arc<Ledger>,
 }
@@ -86,7 +87,7 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Committed, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { submission: Submission { tenant, command, notes }, reply };
+        let job = Box::new(Job { submission: Submission { tenant, command, notes }, reply });
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
@@ -103,7 +104,7 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Reply, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { submission: Submission { tenant, command, notes }, reply };
+        let job = Box::new(Job { submission: Submission { tenant, command, notes }, reply });
         self.jobs.send(job).await.map_err(|_| SubmitError::Stopping)?;
         Ok(Reply(answer))
     }
@@ -172,7 +173,7 @@ impl Queue {
     }
 
     /// The next batch: people first, and bulk up to its bound. Empty once every handle is gone.
-    async fn gather(&mut self) -> (Vec<Job>, Vec<Block>) {
+    async fn gather(&mut self) -> (Vec<Box<Job>>, Vec<Block>) {
         let (mut people, mut bulk) = (Vec::new(), Vec::new());
         tokio::select! {
             biased;
@@ -199,7 +200,8 @@ impl Queue {
         (people, bulk)
     }
 
-    fn commit(&self, people: Vec<Job>, bulk: Vec<Block>) {
+    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
+    fn commit(&self, people: Vec<Box<Job>>, bulk: Vec<Block>) {
         let (mut submissions, replies): (Vec<_>, Vec<_>) =
             people.into_iter().map(|job| (job.submission, job.reply)).unzip();
         let blocks: Vec<_> = bulk

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::state::{CellSlot, Need, Slot, TrailRow};
 use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, LotId, Quantity, Seq, State, TenantId, Value};
-use onhand_store::{StoreError, chain, decode_records};
+use onhand_store::{Head, KeyAt, StoreError, chain, decode_records, key_hash};
 
 mod supply;
 
@@ -186,7 +186,7 @@ fn run(
     // What tables do not have yet would look like a difference.
     ledger.flush()?;
     let head = ledger.read(tenant, |view| view.head())?;
-    audit.walk(ledger, tenant, head.flushed, head.seq, progress)?;
+    audit.walk(ledger, tenant, &head, progress)?;
     if audit.entries != head.seq
         || audit.hash != head.hash
         || audit.recorded_at.is_some_and(|at| at != head.recorded_at)
@@ -197,7 +197,7 @@ fn run(
     audit.supply.in_transit(&audit.balances)?;
     audit.compare_cells(ledger, tenant, head.flushed)?;
     audit.compare_objects(ledger, tenant, head.flushed)?;
-    audit.compare_keys(ledger, tenant, head.flushed)
+    audit.compare_keys(ledger, tenant, head.keyed)
 }
 
 #[derive(Default)]
@@ -210,6 +210,8 @@ struct Audit {
     recorded_at: Option<Instant>,
     balances: HashMap<CellKey, Quantity>,
     names: Names,
+    /// The keys of the log as far as tables have them.
+    hashes: Vec<KeyAt>,
     supply: SupplyAudit,
     /// All of it, folded from the first entry to where tables are.
     state: State,
@@ -221,17 +223,16 @@ impl Audit {
         &mut self,
         ledger: &Ledger,
         tenant: TenantId,
-        flushed: Seq,
-        head: Seq,
+        head: &Head,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Stop> {
-        while self.entries < head {
+        while self.entries < head.seq {
             let chunks = ledger.read(tenant, |view| view.chunks_after(self.entries, 256))?;
             if chunks.is_empty() {
                 return Ok(());
             }
             for chunk in chunks {
-                if chunk.first_seq > head {
+                if chunk.first_seq > head.seq {
                     return Ok(());
                 }
                 let expected = self.entries + 1;
@@ -246,7 +247,10 @@ impl Audit {
                     decode_records(&chunk).map_err(|error| Violation::Unreadable(error.to_string()))?;
                 for (first_seq, record) in records {
                     self.record(first_seq, record.recorded_at, &record.entries)?;
-                    if first_seq <= flushed {
+                    if let Some(key) = record.key.as_deref().filter(|_| first_seq <= head.keyed) {
+                        self.hashes.push((key_hash(key), first_seq));
+                    }
+                    if first_seq <= head.flushed {
                         fold(&mut self.state, first_seq, &record);
                     }
                 }
@@ -397,26 +401,28 @@ impl Audit {
         }
     }
 
-    fn compare_keys(&mut self, ledger: &Ledger, tenant: TenantId, flushed: Seq) -> Result<(), Stop> {
-        let mut left: BTreeMap<String, Seq> = self.state.take_recent(None, usize::MAX).into_iter().collect();
-        let mut after: Option<String> = None;
+    fn compare_keys(&mut self, ledger: &Ledger, tenant: TenantId, keyed: Seq) -> Result<(), Stop> {
+        const PAGE: usize = 100_000;
+        self.hashes.sort_unstable();
+        let mut log = std::mem::take(&mut self.hashes).into_iter().peekable();
+        let say = |key: Option<&KeyAt>| {
+            key.map_or_else(|| "nothing".to_owned(), |(hash, seq)| format!("entry {seq} at {hash:016x}"))
+        };
+        let mut after = None;
         loop {
-            let page = ledger.read(tenant, |view| view.requests_after(after.as_deref(), PAGE))?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(last.clone());
-            for (key, table) in page.into_iter().filter(|(_, seq)| *seq <= flushed) {
+            let page = ledger.read(tenant, |view| view.keys_after(after, PAGE))?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            for key in page.into_iter().filter(|(_, seq)| *seq <= keyed) {
                 self.keys += 1;
-                let log = left.remove(&key);
-                if log != Some(table) {
-                    let log = log.map_or_else(|| "nothing".to_owned(), |seq| format!("entry {seq}"));
-                    return Err(table_differs(format!("the key `{key}`"), format!("entry {table}"), log));
+                if log.peek() != Some(&key) {
+                    return Err(table_differs("keys".to_owned(), say(Some(&key)), say(log.peek())));
                 }
+                log.next();
             }
         }
-        match left.first_key_value() {
-            Some((key, seq)) => {
-                Err(table_differs(format!("the key `{key}`"), "nothing".to_owned(), format!("entry {seq}")))
-            }
+        match log.peek() {
+            Some(key) => Err(table_differs("keys".to_owned(), say(None), say(Some(key)))),
             None => Ok(()),
         }
     }

@@ -13,7 +13,7 @@ use onhand_ledger::{
     CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, Quantity, Record, Seq, State,
     SystemId, TenantId, Value, gtin,
 };
-use onhand_store::{Chunk, Head, Reader, StoreError, decode_records};
+use onhand_store::{Chunk, Head, KeyAt, Reader, StoreError, decode_records};
 
 /// A tenant's state at one `seq`.
 pub struct View<'a> {
@@ -275,13 +275,13 @@ impl<'a> View<'a> {
         self.reader.objects_after(self.tenant, after, limit)
     }
 
-    /// Request keys after one, as tables have them.
-    pub(crate) fn requests_after(
+    /// Keys after one, as tables have them.
+    pub(crate) fn keys_after(
         &mut self,
-        after: Option<&str>,
+        after: Option<KeyAt>,
         limit: usize,
-    ) -> Result<Vec<(String, Seq)>, StoreError> {
-        self.reader.requests_after(self.tenant, after, limit)
+    ) -> Result<Vec<KeyAt>, StoreError> {
+        self.reader.keys_after(self.tenant, after, limit)
     }
 
     /// A cell's movements, the newest first, as tables have them.

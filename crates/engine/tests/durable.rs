@@ -9,7 +9,7 @@ use onhand_engine::{CommitError, Ledger, ManualClock, Options, SubmitError, queu
 use onhand_ledger::command::PutItem;
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Seq, TenantId};
-use onhand_store::{Batch, Chunk, Head, MemoryStore, Reader, Store, StoreError};
+use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Reader, Store, StoreError};
 
 /// A store whose commits begin at once and end when the test lets them.
 struct Gated {
@@ -38,8 +38,8 @@ pass_through! {
     object(tenant: TenantId, key: &Key) -> Slot;
     range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
     objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
-    requests_after(tenant: TenantId, after: Option<&str>, limit: usize) -> Vec<(String, Seq)>;
-    request(tenant: TenantId, key: &str) -> Option<Seq>;
+    keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
+    keys_like(tenant: TenantId, hash: u64) -> Vec<Seq>;
     chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
     chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
     trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;

@@ -5,6 +5,7 @@
 //! leaves the cache; it is written in key order, a slice at a time, behind the log.
 //! An entry at or below a thing's own `seq` is folded into it already and is skipped.
 
+use std::collections::hash_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -112,7 +113,7 @@ pub enum Need {
     Range(Key, Key),
     /// What a cell held at an instant, by what happened, as known now.
     AsOf(CellKey, Instant),
-    /// What was answered to a request of that key.
+    /// What was answered to the command's key.
     Request(String),
     /// The record that has an entry.
     Record(Seq),
@@ -131,6 +132,18 @@ pub struct Answered {
     pub seq: Seq,
 }
 
+/// What is known of a command's key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Earlier {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It was never used.
+    Free,
+    /// It was answered.
+    Answered(Box<Answered>),
+}
+
 /// What was fetched for one command: valid until anything is committed.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
@@ -138,16 +151,16 @@ pub struct Given {
     pub ranges: HashMap<(Key, Key), Vec<(Key, Value)>>,
     /// Past quantities.
     pub as_of: HashMap<(CellKey, Instant), Quantity>,
-    /// Earlier answers; none: the key is free.
-    pub requests: HashMap<String, Option<Answered>>,
+    /// What its key was answered with before.
+    pub earlier: Earlier,
     /// Records with their first entry, by the entry they were asked for by; none where the log has none of it.
     pub records: HashMap<Seq, Option<(Seq, Record)>>,
 }
 
 /// Where entries are folded into.
 pub trait Sink {
-    /// The cell, to be changed.
-    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need>;
+    /// The cell, to be changed by a movement, late or not. One that is not late needs nothing of what was before it.
+    fn cell(&mut self, key: CellKey, late: bool) -> Result<&mut CellSlot, Need>;
     /// The object as it is, and its `seq`.
     fn object(&mut self, key: &Key) -> Result<Slot, Need>;
     /// The object as it is from now on.
@@ -163,14 +176,26 @@ pub struct State {
     pub head: Seq,
     /// When it was recorded. The next record is later.
     pub recorded_at: Instant,
-    cells: HashMap<CellKey, CellSlot>,
+    cells: HashMap<CellKey, Kept<CellSlot>>,
     dirty_cells: BTreeSet<CellKey>,
-    objects: HashMap<Key, Slot>,
+    objects: HashMap<Key, Kept<Slot>>,
     dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, Due)>,
     /// Of some items, all cells at places of ours that hold something.
     stocked: HashMap<ItemId, BTreeSet<CellKey>>,
-    recent: BTreeMap<String, Answered>,
+}
+
+/// What is in memory, and whether it is in the set of what is dirty too: the set is asked only when that changes.
+#[derive(Clone, Debug, Default)]
+struct Kept<T> {
+    thing: T,
+    is_dirty: bool,
+}
+
+impl<T> Kept<T> {
+    const fn clean(thing: T) -> Self {
+        Self { thing, is_dirty: false }
+    }
 }
 
 impl State {
@@ -181,22 +206,22 @@ impl State {
 
     /// The cell, if it is in memory.
     pub fn cell(&self, key: &CellKey) -> Option<&CellSlot> {
-        self.cells.get(key)
+        self.cells.get(key).map(|kept| &kept.thing)
     }
 
     /// The object, if it is in memory; `Some(Slot { value: None, .. })` is known to be absent.
     pub fn object(&self, key: &Key) -> Option<&Slot> {
-        self.objects.get(key)
+        self.objects.get(key).map(|kept| &kept.thing)
     }
 
     /// Takes a cell as a table has it. What is dirty is newer and stays.
     pub fn provide_cell(&mut self, key: CellKey, slot: CellSlot) {
-        self.cells.entry(key).or_insert(slot);
+        self.cells.entry(key).or_insert(Kept::clean(slot));
     }
 
     /// Takes an object as a table has it. What is dirty is newer and stays.
     pub fn provide_object(&mut self, key: Key, slot: Slot) {
-        self.objects.entry(key).or_insert(slot);
+        self.objects.entry(key).or_insert(Kept::clean(slot));
     }
 
     /// The dirty objects from `from` to `to`, both included, in order; absent ones too.
@@ -207,7 +232,7 @@ impl State {
     ) -> impl Iterator<Item = (&'a Key, &'a Slot)> + use<'a> {
         self.dirty_objects
             .range((Bound::Included(from.clone()), Bound::Included(to.clone())))
-            .filter_map(|key| self.objects.get_key_value(key))
+            .filter_map(|key| self.objects.get_key_value(key).map(|(key, kept)| (key, &kept.thing)))
     }
 
     /// The dirty cells of an item, in order.
@@ -216,7 +241,7 @@ impl State {
         self.dirty_cells
             .range(from..)
             .take_while(move |key| key.item == item)
-            .filter_map(|key| self.cells.get_key_value(key))
+            .filter_map(|key| self.cells.get_key_value(key).map(|(key, kept)| (key, &kept.thing)))
     }
 
     /// All cells of an item at places of ours that hold something, if they are known.
@@ -232,13 +257,13 @@ impl State {
             keys.insert(key);
         }
         keys.extend(self.dirty_cells_of(item).map(|(key, _)| *key));
-        keys.retain(|key| holds(key, self.cells.get(key)));
+        keys.retain(|key| holds(key, Self::cell(self, key)));
         self.stocked.insert(item, keys);
     }
 
     fn note_stocked(&mut self, key: CellKey) {
         let Some(known) = self.stocked.get_mut(&key.item) else { return };
-        if holds(&key, self.cells.get(&key)) {
+        if holds(&key, self.cells.get(&key).map(|kept| &kept.thing)) {
             known.insert(key);
         } else {
             known.remove(&key);
@@ -248,7 +273,8 @@ impl State {
     /// The dirty cells after a key, in order.
     pub fn dirty_cells_after(&self, after: Option<CellKey>) -> impl Iterator<Item = (&CellKey, &CellSlot)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.dirty_cells.range((from, Bound::Unbounded)).filter_map(|key| self.cells.get_key_value(key))
+        let dirty = self.dirty_cells.range((from, Bound::Unbounded));
+        dirty.filter_map(|key| self.cells.get_key_value(key).map(|(key, kept)| (key, &kept.thing)))
     }
 
     /// Every dirty cell key.
@@ -266,27 +292,21 @@ impl State {
         self.due.iter().copied().take_while(move |(at, _)| *at <= now)
     }
 
-    /// What was answered to that key, if it is not yet in tables.
-    pub fn recent(&self, key: &str) -> Option<&Answered> {
-        self.recent.get(key)
-    }
-
-    /// How much is not yet in tables: cells, objects and keys.
+    /// How much is not yet in tables: cells and objects.
     pub fn dirty_len(&self) -> usize {
-        self.dirty_cells.len() + self.dirty_objects.len() + self.recent.len()
+        self.dirty_cells.len() + self.dirty_objects.len()
     }
 
     /// How much is in memory in all.
     pub fn cached_len(&self) -> usize {
-        self.cells.len() + self.objects.len() + self.recent.len()
+        self.cells.len() + self.objects.len()
     }
 
     /// Forgets what tables have too.
     pub fn evict_clean(&mut self) {
-        let (cells, objects) = (&self.dirty_cells, &self.dirty_objects);
-        self.cells.retain(|key, _| cells.contains(key));
+        self.cells.retain(|_, kept| kept.is_dirty);
         self.stocked.clear();
-        self.objects.retain(|key, _| objects.contains(key));
+        self.objects.retain(|_, kept| kept.is_dirty);
     }
 
     /// The dirty cells from `after` on (not included), at most `limit`, to be written to tables now.
@@ -298,9 +318,10 @@ impl State {
         keys.into_iter()
             .filter_map(|key| {
                 self.dirty_cells.remove(&key);
-                let slot = self.cells.get_mut(&key)?;
-                let written = slot.clone();
-                slot.pending = Vec::new();
+                let kept = self.cells.get_mut(&key)?;
+                kept.is_dirty = false;
+                let slot = &mut kept.thing;
+                let written = CellSlot { pending: std::mem::take(&mut slot.pending), ..*slot };
                 slot.latest_before_pending = slot.latest;
                 Some((key, written))
             })
@@ -315,25 +336,12 @@ impl State {
         keys.into_iter()
             .filter_map(|key| {
                 self.dirty_objects.remove(&key);
-                let slot = self.objects.get(&key)?.clone();
+                let kept = self.objects.get_mut(&key)?;
+                kept.is_dirty = false;
+                let slot = kept.thing.clone();
                 Some((key, slot))
             })
             .collect()
-    }
-
-    /// As [`State::take_dirty_cells`], for the keys not yet in tables, with the first entry of each record.
-    pub fn take_recent(&mut self, after: Option<&str>, limit: usize) -> Vec<(String, Seq)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let taken: Vec<(String, Seq)> = self
-            .recent
-            .range::<str, _>((from, Bound::Unbounded))
-            .take(limit)
-            .map(|(key, answered)| (key.clone(), answered.seq))
-            .collect();
-        for (key, _) in &taken {
-            self.recent.remove(key);
-        }
-        taken
     }
 
     /// Folds a record that is durable but not (wholly) in this state. May be called again after providing a need:
@@ -357,7 +365,12 @@ impl State {
             if !changed.touched {
                 continue;
             }
-            let slot = self.cells.entry(key).or_default();
+            let kept = self.cells.entry(key).or_default();
+            if !kept.is_dirty {
+                kept.is_dirty = true;
+                self.dirty_cells.insert(key);
+            }
+            let slot = &mut kept.thing;
             if slot.pending.is_empty() {
                 slot.latest_before_pending = slot.latest;
             }
@@ -365,7 +378,6 @@ impl State {
             slot.seq = changed.slot.seq;
             slot.latest = changed.slot.latest;
             slot.pending.extend(changed.slot.pending);
-            self.dirty_cells.insert(key);
             self.note_stocked(key);
         }
         for (key, slot) in overlay.objects {
@@ -380,11 +392,6 @@ impl State {
     fn note(&mut self, first_seq: Seq, record: &Record) {
         self.head = self.head.max(first_seq + record.entries.len() as Seq - 1);
         self.recorded_at = self.recorded_at.max(record.recorded_at);
-        if let Some(key) = &record.key {
-            let answered =
-                Answered { fingerprint: record.fingerprint, answer: record.answer.clone(), seq: first_seq };
-            self.recent.insert(key.clone(), answered);
-        }
     }
 }
 
@@ -394,10 +401,17 @@ fn holds(key: &CellKey, slot: Option<&CellSlot>) -> bool {
 }
 
 impl Sink for State {
-    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need> {
-        let slot = self.cells.get_mut(&key).ok_or(Need::Cell(key))?;
-        self.dirty_cells.insert(key);
-        Ok(slot)
+    fn cell(&mut self, key: CellKey, late: bool) -> Result<&mut CellSlot, Need> {
+        let kept = match self.cells.entry(key) {
+            Place::Occupied(kept) => kept.into_mut(),
+            Place::Vacant(_) if late => return Err(Need::Cell(key)),
+            Place::Vacant(free) => free.insert(Kept::default()),
+        };
+        if !kept.is_dirty {
+            kept.is_dirty = true;
+            self.dirty_cells.insert(key);
+        }
+        Ok(&mut kept.thing)
     }
 
     fn object(&mut self, key: &Key) -> Result<Slot, Need> {
@@ -405,10 +419,13 @@ impl Sink for State {
     }
 
     fn put(&mut self, key: Key, slot: Slot) {
-        if !self.dirty_objects.contains(&key) {
-            self.dirty_objects.insert(key.clone());
+        match self.objects.entry(key) {
+            Place::Occupied(mut kept) if kept.get().is_dirty => kept.get_mut().thing = slot,
+            kept => {
+                self.dirty_objects.insert(kept.key().clone());
+                kept.insert_entry(Kept { thing: slot, is_dirty: true });
+            }
         }
-        self.objects.insert(key, slot);
     }
 
     fn due(&mut self, at: Instant, due: Due, present: bool) {
@@ -631,11 +648,15 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
         (movement.to_cell(), movement.to, movement.quantity),
     ];
     for (key, account, change) in sides {
-        let slot = sink.cell(key)?;
+        let slot = sink.cell(key, account.late)?;
         if slot.seq >= seq {
             continue;
         }
-        debug_assert_eq!(slot.quantity + change, account.balance, "a movement's balance is its cell's");
+        // What was before it may be in tables alone.
+        debug_assert!(
+            slot.seq == 0 || slot.quantity + change == account.balance,
+            "a movement's balance is its cell's"
+        );
         if slot.pending.is_empty() {
             slot.latest_before_pending = slot.latest;
         }

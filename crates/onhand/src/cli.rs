@@ -280,9 +280,41 @@ pub enum System {
     List,
 }
 
+/// See [`Bench::Ledger`].
+#[derive(Debug, Args)]
+pub struct LedgerBench {
+    /// Leaves out what takes longer than two minutes, and says what.
+    #[arg(long)]
+    pub quick: bool,
+    /// Runs one part of it in this process: for the program itself.
+    #[arg(long, hide = true, requires = "database")]
+    pub part: Option<Part>,
+    /// The database of the part.
+    #[arg(long, hide = true)]
+    pub database: Option<PathBuf>,
+}
+
+/// See [`LedgerBench::part`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Fills a database, moves and asks on top, and ends as a crash would.
+    Fill,
+    /// Starts on that database.
+    Restart,
+}
+
 /// See [`Command::Bench`].
 #[derive(Debug, Subcommand)]
 pub enum Bench {
+    /// What the ledger can do: movements in process and over HTTP, orders, questions about the past, restarts, memory.
+    /// On databases of its own in the folder for temporary files (some 10 GB), which are gone afterwards.
+    Ledger(LedgerBench),
+    /// The same movements beside a shop's own tables in PostgreSQL, in one run. PostgreSQL must be installed.
+    Compare {
+        /// Seconds for each of its figures.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// Single-line orders over HTTP by keep-alive clients, on random items and on one hot item.
     Orders {
         /// Seconds for each figure.

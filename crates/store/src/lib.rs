@@ -18,8 +18,10 @@ pub struct Head {
     pub hash: [u8; 32],
     /// When the last record was made.
     pub recorded_at: Instant,
-    /// Cells, objects, keys and trails have all that is up to here.
+    /// Cells, objects and trails have all that is up to here.
     pub flushed: Seq,
+    /// The tables of keys have all that is up to here. The store's own: what a batch says of it does not count.
+    pub keyed: Seq,
 }
 
 /// Some records of the log, together: the unit of the hash chain.
@@ -59,17 +61,34 @@ pub struct Batch {
     pub cells: Vec<(CellKey, CellSlot)>,
     /// Objects as they are now.
     pub objects: Vec<(Key, Slot)>,
-    /// Request keys, with the first entry of their record.
-    pub requests: Vec<(String, Seq)>,
+    /// The request keys of `chunks`, by [`key_hash`].
+    pub keys: Vec<KeyAt>,
+    /// When keys are written to tables.
+    pub write_keys: WriteKeys,
     /// Notes as they are now.
     pub notes: Vec<Note>,
+}
+
+/// When keys are written to tables, and how many at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WriteKeys {
+    /// Writing begins when so many are in memory alone. 0: all are written now.
+    pub at: usize,
+    /// With how many keys a transaction deals, once writing has begun.
+    pub slice: usize,
+}
+
+impl Default for WriteKeys {
+    fn default() -> Self {
+        Self { at: 500_000, slice: 0 }
+    }
 }
 
 impl Batch {
     /// Nothing to write?
     pub fn is_empty(&self) -> bool {
-        let Self { chunks, head: _, cells, objects, requests, notes } = self;
-        chunks.is_empty() && cells.is_empty() && objects.is_empty() && requests.is_empty() && notes.is_empty()
+        let Self { chunks, head: _, cells, objects, keys, write_keys: _, notes } = self;
+        chunks.is_empty() && cells.is_empty() && objects.is_empty() && keys.is_empty() && notes.is_empty()
     }
 }
 
@@ -152,19 +171,20 @@ pub trait Reader: Send {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<(Key, Slot)>, StoreError>;
-    /// Request keys after one, in order, each with the first entry of its record: for audits.
-    fn requests_after(
+    /// The keys that tables have after one, in order, at most `limit`: for audits.
+    fn keys_after(
         &mut self,
         tenant: TenantId,
-        after: Option<&str>,
+        after: Option<KeyAt>,
         limit: usize,
-    ) -> Result<Vec<(String, Seq)>, StoreError>;
+    ) -> Result<Vec<KeyAt>, StoreError>;
     /// Is what is stored sound by the engine's own judgement? Else what it found first.
     fn check(&mut self) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
-    /// The first entry of the record that answered a request key.
-    fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError>;
+    /// The records that may have answered a request key, by their first entries: all that have a key of that hash, and
+    /// nearly never another's.
+    fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError>;
     /// The chunk that has an entry.
     fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError>;
     /// The chunks whose entries are (partly) after a `seq`, in order, at most `limit`.
@@ -209,6 +229,10 @@ pub trait Store: Reader {
     fn end_reading(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Keeps keys in memory that are in the log after [`Head::keyed`]: a start tells of them.
+    fn remember_keys(&mut self, _tenant: TenantId, _keys: &[KeyAt]) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Fails where a commit would now: writes what a commit writes, the log too, and leaves nothing behind.
     fn try_writing(&mut self) -> Result<(), StoreError> {
         Ok(())
@@ -234,12 +258,35 @@ pub fn chain(before: &[u8; 32], tenant: TenantId, chunk: &Chunk) -> [u8; 32] {
 const FORMAT: u8 = 1;
 
 /// The bytes of records: a format byte, then `postcard`.
-pub fn encode_records(records: &[Record]) -> Vec<u8> {
-    let mut body = vec![FORMAT];
+pub fn encode_records<'r>(records: impl IntoIterator<Item = &'r Record>) -> Vec<u8> {
+    let mut body = Bytes(Vec::with_capacity(16 * 1024));
+    body.0.push(FORMAT);
     for record in records {
-        body = postcard::to_extend(record, body).expect("a record can always be written");
+        let written = postcard::serialize_with_flavor(record, body);
+        body = Bytes(written.expect("a record can always be written"));
     }
-    body
+    body.0
+}
+
+/// Bytes that grow as `postcard` writes: its own `Extend` writes byte by byte.
+struct Bytes(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Bytes {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// The records of a chunk, each with its first entry's `seq`.
@@ -264,22 +311,24 @@ pub fn decode_records(chunk: &Chunk) -> Result<Vec<(Seq, Record)>, StoreError> {
     Ok(records)
 }
 
+mod keys;
 mod memory;
 mod sqlite;
 
+pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 
 /// How many rows a block of a trail has at most.
 const TRAIL_BLOCK: usize = 64;
 
-/// The blocks that a cell's pending rows are kept in, each with the latest time known at its first row: these
-/// times never fall along `seq`, late rows or not, so that a block can be found by time.
-fn trail_blocks(slot: &CellSlot) -> impl Iterator<Item = (Instant, &[TrailRow])> {
+/// The blocks that a cell's rows are kept in, each with the latest time known at its first row: these times never fall
+/// along `seq`, late rows or not, so that a block can be found by time. `latest_before` is the latest time before the first.
+fn trail_blocks(latest_before: Instant, rows: &[TrailRow]) -> impl Iterator<Item = (Instant, &[TrailRow])> {
     // A first row that is not late is the latest there is; for a cell that never moved nothing else is known.
-    let ordered = slot.pending.first().is_some_and(|row| !row.late);
-    let mut latest = if ordered { Instant::MIN } else { slot.latest_before_pending };
-    slot.pending.chunks(TRAIL_BLOCK).map(move |block| {
+    let ordered = rows.first().is_some_and(|row| !row.late);
+    let mut latest = if ordered { Instant::MIN } else { latest_before };
+    rows.chunks(TRAIL_BLOCK).map(move |block| {
         let first = block.first().map_or(latest, |row| row.occurred_at);
         let first_at = latest.max(first);
         latest = block.iter().fold(latest.max(first_at), |latest, row| latest.max(row.occurred_at));

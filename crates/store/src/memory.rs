@@ -1,13 +1,13 @@
 //! Memory: the same interface without a file, for tests. Not durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, Seq, StockState, TenantId};
 
-use crate::{Batch, Chunk, Head, Reader, Store, StoreError};
+use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
 
 #[derive(Default)]
 struct Tenant {
@@ -16,7 +16,7 @@ struct Tenant {
     cells: BTreeMap<CellKey, CellSlot>,
     trails: BTreeMap<CellKey, Vec<TrailRow>>,
     objects: BTreeMap<Key, Slot>,
-    requests: BTreeMap<String, Seq>,
+    keys: BTreeSet<KeyAt>,
     notes: BTreeMap<(String, String), String>,
 }
 
@@ -99,21 +99,20 @@ impl Reader for MemoryStore {
         }))
     }
 
-    fn requests_after(
+    fn keys_after(
         &mut self,
         tenant: TenantId,
-        after: Option<&str>,
+        after: Option<KeyAt>,
         limit: usize,
-    ) -> Result<Vec<(String, Seq)>, StoreError> {
+    ) -> Result<Vec<KeyAt>, StoreError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(self.with(tenant, |known| {
-            let requests = known.requests.range::<str, _>((from, Bound::Unbounded));
-            requests.take(limit).map(|(key, seq)| (key.clone(), *seq)).collect()
-        }))
+        Ok(self
+            .with(tenant, |known| known.keys.range((from, Bound::Unbounded)).take(limit).copied().collect()))
     }
 
-    fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError> {
-        Ok(self.with(tenant, |tenant| tenant.requests.get(key).copied()))
+    fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
+        let of_it = (hash, 0)..=(hash, Seq::MAX);
+        Ok(self.with(tenant, |tenant| tenant.keys.range(of_it).map(|(_, seq)| *seq).collect()))
     }
 
     fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError> {
@@ -189,23 +188,32 @@ impl Store for MemoryStore {
         Ok(Box::new(self.clone()))
     }
 
+    fn remember_keys(&mut self, tenant: TenantId, keys: &[KeyAt]) -> Result<(), StoreError> {
+        self.with(tenant, |tenant| tenant.keys.extend(keys));
+        Ok(())
+    }
+
     fn clear_projections(&mut self) -> Result<(), StoreError> {
         for tenant in self.0.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
             tenant.head.flushed = 0;
             tenant.cells.clear();
             tenant.trails.clear();
             tenant.objects.clear();
-            tenant.requests.clear();
+            tenant.keys.clear();
+            tenant.head.keyed = 0;
         }
         Ok(())
     }
 }
 
 fn write(tenant: &mut Tenant, batch: &Batch) {
-    tenant.head = batch.head;
+    tenant.head = Head { keyed: batch.head.seq, ..batch.head };
     tenant.log.extend(batch.chunks.iter().map(|chunk| (chunk.first_seq, chunk.clone())));
     for (key, slot) in &batch.cells {
-        tenant.trails.entry(*key).or_default().extend(&slot.pending);
+        // What was folded again at a start may be written already.
+        let written = tenant.cells.get(key).map_or(0, |cell| cell.seq);
+        let rows = slot.pending.iter().filter(|row| row.seq > written);
+        tenant.trails.entry(*key).or_default().extend(rows);
         let written = CellSlot { pending: Vec::new(), latest_before_pending: slot.latest, ..*slot };
         tenant.cells.insert(*key, written);
     }
@@ -215,7 +223,7 @@ fn write(tenant: &mut Tenant, batch: &Batch) {
             None => tenant.objects.remove(key),
         };
     }
-    tenant.requests.extend(batch.requests.iter().cloned());
+    tenant.keys.extend(&batch.keys);
     for note in &batch.notes {
         let key = (note.space.clone(), note.key.clone());
         match &note.body {

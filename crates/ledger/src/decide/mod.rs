@@ -18,6 +18,7 @@ mod lines;
 mod lots;
 mod merge;
 mod order;
+mod plain;
 mod policy;
 mod produce;
 mod promise;
@@ -33,7 +34,7 @@ mod tx;
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Body, Command};
 use crate::entry::{Entry, Record};
-use crate::state::{Given, Need, State};
+use crate::state::{Earlier, Given, Need, State};
 use crate::{Due, Instant, Seq};
 
 use tx::{Stop, Tx};
@@ -50,6 +51,8 @@ pub struct Decided {
     pub replayed: bool,
     overlay: crate::state::Overlay,
     first_seq: Seq,
+    /// Its record is all there is to it.
+    is_plain: bool,
 }
 
 impl Decided {
@@ -60,7 +63,9 @@ impl Decided {
 
     /// Takes the decision over into the state it was made on.
     pub fn absorb_into(self, state: &mut State) -> (Option<(Seq, Record)>, Answer) {
-        if let Some(record) = &self.record {
+        if let Some(record) = self.record.as_ref().filter(|_| self.is_plain) {
+            state.fold(self.first_seq, record).expect("it was decided on what is in memory");
+        } else if let Some(record) = &self.record {
             state.absorb(self.overlay, self.first_seq, record);
         }
         let first_seq = self.first_seq;
@@ -85,18 +90,43 @@ pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -
             let problem = format!("must have 1 to 255 bytes, not {}", key.len());
             return Err(Undecided::Invalid(Invalid::Field { field: "key", problem }));
         }
-        let earlier = state.recent(key).or_else(|| given.requests.get(key).and_then(Option::as_ref));
-        match earlier {
-            Some(answered) if answered.fingerprint != command.fingerprint => {
+        match &given.earlier {
+            Earlier::Free => {}
+            Earlier::Unknown => return Err(Undecided::Needs(vec![Need::Request(key.clone())])),
+            Earlier::Answered(answered) if answered.fingerprint != command.fingerprint => {
                 return Err(Undecided::Invalid(Invalid::KeyReused(key.clone())));
             }
-            Some(answered) => return Ok(copy(state, answered.answer.clone())),
-            None if !given.requests.contains_key(key) => {
-                return Err(Undecided::Needs(vec![Need::Request(key.clone())]));
-            }
-            None => {}
+            Earlier::Answered(answered) => return Ok(copy(state, answered.answer.clone())),
         }
     }
+    match plain::decide(state, command, now) {
+        Some((record, answer)) => {
+            debug_assert!(is_said_by_the_long_way(state, given, command, now, &record));
+            let (overlay, first_seq) = (crate::state::Overlay::default(), state.head + 1);
+            let (record, replayed) = (Some(record), false);
+            Ok(Decided { record, answer, replayed, overlay, first_seq, is_plain: true })
+        }
+        None => decide_all(state, given, command, now),
+    }
+}
+
+/// The short way has decided this; does the long way say the same, as far as it has all it needs?
+fn is_said_by_the_long_way(
+    state: &State,
+    given: &Given,
+    command: &Command,
+    now: Instant,
+    record: &Record,
+) -> bool {
+    match decide_all(state, given, command, now) {
+        Ok(decided) => decided.record.as_ref() == Some(record),
+        Err(Undecided::Needs(_)) => true,
+        Err(Undecided::Invalid(_)) => false,
+    }
+}
+
+/// The long way, for every command.
+fn decide_all(state: &State, given: &Given, command: &Command, now: Instant) -> Result<Decided, Undecided> {
     let mut tx = Tx::new(state, given, now);
     tx.actor.clone_from(&command.actor);
     let outcome = lapse_due(&mut tx).and_then(|()| run(&mut tx, &command.body)).and_then(|answer| {
@@ -139,6 +169,7 @@ fn copy(state: &State, answer: Answer) -> Decided {
         replayed: true,
         overlay: crate::state::Overlay::default(),
         first_seq: state.head + 1,
+        is_plain: false,
     }
 }
 
@@ -161,7 +192,7 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
         entries,
         answer: answer.clone(),
     });
-    Decided { record, answer, replayed, overlay, first_seq }
+    Decided { record, answer, replayed, overlay, first_seq, is_plain: false }
 }
 
 /// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.

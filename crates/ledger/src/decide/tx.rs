@@ -809,7 +809,7 @@ impl Found {
 }
 
 impl Sink for Tx<'_> {
-    fn cell(&mut self, key: CellKey) -> Result<&mut CellSlot, Need> {
+    fn cell(&mut self, key: CellKey, _late: bool) -> Result<&mut CellSlot, Need> {
         if !self.overlay.cells.contains_key(&key) {
             let slot = match self.state.cell(&key) {
                 Some(known) => CellSlot { pending: Vec::new(), ..*known },

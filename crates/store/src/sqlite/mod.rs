@@ -3,9 +3,13 @@
 //! WAL, `synchronous=FULL`: a commit is durable when it returns. The file is guarded by an exclusive lock on a file
 //! beside it (`NAME.lock`), never on the database itself, so that backup tools can follow it.
 
+mod checkpoint;
+mod keys;
 mod read;
+mod sum;
 mod write;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,9 +20,11 @@ use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use self::checkpoint::Checkpointer;
+use self::keys::Index;
 use self::read::SqliteReader;
-use self::write::write_batch;
-use crate::{Batch, Chunk, Head, Reader, Store, StoreError};
+use self::write::{write_batch, write_head};
+use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
 
 /// `PRAGMA application_id`: "Onhd".
 const APPLICATION_ID: i64 = 0x4f6e_6864;
@@ -30,31 +36,39 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// The schema. See `docs/storage.md` for what each table means.
 const SCHEMA: &str = "
 CREATE TABLE head(tenant_id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL,
-  recorded_at INTEGER NOT NULL, flushed INTEGER NOT NULL);
+  recorded_at INTEGER NOT NULL, flushed INTEGER NOT NULL, keyed INTEGER NOT NULL, sum INTEGER NOT NULL);
 CREATE TABLE log(tenant_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, entries INTEGER NOT NULL,
-  recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL,
+  recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY(tenant_id, first_seq)) WITHOUT ROWID;
 CREATE TABLE cell(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
   state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
   quantity INTEGER NOT NULL, seq INTEGER NOT NULL, latest INTEGER NOT NULL,
-  latest_before INTEGER NOT NULL, recent BLOB NOT NULL,
+  latest_before INTEGER NOT NULL, recent BLOB NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY(tenant_id, item_id, location_id, state, lot_id, consignor_id)) WITHOUT ROWID;
 CREATE TABLE trail(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
   state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
-  first_at INTEGER NOT NULL, first_seq INTEGER NOT NULL, body BLOB NOT NULL,
+  first_at INTEGER NOT NULL, first_seq INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY(tenant_id, item_id, location_id, state, lot_id, consignor_id, first_at, first_seq)) WITHOUT ROWID;
 CREATE TABLE object(tenant_id INTEGER NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL,
-  seq INTEGER NOT NULL, body TEXT NOT NULL,
+  seq INTEGER NOT NULL, body TEXT NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY(tenant_id, kind, key)) WITHOUT ROWID;
-CREATE TABLE request(tenant_id INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL,
-  PRIMARY KEY(tenant_id, key)) WITHOUT ROWID;
+CREATE TABLE key_run(tenant_id INTEGER NOT NULL, run INTEGER NOT NULL, keys INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run)) WITHOUT ROWID;
+CREATE TABLE key_page(tenant_id INTEGER NOT NULL, run INTEGER NOT NULL, first_hash INTEGER NOT NULL,
+  body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run, first_hash)) WITHOUT ROWID;
+CREATE TABLE key_filter(tenant_id INTEGER NOT NULL, run INTEGER NOT NULL, part INTEGER NOT NULL,
+  body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run, part)) WITHOUT ROWID;
 CREATE TABLE note(tenant_id INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
-  PRIMARY KEY(tenant_id, space, key)) WITHOUT ROWID;
+  sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, space, key)) WITHOUT ROWID;
 ";
 
 /// A database file, and the lock that makes this process its only writer.
 pub struct SqliteStore {
+    // Ends before the writer does: the last connection that closes tidies up. None until the file is ours.
+    checkpointer: Option<Checkpointer>,
     reading: SqliteReader,
+    /// By tenant; one is read when it is first asked for.
+    indexes: BTreeMap<TenantId, Index>,
     lock: Arc<Lock>,
 }
 
@@ -82,8 +96,14 @@ impl SqliteStore {
         refuse_foreign(path)?;
         let lock = Arc::new(lock(path)?);
         let connection = Connection::open(path).map_err(|error| failed("opened", &error))?;
-        let mut store = Self { reading: SqliteReader { connection, path: path.to_owned() }, lock };
+        let mut store = Self {
+            checkpointer: None,
+            reading: SqliteReader { connection, path: path.to_owned() },
+            indexes: BTreeMap::new(),
+            lock,
+        };
         store.prepare()?;
+        store.checkpointer = Some(Checkpointer::start(path)?);
         Ok(store)
     }
 
@@ -99,6 +119,31 @@ impl SqliteStore {
             doing: "written",
             reason: format!("{}: {error}", self.lock.path.display()),
         })
+    }
+
+    /// A tenant's keys.
+    fn index(&mut self, tenant: TenantId) -> Result<&mut Index, StoreError> {
+        if !self.indexes.contains_key(&tenant) {
+            let keyed = self.reading.head(tenant)?.keyed;
+            let index = Index::load(&self.reading.connection, tenant, keyed)?;
+            self.indexes.insert(tenant, index);
+        }
+        Ok(self.indexes.get_mut(&tenant).expect("it was put there"))
+    }
+
+    fn write(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
+        for (tenant, _) in batches {
+            self.index(*tenant)?;
+        }
+        let (connection, indexes) = (&mut self.reading.connection, &mut self.indexes);
+        let failed = |error: rusqlite::Error| failed("written", &error);
+        let transaction =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+        for (tenant, batch) in batches {
+            let index = indexes.get_mut(tenant).expect("it was read above");
+            write_batch(&transaction, *tenant, batch, index)?;
+        }
+        transaction.commit().map_err(failed)
     }
 
     fn prepare(&mut self) -> Result<(), StoreError> {
@@ -250,6 +295,11 @@ macro_rules! read_through {
             $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
                 self.reading.$name($($argument),*)
             })*
+
+            fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
+                self.index(tenant)?;
+                self.indexes[&tenant].find(&self.reading.connection, tenant, hash)
+            }
         }
     };
 }
@@ -263,9 +313,8 @@ read_through! {
     object(tenant: TenantId, key: &Key) -> Slot;
     range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
     objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
-    requests_after(tenant: TenantId, after: Option<&str>, limit: usize) -> Vec<(String, Seq)>;
+    keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
     check() -> Option<String>;
-    request(tenant: TenantId, key: &str) -> Option<Seq>;
     chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
     chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
     trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
@@ -276,24 +325,29 @@ read_through! {
 
 impl Store for SqliteStore {
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
-        let mut write = || -> rusqlite::Result<()> {
-            let transaction = self
-                .reading
-                .connection
-                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            for (tenant, batch) in batches {
-                write_batch(&transaction, *tenant, batch)?;
+        let written = self.write(batches);
+        if let Some(checkpointer) = self.checkpointer.as_mut().filter(|_| written.is_ok()) {
+            for (_, batch) in batches {
+                checkpointer.wrote(batch);
             }
-            transaction.commit()
-        };
-        write().map_err(|error| failed("written", &error))
+        }
+        if written.is_err() {
+            // What was prepared in memory was not written.
+            self.indexes.clear();
+        }
+        written
+    }
+
+    fn remember_keys(&mut self, tenant: TenantId, keys: &[KeyAt]) -> Result<(), StoreError> {
+        self.index(tenant)?.remember(keys);
+        Ok(())
     }
 
     fn try_writing(&mut self) -> Result<(), StoreError> {
         // Of a tenant that cannot be. What was inserted and deleted is written to the WAL all the same, and synced.
-        let probe = "INSERT INTO log(tenant_id, first_seq, entries, recorded_at, hash, body) \
-                     VALUES(-1, 0, 0, 0, zeroblob(32), zeroblob(8192)); DELETE FROM log WHERE tenant_id = -1; \
-                     INSERT INTO note(tenant_id, space, key, body) VALUES(-1, 'probe', '', ''); \
+        let probe = "INSERT INTO log(tenant_id, first_seq, entries, recorded_at, hash, body, sum) \
+                     VALUES(-1, 0, 0, 0, zeroblob(32), zeroblob(8192), 0); DELETE FROM log WHERE tenant_id = -1; \
+                     INSERT INTO note(tenant_id, space, key, body, sum) VALUES(-1, 'probe', '', '', 0); \
                      DELETE FROM note WHERE tenant_id = -1; UPDATE head SET seq = seq;";
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self
@@ -331,8 +385,14 @@ impl Store for SqliteStore {
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {
-        let clear = "DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM request; \
-                     UPDATE head SET flushed = 0;";
+        let clear = "DELETE FROM cell; DELETE FROM trail; DELETE FROM object; DELETE FROM key_run; \
+                     DELETE FROM key_page; DELETE FROM key_filter;";
+        let heads: Vec<(TenantId, Head)> = self
+            .tenants()?
+            .into_iter()
+            .map(|tenant| Ok((tenant, Head { flushed: 0, keyed: 0, ..self.head(tenant)? })))
+            .collect::<Result<_, StoreError>>()?;
+        self.indexes.clear();
         // Rolled back where it fails halfway: a transaction left open would fail every later one.
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self
@@ -340,6 +400,9 @@ impl Store for SqliteStore {
                 .connection
                 .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             transaction.execute_batch(clear)?;
+            for (tenant, head) in &heads {
+                write_head(&transaction, signed(tenant.0), head)?;
+            }
             transaction.commit()
         };
         write().map_err(|error| failed("written", &error))

@@ -8,9 +8,11 @@ use onhand_ledger::{
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::write::read_recent;
+use super::write::{
+    CELL_ROW, CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, read_recent, trail_sum,
+};
 use super::{failed, signed};
-use crate::{Chunk, Head, Reader, StoreError};
+use crate::{Chunk, Head, KeyAt, Reader, StoreError};
 
 /// A reading connection.
 pub(super) struct SqliteReader {
@@ -40,29 +42,44 @@ fn read_cell_key(row: &Row<'_>) -> rusqlite::Result<CellKey> {
     })
 }
 
-fn read_cell(row: &Row<'_>, from: usize) -> rusqlite::Result<CellSlot> {
-    let latest = Instant::from_micros(row.get(from + 2)?);
-    Ok(CellSlot {
-        quantity: Quantity::from_micros(row.get(from)?),
-        seq: unsigned(row, from + 1)?,
-        latest,
-        latest_before_pending: latest,
-        pending: Vec::new(),
-    })
-}
-
-fn read_chunk(row: &Row<'_>) -> rusqlite::Result<Chunk> {
-    Ok(Chunk {
+fn read_chunk(row: &Row<'_>) -> rusqlite::Result<(Chunk, i64)> {
+    let chunk = Chunk {
         first_seq: unsigned(row, 0)?,
         entries: unsigned(row, 1)?,
         recorded_at: Instant::from_micros(row.get(2)?),
         hash: hash(row, 3)?,
         body: row.get(4)?,
-    })
+    };
+    Ok((chunk, row.get(5)?))
 }
 
-const CELL_COLUMNS: &str = "item_id, location_id, state, lot_id, consignor_id, quantity, seq, latest";
-const CHUNK_COLUMNS: &str = "first_seq, entries, recorded_at, hash, body";
+/// A chunk that is as it was written.
+fn whole(tenant: TenantId, (chunk, sum): (Chunk, i64)) -> Result<Chunk, StoreError> {
+    let name = || format!("the chunk of the log at entry {}", chunk.first_seq);
+    log_sum(signed(tenant.0), &chunk).must_be(sum, name)?;
+    Ok(chunk)
+}
+
+impl CellRow {
+    fn slot(&self) -> Option<CellSlot> {
+        let latest = Instant::from_micros(self.latest);
+        Some(CellSlot {
+            quantity: Quantity::from_micros(self.quantity),
+            seq: Seq::try_from(self.seq).ok()?,
+            latest,
+            latest_before_pending: latest,
+            pending: Vec::new(),
+        })
+    }
+
+    /// The cell of a row that is as it was written.
+    fn whole(&self, tenant: TenantId, key: &CellKey) -> Result<CellSlot, StoreError> {
+        self.check(tenant, key)?;
+        self.slot().ok_or_else(|| StoreError::Damaged(format!("the row of {key:?} cannot be read")))
+    }
+}
+
+const CHUNK_COLUMNS: &str = "first_seq, entries, recorded_at, hash, body, sum";
 
 impl SqliteReader {
     pub fn run(&self, sql: &str) -> Result<(), StoreError> {
@@ -105,8 +122,8 @@ impl SqliteReader {
         mut visit: impl FnMut(Vec<TrailRow>) -> bool,
     ) -> Result<(), StoreError> {
         let damaged = || StoreError::Damaged(format!("the trail of {cell:?} cannot be read"));
-        let recent: Option<Vec<u8>> = self.row(
-            "SELECT recent FROM cell WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 AND state = ?4 \
+        let row = self.row(
+            "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 AND state = ?4 \
              AND lot_id = ?5 AND consignor_id = ?6",
             params![
                 signed(tenant.0),
@@ -116,43 +133,36 @@ impl SqliteReader {
                 signed(cell.lot.0),
                 signed(cell.consignor.0),
             ],
-            |row| row.get(0),
+            |row| CellRow::read(row, 0),
         )?;
-        let recent = read_recent(&recent.unwrap_or_default()).map_err(|_| damaged())?;
+        let Some(row) = row else { return Ok(()) };
+        row.check(tenant, cell)?;
+        let recent = read_recent(&row.recent).map_err(|_| damaged())?;
         if !recent.is_empty() && !visit(recent) {
             return Ok(());
         }
         let sql = format!(
-            "SELECT body FROM trail WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 AND state = ?4 \
+            "SELECT body, first_at, first_seq, sum FROM trail WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 AND state = ?4 \
              AND lot_id = ?5 AND consignor_id = ?6 AND {condition} ORDER BY first_at DESC, first_seq DESC"
         );
-        let mut run = || -> rusqlite::Result<Vec<Vec<u8>>> {
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![
-                signed(tenant.0),
-                signed(cell.item.0),
-                signed(cell.location.0),
-                cell.state as u8,
-                signed(cell.lot.0),
-                signed(cell.consignor.0),
-                bounds.0,
-                bounds.1,
-            ])?;
-            let mut undecoded = Vec::new();
-            while let Some(row) = rows.next()? {
-                let body: Vec<u8> = row.get(0)?;
-                match postcard::from_bytes(&body) {
-                    Ok(block) => {
-                        if !visit(block) {
-                            break;
-                        }
-                    }
-                    Err(_) => undecoded.push(body),
-                }
+        let failed = |error: rusqlite::Error| failed("read", &error);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(failed)?;
+        let [item, location, state, lot, consignor] = cell_numbers(cell);
+        let mut rows = statement
+            .query(params![signed(tenant.0), item, location, state, lot, consignor, bounds.0, bounds.1])
+            .map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let get = || -> rusqlite::Result<(Vec<u8>, [i64; 3])> {
+                Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]))
+            };
+            let (body, [first_at, first_seq, sum]) = get().map_err(failed)?;
+            let name = || format!("the row at entry {first_seq} of the trail of {cell:?}");
+            trail_sum(signed(tenant.0), cell, first_at, first_seq, &body).must_be(sum, name)?;
+            if !visit(postcard::from_bytes(&body).map_err(|_| damaged())?) {
+                break;
             }
-            Ok(undecoded)
-        };
-        if run().map_err(|error| failed("read", &error))?.is_empty() { Ok(()) } else { Err(damaged()) }
+        }
+        Ok(())
     }
 }
 
@@ -163,45 +173,42 @@ impl Reader for SqliteReader {
 
     fn head(&mut self, tenant: TenantId) -> Result<Head, StoreError> {
         let head = self.row(
-            "SELECT seq, hash, recorded_at, flushed FROM head WHERE tenant_id = ?1",
+            "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = ?1",
             params![signed(tenant.0)],
             |row| {
-                Ok(Head {
+                let head = Head {
                     seq: unsigned(row, 0)?,
                     hash: hash(row, 1)?,
                     recorded_at: Instant::from_micros(row.get(2)?),
                     flushed: unsigned(row, 3)?,
-                })
+                    keyed: unsigned(row, 4)?,
+                };
+                Ok((head, row.get(5)?))
             },
         )?;
-        Ok(head.unwrap_or_default())
+        let Some((head, sum)) = head else { return Ok(Head::default()) };
+        head_sum(signed(tenant.0), &head).must_be(sum, || format!("the head of tenant {tenant}"))?;
+        Ok(head)
     }
 
     fn cell(&mut self, tenant: TenantId, key: &CellKey) -> Result<CellSlot, StoreError> {
-        let slot = self.row(
-            "SELECT quantity, seq, latest FROM cell WHERE tenant_id = ?1 AND item_id = ?2 AND location_id = ?3 \
-             AND state = ?4 AND lot_id = ?5 AND consignor_id = ?6",
-            params![
-                signed(tenant.0),
-                signed(key.item.0),
-                signed(key.location.0),
-                key.state as u8,
-                signed(key.lot.0),
-                signed(key.consignor.0)
-            ],
-            |row| read_cell(row, 0),
+        let [item, location, state, lot, consignor] = cell_numbers(key);
+        let row = self.row(
+            "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = ?1 \
+             AND item_id = ?2 AND location_id = ?3 AND state = ?4 AND lot_id = ?5 AND consignor_id = ?6",
+            params![signed(tenant.0), item, location, state, lot, consignor],
+            |row| CellRow::read(row, 0),
         )?;
-        Ok(slot.unwrap_or_default())
+        row.map_or_else(|| Ok(CellSlot::default()), |row| row.whole(tenant, key))
     }
 
     fn cells_of(&mut self, tenant: TenantId, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
         let sql = format!(
-            "SELECT {CELL_COLUMNS} FROM cell WHERE tenant_id = ?1 AND item_id = ?2 \
+            "SELECT item_id, location_id, state, lot_id, consignor_id, {CELL_ROW} FROM cell WHERE tenant_id = ?1 AND item_id = ?2 \
              ORDER BY location_id, state, lot_id, consignor_id"
         );
-        self.rows(&sql, params![signed(tenant.0), signed(item.0)], |row| {
-            Ok((read_cell_key(row)?, read_cell(row, 5)?))
-        })
+        let rows = self.rows(&sql, params![signed(tenant.0), signed(item.0)], read_cell_row)?;
+        rows.into_iter().map(|(key, row)| Ok((key, row.whole(tenant, &key)?))).collect()
     }
 
     fn cells_after(
@@ -211,36 +218,28 @@ impl Reader for SqliteReader {
         limit: usize,
     ) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
         let sql = format!(
-            "SELECT {CELL_COLUMNS} FROM cell WHERE tenant_id = ?1 AND \
+            "SELECT item_id, location_id, state, lot_id, consignor_id, {CELL_ROW} FROM cell WHERE tenant_id = ?1 AND \
              (item_id, location_id, state, lot_id, consignor_id) > (?2, ?3, ?4, ?5, ?6) \
              ORDER BY item_id, location_id, state, lot_id, consignor_id LIMIT ?7"
         );
         let key = after.unwrap_or(CellKey::new(ItemId(0), LocationId(0), StockState::Available));
-        self.rows(
+        let [item, location, state, lot, consignor] = cell_numbers(&key);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.rows(
             &sql,
-            params![
-                signed(tenant.0),
-                signed(key.item.0),
-                signed(key.location.0),
-                key.state as u8,
-                signed(key.lot.0),
-                signed(key.consignor.0),
-                signed(limit as u64)
-            ],
-            |row| Ok((read_cell_key(row)?, read_cell(row, 5)?)),
-        )
+            params![signed(tenant.0), item, location, state, lot, consignor, limit],
+            read_cell_row,
+        )?;
+        rows.into_iter().map(|(key, row)| Ok((key, row.whole(tenant, &key)?))).collect()
     }
 
     fn object(&mut self, tenant: TenantId, key: &Key) -> Result<Slot, StoreError> {
         let found = self.row(
-            "SELECT seq, body FROM object WHERE tenant_id = ?1 AND kind = ?2 AND key = ?3",
+            "SELECT key, seq, body, sum FROM object WHERE tenant_id = ?1 AND kind = ?2 AND key = ?3",
             params![signed(tenant.0), key.kind(), key.bytes()],
-            |row| Ok((unsigned(row, 0)?, row.get::<_, String>(1)?)),
+            |row| ObjectRow::read(row, 0),
         )?;
-        match found {
-            None => Ok(Slot::default()),
-            Some((seq, body)) => Ok(Slot { value: Some(read_value(key, &body)?), seq }),
-        }
+        found.map_or_else(|| Ok(Slot::default()), |row| Ok(row.whole(tenant, key.kind())?.1))
     }
 
     fn range(
@@ -253,16 +252,16 @@ impl Reader for SqliteReader {
     ) -> Result<Vec<(Key, Slot)>, StoreError> {
         let order = if reverse { "DESC" } else { "ASC" };
         let sql = format!(
-            "SELECT key, seq, body FROM object WHERE tenant_id = ?1 AND kind = ?2 AND key BETWEEN ?3 AND ?4 \
+            "SELECT key, seq, body, sum FROM object WHERE tenant_id = ?1 AND kind = ?2 AND key BETWEEN ?3 AND ?4 \
              ORDER BY key {order} LIMIT ?5"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.rows(
             &sql,
             params![signed(tenant.0), from.kind(), from.bytes(), to.bytes(), limit],
-            |row| Ok((row.get::<_, Vec<u8>>(0)?, unsigned(row, 1)?, row.get::<_, String>(2)?)),
+            |row| ObjectRow::read(row, 0),
         )?;
-        rows.into_iter().map(|(bytes, seq, body)| read_object(from.kind(), &bytes, seq, &body)).collect()
+        rows.into_iter().map(|row| row.whole(tenant, from.kind())).collect()
     }
 
     fn objects_after(
@@ -273,45 +272,40 @@ impl Reader for SqliteReader {
     ) -> Result<Vec<(Key, Slot)>, StoreError> {
         let (kind, bytes) = after.map_or((0, Vec::new()), |key| (key.kind(), key.bytes()));
         let rows = self.rows(
-            "SELECT kind, key, seq, body FROM object WHERE tenant_id = ?1 AND (kind, key) > (?2, ?3) \
+            "SELECT kind, key, seq, body, sum FROM object WHERE tenant_id = ?1 AND (kind, key) > (?2, ?3) \
              ORDER BY kind, key LIMIT ?4",
             params![signed(tenant.0), kind, bytes, signed(limit as u64)],
-            |row| {
-                Ok((
-                    row.get::<_, u8>(0)?,
-                    row.get::<_, Vec<u8>>(1)?,
-                    unsigned(row, 2)?,
-                    row.get::<_, String>(3)?,
-                ))
-            },
+            |row| Ok((row.get::<_, u8>(0)?, ObjectRow::read(row, 1)?)),
         )?;
-        rows.into_iter().map(|(kind, bytes, seq, body)| read_object(kind, &bytes, seq, &body)).collect()
+        rows.into_iter().map(|(kind, row)| row.whole(tenant, kind)).collect()
     }
 
-    fn requests_after(
+    fn keys_after(
         &mut self,
         tenant: TenantId,
-        after: Option<&str>,
+        after: Option<KeyAt>,
         limit: usize,
-    ) -> Result<Vec<(String, Seq)>, StoreError> {
-        self.rows(
-            "SELECT key, seq FROM request WHERE tenant_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
-            params![signed(tenant.0), after, signed(limit as u64)],
-            |row| Ok((row.get(0)?, unsigned(row, 1)?)),
-        )
+    ) -> Result<Vec<KeyAt>, StoreError> {
+        super::keys::keys_after(&self.connection, tenant, after, limit)
     }
 
     fn check(&mut self) -> Result<Option<String>, StoreError> {
         let found: Option<String> = self.row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        Ok(found.filter(|found| found != "ok"))
+        if let Some(found) = found.filter(|found| found != "ok") {
+            return Ok(Some(found));
+        }
+        for tenant in self.tenants()? {
+            match super::keys::check(&self.connection, tenant) {
+                Ok(()) => {}
+                Err(StoreError::Damaged(found)) => return Ok(Some(found)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
-    fn request(&mut self, tenant: TenantId, key: &str) -> Result<Option<Seq>, StoreError> {
-        self.row(
-            "SELECT seq FROM request WHERE tenant_id = ?1 AND key = ?2",
-            params![signed(tenant.0), key],
-            |row| unsigned(row, 0),
-        )
+    fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
+        super::keys::find(&self.connection, tenant, hash)
     }
 
     fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError> {
@@ -319,6 +313,7 @@ impl Reader for SqliteReader {
             "SELECT {CHUNK_COLUMNS} FROM log WHERE tenant_id = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1"
         );
         let chunk = self.row(&sql, params![signed(tenant.0), signed(seq)], read_chunk)?;
+        let chunk = chunk.map(|row| whole(tenant, row)).transpose()?;
         Ok(chunk.filter(|chunk| seq < chunk.first_seq + chunk.entries))
     }
 
@@ -327,7 +322,9 @@ impl Reader for SqliteReader {
         let sql = format!(
             "SELECT {CHUNK_COLUMNS} FROM log WHERE tenant_id = ?1 AND first_seq >= ?2 ORDER BY first_seq LIMIT ?3"
         );
-        self.rows(&sql, params![signed(tenant.0), signed(first), signed(limit as u64)], read_chunk)
+        let rows =
+            self.rows(&sql, params![signed(tenant.0), signed(first), signed(limit as u64)], read_chunk)?;
+        rows.into_iter().map(|row| whole(tenant, row)).collect()
     }
 
     fn trail_before(
@@ -370,11 +367,12 @@ impl Reader for SqliteReader {
     }
 
     fn note(&mut self, tenant: TenantId, space: &str, key: &str) -> Result<Option<String>, StoreError> {
-        self.row(
-            "SELECT body FROM note WHERE tenant_id = ?1 AND space = ?2 AND key = ?3",
+        let row = self.row(
+            "SELECT body, sum FROM note WHERE tenant_id = ?1 AND space = ?2 AND key = ?3",
             params![signed(tenant.0), space, key],
-            |row| row.get(0),
-        )
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        row.map(|(body, sum)| whole_note(tenant, space, key, body, sum)).transpose()
     }
 
     fn notes(
@@ -384,20 +382,62 @@ impl Reader for SqliteReader {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        self.rows(
-            "SELECT key, body FROM note WHERE tenant_id = ?1 AND space = ?2 AND (?3 IS NULL OR key > ?3) \
+        let rows = self.rows(
+            "SELECT key, body, sum FROM note WHERE tenant_id = ?1 AND space = ?2 AND (?3 IS NULL OR key > ?3) \
              ORDER BY key LIMIT ?4",
             params![signed(tenant.0), space, after, i64::try_from(limit).unwrap_or(i64::MAX)],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+            |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let whole = |(key, body, sum): (String, String, i64)| {
+            let body = whole_note(tenant, space, &key, body, sum)?;
+            Ok((key, body))
+        };
+        rows.into_iter().map(whole).collect()
     }
 }
 
-fn read_object(kind: u8, bytes: &[u8], seq: Seq, body: &str) -> Result<(Key, Slot), StoreError> {
-    let key = Key::from_bytes(kind, bytes)
-        .ok_or_else(|| StoreError::Damaged(format!("a key of kind {kind} cannot be read")))?;
-    let value = Some(read_value(&key, body)?);
-    Ok((key, Slot { value, seq }))
+fn whole_note(
+    tenant: TenantId,
+    space: &str,
+    key: &str,
+    body: String,
+    sum: i64,
+) -> Result<String, StoreError> {
+    note_sum(signed(tenant.0), space, key, &body).must_be(sum, || format!("the note `{key}` of {space}"))?;
+    Ok(body)
+}
+
+/// A row of `object` as the table has it.
+struct ObjectRow {
+    bytes: Vec<u8>,
+    seq: i64,
+    body: String,
+    sum: i64,
+}
+
+impl ObjectRow {
+    fn read(row: &Row<'_>, from: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            bytes: row.get(from)?,
+            seq: row.get(from + 1)?,
+            body: row.get(from + 2)?,
+            sum: row.get(from + 3)?,
+        })
+    }
+
+    /// The object of a row that is as it was written.
+    fn whole(self, tenant: TenantId, kind: u8) -> Result<(Key, Slot), StoreError> {
+        let key = Key::from_bytes(kind, &self.bytes)
+            .ok_or_else(|| StoreError::Damaged(format!("a key of kind {kind} cannot be read")))?;
+        let sum = object_sum(signed(tenant.0), kind, &self.bytes, self.seq, &self.body);
+        sum.must_be(self.sum, || format!("the row of {key:?}"))?;
+        let value = Some(read_value(&key, &self.body)?);
+        Ok((key, Slot { value, seq: self.seq.cast_unsigned() }))
+    }
+}
+
+fn read_cell_row(row: &Row<'_>) -> rusqlite::Result<(CellKey, CellRow)> {
+    Ok((read_cell_key(row)?, CellRow::read(row, 5)?))
 }
 
 fn read_value(key: &Key, body: &str) -> Result<Value, StoreError> {

@@ -1,127 +1,39 @@
-//! `onhand bench`: figures of this machine, each the median of several runs.
+//! `onhand bench orders`: orders over HTTP by keep-alive clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant as Stopwatch};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use onhand_channels::Channel;
-use onhand_engine::Handle;
-use onhand_engine::systems::{Connection, add_system};
-use onhand_engine::worker::Pace;
 use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
-use onhand_ledger::{Body, Command, Quantity, TenantId};
+use onhand_ledger::{Body, Quantity, TenantId};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::cli::Bench;
+use super::{ITEMS, command, now};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 
-const ITEMS: u64 = 10_000;
-
-fn command(body: Body) -> Command {
-    Command::keyed(None, "bench", body)
+/// How many, and how long one waited for its answer.
+pub(super) struct Figure {
+    pub orders_per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
 }
 
-struct Figure {
-    orders_per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+/// Who orders what, how long.
+#[derive(Clone, Copy)]
+pub(super) struct Orders {
+    pub clients: u64,
+    /// All of them the same item.
+    pub hot: bool,
+    pub lines: usize,
+    pub duration: Duration,
 }
 
-pub(crate) async fn run(bench: &Bench, json: bool) -> anyhow::Result<()> {
-    match bench {
-        Bench::Orders { seconds, runs } => orders_over_http(*seconds, *runs, json).await,
-        Bench::System { kind, url, username, secret, changes } => {
-            let (kind, url) = (kind.clone(), url.clone());
-            let connection = Connection { kind, url, username: username.clone(), secret: secret.clone() };
-            until_shown(connection, *changes, json).await
-        }
-    }
-}
-
-/// From a change in Onhand until a system shows it: read back by a session of its own, as fast as it answers.
-async fn until_shown(connection: Connection, changes: usize, json: bool) -> anyhow::Result<()> {
-    const LISTINGS: usize = 20;
-    let folder = tempfile::tempdir()?;
-    let mut runtime = Runtime::open(runtime::open(&folder.path().join("bench.db"))?)?;
-    let tenant = TenantId::DEFAULT;
-    let handle = runtime.handle.clone();
-    let put = PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() };
-    handle.submit(tenant, command(Body::PutLocation(put))).await?;
-    let eyes = runtime.app.connector.connect("the system", &connection)?;
-    let found = eyes.discover().await?;
-    let place = found.locations.first().context("the system has no stock location")?.remote_id.clone();
-    let listings: Vec<(String, String)> = found
-        .listings
-        .into_iter()
-        .filter_map(|listing| Some((listing.remote_id, listing.sku?)))
-        .take(LISTINGS)
-        .collect();
-    anyhow::ensure!(!listings.is_empty(), "the system has nothing with a SKU for sale");
-    for (_, sku) in &listings {
-        let put = PutItem { sku: sku.clone(), ..PutItem::default() };
-        handle.submit(tenant, command(Body::PutItem(put))).await?;
-        receive(&handle, sku, 50).await?;
-    }
-    add_system(&handle, &*runtime.app.connector, tenant, "bench", "System", connection, None).await?;
-    runtime.work(Pace::default());
-    let deadline = now() + Duration::from_mins(1);
-    for (remote_id, _) in &listings {
-        wait_for(&*eyes, remote_id, &place, 50, deadline).await?;
-    }
-    let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
-    for change in 0..changes {
-        let (remote_id, sku) = &listings[change % listings.len()];
-        let began = now();
-        receive(&handle, sku, 1).await?;
-        let units = i64::try_from(51 + change / listings.len())?;
-        wait_for(&*eyes, remote_id, &place, units, began + Duration::from_secs(10)).await?;
-        all.record(u64::try_from(began.elapsed().as_micros())?)?;
-    }
-    drop(handle);
-    runtime.stop().await?;
-    let ms = |quantile| Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
-    let (p50, p99, max) = (ms(0.5), ms(0.99), ms(1.0));
-    if json {
-        say(json!({ "changes": changes, "p50_ms": p50, "p99_ms": p99, "max_ms": max }))?;
-    } else {
-        say(format!(
-            "{changes} changes: seen over there after {p50:.1} ms (p50), {p99:.1} ms (p99), {max:.1} ms (longest)"
-        ))?;
-    }
-    Ok(())
-}
-
-async fn receive(handle: &Handle, sku: &str, units: i64) -> anyhow::Result<()> {
-    let lines = vec![Line { sku: sku.to_owned(), quantity: Quantity::units(units), ..Default::default() }];
-    let receive = Receive { location: "LONDON".to_owned(), lines, occurred_at: None, reason: None };
-    handle.submit(TenantId::DEFAULT, command(Body::Receive(receive))).await?;
-    Ok(())
-}
-
-async fn wait_for(
-    eyes: &dyn Channel,
-    listing: &str,
-    place: &str,
-    units: i64,
-    deadline: Stopwatch,
-) -> anyhow::Result<()> {
-    let listings = [listing.to_owned()];
-    loop {
-        let readings = eyes.read(&listings).await?;
-        let shown = readings.iter().find(|reading| reading.location == place).map(|reading| reading.quantity);
-        if shown == Some(Quantity::units(units)) {
-            return Ok(());
-        }
-        anyhow::ensure!(now() < deadline, "{listing} never showed {units}: it shows {shown:?}");
-    }
-}
-
-async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Result<()> {
+pub(super) async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let runtime = Runtime::open(runtime::open(&folder.path().join("bench.db"))?)?;
     let tenant = TenantId::DEFAULT;
@@ -155,9 +67,10 @@ async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Resu
     for (name, clients, hot) in
         [("random_16", 16, false), ("random_64", 64, false), ("hot_16", 16, true), ("hot_64", 64, true)]
     {
+        let orders = Orders { clients, hot, lines: 1, duration: Duration::from_secs(seconds) };
         let mut figures = Vec::new();
         for _ in 0..runs {
-            figures.push(load(address, &key, clients, hot, Duration::from_secs(seconds)).await?);
+            figures.push(load(address, &key, orders).await?);
         }
         figures.sort_by(|a, b| a.orders_per_second.total_cmp(&b.orders_per_second));
         let middle = &figures[figures.len() / 2];
@@ -181,20 +94,14 @@ async fn orders_over_http(seconds: u64, runs: usize, json: bool) -> anyhow::Resu
 }
 
 /// Keep-alive clients, each with one order under way.
-async fn load(
-    address: std::net::SocketAddr,
-    key: &str,
-    clients: u64,
-    hot: bool,
-    duration: Duration,
-) -> anyhow::Result<Figure> {
+pub(super) async fn load(address: std::net::SocketAddr, key: &str, by: Orders) -> anyhow::Result<Figure> {
     let stop = Arc::new(AtomicBool::new(false));
     let began = now();
     let mut tasks = tokio::task::JoinSet::new();
-    for client in 0..clients {
-        tasks.spawn(orders(address, key.to_owned(), client, hot, stop.clone()));
+    for client in 0..by.clients {
+        tasks.spawn(orders(address, key.to_owned(), client, by, stop.clone()));
     }
-    tokio::time::sleep(duration).await;
+    tokio::time::sleep(by.duration).await;
     stop.store(true, Ordering::Relaxed);
     let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
     while let Some(done) = tasks.join_next().await {
@@ -208,30 +115,26 @@ async fn load(
     Ok(Figure { orders_per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Stopwatch {
-    Stopwatch::now()
-}
-
 /// A plain HTTP/1.1 client, so that the client costs little beside the server it measures.
 async fn orders(
     address: std::net::SocketAddr,
     key: String,
     client: u64,
-    hot: bool,
+    by: Orders,
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut histogram = Histogram::new_with_bounds(1, 60_000_000, 3)?;
-    let mut random = client.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = super::Random::new(client);
     let mut buffer = vec![0; 16 * 1024];
     while !stop.load(Ordering::Relaxed) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let number = if hot { 0 } else { random % ITEMS };
-        let body = format!(r#"{{"lines":[{{"sku":"ITEM-{number}","quantity":1}}]}}"#);
+        let mut line = || {
+            let number = if by.hot { 0 } else { random.next() % ITEMS };
+            format!(r#"{{"sku":"ITEM-{number}","quantity":1}}"#)
+        };
+        let lines: Vec<String> = (0..by.lines).map(|_| line()).collect();
+        let body = format!(r#"{{"lines":[{}]}}"#, lines.join(","));
         let request = format!(
             "POST /v1/orders HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
