@@ -246,7 +246,6 @@ impl World {
                 location: at.map(place),
                 expires_at: self.now.plus_micros(minutes * MINUTE),
                 partial: Some(*partial),
-                ..PlaceHold::default()
             }),
             Act::Release { nth } => Body::ReleaseHold(hold(*nth)),
             Act::Convert { nth, reference: named } => {

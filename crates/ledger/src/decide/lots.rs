@@ -326,8 +326,14 @@ pub(super) fn register_all(tx: &mut Tx<'_>, location: LocationId) -> Result<(), 
         tx.want(lots.iter().map(|lot| Key::Lot(*lot)))?;
         for lot in lots {
             // A day that is over stays over.
-            if tx.expires(lot, *node)?.is_none_or(|at| at > tx.now) {
-                register(tx, lot, *node)?;
+            if tx.expires(lot, *node)?.is_some_and(|at| at <= tx.now) {
+                continue;
+            }
+            register(tx, lot, *node)?;
+            if tx.expires(lot, *node)?.is_some_and(|at| at <= tx.now) {
+                let item = tx.lot(lot)?.item;
+                set_aside(tx, item, lot, *node, "expired")?;
+                tx.grew(item);
             }
         }
     }

@@ -57,7 +57,7 @@ const STATES: [&str; 7] =
 
 /// Where rows go.
 enum Sheet {
-    Csv(csv::Writer<Box<dyn std::io::Write>>),
+    Csv(Box<csv::Writer<Box<dyn std::io::Write>>>),
     Xlsx(Box<Workbook>, u32),
 }
 
@@ -174,7 +174,7 @@ async fn table(
         book.add_worksheet();
         Sheet::Xlsx(Box::new(book), 0)
     } else {
-        Sheet::Csv(csv::Writer::from_writer(Box::new(stdout())))
+        Sheet::Csv(Box::new(csv::Writer::from_writer(Box::new(stdout()))))
     };
     let (columns, numbers) = header(what);
     if !json || xlsx.is_some() {

@@ -357,7 +357,7 @@ pub fn imported(input: &[u8]) -> String {
         match read().and_then(parse) {
             Ok((tasks, bad)) => {
                 checked(&bad);
-                told.push_str(&format!("{tasks:?} {bad:?}"));
+                told = format!("{told}{tasks:?} {bad:?}");
             }
             Err(error) => told.push_str(&error.to_string()),
         }
