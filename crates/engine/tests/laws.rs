@@ -435,7 +435,6 @@ impl World {
                 lines: line(*sku, *quantity),
                 location: None,
                 expires_at: self.now.plus_seconds(minutes * MINUTE),
-                ..PlaceHold::default()
             }),
             Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
                 hold: hold(*nth)?,

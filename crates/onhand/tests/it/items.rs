@@ -14,7 +14,7 @@ fn json(bytes: &[u8]) -> Value {
 fn said(database: &Path, arguments: &[&str]) -> String {
     let output = onhand(database, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout).to_owned()
+    text(&output.stdout)
 }
 
 /// Every stock code of the real invoices, once each.
