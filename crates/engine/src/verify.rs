@@ -139,6 +139,8 @@ pub fn verify(
     let violation = match run(&mut audit, ledger, tenant, progress) {
         Ok(()) => None,
         Err(Stop::Found(violation)) => Some(violation),
+        // A row that does not match its checksum is a finding like any other.
+        Err(Stop::Store(StoreError::Damaged(found))) => Some(Violation::File(found)),
         Err(Stop::Store(error)) => return Err(error),
     };
     Ok(Verified {

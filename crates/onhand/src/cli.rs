@@ -287,11 +287,11 @@ pub struct LedgerBench {
     #[arg(long)]
     pub quick: bool,
     /// Runs one part of it in this process: for the program itself.
-    #[arg(long, hide = true, requires = "database")]
+    #[arg(long, hide = true, requires = "part_of")]
     pub part: Option<Part>,
     /// The database of the part.
     #[arg(long, hide = true)]
-    pub database: Option<PathBuf>,
+    pub part_of: Option<PathBuf>,
 }
 
 /// See [`LedgerBench::part`].

@@ -167,7 +167,7 @@ fn a_changed_byte_of_the_log_is_found() {
     std::fs::write(&database, bytes).unwrap();
     let output = onhand(&database, &["verify"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("the hash chain breaks"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("the log at entry 1 was changed"), "{}", text(&output.stdout));
 }
 
 #[test]

@@ -301,7 +301,7 @@ impl Reader for SqliteReader {
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        self.check_notes()
     }
 
     fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
@@ -393,6 +393,34 @@ impl Reader for SqliteReader {
             Ok((key, body))
         };
         rows.into_iter().map(whole).collect()
+    }
+}
+
+impl SqliteReader {
+    /// Nobody else reads all notes: the log says nothing of them.
+    fn check_notes(&self) -> Result<Option<String>, StoreError> {
+        let run = || -> rusqlite::Result<Option<String>> {
+            let mut statement =
+                self.connection.prepare_cached("SELECT tenant_id, space, key, body, sum FROM note")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let tenant: i64 = row.get(0)?;
+                // What cannot even be text was changed.
+                let texts = (row.get::<_, String>(1), row.get::<_, String>(2), row.get::<_, String>(3));
+                let (Ok(space), Ok(key), Ok(body)) = texts else {
+                    return Ok(Some(format!("a note of tenant {tenant} was changed: it is no text")));
+                };
+                let what = || format!("the note `{key}` of {space}");
+                if let Err(error) = note_sum(tenant, &space, &key, &body).must_be(row.get(4)?, what) {
+                    return Ok(Some(match error {
+                        StoreError::Damaged(found) => found,
+                        other => other.to_string(),
+                    }));
+                }
+            }
+            Ok(None)
+        };
+        run().map_err(|error| failed("read", &error))
     }
 }
 

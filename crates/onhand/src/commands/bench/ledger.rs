@@ -37,7 +37,7 @@ const ORDERING: Duration = Duration::from_secs(5);
 const RANDOM: Load = Load { items: ITEMS, in_flight: 8_000, movements: MOVEMENTS };
 
 pub(super) async fn run(bench: &LedgerBench, json: bool) -> anyhow::Result<()> {
-    match (bench.part, &bench.database) {
+    match (bench.part, &bench.part_of) {
         (Some(Part::Fill), Some(path)) => return fill(path).await,
         (Some(Part::Restart), Some(path)) => return restart(path).await,
         _ => {}
@@ -142,7 +142,7 @@ async fn part(part: Part, path: &Path) -> anyhow::Result<Value> {
     let program = std::env::current_exe().context("cannot find the program itself")?;
     let name = clap::ValueEnum::to_possible_value(&part).context("every part has a name")?;
     let child = tokio::process::Command::new(program)
-        .args(["bench", "ledger", "--part", name.get_name(), "--database"])
+        .args(["bench", "ledger", "--part", name.get_name(), "--part-of"])
         .arg(path)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
