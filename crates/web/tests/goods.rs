@@ -1,0 +1,116 @@
+//! Kits, lots, serials and places inside places over the public API: the worked examples by their names, and a piece's way.
+
+mod support;
+
+use axum::http::StatusCode;
+use onhand_ledger::Instant;
+use serde_json::{Value, json};
+use support::Shop;
+
+impl Shop {
+    fn on(&self, now: &str) {
+        self.clock.set(Instant::parse(now).unwrap());
+    }
+
+    async fn put(&self, item: Value) {
+        self.accepted("/v1/items", item).await;
+    }
+
+    async fn receive(&self, location: &str, lines: Value) {
+        self.accepted("/v1/movements/receive", json!({ "location": location, "lines": lines })).await;
+    }
+
+    async fn available(&self, sku: &str, location: &str) -> i64 {
+        let found = self.get(&format!("/v1/items/{sku}/available?location={location}")).await;
+        found["available"].as_i64().unwrap()
+    }
+
+    async fn total(&self, sku: &str, state: &str) -> i64 {
+        self.get(&format!("/v1/items/{sku}/stock")).await["total"][state].as_i64().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn kits_are_built_in_one_place() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/locations", json!({ "code": "PARIS" })).await;
+    for sku in ["A", "B"] {
+        shop.put(json!({ "sku": sku })).await;
+    }
+    shop.put(json!({ "sku": "KIT", "kit": [{ "sku": "A", "quantity": 2 }, { "sku": "B", "quantity": 1 }] }))
+        .await;
+    shop.put(
+        json!({ "sku": "BOX", "kit": [{ "sku": "KIT", "quantity": 1 }, { "sku": "A", "quantity": 1 }] }),
+    )
+    .await;
+    shop.receive("LONDON", json!([{ "sku": "A", "quantity": 5 }, { "sku": "B", "quantity": 1 }])).await;
+    shop.receive("PARIS", json!([{ "sku": "A", "quantity": 1 }, { "sku": "B", "quantity": 4 }])).await;
+    assert_eq!((shop.available("KIT", "LONDON").await, shop.available("KIT", "PARIS").await), (1, 0));
+    assert_eq!((shop.available("BOX", "LONDON").await, shop.available("BOX", "PARIS").await), (1, 0));
+    let two = json!({ "lines": [{ "sku": "KIT", "quantity": 2 }] });
+    let (status, refused) = shop.post("/v1/orders", two).await;
+    assert_eq!((status, refused["missing"][0]["sku"].as_str()), (StatusCode::CONFLICT, Some("KIT")));
+    // Where it would be inside itself it is no kit.
+    let (status, problem) =
+        shop.post("/v1/items", json!({ "sku": "KIT", "kit": [{ "sku": "BOX", "quantity": 1 }] })).await;
+    assert_eq!((status, problem["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("kit")));
+}
+
+#[tokio::test]
+async fn lots_end_with_their_day_where_they_lie() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/locations", json!({ "code": "HAMBURG", "time_zone": "Europe/Berlin" })).await;
+    shop.put(json!({ "sku": "MILK", "tracking": "lots" })).await;
+    let lots = json!([
+        { "sku": "MILK", "quantity": 10, "lot": "L2", "expires": "2027-01-31" },
+        { "sku": "MILK", "quantity": 5, "lot": "L1", "expires": "2026-11-30" },
+    ]);
+    shop.receive("HAMBURG", lots).await;
+    shop.on("2026-11-30T10:00:00Z");
+    let order = shop.accepted("/v1/orders", json!({ "lines": [{ "sku": "MILK", "quantity": 6 }] })).await;
+    let order = shop.get(&format!("/v1/orders/{}", order["id"])).await;
+    let taken: Vec<(&str, i64)> = order["lines"][0]["allocated"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|at| (at["lot"].as_str().unwrap(), at["quantity"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(taken, [("L1", 5), ("L2", 1)]);
+    shop.on("2026-11-30T23:00:00Z");
+    assert_eq!(shop.available("MILK", "HAMBURG").await, 4);
+    assert_eq!((shop.total("MILK", "quality_control").await, shop.total("MILK", "committed").await), (5, 6));
+}
+
+#[tokio::test]
+async fn a_piece_is_followed_from_the_supplier_to_the_customer_and_back() {
+    let shop = Shop::open().await;
+    shop.put(json!({ "sku": "PHONE", "tracking": "serials" })).await;
+    shop.receive("LONDON", json!([{ "sku": "PHONE", "quantity": 2, "serials": ["S1", "S2"] }])).await;
+    let order = shop
+        .accepted("/v1/orders", json!({ "reference": "O-1", "lines": [{ "sku": "PHONE", "quantity": 1 }] }))
+        .await;
+    // S1 was promised, and S2 is what the packer took.
+    let left = json!({ "lines": [{ "line": "1", "quantity": 1, "lot": "S2" }] });
+    shop.accepted(&format!("/v1/orders/{}/fulfil", order["id"]), left.clone()).await;
+    shop.accepted(&format!("/v1/orders/{}/return", order["id"]), left).await;
+    let trace = shop.get("/v1/items/PHONE/lots/S2").await;
+    let steps = trace["steps"].as_array().unwrap();
+    let way: Vec<(&str, &str)> =
+        steps.iter().map(|step| (step["from"].as_str().unwrap(), step["to"].as_str().unwrap())).collect();
+    assert_eq!(
+        way,
+        [
+            ("supplier", "LONDON available"),
+            ("LONDON available", "customer"),
+            ("customer", "LONDON available")
+        ]
+    );
+    assert_eq!(trace["lot"]["places"][0]["quantity"], 1);
+    let again =
+        json!({ "location": "LONDON", "lines": [{ "sku": "PHONE", "quantity": 1, "serials": ["S2"] }] });
+    let (status, problem) = shop.post("/v1/movements/receive", again).await;
+    assert_eq!(
+        (status, problem["type"].as_str()),
+        (StatusCode::CONFLICT, Some("/docs/errors#serial_elsewhere"))
+    );
+}
