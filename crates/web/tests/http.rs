@@ -415,7 +415,7 @@ async fn it_is_alive_while_everybody_waits_for_the_ledger() {
 /// Who comes when too much waits is told so at once, and when to come again; nothing of it is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_says_when_to_come_again() {
-    const MORE_THAN_WAIT: usize = 18_000;
+    const MORE_THAN_WAIT: usize = 24_000;
     let shop = Shop::open().await;
     let (release, held) = channel::<()>();
     let (holds, is_held) = channel();
