@@ -5,9 +5,13 @@
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
 
+#[path = "support/cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cases::config;
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::command::{
     Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
@@ -592,15 +596,8 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
     prop::collection::vec(batch, 1..25)
 }
 
-fn config(cases: u32) -> ProptestConfig {
-    // PROPTEST_CASES raises it for whoever looks harder.
-    let usual = ProptestConfig::default();
-    let cases = if std::env::var("PROPTEST_CASES").is_ok() { usual.cases } else { cases };
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4_000, ..usual }
-}
-
 proptest! {
-    #![proptest_config(config(120))]
+    #![proptest_config(config(120, 4_000))]
 
     #[test]
     fn the_laws_of_goods_hold_in_memory(acts in batches()) {
@@ -614,7 +611,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(30))]
+    #![proptest_config(config(30, 4_000))]
 
     #[test]
     fn the_laws_of_goods_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {

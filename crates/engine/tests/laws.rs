@@ -6,9 +6,13 @@
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
 
+#[path = "support/cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cases::config;
 use onhand_engine::{CommitError, HistoryFilter, Ledger, ManualClock, Options, StockReport, Submission};
 use onhand_ledger::command::{
     Adjust, AmendPurchase, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder, CancelTransfer,
@@ -1353,15 +1357,8 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {
     prop::collection::vec(batch, 1..22)
 }
 
-fn config(cases: u32) -> ProptestConfig {
-    // PROPTEST_CASES raises it for whoever looks harder.
-    let usual = ProptestConfig::default();
-    let cases = if std::env::var("PROPTEST_CASES").is_ok() { usual.cases } else { cases };
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4_000, ..usual }
-}
-
 proptest! {
-    #![proptest_config(config(120))]
+    #![proptest_config(config(120, 4_000))]
 
     #[test]
     fn the_laws_hold_in_memory(acts in batches()) {
@@ -1375,7 +1372,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(30))]
+    #![proptest_config(config(30, 4_000))]
 
     #[test]
     fn the_laws_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
@@ -1384,7 +1381,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(120))]
+    #![proptest_config(config(120, 4_000))]
 
     #[test]
     fn a_group_is_its_commands_one_by_one_or_nothing(

@@ -5,6 +5,8 @@
 
 #[path = "model/acts.rs"]
 mod acts;
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "model/documents.rs"]
 mod documents;
 #[path = "model/naive.rs"]
@@ -18,6 +20,7 @@ mod shop;
 mod world;
 
 use acts::{Act, batches, one_order};
+use cases::config;
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
     Adjust, CancelOrder, Content, Document, Happened, Line, MovementLine, Name, OrderContent,
@@ -40,15 +43,8 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
     }
 }
 
-fn config(cases: u32) -> ProptestConfig {
-    // PROPTEST_CASES raises it for whoever looks harder.
-    let usual = ProptestConfig::default();
-    let cases = if std::env::var("PROPTEST_CASES").is_ok() { usual.cases } else { cases };
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..usual }
-}
-
 proptest! {
-    #![proptest_config(config(480))]
+    #![proptest_config(config(480, 20_000))]
 
     #[test]
     fn the_ledger_does_what_the_model_says_in_memory(acts in batches()) {
@@ -57,7 +53,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(300, 20_000))]
 
     #[test]
     fn one_order_is_what_the_model_says_however_often_it_is_told(acts in one_order()) {
@@ -71,7 +67,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(40))]
+    #![proptest_config(config(40, 20_000))]
 
     #[test]
     fn the_ledger_does_what_the_model_says_in_a_file_that_is_reopened_without_flushing(acts in batches()) {

@@ -11,9 +11,9 @@ use crate::{ItemId, LocationId, Quantity};
 use super::lines::{self, Done};
 use super::lots;
 use super::order;
-use super::shift::{self, Shift};
+use super::shift;
 use super::stock::{self, Change, Resolved};
-use super::tx::{Stop, Tx};
+use super::tx::{Move, Stop, Tx};
 
 /// Components go in, the kit comes out.
 pub(super) fn assemble(tx: &mut Tx<'_>, work: &Assemble) -> Result<Answer, Stop> {
@@ -91,7 +91,8 @@ fn produce(
     }
     let parties = [StockState::Production, StockState::Adjustment];
     stock::prefetch(tx, &parties, items().map(|item| (item, location, at)))?;
-    let leaves = |part: &Resolved| Shift {
+    let leaves = |part: &Resolved| Move {
+        promise: None,
         item: part.item,
         lot: part.lot.unwrap_or_default(),
         from: (location, StockState::Available),
@@ -101,7 +102,7 @@ fn produce(
         reason,
         corrects: None,
     };
-    let steps: Vec<Shift<'_>> = takes.iter().map(leaves).collect();
+    let steps: Vec<Move<'_>> = takes.iter().map(leaves).collect();
     tx.want_cells(
         steps.iter().map(|step| CellKey::of(step.item, location, step.lot, StockState::Available)),
     )?;

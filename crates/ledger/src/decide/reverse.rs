@@ -12,10 +12,10 @@ use crate::{LocationId, PurchaseId, Quantity, Seq};
 
 use super::lines;
 use super::order;
-use super::shift::{self, Shift};
+use super::shift;
 use super::stock::{self, Change, Resolved};
 use super::supply;
-use super::tx::{Stop, Tx};
+use super::tx::{Move, Stop, Tx};
 
 pub(super) fn reverse(tx: &mut Tx<'_>, reverse: &Reverse) -> Result<Answer, Stop> {
     stock::check_reason(&reverse.reason)?;
@@ -179,7 +179,8 @@ fn take_back(
         return stock::put_in(tx, change(from.location, to.state), from.state);
     }
     // Between two cells of ours, or out of one that nothing else is taken from.
-    let step = Shift {
+    let step = Move {
+        promise: None,
         item: movement.item,
         lot: to.lot,
         from: (to.location, to.state),

@@ -7,28 +7,14 @@ use std::collections::BTreeMap;
 
 use crate::answer::{Invalid, Missing, Refusal};
 use crate::key::{CellKey, StockState};
-use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, Seq};
+use crate::{CountId, Instant, LocationId, Quantity, Seq};
 
 use super::order;
 use super::stock::{self, Change};
 use super::tx::{Move, Stop, Tx};
 
-/// A movement between two cells of ours, none of them promised.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shift<'a> {
-    pub item: ItemId,
-    /// Of which lot or serial; 0 where the item is not tracked.
-    pub lot: LotId,
-    pub from: (LocationId, StockState),
-    pub to: (LocationId, StockState),
-    /// More than nothing.
-    pub quantity: Quantity,
-    pub occurred_at: Instant,
-    pub reason: &'a str,
-    pub corrects: Option<Seq>,
-}
-
-const fn end<'a>(step: &Shift<'a>, location: LocationId) -> Change<'a> {
+/// The two ends of a movement between two cells of ours, none of them promised, each as a change by itself.
+const fn end<'a>(step: &Move<'a>, location: LocationId) -> Change<'a> {
     Change {
         item: step.item,
         location,
@@ -45,7 +31,7 @@ const fn end<'a>(step: &Shift<'a>, location: LocationId) -> Change<'a> {
 
 /// The first count that gives it back at the end it leaves, and the first that does at the end it enters: where the two
 /// ends were not seen by the very same counts.
-fn anchors(tx: &Tx<'_>, step: &Shift<'_>) -> Result<[Option<(CountId, Instant)>; 2], Stop> {
+fn anchors(tx: &Tx<'_>, step: &Move<'_>) -> Result<[Option<(CountId, Instant)>; 2], Stop> {
     let seen = |(location, state): (LocationId, StockState)| {
         if state.is_physical() { stock::anchors(tx, &end(step, location)) } else { Ok(Vec::new()) }
     };
@@ -57,40 +43,20 @@ fn anchors(tx: &Tx<'_>, step: &Shift<'_>) -> Result<[Option<(CountId, Instant)>;
 }
 
 /// Has a count seen since that these goods had left already? It gives them back, so that they need not be there.
-fn is_given_back(tx: &Tx<'_>, step: &Shift<'_>) -> Result<bool, Stop> {
+fn is_given_back(tx: &Tx<'_>, step: &Move<'_>) -> Result<bool, Stop> {
     Ok(step.from.1 == StockState::Available && anchors(tx, step)?[0].is_some())
 }
 
 /// Moves it. The caller has made sure that the cell it leaves holds enough, or will be given it back.
-pub(super) fn shift(tx: &mut Tx<'_>, step: Shift<'_>) -> Result<Seq, Stop> {
+pub(super) fn shift(tx: &mut Tx<'_>, step: Move<'_>) -> Result<Seq, Stop> {
     let [leaves, enters] = anchors(tx, &step)?;
-    let Shift { item, lot, quantity, .. } = step;
+    let Move { item, lot, quantity, .. } = step;
     let outside = (LocationId(0), StockState::Adjustment);
-    let explained = |from, to, (count, as_of): (CountId, Instant)| Move {
-        item,
-        lot,
-        from,
-        to,
-        quantity,
-        occurred_at: as_of,
-        reason: "explained by a late movement",
-        promise: None,
-        corrects: Some(count.0),
-    };
+    let explained = |from, to, count| stock::explained((item, lot), from, to, quantity, count);
     if let Some(count) = leaves {
         tx.make(explained(outside, (step.from.0, StockState::Available), count))?;
     }
-    let seq = tx.make(Move {
-        item,
-        lot,
-        from: step.from,
-        to: step.to,
-        quantity,
-        occurred_at: step.occurred_at,
-        reason: step.reason,
-        promise: None,
-        corrects: step.corrects,
-    })?;
+    let seq = tx.make(step)?;
     if let Some(count) = enters {
         tx.make(explained(step.to, outside, count))?;
     }
@@ -99,8 +65,8 @@ pub(super) fn shift(tx: &mut Tx<'_>, step: Shift<'_>) -> Result<Seq, Stop> {
 
 /// Refuses to take more out of a cell, in all steps together, than it holds. What a count has seen the lack of is
 /// given back by it.
-pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop> {
-    let cell = |step: &Shift<'_>| CellKey::of(step.item, step.from.0, step.lot, step.from.1);
+pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
+    let cell = |step: &Move<'_>| CellKey::of(step.item, step.from.0, step.lot, step.from.1);
     tx.want_cells(steps.iter().map(cell))?;
     let mut wanted = BTreeMap::<CellKey, Quantity>::new();
     for step in steps {

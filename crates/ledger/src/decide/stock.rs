@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::answer::{Answer, Invalid, Missing, Moved, Refusal};
+use crate::answer::{Answer, Invalid, Missing, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::entry::Entry;
@@ -16,9 +16,9 @@ use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
 use crate::state::Value;
 use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
 
-use super::shift::{self, Shift};
+use super::shift;
 use super::tx::{Found, Move, Stop, Tx};
-use super::{item, lots, merge, order, promise};
+use super::{item, lines, lots, merge, order, promise};
 
 /// A physical change.
 #[derive(Clone, Copy, Debug)]
@@ -159,18 +159,9 @@ pub(super) fn put_in_itself(tx: &mut Tx<'_>, change: Change<'_>, state: StockSta
         corrects: change.corrects,
     })?;
     // The count saw these goods already. They come first and are given back then, so that no cell is negative.
-    if let Some((count, as_of)) = absorbed_by {
-        tx.make(Move {
-            item,
-            lot,
-            from: (location, state),
-            to: (LocationId(0), StockState::Adjustment),
-            quantity,
-            occurred_at: as_of,
-            reason: "explained by a late movement",
-            promise: None,
-            corrects: Some(count.0),
-        })?;
+    if let Some(count) = absorbed_by {
+        let outside = (LocationId(0), StockState::Adjustment);
+        tx.make(explained((item, lot), (location, state), outside, quantity, count))?;
     }
     Ok(seq)
 }
@@ -233,19 +224,33 @@ pub(super) fn take_out_itself(
 /// Where a count has seen that these goods were gone already, it gives them back first, so that no cell is negative.
 fn give_back(tx: &mut Tx<'_>, change: &Change<'_>, at: At) -> Result<(), Stop> {
     let here = Change { location: at.location, lot: at.lot, ..*change };
-    let Some((count, as_of)) = anchor(tx, &here)? else { return Ok(()) };
-    tx.make(Move {
-        item: change.item,
-        lot: at.lot,
-        from: (LocationId(0), StockState::Adjustment),
-        to: (at.location, StockState::Available),
-        quantity: at.quantity,
+    let Some(count) = anchor(tx, &here)? else { return Ok(()) };
+    let outside = (LocationId(0), StockState::Adjustment);
+    let into = (at.location, StockState::Available);
+    tx.make(explained((change.item, at.lot), outside, into, at.quantity, count))?;
+    Ok(())
+}
+
+/// What a count gives back, or takes back, of its difference: a movement that it had seen and we had not heard of explains
+/// so much of it (law 11).
+pub(super) const fn explained(
+    (item, lot): (ItemId, LotId),
+    from: (LocationId, StockState),
+    to: (LocationId, StockState),
+    quantity: Quantity,
+    (count, as_of): (CountId, Instant),
+) -> Move<'static> {
+    Move {
+        item,
+        lot,
+        from,
+        to,
+        quantity,
         occurred_at: as_of,
         reason: "explained by a late movement",
         promise: None,
         corrects: Some(count.0),
-    })?;
-    Ok(())
+    }
 }
 
 /// Where so much that is gone has lain: at the place itself, unless its item is tracked and nobody says of which lot it
@@ -556,17 +561,7 @@ fn change(
 /// What moved, with what is available there in the end.
 fn answer(tx: &mut Tx<'_>, moved: &[(ItemId, LocationId, Quantity, Seq)]) -> Result<Answer, Stop> {
     order::settle(tx)?;
-    let answers = moved.iter().map(|(item, location, difference, seq)| {
-        Ok(Moved {
-            sku: tx.sku(*item)?,
-            location: tx.location_code(*location)?,
-            difference: *difference,
-            available: tx.held(CellKey::new(*item, *location, StockState::Available))?,
-            seq: *seq,
-        })
-    });
-    let moved = answers.collect::<Result<_, Stop>>()?;
-    Ok(Answer::Moved(moved, tx.discrepancies.clone()))
+    Ok(Answer::Moved(lines::moved_answers(tx, moved)?, tx.discrepancies.clone()))
 }
 
 pub(super) fn receive(tx: &mut Tx<'_>, receive: &Receive) -> Result<Answer, Stop> {
@@ -705,9 +700,6 @@ pub(super) fn transfer(tx: &mut Tx<'_>, transfer: &Transfer) -> Result<Answer, S
         moved.push((item, from, -quantity, seq));
         moved.push((item, to, quantity, seq));
     }
-    for location in [from, to] {
-        tx.want_cells(moved.iter().map(|(item, ..)| CellKey::new(*item, location, StockState::Available)))?;
-    }
     answer(tx, &moved)
 }
 
@@ -793,7 +785,8 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
     check_reason(&step.reason)?;
     let at = tx.past("occurred_at", step.occurred_at)?;
     prefetch(tx, &[StockState::Adjustment], lines.iter().map(|line| (line.item, location, at)))?;
-    let shifts = lines.iter().map(|line| Shift {
+    let shifts = lines.iter().map(|line| Move {
+        promise: None,
         item: line.item,
         lot: line.lot.unwrap_or_default(),
         from: (location, step.from),
@@ -803,13 +796,12 @@ pub(super) fn move_state(tx: &mut Tx<'_>, step: &MoveState) -> Result<Answer, St
         reason: &step.reason,
         corrects: None,
     });
-    let shifts: Vec<Shift<'_>> = shifts.collect();
+    let shifts: Vec<Move<'_>> = shifts.collect();
     shift::must_be_free(tx, &shifts)?;
     let mut moved = Vec::new();
     for step in shifts {
         moved.push((step.item, location, Quantity::ZERO, shift::shift(tx, step)?));
     }
-    tx.want_cells(moved.iter().map(|(item, ..)| CellKey::new(*item, location, StockState::Available)))?;
     answer(tx, &moved)
 }
 

@@ -11,7 +11,7 @@ use crate::{Instant, LocationId, Quantity, TransferId};
 
 use super::lines::{self, Done};
 use super::order;
-use super::shift::{self, Shift};
+use super::shift;
 use super::stock::{self, Change};
 use super::tx::{Found, Move, Stop, Tx};
 
@@ -147,9 +147,10 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<A
         stock::must_be_ours(tx, item, from)?;
         stock::must_be_ours(tx, item, to)?;
     }
-    let steps: Vec<Shift<'_>> = parts
+    let steps: Vec<Move<'_>> = parts
         .iter()
-        .map(|(position, quantity)| Shift {
+        .map(|(position, quantity)| Move {
+            promise: None,
             item: transfer.lines[*position].item,
             lot: transfer.lines[*position].lot,
             from: (from, StockState::Available),
@@ -173,7 +174,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<A
 }
 
 /// Fetches together what these steps will read.
-fn prefetch(tx: &Tx<'_>, steps: &[Shift<'_>]) -> Result<(), Stop> {
+fn prefetch(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
     tx.want_cells(steps.iter().flat_map(|step| {
         [step.from, step.to]
             .map(|(location, state)| CellKey { lot: step.lot, ..CellKey::new(step.item, location, state) })
@@ -230,9 +231,10 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
     for arrival in &arrivals {
         stock::must_be_ours(tx, transfer.lines[arrival.position].item, to)?;
     }
-    let steps: Vec<Shift<'_>> = arrivals
+    let steps: Vec<Move<'_>> = arrivals
         .iter()
-        .map(|arrival| Shift {
+        .map(|arrival| Move {
+            promise: None,
             item: transfer.lines[arrival.position].item,
             lot: transfer.lines[arrival.position].lot,
             from: (to, StockState::InTransit),
@@ -308,7 +310,7 @@ fn arrivals(
 fn exceed(
     tx: &mut Tx<'_>,
     id: TransferId,
-    step: &Shift<'_>,
+    step: &Move<'_>,
     transfer: &TransferDocument,
     over: Quantity,
 ) -> Result<crate::Seq, Stop> {
@@ -340,11 +342,12 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelTransfer) -> Result<Answer,
     let id = cancel.transfer;
     let mut transfer = open(tx, id, "cancelled")?;
     let at = after_dispatch(tx, &transfer, cancel.occurred_at)?;
-    let steps: Vec<Shift<'_>> = transfer
+    let steps: Vec<Move<'_>> = transfer
         .lines
         .iter()
         .filter(|line| line.in_transit().is_positive())
-        .map(|line| Shift {
+        .map(|line| Move {
+            promise: None,
             item: line.item,
             lot: line.lot,
             from: (transfer.to, StockState::InTransit),
