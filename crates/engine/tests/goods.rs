@@ -414,6 +414,26 @@ fn a_serial_is_in_one_place() {
 }
 
 #[test]
+fn a_piece_that_left_before_it_came_is_one_all_the_same() {
+    each_way(|shop| {
+        tracked(&shop, "PHONE", Tracking::Serials);
+        shop.at("12:00");
+        receive(&shop, "LONDON", vec![serials("PHONE", &["S1"])]);
+        // It left at ten, we hear: there were -1 by what happened until it came at twelve.
+        shop.at("13:00").shipment("P-1", None, "PHONE", 1, Some("10:00"));
+        assert_eq!(shop.available("PHONE", "LONDON"), 0);
+        shop.tell(Body::Count(TakeCount {
+            location: "LONDON".to_owned(),
+            lines: vec![serials("PHONE", &["S1"])],
+            as_of: Some(time("11:00")),
+            inside: false,
+            system: None,
+        }));
+        assert_eq!(shop.available("PHONE", "LONDON"), 1);
+    });
+}
+
+#[test]
 fn how_an_item_is_tracked_is_fixed_once_it_has_moved() {
     each_way(|shop| {
         shop.receive("MUG", 1);

@@ -79,10 +79,14 @@ pub(super) fn book_all(
         let Resolved { item, lot, quantity: counted } = line;
         let lot = lot.unwrap_or_default();
         let found: Quantity = cells(&line).iter().map(|cell| tx.as_of(*cell, as_of)).sum::<Result<_, _>>()?;
-        if tx.item(item)?.tracking == Tracking::Serials && counted > found {
+        let is_found = tx.item(item)?.tracking == Tracking::Serials && counted > found;
+        if is_found {
             lots::seen_where_it_was_not(tx, item, lot)?;
         }
         let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
+        if is_found {
+            lots::must_be_one(tx, item, lot)?;
+        }
         booked.push((id, item, counted, found));
     }
     order::settle(tx)?;

@@ -225,8 +225,26 @@ pub(super) fn must_not_be_twice(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Re
 
 /// A piece was seen where it was not by our books: wherever it is by them now, it is there no more.
 pub(super) fn seen_where_it_was_not(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    take_all_but(tx, item, lot, Quantity::ZERO)
+}
+
+/// What a count books of a piece may be more than one: one that left before it came, by what happened, was short of
+/// two. One of them is the piece.
+pub(super) fn must_be_one(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
+    take_all_but(tx, item, lot, Quantity::ONE)
+}
+
+/// Takes out of the books what they have of a piece beyond so much.
+fn take_all_but(tx: &mut Tx<'_>, item: ItemId, lot: LotId, keep: Quantity) -> Result<(), Stop> {
     let stocked = tx.stocked(item)?.into_iter().filter(|(cell, _)| cell.lot == lot);
-    for (CellKey { location, .. }, quantity) in stocked.collect::<Vec<_>>() {
+    let stocked: Vec<(CellKey, Quantity)> = stocked.collect();
+    let mut excess = stocked.iter().map(|(_, quantity)| *quantity).sum::<Quantity>() - keep;
+    for (CellKey { location, .. }, held) in stocked {
+        let quantity = held.min(excess);
+        if !quantity.is_positive() {
+            break;
+        }
+        excess -= quantity;
         let now = tx.now;
         let gone = Change {
             item,
