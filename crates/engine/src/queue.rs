@@ -21,7 +21,7 @@ const CAPACITY: usize = 16_384;
 const BATCH: usize = 4_096;
 
 /// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
-const BULK_WORK: usize = 4_096;
+const BULK_WORK: usize = 2_048;
 /// Batches of more submissions than that are answered by a thread of its own.
 const ANSWERED_BESIDE: usize = 256;
 /// So many batches may wait for that thread.
