@@ -579,6 +579,11 @@ fn known_packs(known: &[String]) -> String {
     if known.is_empty() { "; it has none".to_owned() } else { format!("; it has {}", known.join(", ")) }
 }
 
+/// The first few lines that there are.
+fn known_lines(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; it has {}", listed(known)) }
+}
+
 /// Why a command is not one. It is not kept, and its key stays free.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Invalid {
@@ -610,7 +615,7 @@ pub enum Invalid {
     /// No such order, hold, rule or discrepancy.
     #[error("there is no {kind} {id}")]
     Unknown {
-        /// `order`, `hold`, `rule`, `discrepancy`, `order line`.
+        /// `order`, `hold`, `rule`, `discrepancy`.
         kind: &'static str,
         /// Its id.
         id: String,
@@ -690,6 +695,16 @@ pub enum Invalid {
     /// A sum would leave 64 bits.
     #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
+    /// What is named has no such line.
+    #[error("{of} has no line `{line}`{}", known_lines(.known))]
+    UnknownLine {
+        /// What has lines, such as `order 57`.
+        of: String,
+        /// As given.
+        line: String,
+        /// The first of those it has.
+        known: Vec<String>,
+    },
     /// A command of a group is none.
     #[error("line {line} of the group: {invalid}; nothing of the group was done")]
     InGroup {

@@ -18,6 +18,7 @@ pub mod look;
 pub mod model;
 pub mod money;
 pub mod quantity;
+pub mod refusals;
 pub mod state;
 pub mod time;
 
@@ -30,5 +31,6 @@ pub use jiff::civil::Date;
 pub use key::{CellKey, Due, Key, StockState};
 pub use money::Money;
 pub use quantity::{Precision, Quantity, QuantityError};
+pub use refusals::{CommandKind, InvalidKind, RefusalKind};
 pub use state::{Given, Need, State, Value};
 pub use time::{Instant, NotAnInstant};
