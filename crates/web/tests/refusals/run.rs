@@ -72,7 +72,10 @@ pub fn template(declared: &BTreeSet<(String, String, u16, String)>, case: &Case)
         .map(|(_, template, ..)| template)
         .collect();
     found.sort_by_key(|template| template.matches('{').count());
-    found.first().unwrap_or_else(|| panic!("{} is declared", case.header())).to_string()
+    match found.first() {
+        Some(template) => (*template).clone(),
+        None => panic!("{} is declared", case.header()),
+    }
 }
 
 /// A case in a shop of its own.

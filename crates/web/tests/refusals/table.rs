@@ -16,6 +16,7 @@
 //! is asked, and has no line. `LINE command` is a line of `POST /v1/commands` alone.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// What every case may use.
 const WORLD: &str = include_str!("world.txt");
@@ -127,7 +128,7 @@ impl Reading {
             }
             if let Some(line) = line.strip_prefix("line ") {
                 let world = self.words.entry("world".to_owned()).or_default();
-                world.push_str(&format!("{{\"body\":{line}}}\n"));
+                writeln!(world, "{{\"body\":{line}}}").expect("text takes what is written");
             } else if let Some(word) = line.strip_prefix("let ") {
                 let (word, means) = word.split_once(" = ").expect("let word = meaning");
                 self.words.insert(word.to_owned(), means.to_owned());
@@ -143,7 +144,7 @@ impl Reading {
             } else {
                 match self.inside(line) {
                     Some(steps) => self.cases.last_mut().expect("a case").given.extend(steps),
-                    None => self.cases.last_mut().expect("a case").body = line.to_owned(),
+                    None => line.clone_into(&mut self.cases.last_mut().expect("a case").body),
                 }
             }
         }
