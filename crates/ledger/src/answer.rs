@@ -322,7 +322,7 @@ pub enum Refusal {
         location: String,
     },
     /// The hold keeps nothing any more.
-    #[error("hold {hold} has {state}: it keeps nothing any more")]
+    #[error("hold {hold} has {state}: it keeps nothing any more; place another")]
     HoldEnded {
         /// Which.
         hold: HoldId,
@@ -444,10 +444,14 @@ pub enum Refusal {
     },
     /// No location has all of an order that may not be divided.
     #[error(
-        "no location has all of it, and an order may not leave from more than one: order less, or let the allocation rule \
-         split"
+        "no location has all of {}, and an order may not leave from more than one: order less, or let the allocation rule \
+         split",
+        listed(.skus)
     )]
-    NotInOnePlace,
+    NotInOnePlace {
+        /// Of what it wants.
+        skus: Vec<String>,
+    },
     /// The session of counting has ended.
     #[error("the counting session {session} is {state}: open another")]
     SessionEnded {
@@ -478,7 +482,8 @@ pub enum Refusal {
     },
     /// A piece is where it was told to be, or elsewhere.
     #[error(
-        "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
+        "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time: check the number, \
+         or transfer the piece"
     )]
     SerialElsewhere {
         /// What.
@@ -499,7 +504,7 @@ pub enum Refusal {
         what: String,
     },
     /// It was resolved before.
-    #[error("the discrepancy {discrepancy} is resolved already")]
+    #[error("the discrepancy {discrepancy} is resolved already; there is nothing left to do about it")]
     AlreadyResolved {
         /// Which.
         discrepancy: DiscrepancyId,

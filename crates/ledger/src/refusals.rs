@@ -98,7 +98,7 @@ impl Refusal {
             Self::DocumentHasLess { .. } => RefusalKind::DocumentHasLess,
             Self::NotReversible { .. } => RefusalKind::NotReversible,
             Self::ReversedAlready { .. } => RefusalKind::ReversedAlready,
-            Self::NotInOnePlace => RefusalKind::NotInOnePlace,
+            Self::NotInOnePlace { .. } => RefusalKind::NotInOnePlace,
             Self::SessionEnded { .. } => RefusalKind::SessionEnded,
             Self::RecountNeeded { .. } => RefusalKind::RecountNeeded,
             Self::ApprovalNeeded { .. } => RefusalKind::ApprovalNeeded,

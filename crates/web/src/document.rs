@@ -21,7 +21,8 @@ use crate::error::Problem;
             something take an `Idempotency-Key` header (1 to 255 characters): the same key and body give the same \
             answer and no second effect; the header `Idempotent-Replayed: true` says so. Quantities are exact decimals: \
             send them as JSON numbers or strings with at most as many decimals as the item has. A body that is left out \
-            is read as `{}`. Every error is an RFC 9457 problem; see /docs/errors for each `type`.",
+            is read as `{}`. Every error is an RFC 9457 problem; see /docs/errors for each `type`. What changes something \
+            lists under each status exactly the types it may have.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(Problem)),
