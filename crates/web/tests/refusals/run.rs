@@ -80,8 +80,8 @@ pub fn template(declared: &BTreeSet<(String, String, u16, String)>, case: &Case)
 
 /// A case in a shop of its own.
 pub struct Trial<'c> {
-    case: &'c Case,
-    shop: Shop,
+    pub case: &'c Case,
+    pub shop: Shop,
     words: BTreeMap<String, String>,
 }
 
@@ -106,7 +106,7 @@ impl<'c> Trial<'c> {
     }
 
     /// With what its words stand for.
-    fn filled(&self, text: &str) -> String {
+    pub fn filled(&self, text: &str) -> String {
         let filled = fill(&self.words, text);
         assert!(!filled.contains('$'), "{}: a word of `{filled}` stands for nothing", self.case.header());
         filled
@@ -133,7 +133,7 @@ impl<'c> Trial<'c> {
     }
 
     /// What lines are answered.
-    async fn lines(&self, lines: &[String]) -> Vec<Value> {
+    pub async fn lines(&self, lines: &[String]) -> Vec<Value> {
         let body = lines.join("\n");
         let asked = Asked { method: "POST", path: "/v1/commands", key: None, body: &body };
         let answer = text(asked.answer(&self.shop, &self.shop.key).await).await;
