@@ -11,6 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::endpoints;
 use crate::error::Problem;
+use crate::v1::report::Format;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,7 +26,7 @@ use crate::error::Problem;
             lists under each status exactly the types it may have.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, Format)),
     security(("key" = []))
 )]
 pub(crate) struct Document;

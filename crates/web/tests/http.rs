@@ -140,6 +140,28 @@ async fn the_document_says_what_every_operation_takes_and_answers() {
     assert!(line.contains("\"quantity\":3}"), "{line}");
 }
 
+/// All that is referred to in the document, at every depth.
+fn references<'d>(value: &'d Value, found: &mut BTreeSet<&'d str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|inner| references(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| references(inner, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_reference_of_the_document_leads_somewhere() {
+    let document = Shop::open().await.document().await;
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    let leads_nowhere = |reference: &&str| document.pointer(reference.trim_start_matches('#')).is_none();
+    assert_eq!(found.into_iter().filter(leads_nowhere).collect::<Vec<_>>(), [""; 0]);
+}
+
 #[tokio::test]
 async fn the_documents_example_of_a_command_runs() {
     let shop = Shop::open().await;
