@@ -10,6 +10,7 @@ mod history;
 mod low;
 mod queue;
 mod report;
+mod scribe;
 mod supply;
 pub mod systems;
 mod verify;
