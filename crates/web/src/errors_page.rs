@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use axum::response::Html;
 
+use crate::endpoints;
+
 /// Kind, what it means, what to do. Every problem has one of these kinds.
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     (
@@ -176,6 +178,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Send `Authorization: Bearer <key>`; make a key with `onhand key create`.",
     ),
     ("unknown", "There is no such thing.", "See `detail`."),
+    ("unknown_line", "What is named has no such line.", "See `detail`: it names those it has."),
     (
         "unknown_lot",
         "The item has no lot or serial of that name.",
@@ -205,9 +208,10 @@ pub(crate) async fn page() -> Html<String> {
     let mut rows = String::new();
     for (kind, means, then) in KINDS {
         let row = [means, then].map(|text| text.replace('<', "&lt;").replace('>', "&gt;"));
+        let commands = endpoints::commands_that_say(kind).join(" · ");
         let _ = writeln!(
             rows,
-            "<tr id=\"{kind}\"><th scope=\"row\"><a href=\"#{kind}\">{kind}</a></th><td>{}</td><td>{}</td></tr>",
+            "<tr id=\"{kind}\"><th scope=\"row\"><a href=\"#{kind}\">{kind}</a></th><td>{}</td><td>{}</td><td>{commands}</td></tr>",
             row[0], row[1]
         );
     }
@@ -218,6 +222,6 @@ pub(crate) async fn page() -> Html<String> {
          table{{border-collapse:collapse}}th,td{{text-align:left;vertical-align:top;padding:6px 12px;border-bottom:1px solid #8884}}\
          tr:target{{background:#fd06}}</style><h1>Problems</h1><p>Every error is an RFC 9457 problem \
          (<code>application/problem+json</code>) whose <code>type</code> is one of these. <a href=\"/docs\">The API</a></p>\
-         <table><tr><th>type</th><th>what it means</th><th>what to do</th></tr>{rows}</table></html>"
+         <table><tr><th>type</th><th>what it means</th><th>what to do</th><th>of which commands</th></tr>{rows}</table></html>"
     ))
 }

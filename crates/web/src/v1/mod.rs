@@ -21,7 +21,7 @@ mod orders;
 mod page;
 mod production;
 mod purchases;
-mod report;
+pub(crate) mod report;
 mod reversals;
 mod rules;
 mod sessions;
