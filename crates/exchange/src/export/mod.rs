@@ -1,220 +1,339 @@
-//! `onhand export`: items, stock, sheets to count on and orders as CSV or XLSX, the log as JSON lines.
+//! What there is as rows of a file, in the columns that an import takes, read in slices between which the ledger goes on.
 
-use std::path::Path;
+mod sheet;
 
-use indicatif::ProgressBar;
-use onhand_engine::{Clock as _, SystemClock};
-use rust_xlsxwriter::Workbook;
-use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
 
-use crate::cli::ExportWhat;
-use crate::link::Link;
-use crate::output::{say, stdout};
+use onhand_engine::View;
+use onhand_ledger::model::{Item, Location, Order, Tracking};
+use onhand_ledger::{
+    CellKey, Instant, ItemId, Key, LocationId, LotId, OrderId, Quantity, Seq, StockState, SystemId, Value,
+};
+use onhand_store::StoreError;
 
-pub(crate) async fn run(
-    link: &Link,
-    what: ExportWhat,
-    xlsx: Option<&Path>,
-    json: bool,
-) -> anyhow::Result<()> {
-    match what {
-        ExportWhat::Log if xlsx.is_some() => {
-            anyhow::bail!("the log is no sheet: it is written as JSON lines")
-        }
-        ExportWhat::Log => log(link, &super::progress(json)).await,
-        _ => table(link, what, xlsx, json, &super::progress(json)).await,
-    }
+use crate::lists;
+
+pub use sheet::{CsvRows, SheetProblem, Workbook};
+
+/// What is exported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Items.
+    Items,
+    /// Locations.
+    Locations,
+    /// Stock by item, location, lot and state.
+    Stock,
+    /// A sheet to count on.
+    Counts,
+    /// Orders, line by line.
+    Orders,
 }
 
-async fn log(link: &Link, progress: &ProgressBar) -> anyhow::Result<()> {
-    let mut after = 0;
-    progress.set_length(link.get("/v1/items?limit=1").await?["seq"].as_u64().unwrap_or(0));
-    loop {
-        let page = link.get(&format!("/v1/changes?limit=100&after={after}")).await?;
-        for change in page["data"].as_array().into_iter().flatten() {
-            say(change)?;
-        }
-        after = page["next_after"].as_u64().unwrap_or(after);
-        progress.set_position(after);
-        if page["has_more"] != true {
-            break;
-        }
-    }
-    // The head's hash goes with the export, so that a cut tail is found.
-    let verified = link.verify(&ProgressBar::hidden()).await?;
-    progress.finish_and_clear();
-    say(json!({ "head": { "seq": after, "hash": verified["hash"] } }))?;
-    Ok(())
-}
+/// A column: its name, and whether what it has are quantities.
+pub type Column = (&'static str, bool);
 
-fn joined(value: &Value) -> String {
-    let entries = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-    entries.collect::<Vec<_>>().join("|")
-}
+const ITEMS: &[Column] = &[
+    ("sku", false),
+    ("name", false),
+    ("unit", false),
+    ("precision", true),
+    ("barcodes", false),
+    ("tags", false),
+    ("aliases", false),
+    ("packs", false),
+    ("low_stock", true),
+    ("low_stock_at", false),
+    ("kit", false),
+    ("tracking", false),
+    ("backorder_limit", true),
+    ("preorder_limit", true),
+    ("available_from", false),
+    ("archived", false),
+];
+const LOCATIONS: &[Column] = &[
+    ("code", false),
+    ("name", false),
+    ("sellable", false),
+    ("rank", true),
+    ("parent", false),
+    ("time_zone", false),
+];
+const STOCK: &[Column] = &[
+    ("sku", false),
+    ("location", false),
+    ("lot", false),
+    ("serial", false),
+    ("expires", false),
+    ("available", true),
+    ("reserved", true),
+    ("committed", true),
+    ("damaged", true),
+    ("quality_control", true),
+    ("safety_stock", true),
+    ("on_hand", true),
+    ("as_of", false),
+];
+const COUNTS: &[Column] = &[
+    ("sku", false),
+    ("location", false),
+    ("lot", false),
+    ("serial", false),
+    ("expires", false),
+    ("counted", true),
+];
+const ORDERS: &[Column] = &[
+    ("id", false),
+    ("system", false),
+    ("reference", false),
+    ("placed_at", false),
+    ("cancelled", false),
+    ("line", false),
+    ("sku", false),
+    ("lot", false),
+    ("serial", false),
+    ("quantity", true),
+    ("short", true),
+    ("returned", true),
+    ("price", true),
+    ("currency", false),
+    ("ship_by", false),
+    ("ship_to", false),
+];
 
-const STATES: [&str; 7] =
-    ["available", "reserved", "committed", "damaged", "quality_control", "safety_stock", "on_hand"];
-
-/// Where rows go.
-enum Sheet {
-    Csv(Box<csv::Writer<Box<dyn std::io::Write>>>),
-    Xlsx(Box<Workbook>, u32),
-}
-
-impl Sheet {
-    /// `numbers`: the columns that are quantities.
-    fn write(&mut self, row: &[String], numbers: &[usize]) -> anyhow::Result<()> {
+impl What {
+    /// Its columns, in order.
+    pub const fn columns(self) -> &'static [Column] {
         match self {
-            Self::Csv(out) => out.write_record(row)?,
-            Self::Xlsx(book, next) => {
-                let sheet = book.worksheet_from_index(0)?;
-                for (column, text) in (0_u16..).zip(row) {
-                    // A sheet's numbers have 15 digits: what has more stays text, and exact.
-                    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-                    match text.parse::<f64>() {
-                        Ok(number) if numbers.contains(&usize::from(column)) && digits <= 15 => {
-                            sheet.write_number(*next, column, number)?
-                        }
-                        _ => sheet.write_string(*next, column, text)?,
-                    };
+            Self::Items => ITEMS,
+            Self::Locations => LOCATIONS,
+            Self::Stock => STOCK,
+            Self::Counts => COUNTS,
+            Self::Orders => ORDERS,
+        }
+    }
+}
+
+/// An export in the making.
+#[derive(Debug)]
+pub struct Export {
+    what: What,
+    /// All quantities are of this instant, as known at its beginning.
+    as_of: Instant,
+    known: Seq,
+    after: u64,
+    done: bool,
+    codes: HashMap<LocationId, String>,
+}
+
+impl Export {
+    /// All of it, the oldest first. Stock is that of now, however long it takes.
+    pub fn begin(view: &mut View<'_>, what: What) -> Result<Self, StoreError> {
+        // What was recorded within a microsecond has times a little ahead of the clock.
+        let as_of = view.now.max(view.head()?.recorded_at);
+        let (known, codes) = (view.seq(), HashMap::new());
+        Ok(Self { what, as_of, known, after: 0, done: false, codes })
+    }
+
+    /// Is there nothing more to come?
+    pub const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The rows of the next so many things. May be none though more come.
+    pub fn next(&mut self, view: &mut View<'_>, things: usize) -> Result<Vec<Vec<String>>, StoreError> {
+        const LAST: Seq = Seq::MAX >> 1;
+        let next = self.after + 1;
+        let (from, to) = match self.what {
+            What::Items | What::Stock | What::Counts => (Key::Item(ItemId(next)), Key::Item(ItemId(LAST))),
+            What::Locations => (Key::Location(LocationId(next)), Key::Location(LocationId(LAST))),
+            What::Orders => (Key::Order(OrderId(next)), Key::Order(OrderId(LAST))),
+        };
+        let found = view.range(&from, &to, false, things)?;
+        self.done = found.len() < things;
+        let mut rows = Vec::new();
+        for (key, value) in found {
+            match (key, value) {
+                (Key::Item(id), Value::Item(item)) => {
+                    self.after = id.0;
+                    if item.merged_into.is_some() {
+                        continue;
+                    }
+                    if self.what == What::Items {
+                        rows.push(self.item(view, &item)?);
+                    } else {
+                        self.stock(view, id, &item, &mut rows)?;
+                    }
                 }
-                *next += 1;
+                (Key::Location(id), Value::Location(location)) => {
+                    self.after = id.0;
+                    rows.push(self.location(view, location)?);
+                }
+                (Key::Order(id), Value::Order(order)) => {
+                    self.after = id.0;
+                    lines(view, id, &order, &mut rows)?;
+                }
+                _ => {}
             }
+        }
+        Ok(rows)
+    }
+
+    fn code(&mut self, view: &mut View<'_>, id: LocationId) -> Result<String, StoreError> {
+        if let Some(code) = self.codes.get(&id) {
+            return Ok(code.clone());
+        }
+        let code = view.location(id)?.map_or_else(|| id.to_string(), |location| location.code);
+        self.codes.insert(id, code.clone());
+        Ok(code)
+    }
+
+    fn item(&mut self, view: &mut View<'_>, item: &Item) -> Result<Vec<String>, StoreError> {
+        let names = |names: &[String]| lists::join(names.iter().map(String::as_str));
+        let packs = item.packs.iter().map(|pack| (&*pack.name, pack.quantity, pack.barcode.as_deref()));
+        let mut levels = Vec::new();
+        for (location, level) in &item.low_stock.at {
+            levels.push((self.code(view, *location)?, *level));
+        }
+        let mut kit = Vec::new();
+        for component in &item.kit {
+            let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
+            kit.push((sku, component.quantity));
+        }
+        let parts = |parts: &[(String, Quantity)]| {
+            lists::join_parts(parts.iter().map(|(name, quantity)| (name.as_str(), *quantity, None)))
+        };
+        let tracking = match item.tracking {
+            Tracking::None => "none",
+            Tracking::Lots => "lots",
+            Tracking::Serials => "serials",
+        };
+        let from = item.beyond.available_from.filter(|from| *from > self.as_of);
+        Ok(vec![
+            item.sku.clone(),
+            item.name.clone(),
+            item.unit.clone(),
+            item.precision.decimals().to_string(),
+            names(&item.barcodes),
+            names(&item.tags),
+            names(&item.aliases),
+            lists::join_parts(packs),
+            item.low_stock.level.map_or_else(String::new, |level| level.to_string()),
+            parts(&levels),
+            parts(&kit),
+            tracking.to_owned(),
+            item.beyond.backorder_limit.to_string(),
+            item.beyond.preorder_limit.to_string(),
+            from.map_or_else(String::new, |from| from.to_string()),
+            item.archived.to_string(),
+        ])
+    }
+
+    fn location(&mut self, view: &mut View<'_>, location: Location) -> Result<Vec<String>, StoreError> {
+        let parent = location.parent.map(|parent| self.code(view, parent)).transpose()?;
+        Ok(vec![
+            location.code,
+            location.name,
+            location.sellable.to_string(),
+            location.rank.to_string(),
+            parent.unwrap_or_default(),
+            location.time_zone.unwrap_or_default(),
+        ])
+    }
+
+    /// A row for each place it ever was at, and each lot or serial that is there.
+    fn stock(
+        &mut self,
+        view: &mut View<'_>,
+        id: ItemId,
+        item: &Item,
+        rows: &mut Vec<Vec<String>>,
+    ) -> Result<(), StoreError> {
+        let mut places = BTreeMap::<(LocationId, LotId), BTreeMap<StockState, Quantity>>::new();
+        for (cell, slot) in view.cells_of(id)? {
+            if !StockState::ON_HAND.contains(&cell.state) {
+                continue;
+            }
+            let is_settled = slot.seq <= self.known && slot.latest <= self.as_of;
+            let quantity = if is_settled {
+                slot.quantity
+            } else {
+                view.as_of(CellKey { ..cell }, self.as_of, Some(self.as_of))?
+            };
+            let place = places.entry((cell.location, cell.lot)).or_default();
+            *place.entry(cell.state).or_default() += quantity;
+        }
+        for ((location, lot), states) in places {
+            let is_nothing = states.values().all(|quantity| quantity.is_zero());
+            if is_nothing && item.tracking != Tracking::None {
+                continue;
+            }
+            let [lot, serial, expires] = lot_columns(view, lot)?;
+            let mut row = vec![item.sku.clone(), self.code(view, location)?, lot, serial, expires];
+            if self.what == What::Counts {
+                row.push(String::new());
+            } else {
+                let of = |state| states.get(&state).copied().unwrap_or_default();
+                row.extend(StockState::ON_HAND.map(|state| of(state).to_string()));
+                row.push(StockState::ON_HAND.map(of).into_iter().sum::<Quantity>().to_string());
+                row.push(self.as_of.to_string());
+            }
+            rows.push(row);
         }
         Ok(())
     }
 }
 
-fn header(what: ExportWhat) -> (Vec<&'static str>, Vec<usize>) {
-    match what {
-        ExportWhat::Items | ExportWhat::Log => {
-            (vec!["sku", "name", "unit", "precision", "barcodes", "tags"], vec![3])
-        }
-        ExportWhat::Stock => {
-            let columns = ["sku", "location"].into_iter().chain(STATES).chain(["as_of"]);
-            (columns.collect(), (2..9).collect())
-        }
-        ExportWhat::Counts => (vec!["sku", "location", "counted"], vec![2]),
-        ExportWhat::Orders => {
-            let columns = [
-                "id",
-                "system",
-                "reference",
-                "placed_at",
-                "cancelled",
-                "line",
-                "sku",
-                "quantity",
-                "short",
-                "returned",
-            ];
-            (columns.into(), vec![7, 8, 9])
-        }
+/// `lot`, `serial` and `expires` of a lot, or of a serial and the lot it is of.
+fn lot_columns(view: &mut View<'_>, id: LotId) -> Result<[String; 3], StoreError> {
+    let Some(lot) = view.lot(id)? else { return Ok(Default::default()) };
+    let expires = lot.expires.map_or_else(String::new, |day| day.to_string());
+    let is_serial = view.item(lot.item)?.is_some_and(|item| item.tracking == Tracking::Serials);
+    if !is_serial {
+        return Ok([lot.code, String::new(), expires]);
     }
+    let of = lot.of.map(|of| view.lot(of)).transpose()?.flatten();
+    Ok([of.map_or_else(String::new, |of| of.code), lot.code, expires])
 }
 
-/// The rows of one thing of a list.
-fn rows(what: ExportWhat, of: &Value, as_of: &str) -> Vec<Vec<String>> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let each = |list: &'static str| of[list].as_array().into_iter().flatten();
-    match what {
-        ExportWhat::Items | ExportWhat::Log => {
-            let (barcodes, tags) = (joined(&of["barcodes"]), joined(&of["tags"]));
-            vec![vec![
-                text(&of["sku"]),
-                text(&of["name"]),
-                text(&of["unit"]),
-                text(&of["precision"]),
-                barcodes,
-                tags,
-            ]]
-        }
-        ExportWhat::Stock => {
-            let row = |place: &Value| {
-                let mut row = vec![text(&of["sku"]), text(&place["location"])];
-                row.extend(STATES.iter().map(|state| text(&place[*state])));
-                row.push(as_of.to_owned());
-                row
-            };
-            each("locations").map(row).collect()
-        }
-        ExportWhat::Counts => {
-            let row = |place: &Value| vec![text(&of["sku"]), text(&place["location"]), String::new()];
-            each("locations").map(row).collect()
-        }
-        ExportWhat::Orders => {
-            let row = |line: &Value| {
-                let order =
-                    ["id", "system", "document", "placed_at", "cancelled"].map(|name| text(&of[name]));
-                let line = ["line", "sku", "quantity", "short", "returned"].map(|name| text(&line[name]));
-                [order, line].concat()
-            };
-            each("lines").map(row).collect()
-        }
-    }
-}
-
-async fn table(
-    link: &Link,
-    what: ExportWhat,
-    xlsx: Option<&Path>,
-    json: bool,
-    progress: &ProgressBar,
-) -> anyhow::Result<()> {
-    // All pages are of one instant, so that what is counted by them later is as of it.
-    let as_of = SystemClock.now().to_string();
-    let path = match what {
-        ExportWhat::Items | ExportWhat::Log => "/v1/items?limit=100".to_owned(),
-        ExportWhat::Stock => format!("/v1/stock?limit=100&as_of={as_of}"),
-        ExportWhat::Counts => "/v1/stock?limit=100".to_owned(),
-        ExportWhat::Orders => "/v1/orders?limit=100".to_owned(),
+fn lines(
+    view: &mut View<'_>,
+    id: OrderId,
+    order: &Order,
+    rows: &mut Vec<Vec<String>>,
+) -> Result<(), StoreError> {
+    let system = match order.system {
+        SystemId::ONHAND => "onhand".to_owned(),
+        system => view.system(system)?.map_or_else(|| system.to_string(), |system| system.name),
     };
-    let mut sheet = if xlsx.is_some() {
-        let mut book = Workbook::new();
-        book.add_worksheet();
-        Sheet::Xlsx(Box::new(book), 0)
-    } else {
-        Sheet::Csv(Box::new(csv::Writer::from_writer(Box::new(stdout()))))
-    };
-    let (columns, numbers) = header(what);
-    if !json || xlsx.is_some() {
-        sheet.write(&columns.into_iter().map(str::to_owned).collect::<Vec<_>>(), &[])?;
-    }
-    let mut all = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let page = link.get(&format!("{path}{cursor}")).await?;
-        for one in page["data"].as_array().into_iter().flatten() {
-            if json && xlsx.is_none() {
-                all.push(one.clone());
-                continue;
-            }
-            for row in rows(what, one, &as_of) {
-                sheet.write(&row, &numbers)?;
-            }
-        }
-        progress.inc(page["data"].as_array().map_or(0, Vec::len) as u64);
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
-    progress.finish_and_clear();
-    match (sheet, xlsx) {
-        (Sheet::Xlsx(mut book, rows), Some(file)) => {
-            book.save(file)?;
-            let rows = rows.saturating_sub(1);
-            if json {
-                say(json!({ "file": file.display().to_string(), "rows": rows }))?;
-            }
-        }
-        (Sheet::Csv(mut out), _) => {
-            if json {
-                say(json!({ "data": all }))?;
-            }
-            out.flush()?;
-        }
-        (Sheet::Xlsx(..), None) => {}
+    let instant = |at: Option<Instant>| at.map_or_else(String::new, |at| at.to_string());
+    for line in &order.lines {
+        let sku = view.item(line.item)?.map_or_else(|| line.item.to_string(), |item| item.sku);
+        let [lot, serial, _] = line.lot.map(|lot| lot_columns(view, lot)).transpose()?.unwrap_or_default();
+        // A piece is named by itself.
+        let lot = if serial.is_empty() { lot } else { String::new() };
+        let (price, currency) = match &line.price {
+            Some(price) => (price.amount.to_string(), price.currency.clone()),
+            None => Default::default(),
+        };
+        rows.push(vec![
+            id.to_string(),
+            system.clone(),
+            order.document.clone(),
+            order.placed_at.to_string(),
+            order.cancelled.to_string(),
+            line.line.clone(),
+            sku,
+            lot,
+            serial,
+            line.wanted.to_string(),
+            line.short.to_string(),
+            line.returned.to_string(),
+            price,
+            currency,
+            instant(order.ship_by),
+            order.ship_to.clone().unwrap_or_default(),
+        ]);
     }
     Ok(())
 }

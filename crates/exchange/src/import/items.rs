@@ -2,75 +2,162 @@
 //!
 //! Shopify's columns: <https://help.shopify.com/en/manual/products/import-export/using-csv>.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use anyhow::bail;
-use onhand_ledger::command::PutItem;
-use onhand_ledger::{Precision, Quantity};
+use onhand_ledger::command::{Line, PutItem, SetLowStock};
+use onhand_ledger::model::{Pack, Tracking};
+use onhand_ledger::{Body, Precision, Quantity};
 
 use super::table::{Bad, Record, Table};
+use super::{FileProblem, Make, Task};
+use crate::lists;
 
-pub(super) const OWN: [&str; 6] = ["sku", "name", "unit", "precision", "barcodes", "tags"];
+const OWN: [&str; 16] = [
+    "sku",
+    "name",
+    "unit",
+    "precision",
+    "barcodes",
+    "tags",
+    "aliases",
+    "packs",
+    "low_stock",
+    "low_stock_at",
+    "kit",
+    "tracking",
+    "backorder_limit",
+    "preorder_limit",
+    "available_from",
+    "archived",
+];
 
 /// A row that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Row {
     pub line: u64,
     pub item: PutItem,
+    /// Levels at locations.
+    pub low_stock_at: Vec<SetLowStock>,
     /// Of a Shopify export: whole units seen there.
     pub quantity: Option<i64>,
     /// A readable SKU made of handle and options, for rows that have none.
     pub made_sku: Option<String>,
 }
 
-/// What a file has.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    pub rows: Vec<Row>,
-    pub bad: Vec<Bad>,
-    pub shopify: bool,
+/// Is it a product export of Shopify?
+pub(super) fn is_shopify(table: &Table) -> bool {
+    !table.mapped && table.has("Handle") && table.has("Variant SKU")
 }
 
-/// Reads a file of either kind. An error of the whole file is an error; an error of a row is in [`Rows::bad`].
-pub(super) fn of(table: Table) -> anyhow::Result<Rows> {
-    let has = |name: &str| table.header.iter().any(|other| other == name);
-    let shopify = !table.mapped && has("Handle") && has("Variant SKU");
-    if !shopify {
-        super::check_header(
-            &table,
-            &OWN,
-            &["sku"],
-            "; a Shopify product export has `Handle` and `Variant SKU`",
-        )?;
+/// The rows of our own columns, in the order in which they can be imported.
+pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
+    super::check_header(table, &OWN, &["sku"], "; a Shopify product export has `Handle` and `Variant SKU`")?;
+    let (mut tasks, mut bad) = (Vec::new(), Vec::new());
+    let mut skus = HashMap::<&str, (u64, u32)>::new();
+    for (index, record) in table.records() {
+        let row = match own_row(&record) {
+            Ok(row) => row,
+            Err(problem) => {
+                bad.push(problem);
+                continue;
+            }
+        };
+        if let Some((first, _)) = skus.get(record.field("sku")) {
+            let problem = format!("the SKU `{}` is on line {first} too; each once", row.item.sku);
+            bad.push(Bad::new(record.line(), Some("sku"), problem));
+            continue;
+        }
+        skus.insert(record.field("sku"), (record.line(), index));
+        tasks.push(Task::row(index));
     }
-    let mut rows = Rows { shopify, bad: table.bad, rows: Vec::new() };
-    if shopify {
-        shopify_rows(&table.records, &mut rows);
-    } else {
-        for record in &table.records {
-            match own_row(record) {
-                Ok(row) => rows.rows.push(row),
-                Err(bad) => rows.bad.push(bad),
+    // A kit is made at its place in the file, and told what it is built of once all of that is there.
+    let comes_later =
+        |part: &Line, index: u32| skus.get(part.sku.as_str()).is_some_and(|(_, at)| *at > index);
+    let mut later = Vec::new();
+    for task in &mut tasks {
+        let Make::Row(index) = task.make else { continue };
+        let kit = own_row(&table.record(index)).ok().and_then(|row| row.item.kit).unwrap_or_default();
+        if kit.iter().any(|part| comes_later(part, index)) {
+            task.make = Make::First(index);
+            later.push(index);
+        }
+    }
+    tasks.extend(in_order(table, &later).into_iter().map(|index| Task { make: Make::Second(index) }));
+    Ok((tasks, bad))
+}
+
+/// Kits, each after those that are in it, as far as there is such an order.
+fn in_order(table: &Table, kits: &[u32]) -> Vec<u32> {
+    let rows: HashMap<&str, u32> =
+        kits.iter().map(|index| (table.record(*index).field("sku"), *index)).collect();
+    let (mut seen, mut order) = (HashSet::new(), Vec::with_capacity(kits.len()));
+    for kit in kits {
+        let mut open = vec![(*kit, false)];
+        while let Some((index, is_after_its_parts)) = open.pop() {
+            if is_after_its_parts {
+                order.push(index);
+            } else if seen.insert(index) {
+                open.push((index, true));
+                let parts = own_row(&table.record(index)).ok().and_then(|row| row.item.kit);
+                let parts = parts.iter().flatten().filter_map(|part| rows.get(part.sku.as_str()));
+                open.extend(parts.filter(|part| !seen.contains(*part)).map(|part| (*part, false)));
             }
         }
     }
-    let mut skus = BTreeMap::<String, u64>::new();
-    let mut kept = Vec::new();
-    for row in std::mem::take(&mut rows.rows) {
-        if let Some(first) = skus.get(&row.item.sku).filter(|_| !row.item.sku.is_empty()) {
-            let problem = format!("the SKU `{}` is on line {first} too; each once", row.item.sku);
-            rows.bad.push(Bad::new(row.line, Some("sku"), problem));
-        } else {
-            skus.insert(row.item.sku.clone(), row.line);
-            kept.push(row);
+    order
+}
+
+/// The item that a row is; without what it is built of where it is made `First`.
+pub(super) fn body(table: &Table, make: &Make) -> Result<Body, Bad> {
+    let mut row = own_row(&table.record(make.rows()[0]))?;
+    match make {
+        Make::First(_) => row.item.kit = None,
+        Make::Second(_) => {
+            let PutItem { sku, kit, .. } = row.item;
+            return Ok(Body::PutItem(PutItem { sku, kit, ..PutItem::default() }));
         }
+        _ => {}
     }
-    rows.rows = kept;
-    rows.bad.sort();
-    if rows.rows.is_empty() && rows.bad.is_empty() && table.header.iter().all(String::is_empty) {
-        bail!("the file is empty");
+    if row.low_stock_at.is_empty() {
+        return Ok(Body::PutItem(row.item));
     }
-    Ok(rows)
+    let levels = row.low_stock_at.into_iter().map(Body::SetLowStock);
+    Ok(Body::Group(std::iter::once(Body::PutItem(row.item)).chain(levels).collect()))
+}
+
+/// Gives rows that have no SKU the one that was made for them, if asked; each SKU once.
+pub(super) fn with_skus(mut rows: Vec<Row>, make_skus: bool) -> Result<(Vec<Row>, Vec<Bad>), FileProblem> {
+    let nameless = rows.iter().filter(|row| row.item.sku.is_empty()).count();
+    if nameless > 0 && !make_skus {
+        let of = rows.len();
+        let such = rows.iter().find_map(|row| row.made_sku.as_deref()).unwrap_or_default();
+        return Err(FileProblem(format!(
+            "{nameless} of {of} variants have neither SKU nor barcode to know them by. Give them SKUs in the shop, or run it \
+             again with `--sku-from handle` (over HTTP `sku_from=handle`), which makes readable ones from handle and options, \
+             such as `{such}`. Nothing was imported"
+        )));
+    }
+    let mut skus = BTreeMap::<String, u64>::new();
+    let mut bad = Vec::new();
+    rows.retain_mut(|row| {
+        if row.item.sku.is_empty() {
+            row.item.sku = row.made_sku.clone().unwrap_or_default();
+        }
+        if let Some(first) = skus.get(&row.item.sku) {
+            let problem = format!("the SKU `{}` is on line {first} too; each once", row.item.sku);
+            bad.push(Bad::new(row.line, Some("sku"), problem));
+            return false;
+        }
+        skus.insert(row.item.sku.clone(), row.line);
+        match row.item.check() {
+            Ok(()) => true,
+            Err(invalid) => {
+                bad.push(Bad::new(row.line, None, invalid.to_string()));
+                false
+            }
+        }
+    });
+    Ok((rows, bad))
 }
 
 /// GS1's modulo-10 check digit: <https://www.gs1.org/services/how-calculate-check-digit-manually>.
@@ -116,11 +203,9 @@ fn list(field: &str, by: &[char]) -> Option<Vec<String>> {
     (!entries.is_empty()).then_some(entries)
 }
 
-fn own_row(record: &Record) -> Result<Row, Bad> {
-    let bad = |column: &str, problem: String| Bad::new(record.line, Some(column), problem);
-    if record.field("sku").is_empty() {
-        return Err(bad("sku", "has no SKU".to_owned()));
-    }
+fn own_row(record: &Record<'_>) -> Result<Row, Bad> {
+    let bad = |column: &str, problem: String| Bad::new(record.line(), Some(column), problem);
+    let sku = record.some("sku").ok_or_else(|| bad("sku", "has no SKU".to_owned()))?;
     let precision = match record.field("precision") {
         "" => None,
         text => {
@@ -128,34 +213,79 @@ fn own_row(record: &Record) -> Result<Row, Bad> {
             Some(known.ok_or_else(|| bad("precision", format!("precision is `{text}`; it must be 0 to 6")))?)
         }
     };
-    if record.numbers.contains("barcodes") {
+    if record.is_number("barcodes") {
         check_zeros(record.field("barcodes")).map_err(|problem| bad("barcodes", problem))?;
     }
-    let barcodes = list(record.field("barcodes"), &[' ', '|']);
+    let barcodes = lists::split(record.field("barcodes"));
     let checked = barcodes.iter().flatten().try_for_each(|code| check_barcode(code));
     checked.map_err(|problem| bad("barcodes", problem))?;
+    let quantity = |column: &str| {
+        let parsed = record.some(column).map(|text| Quantity::parse(&text, Precision::FINEST)).transpose();
+        parsed.map_err(|error| bad(column, format!("{column}: {error}")))
+    };
+    let parts = |column: &str| {
+        let parts = lists::split_parts(record.field(column));
+        parts.map_err(|problem| bad(column, format!("{column}: {problem}")))
+    };
+    let without_code = |column: &str| {
+        let parts = parts(column)?;
+        let coded = parts.iter().flatten().find(|(_, _, code)| code.is_some());
+        match coded {
+            Some((name, ..)) => Err(bad(column, format!("{column}: `{name}` has a code; only packs have"))),
+            None => Ok(parts),
+        }
+    };
+    let tracking = match record.field("tracking") {
+        "" => None,
+        "none" => Some(Tracking::None),
+        "lots" => Some(Tracking::Lots),
+        "serials" => Some(Tracking::Serials),
+        other => {
+            let problem = format!("tracking is `{other}`; it must be none, lots or serials");
+            return Err(bad("tracking", problem));
+        }
+    };
+    let pack = |(name, quantity, barcode)| Pack { name, quantity, barcode };
     let item = PutItem {
-        sku: record.field("sku").to_owned(),
+        sku,
         name: record.some("name"),
         unit: record.some("unit"),
         precision,
         barcodes,
-        tags: list(record.field("tags"), &['|']),
-        ..PutItem::default()
+        tags: lists::split(record.field("tags")),
+        aliases: lists::split(record.field("aliases")),
+        packs: parts("packs")?.map(|packs| packs.into_iter().map(pack).collect()),
+        low_stock: quantity("low_stock")?,
+        archived: super::truth(record, "archived")?,
+        backorder_limit: quantity("backorder_limit")?,
+        preorder_limit: quantity("preorder_limit")?,
+        available_from: super::instant(record, "available_from")?,
+        kit: without_code("kit")?
+            .map(|kit| kit.into_iter().map(|(sku, quantity, _)| Line::new(sku, quantity)).collect()),
+        tracking,
     };
-    Ok(Row { line: record.line, item, ..Row::default() })
+    item.check().map_err(|invalid| Bad::new(record.line(), None, invalid.to_string()))?;
+    let levels = without_code("low_stock_at")?.unwrap_or_default().into_iter();
+    let level = |(location, level, _)| SetLowStock {
+        sku: item.sku.clone(),
+        location: Some(location),
+        level: Some(level),
+    };
+    let low_stock_at = levels.map(level).collect();
+    Ok(Row { line: record.line(), low_stock_at, item, ..Row::default() })
 }
 
 /// A product's first row has its title and the names of its options; later rows of the handle are variants, or only
 /// images.
-fn shopify_rows(records: &[Record], rows: &mut Rows) {
+pub(super) fn shopify_rows(table: &Table) -> (Vec<Row>, Vec<Bad>) {
+    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     let mut products = BTreeMap::<&str, (&str, &str)>::new();
     let mut made = BTreeMap::<String, u32>::new();
-    for record in records {
-        let (line, field) = (record.line, |name: &str| record.field(name));
+    for (_, record) in table.records() {
+        let (line, field) = (record.line(), |name: &str| record.field(name));
         let handle = field("Handle");
         if handle.is_empty() {
-            rows.bad.push(Bad::new(line, Some("Handle"), "has no handle"));
+            wrong.push(Bad::new(line, Some("Handle"), "has no handle"));
             continue;
         }
         let (title, tags) = *products.entry(handle).or_insert((record.field("Title"), record.field("Tags")));
@@ -173,14 +303,14 @@ fn shopify_rows(records: &[Record], rows: &mut Rows) {
                     let most = Quantity::MAX_INPUT;
                     let problem =
                         format!("the quantity is `{text}`; it must be a whole number, at most {most}");
-                    rows.bad.push(Bad::new(line, Some("Variant Inventory Qty"), problem));
+                    wrong.push(Bad::new(line, Some("Variant Inventory Qty"), problem));
                     continue;
                 }
             },
         };
         let barcode = field("Variant Barcode").trim_start_matches('\'');
         if let Err(problem) = check_barcode(barcode) {
-            rows.bad.push(Bad::new(line, Some("Variant Barcode"), problem));
+            wrong.push(Bad::new(line, Some("Variant Barcode"), problem));
             continue;
         }
         let name = if options.is_empty() {
@@ -199,8 +329,9 @@ fn shopify_rows(records: &[Record], rows: &mut Rows) {
             tags: list(tags, &[',']),
             ..PutItem::default()
         };
-        rows.rows.push(Row { line, item, quantity, made_sku: Some(made_sku) });
+        rows.push(Row { line, item, quantity, made_sku: Some(made_sku), ..Row::default() });
     }
+    (rows, wrong)
 }
 
 /// `classic-varsity-top` and `Small` make `classic-varsity-top-small`: lower case, digits and single dashes.

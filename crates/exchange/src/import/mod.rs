@@ -1,64 +1,263 @@
-//! `onhand import`: items, stock and orders from CSV or XLSX, with columns named as the user says.
+//! Items, locations, stock, receipts and orders from CSV or XLSX, with columns named as the user says.
 //!
-//! The file is read whole and checked before anything is imported: nothing of it is, or exactly the good rows, as was
-//! chosen. Each row that is not is named by line and column, on stderr and in the report. Rows that are left out of a
-//! file stay as they are.
+//! The file is read and checked before anything is imported: nothing of it is, or exactly the good rows, as was chosen. What
+//! the ledger would refuse is found by rehearsing it on a copy. Rows that are left out of a file stay as they are.
 
 mod items;
+mod locations;
 mod orders;
+mod receipts;
+mod run;
 mod stock;
 mod table;
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{Read, Seek};
 
-use anyhow::{Context as _, bail};
 use onhand_ledger::command::{Line, PutLocation, TakeCount};
-use onhand_ledger::{Body, Command, Quantity};
-use reqwest::Method;
-use serde_json::json;
+use onhand_ledger::{Body, Date, Instant, Quantity};
 
-use crate::cli::{Import, Rules, SkuFrom};
-use crate::link::{Link, segment};
-use crate::output::say;
+pub use run::{Asked, Outcome, RowResult, Summary, Why, run};
+pub use table::{Bad, FileKind, MOST_ROWS, MOST_UNPACKED};
+use table::{Record, Table};
 
-use super::counted;
-use items::{Row, Rows};
-use table::{Bad, Table};
+/// A file that cannot be read as what it is said to be: why, and where.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FileProblem(pub String);
 
-/// What one command is made of.
-#[derive(Debug)]
-struct Task {
-    /// The rows it is made of.
-    lines: Vec<u64>,
-    /// What they name, row by row: known before anything is imported.
-    skus: Vec<(u64, String)>,
-    location: Option<String>,
-    body: Body,
+/// What is imported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Items.
+    Items,
+    /// Locations.
+    Locations,
+    /// Stock as somebody saw it.
+    Stock,
+    /// Goods that came in.
+    Receipts,
+    /// Orders.
+    Orders,
 }
 
-/// What is ready to be imported.
-pub(crate) struct Ready<'a> {
-    what: &'static str,
+impl What {
+    /// One of them, in a word.
+    pub const fn one(self) -> &'static str {
+        match self {
+            Self::Items => "item",
+            Self::Locations => "location",
+            Self::Stock => "count",
+            Self::Receipts => "receipt",
+            Self::Orders => "order",
+        }
+    }
+}
+
+/// How a file is read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reading {
+    /// What kind of file it is; its first bytes show it unless told.
+    pub kind: Option<FileKind>,
+    /// Which column of the file is which of ours: ours, and the file's.
+    pub map: Vec<(String, String)>,
+    /// Of a Shopify export: make SKUs, for variants that have none, of their handle and options.
+    pub make_skus: bool,
+    /// Of a Shopify export: take its quantities as counts at this location.
+    pub stock_at: Option<String>,
+}
+
+/// Which rows a command is made of, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Make {
+    /// One row.
+    Row(u32),
+    /// One row, without what comes later in the file.
+    First(u32),
+    /// That.
+    Second(u32),
+    /// Several rows.
+    Rows(Vec<u32>),
+    /// A row of a Shopify export, by its place among those.
+    Shopify(u32),
+}
+
+impl Make {
+    fn rows(&self) -> &[u32] {
+        match self {
+            Self::Row(row) | Self::First(row) | Self::Second(row) => std::slice::from_ref(row),
+            Self::Rows(rows) => rows,
+            Self::Shopify(_) => &[],
+        }
+    }
+
+    fn add(&mut self, row: u32) {
+        match self {
+            Self::Rows(rows) => rows.push(row),
+            _ => *self = Self::Rows(self.rows().iter().copied().chain([row]).collect()),
+        }
+    }
+}
+
+/// What one command is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Task {
+    make: Make,
+}
+
+impl Task {
+    const fn row(row: u32) -> Self {
+        Self { make: Make::Row(row) }
+    }
+}
+
+/// A file that was read and checked, ready to be imported.
+#[derive(Debug)]
+pub struct Plan {
+    what: What,
+    table: Table,
+    shopify: Vec<items::Row>,
     tasks: Vec<Task>,
+    /// Rows that cannot be imported, by line.
     bad: Vec<Bad>,
-    rules: &'a Rules,
-    /// Of a Shopify export: where its quantities are counted, and these.
-    stock_at: Option<PutLocation>,
-    quantities: Vec<(String, i64)>,
+    /// Rows that shall not be imported, with why, by line.
+    skipped: Vec<Bad>,
+    stock_at: Option<String>,
+}
+
+/// Reads a file and checks all that can be without the ledger.
+pub fn read(what: What, input: impl Read + Seek, reading: &Reading) -> Result<Plan, FileProblem> {
+    let Reading { kind, map, make_skus, stock_at } = reading;
+    if let Some(code) = stock_at {
+        let put = PutLocation { code: code.clone(), ..PutLocation::default() };
+        put.check().map_err(|error| FileProblem(format!("`{code}` cannot be a location's code: {error}")))?;
+    }
+    let mut table = table::read(input, *kind, map)?;
+    let mut bad = std::mem::take(&mut table.bad);
+    let (mut shopify, mut skipped) = (Vec::new(), Vec::new());
+    let (tasks, wrong) = match what {
+        What::Items if items::is_shopify(&table) => {
+            let (rows, wrong) = items::shopify_rows(&table);
+            let (rows, also_wrong) = items::with_skus(rows, *make_skus)?;
+            shopify = rows;
+            let tasks = (0..).zip(&shopify).map(|(place, _)| Task { make: Make::Shopify(place) }).collect();
+            (tasks, wrong.into_iter().chain(also_wrong).collect())
+        }
+        What::Items => items::of(&table)?,
+        What::Locations => locations::of(&table)?,
+        What::Stock => stock::of(&table)?,
+        What::Receipts => receipts::of(&table)?,
+        What::Orders => {
+            let (tasks, wrong, not_ours) = orders::of(&table)?;
+            skipped = not_ours;
+            (tasks, wrong)
+        }
+    };
+    bad.extend(wrong);
+    bad.sort();
+    skipped.sort();
+    Ok(Plan { what, table, shopify, tasks, bad, skipped, stock_at: stock_at.clone() })
+}
+
+impl Plan {
+    /// Rows that cannot be imported, by line.
+    pub fn bad(&self) -> &[Bad] {
+        &self.bad
+    }
+
+    /// What is imported.
+    pub const fn what(&self) -> What {
+        self.what
+    }
+
+    /// The SKUs that were made of a Shopify export, with the names of the items.
+    pub fn made_skus(&self) -> impl Iterator<Item = (&str, &str)> {
+        let made = self.shopify.iter().filter(|row| row.made_sku.as_ref() == Some(&row.item.sku));
+        made.map(|row| (row.item.sku.as_str(), row.item.name.as_deref().unwrap_or_default()))
+    }
+
+    /// How many quantities a Shopify export has that are not taken.
+    pub fn quantities_left(&self) -> usize {
+        if self.stock_at.is_some() {
+            return 0;
+        }
+        self.shopify.iter().filter(|row| row.quantity.is_some()).count()
+    }
+
+    /// What becomes of each row where bad ones keep the others out, by line.
+    pub fn without_the_ledger(&self) -> Vec<RowResult> {
+        run::without_the_ledger(self)
+    }
+
+    /// How many rows it has that are told of.
+    pub fn rows(&self) -> u64 {
+        let of_tasks: usize = self
+            .tasks
+            .iter()
+            .filter(|task| !matches!(task.make, Make::Second(_)))
+            .map(|task| task.make.rows().len().max(1))
+            .sum();
+        (of_tasks + self.bad.len() + self.skipped.len()) as u64
+    }
+
+    /// The lines of the file that a command is made of.
+    fn lines(&self, task: &Task) -> Vec<u64> {
+        match &task.make {
+            Make::Shopify(place) => vec![self.shopify[*place as usize].line],
+            make => make.rows().iter().map(|row| self.table.record(*row).line()).collect(),
+        }
+    }
+
+    /// The name of the order that a command places.
+    fn reference(&self, task: &Task) -> Option<&str> {
+        let row = task.make.rows().first().filter(|_| self.what == What::Orders)?;
+        Some(self.table.record(*row).field("reference"))
+    }
+
+    /// Does the command count what a Shopify export has of the item?
+    fn counts(&self, task: &Task) -> bool {
+        let Make::Shopify(place) = task.make else { return false };
+        self.stock_at.is_some() && self.shopify[place as usize].quantity.is_some()
+    }
+
+    /// What is asked before anything else.
+    fn first(&self) -> Option<Body> {
+        let code = self.stock_at.clone().filter(|_| !self.shopify.is_empty())?;
+        Some(Body::PutLocation(PutLocation { code, ..PutLocation::default() }))
+    }
+
+    /// What a command asks.
+    fn body(&self, task: &Task) -> Result<Body, Bad> {
+        let table = &self.table;
+        match (self.what, &task.make) {
+            (_, Make::Shopify(place)) => {
+                let row = &self.shopify[*place as usize];
+                let item = Body::PutItem(row.item.clone());
+                let Some((quantity, location)) = row.quantity.zip(self.stock_at.clone()) else {
+                    return Ok(item);
+                };
+                // A shop that oversold shows less than nothing, which nobody can count.
+                let lines = vec![Line::new(row.item.sku.clone(), Quantity::units(quantity.max(0)))];
+                let count = TakeCount { location, lines, as_of: None, inside: false, system: None };
+                Ok(Body::Group(vec![item, Body::Count(count)]))
+            }
+            (What::Items, make) => items::body(table, make),
+            (What::Locations, make) => locations::body(table, make),
+            (What::Stock, make) => stock::body(table, make),
+            (What::Receipts, make) => receipts::body(&table.record(make.rows()[0])),
+            (What::Orders, make) => orders::body(table, make),
+        }
+    }
 }
 
 /// Refuses a header that lacks a column, or has one that is not known.
-fn check_header(table: &Table, own: &[&str], needed: &[&str], also: &str) -> anyhow::Result<()> {
+fn check_header(table: &Table, own: &[&str], needed: &[&str], also: &str) -> Result<(), FileProblem> {
     for needed in needed {
-        if !table.header.iter().any(|name| name == needed) {
-            bail!(
+        if !table.has(needed) {
+            return Err(FileProblem(format!(
                 "line 1: no column is called `{needed}`{}. Onhand's own columns are {}{also}",
                 likely_cause(&table.header, own),
                 own.join(", ")
-            );
+            )));
         }
     }
     if table.mapped {
@@ -66,10 +265,11 @@ fn check_header(table: &Table, own: &[&str], needed: &[&str], also: &str) -> any
     }
     if let Some(unknown) = table.header.iter().find(|name| !own.contains(&name.as_str())) {
         let cause = likely_cause(&table.header, own);
-        bail!(
-            "line 1: the column `{unknown}` is not known{cause}; these are: {}. With `--map OURS=THEIRS` others are left alone",
+        return Err(FileProblem(format!(
+            "line 1: the column `{unknown}` is not known{cause}; these are: {}. Where it is said which column is which \
+             (`--map OURS=THEIRS`, over HTTP `map`), others are left alone",
             own.join(", ")
-        );
+        )));
     }
     Ok(())
 }
@@ -77,7 +277,7 @@ fn check_header(table: &Table, own: &[&str], needed: &[&str], also: &str) -> any
 /// What most likely went wrong with a header; nothing where it is not known.
 fn likely_cause(header: &[String], own: &[&str]) -> String {
     let separator = [(';', "semicolon"), ('\t', "tab"), ('|', "bar")].into_iter().find(|(separator, _)| {
-        matches!(header, [only] if only.split(*separator).any(|name| name.trim().eq_ignore_ascii_case("sku")))
+        matches!(header, [only] if only.split(*separator).any(|name| own.contains(&&*name.trim().to_lowercase())))
     });
     if let Some((_, name)) = separator {
         return format!(": the separator must be a comma, and here it is a {name}");
@@ -90,276 +290,72 @@ fn likely_cause(header: &[String], own: &[&str]) -> String {
     String::new()
 }
 
-fn command(body: Body) -> Command {
-    Command::keyed(None, "import", body)
+/// An instant in a column, if there is one.
+fn instant(record: &Record<'_>, column: &str) -> Result<Option<Instant>, Bad> {
+    let parsed = record.some(column).map(|text| Instant::parse(&text)).transpose();
+    parsed.map_err(|error| Bad::new(record.line(), Some(column), format!("{column}: {error}")))
 }
 
-fn open(file: &Path, rules: &Rules) -> anyhow::Result<Table> {
-    let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    table::read(opened, &rules.map).with_context(|| format!("{} was not imported", file.display()))
+/// A day in a column, if there is one.
+fn day(record: &Record<'_>, column: &str) -> Result<Option<Date>, Bad> {
+    let Some(text) = record.some(column) else { return Ok(None) };
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    let problem = || format!("{column}: `{text}` is not a day such as 2026-12-01");
+    day.map(Some).ok_or_else(|| Bad::new(record.line(), Some(column), problem()))
 }
 
-/// Reads a file and checks all that can be without the ledger. Nothing is imported yet.
-pub(crate) fn read(import: &Import, json: bool) -> anyhow::Result<Ready<'_>> {
-    let not_imported = |file: &Path| format!("{} was not imported", file.display());
-    let mut ready = match import {
-        Import::Items { file, sku_from, stock_at, rules } => {
-            let stock_at =
-                stock_at.as_ref().map(|code| PutLocation { code: code.clone(), ..PutLocation::default() });
-            if let Some(put) = &stock_at {
-                put.check().context("--stock-at cannot be a location's code")?;
-            }
-            let rows = items::of(open(file, rules)?).with_context(|| not_imported(file))?;
-            items_ready(file, rows, *sku_from, stock_at, rules, json)?
-        }
-        Import::Stock { file, rules } => {
-            let (tasks, bad) = stock::of(open(file, rules)?).with_context(|| not_imported(file))?;
-            Ready { what: "count", tasks, bad, rules, stock_at: None, quantities: Vec::new() }
-        }
-        Import::Orders { file, rules } => {
-            let (tasks, bad) = orders::of(open(file, rules)?).with_context(|| not_imported(file))?;
-            Ready { what: "order", tasks, bad, rules, stock_at: None, quantities: Vec::new() }
-        }
-    };
-    ready.bad.sort();
-    ready.refuse_bad(&ready.bad)?;
-    Ok(ready)
-}
-
-fn items_ready<'a>(
-    file: &Path,
-    mut rows: Rows,
-    sku_from: Option<SkuFrom>,
-    stock_at: Option<PutLocation>,
-    rules: &'a Rules,
-    json: bool,
-) -> anyhow::Result<Ready<'a>> {
-    let nameless = rows.rows.iter().filter(|row| row.item.sku.is_empty()).count();
-    if nameless > 0 {
-        match sku_from {
-            None => bail!(
-                "{nameless} of {} in {} have neither SKU nor barcode to know them by. Give them SKUs in the \
-                 shop, or run it again with `--sku-from handle`, which makes readable ones from handle and options, \
-                 such as `{}`. Nothing was imported",
-                counted(rows.rows.len(), "variant"),
-                file.display(),
-                rows.rows.iter().find_map(|row| row.made_sku.as_deref()).unwrap_or_default()
-            ),
-            Some(SkuFrom::Handle) => {
-                for row in rows.rows.iter_mut().filter(|row| row.item.sku.is_empty()) {
-                    row.item.sku = row.made_sku.clone().unwrap_or_default();
-                    if !json {
-                        say(format!("{}  {}", row.item.sku, row.item.name.as_deref().unwrap_or_default()))?;
-                    }
-                }
-            }
-        }
-    }
-    let Rows { rows, mut bad, shopify } = rows;
-    let (mut tasks, mut quantities) = (Vec::new(), Vec::new());
-    for Row { line, item, quantity, .. } in rows {
-        if let Err(invalid) = item.check() {
-            bad.push(Bad::new(line, None, invalid.to_string()));
-            continue;
-        }
-        quantities.extend(quantity.map(|quantity| (item.sku.clone(), quantity)));
-        tasks.push(Task { lines: vec![line], skus: Vec::new(), location: None, body: Body::PutItem(item) });
-    }
-    if shopify && stock_at.is_none() && !quantities.is_empty() && !json {
-        let number = quantities.len();
-        say(format!("Quantities not taken: {number}. As counts they are, with `--stock-at LOCATION`."))?;
-    }
-    Ok(Ready { what: "item", tasks, bad, rules, stock_at, quantities })
-}
-
-impl Ready<'_> {
-    /// Nothing is imported where a row is bad, unless the good ones shall be.
-    fn refuse_bad(&self, bad: &[Bad]) -> anyhow::Result<()> {
-        for bad in bad.iter().take(20) {
-            eprintln!("{bad}");
-        }
-        if bad.is_empty() || self.rules.skip_bad_rows {
-            return Ok(());
-        }
-        self.report(bad, &BTreeMap::new())?;
-        bail!(
-            "{} cannot be imported (the first are named above); nothing was imported. \
-             Mend the file, or import the other rows with --skip-bad-rows",
-            counted(bad.len(), "row")
-        );
-    }
-
-    /// A line of the report for each row.
-    fn report(&self, bad: &[Bad], done: &BTreeMap<u64, &'static str>) -> anyhow::Result<()> {
-        let Some(path) = &self.rules.report else { return Ok(()) };
-        let told = bad.iter().map(|bad| {
-            let Bad { line, column, problem } = bad;
-            (*line, json!({ "line": line, "result": "left_out", "column": column, "problem": problem }))
-        });
-        let done = done.iter().map(|(line, result)| (*line, json!({ "line": line, "result": result })));
-        let mut rows: Vec<_> = told.chain(done).collect();
-        rows.sort_by_key(|(line, _)| *line);
-        let cannot = || format!("cannot write {}", path.display());
-        let mut file = std::io::BufWriter::new(File::create(path).with_context(cannot)?);
-        for (_, row) in rows {
-            writeln!(file, "{row}").with_context(cannot)?;
-        }
-        file.flush().with_context(cannot)
-    }
-
-    /// Which rows name what there is not.
-    async fn unknown_names(&self, link: &Link) -> anyhow::Result<Vec<Bad>> {
-        let mut known = BTreeMap::<String, bool>::new();
-        let mut bad = Vec::new();
-        let codes = if self.tasks.iter().any(|task| task.location.is_some()) {
-            locations(link).await?
-        } else {
-            Vec::new()
-        };
-        for task in &self.tasks {
-            if let Some(code) = task.location.as_ref().filter(|code| !codes.contains(code)) {
-                for line in &task.lines {
-                    let problem =
-                        format!("no location has the code `{code}`; create it, or check case and spaces");
-                    bad.push(Bad::new(*line, Some("location"), problem));
-                }
-                continue;
-            }
-            for (line, sku) in &task.skus {
-                if !known.contains_key(sku) {
-                    let there = match segment(sku) {
-                        Ok(name) => link.has(&format!("/v1/items/{name}")).await?,
-                        Err(_) => false,
-                    };
-                    known.insert(sku.clone(), there);
-                }
-                if !known[sku] {
-                    let problem = format!("no item has the SKU `{sku}`; create it, or check case and spaces");
-                    bad.push(Bad::new(*line, Some("sku"), problem));
-                }
-            }
-        }
-        Ok(bad)
-    }
-}
-
-async fn locations(link: &Link) -> anyhow::Result<Vec<String>> {
-    let (mut codes, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = link.call(Method::GET, &format!("/v1/locations?limit=100{cursor}"), None).await?;
-        let found = page["data"].as_array().into_iter().flatten();
-        codes.extend(found.filter_map(|row| row["code"].as_str()).map(str::to_owned));
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(codes),
+/// `true` or `false` in a column, if there is something. A sheet shows them in capitals.
+fn truth(record: &Record<'_>, column: &str) -> Result<Option<bool>, Bad> {
+    match record.field(column) {
+        "" => Ok(None),
+        text if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        text if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        text => {
+            let problem = format!("{column} is `{text}`; it must be true or false");
+            Err(Bad::new(record.line(), Some(column), problem))
         }
     }
 }
 
-pub(crate) async fn run(link: &Link, ready: &mut Ready<'_>, json: bool) -> anyhow::Result<()> {
-    let unknown = ready.unknown_names(link).await?;
-    ready.refuse_bad(&unknown)?;
-    let lines_of =
-        |bad: &[Bad]| -> std::collections::BTreeSet<u64> { bad.iter().map(|bad| bad.line).collect() };
-    let left = lines_of(&unknown);
-    ready.tasks.retain(|task| !task.lines.iter().any(|line| left.contains(line)));
-    ready.bad.extend(unknown);
-    let ready = &*ready;
-    let mut refused: Vec<Bad> = Vec::new();
-    let mut done = BTreeMap::new();
-    let bar = indicatif::ProgressBar::new(ready.tasks.len() as u64);
-    for part in ready.tasks.chunks(500) {
-        let results = if ready.rules.dry_run {
-            part.iter().map(|_| None).collect()
-        } else {
-            let commands = part.iter().map(|task| command(task.body.clone())).collect();
-            let results = link.commands(commands).await?.into_iter();
-            // An order that is there stays as it is: an export that was added to is a valid import.
-            results.map(|result| result.error.filter(|_| !result.already_there)).collect::<Vec<_>>()
-        };
-        let result = if ready.rules.dry_run { "would_be_imported" } else { "imported" };
-        for (task, error) in part.iter().zip(results) {
-            for line in &task.lines {
-                match &error {
-                    Some(error) => refused.push(Bad::new(*line, None, error)),
-                    None => drop(done.insert(*line, result)),
-                }
-            }
-        }
-        bar.inc(part.len() as u64);
-    }
-    bar.finish_and_clear();
-    let taken = match &ready.stock_at {
-        Some(location) if !ready.rules.dry_run => count(link, location, &ready.quantities).await?,
-        _ => 0,
-    };
-    for bad in &refused {
-        eprintln!("{bad}");
-    }
-    let imported =
-        ready.tasks.iter().filter(|task| task.lines.iter().all(|line| done.contains_key(line))).count();
-    let left_out: Vec<Bad> = ready.bad.iter().chain(&refused).cloned().collect();
-    ready.report(&left_out, &done)?;
-    if json {
-        say(
-            json!({ "imported": imported, "counted": taken, "bad": left_out, "dry_run": ready.rules.dry_run }),
-        )?;
+/// Names the lot or the piece that a row is of. A row has one piece; a count may say that it is not there.
+fn name_lot(record: &Record<'_>, line: &mut Line, is_count: bool) -> Result<(), String> {
+    line.lot = record.some("lot");
+    let Some(serial) = record.some("serial") else { return Ok(()) };
+    if is_count && line.quantity.is_zero() {
+        line.lot = Some(serial);
+    } else if line.quantity == Quantity::units(1) {
+        line.serials = Some(vec![serial]);
     } else {
-        let (number, left_out) = (counted(imported, ready.what), counted(left_out.len(), "row"));
-        match (ready.rules.dry_run, ready.what) {
-            (true, _) => say(format!("{number} would be imported, {left_out} left out; nothing was done."))?,
-            (false, "item") => say(format!("{number} imported, {taken} counted, {left_out} left out."))?,
-            (false, _) => say(format!("{number} imported, {left_out} left out."))?,
-        }
+        let quantity = line.quantity;
+        return Err(format!("{quantity} of the piece `{serial}`: a row has one piece, so that it must be 1"));
     }
-    match refused.len() {
-        0 => Ok(()),
-        1 => bail!("1 row was refused, as named above"),
-        more => bail!("{more} rows were refused, as named above"),
-    }
-}
-
-/// Takes the quantities as counts of now. A negative one, which a shop shows when it oversold, is counted as 0.
-async fn count(link: &Link, location: &PutLocation, quantities: &[(String, i64)]) -> anyhow::Result<usize> {
-    let mut commands = vec![command(Body::PutLocation(location.clone()))];
-    for part in quantities.chunks(100) {
-        let lines =
-            part.iter().map(|(sku, quantity)| Line::new(sku.clone(), Quantity::units((*quantity).max(0))));
-        let (location, lines) = (location.code.clone(), lines.collect());
-        let count = TakeCount { location, lines, as_of: None, inside: false, system: None };
-        commands.push(command(Body::Count(count)));
-    }
-    for result in link.commands(commands).await? {
-        if let Some(error) = result.error {
-            bail!("the counts were not taken: {error}");
-        }
-    }
-    Ok(quantities.len())
+    Ok(())
 }
 
 /// What a file has, in words: for fuzzing.
+///
+/// # Panics
+///
+/// Where what is wrong is said of a line that there is not.
 #[doc(hidden)]
 pub fn imported(input: &[u8]) -> String {
-    let read = || table::read(input, &[]);
+    use std::fmt::Write as _;
     let lines = input.iter().filter(|byte| **byte == b'\n' || **byte == b'\r').count() as u64 + 1;
     let is_sheet = input.starts_with(b"PK\x03\x04");
-    let checked = |bad: &[Bad]| {
-        assert!(is_sheet || bad.iter().all(|bad| (1..=lines).contains(&bad.line)), "a line that there is");
-    };
-    let mut told = match read().and_then(items::of) {
-        Ok(rows) => {
-            checked(&rows.bad);
-            format!("{rows:?}")
-        }
-        Err(error) => format!("{error:#}"),
-    };
-    for parse in [stock::of, orders::of] {
-        match read().and_then(parse) {
-            Ok((tasks, bad)) => {
-                checked(&bad);
-                told = format!("{told}{tasks:?} {bad:?}");
+    let mut told = String::new();
+    for what in [What::Items, What::Locations, What::Stock, What::Receipts, What::Orders] {
+        let reading = Reading { make_skus: true, stock_at: Some("LONDON".to_owned()), ..Reading::default() };
+        match read(what, std::io::Cursor::new(input), &reading) {
+            Ok(plan) => {
+                let is_there = |bad: &Bad| is_sheet || (1..=lines).contains(&bad.line);
+                assert!(plan.bad.iter().chain(&plan.skipped).all(is_there), "a line that there is");
+                for task in &plan.tasks {
+                    let body = plan.body(task).expect("it was read before");
+                    let _ = write!(told, "{:?} {body:?}", plan.lines(task));
+                }
+                let _ = write!(told, "{:?} {:?}", plan.bad, plan.skipped);
             }
-            Err(error) => told.push_str(&error.to_string()),
+            Err(problem) => told.push_str(&problem.0),
         }
     }
     told
@@ -368,76 +364,114 @@ pub fn imported(input: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::io::{self, Read};
+    use std::fs::File;
+    use std::io::Cursor;
+    use std::path::Path;
 
     use super::*;
 
-    fn parse(input: impl Read) -> anyhow::Result<Rows> {
-        items::of(table::read(input, &[])?)
+    fn plan(input: &[u8]) -> Result<Plan, FileProblem> {
+        read(What::Items, Cursor::new(input), &Reading::default())
     }
 
-    fn data(name: &str) -> Rows {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/shopify-products").join(name);
-        parse(File::open(&path).unwrap()).unwrap()
+    fn data(name: &str, make_skus: bool) -> Result<Plan, FileProblem> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/shopify-products");
+        let reading = Reading { make_skus, ..Reading::default() };
+        read(What::Items, File::open(folder.join(name)).unwrap(), &reading)
     }
 
     #[test]
     fn the_three_shopify_files_have_66_variants_without_sku_or_barcode() {
-        let files = ["apparel.csv", "home-and-garden.csv", "jewelery.csv"].map(data);
-        let rows: Vec<&Row> = files.iter().flat_map(|file| &file.rows).collect();
-        assert_eq!(rows.len(), 66);
-        assert!(rows.iter().all(|row| row.item.sku.is_empty() && row.item.barcodes.is_none()));
-        assert!(files.iter().all(|file| file.bad.is_empty() && file.shopify));
-        let made: BTreeSet<_> = rows.iter().filter_map(|row| row.made_sku.clone()).collect();
+        let files = ["apparel.csv", "home-and-garden.csv", "jewelery.csv"];
+        for file in files {
+            let problem = data(file, false).unwrap_err().0;
+            assert!(problem.contains("have neither SKU nor barcode"), "{problem}");
+        }
+        let plans = files.map(|file| data(file, true).unwrap());
+        assert!(plans.iter().all(|plan| plan.bad.is_empty()));
+        let made: BTreeSet<_> =
+            plans.iter().flat_map(|plan| plan.made_skus().map(|(sku, _)| sku.to_owned())).collect();
         assert_eq!(made.len(), 66, "made SKUs are unique");
         assert!(made.contains("ocean-blue-shirt") && made.contains("classic-varsity-top-small"), "{made:?}");
     }
 
     #[test]
     fn a_wrong_header_says_what_would_be_right() {
-        let error = parse(&b"code,name\nA,B\n"[..]).unwrap_err().to_string();
-        assert!(error.contains("no column is called `sku`") && error.contains("precision"), "{error}");
-        let error = parse(&b"sku,colour\nA,B\n"[..]).unwrap_err().to_string();
-        assert!(error.contains("`colour` is not known"), "{error}");
-        let error = parse(&b"SKU,Name\nA,B\n"[..]).unwrap_err().to_string();
-        assert!(error.contains("columns are lower case without spaces around: sku, name"), "{error}");
-        let error = parse(&b"sku, name\nA,B\n"[..]).unwrap_err().to_string();
-        assert!(error.contains("columns are lower case"), "{error}");
-        let error = parse(&b"SKU;Name\nA;B\n"[..]).unwrap_err().to_string();
-        assert!(error.contains("the separator must be a comma, and here it is a semicolon"), "{error}");
-        let error = parse(&b"sku,sku\nA,B\n"[..]).unwrap_err().to_string();
-        assert!(error.contains("twice"), "{error}");
+        for (file, says) in [
+            (&b"code,name\nA,B\n"[..], &["no column is called `sku`", "precision"][..]),
+            (b"sku,colour\nA,B\n", &["`colour` is not known"]),
+            (b"SKU,Name\nA,B\n", &["columns are lower case without spaces around: sku, name"]),
+            (b"sku, name\nA,B\n", &["columns are lower case"]),
+            (b"SKU;Name\nA;B\n", &["the separator must be a comma, and here it is a semicolon"]),
+            (b"sku,sku\nA,B\n", &["twice"]),
+        ] {
+            let problem = plan(file).unwrap_err().0;
+            assert!(says.iter().all(|words| problem.contains(words)), "{problem}");
+        }
     }
 
     #[test]
     fn a_broken_line_in_the_middle_is_named_and_the_others_are_read() {
-        let rows =
-            parse(&b"sku,name,precision\nA,a,0\nB,b\nC,c,9\nD,\xff,0\nA,again,1\nE,e,3\n"[..]).unwrap();
-        let skus: Vec<_> = rows.rows.iter().map(|row| row.item.sku.as_str()).collect();
-        assert_eq!(skus, ["A", "E"]);
-        let lines: Vec<_> = rows.bad.iter().map(|bad| bad.line).collect();
-        assert_eq!(lines, [3, 4, 5, 6]);
-        assert!(rows.bad[0].problem.contains("2 fields, the header has 3"), "{:?}", rows.bad);
-        assert!(
-            rows.bad[1].problem.contains("0 to 6") && rows.bad[2].problem.contains("UTF-8"),
-            "{:?}",
-            rows.bad
-        );
+        let plan = plan(b"sku,name,precision\nA,a,0\nB,b\nC,c,9\nD,\xff,0\nA,again,1\nE,e,3\n").unwrap();
+        let lines: Vec<_> = plan.tasks.iter().flat_map(|task| plan.lines(task)).collect();
+        assert_eq!(lines, [2, 7]);
+        let bad: Vec<_> = plan.bad.iter().map(|bad| bad.line).collect();
+        assert_eq!(bad, [3, 4, 5, 6]);
+        assert!(plan.bad[0].problem.contains("2 fields, the header has 3"), "{:?}", plan.bad);
+        assert!(plan.bad[1].problem.contains("0 to 6"), "{:?}", plan.bad);
+        assert!(plan.bad[2].problem.contains("UTF-8"), "{:?}", plan.bad);
     }
 
     #[test]
     fn a_line_of_two_gigabytes_is_stopped_before_it_fills_memory() {
         struct Endless(u64);
         impl Read for Endless {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let start = b"sku\n\"";
+                let from = usize::try_from(self.0).unwrap_or(usize::MAX).min(start.len());
                 self.0 += buffer.len() as u64;
                 assert!(self.0 < 8 * 1024 * 1024, "reading went on after the limit");
                 buffer.fill(b'x');
+                let head = (start.len() - from).min(buffer.len());
+                buffer[..head].copy_from_slice(&start[from..from + head]);
                 Ok(buffer.len())
             }
         }
-        let error = parse((&b"sku\n\""[..]).chain(Endless(0))).unwrap_err();
-        assert!(format!("{error:#}").contains("longer than 1048576 bytes"), "{error:#}");
+        impl Seek for Endless {
+            fn seek(&mut self, _: std::io::SeekFrom) -> std::io::Result<u64> {
+                self.0 = 0;
+                Ok(0)
+            }
+        }
+        let problem = read(What::Items, Endless(0), &Reading::default()).unwrap_err().0;
+        assert!(problem.contains("longer than 1048576 bytes"), "{problem}");
+    }
+
+    #[test]
+    fn what_an_export_has_and_nobody_shall_place_again_is_left() {
+        let file =
+            b"id,system,reference,cancelled,sku,quantity\n7,WEB,1044,false,MUG,1\n9,onhand,A-1,true,MUG,1\n\
+            9,onhand,A-2,false,MUG,0\n,,A-3,,MUG,1\n";
+        let plan = read(What::Orders, Cursor::new(&file[..]), &Reading::default()).unwrap();
+        assert!(plan.bad.is_empty(), "{:?}", plan.bad);
+        assert_eq!(plan.skipped.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(plan.tasks.iter().flat_map(|task| plan.lines(task)).collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn kits_wait_for_what_they_are_built_of() {
+        let file = b"sku,kit\nBOX,KIT=1|A=1\nKIT,A=2|B=1\nA,\nB,\n";
+        let plan = plan(file).unwrap();
+        let asked: Vec<(String, bool)> = plan
+            .tasks
+            .iter()
+            .map(|task| match plan.body(task).unwrap() {
+                Body::PutItem(put) => (put.sku, put.kit.is_some()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected =
+            [("BOX", false), ("KIT", false), ("A", false), ("B", false), ("KIT", true), ("BOX", true)];
+        assert_eq!(asked, expected.map(|(sku, kit)| (sku.to_owned(), kit)));
     }
 }
