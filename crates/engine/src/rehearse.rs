@@ -20,14 +20,20 @@ use crate::view::View;
 /// What comes to be in a rehearsal is numbered so far ahead that nothing real has its number.
 const AHEAD: Seq = 1 << 40;
 
+/// What was only read is forgotten when at least so much is in memory.
+const FORGET_AT: usize = 20_000;
+
 /// A rehearsal.
 #[derive(Debug)]
 pub struct Rehearsal {
     state: State,
     /// The first number that is the rehearsal's own.
     own: Seq,
-    records: Vec<(Seq, Record)>,
+    /// What was rehearsed, where somebody may name an entry of it.
+    records: Option<Vec<(Seq, Record)>>,
     answered: HashMap<String, Answered>,
+    /// What was only read is forgotten when so much is in memory.
+    forget_at: usize,
 }
 
 /// What a command would be answered.
@@ -42,22 +48,27 @@ pub struct Rehearsed {
 impl Rehearsal {
     /// Begins with the ledger as a view has it.
     pub fn begin(view: &View<'_>) -> Self {
-        Self::beginning_at(view, view.seq() + AHEAD)
+        // Nobody is told numbers of it, and can take such an entry back.
+        Self::beginning_at(view, view.seq() + AHEAD, None)
     }
 
     /// As [`Rehearsal::begin`], with the numbers that real commands would get now: for comparing with them.
     #[doc(hidden)]
     pub fn begin_exactly(view: &View<'_>) -> Self {
-        Self::beginning_at(view, view.seq())
+        Self::beginning_at(view, view.seq(), Some(Vec::new()))
     }
 
-    fn beginning_at(view: &View<'_>, head: Seq) -> Self {
+    fn beginning_at(view: &View<'_>, head: Seq, records: Option<Vec<(Seq, Record)>>) -> Self {
         let state = State::new(head, view.state.recorded_at, view.state.due_until(Instant::MAX));
-        Self { state, own: head + 1, records: Vec::new(), answered: HashMap::new() }
+        Self { state, own: head + 1, records, answered: HashMap::new(), forget_at: FORGET_AT }
     }
 
     /// What it is answered, after those before it.
     pub fn decide(&mut self, view: &mut View<'_>, command: &Command) -> Result<Rehearsed, CommitError> {
+        if self.state.cached_len() >= self.forget_at {
+            self.state.evict_clean();
+            self.forget_at = FORGET_AT.max(2 * self.state.cached_len());
+        }
         let mut given = Given::default();
         if let Some(key) = &command.key {
             given.earlier = self.earlier(view, key)?;
@@ -80,7 +91,9 @@ impl Rehearsal {
                                 Answered { fingerprint: *fingerprint, answer: answer.clone(), seq };
                             self.answered.insert(key.clone(), answered);
                         }
-                        self.records.push((seq, record));
+                        if let Some(records) = &mut self.records {
+                            records.push((seq, record));
+                        }
                     }
                     return Ok(Rehearsed { answer, replayed });
                 }
@@ -134,7 +147,7 @@ impl Rehearsal {
             }
             Need::Record(seq) => {
                 let record = if seq >= self.own {
-                    record_of(&self.records, seq)
+                    record_of(self.records.as_deref().unwrap_or_default(), seq)
                 } else if seq == 0 || seq > view.seq() {
                     None
                 } else {

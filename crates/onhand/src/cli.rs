@@ -1,10 +1,14 @@
 //! What can be typed.
 
+mod documents;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use documents::{CountSession, LineArg, Purchase, Transfer};
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -44,6 +48,15 @@ pub enum Command {
     /// Items: names, barcodes, near-twins, levels.
     #[command(subcommand)]
     Item(Item),
+    /// Transfers between locations: planned, dispatched, received.
+    #[command(subcommand)]
+    Transfer(Transfer),
+    /// Purchase orders: what is expected from suppliers.
+    #[command(subcommand)]
+    Purchase(Purchase),
+    /// Sessions of counting: several counters, looked at before they are booked.
+    #[command(subcommand)]
+    CountSession(CountSession),
     /// What became of an item, or at a location: what changed, when, by whom and why.
     History(History),
     /// Reports.

@@ -16,7 +16,7 @@ use std::io::{Read, Seek};
 use onhand_ledger::command::{Line, PutLocation, TakeCount};
 use onhand_ledger::{Body, Date, Instant, Quantity};
 
-pub use run::{Asked, Outcome, RowResult, Summary, Why, run};
+pub use run::{Asked, MOST_REHEARSED, Outcome, RowResult, Summary, Why, run};
 pub use table::{Bad, FileKind, MOST_ROWS, MOST_UNPACKED};
 use table::{Record, Table};
 
@@ -456,6 +456,21 @@ mod tests {
         assert!(plan.bad.is_empty(), "{:?}", plan.bad);
         assert_eq!(plan.skipped.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(plan.tasks.iter().flat_map(|task| plan.lines(task)).collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn too_much_is_imported_only_without_a_rehearsal() {
+        let file =
+            |rows: usize| format!("sku\n{}", (0..rows).map(|row| format!("{row}\n")).collect::<String>());
+        let (most, more) = (file(MOST_REHEARSED), file(MOST_REHEARSED + 1));
+        let (most, more) = (plan(most.as_bytes()).unwrap(), plan(more.as_bytes()).unwrap());
+        let (whole, good_rows) = (Asked::default(), Asked { skip_bad_rows: true, ..Asked::default() });
+        let dry = Asked { dry_run: true, ..good_rows.clone() };
+        for asked in [&whole, &dry] {
+            assert_eq!(asked.check(&most), Ok(()));
+            assert!(asked.check(&more).unwrap_err().0.contains("at most 100000 are rehearsed together"));
+        }
+        assert_eq!(good_rows.check(&more), Ok(()));
     }
 
     #[test]

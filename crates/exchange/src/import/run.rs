@@ -8,10 +8,10 @@ use onhand_ledger::model::{Became, KnownDocument};
 use onhand_ledger::{Answer, Body, Command, Invalid, Key, Refusal, SystemId, TenantId, Value};
 use onhand_store::StoreError;
 use tokio::runtime::RuntimeFlavor;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::table::Bad;
-use super::{Make, Plan, Task, What};
+use super::{FileProblem, Make, Plan, Task, What};
 
 /// A block is handed in once it is so much work.
 const BLOCK: usize = 256;
@@ -19,6 +19,11 @@ const BLOCK: usize = 256;
 const WINDOW: usize = 8;
 /// So many commands are rehearsed while the committer waits.
 const REHEARSED: usize = 64;
+
+/// So many commands are rehearsed together at most: what they change is in memory until then, some 7 KB for a new item.
+pub const MOST_REHEARSED: usize = 100_000;
+/// One file is rehearsed at a time.
+static REHEARSAL: Semaphore = Semaphore::const_new(1);
 
 /// What shall be done with a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,6 +34,20 @@ pub struct Asked {
     pub skip_bad_rows: bool,
     /// The same key never imports a row twice, however often it is sent.
     pub key: Option<String>,
+}
+
+impl Asked {
+    /// Refuses what would have to be rehearsed and is too much for that.
+    pub fn check(&self, plan: &Plan) -> Result<(), FileProblem> {
+        let number = plan.tasks.len();
+        if number > MOST_REHEARSED && (self.dry_run || !self.skip_bad_rows) {
+            return Err(FileProblem(format!(
+                "the file asks for {number} things, and at most {MOST_REHEARSED} are rehearsed together: split it, or import \
+                 exactly the good rows (`--skip-bad-rows`, over HTTP `skip_bad_rows=true`)"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// What became of a row.
@@ -151,7 +170,10 @@ pub async fn run(
     }
     let may_be_stopped = !asked.skip_bad_rows;
     if asked.dry_run || may_be_stopped {
-        let came = run.rehearse(&tasks).await?;
+        let came = {
+            let _alone = REHEARSAL.acquire().await.expect("it is never closed");
+            run.rehearse(&tasks).await?
+        };
         let is_bad = !plan.bad.is_empty() || came.iter().any(Result::is_err);
         let nothing = may_be_stopped && is_bad;
         if asked.dry_run || nothing {

@@ -23,8 +23,8 @@ use super::rows::{LogRow, Side};
 pub type TableError = ParquetError;
 
 /// A group has so many rows at most, and (roughly) so many bytes of text.
-const GROUP_ROWS: usize = 65_536;
-const GROUP_BYTES: usize = 32 * 1024 * 1024;
+const GROUP_ROWS: usize = 32_768;
+const GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a decimal of 19 digits: the fewest that hold one.
 const WIDTH: usize = 9;
 
@@ -115,11 +115,14 @@ impl LogTable {
     }
 
     fn write_group(&mut self) -> Result<(), TableError> {
-        let rows = std::mem::take(&mut self.rows);
+        let mut rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         if rows.is_empty() {
             return Ok(());
         }
+        // The longest by far: moved, not copied.
+        let entries = rows.iter_mut().map(|row| ByteArray::from(std::mem::take(&mut row.entry).into_bytes()));
+        let entries: Vec<ByteArray> = entries.collect();
         let mut group = Group { writer: self.writer.next_row_group()?, rows: &rows };
         group.whole(|row| row.seq.cast_signed())?;
         group.whole(|row| row.record_seq.cast_signed())?;
@@ -145,7 +148,7 @@ impl LogTable {
         group.text(|row| row.reference.as_deref())?;
         group.text(|row| row.note.as_deref())?;
         group.number(|row| row.corrects.map(u64::cast_signed))?;
-        group.word(|row| &row.entry)?;
+        group.required::<ByteArrayType>(&entries)?;
         group.writer.close()?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod documents;
 mod export;
 mod import;
 mod item;
@@ -40,6 +41,20 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Item(asked) => {
             through(Link::open_existing(&db)?, async |link| item::run(link, asked, json).await).await?;
+        }
+        Command::Transfer(asked) => {
+            through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)
+                .await?;
+        }
+        Command::Purchase(asked) => {
+            through(Link::open_existing(&db)?, async |link| documents::purchase(link, asked, json).await)
+                .await?;
+        }
+        Command::CountSession(asked) => {
+            through(Link::open_existing(&db)?, async |link| {
+                documents::count_session(link, asked, json).await
+            })
+            .await?;
         }
         Command::History(asked) => {
             through(Link::open_existing(&db)?, async |link| item::history(link, &asked, json).await).await?;

@@ -30,6 +30,8 @@ const LONGEST_CSV: u64 = 256;
 const LONGEST_XLSX: u64 = 64;
 /// Whoever sends more slowly than this holds a connection that others could have.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Whoever does not read the report for so long is told no more of it.
+const UNREAD: Duration = Duration::from_mins(1);
 /// So many files are in memory at a time; further ones wait on disk.
 static FILES: Semaphore = Semaphore::const_new(2);
 /// So many rows are told ahead of who reads them.
@@ -265,7 +267,8 @@ async fn import_things(
     }
     let file = kept(request.into_body(), reading.kind).await?;
     let place = FILES.acquire().await.expect("it is never closed");
-    let plan = blocking(|| import::read(what, &file, &reading)).await.map_err(|problem| {
+    let read = || import::read(what, &file, &reading).and_then(|plan| asked.check(&plan).map(|()| plan));
+    let plan = blocking(read).await.map_err(|problem| {
         let title = "The file cannot be read";
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "file", title, problem.0)
     })?;
@@ -282,16 +285,23 @@ async fn import_things(
 async fn carry_out(app: &App, caller: &Caller, plan: &Plan, asked: &Asked, lines: mpsc::Sender<Bytes>) {
     let (report, mut rows) = mpsc::channel(AHEAD);
     let tell = async {
+        let mut listens = true;
         while let Some(row) = rows.recv().await {
-            // Whoever has gone away does not stop it.
-            let _ = lines.send(ReportRow::of(row, asked.dry_run).line()).await;
+            // Whoever has gone away, or does not read, does not stop it, and is told no more.
+            if listens {
+                let line = ReportRow::of(row, asked.dry_run).line();
+                listens = matches!(tokio::time::timeout(UNREAD, lines.send(line)).await, Ok(Ok(())));
+            }
         }
+        listens
     };
     let run = import::run(&app.handle, caller.tenant, &caller.name, plan, asked, report);
-    let (came, ()) = tokio::join!(run, tell);
+    let (came, listens) = tokio::join!(run, tell);
     let last = match came {
         Ok(summary) => ReportRow::summary(summary, asked.dry_run),
         Err(error) => ReportRow { error: Some(error.into()), ..ReportRow::default() },
     };
-    let _ = lines.send(last.line()).await;
+    if listens {
+        let _ = tokio::time::timeout(UNREAD, lines.send(last.line())).await;
+    }
 }
