@@ -11,6 +11,7 @@ mod low;
 mod queue;
 mod rehearse;
 mod report;
+mod scribe;
 mod supply;
 pub mod systems;
 mod verify;

@@ -10,7 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use onhand_ledger::state::{Answered, CellSlot, Earlier, Need, Slot};
 use onhand_ledger::{
-    Answer, CellKey, Command, Given, Instant, Key, Quantity, Record, Seq, State, Undecided, Value, decide,
+    Answer, CellKey, Command, Given, Instant, Key, Outcome, Quantity, Record, Seq, State, Undecided, Value,
+    decide,
 };
 use onhand_store::{StoreError, decode_records, key_hash};
 
@@ -82,19 +83,11 @@ impl Rehearsal {
             })?;
             match decided {
                 Ok(decided) => {
-                    let replayed = decided.replayed;
-                    let (record, answer) = decided.absorb_into(&mut self.state);
-                    if let Some((seq, record)) = record {
-                        if let Some(key) = &record.key {
-                            let Record { fingerprint, answer, .. } = &record;
-                            let answered =
-                                Answered { fingerprint: *fingerprint, answer: answer.clone(), seq };
-                            self.answered.insert(key.clone(), answered);
-                        }
-                        if let Some(records) = &mut self.records {
-                            records.push((seq, record));
-                        }
-                    }
+                    let (replayed, seq) = (decided.replayed(), decided.first_seq());
+                    let answer = match decided.absorb_into(&mut self.state) {
+                        Outcome::Told(answer) => answer,
+                        Outcome::New(record) => self.keep(seq, *record),
+                    };
                     return Ok(Rehearsed { answer, replayed });
                 }
                 Err(Undecided::Invalid(invalid)) => return Err(invalid.into()),
@@ -105,6 +98,19 @@ impl Rehearsal {
                 }
             }
         }
+    }
+
+    /// Keeps what later commands may ask for, and gives back the answer.
+    fn keep(&mut self, seq: Seq, record: Record) -> Answer {
+        let answer = record.answer.clone();
+        if let Some(key) = &record.key {
+            let answered = Answered { fingerprint: record.fingerprint, answer: answer.clone(), seq };
+            self.answered.insert(key.clone(), answered);
+        }
+        if let Some(records) = &mut self.records {
+            records.push((seq, record));
+        }
+        answer
     }
 
     fn earlier(&self, view: &mut View<'_>, key: &str) -> Result<Earlier, StoreError> {

@@ -167,7 +167,7 @@ impl Export {
                 }
                 (Key::Location(id), Value::Location(location)) => {
                     self.after = id.0;
-                    rows.push(self.location(view, location)?);
+                    rows.push(self.location(view, *location)?);
                 }
                 (Key::Order(id), Value::Order(order)) => {
                     self.after = id.0;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use onhand_engine::{BulkReply, CommitError, Committed, Handle, Rehearsal, SubmitError, View};
-use onhand_ledger::model::{Became, KnownDocument};
+use onhand_ledger::model::Became;
 use onhand_ledger::{Answer, Body, Command, Invalid, Key, Refusal, SystemId, TenantId, Value};
 use onhand_store::StoreError;
 use tokio::runtime::RuntimeFlavor;
@@ -341,7 +341,7 @@ impl Run<'_> {
 /// Is there an order of ours of that name?
 fn is_an_order(view: &mut View<'_>, reference: &str) -> Result<bool, StoreError> {
     let known = view.get(&Key::Document(SystemId::ONHAND, reference.to_owned()))?;
-    Ok(matches!(known, Some(Value::Document(KnownDocument { became: Became::Order(_), .. }))))
+    Ok(matches!(known, Some(Value::Document(known)) if matches!(known.became, Became::Order(_))))
 }
 
 /// What is told, in the order of lines: rows that are ready wait for those before them.

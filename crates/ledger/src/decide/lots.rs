@@ -186,7 +186,7 @@ fn find_or_make(
         };
         let id = LotId(tx.next_seq());
         let lot = Lot { item, code: code.to_owned(), expires, recalled: false, of };
-        tx.emit(Entry::Lot(id, lot))?;
+        tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(id);
     };
     let known = tx.lot(id)?.clone();
@@ -274,7 +274,7 @@ pub(super) fn put(tx: &mut Tx<'_>, put: &PutLot) -> Result<Answer, Stop> {
         let id = LotId(tx.next_seq());
         let recalled = put.recalled.unwrap_or(false);
         let lot = Lot { item, code: put.lot.clone(), expires: put.expires, recalled, of: None };
-        tx.emit(Entry::Lot(id, lot))?;
+        tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(Answer::Lot(id));
     };
     let known = tx.lot(id)?.clone();
@@ -292,7 +292,7 @@ fn change(tx: &mut Tx<'_>, id: LotId, lot: Lot) -> Result<(), Stop> {
         return Ok(());
     }
     let (item, day, recalled) = (lot.item, lot.expires, lot.recalled);
-    tx.emit(Entry::Lot(id, lot))?;
+    tx.emit(Entry::Lot(id, Box::new(lot)))?;
     let lies: BTreeSet<LocationId> = tx
         .stocked(item)?
         .into_iter()
