@@ -107,6 +107,23 @@ async fn a_file_that_is_sent_twice_counts_once() {
 }
 
 #[tokio::test]
+async fn whoever_goes_away_does_not_stop_what_was_begun() {
+    let shop = Shop::open().await;
+    // More rows than are told ahead of who reads them.
+    let file: String = (0..4_000).map(|row| format!("SKU-{row}\n")).collect();
+    let answer = shop.sent("/v1/import/items", Some(CSV), None, format!("sku\n{file}").into_bytes()).await;
+    assert_eq!(answer.status(), 200);
+    drop(answer);
+    for _ in 0..1_000 {
+        if shop.call("/v1/items/SKU-3999", None, None).await.0 == StatusCode::OK {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it was stopped");
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_a_problem_and_imports_nothing() {
     let shop = Shop::open().await;
     let before = shop.seq().await;
