@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufReader, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calamine::{DataRef, Reader as _, Xlsx};
 use serde::Serialize;
@@ -223,7 +224,12 @@ pub(super) fn read(
     };
     let mut table = match kind {
         FileKind::Csv => csv(input)?,
-        FileKind::Xlsx => sheet(input)?,
+        // What reads sheets for us panics at some that nobody's spreadsheet writes: places beyond all numbers, say.
+        FileKind::Xlsx => catch_unwind(AssertUnwindSafe(|| sheet(input))).unwrap_or_else(|_| {
+            Err(FileProblem(
+                "it is no XLSX that can be read: a cell has a place that there is not".to_owned(),
+            ))
+        })?,
     };
     table.rename(map)?;
     Ok(table)
@@ -521,6 +527,44 @@ mod tests {
         assert!(
             read(Cursor::new(b"PK\x03\x04nonsense".to_vec()), None, &[]).unwrap_err().0.contains("no XLSX")
         );
+    }
+
+    #[test]
+    fn a_sheet_that_somebody_made_up_is_read_or_refused() {
+        let header = format!("<row r=\"1\">{}{}</row>", cell("A1", "sku"), cell("B1", "name"));
+        for row in [
+            "<row r=\"2\"><c r=\"A2\" t=\"s\"><v>7</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\" t=\"s\"><v>-1</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\" t=\"s\"><v>x</v></c></row>",
+            "<row r=\"2\"><c><v>1</v></c><c><v>2</v></c></row>",
+            "<row><c><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"\"><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"2A\"><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"A0\"><v>1</v></c></row>",
+            "<row r=\"0\"><c r=\"A2\"><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"ZZZZZZZZ2\"><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"A99999999999999999999\"><v>1</v></c></row>",
+            "<row r=\"4294967295\"><c r=\"A4294967295\"><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\"><v>1e400</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\"><v>NaN</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\" t=\"e\"><v>#DIV/0!</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\" t=\"e\"><v>nonsense</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\" t=\"d\"><v>yesterday</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\" s=\"99\"><v>1</v></c></row>",
+            "<row r=\"2\"><c r=\"A2\"><f>A1</f></c></row>",
+            "<row r=\"2\"><c r=\"A2\"><v>1</v>",
+        ] {
+            let told = read(Cursor::new(workbook(&format!("{header}{row}"))), None, &[]);
+            match told {
+                Ok(table) => assert!(table.len() + table.bad.len() <= 1, "{row}: {table:?}"),
+                Err(problem) => assert!(
+                    problem.0.contains("no XLSX")
+                        || problem.0.contains("columns")
+                        || problem.0.contains("order"),
+                    "{row}: {problem}"
+                ),
+            }
+        }
     }
 
     #[test]
