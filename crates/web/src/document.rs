@@ -238,6 +238,7 @@ fn meaning(status: u16) -> &'static str {
         408 => "The body came too slowly. Nothing was done.",
         409 => "Refused: `type` and `detail` say why. Nothing moved.",
         413 => "The body is too large. Nothing was done.",
+        415 => "The body is of a type that is not read. Nothing was done.",
         422 => "A value is not as it must be: see `field` and `detail`. Nothing was changed.",
         500 => "Something went wrong on our side.",
         502 => "The outside system could not be connected.",

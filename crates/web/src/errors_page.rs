@@ -55,6 +55,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "The outside system could not be connected.",
         "See `detail`: its address, the credentials, or what it answered.",
     ),
+    (
+        "content_type",
+        "A file is of a type that is not read.",
+        "Send CSV or XLSX, with its type in `Content-Type`; see `detail`.",
+    ),
     ("cursor", "The cursor is none of this list.", "Take `next_cursor` of the page before."),
     ("date", "A day is not as ISO 8601 writes it, such as 2026-12-01.", "Send it without a time."),
     (
@@ -66,6 +71,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "document_has_less",
         "The line of a transfer or purchase order has less of what was asked for.",
         "See `detail`: it says how much there is. Amend it first, or ask for less.",
+    ),
+    (
+        "file",
+        "A file cannot be read as what it is said to be: its header, its length, its bytes. Nothing was imported.",
+        "See `detail`: it says where. docs/files.md has the columns.",
     ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
     (
@@ -140,6 +150,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: it says how much is left.",
     ),
     (
+        "row",
+        "A row of a file is not as it must be.",
+        "See `line`, `column` and `problem`; or import the other rows with `skip_bad_rows`.",
+    ),
+    (
         "rule_tie",
         "Two rules of one specificity would speak of the same stock.",
         "See both named in `detail`; make one more specific, or end one.",
@@ -172,6 +187,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Round it, or give the item a finer precision.",
     ),
     ("twice", "Something is named twice that may be named once.", "See `field` and `detail`."),
+    ("waiting", "It waits in the inbox for a person, and moved nothing.", "See `GET /v1/discrepancies`."),
     (
         "unauthorised",
         "No API key came with the request, or none that is known.",

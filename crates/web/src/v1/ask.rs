@@ -25,7 +25,7 @@ pub(crate) struct Ask<T> {
     pub body: T,
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
         // A tab is no error to `to_str`, and cannot be seen.
