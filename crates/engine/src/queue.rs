@@ -212,6 +212,7 @@ impl Queue {
         (people, bulk)
     }
 
+    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
     fn commit(&self, mut people: Vec<Box<Job>>, mut bulk: Vec<Block>) -> Done {
         let many = people.len() + bulk.iter().map(|block| block.asked.len()).sum::<usize>();
         let all = people.iter().map(|job| &job.asked).chain(bulk.iter().flat_map(|block| &block.asked));

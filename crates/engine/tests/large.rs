@@ -140,8 +140,8 @@ fn a_hot_item_is_written_before_its_turn_and_remembers_every_instant() {
     }
     let cell = ledger
         .read(TENANT, |view| {
-            let item = view.item_by_sku("MUG")?.map(|(item, _)| item).unwrap_or(ItemId(0));
-            let place = view.location_by_code("LONDON")?.map(|(place, _)| place).unwrap_or(LocationId(0));
+            let item = view.item_by_sku("MUG")?.map_or(ItemId(0), |(item, _)| item);
+            let place = view.location_by_code("LONDON")?.map_or(LocationId(0), |(place, _)| place);
             Ok(CellKey::new(item, place, StockState::Available))
         })
         .unwrap();
