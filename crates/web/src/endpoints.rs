@@ -26,6 +26,8 @@ enum Edge {
     Right,
     /// An outside system is spoken with.
     Outside,
+    /// The body is a file, which is read before any of it is done; what comes of its rows is in the answer.
+    File,
 }
 
 /// An endpoint: its address, the commands it hands to the ledger, what is read before, and what of the commands' own ways
@@ -106,6 +108,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/systems/{name}/pause", &[C::PutSystem], &[Edge::Name]).never(&[Field, UnknownLocation, Twice]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
     at("/v1/commands", &[], &[]),
+    at("/v1/import/{what}", &[], &[Edge::Name, Edge::File]),
     at("/v1/verify", &[], &[]),
 ];
 
@@ -119,14 +122,18 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
     let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
     let endpoint = endpoint.unwrap_or_else(|| panic!("{path} is in the table of endpoints"));
     let mut problems = BTreeSet::from([(401, "unauthorised"), (500, "internal"), (503, "store")]);
+    let has_file = endpoint.edges.contains(&Edge::File);
     if takes_key {
-        problems.extend([(400, "key"), (409, InvalidKind::KeyReused.name())]);
+        problems.insert((400, "key"));
+    }
+    if takes_key && !has_file {
+        problems.insert((409, InvalidKind::KeyReused.name()));
     }
     if takes_key || path == "/v1/keys" {
         problems.insert((503, "busy"));
     }
     if reads_body {
-        problems.extend([(408, "body"), (413, "body"), (422, "body")]);
+        problems.extend([(408, "body"), (413, "body"), (if has_file { 400 } else { 422 }, "body")]);
     }
     for edge in endpoint.edges {
         match edge {
@@ -136,6 +143,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
             Edge::Field => problems.extend([(422, InvalidKind::Field.name())]),
             Edge::Right => problems.extend([(403, "forbidden")]),
             Edge::Outside => problems.extend([(502, "channel")]),
+            Edge::File => problems.extend([(400, "query"), (415, "content_type"), (422, "file")]),
         }
     }
     for command in endpoint.commands {
