@@ -11,6 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::endpoints;
 use crate::error::Problem;
+use crate::v1::export::LogFormat;
 use crate::v1::report::Format;
 
 #[derive(OpenApi)]
@@ -26,7 +27,7 @@ use crate::v1::report::Format;
             lists under each status exactly the types it may have.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem, Format)),
+    components(schemas(Problem, Format, LogFormat)),
     security(("key" = []))
 )]
 pub(crate) struct Document;

@@ -53,7 +53,7 @@ struct LogQuery {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum LogFormat {
+pub(crate) enum LogFormat {
     #[default]
     Ndjson,
     Parquet,

@@ -9,7 +9,7 @@ pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
-mod export;
+pub(crate) mod export;
 mod history;
 mod holds;
 mod import;
