@@ -7,11 +7,12 @@ mod shop;
 
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
-    CancelOrder, ConvertHold, FulfilOrder, Line, LineQuantity, PlaceHold, PlaceOrder, PutItem, PutLocation,
-    PutLot, Receive, ReturnOrder, TakeCount, Transfer,
+    CancelOrder, Content, ConvertHold, Document, FulfilOrder, Line, LineQuantity, Name, OrderContent,
+    OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot, Receive, ReturnOrder, TakeCount,
+    Transfer,
 };
 use onhand_ledger::model::Tracking;
-use onhand_ledger::{Answer, Body, OrderId, Quantity, Refusal, StockState};
+use onhand_ledger::{Answer, Body, OrderId, Quantity, Refusal, StockState, TenantId};
 use shop::{Shop, each_way, time, units};
 
 fn item(shop: &Shop, sku: &str, kit: &[(&str, i64)]) {
@@ -439,5 +440,57 @@ fn how_an_item_is_tracked_is_fixed_once_it_has_moved() {
         shop.receive("MUG", 1);
         let put = PutItem { sku: "MUG".to_owned(), tracking: Some(Tracking::Lots), ..PutItem::default() };
         assert!(refusal(shop.tell(Body::PutItem(put))).contains("has moved already"));
+    });
+}
+
+#[test]
+fn what_waits_for_a_name_has_sold_the_components_of_its_kits() {
+    each_way(|shop| {
+        let shop = &shop;
+        kit_shop(shop);
+        item(shop, "PAIR", &[("A", 1), ("B", 1)]);
+        receive(
+            shop,
+            "LONDON",
+            vec![Line::new("A", Quantity::units(10)), Line::new("B", Quantity::units(10))],
+        );
+        receive(shop, "LONDON", vec![Line::new("KIT", Quantity::units(1))]);
+        let line = |line: &str, sku: &str, wanted| OrderContentLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            quantity: Quantity::units(wanted),
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: None,
+            price: None,
+        };
+        let lines = vec![line("1", "KIT", 3), line("2", "NOBODY-KNOWS", 1)];
+        let content = Content::Order(OrderContent { lines, ..OrderContent::default() });
+        let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+        let told = Body::Record(Document { system, document, version: 1, content });
+        shop.tell(told.clone());
+        let claimed = |sku: &str| {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku(sku)?.unwrap();
+                let (london, _) = view.location_by_code("LONDON")?.unwrap();
+                Ok((
+                    view.available(item, london)?.whole_units(),
+                    view.claimed_at(item, london)?.whole_units(),
+                ))
+            };
+            shop.ledger.read(TenantId::DEFAULT, of).unwrap()
+        };
+        // One of the three lies there assembled: two are to be built, of 2 A and 1 B each.
+        assert_eq!(claimed("A"), (10, 4));
+        assert_eq!(claimed("B"), (10, 2));
+        assert_eq!(claimed("KIT"), (6, 3));
+        assert_eq!(claimed("PAIR"), (10, 4), "six A are left, and eight B");
+        item(shop, "NOBODY-KNOWS", &[]);
+        shop.tell(told);
+        assert_eq!(
+            (claimed("A"), claimed("PAIR")),
+            ((6, 0), (6, 0)),
+            "it is promised now, and nothing waits"
+        );
     });
 }

@@ -345,6 +345,89 @@ fn promises_are_moved_away_from_a_location_as_far_as_others_have_it() {
     });
 }
 
+/// What a command moved: the item, where, and whether it was promised by it.
+fn moved(shop: &Shop, body: Body) -> Vec<(String, String, bool)> {
+    let before = shop.head();
+    shop.tell(body);
+    let of = |view: &mut onhand_engine::View<'_>| {
+        let mut moved = Vec::new();
+        for (_, record) in view.records_after(before, 100)? {
+            for entry in &record.entries {
+                let onhand_ledger::Entry::Movement(movement) = entry else { continue };
+                let sku = view.item(movement.item)?.unwrap().sku;
+                let place = view.location(movement.from.location)?.unwrap().code;
+                moved.push((sku, place, movement.to.state == StockState::Committed));
+            }
+        }
+        Ok(moved)
+    };
+    shop.ledger.read(onhand_ledger::TenantId::DEFAULT, of).unwrap()
+}
+
+#[test]
+fn what_is_promised_where_the_rule_wants_it_stays_as_it_is() {
+    each_way(|shop| {
+        three(&shop);
+        receive(&shop, "LONDON", lines(&[("MUG", 5), ("A", 5)]));
+        receive(&shop, "PARIS", units("B", 4));
+        let (id, _) = placed(&order(&shop, &[("MUG", 2), ("A", 3), ("B", 4)]));
+        receive(&shop, "LONDON", units("B", 3));
+        let again = |away_from: Option<&str>| {
+            Body::Reallocate(Reallocate { order: id, away_from: away_from.map(str::to_owned) })
+        };
+        assert_eq!(moved(&shop, again(None)), [], "no place has all of B but Paris");
+        receive(&shop, "LONDON", units("B", 1));
+        let parts = |parts: [(&str, &str, bool); 2]| {
+            parts.map(|(sku, place, is_promised)| (sku.to_owned(), place.to_owned(), is_promised))
+        };
+        assert_eq!(moved(&shop, again(None)), parts([("B", "PARIS", false), ("B", "LONDON", true)]));
+        assert_eq!(promised(&shop, id), ["1: LONDON 2", "2: LONDON 3", "3: LONDON 4"]);
+        receive(&shop, "PARIS", units("A", 2));
+        // Of A three are promised in London: two can be had elsewhere, and one stays.
+        let left = moved(&shop, again(Some("LONDON")));
+        assert!(left.contains(&("A".to_owned(), "PARIS".to_owned(), true)), "{left:?}");
+        assert_eq!(left.iter().filter(|(sku, ..)| sku == "MUG").count(), 0, "MUG is nowhere else");
+        assert_eq!(promised(&shop, id), ["1: LONDON 2", "2: PARIS 2", "2: LONDON 1", "3: PARIS 4"]);
+        is_sound(&shop);
+    });
+}
+
+#[test]
+fn away_from_a_bin_is_not_away_from_its_site() {
+    each_way(|shop| {
+        let inside = |code: &str, parent: &str, rank: u32| {
+            shop.tell(Body::PutLocation(PutLocation {
+                code: code.to_owned(),
+                parent: Some(parent.to_owned()),
+                rank: Some(rank),
+                ..PutLocation::default()
+            }))
+        };
+        place(&shop, "PARIS", 900);
+        inside("ZONE", "LONDON", 1);
+        inside("BIN-1", "ZONE", 1);
+        inside("BIN-2", "LONDON", 2);
+        receive(&shop, "BIN-2", units("MUG", 3));
+        receive(&shop, "BIN-1", units("MUG", 2));
+        receive(&shop, "PARIS", units("MUG", 5));
+        let (id, _) = placed(&order(&shop, &[("MUG", 3)]));
+        assert_eq!(promised(&shop, id), ["1: BIN-2 3"]);
+        let away = |from: &str| {
+            shop.tell(Body::Reallocate(Reallocate { order: id, away_from: Some(from.to_owned()) }));
+            promised(&shop, id)
+        };
+        assert_eq!(away("ZONE"), ["1: BIN-2 3"]);
+        // The site's other bin has two; Paris has the line whole.
+        assert_eq!(away("BIN-2"), ["1: PARIS 3"]);
+        assert_eq!(away("PARIS"), ["1: BIN-2 3"]);
+        receive(&shop, "BIN-1", units("MUG", 1));
+        assert_eq!(away("BIN-2"), ["1: BIN-1 3"]);
+        assert_eq!(away("ZONE"), ["1: BIN-2 3"], "what is inside it too");
+        assert_eq!(away("LONDON"), ["1: PARIS 3"]);
+        is_sound(&shop);
+    });
+}
+
 // ---- waiting ---------------------------------------------------------------------------------------------------
 
 fn limits(shop: &Shop, backorder: i64, preorder: i64, from: Option<&str>) {

@@ -173,6 +173,8 @@ pub struct Lot {
     pub expires: Option<jiff::civil::Date>,
     /// Called back: none of it may be sold.
     pub recalled: bool,
+    /// Since when, while it is: before that it could be sold.
+    pub recalled_at: Option<Instant>,
     /// The lot that a serial is of.
     pub of: Option<LotId>,
 }
@@ -379,6 +381,23 @@ impl Sites {
     /// Is a location another one, or somewhere inside it?
     pub fn is_in(&self, location: LocationId, outer: LocationId) -> bool {
         location == outer || (!self.parts.is_empty() && self.above(location).contains(&outer))
+    }
+
+    /// Is what lies in a zone or bin sold from what that is a part of?
+    pub fn sells_beside(&self, location: LocationId) -> bool {
+        self.parts.iter().find(|part| part.location == location).is_none_or(|part| part.sellable)
+    }
+
+    /// Does a location sell, and all that it is inside of? What lies elsewhere is promised to nobody.
+    pub fn sells(&self, location: LocationId) -> bool {
+        let mut here = location;
+        while let Some(part) = self.parts.iter().find(|part| part.location == here) {
+            if !part.sellable {
+                return false;
+            }
+            here = part.parent;
+        }
+        self.sellable.iter().any(|(_, site)| *site == here)
     }
 
     /// The tree with a location as it is now.

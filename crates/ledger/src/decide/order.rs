@@ -172,12 +172,14 @@ pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quan
 
 /// Refuses to promise from a place that does not sell. A fact may name any place: it has happened there.
 pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Stop> {
-    match only.map(|location| tx.location(location)).transpose()? {
-        Some(location) if !location.sellable => {
-            Err(Refusal::NotSellable { location: location.code.clone() }.into())
+    let Some(named) = only else { return Ok(()) };
+    for around in tx.sites()?.above(named) {
+        let location = tx.location(around)?;
+        if !location.sellable {
+            return Err(Refusal::NotSellable { location: location.code.clone() }.into());
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Refuses unless all these lines together are available at these places.

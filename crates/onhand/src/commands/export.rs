@@ -52,8 +52,17 @@ fn joined(value: &Value) -> String {
     entries.collect::<Vec<_>>().join("|")
 }
 
-const STATES: [&str; 7] =
-    ["available", "reserved", "committed", "damaged", "quality_control", "safety_stock", "on_hand"];
+const STATES: [&str; 9] = [
+    "available",
+    "unsellable",
+    "reserved",
+    "committed",
+    "damaged",
+    "quality_control",
+    "safety_stock",
+    "on_hand",
+    "buildable",
+];
 
 /// Where rows go.
 enum Sheet {
@@ -92,7 +101,7 @@ fn header(what: ExportWhat) -> (Vec<&'static str>, Vec<usize>) {
         }
         ExportWhat::Stock => {
             let columns = ["sku", "location"].into_iter().chain(STATES).chain(["as_of"]);
-            (columns.collect(), (2..9).collect())
+            (columns.collect(), (2..11).collect())
         }
         ExportWhat::Counts => (vec!["sku", "location", "counted"], vec![2]),
         ExportWhat::Orders => {

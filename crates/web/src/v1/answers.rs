@@ -144,7 +144,7 @@ pub(crate) struct MovedBody {
     pub location: String,
     /// How on hand changed there.
     pub difference: Decimal,
-    /// Available there afterwards.
+    /// What lies free at that very place afterwards, without lots that ended or were called back.
     pub available: Decimal,
     /// The movement's entry in the log.
     pub seq: u64,
@@ -195,7 +195,7 @@ pub(crate) struct CountedBody {
     pub found: Decimal,
     /// What was booked.
     pub difference: Decimal,
-    /// Available there afterwards.
+    /// What lies free at that very place afterwards, without lots that ended or were called back.
     pub available: Decimal,
 }
 

@@ -8,18 +8,20 @@ use super::Task;
 use super::table::{Bad, Record, Table};
 
 /// `on_hand` and the states are those of an export; what is counted is on hand less what is damaged or in quality control.
-const OWN: [&str; 11] = [
+const OWN: [&str; 13] = [
     "sku",
     "location",
     "counted",
     "as_of",
     "available",
+    "unsellable",
     "reserved",
     "committed",
     "damaged",
     "quality_control",
     "safety_stock",
     "on_hand",
+    "buildable",
 ];
 
 pub(super) fn of(table: Table) -> anyhow::Result<(Vec<Task>, Vec<Bad>)> {
