@@ -184,3 +184,54 @@ async fn stock_says_what_an_order_could_get_and_no_more() {
     shop.accepted("/v1/orders", order(7)).await;
     assert_eq!(figures("/v1/items/MILK/stock").await, (0, 12, 19, 0));
 }
+
+#[tokio::test]
+async fn a_warehouse_that_knows_no_kits_ships_what_it_packed() {
+    let shop = Shop::open().await;
+    for sku in ["A", "B"] {
+        shop.put(json!({ "sku": sku })).await;
+    }
+    shop.put(json!({ "sku": "KIT", "kit": [{ "sku": "A", "quantity": 2 }, { "sku": "B", "quantity": 1 }] }))
+        .await;
+    shop.receive("LONDON", json!([{ "sku": "A", "quantity": 5 }, { "sku": "B", "quantity": 2 }])).await;
+    let order = json!({ "system": "WEB", "document": "1044", "version": 1, "order": { "lines": [
+        { "line": "1", "sku": "KIT", "quantity": 2 }] } });
+    let order = shop.accepted("/v1/documents", order).await["order"].clone();
+    let parcel = async |document: &str, lines: Value| {
+        let told = json!({ "system": "WMS", "document": document, "version": 1, "shipment": {
+            "order": "1044", "order_system": "WEB", "location": "LONDON", "lines": lines } });
+        shop.accepted("/v1/documents", told).await;
+        let order = shop.get(&format!("/v1/orders/{order}")).await;
+        order["lines"][0].clone()
+    };
+    let line = parcel("S1", json!([{ "sku": "A", "quantity": 3 }, { "sku": "B", "quantity": 1 }])).await;
+    assert_eq!(line["shipped"], json!([{ "location": "LONDON", "quantity": 1 }]));
+    assert_eq!(line["begun"], json!([{ "sku": "A", "location": "LONDON", "quantity": 1 }]));
+    assert_eq!((shop.total("A", "committed").await, shop.total("A", "available").await), (1, 1));
+    let line = parcel("S2", json!([{ "sku": "B", "quantity": 1 }, { "sku": "A", "quantity": 1 }])).await;
+    assert_eq!(line["shipped"], json!([{ "location": "LONDON", "quantity": 2 }]));
+    assert_eq!((&line["begun"], &line["short"]), (&Value::Null, &json!(0)));
+    assert_eq!(shop.get("/v1/discrepancies").await["data"], json!([]));
+}
+
+#[tokio::test]
+async fn away_from_a_bin_is_not_away_from_its_site() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/locations", json!({ "code": "PARIS", "rank": 900 })).await;
+    for bin in ["BIN-1", "BIN-2"] {
+        shop.accepted("/v1/locations", json!({ "code": bin, "parent": "LONDON" })).await;
+    }
+    for place in ["BIN-1", "BIN-2", "PARIS"] {
+        shop.receive(place, json!([{ "sku": "MUG", "quantity": 3 }])).await;
+    }
+    let order = shop.accepted("/v1/orders", json!({ "lines": [{ "sku": "MUG", "quantity": 3 }] })).await;
+    let lies =
+        async || shop.get(&format!("/v1/orders/{}", order["id"])).await["lines"][0]["allocated"].clone();
+    assert_eq!(lies().await, json!([{ "location": "BIN-1", "quantity": 3 }]));
+    let reallocate = format!("/v1/orders/{}/reallocate", order["id"]);
+    shop.accepted(&reallocate, json!({ "away_from": "BIN-1" })).await;
+    assert_eq!(lies().await, json!([{ "location": "BIN-2", "quantity": 3 }]));
+    let before = shop.get("/v1/changes?limit=100").await["next_after"].clone();
+    shop.accepted(&reallocate, json!({ "away_from": "BIN-1" })).await;
+    assert_eq!(shop.get("/v1/changes?limit=100").await["next_after"], before, "it is away already");
+}
