@@ -475,6 +475,7 @@ impl World {
                     sku: SKUS[*sku].to_owned(),
                     quantity: units(*quantity),
                     lot: None,
+                    serials: None,
                     seen_at: self.before(*ago),
                 }],
             }),

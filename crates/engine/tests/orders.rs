@@ -575,7 +575,7 @@ fn open(shop: &Shop, session: OpenSession) -> SessionId {
 /// What somebody saw, and whether that must be looked at again.
 fn sight(shop: &Shop, session: SessionId, who: &str, sku: &str, quantity: i64, at: &str) -> Option<Recount> {
     let (sku, quantity, seen_at) = (sku.to_owned(), Quantity::units(quantity), Some(time(at)));
-    let lines = vec![Sighting { sku, quantity, lot: None, seen_at }];
+    let lines = vec![Sighting { sku, quantity, lot: None, serials: None, seen_at }];
     match by(shop, who, Body::Sight(Sight { session, lines })).unwrap() {
         Answer::Sighted(_, lines) => lines[0].recount,
         other => panic!("not kept: {other:?}"),
@@ -653,8 +653,13 @@ fn a_session_counts_what_it_lists_where_onhand_is_master() {
     each_way(|shop| {
         let skus = Some(vec!["MUG".to_owned()]);
         let session = open(&shop, OpenSession { skus: skus.clone(), ..OpenSession::default() });
-        let line =
-            |sku: &str| Sighting { sku: sku.to_owned(), quantity: Quantity::ONE, lot: None, seen_at: None };
+        let line = |sku: &str| Sighting {
+            sku: sku.to_owned(),
+            quantity: Quantity::ONE,
+            lot: None,
+            serials: None,
+            seen_at: None,
+        };
         let other = by(&shop, "ann", Body::Sight(Sight { session, lines: vec![line("A")] })).unwrap_err();
         assert!(other.to_string().contains("`A` is not counted in this session"), "{other}");
         let empty = by(&shop, "ann", Body::ApplySession(ApplySession { session, approve: None }));
@@ -689,4 +694,91 @@ fn a_session_counts_a_place_and_all_that_is_inside_it() {
         assert_eq!(shop.total("MUG", StockState::Available), 6);
         is_sound(&shop);
     });
+}
+
+#[test]
+fn a_piece_that_is_seen_is_there_and_one_that_is_not_is_missing() {
+    each_way(|shop| {
+        let phone = PutItem {
+            sku: "PHONE".to_owned(),
+            tracking: Some(onhand_ledger::model::Tracking::Serials),
+            ..PutItem::default()
+        };
+        shop.tell(Body::PutItem(phone));
+        place(&shop, "PARIS", 200);
+        let pieces = |serials: &[&str]| {
+            let serials: Vec<String> = serials.iter().map(|serial| (*serial).to_owned()).collect();
+            let quantity = Quantity::units(i64::try_from(serials.len()).unwrap());
+            (Some(serials), quantity)
+        };
+        let arrive = |place: &str, some: &[&str]| {
+            let (serials, quantity) = pieces(some);
+            receive(&shop, place, vec![Line { serials, ..Line::new("PHONE", quantity) }]);
+        };
+        arrive_at(&shop, "10:00", || arrive("LONDON", &["S1", "S2", "S3", "S4"]));
+        arrive("PARIS", &["S9"]);
+        let look = |session, who: &str, some: &[&str], at: &str| {
+            let (serials, quantity) = pieces(some);
+            let (sku, seen_at) = ("PHONE".to_owned(), Some(time(at)));
+            let lines = vec![Sighting { sku, quantity, lot: None, serials, seen_at }];
+            by(&shop, who, Body::Sight(Sight { session, lines })).unwrap()
+        };
+        let session = open(&shop, OpenSession::default());
+        shop.at("10:30");
+        look(session, "ann", &["S1"], "10:20");
+        // One more comes in after the first look: bob need not see it. And one of Paris is seen here.
+        arrive("LONDON", &["S5"]);
+        look(session, "bob", &["S2", "S9"], "10:30");
+        let lies = || {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku("PHONE")?.unwrap();
+                let mut lies = Vec::new();
+                for (cell, slot) in view.cells_of(item)? {
+                    if !cell.state.is_party() && slot.quantity.is_positive() {
+                        let place = view.location(cell.location)?.unwrap().code;
+                        lies.push(format!("{} {place}", view.lot(cell.lot)?.unwrap().code));
+                    }
+                }
+                lies.sort();
+                Ok(lies)
+            };
+            shop.ledger.read(TENANT, of).unwrap()
+        };
+        let not_seen = || {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let Some(Value::Session(known)) = view.get(&Key::Session(session))? else { panic!() };
+                Ok(view.not_seen(session, &known)?.len())
+            };
+            shop.ledger.read(TENANT, of).unwrap()
+        };
+        assert_eq!(not_seen(), 2, "S3 and S4");
+        assert!(matches!(apply(&shop, session, false), Answer::Counted(..)));
+        assert_eq!(lies(), ["S1 LONDON", "S2 LONDON", "S5 LONDON", "S9 LONDON"]);
+        // A session that finds none at all, where each that is missing must be looked for twice and approved.
+        let session = open(
+            &shop,
+            OpenSession { recount_over: over(0), approve_over: over(0), ..OpenSession::default() },
+        );
+        shop.at("11:00");
+        let one = |serial: Option<&str>| {
+            let (sku, lot) = ("PHONE".to_owned(), serial.map(str::to_owned));
+            let lines = vec![Sighting { sku, quantity: Quantity::ZERO, lot, serials: None, seen_at: None }];
+            by(&shop, "ann", Body::Sight(Sight { session, lines })).unwrap()
+        };
+        one(None);
+        assert!(matches!(apply(&shop, session, true), Answer::Refused(Refusal::RecountNeeded { .. })));
+        for serial in ["S1", "S2", "S5", "S9"] {
+            one(Some(serial));
+            one(Some(serial));
+        }
+        assert!(matches!(apply(&shop, session, false), Answer::Refused(Refusal::ApprovalNeeded { .. })));
+        assert!(matches!(apply(&shop, session, true), Answer::Counted(..)));
+        assert!(lies().is_empty(), "{:?}", lies());
+        is_sound(&shop);
+    });
+}
+
+fn arrive_at(shop: &Shop, at: &str, arrive: impl Fn()) {
+    shop.at(at);
+    arrive();
 }
