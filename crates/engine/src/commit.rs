@@ -7,28 +7,33 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use foldhash::HashSet;
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 use onhand_ledger::state::{Answered, Earlier, Need};
 use onhand_ledger::{
-    Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Quantity, Record,
-    Seq, State, TenantId, Value, decide,
+    Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Outcome,
+    Quantity, Record, Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
-    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, chain, decode_records,
-    encode_records, key_hash,
+    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, decode_records, key_hash,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::scribe::{Records, Scribe, all_chunks};
 use crate::view::View;
 
-/// How many entries a chunk of the log has at most before another begins.
-const CHUNK_ENTRIES: usize = 72;
+/// So many commands are looked at together before they are decided one by one.
+const WARMED: usize = 16;
+/// In a batch of more commands than that a thread beside the committer writes down what is decided.
+const SCRIBE_FROM: usize = 256;
 /// How many chunks are folded at a time when the tail of the log is read again.
 const TAIL_CHUNKS: usize = 256;
 /// Writing begins when tables are so many entries behind the log: a start folds it from there.
 const MAX_BEHIND: Seq = 1_000_000;
+
+/// Once tables are written, all that is dirty is written while so many entries come in.
+const FLUSH_SPAN: usize = 400_000;
 
 /// How much is kept in memory before it is written behind the log, and how much in all.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +100,7 @@ pub struct Ledger {
     readers: Mutex<Vec<Box<dyn Reader>>>,
     inner: RwLock<Inner>,
     clock: Arc<dyn Clock>,
+    key_hash: fn(&str) -> u64,
     feed: watch::Sender<Seq>,
     trouble: Mutex<Option<String>>,
 }
@@ -105,12 +111,20 @@ struct Inner {
     tenants: BTreeMap<TenantId, Tenant>,
     options: Options,
     key_hash: fn(&str) -> u64,
+    /// As `store`: only to be shared.
+    scribe: Mutex<Option<Scribe>>,
+}
+
+/// A submission, and the hash of its command's key: reckoned by whoever hands it in.
+pub(crate) struct Asked {
+    pub submission: Submission,
+    key_hash: Option<u64>,
 }
 
 /// What a batch will write for one tenant.
 #[derive(Default)]
 struct Pending {
-    records: Vec<(Seq, Record)>,
+    records: Records,
     keys: Vec<KeyAt>,
     /// Those of `keys`.
     hashes: HashSet<u64>,
@@ -120,10 +134,51 @@ struct Pending {
 impl Pending {
     fn with_room_for(commands: usize) -> Self {
         let mut pending = Self::default();
-        pending.records.reserve(commands);
         pending.keys.reserve(commands);
         pending.hashes.reserve(commands);
         pending
+    }
+}
+
+/// The entries of keys that were used before, by their hash; there may be several of one hash.
+type UsedKeys = HashMap<(TenantId, u64), Vec<Seq>>;
+
+/// What was decided on a submission.
+enum Decision {
+    /// The tenant's next record of the batch has the answer.
+    Recorded(Seq, bool),
+    Told(Box<Committed>),
+}
+
+/// What became of a batch, in order. Taking it apart is work that needs no lock.
+pub(crate) struct Outcomes {
+    decisions: std::vec::IntoIter<(TenantId, Result<Decision, Box<CommitError>>)>,
+    records: BTreeMap<TenantId, Box<dyn Iterator<Item = Box<Record>> + Send>>,
+    /// Nothing of it was written.
+    failed: Option<Arc<StoreError>>,
+}
+
+impl Iterator for Outcomes {
+    type Item = Result<Committed, CommitError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (tenant, decision) = self.decisions.next()?;
+        let mut recorded = |seq, replayed| {
+            let record = self.records.get_mut(&tenant).and_then(Iterator::next);
+            let answer = record.map(|record| record.answer).ok_or(CommitError::Bug)?;
+            Ok(Committed { answer, seq, replayed })
+        };
+        Some(match (decision.map_err(|error| *error), &self.failed) {
+            (Err(error @ (CommitError::Invalid(_) | CommitError::Bug)), _) => Err(error),
+            (_, Some(error)) => Err(CommitError::Store(error.clone())),
+            (Ok(Decision::Recorded(seq, replayed)), None) => recorded(seq, replayed),
+            (Ok(Decision::Told(committed)), None) => Ok(*committed),
+            (Err(error), None) => Err(error),
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.decisions.size_hint()
     }
 }
 
@@ -155,14 +210,15 @@ impl Ledger {
         options: Options,
         key_hash: fn(&str) -> u64,
     ) -> Result<Self, StoreError> {
-        let mut inner = Inner { store: Mutex::new(store), tenants: BTreeMap::new(), options, key_hash };
+        let (store, scribe) = (Mutex::new(store), Mutex::new(None));
+        let mut inner = Inner { store, tenants: BTreeMap::new(), options, key_hash, scribe };
         for tenant in inner.store.get_mut().tenants()? {
             inner.tenant(tenant)?;
         }
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
         let (inner, readers) = (RwLock::new(inner), Mutex::default());
-        Ok(Self { inner, readers, clock, feed, trouble: Mutex::default() })
+        Ok(Self { inner, readers, clock, key_hash, feed, trouble: Mutex::default() })
     }
 
     /// Tells of every entry: the newest over all tenants.
@@ -190,18 +246,31 @@ impl Ledger {
 
     /// Decides and writes all of these in one transaction, in order; one result for each.
     pub fn commit(&self, submissions: Vec<Submission>) -> Vec<Result<Committed, CommitError>> {
+        let mut asked: Vec<Asked> = submissions.into_iter().map(|one| self.asked(one)).collect();
+        self.commit_asked(asked.len(), asked.iter_mut()).collect()
+    }
+
+    /// A submission with what can be reckoned before its turn.
+    pub(crate) fn asked(&self, submission: Submission) -> Asked {
+        let key = submission.command.as_ref().and_then(|command| command.key.as_deref());
+        let key_hash = key.map(self.key_hash);
+        Asked { submission, key_hash }
+    }
+
+    /// As [`Ledger::commit`]; `many` says how many there are. Their notes are taken.
+    pub(crate) fn commit_asked<'a>(
+        &self,
+        many: usize,
+        asked: impl Iterator<Item = &'a mut Asked>,
+    ) -> Outcomes {
         let mut inner = self.inner.write();
-        let results = inner.commit(submissions, self.clock.now());
+        let outcomes = inner.commit(many, asked, self.clock.now());
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         drop(inner);
-        let failed = results.iter().find_map(|result| match result {
-            Err(CommitError::Store(error)) => Some(error.to_string()),
-            _ => None,
-        });
-        *self.trouble.lock() = failed;
+        *self.trouble.lock() = outcomes.failed.as_ref().map(ToString::to_string);
         // Notes are no news: who keeps one must not wake itself.
         self.feed.send_if_modified(|seq| std::mem::replace(seq, newest) != newest);
-        results
+        outcomes
     }
 
     /// Writes everything that tables do not have yet. For a clean end, and for tests.
@@ -282,73 +351,129 @@ impl Inner {
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
     }
 
-    fn commit(&mut self, submissions: Vec<Submission>, now: Instant) -> Vec<Result<Committed, CommitError>> {
+    fn commit<'a>(
+        &mut self,
+        many: usize,
+        asked: impl Iterator<Item = &'a mut Asked>,
+        now: Instant,
+    ) -> Outcomes {
         let mut batches = BTreeMap::<TenantId, Pending>::new();
-        let most = submissions.len();
-        let mut results = Vec::with_capacity(submissions.len());
-        let mut broken = None;
+        let mut decisions = Vec::with_capacity(many);
+        let (mut broken, mut given) = (None, Given::default());
         if let Err(error) = self.store.get_mut().begin_reading() {
             broken = Some(Arc::new(error));
         }
-        for submission in submissions {
-            let pending = batches.entry(submission.tenant).or_insert_with(|| Pending::with_room_for(most));
-            let result = self.decide(&submission, now, pending);
-            if result.is_ok() {
-                pending.notes.extend(submission.notes);
+        if many > SCRIBE_FROM {
+            let scribe = self.scribe.get_mut();
+            *scribe = scribe.take().or_else(Scribe::spawn);
+        }
+        let asked: Vec<&mut Asked> = asked.collect();
+        let used = self.used_keys(&asked).unwrap_or_else(|error| {
+            broken.get_or_insert(Arc::new(error));
+            UsedKeys::new()
+        });
+        let mut asked = asked.into_iter();
+        while !asked.as_slice().is_empty() {
+            self.warm(asked.as_slice().iter().take(WARMED).map(|one| &one.submission));
+            for one in asked.by_ref().take(WARMED) {
+                let tenant = one.submission.tenant;
+                let pending = batches.entry(tenant).or_insert_with(|| Pending::with_room_for(many));
+                let decision =
+                    self.decide(one, now, many > SCRIBE_FROM, pending, &used, &mut given).map_err(Box::new);
+                if decision.is_ok() {
+                    pending.notes.append(&mut one.submission.notes);
+                }
+                if let Err(error) = &decision
+                    && let CommitError::Store(error) = error.as_ref()
+                {
+                    broken = Some(error.clone());
+                }
+                decisions.push((tenant, decision));
             }
-            if let Err(CommitError::Store(error)) = &result {
-                broken = Some(error.clone());
-            }
-            results.push(result);
         }
         if let Err(error) = self.store.get_mut().end_reading() {
             broken.get_or_insert(Arc::new(error));
         }
+        // Also where nothing is written: the scribe shall have nothing left of this batch.
+        let before = |id: &TenantId| self.tenants.get(id).map_or([0; 32], |tenant| tenant.head.hash);
+        let records = batches.iter_mut().map(|(id, pending)| (*id, before(id), &mut pending.records));
+        let chunks = all_chunks(self.scribe.get_mut(), records);
         let written = match broken {
             Some(error) => Err(error),
-            None => self.write(batches).map_err(Arc::new),
+            None => self.write(&mut batches, chunks).map_err(Arc::new),
         };
-        match written {
-            Ok(()) => results,
-            Err(error) => {
-                // The state may hold what was never written.
-                self.tenants.clear();
-                let failed = |result: Result<Committed, CommitError>| match result {
-                    Err(error @ (CommitError::Invalid(_) | CommitError::Bug)) => Err(error),
-                    _ => Err(CommitError::Store(error.clone())),
-                };
-                results.into_iter().map(failed).collect()
-            }
+        if written.is_err() {
+            // The state may hold what was never written.
+            self.tenants.clear();
         }
+        let records = batches.into_iter().map(|(id, pending)| {
+            let records: Box<dyn Iterator<Item = Box<Record>> + Send> = Box::new(pending.records.into_all());
+            (id, records)
+        });
+        Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed: written.err() }
     }
 
-    /// Decides one command on the state, and takes the decision over. What is `pending` is not in the store yet.
+    /// Which of these keys, or others of their hashes, were used before this batch. Nearly none: so all are looked for
+    /// together, where each would wait for memory by itself.
+    fn used_keys(&mut self, asked: &[&mut Asked]) -> Result<UsedKeys, StoreError> {
+        let mut hashes = BTreeMap::<TenantId, Vec<u64>>::new();
+        for one in asked {
+            if let Some(hash) = one.key_hash {
+                hashes.entry(one.submission.tenant).or_default().push(hash);
+            }
+        }
+        let mut used = UsedKeys::default();
+        for (id, hashes) in hashes {
+            // It tells the store of the keys that are in the log alone.
+            self.tenant(id)?;
+            for (hash, seq) in self.store.get_mut().keys_among(id, &hashes)? {
+                used.entry((id, hash)).or_default().push(seq);
+            }
+        }
+        Ok(used)
+    }
+
+    /// Has memory bring what some commands will be decided on, all of it at once.
+    fn warm<'s>(&self, submissions: impl Iterator<Item = &'s Submission>) {
+        let read = submissions.filter_map(|one| {
+            let tenant = self.tenants.get(&one.tenant)?;
+            Some(onhand_ledger::warm(&tenant.state, one.command.as_ref()?))
+        });
+        std::hint::black_box(read.fold(0, u64::wrapping_add));
+    }
+
+    /// Decides one command on the state, and takes the decision over. What is `pending` is not in the store yet; it is written
+    /// down `beside` this, or at the end.
     fn decide(
         &mut self,
-        submission: &Submission,
+        asked: &Asked,
         now: Instant,
+        beside: bool,
         pending: &mut Pending,
-    ) -> Result<Committed, CommitError> {
-        let id = submission.tenant;
-        let (cache, key_hash) = (self.options.cache, self.key_hash);
+        used: &UsedKeys,
+        given: &mut Given,
+    ) -> Result<Decision, CommitError> {
+        let Asked { submission, key_hash: hash } = asked;
+        let (id, hash) = (submission.tenant, *hash);
+        let cache = self.options.cache;
         self.tenant(id)?;
-        let (store, tenants) = (self.store.get_mut().as_mut(), &mut self.tenants);
+        let Self { store, tenants, scribe, .. } = self;
+        let store = store.get_mut().as_mut();
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
         if tenant.state.cached_len() > cache {
             tenant.state.evict_clean();
         }
         let Some(command) = &submission.command else {
             let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
-            return Ok(committed);
+            return Ok(Decision::Told(Box::new(committed)));
         };
-        let mut given = Given::default();
-        let hash = command.key.as_deref().map(key_hash);
+        given.clear();
         if let Some((key, hash)) = command.key.as_deref().zip(hash) {
-            given.earlier = earlier(store, id, pending, key, hash)?;
+            given.earlier = earlier(store, id, pending, used, key, hash)?;
         }
         loop {
             // Deciding changes nothing, so that a bug in it costs one command and not the ledger.
-            let (state, given_now) = (&tenant.state, &given);
+            let (state, given_now) = (&tenant.state, &*given);
             let decided = catch_unwind(AssertUnwindSafe(|| decide(state, given_now, command, now)));
             let decided = decided.map_err(|_| {
                 tracing::error!(?command, "a command could not be decided: this is a bug");
@@ -356,40 +481,55 @@ impl Inner {
             })?;
             match decided {
                 Ok(decided) => {
-                    let replayed = decided.replayed;
-                    let (record, answer) = decided.absorb_into(&mut tenant.state);
-                    if let Some((first_seq, record)) = record {
-                        if let Some(hash) = hash {
-                            pending.keys.push((hash, first_seq));
-                            pending.hashes.insert(hash);
+                    let (first_seq, replayed) = (decided.first_seq(), decided.replayed());
+                    let outcome = decided.absorb_into(&mut tenant.state);
+                    let seq = tenant.state.head;
+                    let record = match outcome {
+                        Outcome::New(record) => record,
+                        Outcome::Told(answer) => {
+                            let committed = Committed { answer, seq, replayed };
+                            return Ok(Decision::Told(Box::new(committed)));
                         }
-                        pending.records.push((first_seq, record));
+                    };
+                    if let Some(hash) = hash {
+                        pending.keys.push((hash, first_seq));
+                        pending.hashes.insert(hash);
                     }
-                    return Ok(Committed { answer, seq: tenant.state.head, replayed });
+                    if let Some(block) = pending.records.push(first_seq, record)
+                        && let Some(scribe) = scribe.get_mut().as_mut().filter(|_| beside)
+                    {
+                        scribe.give(id, tenant.head.hash, block);
+                    }
+                    return Ok(Decision::Recorded(seq, replayed));
                 }
                 Err(onhand_ledger::Undecided::Invalid(invalid)) => return Err(invalid.into()),
                 Err(onhand_ledger::Undecided::Needs(needs)) => {
                     for need in needs {
                         if let Need::Record(seq) = need
-                            && let Some(found) = record_of(&pending.records, seq)
+                            && let Some((first, record)) = pending.records.of(seq)
                         {
-                            given.records.insert(seq, Some(found.clone()));
+                            given.records.insert(seq, Some((first, record.clone())));
                             continue;
                         }
-                        provide(store, id, &mut tenant.state, &mut given, need)?;
+                        provide(store, id, &mut tenant.state, given, need)?;
                     }
                 }
             }
         }
     }
 
-    fn write(&mut self, batches: BTreeMap<TenantId, Pending>) -> Result<(), StoreError> {
+    fn write(
+        &mut self,
+        batches: &mut BTreeMap<TenantId, Pending>,
+        mut chunks: BTreeMap<TenantId, Vec<Chunk>>,
+    ) -> Result<(), StoreError> {
         let options = self.options;
         let mut writes = Vec::new();
         for (id, Pending { records, keys, notes, .. }) in batches {
+            let (id, keys, notes) = (*id, std::mem::take(keys), std::mem::take(notes));
             let tenant = self.tenants.get_mut(&id).expect("it was decided on");
-            let touched: usize = records.iter().map(|(_, record)| record.entries.len()).sum();
-            let chunks = chunks(id, &tenant.head, &records);
+            let touched = records.entries();
+            let chunks = chunks.remove(&id).unwrap_or_default();
             // Each key is written and merged a few times: as much of that as comes in, or more would be left each time.
             let write_keys = WriteKeys { at: options.flush_at, slice: 6 * keys.len() };
             let mut batch = Batch { chunks, keys, notes, write_keys, ..Batch::default() };
@@ -404,14 +544,13 @@ impl Inner {
                 let dirty = tenant.state.dirty_len();
                 let behind = tenant.head.seq - tenant.head.flushed;
                 if tenant.sweep.is_some() || dirty >= options.flush_at || behind > MAX_BEHIND {
-                    // The further it falls behind, the more at a time.
-                    let slice = match dirty / options.flush_at {
-                        0 => touched / 2,
-                        1 => 2 * touched,
-                        _ => 4 * touched,
-                    };
+                    // All that is dirty is written by the time that so many entries have come.
+                    let span = FLUSH_SPAN.min(2 * options.flush_at);
+                    let slice = (dirty * touched / span).min(8 * touched);
                     sweep_some(tenant, &mut batch, options.slice.max(slice));
                 }
+                // A hot item's cell would otherwise have a million movements to write in one commit.
+                batch.cells.extend(tenant.state.take_full_cells());
             }
             batch.head = tenant.head;
             // Whatever was taken from the state counts as written: it must be.
@@ -542,19 +681,19 @@ fn earlier(
     store: &mut dyn Store,
     id: TenantId,
     pending: &Pending,
+    used: &UsedKeys,
     key: &str,
     hash: u64,
 ) -> Result<Earlier, StoreError> {
     if pending.hashes.contains(&hash) {
         for (_, seq) in pending.keys.iter().filter(|(other, _)| *other == hash) {
-            let index = pending.records.binary_search_by_key(seq, |(first, _)| *first);
-            let record = index.ok().map(|index| &pending.records[index].1);
+            let record = pending.records.of(*seq).filter(|(first, _)| first == seq).map(|(_, record)| record);
             if let Some(record) = record.filter(|record| record.key.as_deref() == Some(key)) {
                 return Ok(answered(record.clone(), *seq));
             }
         }
     }
-    for seq in store.keys_like(id, hash)? {
+    for seq in used.get(&(id, hash)).into_iter().flatten().copied() {
         let missing = || StoreError::Damaged(format!("a key points at entry {seq}, where no record begins"));
         let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
         let mut records = decode_records(&chunk)?.into_iter();
@@ -608,29 +747,6 @@ pub(crate) fn as_of(
         }
     }
     Ok(quantity)
-}
-
-fn chunks(id: TenantId, head: &Head, records: &[(Seq, Record)]) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    let mut hash = head.hash;
-    let mut rest = records;
-    while let Some((first_seq, first)) = rest.first() {
-        let mut entries = first.entries.len();
-        let more = rest[1..].iter().take_while(|(_, record)| {
-            entries += record.entries.len();
-            entries <= CHUNK_ENTRIES
-        });
-        let (together, after) = rest.split_at(1 + more.count());
-        rest = after;
-        let recorded_at = together.last().map_or(head.recorded_at, |(_, record)| record.recorded_at);
-        let entries = together.iter().map(|(_, record)| record.entries.len() as u64).sum();
-        let body = encode_records(together.iter().map(|(_, record)| record));
-        let mut chunk = Chunk { first_seq: *first_seq, entries, recorded_at, body, hash };
-        chunk.hash = chain(&hash, id, &chunk);
-        hash = chunk.hash;
-        chunks.push(chunk);
-    }
-    chunks
 }
 
 fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {

@@ -11,6 +11,7 @@ mod history;
 mod low;
 mod queue;
 mod report;
+mod scribe;
 mod sessions;
 mod stock;
 mod supply;

@@ -12,7 +12,7 @@ use onhand_ledger::{Body, Command, TenantId};
 use onhand_store::Note;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{CommitError, Committed, Ledger, Submission};
+use crate::commit::{Asked, CommitError, Committed, Ledger, Outcomes, Submission};
 use crate::systems::waiting_documents;
 
 /// How many submissions wait at most; more are turned away.
@@ -22,6 +22,10 @@ const BATCH: usize = 4_096;
 
 /// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
 const BULK_WORK: usize = 4_096;
+/// Batches of more submissions than that are answered by a thread of its own.
+const ANSWERED_BESIDE: usize = 256;
+/// So many batches may wait for that thread.
+const ANSWERED_BEHIND: usize = 2;
 /// How many blocks wait in bulk at most; whoever sends more waits for a place.
 const BULK_CAPACITY: usize = 64;
 
@@ -41,13 +45,13 @@ pub enum SubmitError {
 
 /// Boxed on its way, as it is handed on a few times.
 struct Job {
-    submission: Submission,
+    asked: Asked,
     reply: oneshot::Sender<Result<Committed, CommitError>>,
 }
 
 /// Commands that one caller sent one after the other, answered together.
 struct Block {
-    submissions: Vec<Submission>,
+    asked: Vec<Asked>,
     reply: oneshot::Sender<Vec<Result<Committed, CommitError>>>,
 }
 
@@ -87,7 +91,8 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Committed, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Job { submission: Submission { tenant, command, notes }, reply });
+        let asked = self.ledger.asked(Submission { tenant, command, notes });
+        let job = Box::new(Job { asked, reply });
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
@@ -104,7 +109,8 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Reply, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Job { submission: Submission { tenant, command, notes }, reply });
+        let asked = self.ledger.asked(Submission { tenant, command, notes });
+        let job = Box::new(Job { asked, reply });
         self.jobs.send(job).await.map_err(|_| SubmitError::Stopping)?;
         Ok(Reply(answer))
     }
@@ -119,8 +125,8 @@ impl Handle {
     ) -> Result<BulkReply, SubmitError> {
         let (reply, answers) = oneshot::channel();
         let submission = |command| Submission { tenant, command: Some(command), notes: Vec::new() };
-        let submissions = commands.into_iter().map(submission).collect();
-        self.bulk.send(Block { submissions, reply }).await.map_err(|_| SubmitError::Stopping)?;
+        let asked = commands.into_iter().map(|command| self.ledger.asked(submission(command))).collect();
+        self.bulk.send(Block { asked, reply }).await.map_err(|_| SubmitError::Stopping)?;
         Ok(BulkReply(answers))
     }
 
@@ -160,13 +166,19 @@ impl Queue {
         // It only waits for the lanes: no thread, no timer, no I/O is its own.
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.expect("a runtime that drives nothing needs nothing");
+        let answerer = Answerer::spawn();
         loop {
             let (people, bulk) = runtime.block_on(self.gather());
             if people.is_empty() && bulk.is_empty() {
                 break;
             }
-            self.commit(people, bulk);
+            let done = self.commit(people, bulk);
+            match &answerer {
+                Some(answerer) if done.many() > ANSWERED_BESIDE => answerer.give(done),
+                _ => done.answer(),
+            }
         }
+        drop(answerer);
         if let Err(error) = self.ledger.flush() {
             tracing::warn!(%error, "tables are behind the log; they are folded from it at the next start");
         }
@@ -189,7 +201,7 @@ impl Queue {
         {
             people.push(job);
         }
-        let work_of = |block: &Block| -> usize { block.submissions.iter().map(work).sum() };
+        let work_of = |block: &Block| -> usize { block.asked.iter().map(work).sum() };
         let mut work: usize = bulk.iter().map(work_of).sum();
         while work < BULK_WORK
             && let Ok(block) = self.bulk.try_recv()
@@ -200,31 +212,21 @@ impl Queue {
         (people, bulk)
     }
 
-    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
-    fn commit(&self, people: Vec<Box<Job>>, bulk: Vec<Block>) {
-        let (mut submissions, replies): (Vec<_>, Vec<_>) =
-            people.into_iter().map(|job| (job.submission, job.reply)).unzip();
-        let blocks: Vec<_> = bulk
-            .into_iter()
-            .map(|mut block| {
-                let length = block.submissions.len();
-                submissions.append(&mut block.submissions);
-                (length, block.reply)
-            })
+    fn commit(&self, mut people: Vec<Box<Job>>, mut bulk: Vec<Block>) -> Done {
+        let many = people.len() + bulk.iter().map(|block| block.asked.len()).sum::<usize>();
+        let all = people.iter().map(|job| &job.asked).chain(bulk.iter().flat_map(|block| &block.asked));
+        let naming: BTreeSet<TenantId> = all
+            .map(|asked| &asked.submission)
+            .filter(|one| names_something(one))
+            .map(|one| one.tenant)
             .collect();
-        let naming: BTreeSet<TenantId> =
-            submissions.iter().filter(|one| names_something(one)).map(|one| one.tenant).collect();
-        let mut results = self.ledger.commit(submissions).into_iter();
+        let all = people.iter_mut().map(|job| &mut job.asked);
+        let all = all.chain(bulk.iter_mut().flat_map(|block| &mut block.asked));
+        let outcomes = self.ledger.commit_asked(many, all);
         for tenant in naming {
             self.apply_waiting(tenant);
         }
-        // A caller that has gone away does not need its answer; it is kept under its key.
-        for (reply, result) in replies.into_iter().zip(&mut results) {
-            let _ = reply.send(result);
-        }
-        for (length, reply) in blocks {
-            let _ = reply.send(results.by_ref().take(length).collect());
-        }
+        Done { people, bulk, outcomes }
     }
 
     /// Documents that waited for a name are tried again before anybody hears that it is known now.
@@ -250,8 +252,71 @@ impl Queue {
     }
 }
 
-fn work(submission: &Submission) -> usize {
-    submission.command.as_ref().map_or(1, |command| command.body.work())
+/// A batch that is durable, or failed, and was not answered yet.
+struct Done {
+    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
+    people: Vec<Box<Job>>,
+    bulk: Vec<Block>,
+    outcomes: Outcomes,
+}
+
+impl Done {
+    fn many(&self) -> usize {
+        self.people.len() + self.bulk.iter().map(|block| block.asked.len()).sum::<usize>()
+    }
+
+    /// Tells everybody. A caller that has gone away does not need its answer; it is kept under its key.
+    fn answer(self) {
+        let Self { people, bulk, mut outcomes } = self;
+        for job in people {
+            let Some(result) = outcomes.next() else { return };
+            let _ = job.reply.send(result);
+        }
+        for block in bulk {
+            let _ = block.reply.send(outcomes.by_ref().take(block.asked.len()).collect());
+        }
+    }
+}
+
+/// A thread that answers large batches while the next one is decided.
+struct Answerer {
+    done: Option<std::sync::mpsc::SyncSender<Done>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Answerer {
+    /// None where the system has no thread to give.
+    fn spawn() -> Option<Self> {
+        let (done, waiting) = std::sync::mpsc::sync_channel::<Done>(ANSWERED_BEHIND);
+        let answer = move || waiting.into_iter().for_each(Done::answer);
+        let thread = std::thread::Builder::new().name("answerer".to_owned()).spawn(answer).ok()?;
+        Some(Self { done: Some(done), thread: Some(thread) })
+    }
+
+    /// Waits where too many batches wait for it.
+    fn give(&self, done: Done) {
+        let unsent = match &self.done {
+            Some(sender) => sender.send(done).err().map(|unsent| unsent.0),
+            None => Some(done),
+        };
+        if let Some(done) = unsent {
+            done.answer();
+        }
+    }
+}
+
+impl Drop for Answerer {
+    fn drop(&mut self) {
+        // Whoever waits for the end of the queue has every answer then.
+        self.done = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(asked: &Asked) -> usize {
+    asked.submission.command.as_ref().map_or(1, |command| command.body.work())
 }
 
 fn names_something(submission: &Submission) -> bool {

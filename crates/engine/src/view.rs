@@ -322,7 +322,7 @@ impl<'a> View<'a> {
     /// An item.
     pub fn item(&mut self, id: ItemId) -> Result<Option<Item>, StoreError> {
         Ok(match self.get(&Key::Item(id))? {
-            Some(Value::Item(item)) => Some(item),
+            Some(Value::Item(item)) => Some(*item),
             _ => None,
         })
     }
@@ -368,7 +368,7 @@ impl<'a> View<'a> {
     /// A location.
     pub fn location(&mut self, id: LocationId) -> Result<Option<Location>, StoreError> {
         Ok(match self.get(&Key::Location(id))? {
-            Some(Value::Location(location)) => Some(location),
+            Some(Value::Location(location)) => Some(*location),
             _ => None,
         })
     }
@@ -432,7 +432,7 @@ impl<'a> View<'a> {
             return Ok(None);
         }
         Ok(match self.get(&Key::Lot(id))? {
-            Some(Value::Lot(lot)) => Some(lot),
+            Some(Value::Lot(lot)) => Some(*lot),
             _ => None,
         })
     }
@@ -440,7 +440,7 @@ impl<'a> View<'a> {
     /// All locations in the order of allocation.
     pub fn sites(&mut self) -> Result<Sites, StoreError> {
         Ok(match self.get(&Key::Sites)? {
-            Some(Value::Sites(sites)) => sites,
+            Some(Value::Sites(sites)) => *sites,
             _ => Sites::default(),
         })
     }
@@ -448,7 +448,7 @@ impl<'a> View<'a> {
     /// All rules.
     pub fn rules(&mut self) -> Result<Rules, StoreError> {
         Ok(match self.get(&Key::Rules)? {
-            Some(Value::Rules(rules)) => rules,
+            Some(Value::Rules(rules)) => *rules,
             _ => Rules::default(),
         })
     }
@@ -469,7 +469,7 @@ impl<'a> View<'a> {
     /// A system.
     pub fn system(&mut self, id: SystemId) -> Result<Option<System>, StoreError> {
         Ok(match self.get(&Key::System(id))? {
-            Some(Value::System(system)) => Some(system),
+            Some(Value::System(system)) => Some(*system),
             _ => None,
         })
     }
@@ -481,7 +481,7 @@ impl<'a> View<'a> {
         Ok(all
             .into_iter()
             .filter_map(|(key, value)| match (key, value) {
-                (Key::System(id), Value::System(system)) => Some((id, system)),
+                (Key::System(id), Value::System(system)) => Some((id, *system)),
                 _ => None,
             })
             .collect())
@@ -490,7 +490,7 @@ impl<'a> View<'a> {
     /// A listing.
     pub fn listing(&mut self, id: ListingId) -> Result<Option<Listing>, StoreError> {
         Ok(match self.get(&Key::Listing(id))? {
-            Some(Value::Listing(listing)) => Some(listing),
+            Some(Value::Listing(listing)) => Some(*listing),
             _ => None,
         })
     }
@@ -540,7 +540,7 @@ impl<'a> View<'a> {
                 let (Key::Listing(id), Value::Listing(listing)) = (key, value) else { continue };
                 next = ListingId(id.0 + 1);
                 if listing.system == system && listings.len() < limit {
-                    listings.push((id, listing));
+                    listings.push((id, *listing));
                 }
             }
             if is_last {
@@ -589,7 +589,7 @@ impl Look for View<'_> {
                 _ => None,
             };
             match self.get(&lot_key)? {
-                Some(Value::Lot(known)) => lots.push((known, ends)),
+                Some(Value::Lot(known)) => lots.push((*known, ends)),
                 _ => return Err(StoreError::Damaged(format!("lot {lot} has stock and is not known"))),
             }
         }

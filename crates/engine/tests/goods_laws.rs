@@ -427,7 +427,7 @@ impl World {
         let mut lots = BTreeMap::<LotId, Lot>::new();
         for entry in log.iter().flat_map(|(_, record)| &record.entries) {
             if let Entry::Lot(id, lot) = entry {
-                lots.insert(*id, lot.clone());
+                lots.insert(*id, *lot.clone());
             }
             let Entry::Movement(movement) = entry else { continue };
             assert_eq!(

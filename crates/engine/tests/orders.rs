@@ -89,7 +89,7 @@ fn recorded(answer: &Answer) -> OrderId {
 
 fn known(shop: &Shop, id: OrderId) -> Order {
     match shop.ledger.read(TENANT, |view| view.get(&Key::Order(id))).unwrap() {
-        Some(Value::Order(order)) => order,
+        Some(Value::Order(order)) => *order,
         other => panic!("an order: {other:?}"),
     }
 }

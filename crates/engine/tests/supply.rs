@@ -563,7 +563,7 @@ fn deliver(shop: &Shop, purchase: PurchaseId, quantity: Option<i64>) -> Answer {
 
 fn purchase(shop: &Shop, id: PurchaseId) -> onhand_ledger::model::Purchase {
     match shop.ledger.read(TenantId::DEFAULT, |view| view.get(&Key::Purchase(id))).unwrap() {
-        Some(Value::Purchase(purchase)) => purchase,
+        Some(Value::Purchase(purchase)) => *purchase,
         other => panic!("a purchase order: {other:?}"),
     }
 }

@@ -125,7 +125,7 @@ fn log(body: &[u8]) -> String {
             Err(error) => outcome = error.to_string(),
             Ok(records) => {
                 let records: Vec<Record> = records.into_iter().map(|(_, record)| record).collect();
-                let again = read(&encode_records(&records), entries).expect("what was written is read");
+                let again = read(&encode_records(1, &records), entries).expect("what was written is read");
                 assert!(
                     again.into_iter().map(|(_, record)| record).eq(records.iter().cloned()),
                     "it is the same"
@@ -162,6 +162,6 @@ pub fn seeds(target: Target) -> Vec<Vec<u8>> {
         vec![record(Answer::Refused(refusal), vec![Entry::Refused])],
         vec![record(Answer::Refused(in_group), vec![Entry::Refused]), record(group, vec![Entry::Nothing])],
     ]
-    .map(|records| encode_records(&records))
+    .map(|records| encode_records(1, &records))
     .into()
 }

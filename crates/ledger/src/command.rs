@@ -37,9 +37,9 @@ impl Command {
     }
 }
 
-/// The fingerprint of a body: over its JSON as written here, so that neither spaces nor the order of fields count.
+/// The fingerprint of a body: over its bytes as the log would have them, so that neither spaces nor the order of fields count.
 pub fn fingerprint_of(body: &Body) -> u64 {
-    let written = serde_json::to_vec(body).expect("a body can always be written");
+    let written = postcard::to_stdvec(body).expect("a body can always be written");
     u64::from_be_bytes(blake3::hash(&written).as_bytes().first_chunk().copied().unwrap_or_default())
 }
 

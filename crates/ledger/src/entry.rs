@@ -43,13 +43,13 @@ pub struct Record {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Entry {
     /// An item came to be, or changed.
-    Item(ItemId, Item),
+    Item(ItemId, Box<Item>),
     /// A location came to be, or changed.
-    Location(LocationId, Location),
+    Location(LocationId, Box<Location>),
     /// A system came to be, or changed.
-    System(SystemId, System),
+    System(SystemId, Box<System>),
     /// A listing came to be, or is mapped otherwise; with the item it was mapped to before.
-    Listing(ListingId, Listing, Option<ItemId>),
+    Listing(ListingId, Box<Listing>, Option<ItemId>),
     /// An ownership rule was set, or ended (none).
     Ownership(RuleId, Option<Ownership>),
     /// A publication rule was set, or ended (none).
@@ -57,9 +57,9 @@ pub enum Entry {
     /// Stock moved.
     Movement(Movement),
     /// An order came to be, or changed.
-    Order(OrderId, Order),
+    Order(OrderId, Box<Order>),
     /// A hold came to be, or changed.
-    Hold(HoldId, Hold),
+    Hold(HoldId, Box<Hold>),
     /// So much of an order's line is short now; and how much more of the item that is than before.
     Short {
         /// Of what.
@@ -74,11 +74,11 @@ pub enum Entry {
         item_total: Quantity,
     },
     /// A count was taken.
-    Count(CountId, Count),
+    Count(CountId, Box<Count>),
     /// What became of an outside document.
-    Document(SystemId, String, KnownDocument),
+    Document(SystemId, String, Box<KnownDocument>),
     /// A document waits for something (or no longer does).
-    Waiting(SystemId, String, Option<Waiting>),
+    Waiting(SystemId, String, Option<Box<Waiting>>),
     /// A document that waits wants so much of an item: it is sold over there, whatever the document waits for. None
     /// where zero.
     Claimed {
@@ -92,9 +92,9 @@ pub enum Entry {
         quantity: Quantity,
     },
     /// A discrepancy came up, or was resolved.
-    Discrepancy(DiscrepancyId, Discrepancy),
+    Discrepancy(DiscrepancyId, Box<Discrepancy>),
     /// A lot or serial came to be, or changed.
-    Lot(LotId, Lot),
+    Lot(LotId, Box<Lot>),
     /// A lot ends at that instant where it lies.
     Expires {
         /// Which.
@@ -119,9 +119,9 @@ pub enum Entry {
     /// All items with names that look like this, where they are several; none where they no longer are.
     Twins(String, Vec<ItemId>),
     /// A transfer came to be, or changed.
-    Transfer(TransferId, TransferDocument),
+    Transfer(TransferId, Box<TransferDocument>),
     /// A purchase order came to be, or changed.
-    Purchase(PurchaseId, Purchase),
+    Purchase(PurchaseId, Box<Purchase>),
     /// What of a movement is taken back by now.
     Reversed(Seq, Reversals),
     /// What one unit of what a movement brought did cost.
@@ -129,9 +129,9 @@ pub enum Entry {
     /// An allocation rule was set, or ended (none).
     Allocation(RuleId, Option<Allocation>),
     /// A session of counting was opened, or ended.
-    Session(SessionId, Session),
+    Session(SessionId, Box<Session>),
     /// Somebody saw an item in a session, or what was seen became a count.
-    Seen(SessionId, ItemId, LotId, Seen),
+    Seen(SessionId, ItemId, LotId, Box<Seen>),
 }
 
 /// One side of a movement.

@@ -303,6 +303,19 @@ impl Key {
         }
     }
 
+    /// Do cards follow from it (see `state`)?
+    pub(crate) const fn is_on_cards(&self) -> bool {
+        matches!(
+            self,
+            Self::Item(_)
+                | Self::Sku(_)
+                | Self::Location(_)
+                | Self::LocationCode(_)
+                | Self::Rules
+                | Self::Demand(_)
+        )
+    }
+
     /// The newest thing that it speaks of, by its id; 0 where it speaks of none, or of a position in the log.
     pub(crate) fn newest(&self) -> Seq {
         match self {

@@ -23,7 +23,7 @@ pub mod time;
 
 pub use answer::{Answer, Invalid, Refusal};
 pub use command::{Body, Command};
-pub use decide::{Decided, Undecided, decide};
+pub use decide::{Decided, Outcome, Undecided, decide, warm};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;
 pub use jiff::civil::Date;

@@ -24,44 +24,47 @@ use crate::{
 };
 use crate::{gtin, look};
 
+/// A cell with so many movements that no table has is written before its turn.
+const FULL_CELL: usize = 2_048;
+
 /// The value behind a [`Key`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is documented at the type it holds")]
 pub enum Value {
-    Item(Item),
+    Item(Box<Item>),
     ItemId(ItemId),
-    Location(Location),
+    Location(Box<Location>),
     LocationId(LocationId),
-    Sites(Sites),
-    System(System),
+    Sites(Box<Sites>),
+    System(Box<System>),
     SystemId(SystemId),
-    Listing(Listing),
+    Listing(Box<Listing>),
     ListingId(ListingId),
-    Rules(Rules),
-    Order(Order),
-    Document(KnownDocument),
-    Waiting(Waiting),
-    Hold(Hold),
+    Rules(Box<Rules>),
+    Order(Box<Order>),
+    Document(Box<KnownDocument>),
+    Waiting(Box<Waiting>),
+    Hold(Box<Hold>),
     /// Present, and nothing more to say.
     Present,
     Promise(Promise),
     Quantity(Quantity),
-    Count(Count),
+    Count(Box<Count>),
     /// A late movement of a cell: when it happened, and how the cell changed.
     Late(Instant, Quantity),
-    Discrepancy(Discrepancy),
+    Discrepancy(Box<Discrepancy>),
     Instant(Instant),
     Items(Vec<ItemId>),
-    Transfer(TransferDocument),
+    Transfer(Box<TransferDocument>),
     TransferId(TransferId),
-    Purchase(Purchase),
+    Purchase(Box<Purchase>),
     PurchaseId(PurchaseId),
     Incoming(Incoming),
     Reversals(Reversals),
-    Session(Session),
-    Seen(Seen),
-    Lot(Lot),
+    Session(Box<Session>),
+    Seen(Box<Seen>),
+    Lot(Box<Lot>),
     LotId(LotId),
 }
 
@@ -157,6 +160,17 @@ pub struct Given {
     pub records: HashMap<Seq, Option<(Seq, Record)>>,
 }
 
+impl Given {
+    /// Nothing is given any more; its room is kept for the next command.
+    pub fn clear(&mut self) {
+        let Self { ranges, as_of, earlier, records } = self;
+        ranges.clear();
+        as_of.clear();
+        *earlier = Earlier::Unknown;
+        records.clear();
+    }
+}
+
 /// Where entries are folded into.
 pub trait Sink {
     /// The cell, to be changed by a movement, late or not. One that is not late needs nothing of what was before it.
@@ -178,11 +192,47 @@ pub struct State {
     pub recorded_at: Instant,
     cells: HashMap<CellKey, Kept<CellSlot>>,
     dirty_cells: BTreeSet<CellKey>,
+    /// Dirty cells with more movements than are left to wait.
+    full_cells: Vec<CellKey>,
     objects: HashMap<Key, Kept<Slot>>,
     dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, Due)>,
     /// Of some items, all cells at places of ours that hold something.
     stocked: HashMap<ItemId, BTreeSet<CellKey>>,
+    /// What plain commands ask of items and places, by their names as given.
+    cards: Cards,
+}
+
+/// What the short way of deciding asks of names, so that it asks once: it follows from objects, and is as good as gone when
+/// any of those kinds changes.
+#[derive(Clone, Debug, Default)]
+struct Cards {
+    items: HashMap<String, (u64, ItemCard)>,
+    /// The last place asked for, by its name as given.
+    place: Option<(String, u64, PlaceCard)>,
+    /// How often one of the objects was put that these follow from.
+    changes: u64,
+}
+
+impl Cards {
+    /// How many items are kept at most.
+    const MOST: usize = 100_000;
+}
+
+/// An item of which nothing needs a second look: it is neither archived nor merged, tracked nor a kit, and nowhere short.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ItemCard {
+    pub item: ItemId,
+    /// Its own name, which may be another than it was asked for by.
+    pub sku: String,
+    pub precision: crate::Precision,
+}
+
+/// A place where we are master of everything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PlaceCard {
+    pub location: LocationId,
+    pub code: String,
 }
 
 /// What is in memory, and whether it is in the set of what is dirty too: the set is asked only when that changes.
@@ -262,6 +312,9 @@ impl State {
     }
 
     fn note_stocked(&mut self, key: CellKey) {
+        if self.stocked.is_empty() {
+            return;
+        }
         let Some(known) = self.stocked.get_mut(&key.item) else { return };
         if holds(&key, self.cells.get(&key).map(|kept| &kept.thing)) {
             known.insert(key);
@@ -280,6 +333,36 @@ impl State {
     /// Every dirty cell key.
     pub fn dirty_cells(&self) -> impl Iterator<Item = &CellKey> {
         self.dirty_cells.iter()
+    }
+
+    /// The card of an item's name.
+    pub(crate) fn item_card(&self, name: &str) -> Option<&ItemCard> {
+        let (changes, card) = self.cards.items.get(name)?;
+        (*changes == self.cards.changes).then_some(card)
+    }
+
+    /// The card of a place's name.
+    pub(crate) fn place_card(&self, name: &str) -> Option<&PlaceCard> {
+        let (known, changes, card) = self.cards.place.as_ref()?;
+        (*changes == self.cards.changes && known == name).then_some(card)
+    }
+
+    /// Keeps cards that follow from this state as it is.
+    pub(crate) fn keep_cards(
+        &mut self,
+        item: Option<(String, ItemCard)>,
+        place: Option<(String, PlaceCard)>,
+    ) {
+        let cards = &mut self.cards;
+        if let Some((name, card)) = item {
+            if cards.items.len() >= Cards::MOST {
+                cards.items.clear();
+            }
+            cards.items.insert(name, (cards.changes, card));
+        }
+        if let Some((name, card)) = place {
+            cards.place = Some((name, cards.changes, card));
+        }
     }
 
     /// What is due first, and when.
@@ -315,17 +398,26 @@ impl State {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let keys: Vec<CellKey> =
             self.dirty_cells.range((from, Bound::Unbounded)).take(limit).copied().collect();
-        keys.into_iter()
-            .filter_map(|key| {
-                self.dirty_cells.remove(&key);
-                let kept = self.cells.get_mut(&key)?;
-                kept.is_dirty = false;
-                let slot = &mut kept.thing;
-                let written = CellSlot { pending: std::mem::take(&mut slot.pending), ..*slot };
-                slot.latest_before_pending = slot.latest;
-                Some((key, written))
-            })
-            .collect()
+        keys.into_iter().filter_map(|key| self.take_dirty_cell(key)).collect()
+    }
+
+    /// Dirty cells with so many movements that they are better written before their turn. As [`State::take_dirty_cells`], they count
+    /// as written.
+    pub fn take_full_cells(&mut self) -> Vec<(CellKey, CellSlot)> {
+        let full = std::mem::take(&mut self.full_cells);
+        full.into_iter().filter_map(|key| self.take_dirty_cell(key)).collect()
+    }
+
+    fn take_dirty_cell(&mut self, key: CellKey) -> Option<(CellKey, CellSlot)> {
+        if !self.dirty_cells.remove(&key) {
+            return None;
+        }
+        let kept = self.cells.get_mut(&key)?;
+        kept.is_dirty = false;
+        let slot = &mut kept.thing;
+        let written = CellSlot { pending: std::mem::take(&mut slot.pending), ..*slot };
+        slot.latest_before_pending = slot.latest;
+        Some((key, written))
     }
 
     /// As [`State::take_dirty_cells`], for objects.
@@ -378,6 +470,9 @@ impl State {
             slot.seq = changed.slot.seq;
             slot.latest = changed.slot.latest;
             slot.pending.extend(changed.slot.pending);
+            if slot.pending.len() >= FULL_CELL {
+                self.full_cells.push(key);
+            }
             self.note_stocked(key);
         }
         for (key, slot) in overlay.objects {
@@ -411,6 +506,9 @@ impl Sink for State {
             kept.is_dirty = true;
             self.dirty_cells.insert(key);
         }
+        if kept.thing.pending.len() == FULL_CELL {
+            self.full_cells.push(key);
+        }
         Ok(&mut kept.thing)
     }
 
@@ -419,6 +517,9 @@ impl Sink for State {
     }
 
     fn put(&mut self, key: Key, slot: Slot) {
+        if key.is_on_cards() {
+            self.cards.changes += 1;
+        }
         match self.objects.entry(key) {
             Place::Occupied(mut kept) if kept.get().is_dirty => kept.get_mut().thing = slot,
             kept => {
@@ -479,7 +580,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             change(sink, Key::Sites, seq, |value| {
                 let mut sites = match value {
                     Some(Value::Sites(sites)) => sites,
-                    _ => Sites::default(),
+                    _ => Box::new(Sites::default()),
                 };
                 sites.put(*id, location);
                 Some(Value::Sites(sites))
@@ -716,7 +817,7 @@ fn change_rules(sink: &mut impl Sink, seq: Seq, to: impl FnOnce(&mut Rules)) -> 
     change(sink, Key::Rules, seq, |value| {
         let mut rules = match value {
             Some(Value::Rules(rules)) => rules,
-            _ => Rules::default(),
+            _ => Box::new(Rules::default()),
         };
         to(&mut rules);
         Some(Value::Rules(rules))

@@ -7,7 +7,7 @@
 //! What is not its business: what the entries mean.
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
-use onhand_ledger::{CellKey, Instant, ItemId, Key, Record, Seq, TenantId};
+use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
 
 /// Where a tenant's log ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -185,6 +185,14 @@ pub trait Reader: Send {
     /// The records that may have answered a request key, by their first entries: all that have a key of that hash, and
     /// nearly never another's.
     fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError>;
+    /// All that [`Reader::keys_like`] says of these hashes, each with its hash.
+    fn keys_among(&mut self, tenant: TenantId, hashes: &[u64]) -> Result<Vec<KeyAt>, StoreError> {
+        let mut found = Vec::new();
+        for hash in hashes {
+            found.extend(self.keys_like(tenant, *hash)?.into_iter().map(|seq| (*hash, seq)));
+        }
+        Ok(found)
+    }
     /// The chunk that has an entry.
     fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError>;
     /// The chunks whose entries are (partly) after a `seq`, in order, at most `limit`.
@@ -254,69 +262,14 @@ pub fn chain(before: &[u8; 32], tenant: TenantId, chunk: &Chunk) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// The format of a chunk's body, its first byte.
-const FORMAT: u8 = 1;
-
-/// The bytes of records: a format byte, then `postcard`.
-pub fn encode_records<'r>(records: impl IntoIterator<Item = &'r Record>) -> Vec<u8> {
-    let mut body = Bytes(Vec::with_capacity(16 * 1024));
-    body.0.push(FORMAT);
-    for record in records {
-        let written = postcard::serialize_with_flavor(record, body);
-        body = Bytes(written.expect("a record can always be written"));
-    }
-    body.0
-}
-
-/// Bytes that grow as `postcard` writes: its own `Extend` writes byte by byte.
-struct Bytes(Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Bytes {
-    type Output = Vec<u8>;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
-    }
-}
-
-/// The records of a chunk, each with its first entry's `seq`.
-pub fn decode_records(chunk: &Chunk) -> Result<Vec<(Seq, Record)>, StoreError> {
-    let damaged = |what: &str| StoreError::Damaged(format!("the chunk at entry {} {what}", chunk.first_seq));
-    let Some((&FORMAT, mut rest)) = chunk.body.split_first() else {
-        return Err(damaged("has a format this version does not know"));
-    };
-    let mut records = Vec::new();
-    let mut seq = chunk.first_seq;
-    while !rest.is_empty() {
-        let (record, after): (Record, _) =
-            postcard::take_from_bytes(rest).map_err(|error| damaged(&format!("cannot be read ({error})")))?;
-        rest = after;
-        let first = seq;
-        seq += record.entries.len() as Seq;
-        records.push((first, record));
-    }
-    if seq - chunk.first_seq != chunk.entries {
-        return Err(damaged("has another number of entries than it says"));
-    }
-    Ok(records)
-}
-
 mod keys;
 mod memory;
+mod records;
 mod sqlite;
 
 pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
+pub use records::{decode_records, encode_records};
 pub use sqlite::SqliteStore;
 
 /// How many rows a block of a trail has at most.

@@ -32,7 +32,7 @@ impl SupplyAudit {
         for entry in entries {
             match entry {
                 Entry::Transfer(id, transfer) => {
-                    self.transfers.insert(*id, transfer.clone());
+                    self.transfers.insert(*id, *transfer.clone());
                 }
                 Entry::Purchase(id, purchase) => {
                     purchases.insert(*id, purchase);
@@ -44,7 +44,7 @@ impl SupplyAudit {
             }
         }
         for (id, purchase) in purchases {
-            let before = self.purchases.insert(id, purchase.clone());
+            let before = self.purchases.insert(id, *purchase.clone());
             received(id, purchase, before.as_ref(), first, entries)?;
         }
         for (seq, said) in reversals {

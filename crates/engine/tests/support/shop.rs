@@ -241,7 +241,7 @@ impl Shop {
         found
             .into_iter()
             .filter_map(|(_, value)| match value {
-                Value::Discrepancy(discrepancy) => Some(discrepancy),
+                Value::Discrepancy(discrepancy) => Some(*discrepancy),
                 _ => None,
             })
             .collect()

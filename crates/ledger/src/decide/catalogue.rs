@@ -156,7 +156,7 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
     let is_moved = before.as_ref().is_some_and(|before| before.parent != location.parent);
     if before.as_ref() != Some(&location) {
-        tx.emit(Entry::Location(id, location))?;
+        tx.emit(Entry::Location(id, Box::new(location)))?;
     }
     if is_moved {
         rules::moved_must_not_tie(tx)?;
@@ -208,7 +208,7 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
     };
     let id = known.unwrap_or(SystemId(tx.next_seq()));
     if before.as_ref() != Some(&system) {
-        tx.emit(Entry::System(id, system))?;
+        tx.emit(Entry::System(id, Box::new(system)))?;
     }
     Ok(Answer::System(id))
 }
@@ -240,7 +240,7 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
     };
     let id = known.unwrap_or(ListingId(tx.next_seq()));
     if before.as_ref() != Some(&listing) {
-        tx.emit(Entry::Listing(id, listing, before.and_then(|before| before.item)))?;
+        tx.emit(Entry::Listing(id, Box::new(listing), before.and_then(|before| before.item)))?;
     }
     Ok(Answer::Listing(id))
 }

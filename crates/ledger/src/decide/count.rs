@@ -109,7 +109,7 @@ pub(super) fn book_all(
 fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
     let id = CountId(tx.next_seq());
     let Count { item, location, lot, inside, as_of, counted, found, .. } = count;
-    tx.emit(Entry::Count(id, count))?;
+    tx.emit(Entry::Count(id, Box::new(count)))?;
     let difference = counted - found;
     let change = Change {
         item,

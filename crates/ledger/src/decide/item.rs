@@ -50,7 +50,7 @@ pub(super) fn write(
     }
     // A new item is known by the entry that makes it: nothing has gone of one that was not there.
     debug_assert!(known.is_some() || id.0 == tx.next_seq(), "an item's id is its entry's");
-    tx.emit(Entry::Item(id, item))?;
+    tx.emit(Entry::Item(id, Box::new(item)))?;
     for look in &looks {
         notes
             .twins

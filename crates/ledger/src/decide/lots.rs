@@ -187,7 +187,7 @@ fn find_or_make(
         let id = LotId(tx.next_seq());
         let code = code.to_owned();
         let lot = Lot { item, code, expires, recalled: false, recalled_at: None, of };
-        tx.emit(Entry::Lot(id, lot))?;
+        tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(id);
     };
     let known = tx.lot(id)?.clone();
@@ -277,7 +277,7 @@ pub(super) fn put(tx: &mut Tx<'_>, put: &PutLot) -> Result<Answer, Stop> {
         let recalled_at = recalled.then_some(tx.now);
         let (code, expires) = (put.lot.clone(), put.expires);
         let lot = Lot { item, code, expires, recalled, recalled_at, of: None };
-        tx.emit(Entry::Lot(id, lot))?;
+        tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(Answer::Lot(id));
     };
     let known = tx.lot(id)?.clone();
@@ -296,7 +296,7 @@ fn change(tx: &mut Tx<'_>, id: LotId, lot: Lot) -> Result<(), Stop> {
         return Ok(());
     }
     let (item, day, recalled) = (lot.item, lot.expires, lot.recalled);
-    tx.emit(Entry::Lot(id, lot))?;
+    tx.emit(Entry::Lot(id, Box::new(lot)))?;
     let lies: BTreeSet<LocationId> = tx
         .stocked(item)?
         .into_iter()

@@ -142,7 +142,7 @@ impl What {
         let listings = ids
             .into_iter()
             .filter_map(|id| match tx.value(&Key::Listing(id)) {
-                Ok(Some(Value::Listing(listing))) => Some(Ok((id, listing.clone()))),
+                Ok(Some(Value::Listing(listing))) => Some(Ok((id, *listing.clone()))),
                 Ok(_) => None,
                 Err(stop) => Some(Err(stop)),
             })
@@ -387,7 +387,7 @@ impl What {
     fn move_names(&self, tx: &mut Tx<'_>) -> Result<(), Stop> {
         for (id, listing) in &self.listings {
             let listing = Listing { item: Some(self.into), ..listing.clone() };
-            tx.emit(Entry::Listing(*id, listing, Some(self.from)))?;
+            tx.emit(Entry::Listing(*id, Box::new(listing), Some(self.from)))?;
         }
         let rules = tx.rules()?.cloned().unwrap_or_default();
         for (id, rule) in rules.ownership.iter().filter(|(_, rule)| rule.item == Some(self.from)) {
@@ -423,7 +423,7 @@ impl What {
             }
             let sold: Vec<(ItemId, Quantity)> = sold.into_iter().collect();
             document::claim(tx, *system, document, &[], &sold)?;
-            tx.emit(Entry::Waiting(*system, document.clone(), Some(Waiting { sold, ..waiting })))?;
+            tx.emit(Entry::Waiting(*system, document.clone(), Some(Box::new(Waiting { sold, ..waiting }))))?;
         }
         Ok(())
     }
@@ -452,8 +452,8 @@ impl What {
             merged_into: Some(Merged { item: self.into, at }),
             ..self.ending.clone()
         };
-        tx.emit(Entry::Item(self.from, ended))?;
-        tx.emit(Entry::Item(self.into, going_on.clone()))?;
+        tx.emit(Entry::Item(self.from, Box::new(ended)))?;
+        tx.emit(Entry::Item(self.into, Box::new(going_on.clone())))?;
         item::tell_twins_of(tx, &going_on)
     }
 }

@@ -34,25 +34,43 @@ mod tx;
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Body, Command};
 use crate::entry::{Entry, Record};
-use crate::state::{Earlier, Given, Need, State};
+use crate::state::{Earlier, Given, ItemCard, Need, Overlay, PlaceCard, State};
 use crate::{Due, Instant, Seq};
 
+use plain::Plain;
 use tx::{Stop, Tx};
 
 /// What has been decided, not yet durable.
 #[derive(Debug)]
 #[must_use = "a decision changes nothing until it is committed and absorbed"]
 pub struct Decided {
-    /// What is to be appended to the log; none where nothing is (a copy of an earlier request or fact).
-    pub record: Option<Record>,
-    /// What the caller is told once the record is durable.
-    pub answer: Answer,
+    outcome: Outcome,
     /// Was this answer given before?
-    pub replayed: bool,
-    overlay: crate::state::Overlay,
+    replayed: bool,
     first_seq: Seq,
-    /// Its record is all there is to it.
-    is_plain: bool,
+    change: Change,
+}
+
+/// How a decision changes the state it was made on.
+#[derive(Debug)]
+enum Change {
+    /// By what its record says; and what is worth keeping of what was looked up.
+    OfRecord {
+        item: Option<(String, ItemCard)>,
+        place: Option<(String, PlaceCard)>,
+    },
+    /// So.
+    Overlay(Box<Overlay>),
+    Nothing,
+}
+
+/// What comes of a decision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// This is to be appended to the log; the caller is told its answer once it is durable.
+    New(Box<Record>),
+    /// Nothing is (a copy of an earlier request or fact, or nothing was to be done); the caller is told this.
+    Told(Answer),
 }
 
 impl Decided {
@@ -61,15 +79,29 @@ impl Decided {
         self.first_seq
     }
 
+    /// Was this answer given before?
+    pub const fn replayed(&self) -> bool {
+        self.replayed
+    }
+
+    /// What came of it.
+    pub const fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
     /// Takes the decision over into the state it was made on.
-    pub fn absorb_into(self, state: &mut State) -> (Option<(Seq, Record)>, Answer) {
-        if let Some(record) = self.record.as_ref().filter(|_| self.is_plain) {
-            state.fold(self.first_seq, record).expect("it was decided on what is in memory");
-        } else if let Some(record) = &self.record {
-            state.absorb(self.overlay, self.first_seq, record);
+    pub fn absorb_into(self, state: &mut State) -> Outcome {
+        match (&self.outcome, self.change) {
+            (Outcome::New(record), Change::OfRecord { item, place }) => {
+                state.keep_cards(item, place);
+                state.fold(self.first_seq, record).expect("it was decided on what is in memory");
+            }
+            (Outcome::New(record), Change::Overlay(overlay)) => {
+                state.absorb(*overlay, self.first_seq, record)
+            }
+            _ => {}
         }
-        let first_seq = self.first_seq;
-        (self.record.map(|record| (first_seq, record)), self.answer)
+        self.outcome
     }
 }
 
@@ -100,14 +132,19 @@ pub fn decide(state: &State, given: &Given, command: &Command, clock: Instant) -
         }
     }
     match plain::decide(state, command, now) {
-        Some((record, answer)) => {
+        Some(Plain { record, item, place }) => {
             debug_assert!(is_said_by_the_long_way(state, given, command, now, &record));
-            let (overlay, first_seq) = (crate::state::Overlay::default(), state.head + 1);
-            let (record, replayed) = (Some(record), false);
-            Ok(Decided { record, answer, replayed, overlay, first_seq, is_plain: true })
+            let change = Change::OfRecord { item, place };
+            Ok(Decided { outcome: Outcome::New(record), replayed: false, first_seq: state.head + 1, change })
         }
         None => decide_all(state, given, command, now),
     }
+}
+
+/// Reads what [`decide`] is going to read for a command, as far as it is quickly found: a number that means nothing. Decides
+/// nothing and changes nothing; only time is saved, where it is done for some commands before they are decided one by one.
+pub fn warm(state: &State, command: &Command) -> u64 {
+    plain::warm(state, command).unwrap_or(0)
 }
 
 /// The short way has decided this; does the long way say the same, as far as it has all it needs?
@@ -119,7 +156,7 @@ fn is_said_by_the_long_way(
     record: &Record,
 ) -> bool {
     match decide_all(state, given, command, now) {
-        Ok(decided) => decided.record.as_ref() == Some(record),
+        Ok(decided) => matches!(&decided.outcome, Outcome::New(long) if **long == *record),
         Err(Undecided::Needs(_)) => true,
         Err(Undecided::Invalid(_)) => false,
     }
@@ -164,12 +201,10 @@ fn refuse(
 
 fn copy(state: &State, answer: Answer) -> Decided {
     Decided {
-        record: None,
-        answer,
+        outcome: Outcome::Told(answer),
         replayed: true,
-        overlay: crate::state::Overlay::default(),
         first_seq: state.head + 1,
-        is_plain: false,
+        change: Change::Nothing,
     }
 }
 
@@ -181,7 +216,10 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
     let (reference, note) = tx.take_words();
     let (entries, overlay, first_seq, now, document) = tx.into_parts();
     let replayed = matches!(answer, Answer::AlreadyApplied { .. });
-    let record = (!entries.is_empty()).then(|| Record {
+    if entries.is_empty() {
+        return Decided { outcome: Outcome::Told(answer), replayed, first_seq, change: Change::Nothing };
+    }
+    let record = Record {
         recorded_at: now,
         key: command.key.clone(),
         fingerprint: command.fingerprint,
@@ -190,9 +228,10 @@ fn finish(mut tx: Tx<'_>, command: &Command, answer: Answer) -> Decided {
         reference,
         note,
         entries,
-        answer: answer.clone(),
-    });
-    Decided { record, answer, replayed, overlay, first_seq, is_plain: false }
+        answer,
+    };
+    let (outcome, change) = (Outcome::New(Box::new(record)), Change::Overlay(Box::new(overlay)));
+    Decided { outcome, replayed, first_seq, change }
 }
 
 /// What time has done by now: holds at or past their expiry lapse, each at its own instant, oldest first.

@@ -406,7 +406,7 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
         tx.open_order(Order { lines: made, ..Order::new(SystemId::ONHAND, document.clone(), 1, placed_at) });
     if reference.is_some() {
         let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
-        tx.emit(Entry::Document(SystemId::ONHAND, document, known))?;
+        tx.emit(Entry::Document(SystemId::ONHAND, document, Box::new(known)))?;
         document::reclaim(tx, order)?;
     }
     Ok(order)

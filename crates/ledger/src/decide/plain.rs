@@ -9,7 +9,7 @@ use crate::command::{Adjust, Body, Command, Line, MoveState, Receive, check_name
 use crate::entry::{Account, Entry, Movement, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Item, Tracking};
-use crate::state::{State, Value};
+use crate::state::{ItemCard, PlaceCard, State, Value};
 use crate::{Instant, ItemId, LocationId, Quantity};
 
 /// What such a command asks for, in the words of the long way.
@@ -21,30 +21,37 @@ struct Step<'a> {
     reason: &'a str,
 }
 
-/// The record and its answer; none where the long way must be gone.
-pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<(Record, Answer)> {
+/// A record, and what was looked up for it that is worth keeping.
+pub(super) struct Plain {
+    pub record: Box<Record>,
+    pub item: Option<(String, ItemCard)>,
+    pub place: Option<(String, PlaceCard)>,
+}
+
+/// What a plain command comes to; none where the long way must be gone.
+pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<Plain> {
     let step = step(&command.body)?;
     let Line { sku, quantity, lot: None, expires: None, serials: None, unit_cost: None, pack: None } =
         step.line
     else {
         return None;
     };
-    if state.due_until(now).next().is_some() || !owns_everything(state) {
+    if state.next_due().is_some_and(|(at, _)| at <= now) {
         return None;
     }
-    let code = Key::LocationCode(step.location.to_owned());
-    let Some(Value::LocationId(location)) = &state.object(&code)?.value else { return None };
-    let Some(Value::Location(place)) = &state.object(&Key::Location(*location))?.value else { return None };
-    let Some(Value::ItemId(item)) = &state.object(&Key::Sku(sku.clone()))?.value else { return None };
-    let Some(Value::Item(known)) = &state.object(&Key::Item(*item))?.value else { return None };
-    if !is_plain(known) || quantity.is_zero() || !quantity.is_acceptable() || !quantity.fits(known.precision)
-    {
+    let (mut new_place, mut new_item) = (None, None);
+    let PlaceCard { location, code } = match state.place_card(step.location) {
+        Some(card) => card,
+        None => &new_place.insert((step.location.to_owned(), place_of(state, step.location)?)).1,
+    };
+    let ItemCard { item, sku, precision } = match state.item_card(sku) {
+        Some(card) => card,
+        None => &new_item.insert((sku.clone(), item_of(state, sku)?)).1,
+    };
+    if quantity.is_zero() || !quantity.is_acceptable() || !quantity.fits(*precision) {
         return None;
     }
     let (quantity, amount) = (*quantity, quantity.abs());
-    if step.to == StockState::Available && is_short_of(state, *item)? {
-        return None;
-    }
     let from = account(state, cell(*item, *location, step.from), -amount, now)?;
     let to = account(state, cell(*item, *location, step.to), amount, now)?;
     let available = match (step.from, step.to) {
@@ -54,8 +61,8 @@ pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<(
     };
     let is_inside = !step.from.is_party() && !step.to.is_party();
     let moved = Moved {
-        sku: known.sku.clone(),
-        location: place.code.clone(),
+        sku: sku.clone(),
+        location: code.clone(),
         difference: if is_inside { Quantity::ZERO } else { quantity },
         available,
         seq: state.head + 1,
@@ -80,9 +87,20 @@ pub(super) fn decide(state: &State, command: &Command, now: Instant) -> Option<(
         reference: None,
         note: None,
         entries: vec![Entry::Movement(movement)],
-        answer: answer.clone(),
+        answer,
     };
-    Some((record, answer))
+    Some(Plain { record: Box::new(record), item: new_item, place: new_place })
+}
+
+/// Reads what deciding a plain command will read. What comes of it means nothing: but where a few commands in a row are read
+/// for, memory brings it all at once, while each decision by itself would wait for it.
+pub(super) fn warm(state: &State, command: &Command) -> Option<u64> {
+    let step = step(&command.body)?;
+    let first = |text: &str| text.as_bytes().first().copied().map_or(0, u64::from);
+    let words = first(command.key.as_deref()?) + first(&command.actor) + first(step.reason);
+    let (place, item) = (state.place_card(step.location)?, state.item_card(&step.line.sku)?);
+    let side = |party| state.cell(&cell(item.item, place.location, party)).map_or(0, |slot| slot.seq);
+    Some(words.wrapping_add(side(step.from)).wrapping_add(side(step.to)))
 }
 
 fn step(body: &Body) -> Option<Step<'_>> {
@@ -144,6 +162,23 @@ fn is_short_of(state: &State, item: ItemId) -> Option<bool> {
         Some(Value::Quantity(quantity)) => quantity.is_positive(),
         _ => false,
     })
+}
+
+/// The place of a name, if we are master of everything.
+fn place_of(state: &State, name: &str) -> Option<PlaceCard> {
+    let Some(Value::LocationId(location)) = &state.object(&Key::LocationCode(name.to_owned()))?.value else {
+        return None;
+    };
+    let Some(Value::Location(place)) = &state.object(&Key::Location(*location))?.value else { return None };
+    owns_everything(state).then(|| PlaceCard { location: *location, code: place.code.clone() })
+}
+
+/// The item of a name, if nothing about it needs a second look.
+fn item_of(state: &State, name: &str) -> Option<ItemCard> {
+    let Some(Value::ItemId(item)) = &state.object(&Key::Sku(name.to_owned()))?.value else { return None };
+    let Some(Value::Item(known)) = &state.object(&Key::Item(*item))?.value else { return None };
+    let is_plain = is_plain(known) && !is_short_of(state, *item)?;
+    is_plain.then(|| ItemCard { item: *item, sku: known.sku.clone(), precision: known.precision })
 }
 
 fn cell(item: ItemId, location: LocationId, state: StockState) -> CellKey {

@@ -49,7 +49,7 @@ pub(super) fn open(tx: &mut Tx<'_>, open: &OpenSession) -> Result<Answer, Stop> 
         ended_at: None,
     };
     let id = SessionId(tx.next_seq());
-    tx.emit(Entry::Session(id, session))?;
+    tx.emit(Entry::Session(id, Box::new(session)))?;
     Ok(Answer::Session(id))
 }
 
@@ -87,7 +87,7 @@ fn active(tx: &Tx<'_>, id: SessionId) -> Result<Session, Stop> {
         return Err(Invalid::Unknown { kind: "counting session", id: id.to_string() }.into());
     };
     let state = match session.state {
-        SessionState::Open => return Ok(session.clone()),
+        SessionState::Open => return Ok(*session.clone()),
         SessionState::Applied => "applied",
         SessionState::Cancelled => "cancelled",
     };
@@ -96,7 +96,7 @@ fn active(tx: &Tx<'_>, id: SessionId) -> Result<Session, Stop> {
 
 fn seen(tx: &Tx<'_>, session: SessionId, line: &Resolved) -> Result<Seen, Stop> {
     Ok(match tx.value(&Key::Seen(session, line.item, line.lot.unwrap_or_default()))? {
-        Some(Value::Seen(seen)) => seen.clone(),
+        Some(Value::Seen(seen)) => *seen.clone(),
         _ => Seen::default(),
     })
 }
@@ -123,7 +123,7 @@ pub(super) fn sight(tx: &mut Tx<'_>, sight: &Sight) -> Result<Answer, Stop> {
         known.looks.push(Look { counter: tx.actor.clone(), quantity, seen_at, expected, then });
         known.recount = recount(&known.looks, session.recount_over);
         lines.push(SightedLine { sku, quantity, recount: known.recount });
-        tx.emit(Entry::Seen(id, line.item, line.lot.unwrap_or_default(), known))?;
+        tx.emit(Entry::Seen(id, line.item, line.lot.unwrap_or_default(), Box::new(known)))?;
     }
     Ok(Answer::Sighted(id, lines))
 }
@@ -283,7 +283,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Sto
         if let (Key::Seen(_, item, lot), Value::Seen(seen)) = (key, value) {
             let look = seen.looks.last().cloned().expect("what was seen was seen by somebody");
             let lot = (lot.0 != 0).then_some(lot);
-            lines.push((Resolved { item, lot, quantity: look.quantity }, look, seen));
+            lines.push((Resolved { item, lot, quantity: look.quantity }, look, *seen));
         }
     }
     tx.want(lines.iter().map(|(line, ..)| Key::Item(line.item)))?;
@@ -319,7 +319,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Sto
     let (counts, answer) = count::book_all(tx, SystemId::ONHAND, session.location, session.inside, looks)?;
     for ((line, _, mut seen), count) in lines.into_iter().zip(counts) {
         seen.count = Some(count);
-        tx.emit(Entry::Seen(id, line.item, line.lot.unwrap_or_default(), seen))?;
+        tx.emit(Entry::Seen(id, line.item, line.lot.unwrap_or_default(), Box::new(seen)))?;
     }
     session.state = SessionState::Applied;
     end(tx, id, session)?;
@@ -336,7 +336,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, id: SessionId) -> Result<Answer, Stop> {
 fn end(tx: &mut Tx<'_>, id: SessionId, mut session: Session) -> Result<(), Stop> {
     session.ended_by = Some(tx.actor.clone());
     session.ended_at = Some(tx.now);
-    tx.emit(Entry::Session(id, session))?;
+    tx.emit(Entry::Session(id, Box::new(session)))?;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub(super) fn load(tx: &Tx<'_>, id: PurchaseId) -> Result<Purchase, Stop> {
     };
     let place = Key::Location(purchase.location);
     tx.want(purchase.lines.iter().map(|line| Key::Item(line.item)).chain([place]))?;
-    Ok(purchase.clone())
+    Ok(*purchase.clone())
 }
 
 /// The purchase order of a reference.
@@ -291,7 +291,7 @@ pub(super) fn give_back(
             break;
         }
     }
-    tx.emit(Entry::Purchase(id, purchase))?;
+    tx.emit(Entry::Purchase(id, Box::new(purchase)))?;
     Ok(())
 }
 
@@ -327,7 +327,7 @@ fn write(
     });
     let lines = answers.collect::<Result<_, Stop>>()?;
     if before != Some(&purchase) {
-        tx.emit(Entry::Purchase(id, purchase))?;
+        tx.emit(Entry::Purchase(id, Box::new(purchase)))?;
     }
     order::settle(tx)?;
     let moved = lines::moved_answers(tx, done)?;

@@ -33,7 +33,7 @@ fn load(tx: &Tx<'_>, id: TransferId) -> Result<TransferDocument, Stop> {
     };
     let places = [transfer.from, transfer.to].map(Key::Location);
     tx.want(transfer.lines.iter().map(|line| Key::Item(line.item)).chain(places))?;
-    Ok(transfer.clone())
+    Ok(*transfer.clone())
 }
 
 fn name(id: TransferId) -> String {
@@ -401,7 +401,7 @@ fn write(
     // One that is made now is not known yet.
     let key = Key::Transfer(id);
     let before = if tx.is_known(&key) { tx.value(&key)? } else { None };
-    let transfer = Value::Transfer(transfer);
+    let transfer = Value::Transfer(Box::new(transfer));
     if before != Some(&transfer) {
         let Value::Transfer(transfer) = transfer else { unreachable!("it was made above") };
         tx.emit(Entry::Transfer(id, transfer))?;

@@ -495,7 +495,7 @@ impl<'a> Tx<'a> {
         for (id, mut order) in std::mem::take(&mut self.orders) {
             order.lines.iter_mut().for_each(OrderLine::clip_accepted);
             let before = written(self, id);
-            if before.as_ref() == Some(&order) {
+            if before.as_deref() == Some(&order) {
                 continue;
             }
             for (index, line) in order.lines.iter().enumerate() {
@@ -515,10 +515,10 @@ impl<'a> Tx<'a> {
                 }
                 self.write_short(id, line_index, line, short_before)?;
             }
-            self.emit(Entry::Order(id, order))?;
+            self.emit(Entry::Order(id, Box::new(order)))?;
         }
         for (id, hold) in std::mem::take(&mut self.holds) {
-            self.emit(Entry::Hold(id, hold))?;
+            self.emit(Entry::Hold(id, Box::new(hold)))?;
         }
         Ok(())
     }
@@ -579,14 +579,14 @@ impl<'a> Tx<'a> {
 
     pub fn known_document(&self, system: SystemId, name: &str) -> Result<Option<KnownDocument>, Stop> {
         Ok(match self.value(&Key::Document(system, name.to_owned()))? {
-            Some(Value::Document(document)) => Some(document.clone()),
+            Some(Value::Document(document)) => Some(*document.clone()),
             _ => None,
         })
     }
 
     pub fn waiting(&self, system: SystemId, name: &str) -> Result<Option<Waiting>, Stop> {
         Ok(match self.value(&Key::Waiting(system, name.to_owned()))? {
-            Some(Value::Waiting(waiting)) => Some(waiting.clone()),
+            Some(Value::Waiting(waiting)) => Some(*waiting.clone()),
             _ => None,
         })
     }
@@ -726,7 +726,7 @@ impl<'a> Tx<'a> {
         };
         self.emit(Entry::Discrepancy(
             id,
-            Discrepancy {
+            Box::new(Discrepancy {
                 cause: found.cause,
                 item: found.item,
                 location: found.location,
@@ -737,7 +737,7 @@ impl<'a> Tx<'a> {
                 evidence: found.evidence,
                 opened_at: self.now,
                 resolved_at: None,
-            },
+            }),
         ))?;
         self.discrepancies.push(id);
         Ok(id)

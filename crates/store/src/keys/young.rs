@@ -68,6 +68,10 @@ impl Young {
         self.last_seq = self.last_seq.max(seq);
     }
 
+    pub fn has(&self, hash: u64) -> bool {
+        self.first.contains_key(&hash)
+    }
+
     /// The entries of that hash.
     pub fn find(&self, hash: u64, found: &mut Vec<Seq>) {
         if let Some(seq) = self.first.get(&hash) {

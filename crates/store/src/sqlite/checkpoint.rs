@@ -4,7 +4,9 @@
 //! whoever waits for that commit waits for both. A thread that does the same in smaller parts, over a connection of its
 //! own, leaves that commit the little that is new. It decides nothing: where it fails, the commit does all of it.
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -24,7 +26,8 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub fn start(path: &Path) -> Result<Self, StoreError> {
+    /// `file` is the database, opened beside SQLite's own connections.
+    pub fn start(path: &Path, file: Arc<File>) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .and_then(|connection| {
@@ -37,6 +40,8 @@ impl Checkpointer {
             while woken.recv().is_ok() {
                 // Readers and a checkpoint of the writer's own come first: then there is less to do the next time.
                 let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                // SQLite syncs only after all has been copied, which is in a commit. Done here, that one has little to sync.
+                let _ = file.sync_data();
             }
         };
         let thread = std::thread::Builder::new().name("checkpointer".to_owned()).spawn(work);

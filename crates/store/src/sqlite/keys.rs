@@ -122,6 +122,31 @@ impl Index {
         Ok(found)
     }
 
+    /// The entries of these hashes, each with its hash. Memory is waited for once for many of them: so one filter after the other
+    /// is asked for all, and not all filters for one hash after the other.
+    pub fn find_all(
+        &self,
+        connection: &Connection,
+        tenant: TenantId,
+        hashes: &[u64],
+    ) -> Result<Vec<KeyAt>, StoreError> {
+        let mut found = Vec::new();
+        let mut seqs = Vec::new();
+        for young in std::iter::once(&self.young).chain(&self.frozen) {
+            for hash in hashes.iter().filter(|hash| young.has(**hash)) {
+                young.find(*hash, &mut seqs);
+                found.extend(seqs.drain(..).map(|seq| (*hash, seq)));
+            }
+        }
+        for (run, known) in &self.runs {
+            for hash in hashes.iter().filter(|hash| known.filter.may_have(**hash)) {
+                find_in_run(connection, tenant, *run, *hash, &mut seqs)?;
+                found.extend(seqs.drain(..).map(|seq| (*hash, seq)));
+            }
+        }
+        Ok(found)
+    }
+
     /// Does some of the work there is; all of it where `how.at` is 0. `head` is the log's end after this transaction.
     pub fn work(
         &mut self,

@@ -39,7 +39,7 @@ CREATE TABLE head(tenant_id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB
   recorded_at INTEGER NOT NULL, flushed INTEGER NOT NULL, keyed INTEGER NOT NULL, sum INTEGER NOT NULL);
 CREATE TABLE log(tenant_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, entries INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL, sum INTEGER NOT NULL,
-  PRIMARY KEY(tenant_id, first_seq)) WITHOUT ROWID;
+  PRIMARY KEY(tenant_id, first_seq));
 CREATE TABLE cell(tenant_id INTEGER NOT NULL, item_id INTEGER NOT NULL, location_id INTEGER NOT NULL,
   state INTEGER NOT NULL, lot_id INTEGER NOT NULL, consignor_id INTEGER NOT NULL,
   quantity INTEGER NOT NULL, seq INTEGER NOT NULL, latest INTEGER NOT NULL,
@@ -55,9 +55,9 @@ CREATE TABLE object(tenant_id INTEGER NOT NULL, kind INTEGER NOT NULL, key BLOB 
 CREATE TABLE key_run(tenant_id INTEGER NOT NULL, run INTEGER NOT NULL, keys INTEGER NOT NULL,
   last_seq INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run)) WITHOUT ROWID;
 CREATE TABLE key_page(tenant_id INTEGER NOT NULL, run INTEGER NOT NULL, first_hash INTEGER NOT NULL,
-  body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run, first_hash)) WITHOUT ROWID;
+  body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run, first_hash));
 CREATE TABLE key_filter(tenant_id INTEGER NOT NULL, run INTEGER NOT NULL, part INTEGER NOT NULL,
-  body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run, part)) WITHOUT ROWID;
+  body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, run, part));
 CREATE TABLE note(tenant_id INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
   sum INTEGER NOT NULL, PRIMARY KEY(tenant_id, space, key)) WITHOUT ROWID;
 ";
@@ -70,6 +70,10 @@ pub struct SqliteStore {
     /// By tenant; one is read when it is first asked for.
     indexes: BTreeMap<TenantId, Index>,
     lock: Arc<Lock>,
+    /// The checkpointer syncs the file by this. Whoever closes a file gives up the process's locks on it
+    /// (<https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>), so it ends
+    /// last.
+    _synced: Arc<File>,
 }
 
 struct Lock {
@@ -96,14 +100,20 @@ impl SqliteStore {
         refuse_foreign(path)?;
         let lock = Arc::new(lock(path)?);
         let connection = Connection::open(path).map_err(|error| failed("opened", &error))?;
+        let opened = File::open(path).map_err(|error| StoreError::Io {
+            doing: "opened",
+            reason: format!("{}: {error}", path.display()),
+        })?;
+        let file = Arc::new(opened);
         let mut store = Self {
             checkpointer: None,
             reading: SqliteReader { connection, path: path.to_owned() },
             indexes: BTreeMap::new(),
             lock,
+            _synced: file.clone(),
         };
         store.prepare()?;
-        store.checkpointer = Some(Checkpointer::start(path)?);
+        store.checkpointer = Some(Checkpointer::start(path, file)?);
         Ok(store)
     }
 
@@ -299,6 +309,11 @@ macro_rules! read_through {
             fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
                 self.index(tenant)?;
                 self.indexes[&tenant].find(&self.reading.connection, tenant, hash)
+            }
+
+            fn keys_among(&mut self, tenant: TenantId, hashes: &[u64]) -> Result<Vec<KeyAt>, StoreError> {
+                self.index(tenant)?;
+                self.indexes[&tenant].find_all(&self.reading.connection, tenant, hashes)
             }
         }
     };

@@ -12,6 +12,8 @@ use crate::{Batch, Chunk, Head, StoreError};
 /// The trail of a cell is kept with the cell until it has so many bytes, some 30 movements: a row of its own for each
 /// few would be written to another page each time.
 const RECENT_BYTES: usize = 512;
+/// So many movements at once are more than that.
+const RECENT_ROWS: usize = 64;
 
 /// Writes all of a batch. What is wrong with what is there already is an error of its own.
 pub(super) fn write_batch(
@@ -220,12 +222,18 @@ fn write_cells(
             row.recent = before.recent;
         }
         // What was folded again at a start may be written already.
-        let pending = slot.pending.iter().filter(|pending| signed(pending.seq) > written);
-        for pending in pending {
-            row.recent = postcard::to_extend(pending, row.recent).map_err(|_| unreadable(key))?;
+        let from = slot.pending.partition_point(|pending| signed(pending.seq) <= written);
+        let pending = &slot.pending[from..];
+        if pending.len() <= RECENT_ROWS {
+            for pending in pending {
+                row.recent = postcard::to_extend(pending, row.recent).map_err(|_| unreadable(key))?;
+            }
         }
-        if row.recent.len() > RECENT_BYTES {
-            let rows = read_recent(&row.recent).map_err(|_| unreadable(key))?;
+        if row.recent.len() > RECENT_BYTES || pending.len() > RECENT_ROWS {
+            let mut rows = read_recent(&row.recent).map_err(|_| unreadable(key))?;
+            if pending.len() > RECENT_ROWS {
+                rows.extend(pending);
+            }
             write_trail(transaction, tenant, key, Instant::from_micros(row.latest_before), &rows)?;
             row.recent = Vec::new();
         }

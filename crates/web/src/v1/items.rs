@@ -289,7 +289,7 @@ async fn list(
                 let (Key::Item(id), Value::Item(item)) = (key, value) else { continue };
                 next = id.0;
                 if item.merged_into.is_none() {
-                    items.push((id.0, ItemBody::new(view, id, item)?));
+                    items.push((id.0, ItemBody::new(view, id, *item)?));
                 }
             }
             if is_end {

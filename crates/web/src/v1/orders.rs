@@ -115,7 +115,7 @@ async fn list(
         let mut rows = Vec::new();
         for (key, value) in view.range(&from, &to, false, limit + 1)? {
             if let (Key::Order(id), Value::Order(order)) = (key, value) {
-                rows.push((id.0, order_body(view, id, order)?));
+                rows.push((id.0, order_body(view, id, *order)?));
             }
         }
         Ok(Page::new("orders", rows, limit, view.seq()))
@@ -128,7 +128,7 @@ async fn list(
     responses((status = 200, body = OrderBody)))]
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<OrderBody>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Order(OrderId(id)))? {
-        Some(Value::Order(order)) => order_body(view, OrderId(id), order).map(Some),
+        Some(Value::Order(order)) => order_body(view, OrderId(id), *order).map(Some),
         _ => Ok(None),
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("order", id))

@@ -218,7 +218,7 @@ async fn show_session(
         for (key, value) in view.range(&from, &to, false, 100_000)? {
             if let (Key::Seen(_, item, lot), Value::Seen(seen)) = (key, value) {
                 counted.push(item);
-                lines.push(seen_body(view, item, lot, seen, shown)?);
+                lines.push(seen_body(view, item, lot, *seen, shown)?);
             }
         }
         let mut not_counted = Vec::new();

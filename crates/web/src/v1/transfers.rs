@@ -330,7 +330,7 @@ async fn list(
         let mut rows = Vec::new();
         for (key, value) in view.range(&from, &to, false, limit + 1)? {
             if let (Key::Transfer(id), Value::Transfer(known)) = (key, value) {
-                rows.push((id.0, transfer_body(view, id.0, known)?));
+                rows.push((id.0, transfer_body(view, id.0, *known)?));
             }
         }
         Ok(Page::new("transfers", rows, limit, view.seq()))
@@ -343,7 +343,7 @@ async fn list(
     responses((status = 200, body = TransferBody)))]
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<TransferBody>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Transfer(TransferId(id)))? {
-        Some(Value::Transfer(known)) => transfer_body(view, id, known).map(Some),
+        Some(Value::Transfer(known)) => transfer_body(view, id, *known).map(Some),
         _ => Ok(None),
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("transfer", id))

@@ -104,7 +104,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     };
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
     let known = KnownDocument { version: document.version, fingerprint, seq, became };
-    tx.emit(Entry::Document(system, name.clone(), known))?;
+    tx.emit(Entry::Document(system, name.clone(), Box::new(known)))?;
     // A newer version that waits goes on waiting.
     match waiting {
         Some(waiting) if waiting.version <= document.version => {
@@ -309,7 +309,7 @@ fn wait(
     let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
     let kept = Waiting { discrepancy, version: document.version, sold };
-    tx.emit(Entry::Waiting(system, document.document.clone(), Some(kept)))?;
+    tx.emit(Entry::Waiting(system, document.document.clone(), Some(Box::new(kept))))?;
     Ok(Answer::Waiting(discrepancy, sentence))
 }
 

@@ -75,7 +75,7 @@ pub(super) fn apply_receipt(
     if let (Some(id), Some(purchase)) = (id, purchase)
         && before.as_ref() != Some(&purchase)
     {
-        tx.emit(Entry::Purchase(id, purchase))?;
+        tx.emit(Entry::Purchase(id, Box::new(purchase)))?;
     }
     Ok((Became::Receipt(known), None, answers))
 }

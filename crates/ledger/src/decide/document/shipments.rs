@@ -85,7 +85,7 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
     let placed_at = tx.now;
     let order = tx.open_order(Order::new(owner, name.to_owned(), 0, placed_at));
     let known = KnownDocument { version: 0, fingerprint: 0, seq: order.0, became: Became::Order(order) };
-    tx.emit(Entry::Document(owner, name.to_owned(), known))?;
+    tx.emit(Entry::Document(owner, name.to_owned(), Box::new(known)))?;
     Ok(order)
 }
 
