@@ -80,9 +80,9 @@ impl View<'_> {
             for component in availability::flatten(self, &item.kit)? {
                 for (cell, _) in self.cells_of(component.item)? {
                     let around = if cell.state.is_party() { Vec::new() } else { sites.above(cell.location) };
-                    around.into_iter().for_each(|location| {
+                    for location in around {
                         available.entry(location).or_default();
-                    });
+                    }
                 }
             }
             let places: Vec<LocationId> = available.keys().copied().collect();

@@ -202,7 +202,9 @@ impl Look for Then<'_, '_> {
 
     fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, StoreError> {
         let mut lots = self.view.lots(at)?;
-        lots.iter_mut().for_each(|(lot, _)| as_it_was(lot, self.past.moment));
+        for (lot, _) in &mut lots {
+            as_it_was(lot, self.past.moment);
+        }
         Ok(lots)
     }
 }

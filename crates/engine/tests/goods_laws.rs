@@ -568,12 +568,10 @@ impl World {
 
     /// Every number that anybody is shown of what is available is the same, and is what an order gets.
     fn check_numbers(&self) {
-        let cells = self
-            .ledger()
-            .flush()
-            .and_then(|()| Ok(self.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap()));
+        self.ledger().flush().unwrap();
+        let cells = self.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap();
         let sums: BTreeMap<CellKey, Quantity> =
-            cells.unwrap().into_iter().map(|(cell, slot)| (cell, slot.quantity)).collect();
+            cells.into_iter().map(|(cell, slot)| (cell, slot.quantity)).collect();
         let sums = &sums;
         for sku in SKUS {
             let naive = self.naive(sku, sums);
@@ -585,7 +583,7 @@ impl World {
                     let (item, known) = view.item_by_sku(sku)?.unwrap();
                     let (listing, listed) = view.listing_by_remote(SystemId(naive.system), sku)?.unwrap();
                     let shelves = view.shelves(item, None, None)?;
-                    let all = shelves.values().map(|shelf| shelf.available()).sum::<Quantity>();
+                    let all = shelves.values().map(Shelf::available).sum::<Quantity>();
                     assert_eq!(all, total, "the stock of {sku}");
                     assert_eq!(
                         view.promisable(item, None, day)?.available,
@@ -595,7 +593,9 @@ impl World {
                     let past = Past { at: soon, moment: None, known: Seq::MAX };
                     let filled = |shelves: BTreeMap<LocationId, Shelf>| {
                         let mut shelves = shelves;
-                        shelves.values_mut().for_each(|shelf| shelf.states.retain(|_, held| !held.is_zero()));
+                        for shelf in shelves.values_mut() {
+                            shelf.states.retain(|_, held| !held.is_zero());
+                        }
                         shelves.retain(|_, shelf| *shelf != Shelf::default());
                         shelves
                     };
@@ -622,7 +622,7 @@ impl World {
                             "shown of {sku} at {place}"
                         );
                         let inside = view.shelves(item, Some(id), None)?;
-                        let inside = inside.values().map(|shelf| shelf.available()).sum::<Quantity>();
+                        let inside = inside.values().map(Shelf::available).sum::<Quantity>();
                         assert_eq!(inside, here, "the stock of {sku} at {place} and inside it");
                     }
                     let low = view.low_stock(ItemId(item.0 - 1), 1, 1)?.rows;

@@ -98,7 +98,9 @@ pub(super) fn item_stock(
     };
     let mut places = view.shelves(id, place, past.map(|at| Past { at, moment: Some(at), known }))?;
     let mut total = Shelf::default();
-    places.values().for_each(|shelf| total.add(shelf));
+    for shelf in places.values() {
+        total.add(shelf);
+    }
     let mut incoming = BTreeMap::<LocationId, Quantity>::new();
     if past.is_none() {
         let inside = place.map(|place| view.inside(place)).transpose()?;

@@ -106,7 +106,9 @@ fn ship(tx: &mut Tx<'_>, order: OrderId, line: u32, part: Part) -> Result<(), St
     let more = taken.places.into_iter();
     begun.extend(more.map(|At { location, lot, quantity }| ComponentAt { item, location, lot, quantity }));
     let build = &mut tx.edit_order(order)?.lines[line as usize].build;
-    begun.into_iter().for_each(|part| ComponentAt::add(&mut build.begun, part));
+    for part in begun {
+        ComponentAt::add(&mut build.begun, part);
+    }
     Ok(())
 }
 
