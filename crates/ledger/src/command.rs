@@ -192,6 +192,9 @@ impl Body {
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
+            Self::Record(Document { content: Content::Receipt(receipt), .. }) => {
+                receipt.lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
             Self::ReceivePurchase(ReceivePurchase { lines: Some(lines), .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
