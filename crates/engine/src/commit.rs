@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::scribe::{Records, Scribe, all_chunks};
 use crate::view::View;
 
+/// So many parts of what is in memory are looked through before a batch at most, to make room.
+const EVICTED: usize = 2;
 /// So many commands are looked at together before they are decided one by one.
 const WARMED: usize = 16;
 /// In a batch of more commands than that a thread beside the committer writes down what is decided.
@@ -367,6 +369,7 @@ impl Inner {
             let scribe = self.scribe.get_mut();
             *scribe = scribe.take().or_else(Scribe::spawn);
         }
+        self.make_room();
         let asked: Vec<&mut Asked> = asked.collect();
         let used = self.used_keys(&asked).unwrap_or_else(|error| {
             broken.get_or_insert(Arc::new(error));
@@ -413,6 +416,24 @@ impl Inner {
         Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed: written.err() }
     }
 
+    /// Forgets some of what tables have too, where too much is in memory.
+    fn make_room(&mut self) {
+        let cache = self.options.cache;
+        for tenant in self.tenants.values_mut() {
+            let state = &mut tenant.state;
+            if cache == 0 {
+                state.evict_clean();
+            } else {
+                // No more than a batch takes some milliseconds for. If all of it is dirty, nothing goes.
+                for _ in 0..EVICTED {
+                    if state.cached_len() > cache {
+                        state.evict_some();
+                    }
+                }
+            }
+        }
+    }
+
     /// Which of these keys, or others of their hashes, were used before this batch. Nearly none: so all are looked for
     /// together, where each would wait for memory by itself.
     fn used_keys(&mut self, asked: &[&mut Asked]) -> Result<UsedKeys, StoreError> {
@@ -455,14 +476,10 @@ impl Inner {
     ) -> Result<Decision, CommitError> {
         let Asked { submission, key_hash: hash } = asked;
         let (id, hash) = (submission.tenant, *hash);
-        let cache = self.options.cache;
         self.tenant(id)?;
         let Self { store, tenants, scribe, .. } = self;
         let store = store.get_mut().as_mut();
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
-        if tenant.state.cached_len() > cache {
-            tenant.state.evict_clean();
-        }
         let Some(command) = &submission.command else {
             let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
             return Ok(Decision::Told(Box::new(committed)));

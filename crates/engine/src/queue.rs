@@ -21,7 +21,7 @@ const CAPACITY: usize = 16_384;
 const BATCH: usize = 4_096;
 
 /// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
-const BULK_WORK: usize = 4_096;
+const BULK_WORK: usize = 2_048;
 /// Batches of more submissions than that are answered by a thread of its own.
 const ANSWERED_BESIDE: usize = 256;
 /// So many batches may wait for that thread.
@@ -212,6 +212,7 @@ impl Queue {
         (people, bulk)
     }
 
+    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
     fn commit(&self, mut people: Vec<Box<Job>>, mut bulk: Vec<Block>) -> Done {
         let many = people.len() + bulk.iter().map(|block| block.asked.len()).sum::<usize>();
         let all = people.iter().map(|job| &job.asked).chain(bulk.iter().flat_map(|block| &block.asked));

@@ -112,7 +112,7 @@ async fn an_order_waits_for_one_batch_of_a_bulk_load_and_no_more() {
     end.send(()).unwrap();
     // The second commit has it: before it came no more than two batches of bulk, each its bound and one block.
     let seq = mug.wait().await.unwrap().seq;
-    assert!(seq <= 2 * (4_096 + 500) + 1, "{seq}");
+    assert!(seq <= 2 * (2_048 + 500) + 1, "{seq}");
     // All of the load is done, in order. Nobody reads while a commit waits to end.
     let ending = std::thread::spawn(move || while end.send(()).is_ok() {});
     let there = handle.ledger().read(TenantId::DEFAULT, |view| view.item_by_sku("MUG")).unwrap();

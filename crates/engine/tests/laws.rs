@@ -697,6 +697,10 @@ impl World {
         let results = self.ledger().commit(submissions.collect());
         let mut answers = Vec::new();
         for (command, result) in commands.into_iter().zip(results) {
+            assert!(
+                !matches!(result, Err(CommitError::Bug | CommitError::Store(_))),
+                "{result:?} to {command:?}"
+            );
             if let Ok(committed) = &result {
                 match &committed.answer {
                     Answer::Order(id, _) if !committed.replayed && !self.orders.contains(id) => {

@@ -7,10 +7,11 @@ mod shop;
 use onhand_engine::{CommitError, Options};
 use onhand_ledger::command::{
     Adjust, Content, Document, Happened, Line, MoveState, MovementLine, Name, OrderContent, OrderContentLine,
-    PlaceOrder, PutItem, PutLocation, Receive, Resolve, SetOwnership, ShipmentContent, ShipmentLine,
+    PlaceOrder, PutItem, PutLocation, PutLot, Receive, Resolve, SetOwnership, ShipmentContent, ShipmentLine,
 };
+use onhand_ledger::model::Tracking;
 use onhand_ledger::{
-    Answer, Body, DiscrepancyId, Invalid, Key, OrderId, Precision, Quantity, StockState, TenantId,
+    Answer, Body, DiscrepancyId, Invalid, Key, OrderId, Precision, Quantity, StockState, TenantId, Value,
 };
 use onhand_store::MemoryStore;
 use shop::{Shop, each_way, time, units};
@@ -77,6 +78,40 @@ fn a_move_of_more_than_64_bits_is_refused() {
     });
     let answer = shop.keyed(None, step);
     assert!(matches!(answer, Err(CommitError::Invalid(Invalid::Overflow(_)))), "{answer:?}");
+}
+
+/// A lot is called back, or ends with its day: neither can be refused because of how much is short already.
+#[test]
+fn what_is_promised_can_be_broken_however_much_is_short() {
+    let shop = shop();
+    shop.at("10:00").tell(Body::PutItem(PutItem {
+        sku: "MILK".to_owned(),
+        tracking: Some(Tracking::Lots),
+        ..PutItem::default()
+    }));
+    shop.tell(Body::Receive(Receive {
+        location: "LONDON".to_owned(),
+        lines: vec![Line { lot: Some("L1".to_owned()), ..Line::new("MILK", Quantity::units(MOST)) }],
+        occurred_at: None,
+        reason: None,
+    }));
+    shop.tell(order("first", 1, &[("1", "MILK", MOST, 0)]));
+    let mut short = 0;
+    let told = loop {
+        match shop.keyed(None, order(&format!("order {short}"), 1, &[("1", "MILK", MOST, 0)])) {
+            Ok(_) => short += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(told, CommitError::Invalid(Invalid::Overflow(_))), "{told:?}");
+    assert_eq!(short, 2, "no more is short than an outside party may give");
+    let recall = PutLot { sku: "MILK".to_owned(), lot: "L1".to_owned(), expires: None, recalled: Some(true) };
+    shop.tell(Body::PutLot(recall));
+    let demand = shop.ledger.read(TenantId::DEFAULT, |view| {
+        let (item, _) = view.item_by_sku("MILK")?.unwrap();
+        view.get(&Key::Demand(item))
+    });
+    assert_eq!(demand.unwrap(), Some(Value::Quantity(Quantity::units(3 * MOST))));
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Target {
     /// Where it does what it must not.
     pub fn run(self, input: &[u8]) -> String {
         match self {
-            Self::Csv => onhand::imported(input),
+            Self::Csv => onhand_exchange::import::imported(input),
             Self::Ndjson => onhand_web::commands_of(input),
             Self::Log => log(input),
         }

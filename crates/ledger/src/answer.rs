@@ -322,7 +322,7 @@ pub enum Refusal {
         location: String,
     },
     /// The hold keeps nothing any more.
-    #[error("hold {hold} has {state}: it keeps nothing any more")]
+    #[error("hold {hold} has {state}: it keeps nothing any more; place another")]
     HoldEnded {
         /// Which.
         hold: HoldId,
@@ -444,10 +444,14 @@ pub enum Refusal {
     },
     /// No location has all of an order that may not be divided.
     #[error(
-        "no location has all of it, and an order may not leave from more than one: order less, or let the allocation rule \
-         split"
+        "no location has all of {}, and an order may not leave from more than one: order less, or let the allocation rule \
+         split",
+        listed(.skus)
     )]
-    NotInOnePlace,
+    NotInOnePlace {
+        /// Of what it wants.
+        skus: Vec<String>,
+    },
     /// The session of counting has ended.
     #[error("the counting session {session} is {state}: open another")]
     SessionEnded {
@@ -478,7 +482,8 @@ pub enum Refusal {
     },
     /// A piece is where it was told to be, or elsewhere.
     #[error(
-        "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time"
+        "the serial `{serial}` of `{sku}` is at `{location}` by our books; it cannot come in a second time: check the number, \
+         or transfer the piece"
     )]
     SerialElsewhere {
         /// What.
@@ -499,7 +504,7 @@ pub enum Refusal {
         what: String,
     },
     /// It was resolved before.
-    #[error("the discrepancy {discrepancy} is resolved already")]
+    #[error("the discrepancy {discrepancy} is resolved already; there is nothing left to do about it")]
     AlreadyResolved {
         /// Which.
         discrepancy: DiscrepancyId,
@@ -579,6 +584,11 @@ fn known_packs(known: &[String]) -> String {
     if known.is_empty() { "; it has none".to_owned() } else { format!("; it has {}", known.join(", ")) }
 }
 
+/// The first few lines that there are.
+fn known_lines(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; it has {}", listed(known)) }
+}
+
 /// Why a command is not one. It is not kept, and its key stays free.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Invalid {
@@ -610,7 +620,7 @@ pub enum Invalid {
     /// No such order, hold, rule or discrepancy.
     #[error("there is no {kind} {id}")]
     Unknown {
-        /// `order`, `hold`, `rule`, `discrepancy`, `order line`.
+        /// `order`, `hold`, `rule`, `discrepancy`.
         kind: &'static str,
         /// Its id.
         id: String,
@@ -690,6 +700,16 @@ pub enum Invalid {
     /// A sum would leave 64 bits.
     #[error("the figures of `{0}` would exceed what can be counted (2305843009213 units)")]
     Overflow(String),
+    /// What is named has no such line.
+    #[error("{of} has no line `{line}`{}", known_lines(.known))]
+    UnknownLine {
+        /// What has lines, such as `order 57`.
+        of: String,
+        /// As given.
+        line: String,
+        /// The first of those it has.
+        known: Vec<String>,
+    },
     /// A command of a group is none.
     #[error("line {line} of the group: {invalid}; nothing of the group was done")]
     InGroup {

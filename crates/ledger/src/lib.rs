@@ -17,7 +17,9 @@ pub mod key;
 pub mod look;
 pub mod model;
 pub mod money;
+mod parts;
 pub mod quantity;
+pub mod refusals;
 pub mod state;
 pub mod time;
 
@@ -30,5 +32,6 @@ pub use jiff::civil::Date;
 pub use key::{CellKey, Due, Key, StockState};
 pub use money::Money;
 pub use quantity::{Precision, Quantity, QuantityError};
+pub use refusals::{CommandKind, InvalidKind, RefusalKind};
 pub use state::{Given, Need, State, Value};
 pub use time::{Instant, NotAnInstant};

@@ -19,6 +19,7 @@ use crate::model::{
     Count, Discrepancy, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
     Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument, Waiting,
 };
+use crate::parts::{PARTS, Parts};
 use crate::{
     Due, Instant, ItemId, ListingId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId, TransferId,
 };
@@ -190,17 +191,19 @@ pub struct State {
     pub head: Seq,
     /// When it was recorded. The next record is later.
     pub recorded_at: Instant,
-    cells: HashMap<CellKey, Kept<CellSlot>>,
+    cells: Parts<CellKey, Kept<CellSlot>>,
     dirty_cells: BTreeSet<CellKey>,
     /// Dirty cells with more movements than are left to wait.
     full_cells: Vec<CellKey>,
-    objects: HashMap<Key, Kept<Slot>>,
+    objects: Parts<Key, Kept<Slot>>,
     dirty_objects: BTreeSet<Key>,
     due: BTreeSet<(Instant, Due)>,
     /// Of some items, all cells at places of ours that hold something.
     stocked: HashMap<ItemId, BTreeSet<CellKey>>,
     /// What plain commands ask of items and places, by their names as given.
     cards: Cards,
+    /// The part of `cells` and `objects` that was looked through last, to make room.
+    evicted: usize,
 }
 
 /// What the short way of deciding asks of names, so that it asks once: it follows from objects, and is as good as gone when
@@ -387,9 +390,15 @@ impl State {
 
     /// Forgets what tables have too.
     pub fn evict_clean(&mut self) {
-        self.cells.retain(|_, kept| kept.is_dirty);
+        (0..PARTS).for_each(|_| self.evict_some());
+    }
+
+    /// Forgets some of what tables have too, another part each time.
+    pub fn evict_some(&mut self) {
+        self.evicted = (self.evicted + 1) % PARTS;
+        self.cells.retain_in(self.evicted, |kept| kept.is_dirty);
+        self.objects.retain_in(self.evicted, |kept| kept.is_dirty);
         self.stocked.clear();
-        self.objects.retain(|_, kept| kept.is_dirty);
     }
 
     /// The dirty cells from `after` on (not included), at most `limit`, to be written to tables now.

@@ -1,10 +1,14 @@
 //! What can be typed.
 
+mod documents;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use documents::{CountSession, LineArg, Purchase, Transfer};
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -44,6 +48,15 @@ pub enum Command {
     /// Items: names, barcodes, near-twins, levels.
     #[command(subcommand)]
     Item(Item),
+    /// Transfers between locations: planned, dispatched, received.
+    #[command(subcommand)]
+    Transfer(Transfer),
+    /// Purchase orders: what is expected from suppliers.
+    #[command(subcommand)]
+    Purchase(Purchase),
+    /// Sessions of counting: several counters, looked at before they are booked.
+    #[command(subcommand)]
+    CountSession(CountSession),
     /// What became of an item, or at a location: what changed, when, by whom and why.
     History(History),
     /// Reports.
@@ -51,15 +64,8 @@ pub enum Command {
     Report(Report),
     /// Recompute every balance from the log, walk the hash chain, check the laws. Exit code 1 if one is violated.
     Verify,
-    /// Write items, stock or the log to standard output.
-    Export {
-        /// What to write.
-        #[arg(value_enum, default_value = "stock")]
-        what: ExportWhat,
-        /// As a sheet in this file instead: quantities are numbers, codes are text.
-        #[arg(long, value_name = "FILE")]
-        xlsx: Option<PathBuf>,
-    },
+    /// Write items, locations, stock, orders or the log to standard output or into a file.
+    Export(Export),
     /// API keys.
     #[command(subcommand)]
     Key(Key),
@@ -106,7 +112,7 @@ pub struct Demo {
 /// See [`Command::Import`].
 #[derive(Debug, Subcommand)]
 pub enum Import {
-    /// Items: Onhand's own columns (sku, name, unit, precision, barcodes, tags), or a Shopify product export.
+    /// Items: Onhand's own columns (sku, name, unit, precision, barcodes, …: see docs/files.md), or a Shopify product export.
     Items {
         /// The CSV or XLSX file.
         file: PathBuf,
@@ -120,7 +126,16 @@ pub enum Import {
         #[command(flatten)]
         rules: Rules,
     },
-    /// Stock as somebody saw it: `sku`, `location`, `counted` (left empty: not counted) and `as_of`; or an edited export.
+    /// Locations: `code`, `name`, `sellable`, `rank`, `parent`, `time_zone`.
+    Locations {
+        /// The CSV or XLSX file.
+        file: PathBuf,
+        /// How it is read.
+        #[command(flatten)]
+        rules: Rules,
+    },
+    /// Stock as somebody saw it: `sku`, `location`, `counted` (left empty: not counted) and `as_of`, with `lot` or `serial` where
+    /// the item is tracked; or an edited export.
     #[command(alias = "counts")]
     Stock {
         /// The CSV or XLSX file.
@@ -129,7 +144,15 @@ pub enum Import {
         #[command(flatten)]
         rules: Rules,
     },
-    /// Orders: `reference`, `sku`, `quantity` and, perhaps, `location`. Rows of one reference are one order.
+    /// Goods that came in: `sku`, `location`, `quantity` and, perhaps, `lot`, `serial`, `expires`, `pack`, `unit_cost`, `currency`.
+    Receipts {
+        /// The CSV or XLSX file.
+        file: PathBuf,
+        /// How it is read.
+        #[command(flatten)]
+        rules: Rules,
+    },
+    /// Orders: `reference`, `sku`, `quantity` and, perhaps, `location`, `ship_by`, `price`. Rows of one reference are one order.
     Orders {
         /// The CSV or XLSX file.
         file: PathBuf,
@@ -148,9 +171,12 @@ pub struct Rules {
     /// Which column of the file is which of ours, such as `--map sku=Handle`; may be told often. Others are left alone then.
     #[arg(long, value_name = "OURS=THEIRS", value_parser = column)]
     pub map: Vec<(String, String)>,
-    /// Check all of it and import nothing.
+    /// Check all of it, rehearse it on the ledger as it stands, and import nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// The same key never imports a row of a file twice, however often it is run: for whoever may have to run it again.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
     /// Write what became of each row into this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -172,19 +198,83 @@ pub enum SkuFrom {
     Handle,
 }
 
+/// See [`Command::Export`].
+#[derive(Debug, Args)]
+pub struct Export {
+    /// What to write.
+    #[arg(value_enum, default_value = "stock")]
+    pub what: ExportWhat,
+    /// How: as the name of the file ends, or else as CSV, the log as JSON lines.
+    #[arg(long, value_enum)]
+    pub format: Option<ExportFormat>,
+    /// Into this file, which is there once it is whole.
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+    /// As a sheet into this file: the same as `--format xlsx --to FILE`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "to"])]
+    pub xlsx: Option<PathBuf>,
+    /// Of the log: from this entry on.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub from_seq: Option<u64>,
+    /// Of the log: up to this entry.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub to_seq: Option<u64>,
+}
+
 /// What an export has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ExportWhat {
-    /// Items as CSV, ready to be imported again.
+    /// Items, ready to be imported again.
     Items,
-    /// Stock by item, location and state, as of now. Edited, its `on_hand` can be imported as counts.
+    /// Locations, ready to be imported again.
+    Locations,
+    /// Stock by item, location, lot and state, as of now. Edited, its `on_hand` can be imported as counts.
     Stock,
     /// A sheet to count on: `counted` is empty, and rows where it stays so are not counted.
     Counts,
     /// Orders, a row for each line. New rows can be imported; orders that are there stay as they are.
     Orders,
-    /// The log as one JSON object a line, and the head's hash last.
+    /// The log: one JSON object a record, and the head's hash last; or a Parquet table with a row for each entry.
     Log,
+}
+
+impl ExportWhat {
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Items => "items",
+            Self::Locations => "locations",
+            Self::Stock => "stock",
+            Self::Counts => "counts",
+            Self::Orders => "orders",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// Text with commas.
+    Csv,
+    /// A sheet: quantities are numbers, codes are text.
+    Xlsx,
+    /// One JSON object a line: of the log.
+    Ndjson,
+    /// A table for data tools: of the log.
+    Parquet,
+}
+
+impl ExportFormat {
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Xlsx => "xlsx",
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+        }
+    }
 }
 
 /// See [`Command::Replay`].

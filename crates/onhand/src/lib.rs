@@ -7,12 +7,9 @@ pub mod cli;
 mod commands;
 mod connector;
 mod http;
-mod limited;
 mod link;
 pub mod output;
 mod runtime;
-
-pub use commands::imported;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;

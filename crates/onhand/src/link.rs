@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use indicatif::ProgressBar;
-use onhand_ledger::{Answer, Command, Entry, Quantity, Refusal, Seq, TenantId};
+use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
 use onhand_store::StoreError;
 use onhand_web::VerifyBody;
 use onhand_web::auth::{Caller, Right};
@@ -33,8 +33,6 @@ pub(crate) struct LineResult {
     pub error: Option<String>,
     /// It was told before.
     pub already_applied: bool,
-    /// It was refused since there is one of that reference.
-    pub already_there: bool,
     /// Of a document: how much its lines are short of.
     pub short: Quantity,
 }
@@ -69,24 +67,18 @@ struct RemoteLine {
 
 #[derive(Deserialize)]
 struct RemoteProblem {
-    #[serde(rename = "type")]
-    kind: String,
     detail: String,
 }
 
 impl From<RemoteResult> for LineResult {
     fn from(told: RemoteResult) -> Self {
         match (told.error, told.answer) {
-            (Some(problem), _) => {
-                let already_there = problem.kind == "/docs/errors#reference_taken";
-                Self { already_there, ..Self::failed(problem.detail) }
-            }
+            (Some(problem), _) => Self::failed(problem.detail),
             (None, answer) if answer.result.as_deref() == Some("waiting") => {
                 Self::failed(answer.explanation.unwrap_or_default())
             }
             (None, answer) => Self {
                 error: None,
-                already_there: false,
                 already_applied: answer.result.as_deref() == Some("already_applied"),
                 short: answer.lines.iter().map(|line| line.short).sum(),
             },
@@ -97,10 +89,7 @@ impl From<RemoteResult> for LineResult {
 impl From<Answer> for LineResult {
     fn from(answer: Answer) -> Self {
         match answer {
-            Answer::Refused(refusal) => {
-                let already_there = matches!(refusal, Refusal::ReferenceTaken { .. });
-                Self { already_there, ..Self::failed(refusal) }
-            }
+            Answer::Refused(refusal) => Self::failed(refusal),
             Answer::Waiting(_, sentence) => Self::failed(sentence),
             Answer::AlreadyApplied { .. } => Self { already_applied: true, ..Self::default() },
             Answer::Recorded { lines, .. } => {
@@ -225,15 +214,6 @@ impl Link {
         Ok(value)
     }
 
-    /// Is there such a thing?
-    pub async fn has(&self, path: &str) -> anyhow::Result<bool> {
-        match self.send(Method::GET, path, None).await? {
-            (200..300, _) => Ok(true),
-            (404, _) => Ok(false),
-            (status, bytes) => bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes)),
-        }
-    }
-
     /// Reads.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.call(Method::GET, path, None).await
@@ -283,6 +263,65 @@ impl Link {
                 }
                 while let Some(bytes) = response.chunk().await.context("the answer ended before its end")? {
                     part(&bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a file, and reads what is answered line by line as it comes.
+    pub async fn send_file(
+        &self,
+        path: &str,
+        file: std::fs::File,
+        key: Option<&str>,
+        mut line: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let body = reqwest::Body::from(tokio::fs::File::from_std(file));
+        let problem = |status: u16, bytes: &[u8]| {
+            let told: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            match told.get("detail").and_then(Value::as_str) {
+                Some(detail) => anyhow::anyhow!("{detail}"),
+                None => anyhow::anyhow!("the server answered {status}"),
+            }
+        };
+        let mut lines = Lines::default();
+        match self {
+            Self::Local { router, .. } => {
+                let request = Request::post(path).header(header::CONTENT_TYPE, "application/octet-stream");
+                let request = match key {
+                    Some(key) => request.header("idempotency-key", key),
+                    None => request,
+                };
+                let mut request = request.body(Body::new(body))?;
+                request.extensions_mut().insert(caller(TenantId::DEFAULT));
+                let response = router.clone().oneshot(request).await.map_err(|never| match never {})?;
+                let status = response.status().as_u16();
+                let mut body = response.into_body();
+                if status >= 400 {
+                    return Err(problem(status, &body.collect().await?.to_bytes()));
+                }
+                while let Some(frame) = body.frame().await {
+                    if let Ok(bytes) = frame?.into_data() {
+                        lines.add(&bytes, &mut line)?;
+                    }
+                }
+            }
+            Self::Remote { base, key: own, http } => {
+                let mut request = http.post(format!("{base}{path}")).bearer_auth(own).body(body);
+                request = request.header(header::CONTENT_TYPE, "application/octet-stream");
+                if let Some(key) = key {
+                    request = request.header("idempotency-key", key);
+                }
+                let response =
+                    request.send().await.with_context(|| format!("the server at {base} does not answer"))?;
+                let status = response.status().as_u16();
+                if status >= 400 {
+                    return Err(problem(status, &response.bytes().await?));
+                }
+                let mut response = response;
+                while let Some(bytes) = response.chunk().await.context("the answer ended before its end")? {
+                    lines.add(&bytes, &mut line)?;
                 }
             }
         }
@@ -396,14 +435,40 @@ impl Link {
     }
 }
 
+/// Lines of what comes in parts.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn add(
+        &mut self,
+        bytes: &[u8],
+        line: &mut impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.0.extend_from_slice(bytes);
+        let mut start = 0;
+        while let Some(length) = self.0[start..].iter().position(|byte| *byte == b'\n') {
+            line(&self.0[start..start + length])?;
+            start += length + 1;
+        }
+        self.0.drain(..start);
+        Ok(())
+    }
+}
+
 /// A path segment, percent-encoded. Dots alone mean a folder, encoded or not, and would lead to another page.
 pub(crate) fn segment(text: &str) -> anyhow::Result<String> {
     if text.bytes().all(|byte| byte == b'.') {
         bail!("`{text}` is no name: one of dots only (or of nothing) cannot be part of an address");
     }
+    Ok(encoded(text))
+}
+
+/// Text as a part of an address, percent-encoded.
+pub(crate) fn encoded(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let encoded = text
         .bytes()
         .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
-    Ok(encoded.collect())
+    encoded.collect()
 }

@@ -1,14 +1,17 @@
 //! The OpenAPI document. What holds of all operations is said here, once, after the routes have said what they are.
 
+use onhand_ledger::CommandKind;
 use serde_json::json;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{AllOfBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Content, Ref, RefOr, Required, Response};
 use utoipa::{Modify, OpenApi};
 
+use crate::endpoints;
 use crate::error::Problem;
+use crate::v1::report::Format;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,10 +22,11 @@ use crate::error::Problem;
             something take an `Idempotency-Key` header (1 to 255 characters): the same key and body give the same \
             answer and no second effect; the header `Idempotent-Replayed: true` says so. Quantities are exact decimals: \
             send them as JSON numbers or strings with at most as many decimals as the item has. A body that is left out \
-            is read as `{}`. Every error is an RFC 9457 problem; see /docs/errors for each `type`.",
+            is read as `{}`. Every error is an RFC 9457 problem; see /docs/errors for each `type`. What changes something \
+            lists under each status exactly the types it may have.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, Format)),
     security(("key" = []))
 )]
 pub(crate) struct Document;
@@ -50,6 +54,7 @@ impl Modify for Completed {
                 object.properties.iter_mut().for_each(|(name, schema)| mark_time(name, schema));
             }
         }
+        components.schemas.extend(problems_of_lines());
         components.headers.extend(headers());
         components.parameters.insert("Idempotency-Key".to_owned(), idempotency_key().into());
         for (path, item) in &mut document.paths.paths {
@@ -86,7 +91,8 @@ fn complete(operation: &mut Operation, path: &str, changes: bool, components: &C
         let needed = body.content.values().any(|content| needs_something(content, components));
         body.required = Some(if needed { Required::True } else { Required::False });
     }
-    for status in problems(operation, path, takes_key) {
+    let told = problems(operation, path, changes, takes_key);
+    for (status, _) in &told {
         operation.responses.responses.entry(status.to_string()).or_insert_with(|| Response::new("").into());
     }
     for (status, response) in &mut operation.responses.responses {
@@ -95,7 +101,8 @@ fn complete(operation: &mut Operation, path: &str, changes: bool, components: &C
             meaning(status).clone_into(&mut response.description);
         }
         if status >= 400 {
-            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            let kinds = told.iter().filter(|(other, _)| *other == status).flat_map(|(_, kinds)| kinds);
+            let problem = problem_of(&kinds.copied().collect::<Vec<_>>());
             response.content =
                 [("application/problem+json".to_owned(), problem.into())].into_iter().collect();
         }
@@ -139,30 +146,77 @@ fn needs_something(content: &RefOr<Content>, components: &Components) -> bool {
     !matches!(known, Some(RefOr::T(Schema::Object(Object { required, .. }))) if required.is_empty())
 }
 
-/// The statuses of the problems that an operation may answer.
-fn problems(operation: &Operation, path: &str, takes_key: bool) -> Vec<u16> {
+/// A problem of one of these kinds; of any, where none is said.
+fn problem_of(kinds: &[&str]) -> Content {
+    let problem = Ref::from_schema_name("Problem");
+    if kinds.is_empty() {
+        return Content::new(Some(problem));
+    }
+    let own = ObjectBuilder::new().property("type", one_of(kinds.iter().copied()));
+    Content::new(Some(Schema::from(AllOfBuilder::new().item(problem).item(own).build())))
+}
+
+fn one_of<'k>(kinds: impl Iterator<Item = &'k str>) -> ObjectBuilder {
+    let types: Vec<String> = kinds.map(|kind| format!("/docs/errors#{kind}")).collect();
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(types))
+}
+
+/// For each command the types of problems that its line of `POST /v1/commands` can be answered with.
+fn problems_of_lines() -> impl Iterator<Item = (String, RefOr<Schema>)> {
+    CommandKind::ALL.iter().map(|command| {
+        let name = command.name();
+        let told = match command {
+            CommandKind::Group => "Why a `group` is not done: this, or what is said of its lines.".to_owned(),
+            CommandKind::Noted => "Why what is `noted` is not done: this, or what is said of it.".to_owned(),
+            _ => format!("Why a line that asks to `{name}` is not done."),
+        };
+        let kinds = endpoints::problems_of_line(*command);
+        let schema = one_of(kinds.into_iter()).description(Some(told));
+        (format!("{}Problem", camel(name)), Schema::from(schema.build()).into())
+    })
+}
+
+/// `put_item` is `PutItem`.
+fn camel(name: &str) -> String {
+    let part = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
+    name.split('_').map(part).collect()
+}
+
+/// The problems that an operation may answer: each status with its kinds, as far as they are told.
+fn problems(
+    operation: &Operation,
+    path: &str,
+    changes: bool,
+    takes_key: bool,
+) -> Vec<(u16, Vec<&'static str>)> {
     let reads_body = takes_key || operation.request_body.is_some();
+    if changes {
+        let mut told: Vec<(u16, Vec<&'static str>)> = Vec::new();
+        // Lines are read while they are answered: what is wrong with them is in the answers.
+        let reads_body = reads_body && path != "/v1/commands";
+        for (status, kind) in endpoints::problems(path, takes_key, reads_body) {
+            match told.last_mut().filter(|(last, _)| *last == status) {
+                Some((_, kinds)) => kinds.push(kind),
+                None => told.push((status, vec![kind])),
+            }
+        }
+        return told;
+    }
     let has = |wanted: &str| {
         let parameters = operation.parameters.iter().flatten();
         parameters.filter_map(named).any(|parameter| parameter.name == wanted)
     };
     let mut problems = vec![401, 500, 503];
-    if reads_body || operation.parameters.is_some() {
+    if operation.parameters.is_some() {
         problems.push(400);
     }
     if path.contains('{') {
         problems.push(404);
     }
-    if takes_key {
-        problems.push(409);
-    }
-    if reads_body {
-        problems.extend([408, 413, 422]);
-    }
     if ["as_of", "at", "from", "barcode"].into_iter().any(has) {
         problems.push(422);
     }
-    problems
+    problems.into_iter().map(|status| (status, Vec::new())).collect()
 }
 
 fn named(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
@@ -179,10 +233,12 @@ fn meaning(status: u16) -> &'static str {
         202 => "Kept as evidence: it waits in the inbox and moved nothing.",
         400 => "The address, its query or a header is not as it must be.",
         401 => "No API key came with the request, or none that is known.",
+        403 => "The key has not the right that this needs.",
         404 => "There is no such thing.",
         408 => "The body came too slowly. Nothing was done.",
         409 => "Refused: `type` and `detail` say why. Nothing moved.",
         413 => "The body is too large. Nothing was done.",
+        415 => "The body is of a type that is not read. Nothing was done.",
         422 => "A value is not as it must be: see `field` and `detail`. Nothing was changed.",
         500 => "Something went wrong on our side.",
         502 => "The outside system could not be connected.",
@@ -196,7 +252,7 @@ fn sent_with(status: u16, takes_key: bool) -> Vec<&'static str> {
     let mut headers = vec!["Request-Id"];
     match status {
         200..300 if takes_key => headers.extend(["Idempotent-Replayed", "Onhand-Seq"]),
-        409 if takes_key => headers.push("Idempotent-Replayed"),
+        403 | 409 if takes_key => headers.push("Idempotent-Replayed"),
         401 => headers.push("WWW-Authenticate"),
         503 => headers.push("Retry-After"),
         _ => {}

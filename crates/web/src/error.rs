@@ -4,13 +4,14 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{CommitError, SubmitError};
-use onhand_ledger::{Invalid, Refusal};
+use onhand_ledger::answer::Missing;
+use onhand_ledger::{Invalid, InvalidKind, Refusal, RefusalKind};
 use onhand_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::decimal::Decimal;
-use crate::{errors_page, request};
+use crate::{endpoints, errors_page, request};
 
 /// What went wrong, and what would be right.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -151,99 +152,124 @@ impl IntoResponse for Problem {
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        let detail = invalid.to_string();
-        let bad = |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail.clone());
-        match invalid {
-            Invalid::UnknownSku(_) => bad("unknown_sku", "Unknown SKU").field("sku"),
-            Invalid::UnknownLocation(_) => bad("unknown_location", "Unknown location").field("location"),
-            Invalid::UnknownLot { .. } => bad("unknown_lot", "Unknown lot or serial").field("lot"),
-            Invalid::UnknownSystem(_) => bad("unknown_system", "Unknown system").field("system"),
-            Invalid::UnmappedListing { .. } => bad("unmapped_listing", "Unmapped listing").field("listing"),
-            Invalid::Unknown { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", detail.clone())
-            }
-            Invalid::NotPositive { field, .. } => bad("not_positive", "Not more than zero").field(field),
-            Invalid::TooPrecise { .. } => bad("too_precise", "Too precise").field("quantity"),
-            Invalid::NoLines(_) => bad("no_lines", "Nothing in it").field("lines"),
-            Invalid::Twice { field, .. } => bad("twice", "The same thing twice").field(field),
-            Invalid::Field { field, .. } => bad("field", "A field is not as it must be").field(field),
-            Invalid::TooFarAhead { field, .. } => bad("too_far_ahead", "A time in the future").field(field),
-            Invalid::TooLarge { .. } => bad("too_large", "Too large").field("quantity"),
-            Invalid::UnknownPack { .. } => bad("unknown_pack", "Unknown pack").field("pack"),
-            Invalid::Overflow(_) => bad("overflow", "Too much").field("quantity"),
-            // What is wrong is the line's own; where it is, the text says.
-            Invalid::InGroup { invalid, .. } => {
-                let mut problem = Self::from(*invalid);
-                problem.detail = detail;
-                problem
-            }
-            Invalid::KeyReused(_) => Self::new(
-                StatusCode::CONFLICT,
-                "key_reused",
-                "The key was used for another request",
-                detail.clone(),
-            )
-            .field("Idempotency-Key"),
+        let kind = invalid.kind();
+        let status = endpoints::status_of_invalid(kind);
+        let problem = Self::new(status, kind.name(), title_of_invalid(kind), invalid.to_string());
+        match field_of(&invalid) {
+            Some(field) => problem.field(field),
+            None => problem,
         }
     }
 }
 
+const fn title_of_invalid(kind: InvalidKind) -> &'static str {
+    match kind {
+        InvalidKind::UnknownSku => "Unknown SKU",
+        InvalidKind::UnknownLocation => "Unknown location",
+        InvalidKind::UnknownLot => "Unknown lot or serial",
+        InvalidKind::UnknownSystem => "Unknown system",
+        InvalidKind::UnmappedListing => "Unmapped listing",
+        InvalidKind::Unknown => "There is no such thing",
+        InvalidKind::UnknownLine => "Unknown line",
+        InvalidKind::NotPositive => "Not more than zero",
+        InvalidKind::TooPrecise => "Too precise",
+        InvalidKind::NoLines => "Nothing in it",
+        InvalidKind::Twice => "The same thing twice",
+        InvalidKind::Field => "A field is not as it must be",
+        InvalidKind::TooFarAhead => "A time in the future",
+        InvalidKind::TooLarge => "Too large",
+        InvalidKind::UnknownPack => "Unknown pack",
+        InvalidKind::Overflow => "Too much",
+        InvalidKind::KeyReused => "The key was used for another request",
+    }
+}
+
+/// The field that is wrong, where it is one.
+fn field_of(invalid: &Invalid) -> Option<&'static str> {
+    Some(match invalid {
+        Invalid::UnknownSku(_) => "sku",
+        Invalid::UnknownLocation(_) => "location",
+        Invalid::UnknownLot { .. } => "lot",
+        Invalid::UnknownSystem(_) => "system",
+        Invalid::UnmappedListing { .. } => "listing",
+        Invalid::Unknown { .. } => return None,
+        Invalid::UnknownLine { .. } => "line",
+        Invalid::NotPositive { field, .. }
+        | Invalid::Twice { field, .. }
+        | Invalid::Field { field, .. }
+        | Invalid::TooFarAhead { field, .. } => field,
+        Invalid::TooPrecise { .. } | Invalid::TooLarge { .. } | Invalid::Overflow(_) => "quantity",
+        Invalid::NoLines(_) => "lines",
+        Invalid::UnknownPack { .. } => "pack",
+        // What is wrong is the line's own; where it is, the text says.
+        Invalid::InGroup { invalid, .. } => return field_of(invalid),
+        Invalid::KeyReused(_) => "Idempotency-Key",
+    })
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let detail = refusal.to_string();
-        let no = |kind, title| Self::new(StatusCode::CONFLICT, kind, title, detail.clone());
-        let problem = match refusal {
-            Refusal::Insufficient(missing) => {
-                let mut problem = no("insufficient", "Not enough available");
-                problem.missing = missing
-                    .into_iter()
-                    .map(|missing| MissingBody {
-                        sku: missing.sku,
-                        wanted: missing.wanted.into(),
-                        available: missing.available.into(),
-                        may_wait: missing.beyond.map(|(left, _)| left.into()),
-                    })
-                    .collect();
-                problem
-            }
-            Refusal::NotMaster { .. } => no("not_master", "Another system is master there"),
-            Refusal::NotSellable { .. } => {
-                no("not_sellable", "That location does not sell").field("location")
-            }
-            Refusal::HoldEnded { .. } => no("hold_ended", "The hold keeps nothing any more"),
-            Refusal::LineHasLess { .. } => no("line_has_less", "The order's line has less"),
-            Refusal::HoldHasLess { .. } => no("line_has_less", "The hold's line keeps less").field("lines"),
-            Refusal::NotInOnePlace => no("not_in_one_place", "No location has all of it"),
-            Refusal::SessionEnded { .. } => no("session_ended", "The counting session has ended"),
-            Refusal::RecountNeeded { .. } => no("recount_needed", "Somebody must look again"),
-            Refusal::ApprovalNeeded { .. } => Self {
-                status: StatusCode::FORBIDDEN.as_u16(),
-                ..no("approval_needed", "A difference needs approval")
-            },
-            Refusal::ReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
-            Refusal::PrecisionInUse { .. } => no("precision_in_use", "Finer quantities may be booked"),
-            Refusal::RuleTie { .. } => no("rule_tie", "Two rules of one specificity"),
-            Refusal::SerialElsewhere { .. } => no("serial_elsewhere", "That piece is here already"),
-            Refusal::ItemInUse { .. } => no("item_in_use", "The item has moved already"),
-            Refusal::InGroup { refusal, .. } => {
-                let mut problem = Self::from(*refusal);
-                problem.detail = detail;
-                problem
-            }
-            Refusal::AlreadyResolved { .. } => no("already_resolved", "Resolved already"),
-            Refusal::BarcodeTaken { .. } => {
-                no("barcode_taken", "The barcode is on another item").field("barcodes")
-            }
-            Refusal::SkuTaken { .. } => no("sku_taken", "The name is another item's").field("sku"),
-            Refusal::Archived { .. } => no("archived", "The item is archived").field("sku"),
-            Refusal::CannotMerge { .. } => no("cannot_merge", "The two cannot be one"),
-            Refusal::DocumentEnded { .. } => no("document_ended", "Nothing more can be done with it"),
-            Refusal::DocumentHasLess { .. } => no("document_has_less", "The document's line has less"),
-            Refusal::DocumentReferenceTaken { .. } => no("reference_taken", "The reference is taken"),
-            Refusal::NotReversible { .. } => no("not_reversible", "It is corrected in another way"),
-            Refusal::ReversedAlready { .. } => no("reversed_already", "Less is left to be reversed"),
-        };
+        let (kind, detail) = (refusal.kind(), refusal.to_string());
+        let mut problem =
+            Self::new(endpoints::status_of_refusal(kind), kind.name(), title_of_refusal(kind), detail);
+        problem.field = field_of_refusal(kind).map(str::to_owned);
+        problem.missing = missing_of(refusal);
         Self { kept: true, ..problem }
+    }
+}
+
+const fn title_of_refusal(kind: RefusalKind) -> &'static str {
+    match kind {
+        RefusalKind::Insufficient => "Not enough available",
+        RefusalKind::NotMaster => "Another system is master there",
+        RefusalKind::NotSellable => "That location does not sell",
+        RefusalKind::HoldEnded => "The hold keeps nothing any more",
+        RefusalKind::LineHasLess => "The line has less",
+        RefusalKind::NotInOnePlace => "No location has all of it",
+        RefusalKind::SessionEnded => "The counting session has ended",
+        RefusalKind::RecountNeeded => "Somebody must look again",
+        RefusalKind::ApprovalNeeded => "A difference needs approval",
+        RefusalKind::ReferenceTaken => "The reference is taken",
+        RefusalKind::PrecisionInUse => "Finer quantities may be booked",
+        RefusalKind::RuleTie => "Two rules of one specificity",
+        RefusalKind::SerialElsewhere => "That piece is here already",
+        RefusalKind::ItemInUse => "The item has moved already",
+        RefusalKind::AlreadyResolved => "Resolved already",
+        RefusalKind::BarcodeTaken => "The barcode is on another item",
+        RefusalKind::SkuTaken => "The name is another item's",
+        RefusalKind::Archived => "The item is archived",
+        RefusalKind::CannotMerge => "The two cannot be one",
+        RefusalKind::DocumentEnded => "Nothing more can be done with it",
+        RefusalKind::DocumentHasLess => "The document's line has less",
+        RefusalKind::NotReversible => "It is corrected in another way",
+        RefusalKind::ReversedAlready => "Less is left to be reversed",
+    }
+}
+
+const fn field_of_refusal(kind: RefusalKind) -> Option<&'static str> {
+    match kind {
+        RefusalKind::NotSellable => Some("location"),
+        RefusalKind::LineHasLess | RefusalKind::DocumentHasLess => Some("lines"),
+        RefusalKind::BarcodeTaken => Some("barcodes"),
+        RefusalKind::SkuTaken | RefusalKind::Archived => Some("sku"),
+        RefusalKind::ReferenceTaken => Some("reference"),
+        _ => None,
+    }
+}
+
+fn missing_of(refusal: Refusal) -> Vec<MissingBody> {
+    match refusal {
+        Refusal::InGroup { refusal, .. } => missing_of(*refusal),
+        Refusal::Insufficient(missing) => {
+            let body = |missing: Missing| MissingBody {
+                sku: missing.sku,
+                wanted: missing.wanted.into(),
+                available: missing.available.into(),
+                may_wait: missing.beyond.map(|(left, _)| left.into()),
+            };
+            missing.into_iter().map(body).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use axum::response::Html;
 
+use crate::endpoints;
+
 /// Kind, what it means, what to do. Every problem has one of these kinds.
 pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     (
@@ -53,6 +55,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "The outside system could not be connected.",
         "See `detail`: its address, the credentials, or what it answered.",
     ),
+    (
+        "content_type",
+        "A file is of a type that is not read.",
+        "Send CSV or XLSX, with its type in `Content-Type`; see `detail`.",
+    ),
     ("cursor", "The cursor is none of this list.", "Take `next_cursor` of the page before."),
     ("date", "A day is not as ISO 8601 writes it, such as 2026-12-01.", "Send it without a time."),
     (
@@ -64,6 +71,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "document_has_less",
         "The line of a transfer or purchase order has less of what was asked for.",
         "See `detail`: it says how much there is. Amend it first, or ask for less.",
+    ),
+    (
+        "file",
+        "A file cannot be read as what it is said to be: its header, its length, its bytes. Nothing was imported.",
+        "See `detail`: it says where. docs/files.md has the columns.",
     ),
     ("field", "A field has a value that is not possible.", "See `field` and `detail`."),
     (
@@ -138,6 +150,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: it says how much is left.",
     ),
     (
+        "row",
+        "A row of a file is not as it must be.",
+        "See `line`, `column` and `problem`; or import the other rows with `skip_bad_rows`.",
+    ),
+    (
         "rule_tie",
         "Two rules of one specificity would speak of the same stock.",
         "See both named in `detail`; make one more specific, or end one.",
@@ -170,12 +187,14 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Round it, or give the item a finer precision.",
     ),
     ("twice", "Something is named twice that may be named once.", "See `field` and `detail`."),
+    ("waiting", "It waits in the inbox for a person, and moved nothing.", "See `GET /v1/discrepancies`."),
     (
         "unauthorised",
         "No API key came with the request, or none that is known.",
         "Send `Authorization: Bearer <key>`; make a key with `onhand key create`.",
     ),
     ("unknown", "There is no such thing.", "See `detail`."),
+    ("unknown_line", "What is named has no such line.", "See `detail`: it names those it has."),
     (
         "unknown_lot",
         "The item has no lot or serial of that name.",
@@ -205,9 +224,10 @@ pub(crate) async fn page() -> Html<String> {
     let mut rows = String::new();
     for (kind, means, then) in KINDS {
         let row = [means, then].map(|text| text.replace('<', "&lt;").replace('>', "&gt;"));
+        let commands = endpoints::commands_that_say(kind).join(" · ");
         let _ = writeln!(
             rows,
-            "<tr id=\"{kind}\"><th scope=\"row\"><a href=\"#{kind}\">{kind}</a></th><td>{}</td><td>{}</td></tr>",
+            "<tr id=\"{kind}\"><th scope=\"row\"><a href=\"#{kind}\">{kind}</a></th><td>{}</td><td>{}</td><td>{commands}</td></tr>",
             row[0], row[1]
         );
     }
@@ -218,6 +238,6 @@ pub(crate) async fn page() -> Html<String> {
          table{{border-collapse:collapse}}th,td{{text-align:left;vertical-align:top;padding:6px 12px;border-bottom:1px solid #8884}}\
          tr:target{{background:#fd06}}</style><h1>Problems</h1><p>Every error is an RFC 9457 problem \
          (<code>application/problem+json</code>) whose <code>type</code> is one of these. <a href=\"/docs\">The API</a></p>\
-         <table><tr><th>type</th><th>what it means</th><th>what to do</th></tr>{rows}</table></html>"
+         <table><tr><th>type</th><th>what it means</th><th>what to do</th><th>of which commands</th></tr>{rows}</table></html>"
     ))
 }

@@ -8,6 +8,7 @@ mod blocking;
 mod body;
 mod decimal;
 mod document;
+mod endpoints;
 mod error;
 mod errors_page;
 mod extract;

@@ -95,5 +95,12 @@ pub(super) fn must_be_had(
             }
         }
     }
-    Err(Refusal::NotInOnePlace.into())
+    let mut skus = Vec::new();
+    for line in lines {
+        let sku = tx.sku(line.item)?;
+        if !skus.contains(&sku) {
+            skus.push(sku);
+        }
+    }
+    Err(Refusal::NotInOnePlace { skus }.into())
 }

@@ -144,6 +144,7 @@ fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<Named<'c>>, Stop
             return Err(Invalid::Twice { field: "sku", value: line.sku.clone() }.into());
         }
     }
+    stock::no_cost(&count.lines)?;
     let mut named = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
     item::as_meant(tx, &mut named, count.as_of.map_or(tx.now, |as_of| as_of.min(tx.now)))?;
     let mut packs = BTreeSet::new();

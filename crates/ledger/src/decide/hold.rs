@@ -8,7 +8,7 @@ use crate::{Due, HoldId, Instant, OrderId, Quantity, SystemId};
 
 use super::stock::{self, Resolved};
 use super::tx::{Stop, Tx};
-use super::{allocation, beyond, item, merge, order, promise};
+use super::{allocation, beyond, item, lines, merge, order, promise};
 
 pub(super) fn place(tx: &mut Tx<'_>, place: &PlaceHold) -> Result<Answer, Stop> {
     let only = place.location.as_deref().map(|code| tx.location_id(code)).transpose()?;
@@ -122,8 +122,9 @@ pub(super) fn release_lines(tx: &mut Tx<'_>, release: &ReleaseLines) -> Result<A
     for LinePart { line: name, quantity } in &release.lines {
         let index = (0..).zip(&lines).find(|(index, _)| (index + 1_u32).to_string() == *name);
         let Some((index, line)) = index else {
-            let id = format!("`{name}` in hold {id}");
-            return Err(Invalid::Unknown { kind: "line", id }.into());
+            let known: Vec<String> = (1..=lines.len()).map(|index| index.to_string()).collect();
+            let known = known.iter().map(String::as_str);
+            return Err(lines::unknown(&format!("hold {id}"), name, known).into());
         };
         if chosen.iter().any(|(other, _)| *other == index) {
             return Err(Invalid::Twice { field: "line", value: name.clone() }.into());

@@ -35,7 +35,7 @@ pub(super) fn write(
     let names = changed(before.into_iter().flat_map(Item::names), item.names());
     must_be_free(tx, id, &names.added, &item)?;
     let codes = changed_codes(before, &item)?;
-    must_be_nobodys(tx, id, &codes.added)?;
+    must_be_nobodys(tx, id, &codes.added, &item)?;
     let looks: BTreeSet<String> = names.added.iter().chain(&names.gone).map(|name| look(name)).collect();
     tx.want_ranges(looks.iter().map(|look| looking_like(look)))?;
     let mut notes = ItemNotes::default();
@@ -122,13 +122,14 @@ fn must_be_free(tx: &Tx<'_>, id: ItemId, names: &[String], item: &Item) -> Resul
     Ok(())
 }
 
-fn must_be_nobodys(tx: &Tx<'_>, id: ItemId, codes: &[String]) -> Result<(), Stop> {
+fn must_be_nobodys(tx: &Tx<'_>, id: ItemId, codes: &[String], item: &Item) -> Result<(), Stop> {
     tx.want(codes.iter().map(|code| Key::Barcode(code.clone())))?;
     for code in codes {
         if let Some(Value::ItemId(other)) = tx.value(&Key::Barcode(code.clone()))?
             && *other != id
         {
-            return Err(Refusal::BarcodeTaken { barcode: code.clone(), sku: tx.sku(*other)? }.into());
+            let as_sent = item.codes().find(|sent| gtin::canonical(sent) == *code).unwrap_or(code);
+            return Err(Refusal::BarcodeTaken { barcode: as_sent.to_owned(), sku: tx.sku(*other)? }.into());
         }
     }
     Ok(())

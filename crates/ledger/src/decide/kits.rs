@@ -25,6 +25,7 @@ pub(super) fn resolve(tx: &Tx<'_>, lines: &[Line]) -> Result<Vec<Component>, Sto
         let problem = format!("has {} lines; at most {MOST}", lines.len());
         return Err(Invalid::Field { field: "kit", problem }.into());
     }
+    stock::no_cost(lines)?;
     let resolved = stock::resolve(tx, "a kit", lines, Quantity::is_positive)?;
     let mut seen = BTreeSet::new();
     let mut recipe = Vec::with_capacity(lines.len());

@@ -29,14 +29,19 @@ pub(super) fn positions<'n>(
     let mut found = Vec::new();
     for name in named {
         let position = known.iter().position(|known| *known == name);
-        let position = position
-            .ok_or_else(|| Invalid::Unknown { kind: "line", id: format!("`{name}` in {document}") })?;
+        let position = position.ok_or_else(|| unknown(document, name, known.iter().copied()))?;
         if found.contains(&position) {
             return Err(Invalid::Twice { field: "line", value: name.to_owned() });
         }
         found.push(position);
     }
     if found.is_empty() { Err(Invalid::NoLines("this")) } else { Ok(found) }
+}
+
+/// There is no line of that name.
+pub(super) fn unknown<'n>(of: &str, name: &str, known: impl Iterator<Item = &'n str>) -> Invalid {
+    let known = known.map(str::to_owned).collect();
+    Invalid::UnknownLine { of: of.to_owned(), line: name.to_owned(), known }
 }
 
 /// A quantity of an item: more than nothing, or nothing too where that means something.

@@ -173,8 +173,16 @@ fn decide_all(state: &State, given: &Given, command: &Command, now: Instant) -> 
     match outcome {
         Ok(answer) => Ok(finish(tx, command, answer)),
         Err(Stop::Needs(needs)) => Err(Undecided::Needs(needs)),
-        Err(Stop::Invalid(invalid)) => Err(Undecided::Invalid(invalid)),
-        Err(Stop::Refused(refusal)) => refuse(state, given, now, command, *refusal),
+        Err(Stop::Invalid(invalid)) => {
+            let (kind, body) = (invalid.kind(), &command.body);
+            debug_assert!(body.may_be_invalid(&invalid), "{kind:?} is declared of {body:?} (refusals.rs)");
+            Err(Undecided::Invalid(invalid))
+        }
+        Err(Stop::Refused(refusal)) => {
+            let (kind, body) = (refusal.kind(), &command.body);
+            debug_assert!(body.may_be_refused(&refusal), "{kind:?} is declared of {body:?} (refusals.rs)");
+            refuse(state, given, now, command, *refusal)
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId
 use super::policy::Route;
 use super::stock::{self, Change, Resolved};
 use super::tx::{Stop, Tx};
-use super::{allocation, beyond, document, item, lots, merge, promise};
+use super::{allocation, beyond, document, item, lines, lots, merge, promise};
 
 /// Writes what was changed, and promises what has become available to short lines, the oldest order first.
 pub(super) fn settle(tx: &mut Tx<'_>) -> Result<(), Stop> {
@@ -478,9 +478,10 @@ fn check_terms(tx: &Tx<'_>, place: &PlaceOrder, lines: usize) -> Result<(), Stop
 
 /// The index of a line by its name.
 fn line_index(tx: &Tx<'_>, order: OrderId, name: &str) -> Result<u32, Stop> {
-    let position = tx.order(order)?.lines.iter().position(|line| line.line == name);
-    let index =
-        position.ok_or(Invalid::Unknown { kind: "order line", id: format!("`{name}` in order {order}") })?;
+    let lines = &tx.order(order)?.lines;
+    let position = lines.iter().position(|line| line.line == name);
+    let known = || lines.iter().map(|line| line.line.as_str());
+    let index = position.ok_or_else(|| lines::unknown(&format!("order {order}"), name, known()))?;
     Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
 }
 

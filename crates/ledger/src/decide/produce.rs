@@ -31,6 +31,7 @@ pub(super) fn disassemble(tx: &mut Tx<'_>, work: &Assemble) -> Result<Answer, St
 fn resolve(tx: &Tx<'_>, work: &Assemble) -> Result<(Line, Vec<Line>), Stop> {
     let kit = tx.item_id(&work.sku)?;
     lines::check_quantity(tx, kit, work.quantity, false)?;
+    stock::no_cost(work.components.as_deref().unwrap_or_default())?;
     let named: Vec<(ItemId, Line)> = match &work.components {
         Some(named) => stock::resolve(tx, "a recipe", named, Quantity::is_positive)?
             .into_iter()

@@ -102,7 +102,11 @@ pub(super) fn set_publication(tx: &mut Tx<'_>, set: &SetPublication) -> Result<A
         }
         (Some(remote_id), Some(system)) => match tx.value(&Key::RemoteListing(system, remote_id.clone()))? {
             Some(Value::ListingId(id)) => Some(*id),
-            _ => return Err(Invalid::Unknown { kind: "listing", id: remote_id.clone() }.into()),
+            _ => {
+                let problem =
+                    format!("`{remote_id}` is no listing that is known of that system; make it first");
+                return Err(Invalid::Field { field: "listing", problem }.into());
+            }
         },
     };
     for (field, quantity) in [("buffer", set.buffer), ("cap", set.cap), ("stop_at", set.stop_at)] {

@@ -147,6 +147,7 @@ fn looks(tx: &mut Tx<'_>, sight: &Sight, session: &Session) -> Result<Vec<(Resol
         return Err(Invalid::Field { field: "quantity", problem }.into());
     }
     let found = stock::resolve(tx, "a count", &lines, |quantity| !quantity.is_negative())?;
+    tx.want(found.iter().filter_map(|(item, line)| Some(Key::LotCode(*item, line.lot.clone()?))))?;
     let mut told = BTreeSet::new();
     let mut looks = Vec::new();
     for ((item, line), seen) in found.into_iter().zip(&sight.lines) {

@@ -476,7 +476,7 @@ pub(super) fn resolve_lines(tx: &Tx<'_>, what: &'static str, lines: &[Line]) -> 
 }
 
 /// Refuses a cost where nothing comes in from outside.
-fn no_cost(lines: &[Line]) -> Result<(), Invalid> {
+pub(super) fn no_cost(lines: &[Line]) -> Result<(), Invalid> {
     match lines.iter().find(|line| line.unit_cost.is_some()) {
         None => Ok(()),
         Some(line) => {

@@ -134,6 +134,7 @@ pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, St
                 return Err(Invalid::Field { field: "lines", problem }.into());
             };
             let item = tx.item_id(sku)?;
+            super::item::must_be_active(tx, std::iter::once(item))?;
             let line = PurchaseOrderLine {
                 sku: sku.clone(),
                 quantity,

@@ -220,7 +220,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
     let id = receive.transfer;
     let mut transfer = open(tx, id, "received")?;
     if transfer.state == TransferState::Draft {
-        return Err(ended(id, "a draft", "received"));
+        return Err(ended(id, "a draft (dispatch it first)", "received"));
     }
     let at = after_dispatch(tx, &transfer, receive.occurred_at)?;
     let arrivals = arrivals(tx, id, &transfer, receive)?;

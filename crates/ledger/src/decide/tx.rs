@@ -510,10 +510,11 @@ impl<'a> Tx<'a> {
                 // The line's item was merged into another: what was short of it is short of that one now.
                 if let Some(earlier) = earlier.filter(|earlier| earlier.item != line.item) {
                     let gone = OrderLine { short: Quantity::ZERO, ..earlier.clone() };
-                    self.write_short(id, line_index, &gone, short_before)?;
+                    self.write_short(id, line_index, &gone, short_before, false)?;
                     short_before = Quantity::ZERO;
                 }
-                self.write_short(id, line_index, line, short_before)?;
+                let wants_more = earlier.is_none_or(|earlier| line.wanted > earlier.wanted);
+                self.write_short(id, line_index, line, short_before, wants_more)?;
             }
             self.emit(Entry::Order(id, Box::new(order)))?;
         }
@@ -533,13 +534,15 @@ impl<'a> Tx<'a> {
     }
 
     /// Writes how much of a line is short: of its item, and where that is a kit of each component too, so that whichever
-    /// comes in serves it in its turn.
+    /// comes in serves it in its turn. Who wants more may not make more short than an outside party may give, so that
+    /// whatever of what is promised is broken later can be short too.
     fn write_short(
         &mut self,
         order: OrderId,
         line: u32,
         known: &OrderLine,
         before: Quantity,
+        wants_more: bool,
     ) -> Result<(), Stop> {
         if known.short == before {
             return Ok(());
@@ -553,7 +556,8 @@ impl<'a> Tx<'a> {
             let total = change.ok().zip(Some(self.demand(item)?));
             let total =
                 total.and_then(|((now, before), demand)| Some((now, demand.checked_add(now - before)?)));
-            let Some((quantity, item_total)) = total else {
+            let fits = |total: Quantity| !wants_more || total <= Quantity::MAX_PARTY;
+            let Some((quantity, item_total)) = total.filter(|(_, total)| fits(*total)) else {
                 return Err(Invalid::Overflow(self.sku(item)?).into());
             };
             self.emit(Entry::Short { item, order, line, quantity, item_total })?;

@@ -1,229 +1,114 @@
-//! `onhand export`: items, stock, sheets to count on and orders as CSV or XLSX, the log as JSON lines.
+//! `onhand export`: what there is, as a file. What is in it the API says.
 
+use std::io::Write as _;
 use std::path::Path;
 
-use indicatif::ProgressBar;
-use onhand_engine::{Clock as _, SystemClock};
-use rust_xlsxwriter::Workbook;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use crate::cli::ExportWhat;
+use crate::cli::{Export, ExportFormat, ExportWhat};
 use crate::link::Link;
 use crate::output::{say, stdout};
 
-pub(crate) async fn run(
-    link: &Link,
-    what: ExportWhat,
-    xlsx: Option<&Path>,
-    json: bool,
-) -> anyhow::Result<()> {
-    match what {
-        ExportWhat::Log if xlsx.is_some() => {
-            anyhow::bail!("the log is no sheet: it is written as JSON lines")
-        }
-        ExportWhat::Log => log(link, &super::progress(json)).await,
-        _ => table(link, what, xlsx, json, &super::progress(json)).await,
+pub(crate) async fn run(link: &Link, asked: &Export, json: bool) -> anyhow::Result<()> {
+    let (what, file) = (asked.what, asked.to.as_deref().or(asked.xlsx.as_deref()));
+    let format = format(asked)?;
+    if json && file.is_none() && what != ExportWhat::Log {
+        return objects(link, what).await;
     }
-}
-
-async fn log(link: &Link, progress: &ProgressBar) -> anyhow::Result<()> {
-    let mut after = 0;
-    progress.set_length(link.get("/v1/items?limit=1").await?["seq"].as_u64().unwrap_or(0));
-    loop {
-        let page = link.get(&format!("/v1/changes?limit=100&after={after}")).await?;
-        for change in page["data"].as_array().into_iter().flatten() {
-            say(change)?;
-        }
-        after = page["next_after"].as_u64().unwrap_or(after);
-        progress.set_position(after);
-        if page["has_more"] != true {
-            break;
+    let mut path = format!("/v1/export/{}?format={}", what.name(), format.name());
+    for (name, seq) in [("from_seq", asked.from_seq), ("to_seq", asked.to_seq)] {
+        if let Some(seq) = seq {
+            path = format!("{path}&{name}={seq}");
         }
     }
-    // The head's hash goes with the export, so that a cut tail is found.
-    let verified = link.verify(&ProgressBar::hidden()).await?;
-    progress.finish_and_clear();
-    say(json!({ "head": { "seq": after, "hash": verified["hash"] } }))?;
+    let Some(file) = file else {
+        let mut out = stdout();
+        link.stream(&path, |part| out.write_all(part)).await?;
+        return Ok(out.flush()?);
+    };
+    // What is there under the name stays until all of the new one is.
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let cannot = || format!("cannot write {}", file.display());
+    let mut made = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
+    let mut bytes = 0;
+    link.stream(&path, |part| {
+        bytes += part.len();
+        made.write_all(part)
+    })
+    .await?;
+    made.as_file().sync_all().with_context(cannot)?;
+    let made = made.persist(file).with_context(cannot)?;
+    readable(&made).with_context(cannot)?;
+    if json {
+        say(json!({ "file": file.display().to_string(), "bytes": bytes }))?;
+    }
     Ok(())
 }
 
-fn joined(value: &Value) -> String {
-    let entries = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-    entries.collect::<Vec<_>>().join("|")
+/// As files usually are: a temporary one is for its owner alone.
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
-const STATES: [&str; 9] = [
-    "available",
-    "unsellable",
-    "reserved",
-    "committed",
-    "damaged",
-    "quality_control",
-    "safety_stock",
-    "on_hand",
-    "buildable",
-];
-
-/// Where rows go.
-enum Sheet {
-    Csv(Box<csv::Writer<Box<dyn std::io::Write>>>),
-    Xlsx(Box<Workbook>, u32),
+#[cfg(not(unix))]
+fn readable(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
 }
 
-impl Sheet {
-    /// `numbers`: the columns that are quantities.
-    fn write(&mut self, row: &[String], numbers: &[usize]) -> anyhow::Result<()> {
-        match self {
-            Self::Csv(out) => out.write_record(row)?,
-            Self::Xlsx(book, next) => {
-                let sheet = book.worksheet_from_index(0)?;
-                for (column, text) in (0_u16..).zip(row) {
-                    // A sheet's numbers have 15 digits: what has more stays text, and exact.
-                    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-                    match text.parse::<f64>() {
-                        Ok(number) if numbers.contains(&usize::from(column)) && digits <= 15 => {
-                            sheet.write_number(*next, column, number)?
-                        }
-                        _ => sheet.write_string(*next, column, text)?,
-                    };
-                }
-                *next += 1;
-            }
+fn format(asked: &Export) -> anyhow::Result<ExportFormat> {
+    use ExportFormat::{Csv, Ndjson, Parquet, Xlsx};
+    let is_log = asked.what == ExportWhat::Log;
+    let ending = asked.to.as_ref().and_then(|file| file.extension()?.to_str()).map(str::to_lowercase);
+    let by_name = match ending.as_deref() {
+        Some("xlsx") => Some(Xlsx),
+        Some("csv") => Some(Csv),
+        Some("parquet") => Some(Parquet),
+        Some("ndjson" | "jsonl") => Some(Ndjson),
+        _ => None,
+    };
+    let by_what = if is_log { Ndjson } else { Csv };
+    let format = match &asked.xlsx {
+        Some(_) => Xlsx,
+        None => asked.format.or(by_name).unwrap_or(by_what),
+    };
+    match format {
+        Csv | Xlsx if is_log => {
+            bail!("the log is no sheet: it is written as JSON lines, or with `--format parquet`")
         }
-        Ok(())
+        Ndjson | Parquet if !is_log => {
+            bail!("{} are written as CSV, or with `--format xlsx`", asked.what.name())
+        }
+        Xlsx | Parquet if asked.to.is_none() && asked.xlsx.is_none() && is_terminal() => {
+            bail!("that is nothing to be read on a terminal: name a file with `--to FILE`")
+        }
+        _ if !is_log && (asked.from_seq.is_some() || asked.to_seq.is_some()) => {
+            bail!("--from-seq and --to-seq are of the log")
+        }
+        _ => Ok(format),
     }
 }
 
-fn header(what: ExportWhat) -> (Vec<&'static str>, Vec<usize>) {
-    match what {
-        ExportWhat::Items | ExportWhat::Log => {
-            (vec!["sku", "name", "unit", "precision", "barcodes", "tags"], vec![3])
-        }
-        ExportWhat::Stock => {
-            let columns = ["sku", "location"].into_iter().chain(STATES).chain(["as_of"]);
-            (columns.collect(), (2..11).collect())
-        }
-        ExportWhat::Counts => (vec!["sku", "location", "counted"], vec![2]),
-        ExportWhat::Orders => {
-            let columns = [
-                "id",
-                "system",
-                "reference",
-                "placed_at",
-                "cancelled",
-                "line",
-                "sku",
-                "quantity",
-                "short",
-                "returned",
-            ];
-            (columns.into(), vec![7, 8, 9])
-        }
-    }
+fn is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout())
 }
 
-/// The rows of one thing of a list.
-fn rows(what: ExportWhat, of: &Value, as_of: &str) -> Vec<Vec<String>> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let each = |list: &'static str| of[list].as_array().into_iter().flatten();
-    match what {
-        ExportWhat::Items | ExportWhat::Log => {
-            let (barcodes, tags) = (joined(&of["barcodes"]), joined(&of["tags"]));
-            vec![vec![
-                text(&of["sku"]),
-                text(&of["name"]),
-                text(&of["unit"]),
-                text(&of["precision"]),
-                barcodes,
-                tags,
-            ]]
-        }
-        ExportWhat::Stock => {
-            let row = |place: &Value| {
-                let mut row = vec![text(&of["sku"]), text(&place["location"])];
-                row.extend(STATES.iter().map(|state| text(&place[*state])));
-                row.push(as_of.to_owned());
-                row
-            };
-            each("locations").map(row).collect()
-        }
-        ExportWhat::Counts => {
-            let row = |place: &Value| vec![text(&of["sku"]), text(&place["location"]), String::new()];
-            each("locations").map(row).collect()
-        }
-        ExportWhat::Orders => {
-            let row = |line: &Value| {
-                let order =
-                    ["id", "system", "document", "placed_at", "cancelled"].map(|name| text(&of[name]));
-                let line = ["line", "sku", "quantity", "short", "returned"].map(|name| text(&line[name]));
-                [order, line].concat()
-            };
-            each("lines").map(row).collect()
-        }
-    }
-}
-
-async fn table(
-    link: &Link,
-    what: ExportWhat,
-    xlsx: Option<&Path>,
-    json: bool,
-    progress: &ProgressBar,
-) -> anyhow::Result<()> {
-    // All pages are of one instant, so that what is counted by them later is as of it.
-    let as_of = SystemClock.now().to_string();
+/// All of a list as the API has it, in one object.
+async fn objects(link: &Link, what: ExportWhat) -> anyhow::Result<()> {
     let path = match what {
-        ExportWhat::Items | ExportWhat::Log => "/v1/items?limit=100".to_owned(),
-        ExportWhat::Stock => format!("/v1/stock?limit=100&as_of={as_of}"),
-        ExportWhat::Counts => "/v1/stock?limit=100".to_owned(),
-        ExportWhat::Orders => "/v1/orders?limit=100".to_owned(),
+        ExportWhat::Counts => "stock",
+        other => other.name(),
     };
-    let mut sheet = if xlsx.is_some() {
-        let mut book = Workbook::new();
-        book.add_worksheet();
-        Sheet::Xlsx(Box::new(book), 0)
-    } else {
-        Sheet::Csv(Box::new(csv::Writer::from_writer(Box::new(stdout()))))
-    };
-    let (columns, numbers) = header(what);
-    if !json || xlsx.is_some() {
-        sheet.write(&columns.into_iter().map(str::to_owned).collect::<Vec<_>>(), &[])?;
-    }
-    let mut all = Vec::new();
-    let mut cursor = String::new();
+    let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = link.get(&format!("{path}{cursor}")).await?;
-        for one in page["data"].as_array().into_iter().flatten() {
-            if json && xlsx.is_none() {
-                all.push(one.clone());
-                continue;
-            }
-            for row in rows(what, one, &as_of) {
-                sheet.write(&row, &numbers)?;
-            }
-        }
-        progress.inc(page["data"].as_array().map_or(0, Vec::len) as u64);
+        let page = link.get(&format!("/v1/{path}?limit=100{cursor}")).await?;
+        all.extend(page["data"].as_array().into_iter().flatten().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
-    progress.finish_and_clear();
-    match (sheet, xlsx) {
-        (Sheet::Xlsx(mut book, rows), Some(file)) => {
-            book.save(file)?;
-            let rows = rows.saturating_sub(1);
-            if json {
-                say(json!({ "file": file.display().to_string(), "rows": rows }))?;
-            }
-        }
-        (Sheet::Csv(mut out), _) => {
-            if json {
-                say(json!({ "data": all }))?;
-            }
-            out.flush()?;
-        }
-        (Sheet::Xlsx(..), None) => {}
-    }
-    Ok(())
+    Ok(say(json!({ "data": Value::Array(all) }))?)
 }

@@ -137,7 +137,7 @@ async fn merge(link: &Link, from: &str, into: &str, json: bool) -> anyhow::Resul
 }
 
 /// All pages of a list.
-async fn all(link: &Link, path: &str) -> anyhow::Result<Vec<Value>> {
+pub(super) async fn all(link: &Link, path: &str) -> anyhow::Result<Vec<Value>> {
     let mut rows = Vec::new();
     let mut cursor = String::new();
     loop {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod documents;
 mod export;
 mod import;
 mod item;
@@ -19,8 +20,6 @@ use crate::cli::{Cli, Command, Key, System};
 use crate::link::{Link, segment};
 use crate::output::say;
 
-pub use import::imported;
-
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let (json, db) = (cli.json, cli.db);
     match cli.command {
@@ -30,8 +29,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {
-            let mut ready = import::read(&import, json)?;
-            through(Link::open(&db)?, async |link| import::run(link, &mut ready, json).await).await?;
+            let ready = import::read(&import, json)?;
+            through(Link::open(&db)?, async |link| import::run(link, &ready, json).await).await?;
         }
         Command::Replay(replay) => {
             let ready = replay::read(&replay)?;
@@ -43,6 +42,20 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Item(asked) => {
             through(Link::open_existing(&db)?, async |link| item::run(link, asked, json).await).await?;
         }
+        Command::Transfer(asked) => {
+            through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)
+                .await?;
+        }
+        Command::Purchase(asked) => {
+            through(Link::open_existing(&db)?, async |link| documents::purchase(link, asked, json).await)
+                .await?;
+        }
+        Command::CountSession(asked) => {
+            through(Link::open_existing(&db)?, async |link| {
+                documents::count_session(link, asked, json).await
+            })
+            .await?;
+        }
         Command::History(asked) => {
             through(Link::open_existing(&db)?, async |link| item::history(link, &asked, json).await).await?;
         }
@@ -52,11 +65,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify => {
             return through(Link::open_existing(&db)?, async |link| verify(link, json).await).await;
         }
-        Command::Export { what, xlsx } => {
-            through(Link::open_existing(&db)?, async |link| {
-                export::run(link, what, xlsx.as_deref(), json).await
-            })
-            .await?;
+        Command::Export(asked) => {
+            through(Link::open_existing(&db)?, async |link| export::run(link, &asked, json).await).await?;
         }
         Command::System(System::List) => {
             through(Link::open_existing(&db)?, async |link| list_systems(link, json).await).await?;

@@ -20,9 +20,9 @@ use onhand_ledger::{Body, Command, Entry, Instant, Invalid, Quantity, Seq};
 use serde_json::json;
 
 use crate::cli::{Opening, Replay};
-use crate::limited::Limited;
 use crate::link::{LineResult, Link};
 use crate::output::say;
+use onhand_exchange::Limited;
 
 const LOCATION: &str = "UK";
 const SYSTEM: &str = "online-retail";

@@ -341,15 +341,15 @@ fn an_edited_export_of_stock_is_a_valid_import_as_csv_and_as_a_sheet() {
     let shopify = "Handle,Title,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price\nmug,Mug,Blue,MUG,7,1\ntea,Tea,Green,TEA,3,1\n";
     run(&["import", "items", &file("shop.csv", shopify), "--stock-at", "LONDON"]);
     let exported = run(&["export", "stock"]);
-    assert!(exported.starts_with("sku,location,available,unsellable,reserved,committed,damaged,quality_control,safety_stock,on_hand,buildable,as_of\nMUG,LONDON,7,0,0,0,0,0,0,7,"), "{exported}");
-    let edited: String = exported.replace("MUG,LONDON,7,0,0,0,0,0,0,7", "MUG,LONDON,7,0,0,0,0,0,0,9");
+    assert!(exported.starts_with("sku,location,lot,serial,expires,available,reserved,committed,damaged,quality_control,safety_stock,on_hand,as_of\nMUG,LONDON,,,,7,0,0,0,0,0,7,"), "{exported}");
+    let edited: String = exported.replace("MUG,LONDON,,,,7,0,0,0,0,0,7", "MUG,LONDON,,,,7,0,0,0,0,0,9");
     let only_mug: String =
         edited.lines().filter(|line| !line.starts_with("TEA")).map(|line| format!("{line}\n")).collect();
     run(&["import", "stock", &file("edited.csv", &only_mug)]);
     let on_hand = |sku: &str| {
         let stock = run(&["export", "stock"]);
         let row = stock.lines().find(|line| line.starts_with(sku)).unwrap().to_owned();
-        row.split(',').nth(9).unwrap().to_owned()
+        row.split(',').nth(11).unwrap().to_owned()
     };
     assert_eq!((on_hand("MUG"), on_hand("TEA")), ("9".to_owned(), "3".to_owned()));
     // There and back as a sheet.
@@ -395,7 +395,7 @@ fn an_edited_export_of_stock_is_a_valid_import_as_csv_and_as_a_sheet() {
     run(&["import", "orders", &file("orders.csv", orders)]);
     let exported = run(&["export", "orders"]);
     assert_eq!(exported.lines().count(), 4, "{exported}");
-    let more = format!("{exported},,A-3,,,,TEA,1,,\n");
+    let more = format!("{exported},,A-3,,,,TEA,,,1,,,,,,\n");
     run(&["import", "orders", &file("more.csv", &more)]);
     let exported = run(&["export", "orders"]);
     assert_eq!(exported.lines().filter(|line| line.contains("A-")).count(), 4, "{exported}");

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use onhand_engine::{Committed, SubmitError, View};
+use onhand_engine::{CommitError, Committed, SubmitError, View};
 use onhand_ledger::command::Noted;
-use onhand_ledger::{Answer, Body, Command, Date, Instant};
+use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid};
 use onhand_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ pub(crate) struct Ask<T> {
     pub body: T,
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
         // A tab is no error to `to_str`, and cannot be seen.
@@ -61,6 +61,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
 impl<T> Ask<T> {
     /// Hands a command to the ledger. A refusal of the business is a problem.
     pub async fn submit(&self, app: &App, body: Body) -> Result<Committed, Problem> {
+        self.submit_about(app, body, None).await
+    }
+
+    /// As [`Ask::submit`], where the address names an item by its SKU: where that is none, nothing is at the address.
+    pub async fn submit_about(&self, app: &App, body: Body, sku: Option<&str>) -> Result<Committed, Problem> {
         self.caller.may(&body)?;
         let command = Command {
             key: self.key.clone(),
@@ -68,7 +73,15 @@ impl<T> Ask<T> {
             actor: self.caller.name.clone(),
             body,
         };
-        let committed = app.handle.submit(self.caller.tenant, command).await?;
+        let committed =
+            app.handle.submit(self.caller.tenant, command).await.map_err(|error| match error {
+                SubmitError::Commit(CommitError::Invalid(Invalid::UnknownSku(named)))
+                    if sku == Some(named.as_str()) =>
+                {
+                    Problem::unknown("item with the SKU", named)
+                }
+                error => error.into(),
+            })?;
         match committed.answer {
             Answer::Refused(refusal) => {
                 let mut problem = Problem::from(refusal);

@@ -48,7 +48,8 @@ async fn rename_item(
     ask: Ask<RenameBody>,
 ) -> Result<Response, Problem> {
     let (to, forget_old) = (ask.body.to.clone(), ask.body.forget_old);
-    let committed = ask.submit(&app, Body::RenameItem(RenameItem { sku, to, forget_old })).await?;
+    let body = Body::RenameItem(RenameItem { sku: sku.clone(), to, forget_old });
+    let committed = ask.submit_about(&app, body, Some(&sku)).await?;
     Ok(reply(StatusCode::OK, &committed, ItemMade::of(&ask.body.to, &committed.answer)))
 }
 
@@ -74,7 +75,7 @@ async fn change_aliases(
 ) -> Result<Response, Problem> {
     let AliasesBody { add, remove } = &ask.body;
     let change = ChangeAliases { sku: sku.clone(), add: add.clone(), remove: remove.clone() };
-    let committed = ask.submit(&app, Body::ChangeAliases(change)).await?;
+    let committed = ask.submit_about(&app, Body::ChangeAliases(change), Some(&sku)).await?;
     Ok(reply(StatusCode::OK, &committed, ItemMade::of(&sku, &committed.answer)))
 }
 
@@ -95,8 +96,8 @@ async fn merge_items(
     Path(sku): Path<String>,
     ask: Ask<MergeBody>,
 ) -> Result<Response, Problem> {
-    let merge = MergeItems { from: sku, into: ask.body.into.clone() };
-    let committed = ask.submit(&app, Body::MergeItems(merge)).await?;
+    let merge = MergeItems { from: sku.clone(), into: ask.body.into.clone() };
+    let committed = ask.submit_about(&app, Body::MergeItems(merge), Some(&sku)).await?;
     Ok(reply(StatusCode::OK, &committed, MergedAnswer::of(committed.answer.clone())))
 }
 

@@ -112,8 +112,10 @@ enum TrackingBody {
 struct ComponentInput {
     /// What; it may be a kit itself.
     sku: String,
-    /// How much of it in one kit.
+    /// How much of it in one kit; of packs, where one is named.
     quantity: Decimal,
+    /// One of its packs, which `quantity` counts then.
+    pack: Option<String>,
 }
 
 /// A component of a kit.
@@ -223,7 +225,10 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
         low_stock: body.low_stock.map(|level| level.0),
         archived: body.archived,
         kit: body.kit.as_ref().map(|kit| {
-            let line = |part: &ComponentInput| Line::new(part.sku.clone(), part.quantity.0);
+            let line = |part: &ComponentInput| Line {
+                pack: part.pack.clone(),
+                ..Line::new(part.sku.clone(), part.quantity.0)
+            };
             kit.iter().map(line).collect()
         }),
         tracking: body.tracking.map(|tracking| match tracking {

@@ -52,7 +52,7 @@ async fn set_low_stock(
         location: ask.body.location.clone(),
         level: ask.body.level.map(|level| level.0),
     };
-    let committed = ask.submit(&app, Body::SetLowStock(set)).await?;
+    let committed = ask.submit_about(&app, Body::SetLowStock(set), Some(&sku)).await?;
     Ok(reply(StatusCode::OK, &committed, ItemMade::of(&sku, &committed.answer)))
 }
 

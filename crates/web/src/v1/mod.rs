@@ -9,8 +9,10 @@ pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
+mod export;
 mod history;
 mod holds;
+mod import;
 mod item_names;
 mod items;
 mod locations;
@@ -21,7 +23,7 @@ mod orders;
 mod page;
 mod production;
 mod purchases;
-mod report;
+pub(crate) mod report;
 mod reversals;
 mod rules;
 mod sessions;
@@ -57,6 +59,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(sessions::routes())
         .merge(systems::routes())
         .merge(changes::routes())
+        .merge(export::routes())
+        .merge(import::routes())
         .merge(discrepancies::routes())
         .merge(commands::routes())
         .merge(admin::routes())

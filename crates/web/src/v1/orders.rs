@@ -55,12 +55,15 @@ struct PlaceBody {
 #[serde(remote = "Self", deny_unknown_fields)]
 struct OrderLineInput {
     sku: String,
+    /// How much; of packs, where one is named.
     quantity: Decimal,
+    /// One of the item's packs, such as `case`, which `quantity` counts then; single units where left out.
+    pack: Option<String>,
     /// Only of this lot, where the item is tracked by lots.
     lot: Option<String>,
     /// Only these pieces, where the item is tracked by serials.
     serials: Option<Vec<String>>,
-    /// What one unit costs.
+    /// What one unit costs, not one pack.
     price: Option<PriceInput>,
 }
 
@@ -83,10 +86,11 @@ async fn place(State(app): State<App>, ask: Ask<PlaceBody>) -> Result<Response, 
 }
 
 fn line(line: &OrderLineInput) -> Line {
-    let OrderLineInput { sku, quantity, lot, serials, .. } = line;
+    let OrderLineInput { sku, quantity, pack, lot, serials, .. } = line;
     Line {
         sku: sku.clone(),
         quantity: quantity.0,
+        pack: pack.clone(),
         lot: lot.clone(),
         serials: serials.clone(),
         ..Line::default()

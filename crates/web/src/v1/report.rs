@@ -49,7 +49,7 @@ struct ReportQuery {
 /// How it is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(crate) enum Format {
     #[default]
     Csv,
     Ndjson,

@@ -79,7 +79,9 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         }
         Err(stop) => return Err(stop),
     };
-    if let Some(at) = latest(&document.content).filter(|at| tx.past("occurred_at", Some(*at)).is_err()) {
+    let is_ahead =
+        |at: &Instant| matches!(tx.past("", Some(*at)), Err(Stop::Invalid(Invalid::TooFarAhead { .. })));
+    if let Some(at) = latest(&document.content).filter(is_ahead) {
         let sentence = format!(
             "{} {name} waits: it tells of {at}, more than 5 minutes ahead of our clock ({}). Check that clock.",
             document.system, tx.now

@@ -41,7 +41,7 @@ pub(crate) struct LineResult {
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<AnswerBody>,
-    /// Why it was not done. Nothing of the line was.
+    /// Why it was not done. Nothing of the line was. Which types it may have: `ReceiveProblem` for `receive`, and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
 }

@@ -11,7 +11,7 @@ const LONGEST_LINE: usize = 1024 * 1024;
 const STEP: usize = 64 * 1024;
 
 /// A reader that ends with an error at a line or a file that is too long.
-pub(crate) struct Limited<R> {
+pub struct Limited<R> {
     inner: R,
     left: u64,
     line: u64,
@@ -19,6 +19,7 @@ pub(crate) struct Limited<R> {
 }
 
 impl<R> Limited<R> {
+    /// Reads from another reader, within bounds.
     pub fn new(inner: R) -> Self {
         Self { inner, left: LONGEST_FILE, line: 1, since_newline: 0 }
     }

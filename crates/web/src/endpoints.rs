@@ -1,0 +1,212 @@
+//! What each endpoint that changes something can be answered with when it is not done: the problems of the commands it
+//! hands to the ledger (`onhand_ledger::refusals`), and those of reading the request.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use onhand_ledger::{CommandKind, InvalidKind, RefusalKind};
+
+use CommandKind as C;
+use InvalidKind::{Field, TooLarge, Twice, UnknownLocation, UnknownSku, UnknownSystem};
+
+/// What comes before the ledger is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Edge {
+    /// The address has an id in it.
+    Id,
+    /// The address has a name in it, of something that must be.
+    Name,
+    /// The body has times.
+    Time,
+    /// The body has days.
+    Day,
+    /// The body is told apart before the ledger sees it.
+    Field,
+    /// A right is needed.
+    Right,
+    /// An outside system is spoken with.
+    Outside,
+}
+
+/// An endpoint: its address, the commands it hands to the ledger, what is read before, and what of the commands' own ways
+/// of being none cannot come through it.
+struct Endpoint {
+    path: &'static str,
+    commands: &'static [C],
+    edges: &'static [Edge],
+    never: &'static [InvalidKind],
+}
+
+const fn at(path: &'static str, commands: &'static [C], edges: &'static [Edge]) -> Endpoint {
+    Endpoint { path, commands, edges, never: &[] }
+}
+
+impl Endpoint {
+    /// Quantities are read up to what is taken, unless they are of packs; names in the address are looked up before.
+    const fn never(self, never: &'static [InvalidKind]) -> Self {
+        Self { never, ..self }
+    }
+}
+
+/// All of them. One path has one that changes something.
+const ENDPOINTS: &[Endpoint] = &[
+    at("/v1/items", &[C::PutItem], &[Edge::Time, Edge::Field]),
+    at("/v1/items/{sku}/rename", &[C::RenameItem], &[Edge::Name]).never(&[UnknownSku]),
+    at("/v1/items/{sku}/aliases", &[C::ChangeAliases], &[Edge::Name]).never(&[UnknownSku]),
+    at("/v1/items/{sku}/merge", &[C::MergeItems], &[Edge::Name]),
+    at("/v1/items/{sku}/low-stock", &[C::SetLowStock], &[Edge::Name]).never(&[UnknownSku, TooLarge]),
+    at("/v1/locations", &[C::PutLocation], &[]),
+    at("/v1/lots", &[C::PutLot], &[Edge::Field]),
+    at("/v1/movements/receive", &[C::Receive, C::Noted], &[Edge::Time, Edge::Field]),
+    at("/v1/movements/adjust", &[C::Adjust, C::Noted], &[Edge::Time, Edge::Field]),
+    at("/v1/movements/transfer", &[C::Transfer, C::Noted], &[Edge::Time, Edge::Field]),
+    at("/v1/movements/state", &[C::Move, C::Noted], &[Edge::Time, Edge::Field]),
+    at("/v1/movements/assemble", &[C::Assemble, C::Noted], &[Edge::Time, Edge::Field]),
+    at("/v1/movements/disassemble", &[C::Disassemble, C::Noted], &[Edge::Time, Edge::Field]),
+    at("/v1/movements/{seq}/reverse", &[C::Reverse, C::Noted], &[Edge::Id]).never(&[TooLarge]),
+    at("/v1/transfers", &[C::PlanTransfer], &[Edge::Day, Edge::Field]),
+    at("/v1/transfers/{id}/amend", &[C::AmendTransfer], &[Edge::Id, Edge::Day]).never(&[TooLarge]),
+    at("/v1/transfers/{id}/dispatch", &[C::DispatchTransfer, C::Noted], &[Edge::Id, Edge::Time])
+        .never(&[TooLarge]),
+    at("/v1/transfers/{id}/receive", &[C::ReceiveTransfer, C::Noted], &[Edge::Id, Edge::Time])
+        .never(&[TooLarge]),
+    at("/v1/transfers/{id}/cancel", &[C::CancelTransfer], &[Edge::Id, Edge::Time]),
+    at("/v1/purchase-orders", &[C::PlacePurchase], &[Edge::Day]).never(&[TooLarge]),
+    at("/v1/purchase-orders/{id}/amend", &[C::AmendPurchase], &[Edge::Id, Edge::Day]).never(&[TooLarge]),
+    at(
+        "/v1/purchase-orders/{id}/receive",
+        &[C::ReceivePurchase, C::Noted],
+        &[Edge::Id, Edge::Day, Edge::Time],
+    )
+    .never(&[TooLarge]),
+    at("/v1/purchase-orders/{id}/close", &[C::EndPurchase], &[Edge::Id]),
+    at("/v1/purchase-orders/{id}/cancel", &[C::EndPurchase], &[Edge::Id]),
+    at("/v1/counts", &[C::Count], &[Edge::Time, Edge::Field]),
+    at("/v1/count-sessions", &[C::OpenSession], &[]),
+    at("/v1/count-sessions/{id}/counts", &[C::Sight], &[Edge::Id, Edge::Time]).never(&[TooLarge]),
+    at("/v1/count-sessions/{id}/apply", &[C::ApplySession], &[Edge::Id, Edge::Right]),
+    at("/v1/count-sessions/{id}/cancel", &[C::CancelSession], &[Edge::Id]),
+    at("/v1/orders", &[C::PlaceOrder], &[Edge::Time]),
+    at("/v1/orders/{id}/fulfil", &[C::FulfilOrder], &[Edge::Id, Edge::Time]).never(&[TooLarge]),
+    at("/v1/orders/{id}/cancel", &[C::CancelOrder], &[Edge::Id]).never(&[TooLarge]),
+    at("/v1/orders/{id}/return", &[C::ReturnOrder], &[Edge::Id, Edge::Time]).never(&[TooLarge]),
+    at("/v1/orders/{id}/reallocate", &[C::Reallocate], &[Edge::Id]),
+    at("/v1/documents", &[C::Record], &[Edge::Time, Edge::Field]),
+    at("/v1/holds", &[C::PlaceHold], &[Edge::Time, Edge::Field]),
+    at("/v1/holds/{id}/extend", &[C::ExtendHold], &[Edge::Id, Edge::Time, Edge::Field]),
+    at("/v1/holds/{id}/release", &[C::ReleaseHold, C::ReleaseLines], &[Edge::Id]).never(&[TooLarge]),
+    at("/v1/holds/{id}/convert", &[C::ConvertHold], &[Edge::Id]),
+    at("/v1/ownership", &[C::SetOwnership], &[]),
+    at("/v1/publication", &[C::SetPublication], &[]),
+    at("/v1/allocation", &[C::SetAllocation], &[]),
+    at("/v1/rules/{id}", &[C::EndRule], &[Edge::Id]),
+    at("/v1/discrepancies/{id}/resolve", &[C::Resolve], &[Edge::Id]),
+    at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside]).never(&[UnknownLocation, Twice]),
+    at("/v1/systems/{name}/listings", &[C::PutListing], &[Edge::Name]).never(&[UnknownSystem]),
+    at("/v1/systems/{name}/pause", &[C::PutSystem], &[Edge::Name]).never(&[Field, UnknownLocation, Twice]),
+    at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
+    at("/v1/commands", &[], &[]),
+    at("/v1/verify", &[], &[]),
+];
+
+/// Status and kind of every problem that an endpoint that changes something can answer. `takes_key`: may it have an
+/// `Idempotency-Key`; `reads_body`: has it a body that is read before it is answered?
+///
+/// # Panics
+///
+/// Where nothing is said of that address: an endpoint that nobody has thought through.
+pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSet<(u16, &'static str)> {
+    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
+    let endpoint = endpoint.unwrap_or_else(|| panic!("{path} is in the table of endpoints"));
+    let mut problems = BTreeSet::from([(401, "unauthorised"), (500, "internal"), (503, "store")]);
+    if takes_key {
+        problems.extend([(400, "key"), (409, InvalidKind::KeyReused.name())]);
+    }
+    if takes_key || path == "/v1/keys" {
+        problems.insert((503, "busy"));
+    }
+    if reads_body {
+        problems.extend([(408, "body"), (413, "body"), (422, "body")]);
+    }
+    for edge in endpoint.edges {
+        match edge {
+            Edge::Id | Edge::Name => problems.extend([(400, "path"), (404, InvalidKind::Unknown.name())]),
+            Edge::Time => problems.extend([(422, "time")]),
+            Edge::Day => problems.extend([(422, "date")]),
+            Edge::Field => problems.extend([(422, InvalidKind::Field.name())]),
+            Edge::Right => problems.extend([(403, "forbidden")]),
+            Edge::Outside => problems.extend([(502, "channel")]),
+        }
+    }
+    for command in endpoint.commands {
+        let refusals = command.refusals().iter();
+        problems.extend(refusals.map(|kind| (status_of_refusal(*kind).as_u16(), kind.name())));
+        let invalids = command.invalids().iter().filter(|kind| !endpoint.never.contains(kind));
+        problems.extend(invalids.map(|kind| (status_of_invalid(*kind).as_u16(), kind.name())));
+    }
+    problems
+}
+
+/// The kinds of problems that a line of `POST /v1/commands` with this command can be answered with.
+pub(crate) fn problems_of_line(command: CommandKind) -> BTreeSet<&'static str> {
+    // Whatever it is, a line may be malformed, have a key that was used or is too long, or be one of a group.
+    let mut problems = BTreeSet::from(["body", "field", "group", InvalidKind::KeyReused.name()]);
+    problems.extend(command.refusals().iter().map(|kind| kind.name()));
+    problems.extend(command.invalids().iter().map(|kind| kind.name()));
+    if command == C::ApplySession {
+        problems.insert("forbidden");
+    }
+    problems
+}
+
+/// The commands that can be answered with a kind of problem of the ledger's.
+pub(crate) fn commands_that_say(kind: &str) -> Vec<&'static str> {
+    let says = |command: &&CommandKind| {
+        command.refusals().iter().any(|own| own.name() == kind)
+            || command.invalids().iter().any(|own| own.name() == kind)
+    };
+    CommandKind::ALL.iter().filter(says).map(|command| command.name()).collect()
+}
+
+/// The status of a refusal.
+pub(crate) const fn status_of_refusal(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::ApprovalNeeded => StatusCode::FORBIDDEN,
+        _ => StatusCode::CONFLICT,
+    }
+}
+
+/// The status of what is no command.
+pub(crate) const fn status_of_invalid(kind: InvalidKind) -> StatusCode {
+    match kind {
+        InvalidKind::Unknown => StatusCode::NOT_FOUND,
+        InvalidKind::KeyReused => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_comes_through_is_what_its_commands_would_say() {
+        for endpoint in ENDPOINTS {
+            for never in endpoint.never {
+                let is_said = endpoint.commands.iter().any(|command| command.invalids().contains(never));
+                assert!(is_said, "{} {never:?}", endpoint.path);
+            }
+        }
+    }
+
+    #[test]
+    fn an_endpoint_says_what_its_commands_say_and_what_it_reads() {
+        let rename = problems("/v1/items/{sku}/rename", true, true);
+        assert!(rename.contains(&(409, "sku_taken")) && rename.contains(&(404, "unknown")));
+        assert!(!rename.contains(&(422, "unknown_sku")));
+        let apply = problems("/v1/count-sessions/{id}/apply", true, true);
+        assert!(apply.contains(&(403, "approval_needed")) && apply.contains(&(403, "forbidden")));
+        assert!(commands_that_say("reversed_already") == ["reverse"]);
+        assert!(problems_of_line(C::Tick).len() == 4);
+    }
+}
