@@ -4,6 +4,7 @@
 //! calls [`Ledger::commit`] with what is waiting, and each worker's `step` when it is due. So all of it can be
 //! simulated. What is decided where: stock in `ledger`, numbers shown in `sync`; here it is only carried out.
 
+mod claims;
 mod clock;
 mod commit;
 mod history;
@@ -12,6 +13,8 @@ mod queue;
 mod rehearse;
 mod report;
 mod scribe;
+mod sessions;
+mod stock;
 mod supply;
 pub mod systems;
 mod verify;
@@ -26,6 +29,7 @@ pub use low::{LowPage, LowRow};
 pub use queue::{BulkReply, Handle, Queue, Reply, SubmitError, queue};
 pub use rehearse::{Rehearsal, Rehearsed};
 pub use report::{StockReport, StockRow};
+pub use stock::{Past, Shelf};
 pub use supply::{Expected, Promisable};
 pub use verify::{Verified, Violation, verify};
 pub use view::{HistoryRow, View};

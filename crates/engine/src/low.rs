@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use onhand_ledger::availability;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::Item;
 use onhand_ledger::{ItemId, Key, LocationId, Quantity, Seq};
@@ -20,7 +21,7 @@ pub struct LowRow {
     pub name: String,
     /// Where; none: it never was anywhere.
     pub location: Option<LocationId>,
-    /// Available there, and in all that is inside it.
+    /// Available there, and in all that is inside it; where nothing is sold: what would be if it were.
     pub available: Quantity,
     /// The level it is at or below.
     pub level: Quantity,
@@ -64,13 +65,29 @@ impl View<'_> {
     fn low_places(&mut self, id: ItemId, item: &Item) -> Result<Vec<LowRow>, StoreError> {
         let sites = self.sites()?;
         let mut available = BTreeMap::<LocationId, Quantity>::new();
-        for (cell, slot) in self.cells_of(id)? {
-            if cell.state.is_party() {
-                continue;
+        for (location, shelf) in self.shelves(id, None, None)? {
+            // Up to its site, as long as what it is a part of takes it from there.
+            let mut here = shelf.of(StockState::Available) - shelf.ended;
+            for around in sites.above(location) {
+                *available.entry(around).or_default() += here;
+                if !sites.sells_beside(around) {
+                    here = Quantity::ZERO;
+                }
             }
-            let here = if cell.state == StockState::Available { slot.quantity } else { Quantity::ZERO };
-            for location in sites.above(cell.location) {
-                *available.entry(location).or_default() += here;
+        }
+        if !item.kit.is_empty() {
+            // Where its components ever were, it could be built.
+            for component in availability::flatten(self, &item.kit)? {
+                for (cell, _) in self.cells_of(component.item)? {
+                    let around = if cell.state.is_party() { Vec::new() } else { sites.above(cell.location) };
+                    for location in around {
+                        available.entry(location).or_default();
+                    }
+                }
+            }
+            let places: Vec<LocationId> = available.keys().copied().collect();
+            for (location, kits) in self.buildable(id, &places, None)? {
+                *available.entry(location).or_default() += kits;
             }
         }
         let row = |location, available, level, is_of_location| LowRow {

@@ -5,23 +5,34 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use onhand_ledger::key::StockState;
 use onhand_ledger::state::CellSlot;
-use onhand_ledger::{CellKey, Instant, ItemId, LocationId, Quantity, Seq};
+use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, Seq, Value};
 use onhand_store::StoreError;
 
+use crate::stock::{Past, Shelf};
 use crate::view::View;
 
 /// A report in the making.
 #[derive(Debug)]
 pub struct StockReport {
-    at: Instant,
-    known: Seq,
+    past: Past,
+    root: Option<LocationId>,
     after: Option<CellKey>,
     open: Option<StockRow>,
-    names: Option<(ItemId, String, String)>,
+    names: Option<Names>,
     codes: HashMap<LocationId, String>,
+    sells: HashMap<LocationId, bool>,
+    /// Once all cells are through: the last item that was looked at, for those that are kits.
+    kits_after: Option<ItemId>,
     done: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Names {
+    item: ItemId,
+    sku: String,
+    name: String,
+    is_kit: bool,
 }
 
 /// The stock of an item at a location. Such as is nothing in all states has no row.
@@ -37,48 +48,47 @@ pub struct StockRow {
     pub location: LocationId,
     /// Its code.
     pub code: String,
-    /// How much in each state that there is something in.
-    pub states: BTreeMap<StockState, Quantity>,
+    /// How much there is.
+    pub shelf: Shelf,
 }
 
 impl StockRow {
-    /// How much in a state.
-    pub fn of(&self, state: StockState) -> Quantity {
-        self.states.get(&state).copied().unwrap_or_default()
-    }
-
-    /// The sum of the states that are on hand.
-    pub fn on_hand(&self) -> Quantity {
-        StockState::ON_HAND.into_iter().map(|state| self.of(state)).sum()
+    fn is_empty(&self) -> bool {
+        self.shelf.states.is_empty() && self.shelf.buildable.is_zero()
     }
 }
 
 impl StockReport {
-    /// Stock at an instant (now, unless told) by what happened, as known at another (now, unless told).
+    /// Stock at an instant (now, unless told) by what happened, as known at another (now, unless told); at one location
+    /// and inside it, or everywhere.
     pub fn begin(
         view: &mut View<'_>,
         at: Option<Instant>,
         known_at: Option<Instant>,
+        root: Option<LocationId>,
     ) -> Result<Self, StoreError> {
         let known = match known_at {
             Some(known_at) => view.seq_at(known_at)?,
             None => view.seq(),
         };
+        // Nothing recorded by now happens later.
+        let past = Past { at: at.unwrap_or(Instant::MAX), moment: at, known };
         Ok(Self {
-            // Nothing recorded by now happens later.
-            at: at.unwrap_or(Instant::MAX),
-            known,
+            past,
+            root,
             after: None,
             open: None,
             names: None,
             codes: HashMap::new(),
+            sells: HashMap::new(),
+            kits_after: None,
             done: false,
         })
     }
 
     /// The last entry that it knows of.
     pub const fn known(&self) -> Seq {
-        self.known
+        self.past.known
     }
 
     /// Is there nothing more to come?
@@ -86,57 +96,106 @@ impl StockReport {
         self.done
     }
 
-    /// The rows that the next so many cells complete, by item and location, the oldest first. May be none though more
-    /// come.
+    /// The rows that the next so many cells complete: by item and location, the oldest first, and after all others those
+    /// of kits. May be none though more come.
     pub fn next(&mut self, view: &mut View<'_>, cells: usize) -> Result<Vec<StockRow>, StoreError> {
+        if let Some(after) = self.kits_after {
+            return self.next_kits(view, after, cells);
+        }
         let page = view.cells_page(self.after, cells)?;
         let mut rows = Vec::new();
         match page.last() {
             Some((last, _)) => self.after = Some(*last),
             None => {
-                self.done = true;
-                rows.extend(self.open.take().filter(|row| !row.states.is_empty()));
+                self.kits_after = Some(ItemId(0));
+                rows.extend(self.open.take().filter(|row| !row.is_empty()));
             }
         }
+        let inside = self.root.map(|root| view.inside(root)).transpose()?;
         for (cell, slot) in page {
-            if cell.state.is_party() {
+            let is_meant = inside.as_ref().is_none_or(|inside| inside.contains(&cell.location));
+            if cell.state.is_party() || !is_meant || self.names(view, cell.item)?.is_kit {
                 continue;
             }
             let is_same = |row: &StockRow| (row.item, row.location) == (cell.item, cell.location);
             if !self.open.as_ref().is_some_and(is_same) {
-                let row = self.row(view, cell)?;
-                rows.extend(self.open.replace(row).filter(|row| !row.states.is_empty()));
+                let row = self.row(view, cell.item, cell.location)?;
+                rows.extend(self.open.replace(row).filter(|row| !row.is_empty()));
             }
-            let is_settled = slot.seq <= self.known && slot.latest <= self.at;
-            let quantity =
-                if is_settled { slot.quantity } else { view.as_of_seq(cell, self.at, self.known)? };
-            if !quantity.is_zero()
-                && let Some(row) = &mut self.open
-            {
-                *row.states.entry(cell.state).or_default() += quantity;
+            let Past { at, known, .. } = self.past;
+            let is_settled = slot.seq <= known && slot.latest <= at;
+            let quantity = if is_settled { slot.quantity } else { view.as_of_seq(cell, at, known)? };
+            if quantity.is_zero() {
+                continue;
+            }
+            let is_good = view.is_good(&cell, Some(self.past))?;
+            let sells = match self.sells.get(&cell.location) {
+                Some(sells) => *sells,
+                None => view.sites()?.sells(cell.location),
+            };
+            self.sells.insert(cell.location, sells);
+            if let Some(row) = &mut self.open {
+                row.shelf.put(cell.state, quantity, is_good, sells);
             }
         }
         Ok(rows)
     }
 
-    fn row(&mut self, view: &mut View<'_>, cell: CellKey) -> Result<StockRow, StoreError> {
-        if self.names.as_ref().is_none_or(|(item, ..)| *item != cell.item) {
-            let named = view.item(cell.item)?.map(|item| (item.sku, item.name));
-            let (sku, name) = named.unwrap_or_else(|| (cell.item.to_string(), String::new()));
-            self.names = Some((cell.item, sku, name));
+    /// Those of kits: what of them can be built may be where none ever was.
+    fn next_kits(
+        &mut self,
+        view: &mut View<'_>,
+        after: ItemId,
+        examined: usize,
+    ) -> Result<Vec<StockRow>, StoreError> {
+        let (from, to) = (Key::Item(ItemId(after.0 + 1)), Key::Item(ItemId(self.past.known)));
+        let part =
+            if after.0 < self.past.known { view.range(&from, &to, false, examined)? } else { Vec::new() };
+        self.done = part.len() < examined;
+        let mut rows = Vec::new();
+        for (key, value) in part {
+            let (Key::Item(id), Value::Item(item)) = (key, value) else { continue };
+            self.kits_after = Some(id);
+            if item.kit.is_empty() {
+                continue;
+            }
+            for (location, mut shelf) in view.shelves(id, self.root, Some(self.past))? {
+                shelf.states.retain(|_, quantity| !quantity.is_zero());
+                let row = StockRow { shelf, ..self.row(view, id, location)? };
+                rows.extend((!row.is_empty()).then_some(row));
+            }
         }
-        let code = match self.codes.get(&cell.location) {
+        Ok(rows)
+    }
+
+    fn names(&mut self, view: &mut View<'_>, item: ItemId) -> Result<&Names, StoreError> {
+        if self.names.as_ref().is_none_or(|names| names.item != item) {
+            let known = view.item(item)?;
+            let is_kit = known.as_ref().is_some_and(|item| !item.kit.is_empty());
+            let (sku, name) =
+                known.map_or_else(|| (item.to_string(), String::new()), |item| (item.sku, item.name));
+            self.names = Some(Names { item, sku, name, is_kit });
+        }
+        Ok(self.names.as_ref().expect("they were just looked up"))
+    }
+
+    fn row(
+        &mut self,
+        view: &mut View<'_>,
+        item: ItemId,
+        location: LocationId,
+    ) -> Result<StockRow, StoreError> {
+        let code = match self.codes.get(&location) {
             Some(code) => code.clone(),
             None => {
-                let code = view.location(cell.location)?.map(|location| location.code);
-                let code = code.unwrap_or_else(|| cell.location.to_string());
-                self.codes.insert(cell.location, code.clone());
+                let code = view.location(location)?.map(|location| location.code);
+                let code = code.unwrap_or_else(|| location.to_string());
+                self.codes.insert(location, code.clone());
                 code
             }
         };
-        let (_, sku, name) = self.names.clone().unwrap_or_default();
-        let states = BTreeMap::new();
-        Ok(StockRow { item: cell.item, sku, name, location: cell.location, code, states })
+        let Names { sku, name, .. } = self.names(view, item)?.clone();
+        Ok(StockRow { item, sku, name, location, code, shelf: Shelf::default() })
     }
 }
 

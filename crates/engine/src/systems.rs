@@ -136,11 +136,11 @@ pub fn desired_at(
     remote_location: &str,
 ) -> Result<Option<Shown>, StoreError> {
     let Some(item) = listing.item else { return Ok(None) };
-    let mut available = Quantity::ZERO;
+    let (mut available, mut claimed) = (Quantity::ZERO, Quantity::ZERO);
     for mapping in system.locations.iter().filter(|mapping| mapping.remote_id == remote_location) {
         available += view.available(item, mapping.location)?;
+        claimed += view.claimed_at(item, mapping.location)?;
     }
-    let claimed = view.claimed(item)?;
     let rules = view.publication()?;
     Ok(Some(desired(available, claimed, listing.multiplier, rule_for(&rules, id, item, listing.system))))
 }

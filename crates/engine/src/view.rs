@@ -453,16 +453,6 @@ impl<'a> View<'a> {
         })
     }
 
-    /// How much of an item the documents that wait have sold.
-    pub fn claimed(&mut self, item: ItemId) -> Result<Quantity, StoreError> {
-        let from = Key::Claimed(item, SystemId(0), String::new());
-        let to = Key::Claimed(item, SystemId(Seq::MAX), String::new());
-        let claims = self.range(&from, &to, false, usize::MAX)?.into_iter();
-        Ok(claims
-            .map(|(_, value)| if let Value::Quantity(claim) = value { claim } else { Quantity::ZERO })
-            .sum())
-    }
-
     /// The publication rules.
     pub fn publication(&mut self) -> Result<Vec<(onhand_ledger::RuleId, Publication)>, StoreError> {
         self.rules().map(|rules| rules.publication)
@@ -574,6 +564,10 @@ impl Look for View<'_> {
 
     fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, StoreError> {
         self.sites().map(|sites| availability::below(&sites, location))
+    }
+
+    fn sells(&mut self, location: LocationId) -> Result<bool, StoreError> {
+        self.sites().map(|sites| sites.sells(location))
     }
 
     fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, StoreError> {

@@ -5,7 +5,10 @@
 mod shop;
 
 use onhand_engine::CommitError;
-use onhand_ledger::command::{Adjust, MergeItems, PutItem, SetOwnership, TakeCount};
+use onhand_ledger::command::{
+    Adjust, Content, Document, Happened, MergeItems, MovementLine, Name, OrderContent, OrderContentLine,
+    PutItem, PutLocation, SetOwnership, ShipmentContent, ShipmentLine, TakeCount,
+};
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Answer, Body, CellKey, Invalid, Precision, Quantity, Refusal, StockState, TenantId};
 use shop::{each_way, time, units};
@@ -182,6 +185,66 @@ fn exact() {
         let refused = shop.keyed(None, adjust(100)).unwrap_err().to_string();
         assert!(refused.contains("at most 3 decimals"), "{refused}");
     });
+}
+
+#[test]
+fn one_parcel_two_tellers() {
+    for shop_first in [true, false] {
+        each_way(|shop| {
+            let berlin = || "BERLIN".to_owned();
+            shop.tell(Body::PutLocation(PutLocation { code: berlin(), ..PutLocation::default() }));
+            let (location, master) = (Some(berlin()), "WMS".to_owned());
+            shop.tell(Body::SetOwnership(SetOwnership { location, master, ..SetOwnership::default() }));
+            let tell = |system: &str, document: &str, version, content| {
+                let (system, document) = (system.to_owned(), document.to_owned());
+                shop.tell(Body::Record(Document { system, document, version, content }))
+            };
+            let item = || Name::Sku("MUG".to_owned());
+            let arrived = MovementLine {
+                line: "1".to_owned(),
+                item: item(),
+                location: berlin(),
+                what: Happened::Received,
+                quantity: Quantity::units(5),
+                occurred_at: None,
+                reason: None,
+            };
+            tell("WMS", "R1", 1, Content::Movements(vec![arrived]));
+            let ordered = |version, shipped| {
+                let line = OrderContentLine {
+                    line: "1".to_owned(),
+                    item: item(),
+                    quantity: Quantity::units(2),
+                    shipped: Quantity::units(shipped),
+                    returned: Quantity::ZERO,
+                    location: Some(berlin()),
+                    price: None,
+                };
+                let content = OrderContent { lines: vec![line], ..OrderContent::default() };
+                tell("WEB", "T", version, Content::Order(content))
+            };
+            let parcel = || {
+                let lines = vec![ShipmentLine { item: item(), quantity: Quantity::units(2), lot: None }];
+                let (order, order_system) = (Some("T".to_owned()), Some("WEB".to_owned()));
+                let content =
+                    ShipmentContent { order, order_system, location: berlin(), occurred_at: None, lines };
+                tell("WMS", "S1", 1, Content::Shipment(content))
+            };
+            let on_hand = || StockState::ON_HAND.map(|state| shop.total("MUG", state)).iter().sum::<i64>();
+            ordered(1, 0);
+            if shop_first {
+                ordered(2, 2);
+                assert_eq!(on_hand(), 5, "it is the warehouse's to say");
+                parcel();
+            } else {
+                parcel();
+                assert_eq!(on_hand(), 3);
+                ordered(2, 2);
+            }
+            assert_eq!((on_hand(), shop.total("MUG", StockState::Committed)), (3, 0), "once");
+            assert_eq!(shop.discrepancies().len(), 0);
+        });
+    }
 }
 
 #[test]

@@ -7,11 +7,12 @@ mod shop;
 
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
-    CancelOrder, ConvertHold, FulfilOrder, Line, LineQuantity, PlaceHold, PlaceOrder, PutItem, PutLocation,
-    PutLot, Receive, ReturnOrder, TakeCount, Transfer,
+    CancelOrder, Content, ConvertHold, Document, FulfilOrder, Line, LineQuantity, Name, OrderContent,
+    OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot, Receive, ReturnOrder,
+    ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
-use onhand_ledger::model::Tracking;
-use onhand_ledger::{Answer, Body, OrderId, Quantity, Refusal, StockState};
+use onhand_ledger::model::{Became, Cause, Tracking};
+use onhand_ledger::{Answer, Body, Key, OrderId, Quantity, Refusal, StockState, TenantId, Value};
 use shop::{Shop, each_way, time, units};
 
 fn item(shop: &Shop, sku: &str, kit: &[(&str, i64)]) {
@@ -439,5 +440,196 @@ fn how_an_item_is_tracked_is_fixed_once_it_has_moved() {
         shop.receive("MUG", 1);
         let put = PutItem { sku: "MUG".to_owned(), tracking: Some(Tracking::Lots), ..PutItem::default() };
         assert!(refusal(shop.tell(Body::PutItem(put))).contains("has moved already"));
+    });
+}
+
+#[test]
+fn what_waits_for_a_name_has_sold_the_components_of_its_kits() {
+    each_way(|shop| {
+        let shop = &shop;
+        kit_shop(shop);
+        item(shop, "PAIR", &[("A", 1), ("B", 1)]);
+        receive(
+            shop,
+            "LONDON",
+            vec![Line::new("A", Quantity::units(10)), Line::new("B", Quantity::units(10))],
+        );
+        receive(shop, "LONDON", vec![Line::new("KIT", Quantity::units(1))]);
+        let line = |line: &str, sku: &str, wanted| OrderContentLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            quantity: Quantity::units(wanted),
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: None,
+            price: None,
+        };
+        let lines = vec![line("1", "KIT", 3), line("2", "NOBODY-KNOWS", 1)];
+        let content = Content::Order(OrderContent { lines, ..OrderContent::default() });
+        let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+        let told = Body::Record(Document { system, document, version: 1, content });
+        shop.tell(told.clone());
+        let claimed = |sku: &str| {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku(sku)?.unwrap();
+                let (london, _) = view.location_by_code("LONDON")?.unwrap();
+                Ok((
+                    view.available(item, london)?.whole_units(),
+                    view.claimed_at(item, london)?.whole_units(),
+                ))
+            };
+            shop.ledger.read(TenantId::DEFAULT, of).unwrap()
+        };
+        // One of the three lies there assembled: two are to be built, of 2 A and 1 B each.
+        assert_eq!(claimed("A"), (10, 4));
+        assert_eq!(claimed("B"), (10, 2));
+        assert_eq!(claimed("KIT"), (6, 3));
+        assert_eq!(claimed("PAIR"), (10, 4), "six A are left, and eight B");
+        item(shop, "NOBODY-KNOWS", &[]);
+        shop.tell(told);
+        assert_eq!(
+            (claimed("A"), claimed("PAIR")),
+            ((6, 0), (6, 0)),
+            "it is promised now, and nothing waits"
+        );
+    });
+}
+
+/// The warehouse ships so much of some items for an order of the shop.
+fn parcel(shop: &Shop, document: &str, of: &[(&str, i64)]) {
+    let line = |(sku, quantity): &(&str, i64)| ShipmentLine {
+        item: Name::Sku((*sku).to_owned()),
+        quantity: Quantity::units(*quantity),
+        lot: None,
+    };
+    let content = Content::Shipment(ShipmentContent {
+        order: Some("1044".to_owned()),
+        order_system: Some("WEB".to_owned()),
+        location: "LONDON".to_owned(),
+        occurred_at: None,
+        lines: of.iter().map(line).collect(),
+    });
+    let (system, document) = ("WMS".to_owned(), document.to_owned());
+    shop.tell(Body::Record(Document { system, document, version: 1, content }));
+}
+
+/// Wanted, promised, short and shipped of the first line of the shop's order, and what is begun.
+fn first_line(shop: &Shop) -> ([i64; 4], Vec<i64>) {
+    let known = |view: &mut onhand_engine::View<'_>| {
+        let web = view.system_by_name("WEB")?.unwrap().0;
+        let Some(Value::Document(document)) = view.get(&Key::Document(web, "1044".to_owned()))? else {
+            panic!("the order is known")
+        };
+        let Became::Order(order) = document.became else { panic!("{document:?}") };
+        let Some(Value::Order(order)) = view.get(&Key::Order(order))? else { panic!("the order is there") };
+        let named = order.lines.iter().find(|line| !line.line.is_empty());
+        Ok(named.or(order.lines.first()).unwrap().clone())
+    };
+    let line = shop.ledger.read(TenantId::DEFAULT, known).unwrap();
+    let figures = [line.wanted, line.allocated_total(), line.short, line.shipped_total()];
+    (
+        figures.map(Quantity::whole_units),
+        line.build.begun.iter().map(|at| at.quantity.whole_units()).collect(),
+    )
+}
+
+#[test]
+fn a_warehouse_that_knows_no_kits_ships_what_it_packed() {
+    each_way(|shop| {
+        let shop = &shop;
+        kit_shop(shop);
+        receive(shop, "LONDON", vec![Line::new("A", Quantity::units(7)), Line::new("B", Quantity::units(4))]);
+        shop.order_fact("1044", 1, "KIT", 3, false);
+        assert_eq!(first_line(shop), ([3, 3, 0, 0], vec![]));
+        // The recipe is the order's, whatever it is now.
+        item(shop, "KIT", &[("MUG", 1)]);
+        parcel(shop, "S1", &[("A", 3), ("B", 1)]);
+        assert_eq!(first_line(shop), ([3, 2, 0, 1], vec![1]), "one is whole, and of the next an A has left");
+        assert_eq!(all(StockState::Committed, shop, &["A", "B"]), [3, 2]);
+        assert_eq!(all(StockState::Available, shop, &["A", "B"]), [1, 1]);
+        // Told again by the shop as kits, nothing moves twice.
+        let on_hand = |sku| StockState::ON_HAND.map(|state| shop.total(sku, state)).iter().sum::<i64>();
+        assert_eq!((on_hand("A"), on_hand("B")), (4, 3));
+        // What is begun is not cancelled: it has left in part. What is not, is.
+        shop.order_fact("1044", 2, "KIT", 1, false);
+        assert_eq!(first_line(shop), ([2, 1, 0, 1], vec![1]));
+        assert_eq!(all(StockState::Committed, shop, &["A", "B"]), [1, 1]);
+        parcel(shop, "S2", &[("B", 1), ("A", 1)]);
+        assert_eq!(first_line(shop), ([2, 0, 0, 2], vec![]));
+        assert_eq!(
+            (on_hand("A"), on_hand("B"), all(StockState::Committed, shop, &["A", "B"])),
+            (3, 2, vec![0, 0])
+        );
+        assert_eq!(shop.discrepancies().len(), 0, "{:?}", shop.discrepancies());
+        parcel(shop, "S3", &[("B", 1)]);
+        assert_eq!(shop.discrepancies()[0].cause, Cause::MoreThanOrdered);
+        assert_eq!(on_hand("B"), 1);
+        let verified = onhand_engine::verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap();
+        assert!(verified.violation.is_none(), "{:?}", verified.violation);
+    });
+}
+
+#[test]
+fn kits_told_by_the_shop_and_their_parts_by_the_warehouse_leave_once() {
+    for shop_first in [true, false] {
+        each_way(|shop| {
+            let shop = &shop;
+            kit_shop(shop);
+            receive(
+                shop,
+                "LONDON",
+                vec![Line::new("A", Quantity::units(6)), Line::new("B", Quantity::units(3))],
+            );
+            let told = |version, shipped| {
+                let line = OrderContentLine {
+                    line: "1".to_owned(),
+                    item: Name::Sku("KIT".to_owned()),
+                    quantity: Quantity::units(2),
+                    shipped: Quantity::units(shipped),
+                    returned: Quantity::ZERO,
+                    location: None,
+                    price: None,
+                };
+                let content = Content::Order(OrderContent { lines: vec![line], ..OrderContent::default() });
+                let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+                shop.tell(Body::Record(Document { system, document, version, content }));
+            };
+            told(1, 0);
+            if shop_first {
+                told(2, 2);
+                parcel(shop, "S1", &[("A", 4)]);
+                parcel(shop, "S2", &[("B", 2)]);
+            } else {
+                parcel(shop, "S1", &[("A", 4)]);
+                assert_eq!(first_line(shop), ([2, 2, 0, 0], vec![4]));
+                told(2, 2);
+                parcel(shop, "S2", &[("B", 2)]);
+            }
+            assert_eq!(first_line(shop), ([2, 0, 0, 2], vec![]));
+            assert_eq!(all(StockState::Available, shop, &["A", "B"]), [2, 1]);
+            assert_eq!(all(StockState::Committed, shop, &["A", "B"]), [0, 0]);
+            assert_eq!(shop.discrepancies().len(), 0);
+            // What its own document takes back comes back; what the warehouse has told stays begun.
+            told(3, 1);
+            let (figures, begun) = first_line(shop);
+            assert_eq!((figures[0], figures[3]), (2, 1), "{begun:?}");
+        });
+    }
+}
+
+#[test]
+fn parts_that_left_before_their_order_was_told_are_its_kits() {
+    each_way(|shop| {
+        let shop = &shop;
+        kit_shop(shop);
+        receive(shop, "LONDON", vec![Line::new("A", Quantity::units(5)), Line::new("B", Quantity::units(2))]);
+        parcel(shop, "S1", &[("A", 3), ("B", 1)]);
+        shop.order_fact("1044", 1, "KIT", 2, false);
+        assert_eq!(first_line(shop), ([2, 1, 0, 1], vec![1]));
+        assert_eq!(all(StockState::Available, shop, &["A", "B"]), [1, 0]);
+        assert_eq!(all(StockState::Committed, shop, &["A", "B"]), [1, 1]);
+        parcel(shop, "S2", &[("A", 1), ("B", 1)]);
+        assert_eq!(first_line(shop), ([2, 0, 0, 2], vec![]));
+        assert_eq!(shop.discrepancies().len(), 0, "{:?}", shop.discrepancies());
     });
 }

@@ -12,18 +12,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cases::config;
-use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
+use onhand_engine::systems::desired_at;
+use onhand_engine::{CommitError, Ledger, ManualClock, Options, Past, Shelf, StockReport, Submission};
 use onhand_ledger::command::{
     Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
     MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
-    PutLocation, PutLot, PutSystem, Receive, ReturnOrder, ShipmentContent, ShipmentLine, TakeCount, Transfer,
+    PutListing, PutLocation, PutLot, PutSystem, Reallocate, Receive, ReturnOrder, SetLowStock,
+    ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
 use onhand_ledger::model::{ComponentAt, Holder, Lot, Tracking};
 use onhand_ledger::{
     Answer, Body, CellKey, Command, Entry, HoldId, Instant, ItemId, Key, LocationId, LotId, OrderId,
-    Quantity, Seq, StockState, TenantId, Value,
+    Quantity, Refusal, Seq, StockState, SystemId, TenantId, Value,
 };
-use onhand_store::{MemoryStore, SqliteStore, Store};
+use onhand_store::{MemoryStore, SqliteStore, Store, StoreError};
 use proptest::prelude::*;
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -52,6 +54,8 @@ enum Act {
     Recall { which: usize, recalled: bool },
     Rebuild { recipe: usize },
     Under { place: usize, site: usize },
+    Sells { place: usize, sells: bool },
+    Reallocate { nth: usize, away: Option<usize> },
     Wait { hours: i64 },
 }
 
@@ -82,8 +86,16 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (which(), any::<bool>()).prop_map(|(which, recalled)| Act::Recall { which, recalled }),
         1 => (0..3_usize).prop_map(|recipe| Act::Rebuild { recipe }),
         1 => (1..3_usize, 0..3_usize).prop_map(|(place, site)| Act::Under { place, site }),
+        1 => (0..PLACES.len(), prop::bool::weighted(0.7)).prop_map(|(place, sells)| Act::Sells { place, sells }),
+        2 => (0..9_usize, prop::option::weighted(0.7, place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
         3 => (1..30_i64).prop_map(|hours| Act::Wait { hours }),
     ]
+}
+
+struct Naive {
+    sites: BTreeMap<LocationId, Quantity>,
+    places: BTreeMap<LocationId, Quantity>,
+    system: Seq,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +156,7 @@ impl World {
                 ..PutLocation::default()
             })
         };
+        let shown = PLACES.map(|code| (code.to_owned(), code.to_owned())).to_vec();
         let setting = vec![
             item("A", None, Tracking::None),
             item("B", None, Tracking::None),
@@ -157,10 +170,30 @@ impl World {
             place("BIN-2", "LONDON", ""),
             place("PARIS", "", "Europe/Paris"),
             place("SHELF", "PARIS", ""),
-            Body::PutSystem(PutSystem { name: "WEB".into(), kind: "test".into(), ..PutSystem::default() }),
+            Body::PutSystem(PutSystem {
+                name: "WEB".into(),
+                kind: "test".into(),
+                locations: Some(shown),
+                paused: None,
+            }),
         ];
         // BOX cannot be before MILK is; it is set again then.
         world.commit(setting);
+        // All are low at all times, so that all are told; and WEB shows all.
+        for sku in SKUS {
+            let (system, remote_id, sku) = ("WEB".to_owned(), sku.to_owned(), sku.to_owned());
+            let level = Some(Quantity::units(1_000_000));
+            world.commit(vec![
+                Body::SetLowStock(SetLowStock { sku: sku.clone(), location: None, level }),
+                Body::PutListing(PutListing {
+                    system,
+                    remote_id,
+                    remote_sku: None,
+                    sku: Some(sku),
+                    multiplier: 1,
+                }),
+            ]);
+        }
         world
     }
 
@@ -354,6 +387,14 @@ impl World {
                 parent: Some(["LONDON", "PARIS", ""][*site].to_owned()),
                 ..PutLocation::default()
             }),
+            Act::Sells { place: at, sells } => Body::PutLocation(PutLocation {
+                code: place(*at),
+                sellable: Some(*sells),
+                ..PutLocation::default()
+            }),
+            Act::Reallocate { nth, away } => {
+                Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })
+            }
             Act::Wait { .. } => return None,
         })
     }
@@ -455,7 +496,10 @@ impl World {
             for component in &build.recipe {
                 let of_it = build.components.iter().filter(|at| at.item == component.item);
                 let there: Quantity = of_it.map(|at| at.quantity).sum();
-                assert_eq!(there.micros(), component.quantity.micros() * kits.whole_units(), "{build:?}");
+                let all = component.quantity.micros() * kits.whole_units();
+                let begun = build.begun.iter().filter(|at| at.item == component.item);
+                let begun: i64 = begun.map(|at| at.quantity.micros()).sum();
+                assert_eq!(there.micros(), (all - begun).max(0), "{build:?}");
             }
         };
         for (key, value) in orders {
@@ -522,6 +566,171 @@ impl World {
         "UTC".to_owned()
     }
 
+    /// Every number that anybody is shown of what is available is the same, and is what an order gets.
+    fn check_numbers(&self) {
+        self.ledger().flush().unwrap();
+        let cells = self.ledger().read(TENANT, |view| view.cells_after(None, 100_000)).unwrap();
+        let sums: BTreeMap<CellKey, Quantity> =
+            cells.into_iter().map(|(cell, slot)| (cell, slot.quantity)).collect();
+        let sums = &sums;
+        for sku in SKUS {
+            let naive = self.naive(sku, sums);
+            let by_site: BTreeMap<LocationId, Quantity> = naive.sites.clone();
+            let total: Quantity = by_site.values().copied().sum();
+            let (day, soon) = (self.now.day(), self.now.plus_seconds(1));
+            self.ledger()
+                .read(TENANT, |view| {
+                    let (item, known) = view.item_by_sku(sku)?.unwrap();
+                    let (listing, listed) = view.listing_by_remote(SystemId(naive.system), sku)?.unwrap();
+                    let shelves = view.shelves(item, None, None)?;
+                    let all = shelves.values().map(Shelf::available).sum::<Quantity>();
+                    assert_eq!(all, total, "the stock of {sku}");
+                    assert_eq!(
+                        view.promisable(item, None, day)?.available,
+                        total,
+                        "what is promised of {sku}"
+                    );
+                    let past = Past { at: soon, moment: None, known: Seq::MAX };
+                    let filled = |shelves: BTreeMap<LocationId, Shelf>| {
+                        let mut shelves = shelves;
+                        for shelf in shelves.values_mut() {
+                            shelf.states.retain(|_, held| !held.is_zero());
+                        }
+                        shelves.retain(|_, shelf| *shelf != Shelf::default());
+                        shelves
+                    };
+                    let now = filled(shelves);
+                    assert_eq!(filled(view.shelves(item, None, Some(past))?), now, "as of now, of {sku}");
+                    let mut report = StockReport::begin(view, None, None, None)?;
+                    let mut rows = BTreeMap::new();
+                    while !report.is_done() {
+                        let part = report.next(view, 3)?.into_iter().filter(|row| row.item == item);
+                        rows.extend(part.map(|row| (row.location, row.shelf)));
+                    }
+                    assert_eq!(rows, now, "the report of {sku}");
+                    let web = view.system(listed.system)?.unwrap();
+                    for place in PLACES {
+                        let (id, _) = view.location_by_code(place)?.unwrap();
+                        let here = naive.places[&id];
+                        assert_eq!(view.available(item, id)?, here, "{sku} at {place}");
+                        let shown = desired_at(view, listing, &listed, &web, place)?.unwrap();
+                        let claimed = view.claimed_at(item, id)?;
+                        let free = (here - claimed).max(Quantity::ZERO);
+                        assert_eq!(
+                            (shown.available, shown.quantity),
+                            (here, free),
+                            "shown of {sku} at {place}"
+                        );
+                        let inside = view.shelves(item, Some(id), None)?;
+                        let inside = inside.values().map(Shelf::available).sum::<Quantity>();
+                        assert_eq!(inside, here, "the stock of {sku} at {place} and inside it");
+                    }
+                    let low = view.low_stock(ItemId(item.0 - 1), 1, 1)?.rows;
+                    for row in low.iter().filter(|row| row.location.is_some()) {
+                        assert_eq!(
+                            row.available,
+                            by_site[&row.location.unwrap()],
+                            "low stock of {sku}: {row:?}"
+                        );
+                    }
+                    let told: Quantity = low.iter().map(|row| row.available).sum();
+                    assert_eq!(told, total, "{low:?} tells all that there is of {}", known.sku);
+                    Ok(())
+                })
+                .unwrap();
+            self.check_orders(sku, total);
+        }
+    }
+
+    /// An order for all that is available is taken, and one for one more after it is not. Both are in a group that is
+    /// refused: nothing of it is done.
+    fn check_orders(&self, sku: &str, total: Quantity) {
+        let order = |quantity: Quantity| {
+            let lines = vec![Line::new(sku, quantity)];
+            Body::PlaceOrder(PlaceOrder { lines, backorder: Some(false), ..PlaceOrder::default() })
+        };
+        let mut group: Vec<Body> = total.is_positive().then(|| order(total)).into_iter().collect();
+        group.push(order(Quantity::ONE));
+        let refused_at = u32::try_from(group.len()).unwrap();
+        let command =
+            Command { key: None, fingerprint: 0, actor: "test".to_owned(), body: Body::Group(group) };
+        let submission = Submission { tenant: TENANT, command: Some(command), notes: Vec::new() };
+        let result = self.ledger().commit(vec![submission]).remove(0);
+        match &result {
+            Ok(committed) => match &committed.answer {
+                Answer::Refused(Refusal::InGroup { line, .. }) if *line == refused_at => {}
+                other => panic!("{total} of {sku} can be had, and no more: {other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What there is of an item by the log alone, at each site that sells, and at each place with all inside it.
+    fn naive(&self, sku: &str, sums: &BTreeMap<CellKey, Quantity>) -> Naive {
+        self.ledger()
+            .read(TENANT, |view| {
+                let mut places = BTreeMap::new();
+                let mut sites = BTreeMap::new();
+                let mut known = BTreeMap::new();
+                for place in PLACES {
+                    let (id, location) = view.location_by_code(place)?.unwrap();
+                    known.insert(id, location);
+                }
+                let sells = |location: LocationId, until: Option<LocationId>| {
+                    let mut next = Some(location);
+                    let mut reached = until.is_none();
+                    while let Some(here) = next {
+                        reached |= until == Some(here);
+                        if !known[&here].sellable {
+                            return false;
+                        }
+                        next = known[&here].parent;
+                    }
+                    reached
+                };
+                let mut recipe = BTreeMap::<ItemId, i64>::new();
+                let (item, is) = view.item_by_sku(sku)?.unwrap();
+                let mut open: Vec<(ItemId, i64)> =
+                    is.kit.iter().map(|part| (part.item, part.quantity.whole_units())).collect();
+                while let Some((part, each)) = open.pop() {
+                    let inner = view.item(part)?.unwrap().kit;
+                    if inner.is_empty() {
+                        *recipe.entry(part).or_default() += each;
+                    }
+                    open.extend(inner.iter().map(|deep| (deep.item, deep.quantity.whole_units() * each)));
+                }
+                for outer in known.keys() {
+                    let mut there = |item: ItemId| {
+                        let mut sum = 0;
+                        for (cell, held) in sums.iter().filter(|(cell, _)| cell.item == item) {
+                            if cell.state != StockState::Available || !sells(cell.location, Some(*outer)) {
+                                continue;
+                            }
+                            let ends = view.expires(cell.lot, cell.location)?;
+                            let recalled = view.lot(cell.lot)?.is_some_and(|lot| lot.recalled);
+                            if !recalled && ends.is_none_or(|ends| self.now < ends) {
+                                sum += held.whole_units();
+                            }
+                        }
+                        Ok::<i64, StoreError>(sum)
+                    };
+                    let own = there(item)?;
+                    let mut kits = if recipe.is_empty() { 0 } else { i64::MAX };
+                    for (part, each) in &recipe {
+                        kits = kits.min(there(*part)? / each);
+                    }
+                    let here = Quantity::units(own + kits);
+                    places.insert(*outer, here);
+                    if known[outer].parent.is_none() && known[outer].sellable {
+                        sites.insert(*outer, here);
+                    }
+                }
+                let system = view.system_by_name("WEB")?.unwrap().0.0;
+                Ok(Naive { sites, places, system })
+            })
+            .unwrap()
+    }
+
     /// What is short is nowhere to be had.
     fn check_short(&self) {
         let orders = self
@@ -577,6 +786,7 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
         if step % 3 == 2 {
             world.open();
             world.check();
+            world.check_numbers();
         }
     }
     let all = |world: &World| {
@@ -589,6 +799,7 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
     world.ledger().rebuild().unwrap();
     assert_eq!(all(&world), before, "the state is what the log says");
     world.check();
+    world.check_numbers();
 }
 
 fn batches() -> impl Strategy<Value = Vec<Vec<Act>>> {

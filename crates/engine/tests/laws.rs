@@ -475,6 +475,7 @@ impl World {
                     sku: SKUS[*sku].to_owned(),
                     quantity: units(*quantity),
                     lot: None,
+                    serials: None,
                     seen_at: self.before(*ago),
                 }],
             }),
@@ -666,6 +667,9 @@ impl World {
                         item: Name::Sku(SKUS[*sku].to_owned()),
                         quantity: units(*quantity),
                         unit_cost: None,
+                        lot: None,
+                        expires: None,
+                        serials: None,
                     }],
                 }),
             }),
@@ -1139,13 +1143,13 @@ impl World {
                 }
                 naive.retain(|(.., state), quantity| !state.is_party() && !quantity.is_zero());
                 let mut report =
-                    self.ledger().read(TENANT, |view| StockReport::begin(view, at, known_at)).unwrap();
+                    self.ledger().read(TENANT, |view| StockReport::begin(view, at, known_at, None)).unwrap();
                 let mut told = BTreeMap::new();
                 while !report.is_done() {
                     let rows = self.ledger().read(TENANT, |view| report.next(view, 3)).unwrap();
                     for row in rows {
                         let (item, location) = (row.item, row.location);
-                        let states = row.states.into_iter();
+                        let states = row.shelf.states.into_iter();
                         told.extend(states.map(|(state, quantity)| ((item, location, state), quantity)));
                     }
                 }

@@ -345,6 +345,89 @@ fn promises_are_moved_away_from_a_location_as_far_as_others_have_it() {
     });
 }
 
+/// What a command moved: the item, where, and whether it was promised by it.
+fn moved(shop: &Shop, body: Body) -> Vec<(String, String, bool)> {
+    let before = shop.head();
+    shop.tell(body);
+    let of = |view: &mut onhand_engine::View<'_>| {
+        let mut moved = Vec::new();
+        for (_, record) in view.records_after(before, 100)? {
+            for entry in &record.entries {
+                let onhand_ledger::Entry::Movement(movement) = entry else { continue };
+                let sku = view.item(movement.item)?.unwrap().sku;
+                let place = view.location(movement.from.location)?.unwrap().code;
+                moved.push((sku, place, movement.to.state == StockState::Committed));
+            }
+        }
+        Ok(moved)
+    };
+    shop.ledger.read(onhand_ledger::TenantId::DEFAULT, of).unwrap()
+}
+
+#[test]
+fn what_is_promised_where_the_rule_wants_it_stays_as_it_is() {
+    each_way(|shop| {
+        three(&shop);
+        receive(&shop, "LONDON", lines(&[("MUG", 5), ("A", 5)]));
+        receive(&shop, "PARIS", units("B", 4));
+        let (id, _) = placed(&order(&shop, &[("MUG", 2), ("A", 3), ("B", 4)]));
+        receive(&shop, "LONDON", units("B", 3));
+        let again = |away_from: Option<&str>| {
+            Body::Reallocate(Reallocate { order: id, away_from: away_from.map(str::to_owned) })
+        };
+        assert_eq!(moved(&shop, again(None)), [], "no place has all of B but Paris");
+        receive(&shop, "LONDON", units("B", 1));
+        let parts = |parts: [(&str, &str, bool); 2]| {
+            parts.map(|(sku, place, is_promised)| (sku.to_owned(), place.to_owned(), is_promised))
+        };
+        assert_eq!(moved(&shop, again(None)), parts([("B", "PARIS", false), ("B", "LONDON", true)]));
+        assert_eq!(promised(&shop, id), ["1: LONDON 2", "2: LONDON 3", "3: LONDON 4"]);
+        receive(&shop, "PARIS", units("A", 2));
+        // Of A three are promised in London: two can be had elsewhere, and one stays.
+        let left = moved(&shop, again(Some("LONDON")));
+        assert!(left.contains(&("A".to_owned(), "PARIS".to_owned(), true)), "{left:?}");
+        assert_eq!(left.iter().filter(|(sku, ..)| sku == "MUG").count(), 0, "MUG is nowhere else");
+        assert_eq!(promised(&shop, id), ["1: LONDON 2", "2: PARIS 2", "2: LONDON 1", "3: PARIS 4"]);
+        is_sound(&shop);
+    });
+}
+
+#[test]
+fn away_from_a_bin_is_not_away_from_its_site() {
+    each_way(|shop| {
+        let inside = |code: &str, parent: &str, rank: u32| {
+            shop.tell(Body::PutLocation(PutLocation {
+                code: code.to_owned(),
+                parent: Some(parent.to_owned()),
+                rank: Some(rank),
+                ..PutLocation::default()
+            }))
+        };
+        place(&shop, "PARIS", 900);
+        inside("ZONE", "LONDON", 1);
+        inside("BIN-1", "ZONE", 1);
+        inside("BIN-2", "LONDON", 2);
+        receive(&shop, "BIN-2", units("MUG", 3));
+        receive(&shop, "BIN-1", units("MUG", 2));
+        receive(&shop, "PARIS", units("MUG", 5));
+        let (id, _) = placed(&order(&shop, &[("MUG", 3)]));
+        assert_eq!(promised(&shop, id), ["1: BIN-2 3"]);
+        let away = |from: &str| {
+            shop.tell(Body::Reallocate(Reallocate { order: id, away_from: Some(from.to_owned()) }));
+            promised(&shop, id)
+        };
+        assert_eq!(away("ZONE"), ["1: BIN-2 3"]);
+        // The site's other bin has two; Paris has the line whole.
+        assert_eq!(away("BIN-2"), ["1: PARIS 3"]);
+        assert_eq!(away("PARIS"), ["1: BIN-2 3"]);
+        receive(&shop, "BIN-1", units("MUG", 1));
+        assert_eq!(away("BIN-2"), ["1: BIN-1 3"]);
+        assert_eq!(away("ZONE"), ["1: BIN-2 3"], "what is inside it too");
+        assert_eq!(away("LONDON"), ["1: PARIS 3"]);
+        is_sound(&shop);
+    });
+}
+
 // ---- waiting ---------------------------------------------------------------------------------------------------
 
 fn limits(shop: &Shop, backorder: i64, preorder: i64, from: Option<&str>) {
@@ -492,7 +575,7 @@ fn open(shop: &Shop, session: OpenSession) -> SessionId {
 /// What somebody saw, and whether that must be looked at again.
 fn sight(shop: &Shop, session: SessionId, who: &str, sku: &str, quantity: i64, at: &str) -> Option<Recount> {
     let (sku, quantity, seen_at) = (sku.to_owned(), Quantity::units(quantity), Some(time(at)));
-    let lines = vec![Sighting { sku, quantity, lot: None, seen_at }];
+    let lines = vec![Sighting { sku, quantity, lot: None, serials: None, seen_at }];
     match by(shop, who, Body::Sight(Sight { session, lines })).unwrap() {
         Answer::Sighted(_, lines) => lines[0].recount,
         other => panic!("not kept: {other:?}"),
@@ -570,8 +653,13 @@ fn a_session_counts_what_it_lists_where_onhand_is_master() {
     each_way(|shop| {
         let skus = Some(vec!["MUG".to_owned()]);
         let session = open(&shop, OpenSession { skus: skus.clone(), ..OpenSession::default() });
-        let line =
-            |sku: &str| Sighting { sku: sku.to_owned(), quantity: Quantity::ONE, lot: None, seen_at: None };
+        let line = |sku: &str| Sighting {
+            sku: sku.to_owned(),
+            quantity: Quantity::ONE,
+            lot: None,
+            serials: None,
+            seen_at: None,
+        };
         let other = by(&shop, "ann", Body::Sight(Sight { session, lines: vec![line("A")] })).unwrap_err();
         assert!(other.to_string().contains("`A` is not counted in this session"), "{other}");
         let empty = by(&shop, "ann", Body::ApplySession(ApplySession { session, approve: None }));
@@ -606,4 +694,91 @@ fn a_session_counts_a_place_and_all_that_is_inside_it() {
         assert_eq!(shop.total("MUG", StockState::Available), 6);
         is_sound(&shop);
     });
+}
+
+#[test]
+fn a_piece_that_is_seen_is_there_and_one_that_is_not_is_missing() {
+    each_way(|shop| {
+        let phone = PutItem {
+            sku: "PHONE".to_owned(),
+            tracking: Some(onhand_ledger::model::Tracking::Serials),
+            ..PutItem::default()
+        };
+        shop.tell(Body::PutItem(phone));
+        place(&shop, "PARIS", 200);
+        let pieces = |serials: &[&str]| {
+            let serials: Vec<String> = serials.iter().map(|serial| (*serial).to_owned()).collect();
+            let quantity = Quantity::units(i64::try_from(serials.len()).unwrap());
+            (Some(serials), quantity)
+        };
+        let arrive = |place: &str, some: &[&str]| {
+            let (serials, quantity) = pieces(some);
+            receive(&shop, place, vec![Line { serials, ..Line::new("PHONE", quantity) }]);
+        };
+        arrive_at(&shop, "10:00", || arrive("LONDON", &["S1", "S2", "S3", "S4"]));
+        arrive("PARIS", &["S9"]);
+        let look = |session, who: &str, some: &[&str], at: &str| {
+            let (serials, quantity) = pieces(some);
+            let (sku, seen_at) = ("PHONE".to_owned(), Some(time(at)));
+            let lines = vec![Sighting { sku, quantity, lot: None, serials, seen_at }];
+            by(&shop, who, Body::Sight(Sight { session, lines })).unwrap()
+        };
+        let session = open(&shop, OpenSession::default());
+        shop.at("10:30");
+        look(session, "ann", &["S1"], "10:20");
+        // One more comes in after the first look: bob need not see it. And one of Paris is seen here.
+        arrive("LONDON", &["S5"]);
+        look(session, "bob", &["S2", "S9"], "10:30");
+        let lies = || {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku("PHONE")?.unwrap();
+                let mut lies = Vec::new();
+                for (cell, slot) in view.cells_of(item)? {
+                    if !cell.state.is_party() && slot.quantity.is_positive() {
+                        let place = view.location(cell.location)?.unwrap().code;
+                        lies.push(format!("{} {place}", view.lot(cell.lot)?.unwrap().code));
+                    }
+                }
+                lies.sort();
+                Ok(lies)
+            };
+            shop.ledger.read(TENANT, of).unwrap()
+        };
+        let not_seen = || {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let Some(Value::Session(known)) = view.get(&Key::Session(session))? else { panic!() };
+                Ok(view.not_seen(session, &known)?.len())
+            };
+            shop.ledger.read(TENANT, of).unwrap()
+        };
+        assert_eq!(not_seen(), 2, "S3 and S4");
+        assert!(matches!(apply(&shop, session, false), Answer::Counted(..)));
+        assert_eq!(lies(), ["S1 LONDON", "S2 LONDON", "S5 LONDON", "S9 LONDON"]);
+        // A session that finds none at all, where each that is missing must be looked for twice and approved.
+        let session = open(
+            &shop,
+            OpenSession { recount_over: over(0), approve_over: over(0), ..OpenSession::default() },
+        );
+        shop.at("11:00");
+        let one = |serial: Option<&str>| {
+            let (sku, lot) = ("PHONE".to_owned(), serial.map(str::to_owned));
+            let lines = vec![Sighting { sku, quantity: Quantity::ZERO, lot, serials: None, seen_at: None }];
+            by(&shop, "ann", Body::Sight(Sight { session, lines })).unwrap()
+        };
+        one(None);
+        assert!(matches!(apply(&shop, session, true), Answer::Refused(Refusal::RecountNeeded { .. })));
+        for serial in ["S1", "S2", "S5", "S9"] {
+            one(Some(serial));
+            one(Some(serial));
+        }
+        assert!(matches!(apply(&shop, session, false), Answer::Refused(Refusal::ApprovalNeeded { .. })));
+        assert!(matches!(apply(&shop, session, true), Answer::Counted(..)));
+        assert!(lies().is_empty(), "{:?}", lies());
+        is_sound(&shop);
+    });
+}
+
+fn arrive_at(shop: &Shop, at: &str, arrive: impl Fn()) {
+    shop.at(at);
+    arrive();
 }

@@ -682,6 +682,9 @@ fn receipt(shop: &Shop, system: &str, document: &str, reference: &str, quantity:
                 item: Name::Sku("MUG".to_owned()),
                 quantity: some(quantity),
                 unit_cost: None,
+                lot: None,
+                expires: None,
+                serials: None,
             }],
         }),
     }))
@@ -804,5 +807,47 @@ fn lots_keep_their_name_on_every_way() {
         assert!(refused(reverse(shop, receipt, None)).contains("2 available"));
         reverse(shop, receipt, Some(2));
         assert_eq!(in_lot("L1", LONDON, StockState::Available), 0);
+    });
+}
+
+#[test]
+fn a_receipt_that_another_system_tells_says_of_which_lots_and_pieces_it_was() {
+    each(|shop| {
+        for (sku, tracking) in [("MILK", Tracking::Lots), ("PHONE", Tracking::Serials)] {
+            let (sku, tracking) = (sku.to_owned(), Some(tracking));
+            shop.tell(Body::PutItem(PutItem { sku, tracking, ..PutItem::default() }));
+        }
+        let line = |sku: &str, quantity| ReceiptLine {
+            item: Name::Sku(sku.to_owned()),
+            quantity: some(quantity),
+            unit_cost: None,
+            lot: None,
+            expires: None,
+            serials: None,
+        };
+        let tell = |document: &str, lines| {
+            let content =
+                ReceiptContent { purchase: None, location: LONDON.to_owned(), occurred_at: None, lines };
+            let (system, document) = ("WMS".to_owned(), document.to_owned());
+            let told = Document { system, document, version: 1, content: Content::Receipt(content) };
+            shop.keyed(None, Body::Record(told))
+        };
+        let (lot, expires) = (Some("L1".to_owned()), Some(day("2026-11-23")));
+        let serials = Some(vec!["S1".to_owned(), "S2".to_owned()]);
+        let milk = ReceiptLine { lot: lot.clone(), expires, ..line("MILK", 5) };
+        let phones = ReceiptLine { serials: serials.clone(), ..line("PHONE", 2) };
+        tell("R1", vec![milk, line("MILK", 3), phones]).unwrap();
+        assert_eq!((shop.available("MILK", LONDON), shop.available("PHONE", LONDON)), (8, 2));
+        // Five of the eight end with their day; of the others nobody has said.
+        shop.on("2026-11-24T00:00:00Z");
+        shop.tell(Body::Tick);
+        assert_eq!(shop.available("MILK", LONDON), 3);
+        // A piece that is told to come in twice has come from somewhere else, and is one.
+        tell("R2", vec![ReceiptLine { serials: Some(vec!["S2".to_owned()]), ..line("PHONE", 1) }]).unwrap();
+        assert_eq!(shop.available("PHONE", LONDON), 2);
+        let wrong = ReceiptLine { serials, ..line("PHONE", 3) };
+        assert!(tell("R3", vec![wrong]).is_err(), "2 serials for a quantity of 3");
+        assert!(tell("R4", vec![ReceiptLine { lot, ..line("MUG", 1) }]).is_err(), "it is not tracked");
+        audited(shop);
     });
 }

@@ -217,7 +217,7 @@ pub struct Moved {
     pub location: String,
     /// How `on_hand` there changed.
     pub difference: Quantity,
-    /// Available there afterwards.
+    /// What lies free at that very place afterwards, without lots that ended or were called back.
     pub available: Quantity,
     /// The movement's entry.
     pub seq: Seq,
@@ -236,7 +236,7 @@ pub struct Counted {
     pub found: Quantity,
     /// What was booked: counted − found.
     pub difference: Quantity,
-    /// Available there afterwards.
+    /// What lies free at that very place afterwards, without lots that ended or were called back.
     pub available: Quantity,
 }
 

@@ -18,6 +18,8 @@ pub trait Look {
     fn facts(&mut self, item: ItemId) -> Result<(Tracking, Vec<Component>), Self::Error>;
     /// A location and all that is inside it and sells, in the order they are taken from.
     fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, Self::Error>;
+    /// Does a location sell, and all that it is inside of?
+    fn sells(&mut self, location: LocationId) -> Result<bool, Self::Error>;
     /// What cells hold.
     fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, Self::Error>;
     /// All cells of an item at places of ours that hold something, in key order.
@@ -107,7 +109,11 @@ pub fn is_sellable(lot: &Lot, expires: Option<Instant>, now: Instant) -> bool {
 }
 
 /// How much of an item can be promised at a location and inside it: what lies there, and the kits that can be built.
+/// Nothing where the location does not sell.
 pub fn available<L: Look>(look: &mut L, item: ItemId, location: LocationId) -> Result<Quantity, L::Error> {
+    if !look.sells(location)? {
+        return Ok(Quantity::ZERO);
+    }
     let (_, kit) = look.facts(item)?;
     let own: Quantity =
         spots(look, item, location, &[StockState::Available])?.iter().map(|spot| spot.quantity).sum();

@@ -192,6 +192,9 @@ impl Body {
             Self::Receive(Receive { lines, .. }) | Self::Count(TakeCount { lines, .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
+            Self::Record(Document { content: Content::Receipt(receipt), .. }) => {
+                receipt.lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
             Self::ReceivePurchase(ReceivePurchase { lines: Some(lines), .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
             }
@@ -674,8 +677,13 @@ pub struct Sighting {
     pub sku: String,
     /// How much.
     pub quantity: Quantity,
-    /// Of which lot, where the item is tracked by lots; the serial, where it is tracked by these.
+    /// Of which lot, where the item is tracked by lots; the serial, where it is tracked by these and one was seen, or was
+    /// looked for and not found (0).
     pub lot: Option<String>,
+    /// Which pieces, where the item is tracked by serials. A piece that should be there and that nobody in the session
+    /// has seen is missing, once any of its item was looked for.
+    #[serde(default)]
+    pub serials: Option<Vec<String>>,
     /// When it was seen; default now.
     pub seen_at: Option<Instant>,
 }

@@ -173,6 +173,8 @@ pub struct Lot {
     pub expires: Option<jiff::civil::Date>,
     /// Called back: none of it may be sold.
     pub recalled: bool,
+    /// Since when, while it is: before that it could be sold.
+    pub recalled_at: Option<Instant>,
     /// The lot that a serial is of.
     pub of: Option<LotId>,
 }
@@ -381,6 +383,23 @@ impl Sites {
         location == outer || (!self.parts.is_empty() && self.above(location).contains(&outer))
     }
 
+    /// Is what lies in a zone or bin sold from what that is a part of?
+    pub fn sells_beside(&self, location: LocationId) -> bool {
+        self.parts.iter().find(|part| part.location == location).is_none_or(|part| part.sellable)
+    }
+
+    /// Does a location sell, and all that it is inside of? What lies elsewhere is promised to nobody.
+    pub fn sells(&self, location: LocationId) -> bool {
+        let mut here = location;
+        while let Some(part) = self.parts.iter().find(|part| part.location == here) {
+            if !part.sellable {
+                return false;
+            }
+            here = part.parent;
+        }
+        self.sellable.iter().any(|(_, site)| *site == here)
+    }
+
     /// The tree with a location as it is now.
     pub(crate) fn put(&mut self, id: LocationId, location: &Location) {
         self.sellable.retain(|(_, other)| *other != id);
@@ -492,6 +511,8 @@ pub struct OrderLine {
     /// How much of it each system's shipments have told to have left: one parcel may be told of by several systems, and
     /// by an order's own document too; it moves once.
     pub told: Vec<(SystemId, Quantity)>,
+    /// The same of components, beyond the kits in `told` that they make.
+    pub told_parts: Vec<(SystemId, ItemId, Quantity)>,
 }
 
 /// The kits of a line that are built for it when it leaves, rather than taken from assembled ones.
@@ -505,6 +526,42 @@ pub struct Build {
     pub components: Vec<ComponentAt>,
     /// The components that left with the line and have not come back.
     pub left: Vec<ComponentAt>,
+    /// The components that left of kits of which others have not: a warehouse tells of what it packed, and knows no kits.
+    pub begun: Vec<ComponentAt>,
+}
+
+impl Build {
+    /// How much of a component so many kits take; nothing of what is none.
+    pub fn needs(&self, item: ItemId, kits: Quantity) -> Quantity {
+        let of_it = self.recipe.iter().find(|component| component.item == item);
+        of_it.map_or(Quantity::ZERO, |component| {
+            crate::availability::times(component.quantity, kits).unwrap_or(Quantity::MAX_INPUT)
+        })
+    }
+
+    /// How much of a component has left of kits that are begun.
+    pub fn begun_of(&self, item: ItemId) -> Quantity {
+        self.begun.iter().filter(|part| part.item == item).map(|part| part.quantity).sum()
+    }
+
+    /// How many whole kits so much of each component makes.
+    pub fn whole_kits(&self, has: impl Fn(ItemId) -> Quantity) -> Quantity {
+        let each = self.recipe.iter().map(|part| has(part.item).micros() / part.quantity.micros());
+        Quantity::units(each.min().unwrap_or(0))
+    }
+
+    /// So much of a component that had left of begun kits has left with whole ones.
+    pub fn absorb(&mut self, item: ItemId, quantity: Quantity) {
+        let mut missing = quantity;
+        for part in self.begun.clone().into_iter().filter(|part| part.item == item) {
+            let quantity = part.quantity.min(missing);
+            if quantity.is_positive() {
+                ComponentAt::add(&mut self.begun, ComponentAt { quantity: -quantity, ..part });
+                ComponentAt::add(&mut self.left, ComponentAt { quantity, ..part });
+                missing -= quantity;
+            }
+        }
+    }
 }
 
 /// So much of a kit's component at such a place.
@@ -569,6 +626,44 @@ impl OrderLine {
             told_shipped: Quantity::ZERO,
             by_document: Vec::new(),
             told: Vec::new(),
+            told_parts: Vec::new(),
+        }
+    }
+
+    /// How many kits are begun: some of their components have left, and not all.
+    pub fn begun_kits(&self) -> Quantity {
+        let each = self.build.recipe.iter().map(|part| {
+            let (begun, each) = (self.build.begun_of(part.item).micros(), part.quantity.micros());
+            (begun + each - 1) / each
+        });
+        Quantity::units(each.max().unwrap_or(0)).min(self.wanted - self.shipped_total())
+    }
+
+    /// How much of a component a system's shipments have told to have left, beyond whole kits.
+    pub fn told_part(&self, system: SystemId, item: ItemId) -> Quantity {
+        let is_it = |(teller, part, _): &&(SystemId, ItemId, Quantity)| (*teller, *part) == (system, item);
+        self.told_parts.iter().find(is_it).map_or(Quantity::ZERO, |(.., told)| *told)
+    }
+
+    /// A system's shipment tells of so much more of a component.
+    pub fn tell_part(&mut self, system: SystemId, item: ItemId, quantity: Quantity) {
+        let told = self.told_part(system, item) + quantity;
+        self.told_parts.retain(|(teller, part, _)| (*teller, *part) != (system, item));
+        self.told_parts.extend((!told.is_zero()).then_some((system, item, told)));
+    }
+
+    /// Who has told of all parts of a kit has told of a kit.
+    pub fn tell_whole_kits(&mut self) {
+        let mut tellers: Vec<SystemId> = self.told_parts.iter().map(|(teller, ..)| *teller).collect();
+        tellers.sort_unstable();
+        tellers.dedup();
+        for teller in tellers {
+            let kits = self.build.whole_kits(|item| self.told_part(teller, item));
+            for component in self.build.recipe.clone() {
+                let parts = self.build.needs(component.item, kits);
+                self.tell_part(teller, component.item, -parts);
+            }
+            self.tell(teller, kits);
         }
     }
 

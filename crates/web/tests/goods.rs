@@ -114,3 +114,124 @@ async fn a_piece_is_followed_from_the_supplier_to_the_customer_and_back() {
         (StatusCode::CONFLICT, Some("/docs/errors#serial_elsewhere"))
     );
 }
+
+#[tokio::test]
+async fn stock_says_what_an_order_could_get_and_no_more() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/locations", json!({ "code": "BACK", "sellable": false })).await;
+    shop.put(json!({ "sku": "MILK", "tracking": "lots", "low_stock": 100 })).await;
+    shop.put(json!({ "sku": "HAMPER", "kit": [{ "sku": "MILK", "quantity": 2 }] })).await;
+    let lots = json!([
+        { "sku": "MILK", "quantity": 5, "lot": "L1", "expires": "2026-11-23" },
+        { "sku": "MILK", "quantity": 7, "lot": "L2" },
+        { "sku": "MILK", "quantity": 3, "lot": "L3" },
+    ]);
+    shop.receive("LONDON", lots).await;
+    shop.receive("BACK", json!([{ "sku": "MILK", "quantity": 4, "lot": "L4" }])).await;
+    let figures = async |path: &str| {
+        let found = shop.get(path).await;
+        let of = |name: &str| found["total"][name].as_i64().unwrap();
+        (of("available"), of("unsellable"), of("on_hand"), of("buildable"))
+    };
+    assert_eq!(figures("/v1/items/MILK/stock").await, (15, 4, 19, 0));
+    assert_eq!(figures("/v1/items/HAMPER/stock").await, (7, 0, 0, 7));
+    // L3 is called back, and the day of L1 ends with nobody doing anything.
+    shop.on("2026-11-23T12:00:00Z");
+    shop.accepted("/v1/lots", json!({ "sku": "MILK", "lot": "L3", "recalled": true })).await;
+    shop.on("2026-11-24T00:00:00Z");
+    assert_eq!(figures("/v1/items/MILK/stock").await, (7, 12, 19, 0));
+    assert_eq!(figures("/v1/items/HAMPER/stock").await, (3, 0, 0, 3));
+    assert_eq!(shop.get("/v1/items/MILK/available").await["available"], 7);
+    assert_eq!(shop.available("MILK", "LONDON").await, 7);
+    assert_eq!(shop.available("MILK", "BACK").await, 0);
+    assert_eq!(shop.get("/v1/items/HAMPER/available").await["available"], 3);
+    let low = shop.get("/v1/stock/low").await;
+    assert_eq!((&low["data"][0]["location"], &low["data"][0]["available"]), (&json!("LONDON"), &json!(7)));
+    // As it was an hour before the recall, and an hour after.
+    assert_eq!(figures("/v1/items/MILK/stock?as_of=2026-11-23T11:00:00Z").await, (15, 4, 19, 0));
+    assert_eq!(figures("/v1/items/MILK/stock?as_of=2026-11-23T13:00:00Z").await, (12, 7, 19, 0));
+    assert_eq!(figures("/v1/items/HAMPER/stock?as_of=2026-11-23T13:00:00Z").await, (6, 0, 0, 6));
+    let report = async |query: &str| {
+        let request = axum::http::Request::builder()
+            .uri(format!("/v1/stock/report?format=ndjson{query}"))
+            .header("authorization", format!("Bearer {}", shop.key))
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let answer = shop.send(request).await;
+        let bytes = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let row = |line: Value| {
+            let of = |name: &str| line[name].as_i64().unwrap();
+            let (sku, place) = (line["sku"].as_str().unwrap(), line["location"].as_str().unwrap());
+            format!(
+                "{sku} {place} {} {} {} {}",
+                of("available"),
+                of("unsellable"),
+                of("on_hand"),
+                of("buildable")
+            )
+        };
+        lines.map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(report("").await, ["MILK LONDON 7 8 15 0", "MILK BACK 0 4 4 0", "HAMPER LONDON 3 0 0 3"]);
+    let then = report("&at=2026-11-23T11:00:00Z").await;
+    assert_eq!(then, ["MILK LONDON 15 0 15 0", "MILK BACK 0 4 4 0", "HAMPER LONDON 7 0 0 7"]);
+    // And that is what an order gets.
+    let order = |quantity: i64| json!({ "lines": [{ "sku": "MILK", "quantity": quantity }] });
+    let (status, refused) = shop.post("/v1/orders", order(8)).await;
+    assert_eq!((status, &refused["missing"][0]["available"]), (StatusCode::CONFLICT, &json!(7)));
+    shop.accepted("/v1/orders", order(7)).await;
+    assert_eq!(figures("/v1/items/MILK/stock").await, (0, 12, 19, 0));
+}
+
+#[tokio::test]
+async fn a_warehouse_that_knows_no_kits_ships_what_it_packed() {
+    let shop = Shop::open().await;
+    for sku in ["A", "B"] {
+        shop.put(json!({ "sku": sku })).await;
+    }
+    shop.put(json!({ "sku": "KIT", "kit": [{ "sku": "A", "quantity": 2 }, { "sku": "B", "quantity": 1 }] }))
+        .await;
+    shop.receive("LONDON", json!([{ "sku": "A", "quantity": 5 }, { "sku": "B", "quantity": 2 }])).await;
+    let order = json!({ "system": "WEB", "document": "1044", "version": 1, "order": { "lines": [
+        { "line": "1", "sku": "KIT", "quantity": 2 }] } });
+    let order = shop.accepted("/v1/documents", order).await["order"].clone();
+    let parcel = async |document: &str, lines: Value| {
+        let told = json!({ "system": "WMS", "document": document, "version": 1, "shipment": {
+            "order": "1044", "order_system": "WEB", "location": "LONDON", "lines": lines } });
+        shop.accepted("/v1/documents", told).await;
+        let order = shop.get(&format!("/v1/orders/{order}")).await;
+        order["lines"][0].clone()
+    };
+    let line = parcel("S1", json!([{ "sku": "A", "quantity": 3 }, { "sku": "B", "quantity": 1 }])).await;
+    assert_eq!(line["shipped"], json!([{ "location": "LONDON", "quantity": 1 }]));
+    assert_eq!(line["begun"], json!([{ "sku": "A", "location": "LONDON", "quantity": 1 }]));
+    assert_eq!((shop.total("A", "committed").await, shop.total("A", "available").await), (1, 1));
+    let line = parcel("S2", json!([{ "sku": "B", "quantity": 1 }, { "sku": "A", "quantity": 1 }])).await;
+    assert_eq!(line["shipped"], json!([{ "location": "LONDON", "quantity": 2 }]));
+    assert_eq!((&line["begun"], &line["short"]), (&Value::Null, &json!(0)));
+    assert_eq!(shop.get("/v1/discrepancies").await["data"], json!([]));
+}
+
+#[tokio::test]
+async fn away_from_a_bin_is_not_away_from_its_site() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/locations", json!({ "code": "PARIS", "rank": 900 })).await;
+    for bin in ["BIN-1", "BIN-2"] {
+        shop.accepted("/v1/locations", json!({ "code": bin, "parent": "LONDON" })).await;
+    }
+    for place in ["BIN-1", "BIN-2", "PARIS"] {
+        shop.receive(place, json!([{ "sku": "MUG", "quantity": 3 }])).await;
+    }
+    let order = shop.accepted("/v1/orders", json!({ "lines": [{ "sku": "MUG", "quantity": 3 }] })).await;
+    let lies =
+        async || shop.get(&format!("/v1/orders/{}", order["id"])).await["lines"][0]["allocated"].clone();
+    assert_eq!(lies().await, json!([{ "location": "BIN-1", "quantity": 3 }]));
+    let reallocate = format!("/v1/orders/{}/reallocate", order["id"]);
+    shop.accepted(&reallocate, json!({ "away_from": "BIN-1" })).await;
+    assert_eq!(lies().await, json!([{ "location": "BIN-2", "quantity": 3 }]));
+    let before = shop.get("/v1/changes?limit=100").await["next_after"].clone();
+    shop.accepted(&reallocate, json!({ "away_from": "BIN-1" })).await;
+    assert_eq!(shop.get("/v1/changes?limit=100").await["next_after"], before, "it is away already");
+}

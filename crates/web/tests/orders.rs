@@ -232,3 +232,22 @@ async fn one_parcel_two_tellers() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_piece_that_is_seen_is_there_and_one_that_is_not_is_missing() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/items", json!({ "sku": "PHONE", "tracking": "serials" })).await;
+    let lines = json!([{ "sku": "PHONE", "quantity": 3, "serials": ["S1", "S2", "S3"] }]);
+    shop.accepted("/v1/movements/receive", json!({ "location": "LONDON", "lines": lines })).await;
+    let session = shop.accepted("/v1/count-sessions", json!({ "location": "LONDON", "blind": false })).await;
+    let session = format!("/v1/count-sessions/{}", session["id"]);
+    let seen = json!({ "lines": [{ "sku": "PHONE", "quantity": 2, "serials": ["S1", "S3"] }] });
+    shop.accepted(&format!("{session}/counts"), seen).await;
+    let short = json!({ "lines": [{ "sku": "PHONE", "quantity": 2, "serials": ["S1"] }] });
+    assert_eq!(shop.kind(&format!("{session}/counts"), short).await, (422, "field".to_owned()));
+    assert_eq!(shop.get(&session).await["missing"], json!([{ "sku": "PHONE", "lot": "S2" }]));
+    shop.accepted(&format!("{session}/apply"), json!({})).await;
+    assert_eq!(shop.get("/v1/items/PHONE/stock").await["total"]["on_hand"], 2);
+    let report = shop.get(&session).await;
+    assert_eq!((report["lines"].as_array().unwrap().len(), &report["missing"]), (3, &json!([])));
+}

@@ -221,3 +221,23 @@ async fn a_receipt_is_applied_once_there_is_its_purchase_order() {
     shop.accepted("/v1/purchase-orders", order).await;
     assert_eq!((shop.stock("LONDON", "incoming").await, shop.stock("LONDON", "available").await), (4, 5));
 }
+
+#[tokio::test]
+async fn a_receipt_that_another_system_tells_says_of_which_lots_it_was() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/items", json!({ "sku": "MILK", "tracking": "lots" })).await;
+    let told = |document: &str, line: serde_json::Value| {
+        json!({ "system": "WMS", "document": document, "version": 1, "receipt": {
+            "location": "LONDON", "lines": [line] } })
+    };
+    let line = json!({ "sku": "MILK", "quantity": 5, "lot": "L1", "expires": "2027-01-31" });
+    shop.at("10:00").accepted("/v1/documents", told("R1", line)).await;
+    let lot = shop.get("/v1/items/MILK/lots/L1").await;
+    assert_eq!(
+        (&lot["lot"]["expires"], &lot["lot"]["places"][0]["quantity"]),
+        (&json!("2027-01-31"), &json!(5))
+    );
+    let wrong = json!({ "sku": "MILK", "quantity": 5, "lot": "L1", "expires": "tomorrow" });
+    let (status, problem) = shop.post("/v1/documents", told("R2", wrong)).await;
+    assert_eq!((status.as_u16(), problem["field"].as_str()), (422, Some("expires")));
+}

@@ -340,6 +340,12 @@ impl Worker {
                     touched.entry(lot.item).or_insert(at);
                 }
             }
+            // What of a kit is sold, or lies assembled, is not to be built of its components, or is.
+            for (item, at) in touched.clone() {
+                for part in view.parts_of(item)? {
+                    touched.entry(part).or_insert(at);
+                }
+            }
             // What a kit shows follows from what it is built of.
             for (item, at) in touched.clone() {
                 for kit in view.kits_around(item)? {

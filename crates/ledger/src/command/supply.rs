@@ -230,4 +230,14 @@ pub struct ReceiptLine {
     pub quantity: Quantity,
     /// What one unit did cost; none: as ordered.
     pub unit_cost: Option<Money>,
+    /// Of which lot, where the item is tracked by these and the teller knows; one that is named for the first time comes
+    /// to be.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// The last day it may be sold on.
+    #[serde(default)]
+    pub expires: Option<jiff::civil::Date>,
+    /// Which pieces, where the item is tracked by serials: as many as the quantity says.
+    #[serde(default)]
+    pub serials: Option<Vec<String>>,
 }

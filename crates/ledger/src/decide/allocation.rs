@@ -12,7 +12,7 @@ use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, RuleId, Syste
 use super::order;
 use super::policy::{self, Place, Route};
 use super::promise::{self, Wanted};
-use super::tx::{Stop, Tx};
+use super::tx::{Move, Stop, Tx};
 
 /// The way of an order of a system, or to the one place that was named.
 pub(super) fn route_for(
@@ -220,10 +220,11 @@ pub(super) fn reallocate(tx: &mut Tx<'_>, request: &Reallocate) -> Result<Answer
     let order = request.order;
     let away = request.away_from.as_deref().map(|code| tx.location_id(code)).transpose()?;
     order::want_promises(tx, order)?;
-    // It is tried, and taken only where it comes to something else.
+    // It is tried, and only what comes to something else by it is moved.
     let mut trial = tx.clone();
     if move_promises(&mut trial, order, away)? {
-        *tx = trial;
+        let after = trial.order(order)?.lines.clone();
+        take_over(tx, order, after)?;
     }
     order::settle(tx)?;
     Ok(Answer::Order(order, order::line_answers(tx, order)?))
@@ -235,11 +236,8 @@ fn move_promises(tx: &mut Tx<'_>, order: OrderId, away: Option<LocationId>) -> R
     let before = tx.order(order)?.lines.clone();
     let mut route = route_of(tx, order, None)?;
     if let Some(away) = away {
-        let inside = tx.sites()?;
-        // A site that is left in part is left: what lies beside the part is taken by its own rule.
-        let left: Vec<LocationId> =
-            route.places.iter().copied().filter(|site| inside.is_in(away, *site)).collect();
-        route.places.retain(|site| !left.contains(site));
+        tx.avoided = tx.sites()?.below(away, false);
+        route.places.retain(|site| *site != away);
     }
     let holder = Holder::Order(order);
     let now = tx.now;
@@ -257,6 +255,8 @@ fn move_promises(tx: &mut Tx<'_>, order: OrderId, away: Option<LocationId>) -> R
     if route.whole && before.iter().zip(&promised).any(loses) {
         return Ok(false);
     }
+    // What is not to be had elsewhere stays.
+    tx.avoided.clear();
     for (index, (line, promised)) in (0..).zip(before.iter().zip(promised)) {
         let mut missing = (had(line) - promised).max(Quantity::ZERO);
         for at in line.allocated.iter().chain(&line.build.built) {
@@ -277,6 +277,58 @@ fn move_promises(tx: &mut Tx<'_>, order: OrderId, away: Option<LocationId>) -> R
     };
     let after = &tx.order(order)?.lines;
     Ok(before.iter().zip(after).any(|(before, after)| places(before) != places(after)))
+}
+
+/// Where the own goods and the components lie that a line is promised.
+fn cells(line: &OrderLine) -> BTreeMap<(ItemId, LocationId, LotId), Quantity> {
+    let own = line.allocated.iter().map(|at| ((line.item, at.location, at.lot), at.quantity));
+    let components = line.build.components.iter().map(|at| ((at.item, at.location, at.lot), at.quantity));
+    let mut cells = BTreeMap::new();
+    own.chain(components).for_each(|(cell, quantity)| *cells.entry(cell).or_default() += quantity);
+    cells
+}
+
+/// Makes the lines of an order what they came to on trial: what is promised in the same place stays as it is.
+fn take_over(tx: &mut Tx<'_>, order: OrderId, after: Vec<OrderLine>) -> Result<(), Stop> {
+    let before = tx.order(order)?.lines.clone();
+    let (mut freed, mut kept) = (Vec::new(), Vec::new());
+    for (index, (before, after)) in (0..).zip(before.iter().zip(&after)) {
+        let (before, after) = (cells(before), cells(after));
+        let less = |some: &BTreeMap<_, Quantity>, of: &_, than: Quantity| {
+            than - some.get(of).copied().unwrap_or_default()
+        };
+        let more = |part: &(_, _, Quantity)| part.2.is_positive();
+        freed
+            .extend(before.iter().map(|(cell, held)| (index, *cell, less(&after, cell, *held))).filter(more));
+        kept.extend(after.iter().map(|(cell, held)| (index, *cell, less(&before, cell, *held))).filter(more));
+    }
+    let holder = Holder::Order(order);
+    let all = || freed.iter().chain(&kept);
+    tx.want_cells(all().flat_map(|(_, (item, location, lot), _)| {
+        [StockState::Available, StockState::Committed].map(|state| CellKey::of(*item, *location, *lot, state))
+    }))?;
+    tx.want_promised(holder, all().map(|(line, (item, location, lot), _)| (*item, *location, *line, *lot)))?;
+    let ways = [
+        (&freed, StockState::Committed, StockState::Available),
+        (&kept, StockState::Available, StockState::Committed),
+    ];
+    for (parts, from, to) in ways {
+        for (line, (item, location, lot), quantity) in parts {
+            tx.make(Move {
+                item: *item,
+                lot: *lot,
+                from: (*location, from),
+                to: (*location, to),
+                quantity: *quantity,
+                occurred_at: tx.now,
+                reason: "reallocated",
+                promise: Some((holder, *line)),
+                corrects: None,
+            })?;
+        }
+    }
+    tx.edit_order(order)?.lines = after;
+    Ok(())
 }
 
 fn lines(lines: &[OrderLine]) -> u32 {

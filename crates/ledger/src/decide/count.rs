@@ -11,7 +11,7 @@ use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
 use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
-use super::{item, lots, order};
+use super::{item, lines, lots, order};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
@@ -98,7 +98,7 @@ pub(super) fn book_all(
             counted,
             found,
             difference: counted - found,
-            available: tx.held(CellKey::new(item, location, StockState::Available))?,
+            available: lines::lies_free(tx, item, location)?,
         })
     });
     let counted = answers.collect::<Result<_, Stop>>()?;

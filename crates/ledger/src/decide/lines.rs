@@ -1,8 +1,10 @@
 //! The lines of a document that a request names, each once, with what it wants of each.
 
 use crate::answer::{Invalid, Moved, Refusal};
+use crate::availability;
 use crate::command::LineQuantity;
 use crate::key::{CellKey, StockState};
+use crate::model::Tracking;
 use crate::{ItemId, LocationId, Quantity, Seq};
 
 use super::tx::{Stop, Tx};
@@ -99,11 +101,20 @@ pub(super) fn moved_answers(tx: &Tx<'_>, done: &[Done]) -> Result<Vec<Moved>, St
             sku: tx.sku(*item)?,
             location: tx.location_code(*location)?,
             difference: *difference,
-            available: tx.held(CellKey::new(*item, *location, StockState::Available))?,
+            available: lies_free(tx, *item, *location)?,
             seq: *seq,
         })
     });
     answers.collect()
+}
+
+/// What lies free of an item at a very place, without lots that ended or were called back.
+pub(super) fn lies_free(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<Quantity, Stop> {
+    if tx.item(item)?.tracking == Tracking::None {
+        return tx.held(CellKey::new(item, location, StockState::Available));
+    }
+    let spots = availability::spots(&mut &*tx, item, location, &[StockState::Available])?;
+    Ok(spots.iter().filter(|spot| spot.location == location).map(|spot| spot.quantity).sum())
 }
 
 /// What a caller may say beside a change: the paper it was done by, and free words.

@@ -185,7 +185,8 @@ fn find_or_make(
             None => line.expires,
         };
         let id = LotId(tx.next_seq());
-        let lot = Lot { item, code: code.to_owned(), expires, recalled: false, of };
+        let code = code.to_owned();
+        let lot = Lot { item, code, expires, recalled: false, recalled_at: None, of };
         tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(id);
     };
@@ -273,13 +274,16 @@ pub(super) fn put(tx: &mut Tx<'_>, put: &PutLot) -> Result<Answer, Stop> {
     let Some(id) = tx.lot_id(item, &put.lot)? else {
         let id = LotId(tx.next_seq());
         let recalled = put.recalled.unwrap_or(false);
-        let lot = Lot { item, code: put.lot.clone(), expires: put.expires, recalled, of: None };
+        let recalled_at = recalled.then_some(tx.now);
+        let (code, expires) = (put.lot.clone(), put.expires);
+        let lot = Lot { item, code, expires, recalled, recalled_at, of: None };
         tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(Answer::Lot(id));
     };
     let known = tx.lot(id)?.clone();
     let recalled = put.recalled.unwrap_or(known.recalled);
-    let lot = Lot { expires: put.expires.or(known.expires), recalled, ..known };
+    let recalled_at = if recalled { known.recalled_at.or(Some(tx.now)) } else { None };
+    let lot = Lot { expires: put.expires.or(known.expires), recalled, recalled_at, ..known };
     change(tx, id, lot)?;
     order::settle(tx)?;
     Ok(Answer::Lot(id))

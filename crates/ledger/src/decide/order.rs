@@ -172,12 +172,14 @@ pub(super) fn release(tx: &mut Tx<'_>, order: OrderId, line: u32, quantity: Quan
 
 /// Refuses to promise from a place that does not sell. A fact may name any place: it has happened there.
 pub(super) fn must_sell(tx: &Tx<'_>, only: Option<LocationId>) -> Result<(), Stop> {
-    match only.map(|location| tx.location(location)).transpose()? {
-        Some(location) if !location.sellable => {
-            Err(Refusal::NotSellable { location: location.code.clone() }.into())
+    let Some(named) = only else { return Ok(()) };
+    for around in tx.sites()?.above(named) {
+        let location = tx.location(around)?;
+        if !location.sellable {
+            return Err(Refusal::NotSellable { location: location.code.clone() }.into());
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Refuses unless all these lines together are available at these places.
@@ -542,7 +544,7 @@ pub(super) fn want_promises(tx: &Tx<'_>, order: OrderId) -> Result<(), Stop> {
         cells.push(CellKey::party(line.item, StockState::Customer));
         let own = line.allocated.iter().chain(&line.shipped);
         let own = own.map(|at| (line.item, at.location, at.lot));
-        let components = line.build.components.iter().chain(&line.build.left);
+        let components = line.build.components.iter().chain(&line.build.left).chain(&line.build.begun);
         let components = components.map(|at| (at.item, at.location, at.lot));
         for (item, location, lot) in own.chain(components) {
             keys.push(Key::Counted(item, location));
@@ -591,7 +593,7 @@ pub(super) fn fulfil(tx: &mut Tx<'_>, fulfil: &FulfilOrder) -> Result<Answer, St
 
 pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, Stop> {
     let order = cancel.order;
-    let open = |line: &OrderLine| line.wanted - line.shipped_total();
+    let open = |line: &OrderLine| line.wanted - line.shipped_total() - line.begun_kits();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
     want_promises(tx, order)?;
     for (index, _, quantity) in lines {
@@ -708,7 +710,7 @@ pub(super) fn come_back(
 }
 
 /// Sets how much of a line is wanted: more is allocated as far as it goes, less is released, short lines first.
-/// Never less than what has shipped.
+/// Never less than what has shipped, kits included of which a part has left.
 pub(super) fn want(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -717,7 +719,7 @@ pub(super) fn want(
     only: Option<LocationId>,
 ) -> Result<(), Stop> {
     let known = &tx.order(order)?.lines[line as usize];
-    let wanted = wanted.max(known.shipped_total());
+    let wanted = wanted.max(known.shipped_total() + known.begun_kits());
     let more = wanted - known.wanted;
     tx.edit_order(order)?.lines[line as usize].wanted = wanted;
     if more.is_positive() {

@@ -101,9 +101,14 @@ pub(super) fn keep(
     let kits = quantity - taken;
     let mut parts = Vec::new();
     if kits.is_positive() {
+        let build = kept(tx, holder, line)?.1.clone();
+        let all = kits + build.built.iter().map(|at| at.quantity).sum();
         for component in &wanted.recipe {
-            let needed =
-                availability::times(component.quantity, kits).expect("as much was found to be there");
+            // What has left of kits that are begun is not kept again.
+            let item = component.item;
+            let held: Quantity =
+                build.components.iter().filter(|at| at.item == item).map(|at| at.quantity).sum();
+            let needed = build.needs(item, all) - build.begun_of(item) - held;
             let spots = spots(tx, component.item, site, states, needed, |_| true)?;
             parts.extend(spots.into_iter().map(|spot| (component.item, spot)));
         }
@@ -227,7 +232,8 @@ fn give_back_at(
     Ok(())
 }
 
-fn free(
+/// Frees what a line keeps in one cell; whoever asks takes it off the line.
+pub(super) fn free(
     tx: &mut Tx<'_>,
     holder: Holder,
     line: u32,
@@ -300,8 +306,12 @@ pub(super) fn components_of(
 ) -> Result<Vec<ComponentAt>, Stop> {
     let sites = tx.sites()?;
     let mut chosen = Vec::new();
+    let built: Quantity = build.built.iter().map(|at| at.quantity).sum();
     for component in &build.recipe {
-        let mut missing = availability::times(component.quantity, kits).expect("no more than was promised");
+        // Whole ones go before those of which a part has left.
+        let stays = build.needs(component.item, built - kits) - build.begun_of(component.item);
+        let held = build.components.iter().filter(|at| at.item == component.item);
+        let mut missing = held.map(|at| at.quantity).sum::<Quantity>() - stays.max(Quantity::ZERO);
         let mut there: Vec<ComponentAt> =
             build.components.iter().filter(|at| at.item == component.item).copied().collect();
         // A bin may have been moved to another site since.
@@ -435,17 +445,27 @@ fn break_kits(
     part: Quantity,
     when: (Instant, &str),
 ) -> Result<(Quantity, Quantity), Stop> {
-    let build = kept(tx, holder, line)?.1.clone();
-    let component = build.recipe.iter().find(|component| component.item == what.0);
-    let each = component.expect("a promise of another item is a component's").quantity;
-    let sites = tx.sites()?;
-    let around = build.built.iter().find(|built| sites.is_in(what.1, built.location));
-    let site = *around.or(build.built.last()).expect("a component is kept for a kit to be built");
-    let needed = Quantity::units((part.micros() + each.micros() - 1) / each.micros());
-    let kits = needed.min(site.quantity);
-    let parts = unbuild(tx, holder, line, site.location, kits, Some(what), when)?;
-    let there = parts.iter().filter(|at| (at.item, at.location, at.lot) == what).map(|at| at.quantity).sum();
-    Ok((kits, there))
+    let (mut broken, mut freed) = (Quantity::ZERO, Quantity::ZERO);
+    while freed < part {
+        let build = kept(tx, holder, line)?.1.clone();
+        let component = build.recipe.iter().find(|component| component.item == what.0);
+        let each = component.expect("a promise of another item is a component's").quantity;
+        let sites = tx.sites()?;
+        let around = build.built.iter().find(|built| sites.is_in(what.1, built.location));
+        let Some(site) = around.or(build.built.last()).copied() else { break };
+        let sum = |parts: &mut dyn Iterator<Item = Quantity>| parts.sum::<Quantity>();
+        let built = sum(&mut build.built.iter().map(|at| at.quantity));
+        let of_it = build.components.iter().filter(|at| at.item == what.0);
+        // So many kits stay as the rest is enough for, with what has left of those that are begun.
+        let rest = sum(&mut of_it.map(|at| at.quantity)) - (part - freed) + build.begun_of(what.0);
+        let stay = Quantity::units(rest.max(Quantity::ZERO).micros() / each.micros());
+        let kits = (built - stay).max(Quantity::ONE).min(site.quantity);
+        let parts = unbuild(tx, holder, line, site.location, kits, Some(what), when)?;
+        let there = parts.iter().filter(|at| (at.item, at.location, at.lot) == what);
+        freed += sum(&mut there.map(|at| at.quantity));
+        broken += kits;
+    }
+    Ok((broken, freed))
 }
 
 /// The order or hold of a holder.

@@ -3,7 +3,7 @@
 //! What is booked are counts as of the time each was seen (see [`super::count`]), so that nothing that moved since is
 //! lost. Who may approve large differences is not the ledger's business: it is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid, Refusal, SightedLine};
 use crate::command::{ApplySession, Line, OpenSession, Sight, Threshold};
@@ -138,6 +138,7 @@ fn looks(tx: &mut Tx<'_>, sight: &Sight, session: &Session) -> Result<Vec<(Resol
             sku: seen.sku.clone(),
             quantity: seen.quantity,
             lot: seen.lot.clone(),
+            serials: seen.serials.clone(),
             ..Line::default()
         })
         .collect();
@@ -154,22 +155,82 @@ fn looks(tx: &mut Tx<'_>, sight: &Sight, session: &Session) -> Result<Vec<(Resol
             let problem = format!("`{}` is not counted in this session; open one that lists it", line.sku);
             return Err(Invalid::Field { field: "sku", problem }.into());
         }
-        if tx.item(item)?.tracking == Tracking::Serials {
-            let problem = format!("`{}` is tracked by serials: count it with all of these at once", line.sku);
-            return Err(Invalid::Field { field: "sku", problem }.into());
+        let mut line = line.into_owned();
+        let by_piece = tx.item(item)?.tracking == Tracking::Serials;
+        if by_piece && line.serials.is_none() && line.quantity == Quantity::ONE {
+            line.serials = line.lot.take().map(|serial| vec![serial]);
         }
         for node in count::nodes(tx, session.location, session.inside)? {
             stock::must_be_ours(tx, item, node)?;
         }
         let seen_at = tx.past("seen_at", seen.seen_at)?;
-        for line in lots::counted(tx, &[(item, line)])? {
+        let none_at_all = by_piece && line.quantity.is_zero() && line.lot.is_none();
+        let resolved = if none_at_all {
+            vec![Resolved { item, lot: None, quantity: Quantity::ZERO }]
+        } else {
+            lots::counted(tx, &[(item, std::borrow::Cow::Borrowed(&line))])?
+        };
+        for line in resolved {
             if !told.insert((line.item, line.lot)) {
                 return Err(Invalid::Twice { field: "sku", value: seen.sku.clone() }.into());
             }
             looks.push((line, seen_at));
         }
     }
+    check_number(looks.len())?;
     Ok(looks)
+}
+
+/// The pieces that were there by our books whenever one of their item was looked for, and that nobody has seen: each is
+/// counted as none, as of the last look.
+fn missing(
+    tx: &Tx<'_>,
+    lines: &[(Resolved, Look, Seen)],
+    nodes: &[LocationId],
+) -> Result<Vec<(Resolved, Look, Seen)>, Stop> {
+    let mut looked = BTreeMap::<ItemId, (Instant, Instant)>::new();
+    let mut told = BTreeSet::new();
+    for (line, _, seen) in lines {
+        if tx.item(line.item)?.tracking == Tracking::Serials {
+            told.insert((line.item, line.lot));
+            for look in &seen.looks {
+                let (first, last) = looked.entry(line.item).or_insert((look.seen_at, look.seen_at));
+                (*first, *last) = ((*first).min(look.seen_at), (*last).max(look.seen_at));
+            }
+        }
+    }
+    let (mut needs, mut expected) = (Vec::new(), BTreeMap::new());
+    for (item, times) in looked {
+        match tx.stocked(item) {
+            Ok(cells) => expected.extend(
+                cells
+                    .into_iter()
+                    .filter(|(cell, _)| cell.lot.0 != 0 && nodes.contains(&cell.location))
+                    .filter(|(cell, _)| cell.state.is_physical() && !told.contains(&(item, Some(cell.lot))))
+                    .map(|(cell, _)| ((item, cell.lot), times)),
+            ),
+            Err(Stop::Needs(more)) => needs.extend(more),
+            Err(stop) => return Err(stop),
+        }
+    }
+    if !needs.is_empty() {
+        return Err(Stop::Needs(needs));
+    }
+    let line = |(item, lot)| Resolved { item, lot: Some(lot), quantity: Quantity::ZERO };
+    tx.want_past(expected.iter().flat_map(|(key, (first, last))| {
+        past(&line(*key), nodes, *first).chain(past(&line(*key), nodes, *last))
+    }))?;
+    let mut missing = Vec::new();
+    for (key, (first, seen_at)) in expected {
+        let line = line(key);
+        let (before, expected) = (physical(tx, &line, nodes, first)?, physical(tx, &line, nodes, seen_at)?);
+        if before.is_positive() && expected.is_positive() {
+            let (counter, quantity) = (tx.actor.clone(), Quantity::ZERO);
+            let look = Look { counter, quantity, seen_at, expected, then: expected };
+            missing.push((line, look.clone(), Seen { looks: vec![look], ..Seen::default() }));
+        }
+    }
+    Ok(missing)
 }
 
 fn past(
@@ -226,9 +287,14 @@ pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Sto
             lines.push((Resolved { item, lot, quantity: look.quantity }, look, *seen));
         }
     }
-    check_number(lines.len())?;
     tx.want(lines.iter().map(|(line, ..)| Key::Item(line.item)))?;
     let nodes = count::nodes(tx, session.location, session.inside)?;
+    lines.extend(missing(tx, &lines, &nodes)?);
+    // That somebody saw no piece at all is told by those that are missing.
+    lines.retain(|(line, ..)| {
+        line.lot.is_some() || tx.item(line.item).is_ok_and(|item| item.tracking != Tracking::Serials)
+    });
+    check_number(lines.len())?;
     tx.want_past(lines.iter().flat_map(|(line, look, _)| past(line, &nodes, look.seen_at)))?;
     let mut again = Vec::new();
     let mut large = Vec::new();

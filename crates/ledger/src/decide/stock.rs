@@ -851,6 +851,12 @@ pub(super) fn ship_lot(
         let known = &tx.order(order)?.lines[line as usize];
         let parts = promise::components_of(tx, &known.build, place.location, place.quantity, None)?;
         let build = &mut tx.edit_order(order)?.lines[line as usize].build;
+        // What has left of these kits before is promised no more.
+        for component in build.recipe.clone() {
+            let of_it = parts.iter().filter(|part| part.item == component.item);
+            let parts: Quantity = of_it.map(|part| part.quantity).sum();
+            build.absorb(component.item, build.needs(component.item, place.quantity) - parts);
+        }
         for part in parts {
             ComponentAt::add(&mut build.components, ComponentAt { quantity: -part.quantity, ..part });
             ComponentAt::add(&mut components, part);
@@ -907,6 +913,12 @@ pub(super) fn ship_lot(
             .collect();
         let more = availability::times(component.quantity, kits)
             .ok_or(Invalid::Overflow(tx.sku(component.item)?))?;
+        // What has left before of more kits than are open yet has left of these.
+        let known = &mut tx.edit_order(order)?.lines[line as usize];
+        let open = known.build.needs(component.item, known.wanted - known.shipped_total());
+        let before = (known.build.begun_of(component.item) - open).max(Quantity::ZERO).min(more);
+        known.build.absorb(component.item, before);
+        let more = more - before;
         let total = own.iter().map(|at| at.quantity).sum::<Quantity>() + more;
         if !total.is_positive() {
             continue;

@@ -95,6 +95,8 @@ pub(super) struct Tx<'a> {
     pub reference: Option<String>,
     pub note: Option<String>,
     pub discrepancies: Vec<DiscrepancyId>,
+    /// Nothing is promised from these places; see [`super::allocation::reallocate`].
+    pub avoided: Vec<LocationId>,
 }
 
 impl<'a> Tx<'a> {
@@ -115,6 +117,7 @@ impl<'a> Tx<'a> {
             reference: None,
             note: None,
             discrepancies: Vec::new(),
+            avoided: Vec::new(),
         }
     }
 
@@ -757,7 +760,13 @@ impl Look for &Tx<'_> {
     }
 
     fn below(&mut self, location: LocationId) -> Result<Vec<LocationId>, Stop> {
-        self.sites().map(|sites| availability::below(sites, location))
+        let mut below = availability::below(self.sites()?, location);
+        below.retain(|node| !self.avoided.contains(node));
+        Ok(below)
+    }
+
+    fn sells(&mut self, location: LocationId) -> Result<bool, Stop> {
+        self.sites().map(|sites| sites.sells(location))
     }
 
     fn held(&mut self, cells: &[CellKey]) -> Result<Vec<Quantity>, Stop> {

@@ -167,16 +167,18 @@ async fn explain(link: &Link, sku: &str, json: bool) -> anyhow::Result<()> {
 }
 
 /// Stock by location and state. What is rarely there has a column only where it is: so on hand is always the sum of
-/// what is shown.
+/// what is shown before it, less what of it is told to be buildable only.
 fn stock_table(stock: &Value) -> Vec<String> {
-    const STATES: [(&str, bool); 7] = [
+    const STATES: [(&str, bool); 9] = [
         ("available", true),
+        ("unsellable", false),
         ("reserved", true),
         ("committed", true),
         ("damaged", false),
         ("quality_control", false),
         ("safety_stock", false),
         ("on_hand", true),
+        ("buildable", false),
     ];
     let locations = stock["locations"].as_array().into_iter().flatten();
     let rows: Vec<&Value> = locations.chain(std::iter::once(&stock["total"])).collect();
@@ -250,7 +252,7 @@ mod tests {
     fn on_hand_is_the_sum_of_the_columns_that_are_shown() {
         let row = |location: &str, available: i64, damaged: i64| {
             json!({ "location": location, "available": available, "reserved": 0, "committed": 2, "damaged": damaged,
-                "quality_control": 0, "safety_stock": 0, "on_hand": available + 2 + damaged })
+                "unsellable": 0, "buildable": 0, "quality_control": 0, "safety_stock": 0, "on_hand": available + 2 + damaged })
         };
         let table = |damaged: i64| {
             let locations = json!([row("LONDON", 1_234_567_890_123, 0), row("YORK", -1, damaged)]);

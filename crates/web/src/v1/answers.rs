@@ -2,7 +2,7 @@
 
 use onhand_engine::View;
 use onhand_ledger::answer::{Counted, ItemNotes, LineAnswer, Moved, Remains};
-use onhand_ledger::model::{At, Order};
+use onhand_ledger::model::{At, Build, Order};
 use onhand_ledger::{Answer, Money, OrderId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,7 @@ pub(crate) struct MovedBody {
     pub location: String,
     /// How on hand changed there.
     pub difference: Decimal,
-    /// Available there afterwards.
+    /// What lies free at that very place afterwards, without lots that ended or were called back.
     pub available: Decimal,
     /// The movement's entry in the log.
     pub seq: u64,
@@ -195,7 +195,7 @@ pub(crate) struct CountedBody {
     pub found: Decimal,
     /// What was booked.
     pub difference: Decimal,
-    /// Available there afterwards.
+    /// What lies free at that very place afterwards, without lots that ended or were called back.
     pub available: Decimal,
 }
 
@@ -331,6 +331,9 @@ pub(crate) struct OrderLineBody {
     /// Of a kit: whole ones promised to be built of components, by location.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub to_build: Vec<AtBody>,
+    /// Of a kit: components that have left of kits of which others have not; such a kit has not shipped yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<PartBody>,
     /// Covered by nothing.
     pub short: Decimal,
     /// Of `short`: accepted as a backorder.
@@ -376,6 +379,7 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             quantity: line.wanted.into(),
             allocated: places(view, &line.allocated)?,
             to_build: places(view, &line.build.built)?,
+            begun: begun(view, &line.build)?,
             short: line.short.into(),
             backordered: line.backordered.into(),
             preordered: line.preordered.into(),
@@ -409,6 +413,33 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
             Ok(AtBody { location, lot, quantity: at.quantity.into() })
         })
         .collect()
+}
+
+/// So much of a component somewhere.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PartBody {
+    /// The component.
+    pub sku: String,
+    /// Where it left from.
+    pub location: String,
+    /// Its lot or serial, where these are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
+    /// How much.
+    pub quantity: Decimal,
+}
+
+fn begun(view: &mut View<'_>, build: &Build) -> Result<Vec<PartBody>, StoreError> {
+    let mut parts = Vec::new();
+    for part in &build.begun {
+        parts.push(PartBody {
+            sku: view.item(part.item)?.map_or_else(String::new, |item| item.sku),
+            location: view.location(part.location)?.map_or_else(String::new, |location| location.code),
+            lot: view.lot(part.lot)?.map(|lot| lot.code),
+            quantity: part.quantity.into(),
+        });
+    }
+    Ok(parts)
 }
 
 /// An answer as the endpoint of its command gives it.

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{LineBody, PriceInput};
-use super::ask::{Ask, instant, reply};
+use super::ask::{Ask, date, instant, reply};
 use crate::App;
 use crate::body::only_objects;
 use crate::decimal::Decimal;
@@ -64,6 +64,12 @@ struct ReceiptLineInput {
     quantity: Decimal,
     /// What one unit did cost; as ordered unless told.
     unit_cost: Option<PriceInput>,
+    /// Of which lot, where the item is tracked by these and the teller knows. One that is not known yet comes to be.
+    lot: Option<String>,
+    /// The last day it may be sold on: `2027-01-31`.
+    expires: Option<String>,
+    /// Which pieces, where the item is tracked by serials: as many as the quantity says.
+    serials: Option<Vec<String>>,
 }
 
 /// An order in the state it is in now.
@@ -233,6 +239,9 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
                     item: name(line.sku.as_ref(), line.listing.as_ref())?,
                     quantity: line.quantity.0,
                     unit_cost: line.unit_cost.as_ref().map(PriceInput::money),
+                    lot: line.lot.clone(),
+                    expires: date("expires", line.expires.as_deref())?,
+                    serials: line.serials.clone(),
                 })
             });
             Ok(Content::Receipt(ReceiptContent {

@@ -63,7 +63,7 @@ struct LowBody {
     name: String,
     /// Where; null for an item that never was anywhere.
     location: Option<String>,
-    /// Available there, and in all that is inside it.
+    /// Available there, and in all that is inside it; where nothing is sold: what would be if it were.
     available: Decimal,
     /// The level it is at or below.
     level: Decimal,

@@ -62,16 +62,18 @@ struct ReportLine<'a> {
     name: &'a str,
     location: &'a str,
     available: Decimal,
+    unsellable: Decimal,
     reserved: Decimal,
     committed: Decimal,
     damaged: Decimal,
     quality_control: Decimal,
     safety_stock: Decimal,
     on_hand: Decimal,
+    buildable: Decimal,
     in_transit: Decimal,
 }
 
-const COLUMNS: &str = "sku,name,location,available,reserved,committed,damaged,quality_control,safety_stock,on_hand,in_transit\n";
+const COLUMNS: &str = "sku,name,location,available,unsellable,reserved,committed,damaged,quality_control,safety_stock,on_hand,buildable,in_transit\n";
 
 /// A field of CSV (RFC 4180): in quotes where it needs them.
 fn field(text: &str) -> std::borrow::Cow<'_, str> {
@@ -83,42 +85,47 @@ fn field(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 fn write(out: &mut String, format: Format, row: &StockRow) {
-    let of = |state| Decimal::from(row.of(state));
+    let of = |state| Decimal::from(row.shelf.of(state));
     let line = ReportLine {
         sku: &row.sku,
         name: &row.name,
         location: &row.code,
-        available: of(StockState::Available),
+        available: row.shelf.available().into(),
+        unsellable: row.shelf.unsellable.into(),
         reserved: of(StockState::Reserved),
         committed: of(StockState::Committed),
         damaged: of(StockState::Damaged),
         quality_control: of(StockState::QualityControl),
         safety_stock: of(StockState::SafetyStock),
-        on_hand: row.on_hand().into(),
+        on_hand: row.shelf.on_hand().into(),
+        buildable: row.shelf.buildable.into(),
         in_transit: of(StockState::InTransit),
     };
     let _ = match format {
         Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&line).unwrap_or_default()),
         Format::Csv => writeln!(
             out,
-            "{},{},{},{},{},{},{},{},{},{},{}",
+            "{},{},{},{},{},{},{},{},{},{},{},{},{}",
             field(line.sku),
             field(line.name),
             field(line.location),
             line.available.0,
+            line.unsellable.0,
             line.reserved.0,
             line.committed.0,
             line.damaged.0,
             line.quality_control.0,
             line.safety_stock.0,
             line.on_hand.0,
+            line.buildable.0,
             line.in_transit.0
         ),
     };
 }
 
 /// The stock of all items at all locations at an instant, as known now or then: one line for each item and location
-/// that has anything, by item, the oldest first. All of it is of one entry of the log, named in the header
+/// that has anything, by item, the oldest first, kits after the others. `available` is what can be promised: `buildable`
+/// kits are a part of it, and not on hand; `unsellable` stock is on hand, and not available. All of it is of one entry of the log, named in the header
 /// `Onhand-Seq`; it is written as it is read, and what is recorded meanwhile is left out. If the report cannot be
 /// finished the connection ends without the last chunk: such a file is not whole.
 #[utoipa::path(get, path = "/stock/report", tag = "stock", params(ReportQuery),
@@ -133,16 +140,16 @@ async fn report_stock(
     let known_at = instant("known_at", query.known_at.as_deref())?;
     let format = query.format.unwrap_or_default();
     let begun = read(&app, &caller, |view| {
-        let places = match &query.location {
+        let place = match &query.location {
             None => None,
             Some(code) => match view.location_by_code(code)? {
-                Some((id, _)) => Some(view.inside(id)?),
+                Some((id, _)) => Some(id),
                 None => return Ok(None),
             },
         };
-        StockReport::begin(view, at, known_at).map(|report| Some((report, places)))
+        StockReport::begin(view, at, known_at, place).map(Some)
     });
-    let Some((mut report, places)) = begun.await? else {
+    let Some(mut report) = begun.await? else {
         return Err(Problem::unknown(
             "location with the code",
             query.location.as_deref().unwrap_or_default(),
@@ -154,11 +161,7 @@ async fn report_stock(
         let mut text = if format == Format::Csv { COLUMNS.to_owned() } else { String::new() };
         while !report.is_done() {
             match read(&app, &caller, |view| report.next(view, SLICE)).await {
-                Ok(rows) => {
-                    let here =
-                        |row: &&StockRow| places.as_ref().is_none_or(|all| all.contains(&row.location));
-                    rows.iter().filter(here).for_each(|row| write(&mut text, format, row));
-                }
+                Ok(rows) => rows.iter().for_each(|row| write(&mut text, format, row)),
                 Err(problem) => {
                     tracing::error!(detail = problem.detail, "a report could not be finished");
                     let _ = send.send(Err(std::io::Error::other(problem.detail))).await;

@@ -169,6 +169,14 @@ struct SeenBody {
     count: Option<u64>,
 }
 
+/// A piece that nobody has seen.
+#[derive(Debug, Serialize, ToSchema)]
+struct MissingBody {
+    sku: String,
+    /// Its serial.
+    lot: String,
+}
+
 /// A session, and what was seen: the variance report.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReportBody {
@@ -176,6 +184,9 @@ struct ReportBody {
     session: SessionBody,
     /// What was seen, item by item.
     lines: Vec<SeenBody>,
+    /// Pieces that should be there, of items of which some were looked for, and that nobody has seen so far: they are
+    /// missing once the session is applied. Not shown to counters of a blind session.
+    missing: Vec<MissingBody>,
     /// Listed, and not seen by anybody: applying the session does not touch these.
     not_counted: Vec<String>,
 }
@@ -214,7 +225,14 @@ async fn show_session(
         for item in session.items.iter().flatten().filter(|item| !counted.contains(item)) {
             not_counted.extend(view.item(*item)?.map(|item| item.sku));
         }
-        Ok(Some(ReportBody { session: session_body(view, id, &session)?, lines, not_counted }))
+        let mut missing = Vec::new();
+        if shown && session.state == SessionState::Open {
+            for (item, lot) in view.not_seen(SessionId(id), &session)? {
+                let sku = view.item(item)?.map_or_else(String::new, |item| item.sku);
+                missing.extend(view.lot(lot)?.map(|lot| MissingBody { sku, lot: lot.code }));
+            }
+        }
+        Ok(Some(ReportBody { session: session_body(view, id, &session)?, lines, missing, not_counted }))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("counting session", id))
 }
@@ -254,8 +272,11 @@ struct SightingInput {
     sku: String,
     /// How much; 0 is a count too.
     quantity: Decimal,
-    /// Of which lot, where the item is tracked by lots.
+    /// Of which lot, where the item is tracked by lots. Of an item that is tracked by serials: a piece that was looked for
+    /// and not found, with a quantity of 0.
     lot: Option<String>,
+    /// Which pieces, where the item is tracked by serials: as many as the quantity says.
+    serials: Option<Vec<String>>,
     /// When it was seen; now unless told. What moved since is kept.
     seen_at: Option<String>,
 }
@@ -306,6 +327,7 @@ async fn sight(State(app): State<App>, Id(id): Id, ask: Ask<SightInput>) -> Resu
             sku: line.sku.clone(),
             quantity: line.quantity.0,
             lot: line.lot.clone(),
+            serials: line.serials.clone(),
             seen_at: instant("seen_at", line.seen_at.as_deref())?,
         })
     };

@@ -1,13 +1,13 @@
 //! Stock by item, location and state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use onhand_engine::View;
+use onhand_engine::{Past, Shelf, View};
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::Item;
-use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, Quantity, Seq, Value};
+use onhand_ledger::{Instant, ItemId, Key, LocationId, Quantity, Seq, Value};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -31,14 +31,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct LocationStock {
     /// The location's code; `total` for the sum.
     pub location: String,
+    /// What can be promised to an order: `buildable` is a part of it, `unsellable` is not.
     pub available: Decimal,
+    /// Neither promised nor to be had: its lot ended or was called back, or nothing is sold there.
+    pub unsellable: Decimal,
     pub reserved: Decimal,
     pub committed: Decimal,
     pub damaged: Decimal,
     pub quality_control: Decimal,
     pub safety_stock: Decimal,
-    /// The sum of the six before.
+    /// The sum of all before, without `buildable`.
     pub on_hand: Decimal,
+    /// Of `available`: kits that can be built of what lies there and inside it; said at its site.
+    pub buildable: Decimal,
     /// On its way here from other locations; not on hand.
     pub in_transit: Decimal,
     /// Expected: the open rest of purchase orders, and what is in transit. None where a past moment is asked for.
@@ -55,57 +60,52 @@ pub(super) struct ItemStock {
     pub as_of: Option<String>,
     /// The last entry of the log that this sees.
     pub seq: u64,
-    /// Where it ever was, the oldest location first.
+    /// Where it ever was, or can be built, the oldest location first.
     pub locations: Vec<LocationStock>,
     pub total: LocationStock,
 }
 
-fn location_stock(
-    location: String,
-    cells: &BTreeMap<StockState, Quantity>,
-    incoming: Option<Quantity>,
-) -> LocationStock {
-    let of = |state| cells.get(&state).copied().unwrap_or_default();
+fn location_stock(location: String, shelf: &Shelf, incoming: Option<Quantity>) -> LocationStock {
     LocationStock {
         location,
-        available: of(StockState::Available).into(),
-        reserved: of(StockState::Reserved).into(),
-        committed: of(StockState::Committed).into(),
-        damaged: of(StockState::Damaged).into(),
-        quality_control: of(StockState::QualityControl).into(),
-        safety_stock: of(StockState::SafetyStock).into(),
-        on_hand: StockState::ON_HAND.into_iter().map(of).sum::<Quantity>().into(),
-        in_transit: of(StockState::InTransit).into(),
+        available: shelf.available().into(),
+        unsellable: shelf.unsellable.into(),
+        reserved: shelf.of(StockState::Reserved).into(),
+        committed: shelf.of(StockState::Committed).into(),
+        damaged: shelf.of(StockState::Damaged).into(),
+        quality_control: shelf.of(StockState::QualityControl).into(),
+        safety_stock: shelf.of(StockState::SafetyStock).into(),
+        on_hand: shelf.on_hand().into(),
+        buildable: shelf.buildable.into(),
+        in_transit: shelf.of(StockState::InTransit).into(),
         incoming: incoming.map(Decimal::from),
     }
 }
 
-/// An item's stock now, or at a past instant as known now or then.
+/// An item's stock now, or at a past instant as known now or then; at one location and inside it, or everywhere.
 pub(super) fn item_stock(
     view: &mut View<'_>,
     id: ItemId,
     item: &Item,
     as_of: Option<Instant>,
     known_at: Option<Instant>,
-    place: Option<&BTreeSet<LocationId>>,
+    place: Option<LocationId>,
 ) -> Result<ItemStock, StoreError> {
-    let mut places = BTreeMap::<LocationId, BTreeMap<StockState, Quantity>>::new();
-    let mut total = BTreeMap::<StockState, Quantity>::new();
     let past = as_of.or(known_at.map(|_| view.now));
-    for (cell, slot) in view.cells_of(id)? {
-        if cell.state.is_party() || place.is_some_and(|place| !place.contains(&cell.location)) {
-            continue;
-        }
-        let quantity = match past {
-            None => slot.quantity,
-            Some(at) => view.as_of(CellKey { ..cell }, at, known_at)?,
-        };
-        *places.entry(cell.location).or_default().entry(cell.state).or_default() += quantity;
-        *total.entry(cell.state).or_default() += quantity;
+    let known = match known_at {
+        Some(known_at) => view.seq_at(known_at)?,
+        None => Seq::MAX,
+    };
+    let mut places = view.shelves(id, place, past.map(|at| Past { at, moment: Some(at), known }))?;
+    let mut total = Shelf::default();
+    for shelf in places.values() {
+        total.add(shelf);
     }
     let mut incoming = BTreeMap::<LocationId, Quantity>::new();
     if past.is_none() {
-        for expected in view.expected(id)? {
+        let inside = place.map(|place| view.inside(place)).transpose()?;
+        let is_meant = |location: &LocationId| inside.as_ref().is_none_or(|inside| inside.contains(location));
+        for expected in view.expected(id)?.into_iter().filter(|one| is_meant(&one.location)) {
             *incoming.entry(expected.location).or_default() += expected.incoming.quantity;
             places.entry(expected.location).or_default();
         }
@@ -113,9 +113,9 @@ pub(super) fn item_stock(
     let expected = |location| past.is_none().then(|| incoming.get(&location).copied().unwrap_or_default());
     let all_expected = past.is_none().then(|| incoming.values().copied().sum());
     let mut locations = Vec::new();
-    for (location, cells) in places {
+    for (location, shelf) in places {
         let code = view.location(location)?.map_or_else(|| location.to_string(), |location| location.code);
-        locations.push(location_stock(code, &cells, expected(location)));
+        locations.push(location_stock(code, &shelf, expected(location)));
     }
     Ok(ItemStock {
         sku: item.sku.clone(),
@@ -166,7 +166,7 @@ async fn list(
         let place = match &query.location {
             None => None,
             Some(code) => match view.location_by_code(code)? {
-                Some((id, _)) => Some(view.inside(id)?),
+                Some((id, _)) => Some(id),
                 None => return Ok(None),
             },
         };
@@ -189,7 +189,7 @@ async fn list(
             if item.merged_into.is_some_and(|merged| speaks_of >= merged.at) {
                 continue;
             }
-            let stock = item_stock(view, id, &item, as_of, known_at, place.as_ref())?;
+            let stock = item_stock(view, id, &item, as_of, known_at, place)?;
             if place.is_none() || !stock.locations.is_empty() {
                 data.push(stock);
             }

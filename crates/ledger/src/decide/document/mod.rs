@@ -5,6 +5,7 @@
 
 mod movements;
 mod orders;
+mod parts;
 mod receipts;
 mod shipments;
 

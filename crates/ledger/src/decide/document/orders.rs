@@ -16,7 +16,7 @@ use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{allocation, merge, order, promise};
 use super::movements::unbalance;
-use super::{Names, by};
+use super::{Names, by, parts};
 
 pub(super) fn apply_order(
     tx: &mut Tx<'_>,
@@ -59,6 +59,14 @@ pub(super) fn apply_order(
         told.insert(index);
         indexes.push(index);
     }
+    for (position, line) in content.lines.iter().enumerate() {
+        parts::claim(
+            tx,
+            order,
+            indexes[position],
+            names.quantity(position, line.quantity.max(line.shipped)),
+        )?;
+    }
     let lines = u32::try_from(tx.order(order)?.lines.len()).expect("orders have fewer than 2^32 lines");
     for gone in (0..lines).filter(|index| !told.contains(index)) {
         order::want(tx, order, gone, Quantity::ZERO, None)?;
@@ -86,6 +94,12 @@ pub(super) fn apply_order(
         }
     }
     order::want_together(tx, order, &grown)?;
+    for index in &indexes {
+        // Where the last of its parts left from.
+        if let Some(part) = tx.order(order)?.lines[*index as usize].build.begun.last().copied() {
+            parts::complete(tx, order, *index, part.location)?;
+        }
+    }
     for (position, line) in content.lines.iter().enumerate() {
         let index = indexes[position];
         tell_shipped(
@@ -329,6 +343,20 @@ fn take_back_kits(
     for (there, _) in &back {
         let gone = ComponentAt { quantity: -there.quantity, ..*there };
         ComponentAt::add(&mut edited.build.left, gone);
+    }
+    // What a warehouse has told of before as parts stays so: the kits are begun again.
+    for component in edited.build.recipe.clone() {
+        let of_it = back.iter().filter(|(there, _)| there.item == component.item);
+        let came: Quantity = of_it.map(|(there, _)| there.quantity).sum();
+        let mut gone = edited.build.needs(component.item, kits) - came;
+        for part in edited.build.left.clone().into_iter().rev().filter(|part| part.item == component.item) {
+            let quantity = part.quantity.min(gone);
+            if quantity.is_positive() {
+                ComponentAt::add(&mut edited.build.left, ComponentAt { quantity: -quantity, ..part });
+                ComponentAt::add(&mut edited.build.begun, ComponentAt { quantity, ..part });
+                gone -= quantity;
+            }
+        }
     }
     for (ComponentAt { item, location, lot, quantity }, balanced) in back {
         let change = by(item, location, quantity, StockState::Customer, at, "shipment cancelled");

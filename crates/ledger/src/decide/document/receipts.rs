@@ -1,14 +1,17 @@
 //! A receipt's document: goods came in, for a purchase order or for nobody says which. Told once; the same delivery
 //! told by another system comes in once.
 
+use std::borrow::Cow;
+
 use crate::answer::{Invalid, LineAnswer};
-use crate::command::ReceiptContent;
+use crate::command::{Line, ReceiptContent, ReceiptLine};
 use crate::entry::Entry;
 use crate::key::StockState;
 use crate::model::{Became, Cause, KnownLine, Purchase};
 use crate::{Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, SystemId};
 
-use super::super::stock;
+use super::super::lots;
+use super::super::stock::{self, Change};
 use super::super::supply::{self, Delivery};
 use super::super::tx::{Found, Stop, Tx};
 use super::shipments::Applied;
@@ -41,9 +44,14 @@ pub(super) fn apply_receipt(
     for (position, line) in content.lines.iter().enumerate() {
         let item = names.items[position].0;
         let quantity = names.quantity(position, line.quantity);
-        let arrival = Arrival { system, item, location, quantity, at, unit_cost: line.unit_cost.clone() };
         let moved = if stock::moves(tx, system, item, location)? {
-            arrive(tx, id, purchase.as_mut(), arrival)?
+            let mut moved = Quantity::ZERO;
+            for (lot, quantity) in pieces(tx, item, quantity, line)? {
+                let unit_cost = line.unit_cost.clone();
+                let arrival = Arrival { system, item, location, lot, quantity, at, unit_cost };
+                moved += arrive(tx, id, purchase.as_mut(), arrival)?;
+            }
+            moved
         } else {
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
@@ -80,11 +88,28 @@ pub(super) fn apply_receipt(
     Ok((Became::Receipt(known), None, answers))
 }
 
+/// The lots or pieces that a line names, with how much of each came; of no lot where the teller does not say.
+fn pieces(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    quantity: Quantity,
+    line: &ReceiptLine,
+) -> Result<Vec<(LotId, Quantity)>, Stop> {
+    if line.lot.is_none() && line.serials.is_none() && line.expires.is_none() {
+        return Ok(vec![(LotId(0), quantity)]);
+    }
+    let (lot, expires, serials) = (line.lot.clone(), line.expires, line.serials.clone());
+    let named = Line { lot, expires, serials, ..Line::new(tx.sku(item)?, quantity) };
+    let pieces = lots::arriving(tx, &[(item, Cow::Owned(named))])?;
+    Ok(pieces.into_iter().map(|piece| (piece.lot.unwrap_or_default(), piece.quantity)).collect())
+}
+
 /// What one line of a receipt tells.
 struct Arrival {
     system: SystemId,
     item: ItemId,
     location: LocationId,
+    lot: LotId,
     quantity: Quantity,
     at: Instant,
     unit_cost: Option<Money>,
@@ -98,7 +123,7 @@ fn arrive(
     purchase: Option<&mut Purchase>,
     arrival: Arrival,
 ) -> Result<Quantity, Stop> {
-    let Arrival { system, item, location, quantity, at, unit_cost } = arrival;
+    let Arrival { system, item, location, lot, quantity, at, unit_cost } = arrival;
     let mut missing = quantity;
     let mut moved = Quantity::ZERO;
     if let (Some(id), Some(purchase)) = (id, purchase) {
@@ -114,7 +139,7 @@ fn arrive(
         let open: Vec<Quantity> = purchase.lines.iter().map(|line| purchase.open(line)).collect();
         let delivery = |quantity| Delivery {
             location,
-            lot: LotId(0),
+            lot,
             quantity,
             into: StockState::Available,
             at,
@@ -148,7 +173,7 @@ fn arrive(
     }
     if missing.is_positive() {
         let change = by(item, location, missing, StockState::Supplier, at, "received");
-        let seq = stock::put_in(tx, change, StockState::Available)?;
+        let seq = stock::put_in(tx, Change { lot, ..change }, StockState::Available)?;
         if let Some(cost) = unit_cost {
             tx.emit(Entry::Cost(seq, cost))?;
         }

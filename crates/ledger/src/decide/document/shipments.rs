@@ -10,7 +10,7 @@ use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{merge, order, stock};
 use super::orders::find_or_add;
-use super::{Names, by, not_master, reclaim};
+use super::{Names, by, not_master, parts, reclaim};
 
 pub(super) type Applied = (Became, Option<OrderId>, Vec<LineAnswer>);
 
@@ -124,6 +124,12 @@ fn leave(
                 missing -= part;
                 moved += part;
             }
+        }
+        if missing.is_positive() {
+            let part = parts::Part { item, lot, location, quantity: missing, at };
+            let (told_before, left) = parts::leave(tx, teller, masters, order, part)?;
+            missing -= told_before + left;
+            moved += left;
         }
         if missing.is_positive() && known.version == 0 {
             // Nobody has told what this order wants: at least what has left of it.

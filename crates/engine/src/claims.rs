@@ -1,0 +1,82 @@
+//! What documents that wait have sold: whoever shows that stock must not offer it again meanwhile.
+//!
+//! A claim is of what the document names. What it takes of other items is computed here and not written, because it
+//! changes with stock and recipes: of a kit beyond the assembled ones its components are claimed too.
+
+use onhand_ledger::availability;
+use onhand_ledger::key::StockState;
+use onhand_ledger::{ItemId, Key, LocationId, Quantity, Seq, SystemId, Value};
+use onhand_store::StoreError;
+
+use crate::view::View;
+
+impl View<'_> {
+    /// How much of an item the documents that wait have sold, by its own name.
+    pub fn claimed(&mut self, item: ItemId) -> Result<Quantity, StoreError> {
+        let from = Key::Claimed(item, SystemId(0), String::new());
+        let to = Key::Claimed(item, SystemId(Seq::MAX), String::new());
+        let claims = self.range(&from, &to, false, usize::MAX)?.into_iter();
+        Ok(claims
+            .map(|(_, value)| if let Value::Quantity(claim) = value { claim } else { Quantity::ZERO })
+            .sum())
+    }
+
+    /// How much less of an item can be sold at a location, because documents that wait have sold it, kits that it is in,
+    /// or of what it is built of. Where they will be served from is not known: all of it may be there.
+    pub fn claimed_at(&mut self, item: ItemId, location: LocationId) -> Result<Quantity, StoreError> {
+        let own = self.claimed_with_kits(item, None)?;
+        let kit = self.item(item)?.map(|item| item.kit).unwrap_or_default();
+        if kit.is_empty() {
+            return Ok(own);
+        }
+        // What others have sold of the components builds no kit of this; what it has sold itself is in `own`.
+        let free = [StockState::Available];
+        let recipe = availability::flatten(self, &kit)?;
+        let there = availability::buildable(self, &recipe, location, &free)?;
+        let mut left = there;
+        for component in recipe {
+            let spots = availability::spots(self, component.item, location, &free)?;
+            let lies: Quantity = spots.iter().map(|spot| spot.quantity).sum();
+            let others = self.claimed_with_kits(component.item, Some(item))?;
+            let rest = (lies - others).max(Quantity::ZERO);
+            left = left.min(Quantity::units(rest.micros() / component.quantity.micros()));
+        }
+        Ok(own + (there - left))
+    }
+
+    /// How much of an item is claimed, as itself and as a component of kits but one.
+    fn claimed_with_kits(&mut self, item: ItemId, but: Option<ItemId>) -> Result<Quantity, StoreError> {
+        let mut claimed = self.claimed(item)?;
+        for kit in self.kits_around(item)? {
+            let sold = if Some(kit) == but { Quantity::ZERO } else { self.claimed(kit)? };
+            if !sold.is_positive() {
+                continue;
+            }
+            let built = (sold - self.assembled(kit)?).max(Quantity::ZERO);
+            let recipe = self.item(kit)?.map(|kit| kit.kit).unwrap_or_default();
+            for component in availability::flatten(self, &recipe)? {
+                if component.item == item {
+                    claimed += availability::times(component.quantity, built).unwrap_or(Quantity::MAX_INPUT);
+                }
+            }
+        }
+        Ok(claimed.min(Quantity::MAX_INPUT))
+    }
+
+    /// What a kit is built of, taken apart; nothing of what is none.
+    pub(crate) fn parts_of(&mut self, item: ItemId) -> Result<Vec<ItemId>, StoreError> {
+        let kit = self.item(item)?.map(|item| item.kit).unwrap_or_default();
+        let flat = if kit.is_empty() { Vec::new() } else { availability::flatten(self, &kit)? };
+        Ok(flat.into_iter().map(|component| component.item).collect())
+    }
+
+    /// Kits that lie assembled where something is sold.
+    fn assembled(&mut self, kit: ItemId) -> Result<Quantity, StoreError> {
+        let mut assembled = Quantity::ZERO;
+        for (_, site) in self.sites()?.sellable {
+            let spots = availability::spots(self, kit, site, &[StockState::Available])?;
+            assembled += spots.iter().map(|spot| spot.quantity).sum();
+        }
+        Ok(assembled)
+    }
+}
