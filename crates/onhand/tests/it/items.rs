@@ -109,7 +109,7 @@ fn a_report_and_a_ledger_of_the_demo_data_add_up() {
     let import = ["import", "items", file.to_str().unwrap(), "--stock-at", "LONDON"];
     said(&database, &import);
     let report = said(&database, &["report", "stock"]);
-    assert!(report.ends_with("MUG,Mug,LONDON,12,0,0,0,0,0,12,0\n"), "{report}");
+    assert!(report.ends_with("MUG,Mug,LONDON,12,0,0,0,0,0,0,12,0,0\n"), "{report}");
     let lines = said(&database, &["report", "stock", "--json"]);
     assert_eq!(json(lines.as_bytes())["on_hand"], 12);
     let before = said(&database, &["report", "stock", "--at", "2001-01-01T00:00:00Z"]);
