@@ -769,6 +769,9 @@ pub(crate) fn as_of(
 fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
     batch.cells = tenant.state.take_dirty_cells(None, usize::MAX);
     batch.objects = tenant.state.take_dirty_objects(None, usize::MAX);
+    // None of them is dirty any more.
+    let full = tenant.state.take_full_cells();
+    debug_assert!(full.is_empty(), "all cells are written");
     tenant.head.flushed = tenant.state.head;
     tenant.sweep = None;
 }

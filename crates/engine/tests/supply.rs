@@ -605,6 +605,19 @@ fn a_purchase_order_comes_in_parts_and_more_than_ordered() {
 }
 
 #[test]
+fn what_comes_of_a_purchase_order_after_a_merge_is_of_the_item_that_goes_on() {
+    each(|shop| {
+        let id = buy(shop.at("10:00"), 10, None);
+        deliver(shop, id, Some(10));
+        let (from, into) = ("MUG".to_owned(), "A".to_owned());
+        shop.tell(Body::MergeItems(onhand_ledger::command::MergeItems { from, into }));
+        let Answer::Purchase { lines, .. } = deliver(shop, id, Some(1)) else { panic!() };
+        assert_eq!((lines[0].received, lines[0].over), (some(11), some(1)));
+        assert_eq!(available(shop, "A", LONDON), 11);
+    });
+}
+
+#[test]
 fn a_receipt_of_a_purchase_order_that_was_wrong_is_expected_again() {
     each(|shop| {
         let id = buy(shop.at("10:00"), 10, None);

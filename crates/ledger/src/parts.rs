@@ -7,6 +7,8 @@ use std::hash::{BuildHasher as _, Hash};
 use foldhash::fast::FixedState;
 use foldhash::{HashMap, HashMapExt as _};
 
+use crate::{CellKey, Key};
+
 /// How many parts there are.
 pub(crate) const PARTS: usize = 64;
 
@@ -20,26 +22,45 @@ impl<K, V> Default for Parts<K, V> {
     }
 }
 
-/// The part that a key is in: always the same.
-pub(crate) fn part_of(key: &impl Hash) -> usize {
-    usize::try_from(FixedState::default().hash_one(key) >> 58).expect("six bits")
+/// A key that is in a part: always in the same.
+pub(crate) trait InPart {
+    /// A number that differs from key to key; its upper bits choose the part.
+    fn spread(&self) -> u64;
+
+    /// Below [`PARTS`].
+    fn part(&self) -> usize {
+        usize::try_from(self.spread() >> 58).expect("six bits")
+    }
 }
 
-impl<K: Hash + Eq, V> Parts<K, V> {
+impl InPart for CellKey {
+    // Cells are looked for all the time: one multiplication does for them.
+    fn spread(&self) -> u64 {
+        self.item.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl InPart for Key {
+    fn spread(&self) -> u64 {
+        FixedState::default().hash_one(self)
+    }
+}
+
+impl<K: InPart + Hash + Eq, V> Parts<K, V> {
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.0[part_of(key)].get(key)
+        self.0[key.part()].get(key)
     }
 
     pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
-        self.0[part_of(key)].get_key_value(key)
+        self.0[key.part()].get_key_value(key)
     }
 
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.0[part_of(key)].get_mut(key)
+        self.0[key.part()].get_mut(key)
     }
 
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V> {
-        self.0[part_of(&key)].entry(key)
+        self.0[key.part()].entry(key)
     }
 
     pub fn len(&self) -> usize {
@@ -60,23 +81,29 @@ impl<K: Hash + Eq, V> Parts<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ItemId, LocationId, StockState};
 
     #[test]
     fn what_is_put_in_is_found_and_goes_part_by_part() {
-        let mut parts = Parts::<u64, u64>::default();
-        for key in 0..10_000 {
-            parts.entry(key).or_insert(key * 2);
+        // One after the other, as ids are.
+        holds(|number| CellKey::new(ItemId(number), LocationId(3), StockState::Available));
+        holds(|number| Key::Item(ItemId(number)));
+        holds(|number| Key::Sku(format!("ITEM-{number}")));
+    }
+
+    fn holds<K: InPart + Hash + Eq + std::fmt::Debug>(key: impl Fn(u64) -> K) {
+        let mut parts = Parts::<K, u64>::default();
+        for number in 0..10_000 {
+            parts.entry(key(number)).or_insert(number * 2);
         }
-        *parts.get_mut(&7).unwrap() = 15;
-        assert_eq!(
-            (parts.get(&7), parts.get_key_value(&8), parts.get(&10_000)),
-            (Some(&15), Some((&8, &16)), None)
-        );
+        *parts.get_mut(&key(7)).unwrap() = 15;
+        let found = (parts.get(&key(7)), parts.get_key_value(&key(8)), parts.get(&key(10_000)));
+        assert_eq!(found, (Some(&15), Some((&key(8), &16)), None));
         for part in 0..PARTS {
             let before = parts.len();
             parts.retain_in(part, |value| *value == 15);
             assert!(before - parts.len() < 500, "{} went with part {part} of 10,000", before - parts.len());
         }
-        assert_eq!((parts.len(), parts.get(&7), parts.get(&8)), (1, Some(&15), None));
+        assert_eq!((parts.len(), parts.get(&key(7)), parts.get(&key(8))), (1, Some(&15), None));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Incoming, Purchase, Reversals, Supply, TransferDocument};
-use onhand_ledger::{CellKey, Entry, Key, PurchaseId, Quantity, Seq, TransferId};
+use onhand_ledger::{CellKey, Entry, ItemId, Key, PurchaseId, Quantity, Seq, TransferId};
 
 use super::Violation;
 
@@ -18,6 +18,7 @@ pub(super) struct SupplyAudit {
     transfers: BTreeMap<TransferId, TransferDocument>,
     purchases: BTreeMap<PurchaseId, Purchase>,
     reversed: BTreeMap<Seq, Quantity>,
+    merged: BTreeMap<ItemId, ItemId>,
 }
 
 fn differs(what: String, said: Quantity, is: Quantity) -> Violation {
@@ -40,12 +41,15 @@ impl SupplyAudit {
                 Entry::Reversed(seq, reversed) => {
                     reversals.insert(*seq, reversed);
                 }
+                Entry::Item(id, item) => {
+                    self.merged.extend(item.merged_into.map(|merged| (*id, merged.item)));
+                }
                 _ => {}
             }
         }
         for (id, purchase) in purchases {
             let before = self.purchases.insert(id, *purchase.clone());
-            received(id, purchase, before.as_ref(), first, entries)?;
+            received(&self.merged, id, purchase, before.as_ref(), first, entries)?;
         }
         for (seq, said) in reversals {
             self.reversal(seq, said, entries)?;
@@ -114,6 +118,7 @@ impl SupplyAudit {
 
 /// A purchase order's lines have received what movements from suppliers brought, less what was reversed of them.
 fn received(
+    merged: &BTreeMap<ItemId, ItemId>,
     id: PurchaseId,
     purchase: &Purchase,
     before: Option<&Purchase>,
@@ -131,7 +136,8 @@ fn received(
         for (seq, entry) in (first..).zip(entries) {
             if let Entry::Movement(movement) = entry
                 && movement.from.state == StockState::Supplier
-                && movement.item == line.item
+                // What came before a merge stays under the item it came as, and a line that was served then too.
+                && goes_on_as(merged, movement.item) == goes_on_as(merged, line.item)
                 && line.receipts.iter().any(|part| part.seq == seq)
             {
                 parts.insert(seq, movement.quantity);
@@ -149,6 +155,18 @@ fn received(
         }
     }
     Ok(())
+}
+
+/// What an item is by now, merged as often as it was.
+fn goes_on_as(merged: &BTreeMap<ItemId, ItemId>, mut item: ItemId) -> ItemId {
+    // Nothing is merged into itself, however long the way.
+    for _ in 0..=merged.len() {
+        match merged.get(&item) {
+            Some(into) => item = *into,
+            None => break,
+        }
+    }
+    item
 }
 
 /// How much of a movement is taken back by these entries.
