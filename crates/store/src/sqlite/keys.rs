@@ -109,19 +109,6 @@ impl Index {
         }
     }
 
-    /// The entries of that hash.
-    pub fn find(&self, connection: &Connection, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
-        let mut found = Vec::new();
-        self.young.find(hash, &mut found);
-        if let Some(frozen) = &self.frozen {
-            frozen.find(hash, &mut found);
-        }
-        for (run, _) in self.runs.iter().filter(|(_, known)| known.filter.may_have(hash)) {
-            find_in_run(connection, tenant, *run, hash, &mut found)?;
-        }
-        Ok(found)
-    }
-
     /// The entries of these hashes, each with its hash. Memory is waited for once for many of them: so one filter after the other
     /// is asked for all, and not all filters for one hash after the other.
     pub fn find_all(

@@ -307,8 +307,7 @@ macro_rules! read_through {
             })*
 
             fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
-                self.index(tenant)?;
-                self.indexes[&tenant].find(&self.reading.connection, tenant, hash)
+                Ok(self.keys_among(tenant, &[hash])?.into_iter().map(|(_, seq)| seq).collect())
             }
 
             fn keys_among(&mut self, tenant: TenantId, hashes: &[u64]) -> Result<Vec<KeyAt>, StoreError> {
