@@ -24,6 +24,7 @@ const GROUPS: [&str; 3] = ["EU", "COLD", "STORES"];
 const SYSTEMS: [&str; 3] = ["onhand", "WEB", "WMS"];
 
 #[derive(Clone, Debug)]
+#[expect(clippy::option_option, reason = "as the command has it: as it is, inside nothing, inside another")]
 enum Act {
     /// Item or tag, location or group; the last of the three is the master.
     Rule {
@@ -360,21 +361,21 @@ fn said_master(shop: &Shop, sku: &str, place: &str) -> String {
 
 /// An absolute quantity from each system, for each item at each place: the master's is stock, the others' evidence.
 fn absolutes_are_their_masters(shop: &Shop, model: &Naive) {
-    for item in 0..ITEMS.len() {
+    for (item, sku) in ITEMS.iter().enumerate() {
         for place in model.places.keys() {
             let master = model.master(item, *place);
             for (teller, name) in SYSTEMS.iter().enumerate() {
                 let quantity = 7 + i64::try_from(teller).unwrap();
-                let before = on_hand(shop, ITEMS[item], PLACES[*place]);
+                let before = on_hand(shop, sku, PLACES[*place]);
                 let told = shop.tell(Body::Count(TakeCount {
                     location: PLACES[*place].to_owned(),
-                    lines: units(ITEMS[item], quantity),
+                    lines: units(sku, quantity),
                     as_of: None,
                     inside: false,
                     system: (*name != "onhand").then(|| (*name).to_owned()),
                 }));
-                let after = on_hand(shop, ITEMS[item], PLACES[*place]);
-                let what = format!("{name} of {} at {}: {told:?}", ITEMS[item], PLACES[*place]);
+                let after = on_hand(shop, sku, PLACES[*place]);
+                let what = format!("{name} of {} at {}: {told:?}", sku, PLACES[*place]);
                 match &told {
                     Answer::Counted(..) => assert!(teller == master && after == quantity, "{what}"),
                     Answer::Waiting(..) => {
