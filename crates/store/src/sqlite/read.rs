@@ -8,11 +8,9 @@ use onhand_ledger::{
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::write::{
-    CELL_ROW, CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, read_recent, trail_sum,
-};
+use super::write::{CELL_ROW, CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, trail_sum};
 use super::{failed, signed};
-use crate::{Chunk, Head, KeyAt, Reader, StoreError};
+use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
 
 /// A reading connection.
 pub(super) struct SqliteReader {
@@ -137,7 +135,7 @@ impl SqliteReader {
         )?;
         let Some(row) = row else { return Ok(()) };
         row.check(tenant, cell)?;
-        let recent = read_recent(&row.recent).map_err(|_| damaged())?;
+        let recent = trail::decode(&row.recent).ok_or_else(damaged)?;
         if !recent.is_empty() && !visit(recent) {
             return Ok(());
         }
@@ -158,7 +156,7 @@ impl SqliteReader {
             let (body, [first_at, first_seq, sum]) = get().map_err(failed)?;
             let name = || format!("the row at entry {first_seq} of the trail of {cell:?}");
             trail_sum(signed(tenant.0), cell, first_at, first_seq, &body).must_be(sum, name)?;
-            if !visit(postcard::from_bytes(&body).map_err(|_| damaged())?) {
+            if !visit(trail::decode(&body).ok_or_else(damaged)?) {
                 break;
             }
         }

@@ -7,13 +7,13 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::keys::Index;
 use super::sum::Sum;
 use super::{failed, signed};
-use crate::{Batch, Chunk, Head, StoreError};
+use crate::{Batch, Chunk, Head, StoreError, trail};
 
-/// The trail of a cell is kept with the cell until it has so many bytes, some 30 movements: a row of its own for each
+/// The trail of a cell is kept with the cell until it has so many bytes, some 70 movements: a row of its own for each
 /// few would be written to another page each time.
 const RECENT_BYTES: usize = 512;
 /// So many movements at once are more than that.
-const RECENT_ROWS: usize = 64;
+const RECENT_ROWS: usize = trail::BLOCK;
 
 /// Writes all of a batch. What is wrong with what is there already is an error of its own.
 pub(super) fn write_batch(
@@ -111,17 +111,6 @@ pub(super) fn object_sum(tenant: i64, kind: u8, key: &[u8], seq: i64, body: &str
 
 pub(super) fn note_sum(tenant: i64, space: &str, key: &str, body: &str) -> Sum {
     Sum::of("note").int(tenant).bytes(space.as_bytes()).bytes(key.as_bytes()).bytes(body.as_bytes())
-}
-
-/// The rows kept with a cell: one after the other, oldest first.
-pub(super) fn read_recent(mut bytes: &[u8]) -> Result<Vec<TrailRow>, postcard::Error> {
-    let mut rows = Vec::new();
-    while !bytes.is_empty() {
-        let (row, rest) = postcard::take_from_bytes(bytes)?;
-        rows.push(row);
-        bytes = rest;
-    }
-    Ok(rows)
 }
 
 /// A row of `cell` as a table has it.
@@ -224,16 +213,12 @@ fn write_cells(
         // What was folded again at a start may be written already.
         let from = slot.pending.partition_point(|pending| signed(pending.seq) <= written);
         let pending = &slot.pending[from..];
+        let mut rows = trail::decode(&row.recent).ok_or_else(|| unreadable(key))?;
         if pending.len() <= RECENT_ROWS {
-            for pending in pending {
-                row.recent = postcard::to_extend(pending, row.recent).map_err(|_| unreadable(key))?;
-            }
+            trail::append(&mut row.recent, rows.last().copied(), pending);
         }
         if row.recent.len() > RECENT_BYTES || pending.len() > RECENT_ROWS {
-            let mut rows = read_recent(&row.recent).map_err(|_| unreadable(key))?;
-            if pending.len() > RECENT_ROWS {
-                rows.extend(pending);
-            }
+            rows.extend(pending);
             write_trail(transaction, tenant, key, Instant::from_micros(row.latest_before), &rows)?;
             row.recent = Vec::new();
         }
@@ -274,7 +259,7 @@ fn write_trail(
         )
         .map_err(failed)?;
     for (first_at, block) in crate::trail_blocks(latest_before, rows) {
-        let body = postcard::to_stdvec(block).map_err(|_| unreadable(key))?;
+        let body = trail::encode(block);
         let (first_at, first_seq) = (first_at.micros(), signed(block.first().map_or(0, |row| row.seq)));
         let sum = trail_sum(tenant, key, first_at, first_seq, &body).get();
         trail
