@@ -311,6 +311,7 @@ mod records;
 mod rows;
 mod sqlite;
 mod sum;
+mod trail;
 
 pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
@@ -318,16 +319,13 @@ pub use postgres::{PostgresStore, PostgresUrl};
 pub use records::{decode_records, encode_records};
 pub use sqlite::SqliteStore;
 
-/// How many rows a block of a trail has at most.
-const TRAIL_BLOCK: usize = 64;
-
 /// The blocks that a cell's rows are kept in, each with the latest time known at its first row: these times never fall
 /// along `seq`, late rows or not, so that a block can be found by time. `latest_before` is the latest time before the first.
 fn trail_blocks(latest_before: Instant, rows: &[TrailRow]) -> impl Iterator<Item = (Instant, &[TrailRow])> {
     // A first row that is not late is the latest there is; for a cell that never moved nothing else is known.
     let ordered = rows.first().is_some_and(|row| !row.late);
     let mut latest = if ordered { Instant::MIN } else { latest_before };
-    rows.chunks(TRAIL_BLOCK).map(move |block| {
+    rows.chunks(trail::BLOCK).map(move |block| {
         let first = block.first().map_or(latest, |row| row.occurred_at);
         let first_at = latest.max(first);
         latest = block.iter().fold(latest.max(first_at), |latest, row| latest.max(row.occurred_at));

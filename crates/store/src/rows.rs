@@ -2,17 +2,17 @@
 //!
 //! What is not its business: how a row is read or written.
 
-use onhand_ledger::state::{CellSlot, Slot, TrailRow};
+use onhand_ledger::state::{CellSlot, Slot};
 use onhand_ledger::{CellKey, Instant, Key, Quantity, Seq, TenantId, Value};
 
 use crate::sum::Sum;
-use crate::{Chunk, Head, StoreError};
+use crate::{Chunk, Head, StoreError, trail};
 
-/// The trail of a cell is kept with the cell until it has so many bytes, some 30 movements: a row of its own for each
+/// The trail of a cell is kept with the cell until it has so many bytes, some 70 movements: a row of its own for each
 /// few would be written to another page each time.
 const RECENT_BYTES: usize = 512;
 /// So many movements at once are more than that.
-const RECENT_ROWS: usize = 64;
+const RECENT_ROWS: usize = trail::BLOCK;
 
 /// Integers of both engines are signed; ids and seqs fit them.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -59,17 +59,6 @@ pub(crate) fn whole_note(
 ) -> Result<String, StoreError> {
     note_sum(signed(tenant.0), space, key, &body).must_be(sum, || format!("the note `{key}` of {space}"))?;
     Ok(body)
-}
-
-/// The rows kept with a cell: one after the other, oldest first.
-pub(crate) fn read_recent(mut bytes: &[u8]) -> Result<Vec<TrailRow>, postcard::Error> {
-    let mut rows = Vec::new();
-    while !bytes.is_empty() {
-        let (row, rest) = postcard::take_from_bytes(bytes)?;
-        rows.push(row);
-        bytes = rest;
-    }
-    Ok(rows)
 }
 
 /// A cell's key as the columns have it.
@@ -154,19 +143,15 @@ impl CellRow {
         // What was folded again at a start may be written already.
         let from = slot.pending.partition_point(|pending| signed(pending.seq) <= written);
         let pending = &slot.pending[from..];
+        let mut rows = trail::decode(&row.recent).ok_or_else(|| unreadable(key))?;
         if pending.len() <= RECENT_ROWS {
-            for pending in pending {
-                row.recent = postcard::to_extend(pending, row.recent).map_err(|_| unreadable(key))?;
-            }
+            trail::append(&mut row.recent, rows.last().copied(), pending);
         }
         let mut blocks = Vec::new();
         if row.recent.len() > RECENT_BYTES || pending.len() > RECENT_ROWS {
-            let mut rows = read_recent(&row.recent).map_err(|_| unreadable(key))?;
-            if pending.len() > RECENT_ROWS {
-                rows.extend(pending);
-            }
+            rows.extend(pending);
             for (first_at, block) in crate::trail_blocks(Instant::from_micros(row.latest_before), &rows) {
-                let body = postcard::to_stdvec(block).map_err(|_| unreadable(key))?;
+                let body = trail::encode(block);
                 let first_seq = signed(block.first().map_or(0, |row| row.seq));
                 let first_at = first_at.micros();
                 let sum = trail_sum(signed(tenant.0), key, first_at, first_seq, &body).get();

@@ -3,6 +3,7 @@
 //! `cargo xtask test` starts one for the whole run and says where it is (`ONHAND_TEST_POSTGRES`). A test that is run by itself starts
 //! one of its own, which ends with the process, however that ends. Each store gets a database of its own.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -71,7 +72,7 @@ impl Server {
         // The shell ends the server when this process is gone: its end of the pipe closes then, whatever the reason.
         let serve = format!(
             "\"$0\" -D {folder}/data -k {folder} -p {} -c listen_addresses='{listen}' -c max_connections=300 {settings} \
-             >>{folder}/log 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server",
+             >>{folder}/log 2>&1 </dev/null & server=$!; read -r word; kill -QUIT $server; wait $server; [ \"$word\" = keep ] || rm -rf {folder}",
             self.port
         );
         let program = self.programs.join("postgres");
@@ -105,7 +106,9 @@ impl Server {
 
     /// Ends it at once, as a loss of power would but for what the disk has.
     pub fn kill(&mut self) {
-        if let Some((mut shell, stdin)) = self.shell.take() {
+        if let Some((mut shell, mut stdin)) = self.shell.take() {
+            // Its folder goes with this process, or with what was started from it anew.
+            let _ = stdin.write_all(b"keep\n");
             drop(stdin);
             let _ = shell.wait();
         }

@@ -15,6 +15,7 @@ mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
@@ -31,6 +32,9 @@ const READERS: usize = 4;
 /// How many tenants' batches are written at the same time.
 const WRITERS: usize = 8;
 
+/// How long a commit waits for a server that went away, unless told.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A database on a PostgreSQL server.
 pub struct PostgresStore {
     wire: Arc<Wire>,
@@ -45,7 +49,12 @@ impl PostgresStore {
     /// Connects, and makes the tables where they are not there. Fails where nobody answers, where we are not let in, and where
     /// the tables need a newer version.
     pub fn open(url: &PostgresUrl) -> Result<Self, StoreError> {
-        let wire = Arc::new(Wire::new(url.clone())?);
+        Self::open_with(url, PATIENCE)
+    }
+
+    /// As [`PostgresStore::open`]; a commit waits as long as `patience` for a server that went away.
+    pub fn open_with(url: &PostgresUrl, patience: Duration) -> Result<Self, StoreError> {
+        let wire = Arc::new(Wire::new(url.clone(), patience)?);
         let seat = Arc::new(Seat::default());
         let (connecting, first) = (wire.clone(), seat.clone());
         wire.wait(async move {

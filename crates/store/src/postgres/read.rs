@@ -9,10 +9,8 @@ use onhand_ledger::{
 use tokio_postgres::Row;
 
 use super::wire::{Ask, Connection, Failure, Parameter, Wire, parameters};
-use crate::rows::{
-    CellRow, ObjectRow, cell_numbers, head_sum, read_recent, signed, trail_sum, whole_chunk, whole_note,
-};
-use crate::{Chunk, Head, KeyAt, Reader, StoreError};
+use crate::rows::{CellRow, ObjectRow, cell_numbers, head_sum, signed, trail_sum, whole_chunk, whole_note};
+use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
 
 /// Whoever reads, on a connection that it may share.
 pub(super) struct PostgresReader {
@@ -219,7 +217,7 @@ impl PostgresReader {
         let Some(row) = row else { return Ok(()) };
         let row = read_cell(&row, 0)?;
         row.check(tenant, cell)?;
-        let recent = read_recent(&row.recent).map_err(|_| damaged())?;
+        let recent = trail::decode(&row.recent).ok_or_else(damaged)?;
         if !recent.is_empty() && !visit(recent) {
             return Ok(());
         }
@@ -233,7 +231,7 @@ impl PostgresReader {
                     (get(row, 0)?, get(row, 1)?, get(row, 2)?);
                 let name = || format!("the row at entry {first_seq} of the trail of {cell:?}");
                 trail_sum(id, cell, first_at, first_seq, body).must_be(get(row, 3)?, name)?;
-                if !visit(postcard::from_bytes(body).map_err(|_| damaged())?) {
+                if !visit(trail::decode(body).ok_or_else(damaged)?) {
                     return Ok(());
                 }
                 before = (first_at, first_seq);

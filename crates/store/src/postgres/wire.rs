@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::Poll;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
@@ -33,6 +34,9 @@ const SETTINGS: &str = "SET search_path = onhand; SET enable_seqscan = off; SET 
 /// The runtime, and how to connect.
 pub(super) struct Wire {
     pub url: PostgresUrl,
+    /// How long a batch is tried, where the server goes away or others are in the way; as long again until it is known
+    /// whether one was written.
+    pub patience: Duration,
     tls: MakeRustlsConnect,
     // None only while it is dropped.
     runtime: Option<Runtime>,
@@ -48,13 +52,13 @@ impl Drop for Wire {
 }
 
 impl Wire {
-    pub fn new(url: PostgresUrl) -> Result<Self, StoreError> {
+    pub fn new(url: PostgresUrl, patience: Duration) -> Result<Self, StoreError> {
         let tls = url.tls()?;
         let runtime =
             Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
         let runtime =
             runtime.map_err(|error| StoreError::Io { doing: "opened", reason: error.to_string() })?;
-        Ok(Self { url, tls, runtime: Some(runtime) })
+        Ok(Self { url, patience, tls, runtime: Some(runtime) })
     }
 
     /// Runs it over there, and waits for it here.

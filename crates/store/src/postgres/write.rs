@@ -14,8 +14,6 @@ use super::wire::{Ask, Connection, Failure, Wire, parameters, plain};
 use crate::rows::{CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, signed};
 use crate::{Batch, Chunk, Head, KeyAt, StoreError};
 
-/// How long a batch is tried, where the server goes away or others are in the way.
-const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Two first batches of a tenant wait for one another as any two do, though there is no row yet.
@@ -339,7 +337,7 @@ pub(super) async fn commit(wire: &Wire, seat: &Seat, batches: &[Prepared]) -> Re
     loop {
         let connection = match seat.connection(wire).await {
             Ok(connection) => connection,
-            Err(Failure::Lost(_)) if began.elapsed() < PATIENCE => {
+            Err(Failure::Lost(_)) if began.elapsed() < wire.patience => {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -359,7 +357,7 @@ pub(super) async fn commit(wire: &Wire, seat: &Seat, batches: &[Prepared]) -> Re
             }
         };
         match failure {
-            Failure::Lost(_) | Failure::Crossed(_) if began.elapsed() < PATIENCE => {
+            Failure::Lost(_) | Failure::Crossed(_) if began.elapsed() < wire.patience => {
                 if matches!(failure, Failure::Lost(_)) {
                     seat.leave(&connection).await;
                 }
@@ -415,9 +413,12 @@ async fn first(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<Vec
     Ok(asks)
 }
 
-/// Was it written? None: the server did not say in time, or there is nothing in it by which that can be known.
+/// Was it written? None: the server did not say in time.
 async fn resolve(wire: &Wire, seat: &Seat, batches: &[Prepared], began: Instant) -> Option<bool> {
-    let (batch, last) = batches.iter().find_map(|batch| Some((batch, batch.chunks.last()?)))?;
+    // Notes and tables are written as they are, so that to write them again does no harm.
+    let Some((batch, last)) = batches.iter().find_map(|batch| Some((batch, batch.chunks.last()?))) else {
+        return Some(false);
+    };
     let asks = || {
         let mut asks = take_head(batch.tenant, batch.after.seq == 0);
         asks.push(Ask { sql: IS_IN_LOG, parameters: parameters![batch.id(), signed(last.first_seq)] });
@@ -438,7 +439,7 @@ async fn resolve(wire: &Wire, seat: &Seat, batches: &[Prepared], began: Instant)
                 let hash = hash.and_then(|row| row.try_get::<_, Vec<u8>>(0).ok());
                 return Some(hash.as_deref() == Some(last.hash.as_slice()));
             }
-            Err(Failure::Lost(_) | Failure::Crossed(_)) if began.elapsed() < 2 * PATIENCE => {
+            Err(Failure::Lost(_) | Failure::Crossed(_)) if began.elapsed() < 2 * wire.patience => {
                 tokio::time::sleep(PAUSE).await;
             }
             Err(_) => return None,

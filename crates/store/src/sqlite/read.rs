@@ -11,10 +11,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::failed;
 use super::write::{CELL_ROW, read_cell};
 use crate::rows::{
-    CellRow, ObjectRow, cell_numbers, head_sum, note_sum, read_recent, signed, trail_sum, whole_chunk,
-    whole_note,
+    CellRow, ObjectRow, cell_numbers, head_sum, note_sum, signed, trail_sum, whole_chunk, whole_note,
 };
-use crate::{Chunk, Head, KeyAt, Reader, StoreError};
+use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
 
 /// A reading connection.
 pub(super) struct SqliteReader {
@@ -113,7 +112,7 @@ impl SqliteReader {
         )?;
         let Some(row) = row else { return Ok(()) };
         row.check(tenant, cell)?;
-        let recent = read_recent(&row.recent).map_err(|_| damaged())?;
+        let recent = trail::decode(&row.recent).ok_or_else(damaged)?;
         if !recent.is_empty() && !visit(recent) {
             return Ok(());
         }
@@ -134,7 +133,7 @@ impl SqliteReader {
             let (body, [first_at, first_seq, sum]) = get().map_err(failed)?;
             let name = || format!("the row at entry {first_seq} of the trail of {cell:?}");
             trail_sum(signed(tenant.0), cell, first_at, first_seq, &body).must_be(sum, name)?;
-            if !visit(postcard::from_bytes(&body).map_err(|_| damaged())?) {
+            if !visit(trail::decode(&body).ok_or_else(damaged)?) {
                 break;
             }
         }
