@@ -32,10 +32,12 @@ const SCRIBE_FROM: usize = 256;
 /// How many chunks are folded at a time when the tail of the log is read again.
 const TAIL_CHUNKS: usize = 256;
 /// Writing begins when tables are so many entries behind the log: a start folds it from there.
-const MAX_BEHIND: Seq = 1_000_000;
+const MAX_BEHIND: Seq = 2_000_000;
 
-/// Once tables are written, all that is dirty is written while so many entries come in.
+/// Once much is dirty, all of it is written while so many entries come in.
 const FLUSH_SPAN: usize = 400_000;
+/// Where little is dirty, and tables are just far behind: the same few cells are written again and again, so seldom.
+const CALM_SPAN: usize = 1_000_000;
 
 /// How much is kept in memory before it is written behind the log, and how much in all.
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +195,8 @@ struct Tenant {
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
 struct Sweep {
     until: Seq,
+    /// It takes so many entries.
+    span: usize,
     cells_after: Option<CellKey>,
     cells_done: bool,
     objects_after: Option<Key>,
@@ -562,10 +566,7 @@ impl Inner {
                 let dirty = tenant.state.dirty_len();
                 let behind = tenant.head.seq - tenant.head.flushed;
                 if tenant.sweep.is_some() || dirty >= options.flush_at || behind > MAX_BEHIND {
-                    // All that is dirty is written by the time that so many entries have come.
-                    let span = FLUSH_SPAN.min(2 * options.flush_at);
-                    let slice = (dirty * touched / span).min(8 * touched);
-                    sweep_some(tenant, &mut batch, options.slice.max(slice));
+                    sweep_some(tenant, &mut batch, touched, options);
                 }
                 // A hot item's cell would otherwise have a million movements to write in one commit.
                 batch.cells.extend(tenant.state.take_full_cells());
@@ -778,14 +779,19 @@ fn sweep_all(tenant: &mut Tenant, batch: &mut Batch) {
 }
 
 /// Writes a slice of what is dirty, in key order; what became dirty behind the slice waits for the next pass.
-fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, slice: usize) {
+fn sweep_some(tenant: &mut Tenant, batch: &mut Batch, touched: usize, options: Options) {
     let state = &mut tenant.state;
+    let dirty = state.dirty_len();
+    let much = FLUSH_SPAN.min(2 * options.flush_at);
     let sweep = tenant.sweep.get_or_insert(Sweep {
         until: state.head,
+        span: if dirty < options.flush_at { CALM_SPAN } else { much },
         cells_after: None,
         cells_done: false,
         objects_after: None,
     });
+    // All that is dirty is written by the time that so many entries have come.
+    let slice = options.slice.max((dirty * touched / sweep.span).min(8 * touched));
     if !sweep.cells_done {
         batch.cells = state.take_dirty_cells(sweep.cells_after, slice);
         match batch.cells.last() {

@@ -74,30 +74,31 @@ fn shown(figure: Figure) -> Value {
 }
 
 async fn in_process() -> anyhow::Result<Value> {
-    let folder = tempfile::tempdir()?;
-    let runtime = Runtime::open(runtime::open(&folder.path().join("bench.db"))?)?;
-    let handle = runtime.handle.clone();
-    stock_up(&handle, ITEMS, &["LONDON"]).await?;
     let loads = [
         ("random", RANDOM),
         ("in_flight_1000", Load { in_flight: 1_000, ..RANDOM }),
         ("hot", Load { items: 1, ..RANDOM }),
     ];
     let mut runs = [const { Vec::new() }; 3];
-    for run in 0..RUNS {
+    for _ in 0..RUNS {
         // One after the other in each run, so that what else the machine does falls on all alike.
         for ((name, one), runs) in loads.iter().zip(&mut runs) {
-            runs.push(load(&handle, &format!("{name}-{run}"), *one).await?);
+            let folder = tempfile::tempdir()?;
+            let runtime = Runtime::open(runtime::open(&folder.path().join("bench.db"))?)?;
+            let handle = runtime.handle.clone();
+            stock_up(&handle, ITEMS, &["LONDON"]).await?;
+            runs.push(load(&handle, name, *one).await?);
+            drop(handle);
+            runtime.stop().await?;
         }
     }
-    let mut figures = serde_json::Map::new();
-    for ((name, _), mut runs) in loads.into_iter().zip(runs) {
-        runs.sort_by(|a: &Figure, b| a.movements_per_second.total_cmp(&b.movements_per_second));
-        figures.insert(name.to_owned(), shown(runs[runs.len() / 2]));
-    }
-    drop(handle);
-    runtime.stop().await?;
-    Ok(json!({ "in_process": figures }))
+    let figures = loads.iter().zip(runs).map(|((name, _), runs)| ((*name).to_owned(), shown(median(runs))));
+    Ok(json!({ "in_process": figures.collect::<serde_json::Map<_, _>>() }))
+}
+
+fn median(mut runs: Vec<Figure>) -> Figure {
+    runs.sort_by(|a, b| a.movements_per_second.total_cmp(&b.movements_per_second));
+    runs[runs.len() / 2]
 }
 
 async fn http() -> anyhow::Result<Value> {
@@ -161,9 +162,12 @@ async fn fill(path: &Path) -> anyhow::Result<()> {
     let history = Load { movements: HISTORY - HOT_HISTORY, ..RANDOM };
     load(&handle, "history", history).await?;
     load(&handle, "hot", Load { items: 1, movements: HOT_HISTORY, ..RANDOM }).await?;
-    let on_top = load(&handle, "on-top", RANDOM).await?;
+    let mut on_top = Vec::new();
+    for run in 0..RUNS {
+        on_top.push(load(&handle, &format!("on-top-{run}"), RANDOM).await?);
+    }
     let as_of = ask(&handle)?;
-    say(json!({ "at_20_million": shown(on_top), "as_of": { "p99_ms": as_of } }))?;
+    say(json!({ "at_20_million": shown(median(on_top)), "as_of": { "p99_ms": as_of } }))?;
     std::process::exit(0);
 }
 
