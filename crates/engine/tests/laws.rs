@@ -15,13 +15,13 @@ use std::sync::Arc;
 use cases::config;
 use onhand_engine::{CommitError, HistoryFilter, Ledger, ManualClock, Options, StockReport, Submission};
 use onhand_ledger::command::{
-    Adjust, AmendPurchase, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder, CancelTransfer,
-    Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold, FulfilOrder,
-    Happened, Line, LinePart, LineQuantity, MergeItems, MoveState, MovementLine, Name, OpenSession,
-    OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine,
-    PutItem, PutLocation, PutSystem, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceivePurchase,
-    ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse, SetAllocation, ShipmentContent, ShipmentLine, Sight,
-    Sighting, Source, TakeCount, Threshold, Transfer,
+    Adjust, AmendPurchase, AmendTransfer, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder,
+    CancelTransfer, Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold,
+    FulfilOrder, Happened, Line, LinePart, LineQuantity, MergeItems, MoveState, MovementLine, Name,
+    OpenSession, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer,
+    PurchaseOrderLine, PutItem, PutLocation, PutSystem, ReadyTransfer, Reallocate, ReceiptContent,
+    ReceiptLine, Receive, ReceivePurchase, ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse,
+    SetAllocation, ShipmentContent, ShipmentLine, Sight, Sighting, Source, TakeCount, Threshold, Transfer,
 };
 use onhand_ledger::model::{HoldState, Holder, Parcels};
 use onhand_ledger::{
@@ -193,6 +193,23 @@ enum Act {
         nth: usize,
         ago: i64,
     },
+    Ready {
+        nth: usize,
+    },
+    AmendTransfer {
+        nth: usize,
+        quantity: i64,
+    },
+    /// WEB, or somebody in our own name, tells what came in of a transfer.
+    Arrival {
+        document: usize,
+        ours: bool,
+        version: u64,
+        nth: usize,
+        lines: Vec<(usize, i64)>,
+        place: usize,
+        ago: i64,
+    },
     /// A MUG is built of two CUPs, or taken apart into them.
     Produce {
         place: usize,
@@ -278,6 +295,10 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..5_usize, 0..7_i64, prop_oneof![3 => Just(0), 1 => 1..3_i64], prop::bool::weighted(0.2), ago())
             .prop_map(|(nth, quantity, lost, damaged, ago)| Act::Arrive { nth, quantity, lost, damaged, ago }),
         1 => (0..5_usize, ago()).prop_map(|(nth, ago)| Act::CancelTransfer { nth, ago }),
+        2 => (0..5_usize).prop_map(|nth| Act::Ready { nth }),
+        1 => (0..5_usize, 0..9_i64).prop_map(|(nth, quantity)| Act::AmendTransfer { nth, quantity }),
+        3 => (0..3_usize, any::<bool>(), 1..5_u64, 0..5_usize, prop::collection::vec((sku(), 1..9_i64), 1..3), place(), ago())
+            .prop_map(|(document, ours, version, nth, lines, place, ago)| Act::Arrival { document, ours, version, nth, lines, place, ago }),
         2 => (place(), 1..4_i64, any::<bool>(), ago()).prop_map(|(place, quantity, apart, ago)| Act::Produce { place, quantity, apart, ago }),
         2 => (sku(), place(), quantity()).prop_map(|(sku, place, quantity)| Act::Buy { sku, place, quantity }),
         2 => (0..5_usize, prop::option::of(1..7_i64), ago()).prop_map(|(nth, quantity, ago)| Act::Deliver { nth, quantity, ago }),
@@ -594,7 +615,7 @@ impl World {
                 reason: "correction".to_owned(),
             }),
             Act::Plan { sku, from, quantity } => Body::PlanTransfer(PlanTransfer {
-                reference: None,
+                reference: Some(format!("T-{}", self.transfers.len())),
                 from: place(*from),
                 to: place(1 - from),
                 lines: line(*sku, *quantity),
@@ -621,6 +642,34 @@ impl World {
                 transfer: transfer(*nth)?,
                 occurred_at: self.before(*ago),
             }),
+            Act::Ready { nth } => Body::ReadyTransfer(ReadyTransfer { transfer: transfer(*nth)? }),
+            Act::AmendTransfer { nth, quantity } => Body::AmendTransfer(AmendTransfer {
+                transfer: transfer(*nth)?,
+                lines: vec![LineQuantity { lot: None, line: "1".to_owned(), quantity: units(*quantity) }],
+                expected_on: None,
+            }),
+            Act::Arrival { document, ours, version, nth, lines, place: at, ago } => {
+                let lines = lines.iter().map(|(sku, quantity)| ReceiptLine {
+                    item: Name::Sku(SKUS[*sku].to_owned()),
+                    quantity: units(*quantity),
+                    unit_cost: None,
+                    lot: None,
+                    expires: None,
+                    serials: None,
+                });
+                Body::Record(Document {
+                    system: if *ours { "onhand" } else { "WEB" }.to_owned(),
+                    document: format!("AR-{document}"),
+                    version: *version,
+                    content: Content::Receipt(ReceiptContent {
+                        purchase: None,
+                        transfer: transfer(*nth).map(|_| format!("T-{}", nth % self.transfers.len())),
+                        location: place(*at),
+                        occurred_at: self.before(*ago),
+                        lines: lines.collect(),
+                    }),
+                })
+            }
             Act::Produce { place: at, quantity, apart, ago } => {
                 let work = Assemble {
                     location: place(*at),
@@ -675,6 +724,7 @@ impl World {
                 version: 1,
                 content: Content::Receipt(ReceiptContent {
                     purchase: purchase(*nth).map(|_| format!("PO-{}", nth % self.purchases.len())),
+                    transfer: None,
                     location: place(*at),
                     occurred_at: self.before(*ago),
                     lines: vec![ReceiptLine {
@@ -830,11 +880,21 @@ impl World {
         for (key, value) in transfers {
             let (Key::Transfer(id), Value::Transfer(transfer)) = (key, value) else { panic!("a transfer") };
             for line in &transfer.lines {
-                let parts = [line.dispatched, line.received, line.lost, line.returned, line.over];
+                let parts =
+                    [line.reserved, line.dispatched, line.received, line.lost, line.returned, line.over];
                 assert!(parts.iter().all(|part| !part.is_negative()) && !line.in_transit().is_negative());
                 assert!(line.dispatched <= line.wanted, "no more leaves than is wanted");
-                assert!(transfer.state.is_open() || line.in_transit().is_zero(), "what ended is nowhere");
-                open.insert((line.item, transfer.to, id.0), line.in_transit());
+                assert!(line.reserved <= line.to_dispatch(), "no more is kept than has not left");
+                assert!(transfer.ready || line.reserved.is_zero(), "a draft keeps nothing");
+                let rest = line.in_transit() + line.reserved;
+                assert!(transfer.state.is_open() || rest.is_zero(), "what ended is nowhere");
+                let told = line.told.iter().map(|(_, told)| *told);
+                assert!(
+                    told.clone().all(|told| told <= line.received + line.over),
+                    "what is told came: {line:?}"
+                );
+                assert!(told.sum::<Quantity>() >= line.received + line.over, "what came was told: {line:?}");
+                open.insert((line.item, transfer.to, id.0), rest);
                 let cell = CellKey::new(line.item, transfer.to, StockState::InTransit);
                 *in_transit.entry(cell).or_default() += line.in_transit();
             }
@@ -902,7 +962,7 @@ impl World {
         }
     }
 
-    /// What is committed and reserved is what orders and holds say, place by place, and so are promises and demand.
+    /// What is committed and reserved is what orders, holds and transfers say, place by place, and so are promises and demand.
     fn check_promises(&self, sums: &BTreeMap<CellKey, Quantity>) {
         let seen = self.ledger().read(TENANT, |view| {
             let orders =
@@ -915,11 +975,13 @@ impl World {
                 false,
                 10_000,
             )?;
+            let last = Key::Transfer(TransferId(Seq::MAX >> 1));
+            let transfers = view.range(&Key::Transfer(TransferId(0)), &last, false, 10_000)?;
             let demand =
                 view.range(&Key::Demand(ItemId(0)), &Key::Demand(ItemId(Seq::MAX >> 1)), false, 10_000)?;
-            Ok((orders, holds, promises, demand))
+            Ok((orders, holds, transfers, promises, demand))
         });
-        let (orders, holds, promises, demand) = seen.unwrap();
+        let (orders, holds, transfers, promises, demand) = seen.unwrap();
         let mut promised = BTreeMap::<(ItemId, LocationId, Holder, u32), Quantity>::new();
         let mut short = BTreeMap::<ItemId, Quantity>::new();
         for (key, value) in orders {
@@ -956,11 +1018,17 @@ impl World {
                 }
             }
         }
+        for (key, value) in transfers {
+            let (Key::Transfer(id), Value::Transfer(transfer)) = (key, value) else { panic!("a transfer") };
+            for (index, line) in (0..).zip(&transfer.lines).filter(|(_, line)| line.reserved.is_positive()) {
+                promised.insert((line.item, transfer.from, Holder::Transfer(id), index), line.reserved);
+            }
+        }
         let mut cells = BTreeMap::<(ItemId, LocationId, StockState), Quantity>::new();
         for ((item, location, holder, _), quantity) in &promised {
             let state = match holder {
                 Holder::Order(_) => StockState::Committed,
-                Holder::Hold(_) => StockState::Reserved,
+                Holder::Hold(_) | Holder::Transfer(_) => StockState::Reserved,
             };
             *cells.entry((*item, *location, state)).or_default() += *quantity;
         }

@@ -153,6 +153,8 @@ pub struct TransferLineAnswer {
     pub sku: String,
     /// How much shall go.
     pub quantity: Quantity,
+    /// How much is kept for it where it leaves from.
+    pub reserved: Quantity,
     /// How much has left.
     pub dispatched: Quantity,
     /// How much is on its way.

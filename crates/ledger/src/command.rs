@@ -151,6 +151,8 @@ pub enum Body {
     /// All of these or none, in order, 1 to 1,000 of them: a later one sees what the earlier ones did. Documents are facts
     /// and come by themselves.
     Group(Vec<Body>),
+    /// A transfer is ready to ship: what has not left of it is kept where it leaves from.
+    ReadyTransfer(ReadyTransfer),
 }
 
 impl Body {

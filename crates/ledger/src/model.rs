@@ -10,7 +10,7 @@ pub use self::supply::*;
 use crate::command::Threshold;
 use crate::{
     DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money, OrderId, Precision,
-    Quantity, RuleId, Seq, SystemId,
+    Quantity, RuleId, Seq, SystemId, TransferId,
 };
 
 /// What is stocked.
@@ -821,14 +821,17 @@ pub enum Holder {
     Order(OrderId),
     /// A hold: the stock is `reserved`.
     Hold(HoldId),
+    /// A transfer that is ready to ship: the stock is `reserved` where it leaves from.
+    Transfer(TransferId),
 }
 
 impl Holder {
-    /// The entry that made the order or the hold; the higher, the younger.
+    /// The entry that made the order, the hold or the transfer; the higher, the younger.
     pub const fn seq(self) -> Seq {
         match self {
             Self::Order(id) => id.0,
             Self::Hold(id) => id.0,
+            Self::Transfer(id) => id.0,
         }
     }
 }
@@ -972,6 +975,8 @@ pub enum Became {
     Shipment(Vec<KnownLine>),
     /// A receipt, line by line; it is told once.
     Receipt(Vec<KnownLine>),
+    /// A receipt of a transfer.
+    Arrived(Box<Arrived>),
 }
 
 /// What a line of a movement document did.

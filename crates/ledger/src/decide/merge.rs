@@ -211,11 +211,11 @@ impl What {
     fn promises_must_be_its_own(&self, tx: &Tx<'_>) -> Result<(), Stop> {
         let promised = self.promises.iter().filter_map(|(_, line, _, promise)| match promise.holder {
             Holder::Order(order) => Some((order, *line)),
-            Holder::Hold(_) => None,
+            Holder::Hold(_) | Holder::Transfer(_) => None,
         });
         let held = self.promises.iter().filter_map(|(_, line, _, promise)| match promise.holder {
             Holder::Hold(hold) => Some((hold, *line)),
-            Holder::Order(_) => None,
+            Holder::Order(_) | Holder::Transfer(_) => None,
         });
         for (hold, line) in held {
             if tx.hold(hold)?.lines.get(line as usize).is_none_or(|line| line.item != self.from) {
@@ -235,7 +235,8 @@ impl What {
         Ok(())
     }
 
-    /// What is expected is expected by its name: by purchase orders, and transfers on their way.
+    /// What is expected is expected by its name: by purchase orders, and transfers that are ready or on their
+    /// way.
     fn must_not_be_expected(&self, tx: &Tx<'_>) -> Result<(), Stop> {
         let first = Key::Incoming(self.from, LocationId(0), 0, 0);
         let last = Key::Incoming(self.from, LocationId(Seq::MAX), Seq::MAX, u32::MAX);
@@ -348,11 +349,7 @@ impl What {
             Ok(())
         };
         for (location, line, _, promise) in &self.promises {
-            let state = match promise.holder {
-                Holder::Order(_) => StockState::Committed,
-                Holder::Hold(_) => StockState::Reserved,
-            };
-            let cell = CellKey::new(self.from, *location, state);
+            let cell = CellKey::new(self.from, *location, promise::state_of(promise.holder));
             step(tx, cell, promise.quantity, Some((promise.holder, *line)))?;
         }
         for (cell, quantity) in tx.stocked(self.from)? {
@@ -369,6 +366,9 @@ impl What {
             match promise.holder {
                 Holder::Order(order) => orders.insert(order),
                 Holder::Hold(hold) => holds.insert(hold),
+                Holder::Transfer(_) => {
+                    unreachable!("what is kept for a transfer is expected, and not merged")
+                }
             };
         }
         for order in &orders {

@@ -298,6 +298,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Reverse(reverse) => reverse::reverse(tx, reverse),
         Body::PlanTransfer(plan) => transfer::plan(tx, plan),
         Body::AmendTransfer(amend) => transfer::amend(tx, amend),
+        Body::ReadyTransfer(ready) => transfer::ready(tx, ready),
         Body::DispatchTransfer(dispatch) => transfer::dispatch(tx, dispatch),
         Body::ReceiveTransfer(receive) => transfer::receive(tx, receive),
         Body::CancelTransfer(cancel) => transfer::cancel(tx, cancel),

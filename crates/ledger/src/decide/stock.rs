@@ -204,7 +204,7 @@ pub(super) fn take_out_itself(
         for at in places {
             rest -= at.quantity;
             give_back(tx, &change, at)?;
-            taken.seq = tx.make(out(StockState::Committed, at, Some((holder, line))))?;
+            taken.seq = tx.make(out(promise::state_of(holder), at, Some((holder, line))))?;
         }
     }
     if rest.is_positive() {

@@ -1,4 +1,5 @@
-//! A receipt's document: goods came in, for a purchase order or for nobody says which. Told once; the same delivery
+//! A receipt's document: goods came in, for a purchase order or for nobody says which (for a transfer: [`super::arrivals`]).
+//! Told once; the same delivery
 //! told by another system comes in once.
 
 use std::borrow::Cow;
@@ -89,7 +90,7 @@ pub(super) fn apply_receipt(
 }
 
 /// The lots or pieces that a line names, with how much of each came; of no lot where the teller does not say.
-fn pieces(
+pub(super) fn pieces(
     tx: &mut Tx<'_>,
     item: ItemId,
     quantity: Quantity,
