@@ -88,7 +88,7 @@ pub enum CommitError {
     #[error("something went wrong on our side; nothing was changed")]
     Bug,
     /// The store failed. Nothing of the batch was written, unless it is [`StoreError::Unclear`]; the same key may be sent again.
-    #[error("{}{0}", if matches!(**.0, StoreError::Unclear { .. }) { "" } else { "nothing was changed: " })]
+    #[error("{}{store}", if matches!(**.0, StoreError::Unclear { .. }) { "" } else { "nothing was changed: " }, store = .0)]
     Store(Arc<StoreError>),
 }
 
