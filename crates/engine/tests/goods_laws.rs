@@ -541,7 +541,7 @@ impl World {
         for ((item, location, holder, _, lot), quantity) in &kept {
             let state = match holder {
                 Holder::Order(_) => StockState::Committed,
-                Holder::Hold(_) => StockState::Reserved,
+                Holder::Hold(_) | Holder::Transfer(_) => StockState::Reserved,
             };
             *cells.entry(CellKey::of(*item, *location, *lot, state)).or_default() += *quantity;
         }

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use cases::config;
 use onhand_engine::{CommitError, HistoryFilter, Ledger, ManualClock, Options, StockReport, Submission};
 use onhand_ledger::command::{
-    Adjust, AmendPurchase, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder, CancelTransfer,
-    Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold, FulfilOrder,
-    Happened, Line, LinePart, LineQuantity, MergeItems, MoveState, MovementLine, Name, OpenSession,
-    OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine,
-    PutItem, PutLocation, PutSystem, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceivePurchase,
-    ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse, SetAllocation, ShipmentContent, ShipmentLine, Sight,
-    Sighting, TakeCount, Threshold, Transfer,
+    Adjust, AmendPurchase, AmendTransfer, AmendedLine, ApplySession, ArrivedLine, Assemble, CancelOrder,
+    CancelTransfer, Content, ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold,
+    FulfilOrder, Happened, Line, LinePart, LineQuantity, MergeItems, MoveState, MovementLine, Name,
+    OpenSession, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer,
+    PurchaseOrderLine, PutItem, PutLocation, PutSystem, ReadyTransfer, Reallocate, ReceiptContent,
+    ReceiptLine, Receive, ReceivePurchase, ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse,
+    SetAllocation, ShipmentContent, ShipmentLine, Sight, Sighting, Source, TakeCount, Threshold, Transfer,
 };
 use onhand_ledger::model::{HoldState, Holder, Parcels};
 use onhand_ledger::{
@@ -97,12 +97,17 @@ enum Act {
         quantities: Vec<i64>,
         may_wait: bool,
     },
-    /// A rule of allocation; `only` names one place alone.
+    /// A rule of allocation; `only` names one place alone, or (the third) a group.
     Rule {
         ours: bool,
         only: Option<usize>,
         parcels: usize,
         split: bool,
+    },
+    /// A place is in the group that rules name, or no longer.
+    Near {
+        place: usize,
+        near: bool,
     },
     Reallocate {
         nth: usize,
@@ -188,6 +193,23 @@ enum Act {
         nth: usize,
         ago: i64,
     },
+    Ready {
+        nth: usize,
+    },
+    AmendTransfer {
+        nth: usize,
+        quantity: i64,
+    },
+    /// WEB, or somebody in our own name, tells what came in of a transfer.
+    Arrival {
+        document: usize,
+        ours: bool,
+        version: u64,
+        nth: usize,
+        lines: Vec<(usize, i64)>,
+        place: usize,
+        ago: i64,
+    },
     /// A MUG is built of two CUPs, or taken apart into them.
     Produce {
         place: usize,
@@ -246,7 +268,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (sku(), 1..6_i64, 1..30_i64, any::<bool>()).prop_map(|(sku, quantity, minutes, partial)| Act::Hold { sku, quantity, minutes, partial }),
         1 => (0..9_usize, 1..30_i64).prop_map(|(nth, minutes)| Act::Extend { nth, minutes }),
         1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::ReleaseLine { nth, quantity }),
-        1 => (any::<bool>(), prop::option::weighted(0.3, place()), 0..3_usize, any::<bool>())
+        1 => (place(), any::<bool>()).prop_map(|(place, near)| Act::Near { place, near }),
+        1 => (any::<bool>(), prop::option::weighted(0.4, 0..3_usize), 0..3_usize, any::<bool>())
             .prop_map(|(ours, only, parcels, split)| Act::Rule { ours, only, parcels, split }),
         1 => (0..9_usize, prop::option::of(place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
         1 => (place(), 0..4_i64).prop_map(|(place, over)| Act::Session { place, over }),
@@ -272,6 +295,10 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..5_usize, 0..7_i64, prop_oneof![3 => Just(0), 1 => 1..3_i64], prop::bool::weighted(0.2), ago())
             .prop_map(|(nth, quantity, lost, damaged, ago)| Act::Arrive { nth, quantity, lost, damaged, ago }),
         1 => (0..5_usize, ago()).prop_map(|(nth, ago)| Act::CancelTransfer { nth, ago }),
+        2 => (0..5_usize).prop_map(|nth| Act::Ready { nth }),
+        1 => (0..5_usize, 0..9_i64).prop_map(|(nth, quantity)| Act::AmendTransfer { nth, quantity }),
+        3 => (0..3_usize, any::<bool>(), 1..5_u64, 0..5_usize, prop::collection::vec((sku(), 1..9_i64), 1..3), place(), ago())
+            .prop_map(|(document, ours, version, nth, lines, place, ago)| Act::Arrival { document, ours, version, nth, lines, place, ago }),
         2 => (place(), 1..4_i64, any::<bool>(), ago()).prop_map(|(place, quantity, apart, ago)| Act::Produce { place, quantity, apart, ago }),
         2 => (sku(), place(), quantity()).prop_map(|(sku, place, quantity)| Act::Buy { sku, place, quantity }),
         2 => (0..5_usize, prop::option::of(1..7_i64), ago()).prop_map(|(nth, quantity, ago)| Act::Deliver { nth, quantity, ago }),
@@ -458,11 +485,19 @@ impl World {
             }
             Act::Rule { ours, only, parcels, split } => Body::SetAllocation(SetAllocation {
                 system: ours.then(|| "onhand".to_owned()),
-                locations: only.map(|only| vec![place(only)]),
+                locations: only.map(|only| match only {
+                    2 => vec![Source::Group("NEAR".to_owned())],
+                    only => vec![Source::Location(place(only))],
+                }),
                 others: Some(only.is_none()),
                 parcels: Some([Parcels::WholeLines, Parcels::InOrder, Parcels::Fewest][*parcels]),
                 split: Some(*split),
                 ..SetAllocation::default()
+            }),
+            Act::Near { place: at, near } => Body::PutLocation(PutLocation {
+                code: place(*at),
+                groups: Some(near.then(|| "NEAR".to_owned()).into_iter().collect()),
+                ..PutLocation::default()
             }),
             Act::Reallocate { nth, away } => {
                 Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })
@@ -588,7 +623,7 @@ impl World {
                 reason: "correction".to_owned(),
             }),
             Act::Plan { sku, from, quantity } => Body::PlanTransfer(PlanTransfer {
-                reference: None,
+                reference: Some(format!("T-{}", self.transfers.len())),
                 from: place(*from),
                 to: place(1 - from),
                 lines: line(*sku, *quantity),
@@ -615,6 +650,34 @@ impl World {
                 transfer: transfer(*nth)?,
                 occurred_at: self.before(*ago),
             }),
+            Act::Ready { nth } => Body::ReadyTransfer(ReadyTransfer { transfer: transfer(*nth)? }),
+            Act::AmendTransfer { nth, quantity } => Body::AmendTransfer(AmendTransfer {
+                transfer: transfer(*nth)?,
+                lines: vec![LineQuantity { lot: None, line: "1".to_owned(), quantity: units(*quantity) }],
+                expected_on: None,
+            }),
+            Act::Arrival { document, ours, version, nth, lines, place: at, ago } => {
+                let lines = lines.iter().map(|(sku, quantity)| ReceiptLine {
+                    item: Name::Sku(SKUS[*sku].to_owned()),
+                    quantity: units(*quantity),
+                    unit_cost: None,
+                    lot: None,
+                    expires: None,
+                    serials: None,
+                });
+                Body::Record(Document {
+                    system: if *ours { "onhand" } else { "WEB" }.to_owned(),
+                    document: format!("AR-{document}"),
+                    version: *version,
+                    content: Content::Receipt(ReceiptContent {
+                        purchase: None,
+                        transfer: transfer(*nth).map(|_| format!("T-{}", nth % self.transfers.len())),
+                        location: place(*at),
+                        occurred_at: self.before(*ago),
+                        lines: lines.collect(),
+                    }),
+                })
+            }
             Act::Produce { place: at, quantity, apart, ago } => {
                 let work = Assemble {
                     location: place(*at),
@@ -669,6 +732,7 @@ impl World {
                 version: 1,
                 content: Content::Receipt(ReceiptContent {
                     purchase: purchase(*nth).map(|_| format!("PO-{}", nth % self.purchases.len())),
+                    transfer: None,
                     location: place(*at),
                     occurred_at: self.before(*ago),
                     lines: vec![ReceiptLine {
@@ -824,11 +888,21 @@ impl World {
         for (key, value) in transfers {
             let (Key::Transfer(id), Value::Transfer(transfer)) = (key, value) else { panic!("a transfer") };
             for line in &transfer.lines {
-                let parts = [line.dispatched, line.received, line.lost, line.returned, line.over];
+                let parts =
+                    [line.reserved, line.dispatched, line.received, line.lost, line.returned, line.over];
                 assert!(parts.iter().all(|part| !part.is_negative()) && !line.in_transit().is_negative());
                 assert!(line.dispatched <= line.wanted, "no more leaves than is wanted");
-                assert!(transfer.state.is_open() || line.in_transit().is_zero(), "what ended is nowhere");
-                open.insert((line.item, transfer.to, id.0), line.in_transit());
+                assert!(line.reserved <= line.to_dispatch(), "no more is kept than has not left");
+                assert!(transfer.ready || line.reserved.is_zero(), "a draft keeps nothing");
+                let rest = line.in_transit() + line.reserved;
+                assert!(transfer.state.is_open() || rest.is_zero(), "what ended is nowhere");
+                let told = line.told.iter().map(|(_, told)| *told);
+                assert!(
+                    told.clone().all(|told| told <= line.received + line.over),
+                    "what is told came: {line:?}"
+                );
+                assert!(told.sum::<Quantity>() >= line.received + line.over, "what came was told: {line:?}");
+                open.insert((line.item, transfer.to, id.0), rest);
                 let cell = CellKey::new(line.item, transfer.to, StockState::InTransit);
                 *in_transit.entry(cell).or_default() += line.in_transit();
             }
@@ -896,7 +970,7 @@ impl World {
         }
     }
 
-    /// What is committed and reserved is what orders and holds say, place by place, and so are promises and demand.
+    /// What is committed and reserved is what orders, holds and transfers say, place by place, and so are promises and demand.
     fn check_promises(&self, sums: &BTreeMap<CellKey, Quantity>) {
         let seen = self.ledger().read(TENANT, |view| {
             let orders =
@@ -909,11 +983,13 @@ impl World {
                 false,
                 10_000,
             )?;
+            let last = Key::Transfer(TransferId(Seq::MAX >> 1));
+            let transfers = view.range(&Key::Transfer(TransferId(0)), &last, false, 10_000)?;
             let demand =
                 view.range(&Key::Demand(ItemId(0)), &Key::Demand(ItemId(Seq::MAX >> 1)), false, 10_000)?;
-            Ok((orders, holds, promises, demand))
+            Ok((orders, holds, transfers, promises, demand))
         });
-        let (orders, holds, promises, demand) = seen.unwrap();
+        let (orders, holds, transfers, promises, demand) = seen.unwrap();
         let mut promised = BTreeMap::<(ItemId, LocationId, Holder, u32), Quantity>::new();
         let mut short = BTreeMap::<ItemId, Quantity>::new();
         for (key, value) in orders {
@@ -950,11 +1026,17 @@ impl World {
                 }
             }
         }
+        for (key, value) in transfers {
+            let (Key::Transfer(id), Value::Transfer(transfer)) = (key, value) else { panic!("a transfer") };
+            for (index, line) in (0..).zip(&transfer.lines).filter(|(_, line)| line.reserved.is_positive()) {
+                promised.insert((line.item, transfer.from, Holder::Transfer(id), index), line.reserved);
+            }
+        }
         let mut cells = BTreeMap::<(ItemId, LocationId, StockState), Quantity>::new();
         for ((item, location, holder, _), quantity) in &promised {
             let state = match holder {
                 Holder::Order(_) => StockState::Committed,
-                Holder::Hold(_) => StockState::Reserved,
+                Holder::Hold(_) | Holder::Transfer(_) => StockState::Reserved,
             };
             *cells.entry((*item, *location, state)).or_default() += *quantity;
         }

@@ -689,6 +689,7 @@ fn receipt(shop: &Shop, system: &str, document: &str, reference: &str, quantity:
         version: 1,
         content: Content::Receipt(ReceiptContent {
             purchase: Some(reference.to_owned()),
+            transfer: None,
             location: LONDON.to_owned(),
             occurred_at: None,
             lines: vec![ReceiptLine {
@@ -839,8 +840,8 @@ fn a_receipt_that_another_system_tells_says_of_which_lots_and_pieces_it_was() {
             serials: None,
         };
         let tell = |document: &str, lines| {
-            let content =
-                ReceiptContent { purchase: None, location: LONDON.to_owned(), occurred_at: None, lines };
+            let (purchase, transfer, location) = (None, None, LONDON.to_owned());
+            let content = ReceiptContent { purchase, transfer, location, occurred_at: None, lines };
             let (system, document) = ("WMS".to_owned(), document.to_owned());
             let told = Document { system, document, version: 1, content: Content::Receipt(content) };
             shop.keyed(None, Body::Record(told))

@@ -337,8 +337,11 @@ commands! {
             Field, NoLines, NotPositive, TooLarge, TooPrecise, Twice, UnknownLocation, UnknownLot, UnknownPack, UnknownSku
         };
     AmendTransfer = "amend_transfer",
-        AmendTransferRefusal { DocumentEnded, DocumentHasLess },
-        invalid { Field, TooLarge, TooPrecise, Twice, Unknown, UnknownLine };
+        AmendTransferRefusal { DocumentEnded, DocumentHasLess, Insufficient, NotMaster },
+        invalid { Field, Overflow, TooLarge, TooPrecise, Twice, Unknown, UnknownLine };
+    ReadyTransfer = "ready_transfer",
+        ReadyTransferRefusal { DocumentEnded, Insufficient, NotMaster },
+        invalid { Overflow, Unknown };
     DispatchTransfer = "dispatch_transfer",
         DispatchTransferRefusal { DocumentEnded, DocumentHasLess, Insufficient, NotMaster },
         invalid {
@@ -441,6 +444,7 @@ impl Body {
             Self::CancelSession(_) => CommandKind::CancelSession,
             Self::PutLot(_) => CommandKind::PutLot,
             Self::Group(_) => CommandKind::Group,
+            Self::ReadyTransfer(_) => CommandKind::ReadyTransfer,
         }
     }
 

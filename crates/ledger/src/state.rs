@@ -679,7 +679,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             for (index, line) in (0..).zip(&transfer.lines) {
                 let incoming = Incoming {
                     supply: Supply::Transfer,
-                    quantity: line.in_transit(),
+                    quantity: line.incoming(),
                     expected_on: transfer.expected_on,
                 };
                 fold_incoming(Key::Incoming(line.item, transfer.to, id.0, index), incoming, seq, sink);

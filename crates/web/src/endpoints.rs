@@ -68,6 +68,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/movements/{seq}/reverse", &[C::Reverse, C::Noted], &[Edge::Id]).never(&[TooLarge]),
     at("/v1/transfers", &[C::PlanTransfer], &[Edge::Day, Edge::Field]),
     at("/v1/transfers/{id}/amend", &[C::AmendTransfer], &[Edge::Id, Edge::Day]).never(&[TooLarge]),
+    at("/v1/transfers/{id}/ready", &[C::ReadyTransfer], &[Edge::Id]),
     at("/v1/transfers/{id}/dispatch", &[C::DispatchTransfer, C::Noted], &[Edge::Id, Edge::Time])
         .never(&[TooLarge]),
     at("/v1/transfers/{id}/receive", &[C::ReceiveTransfer, C::Noted], &[Edge::Id, Edge::Time])

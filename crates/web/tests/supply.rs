@@ -241,3 +241,58 @@ async fn a_receipt_that_another_system_tells_says_of_which_lots_it_was() {
     let (status, problem) = shop.post("/v1/documents", told("R2", wrong)).await;
     assert_eq!((status.as_u16(), problem["field"].as_str()), (422, Some("expires")));
 }
+
+#[tokio::test]
+async fn what_is_ready_to_ship_is_not_sold_twice() {
+    let shop = Shop::open().await;
+    shop.paris().await;
+    shop.at("10:00").receive(10).await;
+    let id = shop.plan(7).await;
+    let path = |verb: &str| format!("/v1/transfers/{id}/{verb}");
+    let ready = shop.accepted(&path("ready"), json!({})).await;
+    assert_eq!((&ready["lines"][0]["reserved"], &ready["movements"]), (&json!(7), &json!([])));
+    let shown = shop.get(&format!("/v1/transfers/{id}")).await;
+    assert_eq!((&shown["state"], &shown["lines"][0]["reserved"]), (&json!("ready_to_ship"), &json!(7)));
+    assert_eq!((shop.stock("LONDON", "available").await, shop.stock("LONDON", "reserved").await), (3, 7));
+    assert_eq!((shop.stock("PARIS", "incoming").await, shop.stock("PARIS", "in_transit").await), (7, 0));
+    let order = json!({ "lines": [{ "sku": "MUG", "quantity": 4 }], "backorder": false });
+    assert!(shop.refused("/v1/orders", order).await.contains("3 available"));
+    let part = json!({ "lines": [{ "line": "1", "quantity": 5 }] });
+    let sent = shop.accepted(&path("dispatch"), part).await;
+    assert_eq!((&sent["lines"][0]["reserved"], &sent["lines"][0]["in_transit"]), (&json!(2), &json!(5)));
+    shop.accepted(&path("cancel"), json!({})).await;
+    assert_eq!((shop.stock("LONDON", "available").await, shop.stock("PARIS", "incoming").await), (10, 0));
+    let (status, problem) = shop.post(&path("ready"), json!({ "lines": [] })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+}
+
+#[tokio::test]
+async fn one_arrival_with_two_tellers_comes_in_once() {
+    let shop = Shop::open().await;
+    shop.paris().await;
+    let arrived = |system: &str, document: &str, version: u64, quantity: i64| {
+        json!({ "system": system, "document": document, "version": version, "receipt": {
+            "transfer": "T-1", "location": "PARIS", "lines": [{ "sku": "MUG", "quantity": quantity }],
+        } })
+    };
+    let (status, waits) = shop.post("/v1/documents", arrived("onhand", "R1", 1, 4)).await;
+    assert_eq!((status, &waits["result"]), (StatusCode::ACCEPTED, &json!("waiting")));
+    assert!(waits["explanation"].as_str().unwrap().contains("there is no transfer `T-1`"), "{waits}");
+    shop.at("10:00").receive(10).await;
+    let id = shop.plan(10).await;
+    shop.accepted(&format!("/v1/transfers/{id}/dispatch"), json!({})).await;
+    for (document, version, quantity, now) in [
+        ("R1", 1, 4, 4),
+        ("R1", 1, 4, 4),
+        ("R1", 3, 6, 6),
+        ("R1", 2, 9, 6),
+        ("R1", 4, 5, 5),
+        ("R2", 1, 5, 10),
+    ] {
+        shop.accepted("/v1/documents", arrived("onhand", document, version, quantity)).await;
+        assert_eq!(shop.stock("PARIS", "available").await, now, "{document} {version}");
+        assert_eq!(shop.stock("PARIS", "incoming").await, 10 - now);
+    }
+    let shown = shop.get(&format!("/v1/transfers/{id}")).await;
+    assert_eq!((&shown["state"], &shown["lines"][0]["received"]), (&json!("transferred"), &json!(10)));
+}

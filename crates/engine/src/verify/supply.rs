@@ -1,13 +1,15 @@
 //! Transfers, purchase orders and reversals, recomputed from the log apart from the fold.
 //!
-//! What is in transit to a place is what its transfers say is on its way; a purchase order's line has received what
+//! What is in transit to a place is what its transfers say is on its way, and what is kept for a transfer what its promises
+//! are; a purchase order's line has received what
 //! came from suppliers beside it; a movement is reversed by as much as its reversals moved; and the index of what is
 //! incoming has the open rest of all documents, and nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 
+use onhand_ledger::entry::PromiseChange;
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{Incoming, Purchase, Reversals, Supply, TransferDocument};
+use onhand_ledger::model::{Holder, Incoming, Purchase, Reversals, Supply, TransferDocument};
 use onhand_ledger::{CellKey, Entry, ItemId, Key, PurchaseId, Quantity, Seq, TransferId};
 
 use super::Violation;
@@ -19,6 +21,8 @@ pub(super) struct SupplyAudit {
     purchases: BTreeMap<PurchaseId, Purchase>,
     reversed: BTreeMap<Seq, Quantity>,
     merged: BTreeMap<ItemId, ItemId>,
+    /// What movements say is kept for a transfer's line.
+    kept: BTreeMap<(TransferId, u32), Quantity>,
 }
 
 fn differs(what: String, said: Quantity, is: Quantity) -> Violation {
@@ -40,6 +44,13 @@ impl SupplyAudit {
                 }
                 Entry::Reversed(seq, reversed) => {
                     reversals.insert(*seq, reversed);
+                }
+                Entry::Movement(movement) => {
+                    if let Some(PromiseChange { holder: Holder::Transfer(id), line, after }) =
+                        movement.promise
+                    {
+                        self.kept.insert((id, line), after);
+                    }
                 }
                 Entry::Item(id, item) => {
                     self.merged.extend(item.merged_into.map(|merged| (*id, merged.item)));
@@ -67,9 +78,18 @@ impl SupplyAudit {
         Err(differs(format!("what is reversed of movement {seq}"), said.quantity, *total))
     }
 
-    /// What is in transit by the documents is what the cells hold.
+    /// What is in transit by the documents is what the cells hold, and what is kept for them what was promised to them.
     pub fn in_transit(&self, balances: &HashMap<CellKey, Quantity>) -> Result<(), Violation> {
         let mut said = BTreeMap::<CellKey, Quantity>::new();
+        for (id, transfer) in &self.transfers {
+            for (index, line) in (0..).zip(&transfer.lines) {
+                let kept = self.kept.get(&(*id, index)).copied().unwrap_or_default();
+                if kept != line.reserved {
+                    let what = format!("what is kept for line `{}` of transfer {id}", line.line);
+                    return Err(differs(what, line.reserved, kept));
+                }
+            }
+        }
         for transfer in self.transfers.values() {
             for line in &transfer.lines {
                 let cell = CellKey::of(line.item, transfer.to, line.lot, StockState::InTransit);
@@ -95,7 +115,7 @@ impl SupplyAudit {
             for (index, line) in (0..).zip(&transfer.lines) {
                 let incoming = Incoming {
                     supply: Supply::Transfer,
-                    quantity: line.dispatched - line.received - line.lost - line.returned,
+                    quantity: line.reserved + line.dispatched - line.received - line.lost - line.returned,
                     expected_on: transfer.expected_on,
                 };
                 open.insert(Key::Incoming(line.item, transfer.to, id.0, index), incoming);

@@ -54,6 +54,13 @@ pub struct AmendTransfer {
     pub expected_on: Option<Date>,
 }
 
+/// See [`Body::ReadyTransfer`](super::Body::ReadyTransfer).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReadyTransfer {
+    /// Which.
+    pub transfer: TransferId,
+}
+
 /// See [`Body::DispatchTransfer`](super::Body::DispatchTransfer).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DispatchTransfer {
@@ -208,11 +215,14 @@ pub struct EndPurchase {
     pub cancel: bool,
 }
 
-/// Goods that came in for a purchase order, as a document tells of them.
+/// Goods that came in for a purchase order or a transfer, as a document tells of them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReceiptContent {
     /// The purchase order they came for, by its reference; none: nobody says.
     pub purchase: Option<String>,
+    /// The transfer they came by, by its reference. Not both.
+    #[serde(default)]
+    pub transfer: Option<String>,
     /// Where to.
     pub location: String,
     /// When.

@@ -18,7 +18,7 @@ use crate::{
 
 use super::stock::{self, Change, Taken};
 use super::tx::{Move, Stop, Tx};
-use super::{document, item, order, promise};
+use super::{document, item, masters, order, promise};
 
 const CARRIED: &str = "carried over by the merge";
 
@@ -211,11 +211,11 @@ impl What {
     fn promises_must_be_its_own(&self, tx: &Tx<'_>) -> Result<(), Stop> {
         let promised = self.promises.iter().filter_map(|(_, line, _, promise)| match promise.holder {
             Holder::Order(order) => Some((order, *line)),
-            Holder::Hold(_) => None,
+            Holder::Hold(_) | Holder::Transfer(_) => None,
         });
         let held = self.promises.iter().filter_map(|(_, line, _, promise)| match promise.holder {
             Holder::Hold(hold) => Some((hold, *line)),
-            Holder::Order(_) => None,
+            Holder::Order(_) | Holder::Transfer(_) => None,
         });
         for (hold, line) in held {
             if tx.hold(hold)?.lines.get(line as usize).is_none_or(|line| line.item != self.from) {
@@ -235,7 +235,8 @@ impl What {
         Ok(())
     }
 
-    /// What is expected is expected by its name: by purchase orders, and transfers on their way.
+    /// What is expected is expected by its name: by purchase orders, and transfers that are ready or on their
+    /// way.
     fn must_not_be_expected(&self, tx: &Tx<'_>) -> Result<(), Stop> {
         let first = Key::Incoming(self.from, LocationId(0), 0, 0);
         let last = Key::Incoming(self.from, LocationId(Seq::MAX), Seq::MAX, u32::MAX);
@@ -303,7 +304,7 @@ impl What {
             return Ok(());
         }
         for location in tx.sites()?.all.clone() {
-            let masters = [self.from, self.into].map(|item| stock::master(tx, item, location));
+            let masters = [self.from, self.into].map(|item| masters::master(tx, item, location));
             let [one, two] = masters;
             let (one, two) = (one?, two?);
             if one != two {
@@ -348,11 +349,7 @@ impl What {
             Ok(())
         };
         for (location, line, _, promise) in &self.promises {
-            let state = match promise.holder {
-                Holder::Order(_) => StockState::Committed,
-                Holder::Hold(_) => StockState::Reserved,
-            };
-            let cell = CellKey::new(self.from, *location, state);
+            let cell = CellKey::new(self.from, *location, promise::state_of(promise.holder));
             step(tx, cell, promise.quantity, Some((promise.holder, *line)))?;
         }
         for (cell, quantity) in tx.stocked(self.from)? {
@@ -369,6 +366,9 @@ impl What {
             match promise.holder {
                 Holder::Order(order) => orders.insert(order),
                 Holder::Hold(hold) => holds.insert(hold),
+                Holder::Transfer(_) => {
+                    unreachable!("what is kept for a transfer is expected, and not merged")
+                }
             };
         }
         for order in &orders {
@@ -392,8 +392,7 @@ impl What {
         let rules = tx.rules()?.cloned().unwrap_or_default();
         for (id, rule) in rules.ownership.iter().filter(|(_, rule)| rule.item == Some(self.from)) {
             let moved = Ownership { item: Some(self.into), ..rule.clone() };
-            let scope = |rule: &Ownership| (rule.location, rule.item);
-            let is_there = rules.ownership.iter().any(|(_, other)| scope(other) == scope(&moved));
+            let is_there = rules.ownership.iter().any(|(_, other)| other.scope() == moved.scope());
             tx.emit(Entry::Ownership(*id, (!is_there).then_some(moved)))?;
         }
         for (id, rule) in rules.publication.iter().filter(|(_, rule)| rule.item == Some(self.from)) {

@@ -387,7 +387,7 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
             Some(Became::Order(order)) => {
                 return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
             }
-            Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
+            Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_) | Became::Arrived(_)) => {
                 let problem = format!("`{reference}` is the name of another document; use a name of its own");
                 return Err(Invalid::Field { field: "reference", problem }.into());
             }

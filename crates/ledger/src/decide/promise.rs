@@ -1,4 +1,4 @@
-//! Promises: what of a site is kept for a line of an order or a hold, cell by cell, and how it is given back.
+//! Promises: what of a site is kept for a line of an order, a hold or a transfer, cell by cell, and how it is given back.
 //!
 //! A line of a kit is kept in assembled kits first, then in kits to be built of components at one place. Which sites
 //! are asked, and for how much, is [`super::order`]'s business.
@@ -33,6 +33,10 @@ impl Wanted {
                 let line = &tx.hold(hold)?.lines[line as usize];
                 Self { item: line.item, lot: line.lot, recipe: line.build.recipe.clone() }
             }
+            Holder::Transfer(transfer) => {
+                let line = &tx.transfer(transfer)?.lines[line as usize];
+                Self { item: line.item, lot: Some(line.lot), recipe: Vec::new() }
+            }
         })
     }
 
@@ -62,14 +66,15 @@ fn kept<'t>(tx: &'t mut Tx<'_>, holder: Holder, line: u32) -> Result<(&'t mut Ve
             let line = &mut tx.edit_hold(hold)?.lines[line as usize];
             (&mut line.reserved, &mut line.build)
         }
+        Holder::Transfer(_) => unreachable!("a transfer's line keeps of one cell, and no kits to be built"),
     })
 }
 
-/// The state of stock that is promised to orders, or to holds.
+/// The state of stock that is promised to orders, or to holds and transfers.
 pub(super) const fn state_of(holder: Holder) -> StockState {
     match holder {
         Holder::Order(_) => StockState::Committed,
-        Holder::Hold(_) => StockState::Reserved,
+        Holder::Hold(_) | Holder::Transfer(_) => StockState::Reserved,
     }
 }
 
@@ -228,7 +233,10 @@ fn give_back_at(
     let item = Wanted::of(tx, holder, line)?.item;
     let At { location, lot, quantity } = place;
     free(tx, holder, line, ComponentAt { item, location, lot, quantity }, (at, reason))?;
-    add_at(kept(tx, holder, line)?.0, location, lot, -quantity);
+    match holder {
+        Holder::Transfer(transfer) => tx.edit_transfer(transfer)?.lines[line as usize].reserved -= quantity,
+        Holder::Order(_) | Holder::Hold(_) => add_at(kept(tx, holder, line)?.0, location, lot, -quantity),
+    }
     Ok(())
 }
 
@@ -468,10 +476,11 @@ fn break_kits(
     Ok((broken, freed))
 }
 
-/// The order or hold of a holder.
+/// The order, hold or transfer of a holder.
 pub(super) const fn holder_key(holder: Holder) -> Key {
     match holder {
         Holder::Order(order) => Key::Order(order),
         Holder::Hold(hold) => Key::Hold(hold),
+        Holder::Transfer(transfer) => Key::Transfer(transfer),
     }
 }

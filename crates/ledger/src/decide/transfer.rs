@@ -1,15 +1,19 @@
-//! Transfers as documents: planned, dispatched into transit, received (in parts, with loss, or more than was sent),
-//! cancelled. A draft keeps nothing; what has left is `in_transit` at its destination, outside of on hand.
+//! Transfers as documents: planned, made ready to ship, dispatched into transit, received (in parts, with loss, or more
+//! than was sent), cancelled. A draft keeps nothing; of one that is ready what has not left is `reserved` where it leaves
+//! from, so that nobody else is sold it; what has left is `in_transit` at its destination, outside of on hand.
 
 use crate::answer::{Answer, Invalid, Refusal, TransferLineAnswer};
-use crate::command::{AmendTransfer, CancelTransfer, DispatchTransfer, PlanTransfer, ReceiveTransfer};
+use crate::command::{
+    AmendTransfer, CancelTransfer, DispatchTransfer, PlanTransfer, ReadyTransfer, ReceiveTransfer,
+};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, TransferDocument, TransferLine, TransferState};
+use crate::model::{Cause, Holder, TransferDocument, TransferLine, TransferState};
 use crate::state::Value;
-use crate::{Instant, LocationId, Quantity, TransferId};
+use crate::{Instant, LocationId, Quantity, Seq, SystemId, TransferId};
 
 use super::lines::{self, Done};
+use super::merge;
 use super::order;
 use super::shift;
 use super::stock::{self, Change};
@@ -27,13 +31,16 @@ pub(super) fn check_into(into: StockState) -> Result<(), Invalid> {
     Err(Invalid::Field { field: "into", problem })
 }
 
-fn load(tx: &Tx<'_>, id: TransferId) -> Result<TransferDocument, Stop> {
-    let Some(Value::Transfer(transfer)) = tx.value(&Key::Transfer(id))? else {
-        return Err(Invalid::Unknown { kind: "transfer", id: id.to_string() }.into());
-    };
+/// The transfer, with what its lines name fetched together. Nothing is merged while it is expected: a line whose item was
+/// merged is the other's from now on.
+pub(super) fn load(tx: &Tx<'_>, id: TransferId) -> Result<TransferDocument, Stop> {
+    let mut transfer = tx.transfer(id)?.clone();
     let places = [transfer.from, transfer.to].map(Key::Location);
     tx.want(transfer.lines.iter().map(|line| Key::Item(line.item)).chain(places))?;
-    Ok(*transfer.clone())
+    for line in &mut transfer.lines {
+        line.item = merge::live(tx, line.item)?;
+    }
+    Ok(transfer)
 }
 
 fn name(id: TransferId) -> String {
@@ -75,17 +82,20 @@ pub(super) fn plan(tx: &mut Tx<'_>, plan: &PlanTransfer) -> Result<Answer, Stop>
         item: line.item,
         lot: line.lot.unwrap_or_default(),
         wanted: line.quantity,
+        reserved: Quantity::ZERO,
         dispatched: Quantity::ZERO,
         received: Quantity::ZERO,
         lost: Quantity::ZERO,
         returned: Quantity::ZERO,
         over: Quantity::ZERO,
+        told: Vec::new(),
     });
     let transfer = TransferDocument {
         reference: plan.reference.clone(),
         from,
         to,
         state: TransferState::Draft,
+        ready: false,
         made_at: tx.now,
         dispatched_at: None,
         expected_on: plan.expected_on,
@@ -99,6 +109,7 @@ pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendTransfer) -> Result<Answer, St
     let id = amend.transfer;
     let mut transfer = open(tx, id, "changed")?;
     lines::no_lot(&amend.lines)?;
+    let (mut more, mut excess) = (Vec::new(), Vec::new());
     if !amend.lines.is_empty() {
         for (position, line) in chosen(&transfer, id, amend.lines.iter().map(|line| line.line.as_str()))?
             .into_iter()
@@ -109,17 +120,108 @@ pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendTransfer) -> Result<Answer, St
             let less = known.wanted - line.quantity;
             lines::must_have(&name(id), &line.line, "take off", known.to_dispatch(), less)?;
             known.wanted = line.quantity;
+            let kept_beyond = known.reserved - known.to_dispatch();
+            if kept_beyond.is_positive() {
+                excess.push((position, kept_beyond));
+            } else if transfer.ready && less.is_negative() {
+                more.push((position, -less));
+            }
         }
     }
+    let_go(tx, id, &mut transfer, &excess)?;
+    keep(tx, id, &mut transfer, &more)?;
     transfer.expected_on = amend.expected_on.or(transfer.expected_on);
     write(tx, id, transfer, &[])
+}
+
+pub(super) fn ready(tx: &mut Tx<'_>, ready: &ReadyTransfer) -> Result<Answer, Stop> {
+    let id = ready.transfer;
+    let mut transfer = open(tx, id, "made ready")?;
+    if transfer.lines.iter().all(|line| line.to_dispatch().is_zero()) {
+        return Err(ended(id, "dispatched in full", "made ready"));
+    }
+    let lacking =
+        (0..).zip(&transfer.lines).map(|(position, line)| (position, line.to_dispatch() - line.reserved));
+    let lacking: Vec<Part> = lacking.filter(|(_, quantity)| quantity.is_positive()).collect();
+    keep(tx, id, &mut transfer, &lacking)?;
+    transfer.ready = true;
+    write(tx, id, transfer, &[])
+}
+
+/// A line, by its position, and how much of it.
+type Part = (usize, Quantity);
+
+/// Keeps so much more of these lines where they leave from; refused where it is not available.
+fn keep(
+    tx: &mut Tx<'_>,
+    id: TransferId,
+    transfer: &mut TransferDocument,
+    parts: &[Part],
+) -> Result<(), Stop> {
+    for (position, _) in parts {
+        stock::must_be_ours(tx, transfer.lines[*position].item, transfer.from)?;
+        stock::must_be_ours(tx, transfer.lines[*position].item, transfer.to)?;
+    }
+    let states = [StockState::Available, StockState::Reserved];
+    let steps = kept_steps(tx, id, transfer, parts, states, "kept for a transfer")?;
+    shift::must_be_free(tx, &steps)?;
+    for ((position, quantity), step) in parts.iter().zip(steps) {
+        tx.make(step)?;
+        transfer.lines[*position].reserved += *quantity;
+    }
+    Ok(())
+}
+
+/// Keeps so much of these lines no longer.
+fn let_go(
+    tx: &mut Tx<'_>,
+    id: TransferId,
+    transfer: &mut TransferDocument,
+    parts: &[Part],
+) -> Result<(), Stop> {
+    let states = [StockState::Reserved, StockState::Available];
+    let steps = kept_steps(tx, id, transfer, parts, states, "no longer kept for a transfer")?;
+    for ((position, quantity), step) in parts.iter().zip(steps) {
+        tx.make(step)?;
+        transfer.lines[*position].reserved -= *quantity;
+    }
+    Ok(())
+}
+
+/// Steps between two states where a transfer leaves from, with what they will read fetched together.
+fn kept_steps<'s>(
+    tx: &Tx<'_>,
+    id: TransferId,
+    transfer: &TransferDocument,
+    parts: &[Part],
+    [from, to]: [StockState; 2],
+    reason: &'s str,
+) -> Result<Vec<Move<'s>>, Stop> {
+    let steps = parts.iter().map(|(position, quantity)| Move {
+        promise: Some((Holder::Transfer(id), promised_line(*position))),
+        item: transfer.lines[*position].item,
+        lot: transfer.lines[*position].lot,
+        from: (transfer.from, from),
+        to: (transfer.from, to),
+        quantity: *quantity,
+        occurred_at: tx.now,
+        reason,
+        corrects: None,
+    });
+    let steps: Vec<Move<'s>> = steps.collect();
+    prefetch(tx, &steps)?;
+    Ok(steps)
+}
+
+pub(super) fn promised_line(position: usize) -> u32 {
+    u32::try_from(position).expect("transfers have at most 1,000 lines")
 }
 
 pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<Answer, Stop> {
     let id = dispatch.transfer;
     let mut transfer = open(tx, id, "dispatched")?;
     let at = tx.past("occurred_at", dispatch.occurred_at)?;
-    let mut parts: Vec<(usize, Quantity)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     match &dispatch.lines {
         None => parts.extend(
             (0..)
@@ -147,27 +249,41 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<A
         stock::must_be_ours(tx, item, from)?;
         stock::must_be_ours(tx, item, to)?;
     }
-    let steps: Vec<Move<'_>> = parts
-        .iter()
-        .map(|(position, quantity)| Move {
-            promise: None,
-            item: transfer.lines[*position].item,
-            lot: transfer.lines[*position].lot,
-            from: (from, StockState::Available),
-            to: (to, StockState::InTransit),
-            quantity: *quantity,
-            occurred_at: at,
-            reason: "dispatched",
-            corrects: None,
-        })
-        .collect();
+    // What is kept for it leaves first.
+    let mut positions = Vec::new();
+    let mut steps: Vec<Move<'_>> = Vec::new();
+    for (position, quantity) in &parts {
+        let line = &transfer.lines[*position];
+        let kept = line.reserved.min(*quantity);
+        for (state, part) in [(StockState::Reserved, kept), (StockState::Available, *quantity - kept)] {
+            if part.is_positive() {
+                let promise = (Holder::Transfer(id), promised_line(*position));
+                positions.push(*position);
+                steps.push(Move {
+                    promise: (state == StockState::Reserved).then_some(promise),
+                    item: line.item,
+                    lot: line.lot,
+                    from: (from, state),
+                    to: (to, StockState::InTransit),
+                    quantity: part,
+                    occurred_at: at,
+                    reason: "dispatched",
+                    corrects: None,
+                });
+            }
+        }
+    }
     prefetch(tx, &steps)?;
     shift::must_be_free(tx, &steps)?;
     let mut done = Vec::new();
-    for ((position, quantity), step) in parts.iter().zip(steps) {
+    for (position, step) in positions.into_iter().zip(steps) {
         let seq = shift::shift(tx, step)?;
-        transfer.lines[*position].dispatched += *quantity;
-        done.push((step.item, from, -*quantity, seq));
+        let line = &mut transfer.lines[position];
+        line.dispatched += step.quantity;
+        if step.promise.is_some() {
+            line.reserved -= step.quantity;
+        }
+        done.push((step.item, from, -step.quantity, seq));
     }
     transfer.dispatched_at = Some(transfer.dispatched_at.map_or(at, |first| first.min(at)));
     write(tx, id, transfer, &done)
@@ -178,6 +294,10 @@ fn prefetch(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
     tx.want_cells(steps.iter().flat_map(|step| {
         [step.from, step.to]
             .map(|(location, state)| CellKey { lot: step.lot, ..CellKey::new(step.item, location, state) })
+    }))?;
+    tx.want(steps.iter().filter_map(|step| {
+        let (holder, line) = step.promise?;
+        Some(Key::Promise(step.item, step.from.0, holder.seq(), line, step.lot))
     }))?;
     let ends = steps
         .iter()
@@ -219,8 +339,12 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
     check_into(receive.into)?;
     let id = receive.transfer;
     let mut transfer = open(tx, id, "received")?;
-    if transfer.state == TransferState::Draft {
-        return Err(ended(id, "a draft (dispatch it first)", "received"));
+    match transfer.state {
+        TransferState::Draft => return Err(ended(id, "a draft (dispatch it first)", "received")),
+        TransferState::ReadyToShip => {
+            return Err(ended(id, "ready to ship (dispatch it first)", "received"));
+        }
+        TransferState::InProgress | TransferState::Transferred | TransferState::Cancelled => {}
     }
     let at = after_dispatch(tx, &transfer, receive.occurred_at)?;
     let arrivals = arrivals(tx, id, &transfer, receive)?;
@@ -252,7 +376,19 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
             done.push((step.item, to, arrival.received, shift::shift(tx, step)?));
         }
         if arrival.over.is_positive() {
-            let seq = exceed(tx, id, &step, &transfer, arrival.over)?;
+            let change = Change {
+                item: step.item,
+                location: to,
+                lot: step.lot,
+                quantity: arrival.over,
+                inside: false,
+                party: StockState::Adjustment,
+                occurred_at: at,
+                reason: "received beyond what was sent",
+                corrects: None,
+                seen_from: at,
+            };
+            let seq = exceed(tx, id, transfer.from, change, receive.into)?;
             done.push((step.item, to, arrival.over, seq));
         }
         if arrival.lost.is_positive() {
@@ -273,6 +409,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
         line.received += arrival.received;
         line.over += arrival.over;
         line.lost += arrival.lost;
+        line.tell(SystemId::ONHAND, arrival.received + arrival.over);
     }
     write(tx, id, transfer, &done)
 }
@@ -307,35 +444,23 @@ fn arrivals(
 }
 
 /// More came in than was on its way: it is there, and somebody has miscounted where it came from.
-fn exceed(
+pub(super) fn exceed(
     tx: &mut Tx<'_>,
     id: TransferId,
-    step: &Move<'_>,
-    transfer: &TransferDocument,
-    over: Quantity,
-) -> Result<crate::Seq, Stop> {
-    let (sku, origin) = (tx.sku(step.item)?, tx.location_code(transfer.from)?);
-    let code = tx.location_code(transfer.to)?;
+    from: LocationId,
+    found: Change<'_>,
+    into: StockState,
+) -> Result<Seq, Stop> {
+    let Change { item, location, quantity: over, .. } = found;
+    let (sku, origin) = (tx.sku(item)?, tx.location_code(from)?);
+    let code = tx.location_code(location)?;
     let sentence = format!(
         "{over} more of {sku} came in at {code} by {} than was on its way. It is booked there as found; \
          count {sku} at {origin}.",
         name(id)
     );
-    let (item, location) = (step.item, step.to.0);
     tx.discrepancy(Found::new(Cause::MoreThanOrdered, sentence).stock(item, Some(location), over))?;
-    let change = Change {
-        item,
-        location,
-        lot: step.lot,
-        quantity: over,
-        inside: false,
-        party: StockState::Adjustment,
-        occurred_at: step.occurred_at,
-        reason: "received beyond what was sent",
-        corrects: None,
-        seen_from: step.occurred_at,
-    };
-    stock::put_in(tx, change, step.to.1)
+    stock::put_in(tx, found, into)
 }
 
 pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelTransfer) -> Result<Answer, Stop> {
@@ -362,6 +487,9 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelTransfer) -> Result<Answer,
         stock::must_be_ours(tx, step.item, transfer.from)?;
     }
     prefetch(tx, &steps)?;
+    let kept = (0..).zip(&transfer.lines).map(|(position, line)| (position, line.reserved));
+    let kept: Vec<Part> = kept.filter(|(_, reserved)| reserved.is_positive()).collect();
+    let_go(tx, id, &mut transfer, &kept)?;
     let mut done = Vec::new();
     for step in steps {
         done.push((step.item, transfer.from, step.quantity, shift::shift(tx, step)?));
@@ -369,8 +497,7 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelTransfer) -> Result<Answer,
     for line in &mut transfer.lines {
         line.returned += line.in_transit();
     }
-    let came_in = transfer.lines.iter().any(|line| (line.received + line.over).is_positive());
-    transfer.state = if came_in { TransferState::Transferred } else { TransferState::Cancelled };
+    transfer.state = ended_state(&transfer);
     write(tx, id, transfer, &done)
 }
 
@@ -389,6 +516,7 @@ fn write(
             line: line.line.clone(),
             sku: tx.sku(line.item)?,
             quantity: line.wanted,
+            reserved: line.reserved,
             dispatched: line.dispatched,
             in_transit: line.in_transit(),
             received: line.received,
@@ -411,10 +539,22 @@ fn write(
     Ok(Answer::Transfer { id, lines, moved, discrepancies: tx.discrepancies.clone() })
 }
 
+/// How one stands that was ended.
+fn ended_state(transfer: &TransferDocument) -> TransferState {
+    let came_in = transfer.lines.iter().any(|line| line.came().is_positive());
+    if came_in { TransferState::Transferred } else { TransferState::Cancelled }
+}
+
+/// How one stands after a document told of what came in: one that had ended goes on if something is on its way again.
+pub(super) fn state_after_arrival(transfer: &TransferDocument) -> TransferState {
+    let is_on_its_way = transfer.lines.iter().any(|line| line.in_transit().is_positive());
+    if transfer.state.is_open() || is_on_its_way { state_of(transfer) } else { ended_state(transfer) }
+}
+
 fn state_of(transfer: &TransferDocument) -> TransferState {
     let lines = &transfer.lines;
     if lines.iter().all(|line| line.dispatched.is_zero()) {
-        TransferState::Draft
+        if transfer.ready { TransferState::ReadyToShip } else { TransferState::Draft }
     } else if lines.iter().all(|line| line.in_transit().is_zero() && line.to_dispatch().is_zero()) {
         TransferState::Transferred
     } else {

@@ -8,11 +8,12 @@ use crate::entry::{Account, Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
     Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
-    OrderLine, Promise, Rules, Sites, System, Tracking, Waiting,
+    OrderLine, Promise, Rules, Sites, System, Tracking, TransferDocument, Waiting,
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
 use crate::{
     DiscrepancyId, Due, HoldId, Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId,
+    TransferId,
 };
 
 /// 0001-01-01T00:00:00Z: nothing that is sold is older.
@@ -84,9 +85,10 @@ pub(super) struct Tx<'a> {
     overlay: Overlay,
     /// What was due and has come to pass in this decision.
     passed: BTreeSet<Due>,
-    /// Orders and holds being changed; written once, when the command is through with them.
+    /// Orders, holds and transfers being changed; written once, when the command is through with them.
     orders: BTreeMap<OrderId, Order>,
     holds: BTreeMap<HoldId, Hold>,
+    transfers: BTreeMap<TransferId, TransferDocument>,
     /// Items whose available stock grew: short lines may be served.
     grown: BTreeSet<ItemId>,
     pub lapsed: u32,
@@ -111,6 +113,7 @@ impl<'a> Tx<'a> {
             passed: BTreeSet::new(),
             orders: BTreeMap::new(),
             holds: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             grown: BTreeSet::new(),
             lapsed: 0,
             document: None,
@@ -377,7 +380,8 @@ impl<'a> Tx<'a> {
     }
 
     pub fn sites(&self) -> Result<&Sites, Stop> {
-        const NONE: &Sites = &Sites { sellable: Vec::new(), all: Vec::new(), parts: Vec::new() };
+        const NONE: &Sites =
+            &Sites { sellable: Vec::new(), all: Vec::new(), parts: Vec::new(), grouped: Vec::new() };
         Ok(match self.value(&Key::Sites)? {
             Some(Value::Sites(sites)) => sites,
             _ => NONE,
@@ -485,7 +489,27 @@ impl<'a> Tx<'a> {
         id
     }
 
-    /// Writes what was changed of orders and holds, and what is short of them now.
+    /// The transfer as it is in this decision.
+    pub fn transfer(&self, id: TransferId) -> Result<&TransferDocument, Stop> {
+        if let Some(transfer) = self.transfers.get(&id) {
+            return Ok(transfer);
+        }
+        match self.value(&Key::Transfer(id))? {
+            Some(Value::Transfer(transfer)) => Ok(transfer),
+            _ => Err(Invalid::Unknown { kind: "transfer", id: id.to_string() }.into()),
+        }
+    }
+
+    /// The transfer, to be changed.
+    pub fn edit_transfer(&mut self, id: TransferId) -> Result<&mut TransferDocument, Stop> {
+        if !self.transfers.contains_key(&id) {
+            let transfer = self.transfer(id)?.clone();
+            self.transfers.insert(id, transfer);
+        }
+        Ok(self.transfers.get_mut(&id).expect("it was put there"))
+    }
+
+    /// Writes what was changed of orders, holds and transfers, and what is short of them now.
     pub fn write_edits(&mut self) -> Result<(), Stop> {
         let written = |tx: &Self, id: OrderId| match tx.value(&Key::Order(id)) {
             Ok(Some(Value::Order(order))) => Some(order.clone()),
@@ -520,6 +544,13 @@ impl<'a> Tx<'a> {
         }
         for (id, hold) in std::mem::take(&mut self.holds) {
             self.emit(Entry::Hold(id, Box::new(hold)))?;
+        }
+        for (id, transfer) in std::mem::take(&mut self.transfers) {
+            let transfer = Value::Transfer(Box::new(transfer));
+            if self.value(&Key::Transfer(id))? != Some(&transfer) {
+                let Value::Transfer(transfer) = transfer else { unreachable!("it was made above") };
+                self.emit(Entry::Transfer(id, transfer))?;
+            }
         }
         Ok(())
     }

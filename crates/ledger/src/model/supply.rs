@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Date, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
+use crate::{Date, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId, TransferId};
 
 /// How a transfer stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum TransferState {
     Transferred,
     /// Ended before anything came in.
     Cancelled,
+    /// Nothing has left, and all that there was of it is kept where it leaves from.
+    ReadyToShip,
 }
 
 impl TransferState {
@@ -26,12 +28,13 @@ impl TransferState {
             Self::InProgress => "in_progress",
             Self::Transferred => "transferred",
             Self::Cancelled => "cancelled",
+            Self::ReadyToShip => "ready_to_ship",
         }
     }
 
     /// Can it still be dispatched, received or cancelled?
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Draft | Self::InProgress)
+        matches!(self, Self::Draft | Self::ReadyToShip | Self::InProgress)
     }
 }
 
@@ -46,6 +49,8 @@ pub struct TransferDocument {
     pub to: LocationId,
     /// How it stands.
     pub state: TransferState,
+    /// What has not left is kept for it where it leaves from, as far as it was there.
+    pub ready: bool,
     /// When it was planned.
     pub made_at: Instant,
     /// When the first of it left, by what happened.
@@ -67,6 +72,9 @@ pub struct TransferLine {
     pub lot: LotId,
     /// How much shall go.
     pub wanted: Quantity,
+    /// How much is kept for it where it leaves from; no more than has not left. Less after goods turned out not to be
+    /// there (law 2).
+    pub reserved: Quantity,
     /// How much has left.
     pub dispatched: Quantity,
     /// How much of that has come in.
@@ -77,6 +85,8 @@ pub struct TransferLine {
     pub returned: Quantity,
     /// How much came in beyond what was on its way.
     pub over: Quantity,
+    /// How much each system has told to have come in: one delivery may be told of by several, and comes in once.
+    pub told: Vec<(SystemId, Quantity)>,
 }
 
 impl TransferLine {
@@ -85,10 +95,58 @@ impl TransferLine {
         self.dispatched - self.received - self.lost - self.returned
     }
 
+    /// Expected where it goes: on its way, or kept for it where it leaves from. What a draft plans may yet be sold.
+    pub fn incoming(&self) -> Quantity {
+        self.in_transit() + self.reserved
+    }
+
     /// Has not left yet.
     pub fn to_dispatch(&self) -> Quantity {
         (self.wanted - self.dispatched).max(Quantity::ZERO)
     }
+
+    /// All that came in.
+    pub fn came(&self) -> Quantity {
+        self.received + self.over
+    }
+
+    /// How much a system has told to have come in.
+    pub fn told_by(&self, system: SystemId) -> Quantity {
+        self.told.iter().find(|(other, _)| *other == system).map_or(Quantity::ZERO, |(_, told)| *told)
+    }
+
+    /// A system tells of so much more.
+    pub fn tell(&mut self, system: SystemId, quantity: Quantity) {
+        match self.told.iter_mut().find(|(other, _)| *other == system) {
+            Some((_, told)) => *told += quantity,
+            None if quantity.is_zero() => {}
+            None => self.told.push((system, quantity)),
+        }
+    }
+}
+
+/// What a receipt's document has told of a transfer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Arrived {
+    /// Of which.
+    pub transfer: TransferId,
+    /// Where it came in.
+    pub location: LocationId,
+    /// When.
+    pub occurred_at: Instant,
+    /// What, of all that its word moves.
+    pub parts: Vec<ArrivedPart>,
+}
+
+/// What came in of an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArrivedPart {
+    /// What.
+    pub item: ItemId,
+    /// Of which lot or serial; 0 where the item is not tracked, or nobody says.
+    pub lot: LotId,
+    /// How much.
+    pub quantity: Quantity,
 }
 
 /// How a purchase order stands.
@@ -194,7 +252,7 @@ impl PurchaseLine {
 pub enum Supply {
     /// A supplier: the open rest of a purchase order.
     Purchase,
-    /// Another location: what of a transfer is on its way.
+    /// Another location: what of a transfer is on its way, or kept for it there.
     Transfer,
 }
 

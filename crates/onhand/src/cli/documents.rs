@@ -61,6 +61,11 @@ pub enum Transfer {
         #[arg(long)]
         expected_on: Option<String>,
     },
+    /// It is ready to ship: what has not left is kept where it leaves from.
+    Ready {
+        /// Its number.
+        id: u64,
+    },
     /// Goods of it left: all of them, or `LINE=QUANTITY`.
     Dispatch {
         /// Its number.

@@ -79,7 +79,7 @@ fn show_transfer(transfer: &Value) -> io::Result<()> {
     say(transfer_row(transfer))?;
     transfer["lines"].as_array().into_iter().flatten().try_for_each(|line| {
         let (name, sku) = (text(line, "line"), text(line, "sku"));
-        let told = ["dispatched", "in_transit", "received", "lost", "returned", "over"]
+        let told = ["reserved", "dispatched", "in_transit", "received", "lost", "returned", "over"]
             .into_iter()
             .filter(|field| line[*field] != 0)
             .map(|field| format!(", {} {}", line[field], field.replace('_', " ")));
@@ -101,6 +101,7 @@ pub(crate) async fn transfer(link: &Link, asked: Transfer, json: bool) -> anyhow
             });
             changed(link, "/v1/transfers", asked, json, show_transfer).await
         }
+        Transfer::Ready { id } => changed(link, &at(id, "ready"), json!({}), json, show_transfer).await,
         Transfer::Dispatch { id, lines } => {
             let asked = json!({ "lines": of_lines(&lines) });
             changed(link, &at(id, "dispatch"), asked, json, show_transfer).await

@@ -61,6 +61,8 @@ async fn goods_are_ordered_sent_and_counted_from_the_command_line() {
         let planned = said(&database, &["transfer", "plan", "LONDON", "PARIS", "MUG=5"]);
         assert!(planned.contains("  draft  LONDON → PARIS\n  1: 5 MUG\n"), "{planned}");
         let transfer = number(&planned);
+        let ready = said(&database, &["transfer", "ready", &transfer]);
+        assert!(ready.contains("  ready_to_ship  LONDON → PARIS\n  1: 5 MUG, 5 reserved\n"), "{ready}");
         let sent = said(&database, &["transfer", "dispatch", &transfer]);
         assert!(sent.contains("  in_progress  ") && sent.contains("5 dispatched, 5 in transit"), "{sent}");
         let came = said(&database, &["transfer", "receive", &transfer, "1=3", "--lost", "1=2"]);

@@ -40,16 +40,18 @@ struct DocumentBody {
     shipment: Option<ShipmentInput>,
     /// Sales over the counter, returns, adjustments: each line moves stock by itself.
     movements: Option<Vec<MovementInput>>,
-    /// Goods that came in for a purchase order.
+    /// Goods that came in for a purchase order or a transfer.
     receipt: Option<ReceiptInput>,
 }
 
-/// Goods that came in for a purchase order.
+/// Goods that came in for a purchase order or a transfer. That of a transfer takes newer versions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 struct ReceiptInput {
     /// The purchase order they came for, by its reference. One that is not known yet is waited for.
     purchase_order: Option<String>,
+    /// The transfer they came by, by its reference; not beside `purchase_order`. One that is not known yet is waited for.
+    transfer: Option<String>,
     location: String,
     occurred_at: Option<String>,
     lines: Vec<ReceiptLineInput>,
@@ -246,6 +248,7 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
             });
             Ok(Content::Receipt(ReceiptContent {
                 purchase: receipt.purchase_order.clone(),
+                transfer: receipt.transfer.clone(),
                 location: receipt.location.clone(),
                 occurred_at: instant("occurred_at", receipt.occurred_at.as_deref())?,
                 lines: lines.collect::<Result<_, Problem>>()?,

@@ -7,7 +7,8 @@ use axum::response::Response;
 use onhand_engine::View;
 use onhand_ledger::answer::TransferLineAnswer;
 use onhand_ledger::command::{
-    AmendTransfer, ArrivedLine, CancelTransfer, DispatchTransfer, PlanTransfer, ReceiveTransfer,
+    AmendTransfer, ArrivedLine, CancelTransfer, DispatchTransfer, PlanTransfer, ReadyTransfer,
+    ReceiveTransfer,
 };
 use onhand_ledger::model::{TransferDocument, TransferLine};
 use onhand_ledger::{Answer, Body, Key, Seq, TransferId, Value};
@@ -34,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(plan, list))
         .routes(routes!(show))
         .routes(routes!(amend))
+        .routes(routes!(ready))
         .routes(routes!(dispatch))
         .routes(routes!(receive))
         .routes(routes!(cancel))
@@ -47,6 +49,8 @@ struct TransferLineBody {
     sku: String,
     /// How much shall go.
     quantity: Decimal,
+    /// How much is kept for it where it leaves from.
+    reserved: Decimal,
     /// How much has left.
     dispatched: Decimal,
     /// How much is on its way.
@@ -67,6 +71,7 @@ impl From<TransferLineAnswer> for TransferLineBody {
             line: line.line,
             sku: line.sku,
             quantity: line.quantity.into(),
+            reserved: line.reserved.into(),
             dispatched: line.dispatched.into(),
             in_transit: line.in_transit.into(),
             received: line.received.into(),
@@ -82,6 +87,7 @@ impl TransferLineBody {
         Ok(Self {
             sku: view.item(line.item)?.map_or_else(String::new, |item| item.sku),
             quantity: line.wanted.into(),
+            reserved: line.reserved.into(),
             dispatched: line.dispatched.into(),
             in_transit: line.in_transit().into(),
             received: line.received.into(),
@@ -159,7 +165,7 @@ struct AmendTransferBody {
     expected_on: Option<String>,
 }
 
-/// Changes how much shall go, or when it is expected.
+/// Changes how much shall go, or when it is expected. Of one that is ready more is kept, or less.
 #[utoipa::path(post, path = "/transfers/{id}/amend", tag = "transfers", params(("id" = u64, Path)),
     request_body = AmendTransferBody, responses((status = 200, body = TransferAnswer)))]
 async fn amend(State(app): State<App>, Id(id): Id, ask: Ask<AmendTransferBody>) -> Result<Response, Problem> {
@@ -168,6 +174,21 @@ async fn amend(State(app): State<App>, Id(id): Id, ask: Ask<AmendTransferBody>) 
         lines: quantities(&ask.body.lines),
         expected_on: date("expected_on", ask.body.expected_on.as_deref())?,
     });
+    let committed = ask.submit(&app, body).await?;
+    Ok(reply(StatusCode::OK, &committed, TransferAnswer::of(committed.answer.clone())))
+}
+
+/// Nothing more is told.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ReadyTransferBody {}
+
+/// A transfer is ready to ship: what has not left of it is reserved where it leaves from, so that nobody else gets it, and
+/// is incoming where it goes. Only what is available is kept, all of it or nothing. Asked again it keeps what is lacking.
+#[utoipa::path(post, path = "/transfers/{id}/ready", tag = "transfers", params(("id" = u64, Path)),
+    request_body = ReadyTransferBody, responses((status = 200, body = TransferAnswer)))]
+async fn ready(State(app): State<App>, Id(id): Id, ask: Ask<ReadyTransferBody>) -> Result<Response, Problem> {
+    let body = Body::ReadyTransfer(ReadyTransfer { transfer: TransferId(id) });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, TransferAnswer::of(committed.answer.clone())))
 }
@@ -186,7 +207,8 @@ struct DispatchTransferBody {
     note: Option<String>,
 }
 
-/// Goods left: they are in transit, outside of on hand at both ends. Only what is available is sent.
+/// Goods left: they are in transit, outside of on hand at both ends. What is reserved for it is sent first, and then only
+/// what is available.
 #[utoipa::path(post, path = "/transfers/{id}/dispatch", tag = "transfers", params(("id" = u64, Path)),
     request_body = DispatchTransferBody, responses((status = 200, body = TransferAnswer)))]
 async fn dispatch(
@@ -265,7 +287,7 @@ struct CancelTransferBody {
     occurred_at: Option<String>,
 }
 
-/// Ends a transfer: what is on its way goes back to where it left from, what has not left stays.
+/// Ends a transfer: what is on its way goes back to where it left from, what has not left stays and is kept no longer.
 #[utoipa::path(post, path = "/transfers/{id}/cancel", tag = "transfers", params(("id" = u64, Path)),
     request_body = CancelTransferBody, responses((status = 200, body = TransferAnswer)))]
 async fn cancel(
@@ -288,7 +310,7 @@ struct TransferBody {
     reference: Option<String>,
     from: String,
     to: String,
-    /// `draft`, `in_progress`, `transferred` or `cancelled`.
+    /// `draft`, `ready_to_ship`, `in_progress`, `transferred` or `cancelled`.
     state: &'static str,
     made_at: String,
     /// When the first of it left.
@@ -352,6 +374,7 @@ async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json
 only_objects!(
     PlanTransferBody,
     AmendTransferBody,
+    ReadyTransferBody,
     DispatchTransferBody,
     ArrivedInput,
     ReceiveTransferBody,

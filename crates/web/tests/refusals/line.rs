@@ -53,6 +53,7 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
                     with("lines", json!([]));
                     ("amend_transfer", None)
                 }
+                "ready" => ("ready_transfer", None),
                 "dispatch" => ("dispatch_transfer", None),
                 "receive" => {
                     with("into", json!("available"));
@@ -170,6 +171,13 @@ fn document(body: &Map<String, Value>) -> Value {
     if let Some(mut shipment) = document.remove("shipment") {
         shipment["lines"] = all(&shipment["lines"], &[]);
         content.insert("shipment".to_owned(), shipment);
+    }
+    if let Some(mut receipt) = document.remove("receipt") {
+        receipt["lines"] = all(&receipt["lines"], &[]);
+        if let Some(order) = receipt.as_object_mut().and_then(|receipt| receipt.remove("purchase_order")) {
+            receipt["purchase"] = order;
+        }
+        content.insert("receipt".to_owned(), receipt);
     }
     if let Some(movements) = document.remove("movements") {
         content.insert("movements".to_owned(), all(&movements, &[]));

@@ -3,6 +3,7 @@
 //! The ledger applies the difference to what it knew of the document. An older version, or the same again, is
 //! nothing. What names things we do not know waits in the inbox under its own name, and is applied once they are.
 
+mod arrivals;
 mod movements;
 mod orders;
 mod parts;
@@ -18,13 +19,14 @@ use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
 use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
+use self::arrivals::{apply_arrival, transfer_of};
 use self::movements::apply_movements;
 use self::orders::apply_order;
 use self::receipts::{apply_receipt, purchase_of};
 use self::shipments::apply_shipment;
-use super::stock::{self, Change};
+use super::stock::Change;
 use super::tx::{Found, Stop, Tx};
-use super::{merge, order};
+use super::{masters, merge, order};
 
 pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Stop> {
     check(document)?;
@@ -56,7 +58,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         }
     }
     if let Some(known) = &known
-        && !takes_newer(known, &document.content)
+        && !takes_newer(tx, known, &document.content)?
     {
         let sentence = format!(
             "{} sent version {} of {name} as another kind of document than before, or a shipment or receipt that was told already. \
@@ -72,7 +74,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             | Invalid::UnknownLocation(_)
             | Invalid::UnknownLot { .. }
             | Invalid::UnmappedListing { .. }
-            | Invalid::Unknown { kind: "purchase order", .. }),
+            | Invalid::Unknown { kind: "purchase order" | "transfer", .. }),
         )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
@@ -94,11 +96,20 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             (Became::Order(order), Some(order), Vec::new())
         }
         Content::Shipment(content) => apply_shipment(tx, system, content, &names)?,
-        Content::Receipt(content) => apply_receipt(tx, system, content, &names)?,
+        Content::Receipt(content) => match transfer_of(tx, content)? {
+            Some(transfer) => {
+                let earlier = known.as_ref().and_then(|known| match &known.became {
+                    Became::Arrived(earlier) => Some(&**earlier),
+                    _ => None,
+                });
+                apply_arrival(tx, system, transfer, content, &names, earlier)?
+            }
+            None => apply_receipt(tx, system, content, &names)?,
+        },
         Content::Movements(content) => {
             let earlier = known.as_ref().and_then(|known| match &known.became {
                 Became::Lines(lines) => Some(lines.as_slice()),
-                Became::Order(_) | Became::Shipment(_) | Became::Receipt(_) => None,
+                _ => None,
             });
             let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
             (Became::Lines(lines), None, answers)
@@ -131,12 +142,18 @@ fn fingerprint(content: &impl serde::Serialize) -> u64 {
     u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
-/// Can a newer version of what is known be applied as a difference? A shipment or receipt is told once.
-const fn takes_newer(known: &KnownDocument, content: &Content) -> bool {
-    matches!(
-        (&known.became, content),
-        (Became::Order(_), Content::Order(_)) | (Became::Lines(_), Content::Movements(_))
-    )
+/// Can a newer version of what is known be applied as a difference? A shipment is told once, as is a receipt but of a
+/// transfer, and of that one transfer.
+fn takes_newer(tx: &Tx<'_>, known: &KnownDocument, content: &Content) -> Result<bool, Stop> {
+    Ok(match (&known.became, content) {
+        (Became::Order(_), Content::Order(_)) | (Became::Lines(_), Content::Movements(_)) => true,
+        (Became::Arrived(arrived), Content::Receipt(receipt)) => match transfer_of(tx, receipt) {
+            Ok(transfer) => transfer == Some(arrived.transfer),
+            Err(Stop::Invalid(_)) => false,
+            Err(stop) => return Err(stop),
+        },
+        _ => false,
+    })
 }
 
 /// What no document may be.
@@ -166,6 +183,12 @@ fn check(document: &Document) -> Result<(), Stop> {
         }
         Content::Shipment(shipment) => (vec![], shipment.lines.iter().map(|line| line.quantity).collect()),
         Content::Receipt(receipt) => {
+            if receipt.purchase.is_some() && receipt.transfer.is_some() {
+                return field(
+                    "transfer",
+                    "a receipt is for a purchase order or for a transfer, not for both",
+                );
+            }
             receipt.lines.iter().filter_map(|line| line.unit_cost.as_ref()).try_for_each(Money::check)?;
             (vec![], receipt.lines.iter().map(|line| line.quantity).collect())
         }
@@ -231,6 +254,7 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
         }
         Content::Receipt(receipt) => {
             purchase_of(tx, receipt)?;
+            transfer_of(tx, receipt)?;
             let location = Some(receipt.location.as_str());
             receipt.lines.iter().map(|line| (&line.item, location, [line.quantity; 3])).collect()
         }
@@ -355,7 +379,7 @@ pub(super) fn claim(
 ) -> Result<(), Stop> {
     let order = match tx.known_document(system, document)?.map(|known| known.became) {
         Some(Became::Order(order)) => Some(order),
-        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) | None => None,
+        _ => None,
     };
     tx.want(before.iter().chain(sold).map(|(item, _)| Key::Item(*item)))?;
     let mut claims = BTreeMap::<ItemId, Quantity>::new();
@@ -382,7 +406,7 @@ fn not_master(
     location: LocationId,
     quantity: Quantity,
 ) -> Result<(), Stop> {
-    let master = stock::master(tx, item, location)?;
+    let master = masters::master(tx, item, location)?;
     let (teller, master) = (tx.system_name(system)?, tx.system_name(master)?);
     let (sku, code) = (tx.sku(item)?, tx.location_code(location)?);
     let sentence = format!(

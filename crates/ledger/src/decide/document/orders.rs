@@ -34,7 +34,7 @@ pub(super) fn apply_order(
             order::want_promises(tx, *order)?;
             *order
         }
-        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_)) => {
+        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_) | Became::Arrived(_)) => {
             let problem = format!("`{}` is known as another kind of document", document.document);
             return Err(Invalid::Field { field: "document", problem }.into());
         }

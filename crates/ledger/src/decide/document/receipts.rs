@@ -1,4 +1,5 @@
-//! A receipt's document: goods came in, for a purchase order or for nobody says which. Told once; the same delivery
+//! A receipt's document: goods came in, for a purchase order or for nobody says which (for a transfer: [`super::arrivals`]).
+//! Told once; the same delivery
 //! told by another system comes in once.
 
 use std::borrow::Cow;
@@ -10,10 +11,10 @@ use crate::key::StockState;
 use crate::model::{Became, Cause, KnownLine, Purchase};
 use crate::{Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, SystemId};
 
-use super::super::lots;
 use super::super::stock::{self, Change};
 use super::super::supply::{self, Delivery};
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{lots, masters};
 use super::shipments::Applied;
 use super::{Names, by, not_master};
 
@@ -89,7 +90,7 @@ pub(super) fn apply_receipt(
 }
 
 /// The lots or pieces that a line names, with how much of each came; of no lot where the teller does not say.
-fn pieces(
+pub(super) fn pieces(
     tx: &mut Tx<'_>,
     item: ItemId,
     quantity: Quantity,
@@ -128,7 +129,7 @@ fn arrive(
     let mut moved = Quantity::ZERO;
     if let (Some(id), Some(purchase)) = (id, purchase) {
         // Where an outside system is master nobody else's word has moved anything.
-        let masters = system != SystemId::ONHAND && stock::master(tx, item, location)? == system;
+        let masters = system != SystemId::ONHAND && masters::master(tx, item, location)? == system;
         for line in purchase.lines.iter_mut().filter(|line| line.item == item && !masters) {
             let told_before = (line.received - line.told_by(system)).min(missing);
             if told_before.is_positive() {
