@@ -5,7 +5,7 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::run::{self, cargo, is_there, timed};
@@ -34,7 +34,9 @@ pub fn run(choice: &Choice) -> Result<ExitCode> {
 }
 
 fn quick(choice: &Choice) -> Result<ExitCode> {
+    let postgresql = postgresql()?;
     let mut nextest = nextest("quick");
+    nextest.env(onhand_testpg::VARIABLE, postgresql.address());
     if std::env::var_os("PROPTEST_CASES").is_none() {
         nextest.env("PROPTEST_CASES", QUICK_CASES);
     }
@@ -43,12 +45,20 @@ fn quick(choice: &Choice) -> Result<ExitCode> {
 
 fn full(choice: &Choice) -> Result<ExitCode> {
     servers::install()?;
+    let postgresql = postgresql()?;
     timed("build tests", nextest("ci").arg("--no-run"))?;
     let examples =
         timed("documentation examples", cargo(["test", "--workspace", "--doc", "--"]).args(&choice.filters));
-    let tests = run::run("tests", nextest("ci").args(&choice.filters))?;
+    let mut nextest = nextest("ci");
+    nextest.env(onhand_testpg::VARIABLE, postgresql.address());
+    let tests = run::run("tests", nextest.args(&choice.filters))?;
     examples?;
     Ok(tests)
+}
+
+/// One server for all tests that need no other: each of its own would cost a second or two a test.
+fn postgresql() -> Result<onhand_testpg::Server> {
+    onhand_testpg::Server::start().context("the tests run on PostgreSQL too")
 }
 
 fn nextest(profile: &str) -> Command {

@@ -88,8 +88,13 @@ pub enum CommitError {
     #[error("something went wrong on our side; nothing was changed")]
     Bug,
     /// The store failed. Nothing of the batch was written, unless it is [`StoreError::Unclear`]; the same key may be sent again.
-    #[error("{}{store}", if matches!(**.0, StoreError::Unclear { .. }) { "" } else { "nothing was changed: " }, store = .0)]
+    #[error("{what}{0}", what = prefix(.0))]
     Store(Arc<StoreError>),
+}
+
+/// What is known of a batch that the store did not say it wrote.
+fn prefix(error: &StoreError) -> &'static str {
+    if matches!(error, StoreError::Unclear { .. }) { "" } else { "nothing was changed: " }
 }
 
 impl From<StoreError> for CommitError {

@@ -120,6 +120,47 @@ fn a_changed_or_missing_byte_is_found() {
     }
 }
 
+fn found_in_postgresql(change: &str) -> Result<Option<String>, String> {
+    let address = onhand_testpg::database();
+    {
+        let options = Options { flush_at: 0, ..Options::default() };
+        let shop = Shop::over(Box::new(shop::in_postgresql(&address)), options);
+        shop.at("10:00").receive("MUG", 10);
+        shop.hold("MUG", 2, "11:00");
+        shop.order(Some("a key"), "MUG", 1).unwrap();
+        shop.at("10:20").count("MUG", 8, "10:15");
+    }
+    onhand_testpg::run_sql(&address, &format!("SET search_path = onhand; {change}"));
+    let store = Box::new(shop::in_postgresql(&address));
+    let clock = std::sync::Arc::new(onhand_engine::ManualClock::at(shop::time("10:30")));
+    let options = Options { flush_at: 0, ..Options::default() };
+    let ledger = onhand_engine::Ledger::open(store, clock, options).map_err(|error| error.to_string())?;
+    verify(&ledger, TenantId::DEFAULT, &mut |_| {})
+        .map(|verified| verified.violation.map(|violation| violation.to_string()))
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_changed_or_missing_byte_is_found_in_postgresql() {
+    assert_eq!(found_in_postgresql("SELECT 1"), Ok(None));
+    for change in [
+        "UPDATE log SET body = set_byte(body, 9, get_byte(body, 9) # 1) WHERE first_seq = 7",
+        "DELETE FROM log WHERE first_seq = (SELECT max(first_seq) FROM log)",
+        "UPDATE head SET hash = sha256('')",
+        "UPDATE cell SET quantity = quantity + 1 WHERE state = 1",
+        "DELETE FROM cell WHERE state = 2",
+        "UPDATE cell SET recent = ''",
+        "UPDATE object SET seq = seq - 1",
+        "DELETE FROM object WHERE kind = 12",
+        "DELETE FROM request_key",
+        "UPDATE request_key SET hash = hash + 1",
+        "INSERT INTO request_key VALUES(1, 5, 5)",
+        "UPDATE head SET flushed = flushed - 1",
+    ] {
+        assert_ne!(found_in_postgresql(change), Ok(None), "{change}");
+    }
+}
+
 /// As `docs/storage.md` has it: CRC-32 (ISO 3309).
 fn crc(bytes: &[u8]) -> i64 {
     let shift = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };

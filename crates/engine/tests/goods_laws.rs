@@ -25,7 +25,7 @@ use onhand_ledger::{
     Answer, Body, CellKey, Command, Entry, HoldId, Instant, ItemId, Key, LocationId, LotId, OrderId,
     Quantity, Refusal, Seq, StockState, SystemId, TenantId, Value,
 };
-use onhand_store::{MemoryStore, SqliteStore, Store, StoreError};
+use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store, StoreError};
 use proptest::prelude::*;
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -103,6 +103,7 @@ enum Kept {
     InMemory,
     Evicting,
     InFile,
+    InPostgresql,
 }
 
 struct World {
@@ -112,6 +113,8 @@ struct World {
     options: Options,
     memory: MemoryStore,
     folder: Option<tempfile::TempDir>,
+    /// Its address.
+    postgresql: Option<String>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
     keys: u64,
@@ -123,6 +126,7 @@ impl World {
             Kept::InMemory => Options::default(),
             Kept::Evicting => Options { flush_at: 0, slice: 1, cache: 0 },
             Kept::InFile => Options { flush_at: 8, slice: 2, cache: 30 },
+            Kept::InPostgresql => Options { flush_at: 0, slice: 1, cache: 30 },
         };
         let now = Instant::parse("2026-11-23T20:00:00Z").unwrap();
         let mut world = Self {
@@ -132,6 +136,7 @@ impl World {
             options,
             memory: MemoryStore::default(),
             folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
+            postgresql: matches!(kept, Kept::InPostgresql).then(onhand_testpg::database),
             orders: Vec::new(),
             holds: Vec::new(),
             keys: 0,
@@ -199,9 +204,12 @@ impl World {
 
     fn open(&mut self) {
         drop(self.ledger.take());
-        let store: Box<dyn Store> = match &self.folder {
-            None => Box::new(self.memory.clone()),
-            Some(folder) => Box::new(SqliteStore::open(&folder.path().join("laws.db")).unwrap()),
+        let store: Box<dyn Store> = match (&self.folder, &self.postgresql) {
+            (None, None) => Box::new(self.memory.clone()),
+            (None, Some(address)) => {
+                Box::new(PostgresStore::open(&PostgresUrl::parse(address, None).unwrap()).unwrap())
+            }
+            (Some(folder), _) => Box::new(SqliteStore::open(&folder.path().join("laws.db")).unwrap()),
         };
         self.ledger = Some(Ledger::open(store, self.clock.clone(), self.options).unwrap());
     }
@@ -827,5 +835,14 @@ proptest! {
     #[test]
     fn the_laws_of_goods_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
         run(Kept::InFile, &acts);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(6, 200))]
+
+    #[test]
+    fn the_laws_of_goods_hold_in_postgresql_which_is_reopened_now_and_then(acts in batches()) {
+        run(Kept::InPostgresql, &acts);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onhand_engine::{CommitError, Committed, Ledger, ManualClock, Options, Submission};
 use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
 use onhand_ledger::{Body, Command, Instant, Quantity, TenantId};
-use onhand_store::{MemoryStore, SqliteStore, Store};
+use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store};
 
 const EVICTING: Options = Options { flush_at: 0, slice: 1, cache: 0 };
 const SLICING: Options = Options { flush_at: 4, slice: 2, cache: 8 };
@@ -44,9 +44,14 @@ fn two_keys_of_one_hash_both_work() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.db");
         let memory = MemoryStore::default();
-        for in_file in [true, false] {
+        let address = onhand_testpg::database();
+        for kept in 0..3 {
             let store = || -> Box<dyn Store> {
-                if in_file { Box::new(SqliteStore::open(&path).unwrap()) } else { Box::new(memory.clone()) }
+                match kept {
+                    0 => Box::new(SqliteStore::open(&path).unwrap()),
+                    1 => Box::new(memory.clone()),
+                    _ => Box::new(PostgresStore::open(&PostgresUrl::parse(&address, None).unwrap()).unwrap()),
+                }
             };
             let mut ledger = open(store(), options);
             put_names(&ledger);

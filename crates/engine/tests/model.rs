@@ -36,7 +36,7 @@ fn run(kept: Kept, acts: &[Vec<Act>]) {
     let mut world = World::new(kept);
     for (step, batch) in acts.iter().enumerate() {
         world.act(batch);
-        if matches!(kept, Kept::InFile) && step % 3 == 2 {
+        if matches!(kept, Kept::InFile | Kept::InPostgresql) && step % 3 == 2 {
             world.open();
             world.compare();
         }
@@ -72,6 +72,15 @@ proptest! {
     #[test]
     fn the_ledger_does_what_the_model_says_in_a_file_that_is_reopened_without_flushing(acts in batches()) {
         run(Kept::InFile, &acts);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(8, 200))]
+
+    #[test]
+    fn the_ledger_does_what_the_model_says_in_postgresql_which_is_reopened_now_and_then(acts in batches()) {
+        run(Kept::InPostgresql, &acts);
     }
 }
 

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::database::Database;
+
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
 
 /// Onhand: the Master of Inventory.
@@ -17,9 +19,11 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The database file. Made if it is not there, but not by what only reads.
-    #[arg(long, global = true, env = "ONHAND_DATABASE", default_value = "onhand.db", alias = "database")]
-    pub db: PathBuf,
+    /// The database: a file, made if it is not there (but not by what only reads), or `postgres://USER:PASSWORD@HOST/DATABASE`
+    /// (the password may be in PGPASSWORD instead).
+    #[arg(long, global = true, env = "ONHAND_DATABASE", hide_env_values = true, default_value = "onhand.db")]
+    #[arg(visible_alias = "database", value_name = "FILE|URL")]
+    pub db: Database,
     /// Print one JSON object at the end instead of text.
     #[arg(long, global = true)]
     pub json: bool,
@@ -85,8 +89,12 @@ pub enum Command {
 /// See [`Command::Serve`].
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The database file (same as --db).
-    pub database: Option<PathBuf>,
+    /// The database (same as --db).
+    #[arg(value_name = "FILE|URL")]
+    pub database: Option<Database>,
+    /// Where the operator's API key is kept: beside a database file unless told, for PostgreSQL `onhand.key` in this folder.
+    #[arg(long, env = "ONHAND_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// Where to listen.
     #[arg(long, env = "ONHAND_LISTEN", default_value = "127.0.0.1:7171")]
     pub listen: std::net::SocketAddr,
@@ -404,6 +412,13 @@ pub enum Bench {
         /// Seconds for each of its figures.
         #[arg(long, default_value_t = 10)]
         seconds: u64,
+    },
+    /// Durable movements of one tenant, of 32, of one hot item, and orders over HTTP: in a file of its own, or in a PostgreSQL
+    /// database named by --database. That must be empty; what is written stays there.
+    Store {
+        /// Movements for each figure.
+        #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+        movements: u64,
     },
     /// Single-line orders over HTTP by keep-alive clients, on random items and on one hot item.
     Orders {

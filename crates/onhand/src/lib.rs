@@ -6,6 +6,7 @@
 pub mod cli;
 mod commands;
 mod connector;
+pub mod database;
 mod http;
 mod link;
 pub mod output;

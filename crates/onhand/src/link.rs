@@ -1,6 +1,6 @@
 //! How a command reaches the ledger: over HTTP where a server holds the file, in process where none does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -16,7 +16,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::runtime::{self, Runtime};
+use crate::database::Database;
+use crate::runtime::Runtime;
 
 /// A way to the API.
 pub(crate) enum Link {
@@ -114,21 +115,14 @@ struct Change {
     entries: Vec<Entry>,
 }
 
-/// The file beside a database that the operator's own key is in.
-pub(crate) fn key_file(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".key");
-    PathBuf::from(name)
-}
-
 fn caller(tenant: TenantId) -> Caller {
     Caller { tenant, name: "operator".to_owned(), rights: Right::ALL.to_vec() }
 }
 
 impl Link {
-    /// To the ledger of a database file.
-    pub fn open(database: &Path) -> anyhow::Result<Self> {
-        match runtime::open(database) {
+    /// To the ledger of a database.
+    pub fn open(database: &Database) -> anyhow::Result<Self> {
+        match database.open() {
             Ok(store) => {
                 let runtime = Box::new(Runtime::open(store)?);
                 let router = runtime.router();
@@ -137,11 +131,10 @@ impl Link {
             Err(StoreError::InUse { holder: Some(base), .. }) => {
                 let key = match std::env::var("ONHAND_KEY") {
                     Ok(key) => key,
-                    Err(_) => std::fs::read_to_string(key_file(database)).with_context(|| {
+                    Err(_) => std::fs::read_to_string(database.key_file()).with_context(|| {
                         format!(
-                            "{} is served at {base}: set ONHAND_KEY to an API key (none is in {})",
-                            database.display(),
-                            key_file(database).display()
+                            "{database} is served at {base}: set ONHAND_KEY to an API key (none is in {})",
+                            database.key_file().display()
                         )
                     })?,
                 };
@@ -153,11 +146,12 @@ impl Link {
     }
 
     /// To the ledger of a database that is there: what only reads makes none.
-    pub fn open_existing(database: &Path) -> anyhow::Result<Self> {
-        let shown = database.display();
-        let mut log = database.as_os_str().to_owned();
+    pub fn open_existing(database: &Database) -> anyhow::Result<Self> {
+        let Database::File(file) = database else { return Self::open(database) };
+        let shown = file.display();
+        let mut log = file.as_os_str().to_owned();
         log.push("-wal");
-        match std::fs::metadata(database) {
+        match std::fs::metadata(file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 bail!("there is no database at {shown}; `onhand serve {shown}` makes one")
             }

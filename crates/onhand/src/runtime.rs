@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use axum::Router;
 use onhand_engine::systems::{Connection, Connector, connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
-use onhand_engine::{Clock, Handle, Ledger, Options, SystemClock, queue};
+use onhand_engine::{Clock, Handle, Ledger, SystemClock, queue};
 use onhand_ledger::{Body, Command, SystemId, TenantId};
 use onhand_store::{SqliteStore, StoreError};
 use onhand_web::{App, Metrics};
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::connector::Channels;
+use crate::database::Kept;
 
 /// A ledger at work in this process.
 pub(crate) struct Runtime {
@@ -45,9 +46,10 @@ impl Drop for EndIfBroken {
 
 impl Runtime {
     /// Opens a database and commits what is handed in. No system is spoken with yet.
-    pub fn open(store: SqliteStore) -> anyhow::Result<Self> {
+    pub fn open(kept: impl Into<Kept>) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ledger = Arc::new(Ledger::open(Box::new(store), clock, Options::default())?);
+        let (store, options) = kept.into().into_store();
+        let ledger = Arc::new(Ledger::open(store, clock, options)?);
         let (handle, queue) = queue(ledger);
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())

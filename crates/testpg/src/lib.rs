@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -21,8 +21,9 @@ const USER: &str = "onhand";
 /// What a test that is not about durability does without.
 const QUICK: &str = "-c fsync=off -c synchronous_commit=on -c full_page_writes=off";
 
-/// How long a server may take to start or stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to start, and how often it is asked meanwhile.
+const PATIENCE_MS: u64 = 60_000;
+const PAUSE_MS: u64 = 20;
 
 /// A server, which ends and leaves nothing when it is dropped, or when this process ends.
 pub struct Server {
@@ -90,18 +91,15 @@ impl Server {
             shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("cannot run postgres")?;
         let stdin = child.stdin.take().context("the shell has no standard input")?;
         self.shell = Some((child, stdin));
-        let began = Instant::now();
-        loop {
+        for _ in 0..PATIENCE_MS / PAUSE_MS {
             let mut ready = self.command("pg_isready");
             ready.args(["-q", "-U", USER, "-p", &self.port.to_string(), "-h"]).arg(self.folder.path());
             if ready.status().context("cannot run pg_isready")?.success() {
                 return Ok(());
             }
-            if began.elapsed() > PATIENCE {
-                bail!("PostgreSQL did not start: {}", self.log());
-            }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(PAUSE_MS));
         }
+        bail!("PostgreSQL did not start: {}", self.log());
     }
 
     /// Ends it at once, as a loss of power would but for what the disk has.

@@ -16,7 +16,7 @@ use onhand_ledger::{
     Answer, Body, CellKey, Command, DiscrepancyId, HoldId, Instant, ItemId, Key, LocationId, OrderId,
     Quantity, Refusal, Seq, StockState, TenantId, Value,
 };
-use onhand_store::{MemoryStore, SqliteStore, Store};
+use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store};
 
 use crate::acts::{Act, MovedLine, OrderLine};
 use crate::naive::{self, Account, LineSaid, MINUTE, Model, Said, Why};
@@ -52,6 +52,7 @@ pub enum Kept {
     InMemory,
     Evicting,
     InFile,
+    InPostgresql,
 }
 
 /// A command, for the ledger and for the model: there orders and holds are numbered as they come to be.
@@ -69,6 +70,8 @@ pub struct World {
     kept: Kept,
     memory: MemoryStore,
     folder: Option<tempfile::TempDir>,
+    /// Its address.
+    postgresql: Option<String>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
     sent: Vec<Both>,
@@ -94,6 +97,7 @@ impl World {
             kept,
             memory: MemoryStore::default(),
             folder: matches!(kept, Kept::InFile).then(|| tempfile::tempdir().unwrap()),
+            postgresql: matches!(kept, Kept::InPostgresql).then(onhand_testpg::database),
             orders: Vec::new(),
             holds: Vec::new(),
             sent: Vec::new(),
@@ -107,14 +111,18 @@ impl World {
     /// Opens the store again, as after a crash: nothing was flushed on the way out.
     pub fn open(&mut self) {
         drop(self.ledger.take());
-        let store: Box<dyn Store> = match &self.folder {
-            None => Box::new(self.memory.clone()),
-            Some(folder) => Box::new(SqliteStore::open(&folder.path().join("model.db")).unwrap()),
+        let store: Box<dyn Store> = match (&self.folder, &self.postgresql) {
+            (None, None) => Box::new(self.memory.clone()),
+            (None, Some(address)) => {
+                Box::new(PostgresStore::open(&PostgresUrl::parse(address, None).unwrap()).unwrap())
+            }
+            (Some(folder), _) => Box::new(SqliteStore::open(&folder.path().join("model.db")).unwrap()),
         };
         let options = match self.kept {
             Kept::InMemory => Options::default(),
             Kept::Evicting => Options { flush_at: 0, slice: 1, cache: 0 },
             Kept::InFile => Options { flush_at: 8, slice: 2, cache: 30 },
+            Kept::InPostgresql => Options { flush_at: 0, slice: 1, cache: 30 },
         };
         self.ledger = Some(Ledger::open(store, self.clock.clone(), options).unwrap());
     }

@@ -12,11 +12,11 @@ use onhand_ledger::{
     Answer, Body, CellKey, Command, DiscrepancyId, HoldId, Instant, Key, Quantity, Seq, StockState, TenantId,
     Value,
 };
-use onhand_store::{MemoryStore, SqliteStore, Store};
+use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
-/// Every way a ledger is kept: in memory and in a file, with everything cached and with nothing.
+/// Every way a ledger is kept: in memory, in a file and in PostgreSQL, with everything cached and with nothing.
 pub fn each_way(test: impl Fn(Shop)) {
     let evicting = Options { flush_at: 0, slice: 1, cache: 0 };
     let slicing = Options { flush_at: 4, slice: 2, cache: 8 };
@@ -26,6 +26,16 @@ pub fn each_way(test: impl Fn(Shop)) {
         let store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
         test(Shop::over(Box::new(store), options));
     }
+    // There all that is dirty is written with every commit: another node may read it.
+    let caching = Options { flush_at: 0, ..Options::default() };
+    for options in [caching, evicting] {
+        test(Shop::over(Box::new(in_postgresql(&onhand_testpg::database())), options));
+    }
+}
+
+/// A store in a database of PostgreSQL.
+pub fn in_postgresql(address: &str) -> PostgresStore {
+    PostgresStore::open(&PostgresUrl::parse(address, None).unwrap()).unwrap()
 }
 
 pub struct Shop {

@@ -25,7 +25,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(serve) => serve::run(&serve, &db, json).await?,
         Command::Demo(demo) => return demo::run(&demo, json).await,
-        Command::Bench(bench) => bench::run(&bench, json).await?,
+        Command::Bench(bench) => bench::run(&bench, &db, json).await?,
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {

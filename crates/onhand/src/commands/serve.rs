@@ -11,30 +11,31 @@ use onhand_web::auth;
 use tokio::net::TcpListener;
 
 use crate::cli::Serve;
+use crate::database::Database;
 use crate::http::{Api, interrupted};
-use crate::link::key_file;
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 
-pub(crate) async fn run(serve: &Serve, db: &Path, json: bool) -> anyhow::Result<()> {
-    let (database, listen) = (serve.database.as_deref().unwrap_or(db), serve.listen);
+pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Result<()> {
+    let (database, listen) = (serve.database.as_ref().unwrap_or(db), serve.listen);
     // Before the database: a port that is taken leaves no new file behind.
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,
         Err(error) => {
             // That another server holds the database is the better reason to know.
-            if database.exists() {
-                drop(runtime::open(database)?);
+            if database.is_there() {
+                drop(database.open()?);
             }
             return Err(error)
                 .with_context(|| format!("cannot listen on {listen}; choose another with --listen"));
         }
     };
-    let store = runtime::open(database)?;
+    let store = database.open()?;
     let base = format!("http://{}", listener.local_addr()?);
     store.announce(&base)?;
     let mut runtime = Runtime::open(store)?;
-    let key = operators_key(&runtime, database).await?;
+    let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
+    let key = operators_key(&runtime, key_file).await?;
     let api = Api::start(listener, runtime.router())?;
     runtime.work(Pace { reconcile_ms: serve.reconcile_seconds * 1_000, ..Pace::default() });
     // Before anybody hears that it is up, and may tell it to end.
@@ -45,7 +46,7 @@ pub(crate) async fn run(serve: &Serve, db: &Path, json: bool) -> anyhow::Result<
             "address": base, "key_file": key_path.to_string(), "key_replaced": key.replaced
         }))?;
     } else {
-        say(format!("Onhand serves {} at {base}", database.display()))?;
+        say(format!("Onhand serves {database} at {base}"))?;
         say(format!("Documentation: {base}/docs"))?;
         if key.replaced {
             say(format!("The key in {key_path} was none of this database: a new one is in it now."))?;
@@ -70,10 +71,9 @@ struct KeyFile {
     replaced: bool,
 }
 
-/// The operator's key, in a file beside the database that only its owner reads. A key that this database does not know
+/// The operator's key, in a file that only its owner reads. A key that this database does not know
 /// (the file of one that was there before, or a backup was restored) would be of no use: a new one takes its place.
-async fn operators_key(runtime: &Runtime, database: &Path) -> anyhow::Result<KeyFile> {
-    let path = key_file(database);
+async fn operators_key(runtime: &Runtime, path: PathBuf) -> anyhow::Result<KeyFile> {
     let found = match std::fs::read(&path) {
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

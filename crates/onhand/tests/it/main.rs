@@ -8,6 +8,7 @@ mod documents;
 mod durable;
 mod faults;
 mod items;
+mod postgres;
 mod race;
 mod serve;
 mod server;

@@ -160,7 +160,7 @@ impl Connection {
         let mut answers = together(asked.chain(ending)).await;
         // The first that failed is why all after it did.
         if let Some(failed) = answers.iter().position(Result::is_err) {
-            return Err(answers.swap_remove(failed).err().expect("it is one that failed"));
+            return Err(answers.swap_remove(failed).expect_err("it is one that failed"));
         }
         Ok(answers.into_iter().filter_map(Result::ok).take(asks.len()).collect())
     }

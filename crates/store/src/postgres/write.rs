@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use onhand_ledger::state::CellSlot;
 use onhand_ledger::{CellKey, TenantId};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::read::{Seat, read_cell, read_cell_key, read_head, signed_hash};

@@ -40,9 +40,19 @@ pub(super) struct Load {
 
 /// Items and locations, with stock.
 pub(super) async fn stock_up(handle: &Handle, items: u64, locations: &[&str]) -> anyhow::Result<()> {
+    stock_up_of(handle, TenantId::DEFAULT, items, locations).await
+}
+
+/// As [`stock_up`], of any tenant.
+pub(super) async fn stock_up_of(
+    handle: &Handle,
+    tenant: TenantId,
+    items: u64,
+    locations: &[&str],
+) -> anyhow::Result<()> {
     for code in locations {
         let put = PutLocation { code: (*code).to_owned(), ..PutLocation::default() };
-        handle.submit(TenantId::DEFAULT, super::command(Body::PutLocation(put))).await?;
+        handle.submit(tenant, super::command(Body::PutLocation(put))).await?;
     }
     for first in (0..items).step_by(1_000) {
         let skus: Vec<String> =
@@ -50,7 +60,7 @@ pub(super) async fn stock_up(handle: &Handle, items: u64, locations: &[&str]) ->
         let mut replies = Vec::new();
         for sku in &skus {
             let put = Body::PutItem(PutItem { sku: sku.clone(), ..PutItem::default() });
-            replies.push(handle.begin(TenantId::DEFAULT, Some(super::command(put)), Vec::new()).await?);
+            replies.push(handle.begin(tenant, Some(super::command(put)), Vec::new()).await?);
         }
         for code in locations {
             let lines = skus.iter().map(|sku| Line {
@@ -60,7 +70,7 @@ pub(super) async fn stock_up(handle: &Handle, items: u64, locations: &[&str]) ->
             });
             let (location, lines) = ((*code).to_owned(), lines.collect());
             let receive = Body::Receive(Receive { location, lines, occurred_at: None, reason: None });
-            replies.push(handle.begin(TenantId::DEFAULT, Some(super::command(receive)), Vec::new()).await?);
+            replies.push(handle.begin(tenant, Some(super::command(receive)), Vec::new()).await?);
         }
         for reply in replies {
             reply.wait().await?;
@@ -71,10 +81,23 @@ pub(super) async fn stock_up(handle: &Handle, items: u64, locations: &[&str]) ->
 
 /// Moves stock of `LONDON` as fast as it goes. `name` makes this run's keys its own.
 pub(super) async fn load(handle: &Handle, name: &str, load: Load) -> anyhow::Result<Figure> {
+    load_of(handle, &[TenantId::DEFAULT; CALLERS], name, load).await
+}
+
+/// As [`load`]: each of these tenants is a caller, and has its share.
+pub(super) async fn load_of(
+    handle: &Handle,
+    tenants: &[TenantId],
+    name: &str,
+    load: Load,
+) -> anyhow::Result<Figure> {
+    let many = tenants.len() as u64;
+    let share = Load { in_flight: load.in_flight / tenants.len(), movements: load.movements / many, ..load };
     let began = now();
     let mut callers = tokio::task::JoinSet::new();
-    for caller in 0..CALLERS {
-        callers.spawn(call(handle.clone(), Arc::from(format!("{name}-{caller}")), load, caller as u64));
+    for (caller, tenant) in (0..).zip(tenants) {
+        let name = Arc::from(format!("{name}-{caller}"));
+        callers.spawn(call(handle.clone(), *tenant, name, share, caller));
     }
     let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
     while let Some(done) = callers.join_next().await {
@@ -88,16 +111,22 @@ pub(super) async fn load(handle: &Handle, name: &str, load: Load) -> anyhow::Res
 }
 
 /// One caller, with its share in flight: for each answer that comes it hands in another command.
-async fn call(handle: Handle, name: Arc<str>, load: Load, seed: u64) -> anyhow::Result<Histogram<u64>> {
+async fn call(
+    handle: Handle,
+    tenant: TenantId,
+    name: Arc<str>,
+    load: Load,
+    seed: u64,
+) -> anyhow::Result<Histogram<u64>> {
     let mut histogram = Histogram::new_with_bounds(1, 60_000_000, 3)?;
     let mut random = super::Random::new(seed);
     let mut waiting = VecDeque::<(std::time::Instant, Reply)>::new();
-    let (share, most) = (load.movements / CALLERS as u64, load.in_flight / CALLERS);
+    let (share, most) = (load.movements, load.in_flight);
     let mut begun = 0;
     loop {
         while begun < share && waiting.len() < most {
             let command = movement(&name, begun, load.items, random.next());
-            waiting.push_back((now(), handle.begin(TenantId::DEFAULT, Some(command), Vec::new()).await?));
+            waiting.push_back((now(), handle.begin(tenant, Some(command), Vec::new()).await?));
             begun += 1;
         }
         let Some((began, reply)) = waiting.pop_front() else { return Ok(histogram) };

@@ -5,6 +5,7 @@ mod compare;
 mod in_process;
 mod ledger;
 mod orders;
+mod store;
 mod system;
 
 use std::time::Instant as Stopwatch;
@@ -13,14 +14,16 @@ use onhand_engine::systems::Connection;
 use onhand_ledger::{Body, Command};
 
 use crate::cli::Bench;
+use crate::database::Database;
 
 /// How many items are moved at random.
 const ITEMS: u64 = 10_000;
 
-pub(crate) async fn run(bench: &Bench, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Result<()> {
     match bench {
         Bench::Ledger(bench) => ledger::run(bench, json).await,
         Bench::Compare { seconds } => compare::run(*seconds, json).await,
+        Bench::Store { movements } => store::run(db, *movements, json).await,
         Bench::Orders { seconds, runs } => orders::orders_over_http(*seconds, *runs, json).await,
         Bench::System { kind, url, username, secret, changes } => {
             let (kind, url) = (kind.clone(), url.clone());

@@ -1,0 +1,115 @@
+//! Where the ledger is kept: a file of this machine, or a PostgreSQL database that several nodes share.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use onhand_engine::Options;
+use onhand_store::{PostgresStore, PostgresUrl, SqliteStore, Store, StoreError};
+
+use crate::runtime;
+
+/// As it is typed. A password in it is never shown.
+#[derive(Clone)]
+pub enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// An address, `postgres://…`.
+    Server(String),
+}
+
+impl From<OsString> for Database {
+    fn from(typed: OsString) -> Self {
+        match typed.into_string() {
+            Ok(text) if PostgresUrl::is_one(&text) => Self::Server(text),
+            Ok(text) => Self::File(PathBuf::from(text)),
+            Err(typed) => Self::File(PathBuf::from(typed)),
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(address) => match PostgresUrl::parse(address, None) {
+                Ok(url) => url.fmt(f),
+                Err(_) => f.write_str("postgres://…"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Database {
+    /// Opens it, or makes it: a file for this process alone, the tables of a server for as many as come.
+    pub(crate) fn open(&self) -> Result<Kept, StoreError> {
+        match self {
+            Self::File(path) => Ok(Kept::InFile(runtime::open(path)?)),
+            Self::Server(address) => {
+                let password = std::env::var("PGPASSWORD").ok();
+                let url = PostgresUrl::parse(address, password.as_deref())?;
+                // It waits for the network, on a thread where others wait for us.
+                tokio::task::block_in_place(|| PostgresStore::open(&url)).map(Kept::OnServer)
+            }
+        }
+    }
+
+    /// The file where the operator's API key is, unless another is named: beside a database file, or else in this folder.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        match self {
+            Self::File(path) => key_file(path),
+            Self::Server(_) => PathBuf::from("onhand.key"),
+        }
+    }
+
+    /// Is there a file already?
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Self::File(path) => path.exists(),
+            Self::Server(_) => false,
+        }
+    }
+}
+
+/// The file beside a database that the operator's own key is in.
+pub(crate) fn key_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".key");
+    PathBuf::from(name)
+}
+
+/// A database that is open.
+pub(crate) enum Kept {
+    InFile(SqliteStore),
+    OnServer(PostgresStore),
+}
+
+impl From<SqliteStore> for Kept {
+    fn from(store: SqliteStore) -> Self {
+        Self::InFile(store)
+    }
+}
+
+impl Kept {
+    /// Says where this process can be reached, where only one may have the database.
+    pub fn announce(&self, address: &str) -> Result<(), StoreError> {
+        match self {
+            Self::InFile(store) => store.announce(address),
+            Self::OnServer(_) => Ok(()),
+        }
+    }
+
+    /// The store, and how the ledger uses it: what several nodes share is written with every commit.
+    pub fn into_store(self) -> (Box<dyn Store>, Options) {
+        match self {
+            Self::InFile(store) => (Box::new(store), Options::default()),
+            Self::OnServer(store) => (Box::new(store), Options { flush_at: 0, ..Options::default() }),
+        }
+    }
+}

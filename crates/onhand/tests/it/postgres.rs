@@ -1,0 +1,62 @@
+//! The program on PostgreSQL: every command as on a file, and no password anywhere.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::server::{ONHAND, Server, onhand, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_served_imported_into_and_verified_as_a_file_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, key_file) = (onhand_testpg::database(), folder.path().join("operator.key"));
+    let database = Path::new(&address);
+    let items = folder.path().join("items.csv");
+    std::fs::write(&items, "sku,name\nMUG,Mug\nCUP,Cup\n").unwrap();
+    let imported = onhand(database, &["import", "items", items.to_str().unwrap(), "--json"]);
+    assert!(imported.status.success(), "{}", text(&imported.stderr));
+    let more = ["--key-file", key_file.to_str().unwrap()];
+    let server = Server::start_with(database, &more);
+    server.stocked("MUG", 7).await;
+    let (made, body) =
+        server.post("/v1/orders", serde_json::json!({ "lines": [{ "sku": "MUG", "quantity": 2 }] })).await;
+    assert!(made.is_success(), "{body}");
+    server.kill();
+    let server = Server::start_with(database, &more);
+    assert_eq!(server.stock("MUG").await, (5, 2));
+    server.kill();
+    for asked in
+        [&["verify", "--json"][..], &["item", "show", "CUP", "--json"], &["export", "stock", "--json"]]
+    {
+        let output = onhand(database, asked);
+        assert!(output.status.success(), "{asked:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(asked[0] != "verify" || told["ok"] == true, "{told}");
+    }
+}
+
+#[test]
+fn a_postgres_address_is_never_shown_with_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], address: &str| {
+        let mut command = Command::new(ONHAND);
+        command
+            .args(arguments)
+            .env("ONHAND_DATABASE", address)
+            .env("ONHAND_LOG", "trace")
+            .current_dir(folder.path());
+        let output = command.output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(!said.contains("s3cret"), "{said}");
+        said
+    };
+    let nobody = "postgres://ann:s3cret@127.0.0.1:1/stock";
+    let said = run(&["verify"], nobody);
+    assert!(said.contains("127.0.0.1:1 cannot be reached"), "{said}");
+    assert!(run(&["serve", "--listen", "127.0.0.1:0"], nobody).contains("cannot be reached"));
+    assert!(run(&["serve", "--help"], nobody).contains("postgres://USER:PASSWORD@HOST/DATABASE"));
+    let said = run(&["verify"], "postgres://ann:s3cret@127.0.0.1:many/stock");
+    assert!(said.contains("must look like postgres://USER:PASSWORD@HOST:5432/DATABASE"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
