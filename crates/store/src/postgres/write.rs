@@ -22,7 +22,7 @@ const MAKE_HEAD: &str = "INSERT INTO head(tenant_id, seq, hash, recorded_at, flu
     VALUES($1, 0, $2, 0, 0, 0, $3) ON CONFLICT (tenant_id) DO NOTHING";
 const TAKE_HEAD: &str =
     "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1 FOR UPDATE";
-const CELLS: &str = "SELECT c.item_id, c.location_id, c.state, c.lot_id, c.consignor_id, c.quantity, c.seq, c.latest, \
+pub(super) const CELLS: &str = "SELECT c.item_id, c.location_id, c.state, c.lot_id, c.consignor_id, c.quantity, c.seq, c.latest, \
     c.latest_before, c.recent, c.sum FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
     AS k(item_id, location_id, state, lot_id, consignor_id) JOIN cell c ON c.tenant_id = $1 \
     AND c.item_id = k.item_id AND c.location_id = k.location_id AND c.state = k.state AND c.lot_id = k.lot_id \
