@@ -87,9 +87,14 @@ pub enum CommitError {
     /// Deciding this command hit a bug of ours. It changed nothing, and its key stays free.
     #[error("something went wrong on our side; nothing was changed")]
     Bug,
-    /// The store failed. Nothing of the batch was written; the same key may be sent again.
-    #[error("nothing was changed: {0}")]
+    /// The store failed. Nothing of the batch was written, unless it is [`StoreError::Unclear`]; the same key may be sent again.
+    #[error("{what}{0}", what = prefix(.0))]
     Store(Arc<StoreError>),
+}
+
+/// What is known of a batch that the store did not say it wrote.
+fn prefix(error: &StoreError) -> &'static str {
+    if matches!(error, StoreError::Unclear { .. }) { "" } else { "nothing was changed: " }
 }
 
 impl From<StoreError> for CommitError {
@@ -553,7 +558,8 @@ impl Inner {
             let chunks = chunks.remove(&id).unwrap_or_default();
             // Each key is written and merged a few times: as much of that as comes in, or more would be left each time.
             let write_keys = WriteKeys { at: options.flush_at, slice: 6 * keys.len() };
-            let mut batch = Batch { chunks, keys, notes, write_keys, ..Batch::default() };
+            let after = tenant.head;
+            let mut batch = Batch { after, chunks, keys, notes, write_keys, ..Batch::default() };
             if let Some(last) = batch.chunks.last() {
                 tenant.head.hash = last.hash;
                 tenant.head.seq = last.first_seq + last.entries - 1;
@@ -583,7 +589,7 @@ impl Inner {
         let mut writes = Vec::new();
         for (id, tenant) in &mut self.tenants {
             let write_keys = WriteKeys { at: 0, slice: 0 };
-            let mut batch = Batch { write_keys, ..Batch::default() };
+            let mut batch = Batch { after: tenant.head, write_keys, ..Batch::default() };
             sweep_all(tenant, &mut batch);
             batch.head = tenant.head;
             writes.push((*id, batch));

@@ -9,6 +9,7 @@ mod clock;
 mod commit;
 mod history;
 mod low;
+mod masters;
 mod queue;
 mod rehearse;
 mod report;

@@ -1,4 +1,4 @@
-//! The ledger audits itself: recomputes every balance from the log, walks the hash chain, checks laws 1, 2 and 5, and
+//! The ledger audits itself: recomputes every balance from the log, walks the hash chain, checks laws 1, 2, 5 and 6, and
 //! compares every table with what the log says.
 //!
 //! Balances are recomputed apart from the fold that they check. Everything else that tables have (orders, holds,
@@ -8,11 +8,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onhand_ledger::state::{CellSlot, Need, Slot, TrailRow};
-use onhand_ledger::{CellKey, Entry, Instant, ItemId, Key, LotId, Quantity, Seq, State, TenantId, Value};
+use onhand_ledger::{
+    CellKey, Entry, Instant, ItemId, Key, LotId, Quantity, RuleId, Seq, State, TenantId, Value,
+};
 use onhand_store::{Head, KeyAt, StoreError, chain, decode_records, key_hash};
 
+mod masters;
 mod supply;
 
+use self::masters::MasterAudit;
 use self::supply::SupplyAudit;
 use crate::commit::Ledger;
 use crate::words::{Names, differ};
@@ -96,6 +100,16 @@ pub enum Violation {
         said: Quantity,
         /// By the movements.
         is: Quantity,
+    },
+    /// Two rules that are equally specific name two masters.
+    #[error("law 6 (one master): the rules {rule} and {other} both name a master of {what}")]
+    Masters {
+        /// Of what and where, in words.
+        what: String,
+        /// The one.
+        rule: RuleId,
+        /// The other.
+        other: RuleId,
     },
     /// A table says something else than the log.
     #[error("law 5 (append-only): the table says {table} for {what}, the log {log}")]
@@ -197,6 +211,7 @@ fn run(
     }
     audit.sums()?;
     audit.supply.in_transit(&audit.balances)?;
+    audit.masters.two(&audit.names)?;
     audit.compare_cells(ledger, tenant, head.flushed)?;
     audit.compare_objects(ledger, tenant, head.flushed)?;
     audit.compare_keys(ledger, tenant, head.keyed)
@@ -215,6 +230,7 @@ struct Audit {
     /// The keys of the log as far as tables have them.
     hashes: Vec<KeyAt>,
     supply: SupplyAudit,
+    masters: MasterAudit,
     /// All of it, folded from the first entry to where tables are.
     state: State,
 }
@@ -298,6 +314,7 @@ impl Audit {
                 }
             }
         }
+        self.masters.record(entries);
         self.supply.record(first_seq, entries)
     }
 

@@ -5,7 +5,9 @@
 mod shop;
 
 use onhand_engine::{Options, verify};
-use onhand_ledger::command::{DispatchTransfer, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutLocation};
+use onhand_ledger::command::{
+    DispatchTransfer, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutLocation, SetOwnership,
+};
 use onhand_ledger::{Body, Quantity, TenantId};
 use onhand_store::SqliteStore;
 use shop::{Shop, units};
@@ -38,12 +40,19 @@ fn buy() -> Body {
 }
 
 fn found(change: &str) -> Result<Option<String>, String> {
+    found_after(|connection| connection.execute_batch(change).unwrap())
+}
+
+fn found_after(change: impl FnOnce(&rusqlite::Connection)) -> Result<Option<String>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.db");
     {
         let shop = Shop::over(Box::new(SqliteStore::open(&path).unwrap()), Options::default());
-        let paris = PutLocation { code: "PARIS".to_owned(), ..PutLocation::default() };
+        let groups = Some(vec!["EU".to_owned(), "STORES".to_owned()]);
+        let paris = PutLocation { code: "PARIS".to_owned(), groups, ..PutLocation::default() };
         shop.tell(Body::PutLocation(paris));
+        let (group, master) = (Some("EU".to_owned()), "onhand".to_owned());
+        shop.tell(Body::SetOwnership(SetOwnership { group, master, ..SetOwnership::default() }));
         shop.at("10:00").receive("MUG", 10);
         shop.hold("MUG", 2, "11:00");
         shop.order_fact("P", 1, "MUG", 3, false);
@@ -56,7 +65,7 @@ fn found(change: &str) -> Result<Option<String>, String> {
         shop.ledger.flush().unwrap();
     }
     let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch(change).unwrap();
+    change(&connection);
     drop(connection);
     let store = SqliteStore::open(&path).map_err(|error| error.to_string())?;
     let clock = std::sync::Arc::new(onhand_engine::ManualClock::at(shop::time("10:30")));
@@ -108,5 +117,52 @@ fn a_changed_or_missing_byte_is_found() {
         "DELETE FROM object WHERE kind = 64",
     ] {
         assert_ne!(found(change), Ok(None), "{change}");
+    }
+}
+
+/// As `docs/storage.md` has it: CRC-32 (ISO 3309).
+fn crc(bytes: &[u8]) -> i64 {
+    let shift = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+    let crc =
+        bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| shift(crc)));
+    i64::from(!crc)
+}
+
+/// Writes an object's row anew, with the checksum that belongs to it.
+fn rewrite(connection: &rusqlite::Connection, kind: i64, from: &str, to: &str) {
+    let rows = "SELECT tenant_id, seq, key, body FROM object WHERE kind = ?1 AND instr(body, ?2) > 0";
+    let (tenant, seq, key, body): (i64, i64, Vec<u8>, String) = connection
+        .query_row(rows, rusqlite::params![kind, from], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .unwrap();
+    let body = body.replace(from, to);
+    let mut bytes = b"object".to_vec();
+    for number in [tenant, kind, seq] {
+        bytes.extend(number.to_le_bytes());
+    }
+    for text in [&key, body.as_bytes()] {
+        bytes.extend(i64::try_from(text.len()).unwrap().to_le_bytes());
+        bytes.extend(text);
+    }
+    let change = "UPDATE object SET body = ?1, sum = ?2 WHERE tenant_id = ?3 AND kind = ?4 AND key = ?5";
+    let changed =
+        connection.execute(change, rusqlite::params![body, crc(&bytes), tenant, kind, key]).unwrap();
+    assert_eq!(changed, 1);
+}
+
+#[test]
+fn what_is_not_as_the_log_has_it_is_found_though_its_row_is_sound() {
+    assert_eq!(found_after(|connection| rewrite(connection, 12, "\"wanted\":3", "\"wanted\":3")), Ok(None));
+    for (kind, from, to) in [
+        (12, "\"wanted\":3", "\"wanted\":2"),
+        // A location's own groups, those of all locations, and the group that a rule names.
+        (3, "STORES", "SHELVES"),
+        (5, "STORES", "SHELVES"),
+        (11, "\"EU\"", "\"US\""),
+    ] {
+        let found = found_after(|connection| rewrite(connection, kind, from, to));
+        let said = found.unwrap().unwrap();
+        assert!(said.starts_with("law 5 (append-only): the table says"), "{said}");
     }
 }

@@ -570,7 +570,7 @@ fn a_merge_that_does_not_fit_is_refused_and_says_why() {
         let master = |sku: &str| {
             let (location, sku) = (Some("LONDON".to_owned()), Some(sku.to_owned()));
             let master = "WMS".to_owned();
-            Body::SetOwnership(SetOwnership { location, sku, tag: None, master })
+            Body::SetOwnership(SetOwnership { location, sku, master, ..SetOwnership::default() })
         };
         shop.tell(master("ONE"));
         let said = reason("ONE", "TWO");

@@ -21,7 +21,7 @@ use onhand_ledger::command::{
     OpenSession, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PlanTransfer,
     PurchaseOrderLine, PutItem, PutLocation, PutSystem, ReadyTransfer, Reallocate, ReceiptContent,
     ReceiptLine, Receive, ReceivePurchase, ReceiveTransfer, ReleaseLines, ReturnOrder, Reverse,
-    SetAllocation, ShipmentContent, ShipmentLine, Sight, Sighting, TakeCount, Threshold, Transfer,
+    SetAllocation, ShipmentContent, ShipmentLine, Sight, Sighting, Source, TakeCount, Threshold, Transfer,
 };
 use onhand_ledger::model::{HoldState, Holder, Parcels};
 use onhand_ledger::{
@@ -97,12 +97,17 @@ enum Act {
         quantities: Vec<i64>,
         may_wait: bool,
     },
-    /// A rule of allocation; `only` names one place alone.
+    /// A rule of allocation; `only` names one place alone, or (the third) a group.
     Rule {
         ours: bool,
         only: Option<usize>,
         parcels: usize,
         split: bool,
+    },
+    /// A place is in the group that rules name, or no longer.
+    Near {
+        place: usize,
+        near: bool,
     },
     Reallocate {
         nth: usize,
@@ -263,7 +268,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (sku(), 1..6_i64, 1..30_i64, any::<bool>()).prop_map(|(sku, quantity, minutes, partial)| Act::Hold { sku, quantity, minutes, partial }),
         1 => (0..9_usize, 1..30_i64).prop_map(|(nth, minutes)| Act::Extend { nth, minutes }),
         1 => (0..9_usize, prop::option::of(1..4_i64)).prop_map(|(nth, quantity)| Act::ReleaseLine { nth, quantity }),
-        1 => (any::<bool>(), prop::option::weighted(0.3, place()), 0..3_usize, any::<bool>())
+        1 => (place(), any::<bool>()).prop_map(|(place, near)| Act::Near { place, near }),
+        1 => (any::<bool>(), prop::option::weighted(0.4, 0..3_usize), 0..3_usize, any::<bool>())
             .prop_map(|(ours, only, parcels, split)| Act::Rule { ours, only, parcels, split }),
         1 => (0..9_usize, prop::option::of(place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
         1 => (place(), 0..4_i64).prop_map(|(place, over)| Act::Session { place, over }),
@@ -471,11 +477,19 @@ impl World {
             }
             Act::Rule { ours, only, parcels, split } => Body::SetAllocation(SetAllocation {
                 system: ours.then(|| "onhand".to_owned()),
-                locations: only.map(|only| vec![place(only)]),
+                locations: only.map(|only| match only {
+                    2 => vec![Source::Group("NEAR".to_owned())],
+                    only => vec![Source::Location(place(only))],
+                }),
                 others: Some(only.is_none()),
                 parcels: Some([Parcels::WholeLines, Parcels::InOrder, Parcels::Fewest][*parcels]),
                 split: Some(*split),
                 ..SetAllocation::default()
+            }),
+            Act::Near { place: at, near } => Body::PutLocation(PutLocation {
+                code: place(*at),
+                groups: Some(near.then(|| "NEAR".to_owned()).into_iter().collect()),
+                ..PutLocation::default()
             }),
             Act::Reallocate { nth, away } => {
                 Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })

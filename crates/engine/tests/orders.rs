@@ -10,7 +10,7 @@ use onhand_ledger::answer::{HeldLine, LineAnswer};
 use onhand_ledger::command::{
     ApplySession, CancelOrder, Content, Document, ExtendHold, Line, LinePart, LineQuantity, Name,
     OpenSession, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, Reallocate,
-    Receive, ReleaseLines, SetAllocation, SetOwnership, Sight, Sighting, Threshold,
+    Receive, ReleaseLines, SetAllocation, SetOwnership, Sight, Sighting, Source, Threshold,
 };
 use onhand_ledger::model::{Cause, Order, Parcels, Recount};
 use onhand_ledger::{
@@ -204,8 +204,8 @@ fn allocation(shop: &Shop, set: SetAllocation) {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the commands take it")]
-fn codes(codes: &[&str]) -> Option<Vec<String>> {
-    Some(codes.iter().map(|code| (*code).to_owned()).collect())
+fn codes(codes: &[&str]) -> Option<Vec<Source>> {
+    Some(codes.iter().map(|code| Source::Location((*code).to_owned())).collect())
 }
 
 /// LONDON, PARIS and BERLIN, by rank.
@@ -321,6 +321,64 @@ fn only_the_named_locations_serve_where_the_rule_says_so() {
         allocation(&shop, SetAllocation { system: Some("WEB".to_owned()), ..SetAllocation::default() });
         assert_eq!(promised(&shop, web), ["1: PARIS 2"]);
         assert!(shop.discrepancies().iter().all(|found| found.resolved_at.is_some()));
+        is_sound(&shop);
+    });
+}
+
+fn into_groups(shop: &Shop, code: &str, groups: &[&str]) {
+    let groups = Some(groups.iter().map(|group| (*group).to_owned()).collect());
+    let put = PutLocation { code: code.to_owned(), groups, ..PutLocation::default() };
+    assert!(matches!(shop.tell(Body::PutLocation(put)), Answer::Location(_)));
+}
+
+#[test]
+fn a_group_of_locations_is_asked_by_rank() {
+    each_way(|shop| {
+        three(&shop);
+        place(&shop, "ROME", 2);
+        for code in ["LONDON", "PARIS", "BERLIN", "ROME"] {
+            receive(&shop, code, units("MUG", 2));
+        }
+        let group = || Source::Group("EU".to_owned());
+        let rule = |locations: Vec<Source>, others| SetAllocation {
+            locations: Some(locations),
+            others: Some(others),
+            parcels: Some(Parcels::InOrder),
+            ..SetAllocation::default()
+        };
+        let refused = shop.keyed(None, Body::SetAllocation(rule(vec![group()], true))).unwrap_err();
+        assert!(
+            refused.to_string().contains("no site is in the group `EU`; put one into it first"),
+            "{refused}"
+        );
+        for code in ["BERLIN", "ROME", "PARIS"] {
+            into_groups(&shop, code, &["EU"]);
+        }
+        allocation(&shop, rule(vec![group()], true));
+        let (all, _) = placed(&order(&shop, &[("MUG", 5)]));
+        assert_eq!(
+            promised(&shop, all),
+            ["1: PARIS 2", "1: ROME 2", "1: BERLIN 1"],
+            "of one rank the oldest first"
+        );
+        // One that is named itself comes where it comes first.
+        let berlin = || Source::Location("BERLIN".to_owned());
+        allocation(&shop, rule(vec![berlin(), group()], true));
+        let (one, _) = placed(&order(&shop, &[("MUG", 1)]));
+        assert_eq!(promised(&shop, one), ["1: BERLIN 1"]);
+        // Only the group serves, and it has nothing left; a location that joins it serves what is short at once.
+        allocation(&shop, rule(vec![group()], false));
+        let short = recorded(&told(&shop, "1", 1, &[("MUG", 2)], None));
+        assert_eq!((promised(&shop, short), known(&shop, short).lines[0].short.whole_units()), (vec![], 2));
+        into_groups(&shop, "LONDON", &["EU", "ISLANDS"]);
+        assert_eq!(promised(&shop, short), ["1: LONDON 2"]);
+        // Where all have left the group it serves nothing any more.
+        for code in ["BERLIN", "ROME", "PARIS", "LONDON"] {
+            into_groups(&shop, code, &[]);
+        }
+        receive(&shop, "PARIS", units("MUG", 5));
+        let none = recorded(&told(&shop, "2", 1, &[("MUG", 1)], None));
+        assert_eq!(promised(&shop, none), Vec::<String>::new());
         is_sound(&shop);
     });
 }

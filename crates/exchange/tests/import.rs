@@ -320,10 +320,10 @@ proptest! {
         let codes: Vec<String> = places.iter().enumerate().map(|(index, name)| format!("{index}{name}")).collect();
         let first = Shop::empty();
         // A part comes before the whole in the file.
-        let mut locations = "code,name,sellable,rank,parent,time_zone\n".to_owned();
-        locations.push_str(&line(&[codes[0].clone(), "Bin".to_owned(), "true".to_owned(), "7".to_owned(), codes[1].clone(), String::new()]));
-        locations.push_str(&line(&[codes[1].clone(), "Site".to_owned(), "false".to_owned(), "1".to_owned(), String::new(), "Europe/Berlin".to_owned()]));
-        locations.push_str(&line(&[codes[2].clone(), "Other".to_owned(), "true".to_owned(), "2".to_owned(), String::new(), String::new()]));
+        let mut locations = "code,name,sellable,rank,parent,time_zone,groups\n".to_owned();
+        locations.push_str(&line(&[codes[0].clone(), "Bin".to_owned(), "true".to_owned(), "7".to_owned(), codes[1].clone(), String::new(), "EU|A\\|B".to_owned()]));
+        locations.push_str(&line(&[codes[1].clone(), "Site".to_owned(), "false".to_owned(), "1".to_owned(), String::new(), "Europe/Berlin".to_owned(), "EU".to_owned()]));
+        locations.push_str(&line(&[codes[2].clone(), "Other".to_owned(), "true".to_owned(), "2".to_owned(), String::new(), String::new(), String::new()]));
         first.put(What::Locations, &locations);
         first.put(What::Items, &items_file(&skus, &codes, &extras));
         first.put(What::Stock, &stock_file(&skus, &codes, &extras));

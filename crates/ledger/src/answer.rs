@@ -299,6 +299,17 @@ pub struct Missing {
     pub beyond: Option<(Quantity, Option<Instant>)>,
 }
 
+/// Of what two rules would name two masters.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Tied {
+    /// Of the item of a SKU.
+    Item(String),
+    /// Of items with a tag.
+    Tag(String),
+    /// Of whatever no rule for an item or a tag speaks of.
+    All,
+}
+
 /// Why the business says no. Kept under the request's key: a copy hears the same, whatever changed since.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
@@ -378,13 +389,12 @@ pub enum Refusal {
         decimals: u8,
     },
     /// Two rules of one specificity would name two masters of the same stock.
-    #[error(
-        "the rules {rule} and {other} would both name a master of `{sku}`, and neither is more specific: make a rule for \
-         `{sku}` itself, or end one of them"
-    )]
+    #[error("{}", tied(of, at.as_deref(), *rule, *other))]
     RuleTie {
         /// What.
-        sku: String,
+        of: Tied,
+        /// Where; none: at every location that no rule names.
+        at: Option<String>,
         /// One.
         rule: RuleId,
         /// And the other.
@@ -563,6 +573,21 @@ fn listed(skus: &[String]) -> String {
     let more = skus.len().saturating_sub(SHOWN);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{more}", named.join(", "))
+}
+
+fn tied(of: &Tied, at: Option<&str>, rule: RuleId, other: RuleId) -> String {
+    let there = at.map_or_else(String::new, |at| format!(" at `{at}`"));
+    let (what, decides) = match of {
+        Tied::Item(sku) => (format!("`{sku}`"), format!("make a rule for `{sku}` itself{there}")),
+        Tied::Tag(tag) => {
+            (format!("what is tagged `{tag}`"), format!("make a rule for `{tag}`{there} itself"))
+        }
+        Tied::All => ("what has no rule of its own".to_owned(), format!("make a rule for all{there} itself")),
+    };
+    format!(
+        "the rules {rule} and {other} would both name a master of {what}{there}, and neither is more specific: \
+         {decides}, or end one of them"
+    )
 }
 
 fn insufficient(missing: &[Missing]) -> String {

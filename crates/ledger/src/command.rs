@@ -4,10 +4,12 @@
 //! Names are resolved inside, where they and the stock are read at one `seq`. Quantities come parsed at the
 //! finest precision; the item's own is checked inside.
 
+mod source;
 mod supply;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::source::Source;
 pub use self::supply::*;
 use crate::answer::Invalid;
 use crate::gtin;
@@ -374,12 +376,15 @@ pub struct PutLocation {
     pub parent: Option<String>,
     /// Its IANA time zone, such as `Europe/Berlin`; empty: its parent's, and UTC at the top. Days end by it.
     pub time_zone: Option<String>,
+    /// All groups it is in, for rules: up to 50, each named by 1 to 100 characters.
+    pub groups: Option<Vec<String>>,
 }
 
 impl PutLocation {
     /// What can be said of it without looking at the ledger.
     pub fn check(&self) -> Result<(), Invalid> {
         check_address("code", &self.code)?;
+        check_list("groups", self.groups.as_deref().unwrap_or_default(), 50)?;
         self.name.as_ref().map_or(Ok(()), |name| check_name("name", name, 500))
     }
 }
@@ -415,8 +420,10 @@ pub struct PutListing {
 /// See [`Body::SetOwnership`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SetOwnership {
-    /// A location's code; none: everywhere.
+    /// A location's code; none: everywhere (or in the locations of `group`).
     pub location: Option<String>,
+    /// A group of locations, where no location is named. One is in it by now.
+    pub group: Option<String>,
     /// A SKU; none: every item (or those of `tag`).
     pub sku: Option<String>,
     /// A tag, where no SKU is named.
@@ -616,10 +623,10 @@ pub struct PlaceOrder {
 pub struct SetAllocation {
     /// For the orders of this system (`onhand`: those placed with us); none: for all without a rule of their own.
     pub system: Option<String>,
-    /// Locations' codes in the order they are asked; none: all that sell, by rank.
-    pub locations: Option<Vec<String>>,
-    /// The same for orders that go to a region, the nearest location first: `DE`, or `DE-HE`.
-    pub regions: Option<Vec<(String, Vec<String>)>>,
+    /// Locations' codes and groups in the order they are asked; none: all that sell, by rank.
+    pub locations: Option<Vec<Source>>,
+    /// The same for orders that go to a region, the nearest first: `DE`, or `DE-HE`.
+    pub regions: Option<Vec<(String, Vec<Source>)>>,
     /// Do the other locations that sell come after those named? Default: true.
     pub others: Option<bool>,
     /// How parcels are made. Default: `whole_lines`.

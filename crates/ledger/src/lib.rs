@@ -17,6 +17,7 @@ pub mod key;
 pub mod look;
 pub mod model;
 pub mod money;
+pub mod ownership;
 mod parts;
 pub mod quantity;
 pub mod refusals;

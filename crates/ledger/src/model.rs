@@ -194,6 +194,23 @@ pub struct Location {
     pub parent: Option<LocationId>,
     /// Its IANA time zone, such as `Europe/Berlin`; none: its parent's, and UTC at the top.
     pub time_zone: Option<String>,
+    /// The groups it is in itself, sorted, each once, for rules. What is inside it is in them too.
+    pub groups: Vec<String>,
+}
+
+impl Location {
+    /// A site of which nothing is told but its code.
+    pub fn new(code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            name: code.to_owned(),
+            sellable: true,
+            rank: 100,
+            parent: None,
+            time_zone: None,
+            groups: Vec::new(),
+        }
+    }
 }
 
 /// Anything connected, as far as stock is concerned. Addresses and credentials are not the ledger's business.
@@ -269,8 +286,10 @@ impl Default for Publication {
 /// Who is master of the stock on hand of some items at some locations.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ownership {
-    /// The location it speaks of; none: every one.
+    /// The location it speaks of; none: every one (or those of `group`).
     pub location: Option<LocationId>,
+    /// The group of locations it speaks of, where no location is named.
+    pub group: Option<String>,
     /// The item it speaks of; none: every one (or those of `tag`).
     pub item: Option<ItemId>,
     /// The tag it speaks of, where no item is named.
@@ -279,15 +298,32 @@ pub struct Ownership {
     pub master: SystemId,
 }
 
+impl Ownership {
+    /// What it speaks of: there is one rule for each.
+    pub fn scope(&self) -> (Option<LocationId>, Option<&str>, Option<ItemId>, Option<&str>) {
+        (self.location, self.group.as_deref(), self.item, self.tag.as_deref())
+    }
+}
+
+/// Locations that an order may be allocated from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// One.
+    Location(LocationId),
+    /// Those of a group, by rank, then by age.
+    Group(String),
+}
+
 /// Which locations an order is allocated from.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Allocation {
     /// Whose orders it speaks of; none: those of every system without a rule of its own.
     pub system: Option<SystemId>,
-    /// In the order they are asked; none: all that sell, by rank.
-    pub locations: Vec<LocationId>,
+    /// In the order they are asked; none: all that sell, by rank. One that is there twice, by a group or itself, is asked
+    /// where it comes first.
+    pub locations: Vec<Source>,
     /// The same for orders that go to a region, the nearest first. The most exact region counts: `DE-HE` before `DE`.
-    pub regions: Vec<(String, Vec<LocationId>)>,
+    pub regions: Vec<(String, Vec<Source>)>,
     /// Do the other locations that sell not come after those named?
     pub only_these: bool,
     /// How parcels are made.
@@ -329,6 +365,8 @@ pub struct Sites {
     pub all: Vec<LocationId>,
     /// The zones and bins, sorted.
     pub parts: Vec<Part>,
+    /// The locations that are in groups themselves, sorted, with these.
+    pub grouped: Vec<(LocationId, Vec<String>)>,
 }
 
 /// A location inside another.
@@ -378,6 +416,18 @@ impl Sites {
         found
     }
 
+    /// The groups that a location is in itself.
+    pub fn groups_of(&self, location: LocationId) -> &[String] {
+        let found = self.grouped.binary_search_by_key(&location, |(other, _)| *other);
+        found.map_or(&[], |index| &self.grouped[index].1)
+    }
+
+    /// The locations that are in a group themselves.
+    pub fn members<'a>(&'a self, group: &'a str) -> impl Iterator<Item = LocationId> + 'a {
+        let is_in = move |groups: &[String]| groups.iter().any(|other| other == group);
+        self.grouped.iter().filter(move |(_, groups)| is_in(groups)).map(|(location, _)| *location)
+    }
+
     /// Is a location another one, or somewhere inside it?
     pub fn is_in(&self, location: LocationId, outer: LocationId) -> bool {
         location == outer || (!self.parts.is_empty() && self.above(location).contains(&outer))
@@ -404,6 +454,11 @@ impl Sites {
     pub(crate) fn put(&mut self, id: LocationId, location: &Location) {
         self.sellable.retain(|(_, other)| *other != id);
         self.parts.retain(|part| part.location != id);
+        self.grouped.retain(|(other, _)| *other != id);
+        if !location.groups.is_empty() {
+            let at = self.grouped.partition_point(|(other, _)| *other < id);
+            self.grouped.insert(at, (id, location.groups.clone()));
+        }
         let Location { rank, sellable, .. } = *location;
         match location.parent {
             Some(parent) => {

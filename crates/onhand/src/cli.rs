@@ -126,7 +126,7 @@ pub enum Import {
         #[command(flatten)]
         rules: Rules,
     },
-    /// Locations: `code`, `name`, `sellable`, `rank`, `parent`, `time_zone`.
+    /// Locations: `code`, `name`, `sellable`, `rank`, `parent`, `time_zone`, `groups`.
     Locations {
         /// The CSV or XLSX file.
         file: PathBuf,

@@ -1,4 +1,4 @@
-//! Persistence behind one interface: SQLite (the embedded default), and memory for tests.
+//! Persistence behind one interface: SQLite (the embedded default), PostgreSQL, and memory for tests.
 //!
 //! The log is the truth. Cells, objects, keys and trails follow it, each true at its own `seq`; `flushed` says up
 //! to where all of them are. Whatever is in a [`Batch`] is written in one transaction or not at all, and is durable
@@ -53,7 +53,10 @@ pub struct Note {
 /// What one transaction writes for one tenant.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// New chunks, following the head without a gap.
+    /// The head that all of it was decided on. A store that several nodes write to writes nothing where the log has
+    /// gone on since ([`StoreError::Moved`]).
+    pub after: Head,
+    /// New chunks, following that head without a gap.
     pub chunks: Vec<Chunk>,
     /// The head after them.
     pub head: Head,
@@ -87,13 +90,13 @@ impl Default for WriteKeys {
 impl Batch {
     /// Nothing to write?
     pub fn is_empty(&self) -> bool {
-        let Self { chunks, head: _, cells, objects, keys, write_keys: _, notes } = self;
+        let Self { after: _, chunks, head: _, cells, objects, keys, write_keys: _, notes } = self;
         chunks.is_empty() && cells.is_empty() && objects.is_empty() && keys.is_empty() && notes.is_empty()
     }
 }
 
 /// Why the store cannot do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file is none of ours.
     #[error("{path} is not an Onhand database: {reason}. Name another file, or none to make a new one")]
@@ -133,6 +136,39 @@ pub enum StoreError {
         doing: &'static str,
         /// What the engine said.
         reason: String,
+    },
+    /// The address of a database server cannot be read. It is not repeated here: it may have a password.
+    #[error(
+        "the database's address cannot be used: {0}. It must look like postgres://USER:PASSWORD@HOST:5432/DATABASE"
+    )]
+    WrongUrl(String),
+    /// Another node wrote to this tenant since the batch was decided: nothing of the batch was written. What is known of
+    /// the tenant must be read again.
+    #[error("another node wrote to tenant {tenant} at the same time. Send it again")]
+    Moved {
+        /// Whose log went on.
+        tenant: TenantId,
+    },
+    /// The server was lost while it wrote, and did not come back in time: the batch may be written or not. The key of a
+    /// command tells, once the server is there again.
+    #[error(
+        "the database was lost while it wrote, and whether it did is not known yet: {reason}. Send the same again, under the same key"
+    )]
+    Unclear {
+        /// What the connection said.
+        reason: String,
+    },
+    /// What is stored needs a newer version of Onhand.
+    #[error(
+        "{database} needs Onhand with schema {needed} or newer, this one has {known}. Use a newer version"
+    )]
+    TooOld {
+        /// Which database.
+        database: String,
+        /// The least schema version that may use it.
+        needed: u32,
+        /// Ours.
+        known: u32,
     },
 }
 
@@ -229,6 +265,12 @@ pub trait Reader: Send {
 pub trait Store: Reader {
     /// Writes all of it, durably, or nothing.
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError>;
+    /// Writes each tenant's batch durably, or nothing of it: one may be written where another is not. Where one engine keeps
+    /// all tenants in one file, all of them share what becomes of them.
+    fn commit_each(&mut self, batches: &[(TenantId, Batch)]) -> Vec<Result<(), StoreError>> {
+        let written = self.commit(batches);
+        batches.iter().map(|_| written.clone()).collect()
+    }
     /// Until [`Store::end_reading`], what is read is read together, which is quicker. Nothing is written meanwhile.
     fn begin_reading(&mut self) -> Result<(), StoreError> {
         Ok(())
@@ -264,12 +306,16 @@ pub fn chain(before: &[u8; 32], tenant: TenantId, chunk: &Chunk) -> [u8; 32] {
 
 mod keys;
 mod memory;
+mod postgres;
 mod records;
+mod rows;
 mod sqlite;
+mod sum;
 mod trail;
 
 pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
+pub use postgres::{PostgresStore, PostgresUrl};
 pub use records::{decode_records, encode_records};
 pub use sqlite::SqliteStore;
 

@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use onhand_ledger::{Seq, TenantId};
-use onhand_store::{Batch, Head, KeyAt, Reader as _, SqliteStore, Store, WriteKeys};
+use onhand_store::{
+    Batch, Head, KeyAt, PostgresStore, PostgresUrl, Reader as _, SqliteStore, Store, WriteKeys,
+};
 
 const TENANT: TenantId = TenantId(1);
 
 /// Writes keys of the seqs from `first` to `last`, as a commit of so many does.
 fn commit(store: &mut impl Store, keys: &[KeyAt], write_keys: WriteKeys) {
     let seq = keys.last().map_or_else(|| store.head(TENANT).unwrap().seq, |(_, seq)| *seq);
+    let after = store.head(TENANT).unwrap();
     let head = Head { seq, ..Head::default() };
-    let batch = Batch { head, keys: keys.to_vec(), write_keys, ..Batch::default() };
+    let batch = Batch { after, head, keys: keys.to_vec(), write_keys, ..Batch::default() };
     store.commit(&[(TENANT, batch)]).unwrap();
 }
 
@@ -129,4 +132,34 @@ fn a_million_keys_are_found_after_a_restart() {
     for number in 2_000_000..2_020_000 {
         assert_eq!(store.keys_like(TENANT, hash(number)).unwrap(), [0; 0]);
     }
+}
+
+#[test]
+fn keys_in_postgresql_are_found_and_listed_in_order() {
+    let url = PostgresUrl::parse(&onhand_testpg::database(), None).unwrap();
+    let mut store = PostgresStore::open(&url).unwrap();
+    let mut all: Vec<KeyAt> = Vec::new();
+    for first in (1..=3_000).step_by(150) {
+        let new: Vec<KeyAt> =
+            (first..first + 150).map(|seq| (if seq % 200 == 0 { 7 << 60 } else { hash(seq) }, seq)).collect();
+        commit(&mut store, &new, WriteKeys::default());
+        all.extend(new);
+    }
+    all_are_found(&mut store, &all, 7);
+    let among = store.keys_among(TENANT, &[hash(1), hash(1_000_000), 7 << 60, hash(2)]).unwrap();
+    assert_eq!(among.len(), 2 + 15, "{among:?}");
+    assert_eq!(store.keys_like(TENANT, hash(1_000_000)).unwrap(), [0; 0], "it was never used");
+    assert_eq!(store.keys_like(TenantId(2), hash(1)).unwrap(), [0; 0], "it is another's");
+    assert_eq!(store.head(TENANT).unwrap().keyed, 3_000);
+    drop(store);
+    let mut expected = all.clone();
+    expected.sort_unstable();
+    let mut reader = PostgresStore::open(&url).unwrap().reader().unwrap();
+    let mut listed = Vec::new();
+    while let page = reader.keys_after(TENANT, listed.last().copied(), 1_100).unwrap()
+        && !page.is_empty()
+    {
+        listed.extend(page);
+    }
+    assert_eq!(listed, expected);
 }

@@ -2,7 +2,7 @@
 
 use onhand_ledger::state::{CellSlot, TrailRow};
 use onhand_ledger::{CellKey, Instant, ItemId, LocationId, Quantity, Seq, StockState, TenantId};
-use onhand_store::{Batch, MemoryStore, Reader as _, SqliteStore, Store as _};
+use onhand_store::{Batch, MemoryStore, PostgresStore, PostgresUrl, Reader as _, SqliteStore, Store};
 
 /// A small generator: enough to make rows of every kind, and the same each time.
 struct Dice(u64);
@@ -16,12 +16,25 @@ impl Dice {
 
 #[test]
 fn a_file_and_memory_say_the_same_of_a_trail() {
+    let folder = tempfile::tempdir().unwrap();
+    says_the_same_as_memory(8, |round| {
+        SqliteStore::open(&folder.path().join(format!("{round}.db"))).unwrap()
+    });
+}
+
+#[test]
+fn postgresql_and_memory_say_the_same_of_a_trail() {
+    let open =
+        |_| PostgresStore::open(&PostgresUrl::parse(&onhand_testpg::database(), None).unwrap()).unwrap();
+    says_the_same_as_memory(2, open);
+}
+
+fn says_the_same_as_memory<S: Store>(rounds: u64, open: impl Fn(u64) -> S) {
     let key = CellKey::new(ItemId(1), LocationId(2), StockState::Available);
     let tenant = TenantId(1);
-    for (round, begin) in (0..8).zip([0, -400, -1_000_000, 1_000].into_iter().cycle()) {
+    for (round, begin) in (0..rounds).zip([0, -400, -1_000_000, 1_000].into_iter().cycle()) {
         let mut dice = Dice(round);
-        let folder = tempfile::tempdir().unwrap();
-        let mut file = SqliteStore::open(&folder.path().join("trails.db")).unwrap();
+        let mut file = open(round);
         let mut memory = MemoryStore::default();
         let mut slot = CellSlot::default();
         let mut seq: Seq = 0;

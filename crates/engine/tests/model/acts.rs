@@ -165,7 +165,9 @@ pub enum Act {
         lines: Vec<(usize, i64)>,
         ago: i64,
     },
+    /// By no place, by a group of places, or by one.
     Master {
+        group: bool,
         place: Option<usize>,
         sku: Option<usize>,
         system: usize,
@@ -325,7 +327,9 @@ fn act() -> impl Strategy<Value = Act> {
     ];
     let other = prop_oneof![
         2 => (prop_oneof![5 => (Just(Some(2_usize)), prop::option::of(0..2_usize)), 2 => (Just(None), Just(Some(0_usize)))], 1..3_usize)
-            .prop_map(|((place, sku), system)| Act::Master { place, sku, system }),
+            .prop_map(|((place, sku), system)| Act::Master { group: false, place, sku, system }),
+        1 => (prop::option::of(0..2_usize), 0..3_usize)
+            .prop_map(|(sku, system)| Act::Master { group: true, place: None, sku, system }),
         1 => Just(Act::NewItem),
         1 => Just(Act::Tick),
         6 => prop_oneof![prop::sample::select(vec![1_i64, 2, 5]), -3..25_i64].prop_map(|minutes| Act::Wait { minutes }),
@@ -381,7 +385,9 @@ pub fn one_order() -> impl Strategy<Value = Vec<Vec<Act>>> {
         1 => (0..2_usize, part()).prop_map(|(nth, lines)| Act::Fulfil { nth, lines, ago: 0 }),
         1 => (1..5_i64, prop::option::of(place()))
             .prop_map(|(quantity, place)| Act::Return { nth: 0, lines: vec![(0, quantity)], place, into: 0, ago: 0 }),
-        2 => (1..3_usize).prop_map(|system| Act::Master { place: Some(2), sku: None, system }),
+        2 => (1..3_usize, any::<bool>()).prop_map(|(system, group)| {
+            Act::Master { group, place: Some(2).filter(|_| !group), sku: None, system }
+        }),
         1 => (1..6_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None, may_wait: false }),
         2 => (0..3_usize).prop_map(|nth| Act::Again { nth, other: false }),
     ];
@@ -411,7 +417,7 @@ pub fn supply() -> impl Strategy<Value = Vec<Vec<Act>>> {
         2 => (place(), 0..12_i64, ago()).prop_map(|(place, quantity, ago)| Act::Count { place, lines: vec![(0, quantity)], ago, system: None }),
         2 => (1..6_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None, may_wait: true }),
         1 => (nth(), 0..4_i64).prop_map(|(nth, ago)| Act::Fulfil { nth, lines: None, ago }),
-        1 => (1..3_usize).prop_map(|system| Act::Master { place: Some(2), sku: None, system }),
+        1 => (1..3_usize).prop_map(|system| Act::Master { group: false, place: Some(2), sku: None, system }),
         2 => (1..8_i64).prop_map(|minutes| Act::Wait { minutes }),
     ];
     prop::collection::vec(prop::collection::vec(act, 1..3), 1..20)

@@ -40,6 +40,7 @@ pub struct Site {
     pub code: String,
     pub rank: u32,
     pub sellable: bool,
+    pub group: Option<String>,
 }
 
 /// Somebody saw so much.
@@ -217,6 +218,14 @@ const SET_ASIDE: [StockState; 2] = [StockState::QualityControl, StockState::Dama
 const PHYSICAL: [StockState; 4] =
     [StockState::Available, StockState::Reserved, StockState::Committed, StockState::SafetyStock];
 
+/// Where a rule speaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ruled {
+    Everywhere,
+    Group(String),
+    Place(usize),
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub skus: Vec<String>,
@@ -225,8 +234,8 @@ pub struct Model {
     pub sites: Vec<Site>,
     /// System, its name of the listing, SKU, units of it.
     pub listings: Vec<(String, String, String, i64)>,
-    /// Place, item, master.
-    pub rules: Vec<(Option<usize>, Option<usize>, String)>,
+    /// Where, item, master.
+    pub rules: Vec<(Ruled, Option<usize>, String)>,
     pub moved: Vec<Moved>,
     pub counts: Vec<Seen>,
     pub orders: Vec<Order>,
@@ -260,8 +269,8 @@ pub fn add(places: &mut Vec<(usize, i64)>, place: usize, quantity: i64) {
 }
 
 impl Model {
-    pub fn put_site(&mut self, code: &str, rank: u32, sellable: bool) {
-        self.sites.push(Site { code: code.to_owned(), rank, sellable });
+    pub fn put_site(&mut self, code: &str, rank: u32, sellable: bool, group: Option<&str>) {
+        self.sites.push(Site { code: code.to_owned(), rank, sellable, group: group.map(str::to_owned) });
     }
 
     /// What is answered to a command at a time of the clock.
@@ -405,16 +414,19 @@ impl Model {
         }
     }
 
-    /// The most specific rule, compared by item first, then by location.
+    /// The most specific rule, compared by item first, then by location: itself, its group, all.
     pub fn master(&self, item: usize, place: usize) -> String {
-        let mut best = ((false, false), "onhand".to_owned());
-        for (at, of, master) in &self.rules {
-            let speaks = at.is_none_or(|at| at == place) && of.is_none_or(|of| of == item);
-            if speaks && (of.is_some(), at.is_some()) >= best.0 {
-                best = ((of.is_some(), at.is_some()), master.clone());
+        let group = self.sites[place].group.as_ref();
+        let named =
+            |at: &Ruled, of: Option<usize>| self.rules.iter().find(|rule| rule.0 == *at && rule.1 == of);
+        for of in [Some(item), None] {
+            let in_group = group.map(|group| Ruled::Group(group.clone()));
+            let ways = [Some(Ruled::Place(place)), in_group, Some(Ruled::Everywhere)];
+            if let Some((.., master)) = ways.into_iter().flatten().find_map(|at| named(&at, of)) {
+                return master.clone();
             }
         }
-        best.1
+        "onhand".to_owned()
     }
 
     pub fn must_be_ours(&self, item: usize, place: usize) -> Result<(), Stop> {
@@ -616,9 +628,13 @@ impl Model {
     }
 
     pub fn set_ownership(&mut self, set: &SetOwnership) -> Answer {
-        let at = self.place_if_named(set.location.as_deref())?;
+        let at = match (&set.location, &set.group) {
+            (Some(code), _) => Ruled::Place(self.place(code)?),
+            (None, Some(group)) => Ruled::Group(group.clone()),
+            (None, None) => Ruled::Everywhere,
+        };
         let of = set.sku.as_deref().map(|sku| self.sku(sku)).transpose()?;
-        self.rules.retain(|(other_at, other_of, _)| (*other_at, *other_of) != (at, of));
+        self.rules.retain(|(other_at, other_of, _)| (other_at, *other_of) != (&at, of));
         self.rules.push((at, of, set.master.clone()));
         Ok(Said::Done)
     }

@@ -34,6 +34,8 @@ const PLACES: [(&str, u32, bool); 5] = [
     ("BACK", 10, false),
     ("NOWHERE", 0, false),
 ];
+/// A group of places.
+const FAR: [&str; 2] = ["BERLIN", "BACK"];
 const SYSTEMS: [&str; 3] = ["WEB", "WMS", "onhand"];
 const BY_HAND: [StockState; 5] = [
     StockState::Available,
@@ -141,11 +143,13 @@ impl World {
             }));
         }
         for (code, rank, sellable) in &PLACES[..4] {
-            self.model.put_site(code, *rank, *sellable);
+            let group = FAR.contains(code).then_some("FAR");
+            self.model.put_site(code, *rank, *sellable, group);
             bodies.push(Body::PutLocation(PutLocation {
                 code: (*code).to_owned(),
                 rank: Some(*rank),
                 sellable: Some(*sellable),
+                groups: Some(group.into_iter().map(str::to_owned).collect()),
                 ..PutLocation::default()
             }));
         }
@@ -360,9 +364,10 @@ impl World {
             Act::EndPurchase { nth, cancel } => {
                 Body::EndPurchase(EndPurchase { purchase: purchase(*nth), cancel: *cancel })
             }
-            Act::Master { place: at, sku, system } => Body::SetOwnership(SetOwnership {
+            Act::Master { group, place: at, sku, system } => Body::SetOwnership(SetOwnership {
                 location: at.map(place),
                 sku: sku.map(|sku| SKUS[sku].to_owned()),
+                group: group.then(|| "FAR".to_owned()),
                 tag: None,
                 master: SYSTEMS[*system].to_owned(),
             }),

@@ -58,6 +58,7 @@ const LOCATIONS: &[Column] = &[
     ("rank", true),
     ("parent", false),
     ("time_zone", false),
+    ("groups", false),
 ];
 const STOCK: &[Column] = &[
     ("sku", false),
@@ -238,6 +239,7 @@ impl Export {
             location.rank.to_string(),
             parent.unwrap_or_default(),
             location.time_zone.unwrap_or_default(),
+            lists::join(location.groups.iter().map(String::as_str)),
         ])
     }
 

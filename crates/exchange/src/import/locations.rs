@@ -7,8 +7,9 @@ use onhand_ledger::command::PutLocation;
 
 use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
+use crate::lists;
 
-const OWN: [&str; 6] = ["code", "name", "sellable", "rank", "parent", "time_zone"];
+const OWN: [&str; 7] = ["code", "name", "sellable", "rank", "parent", "time_zone", "groups"];
 
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
     super::check_header(table, &OWN, &["code"], "")?;
@@ -37,14 +38,15 @@ pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
     Ok((tasks, bad))
 }
 
-/// The location that a row is; without what it is a part of where it is made `First`.
+/// The location that a row is; without what it is a part of where it is made `First`, and without its groups: what it is a
+/// part of may decide who is master there.
 pub(super) fn body(table: &Table, make: &Make) -> Result<Body, Bad> {
     let mut put = row(&table.record(make.rows()[0]))?;
     match make {
-        Make::First(_) => put.parent = None,
+        Make::First(_) => (put.parent, put.groups) = (None, None),
         Make::Second(_) => {
-            let PutLocation { code, parent, .. } = put;
-            put = PutLocation { code, parent, ..PutLocation::default() };
+            let PutLocation { code, parent, groups, .. } = put;
+            put = PutLocation { code, parent, groups, ..PutLocation::default() };
         }
         _ => {}
     }
@@ -64,6 +66,7 @@ fn row(row: &Record<'_>) -> Result<PutLocation, Bad> {
         rank: rank.transpose()?,
         parent: row.some("parent"),
         time_zone: row.some("time_zone"),
+        groups: lists::split(row.field("groups")),
     };
     put.check().map_err(|invalid| Bad::new(row.line(), None, invalid.to_string()))?;
     Ok(put)

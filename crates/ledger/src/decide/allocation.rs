@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::answer::{Answer, Invalid};
-use crate::command::{Reallocate, SetAllocation};
+use crate::command::{self, Reallocate, SetAllocation};
 use crate::entry::Entry;
 use crate::key::{CellKey, StockState};
-use crate::model::{Allocation, Holder, OrderLine, Parcels};
+use crate::model::{Allocation, Holder, OrderLine, Parcels, Source};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, RuleId, SystemId};
 
+use super::masters;
 use super::order;
 use super::policy::{self, Place, Route};
 use super::promise::{self, Wanted};
@@ -167,35 +168,59 @@ pub(super) fn check_ship_by(tx: &Tx<'_>, ship_by: Option<Instant>) -> Result<(),
     }
 }
 
-fn locations(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<LocationId>, Stop> {
+fn sources(tx: &Tx<'_>, named: &[command::Source]) -> Result<Vec<Source>, Stop> {
     let mut found = Vec::new();
-    for code in codes {
-        let location = tx.location_id(code)?;
-        if tx.location(location)?.parent.is_some() {
-            let problem = format!("`{code}` is a part of another location; name its site");
-            return Err(Invalid::Field { field: "locations", problem }.into());
+    for named in named {
+        let (name, source) = match named {
+            command::Source::Location(code) => {
+                let location = tx.location_id(code)?;
+                if tx.location(location)?.parent.is_some() {
+                    let problem = format!("`{code}` is a part of another location; name its site");
+                    return Err(Invalid::Field { field: "locations", problem }.into());
+                }
+                (code, Source::Location(location))
+            }
+            command::Source::Group(group) => {
+                masters::must_have_members(tx, "locations", group, true)?;
+                (group, Source::Group(group.clone()))
+            }
+        };
+        if found.contains(&source) {
+            return Err(Invalid::Twice { field: "locations", value: name.clone() }.into());
         }
-        if found.contains(&location) {
-            return Err(Invalid::Twice { field: "locations", value: code.clone() }.into());
-        }
-        found.push(location);
+        found.push(source);
     }
     Ok(found)
 }
 
+/// Does a rule name a group that a location is in now or was before, but not both?
+pub(super) fn ask_for_one_of(tx: &Tx<'_>, before: &[String], now: &[String]) -> Result<bool, Stop> {
+    if before == now {
+        return Ok(false);
+    }
+    let rules = tx.rules()?.map_or(&[][..], |rules| &rules.allocation);
+    let mut sources = rules
+        .iter()
+        .flat_map(|(_, rule)| rule.locations.iter().chain(rule.regions.iter().flat_map(|(_, named)| named)));
+    Ok(sources.any(|source| match source {
+        Source::Group(group) => before.contains(group) != now.contains(group),
+        Source::Location(_) => false,
+    }))
+}
+
 /// One rule for each system: setting it again changes it.
 pub(super) fn set(tx: &mut Tx<'_>, set: &SetAllocation) -> Result<Answer, Stop> {
-    let mut regions: Vec<(String, Vec<LocationId>)> = Vec::new();
+    let mut regions: Vec<(String, Vec<Source>)> = Vec::new();
     for (region, codes) in set.regions.as_deref().unwrap_or_default() {
         check_region("regions", region)?;
         if regions.iter().any(|(other, _)| other == region) {
             return Err(Invalid::Twice { field: "regions", value: region.clone() }.into());
         }
-        regions.push((region.clone(), locations(tx, codes)?));
+        regions.push((region.clone(), sources(tx, codes)?));
     }
     let rule = Allocation {
         system: set.system.as_deref().map(|name| tx.system_id(name)).transpose()?,
-        locations: locations(tx, set.locations.as_deref().unwrap_or_default())?,
+        locations: sources(tx, set.locations.as_deref().unwrap_or_default())?,
         regions,
         only_these: set.others == Some(false),
         parcels: set.parcels.unwrap_or_default(),

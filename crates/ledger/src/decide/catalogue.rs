@@ -8,9 +8,8 @@ use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
-use super::kits;
 use super::tx::{Found, Stop, Tx};
-use super::{item, lots, rules};
+use super::{allocation, item, kits, lots, masters};
 
 /// How deep locations are inside each other.
 const DEEPEST: usize = 10;
@@ -74,8 +73,8 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
         return Err(Invalid::Field { field: "precision", problem }.into());
     }
     let id = known.unwrap_or(ItemId(tx.next_seq()));
-    if let Some(all) = tx.rules()? {
-        rules::must_not_tie(all, tx.sites()?, id, &item)?;
+    if before.as_ref().is_none_or(|before| before.tags != item.tags) {
+        masters::tagged_must_not_tie(tx, id, &item)?;
     }
     let is_kit = put.kit.is_some();
     let answer = item::write(tx, known, before.as_ref(), item)?;
@@ -106,15 +105,10 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         _ => None,
     };
     let before = known.map(|id| tx.location(id).cloned()).transpose()?;
-    let defaults = Location {
-        code: put.code.clone(),
-        name: put.code.clone(),
-        sellable: true,
-        rank: 100,
-        parent: None,
-        time_zone: None,
-    };
-    let base = before.clone().unwrap_or(defaults);
+    let base = before.clone().unwrap_or_else(|| Location::new(&put.code));
+    let mut groups = put.groups.clone().unwrap_or(base.groups);
+    groups.sort_unstable();
+    groups.dedup();
     let location = Location {
         code: base.code,
         name: put.name.clone().unwrap_or(base.name),
@@ -133,6 +127,7 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
                 Some(name.to_owned())
             }
         },
+        groups,
     };
     let id = known.unwrap_or(LocationId(tx.next_seq()));
     if let Some(parent) = location.parent {
@@ -155,16 +150,19 @@ pub(super) fn put_location(tx: &mut Tx<'_>, put: &PutLocation) -> Result<Answer,
         .as_ref()
         .is_some_and(|before| (&before.time_zone, before.parent) != (&location.time_zone, location.parent));
     let is_moved = before.as_ref().is_some_and(|before| before.parent != location.parent);
+    let groups_before = before.as_ref().map(|before| before.groups.clone()).unwrap_or_default();
+    let is_regrouped = groups_before != location.groups;
+    let serves_others = before.is_some() && allocation::ask_for_one_of(tx, &groups_before, &location.groups)?;
     if before.as_ref() != Some(&location) {
         tx.emit(Entry::Location(id, Box::new(location)))?;
     }
-    if is_moved {
-        rules::moved_must_not_tie(tx)?;
+    if is_moved || is_regrouped {
+        masters::moved_must_not_tie(tx, id)?;
     }
     if days_end_otherwise {
         lots::register_all(tx, id)?;
     }
-    if begins_to_sell {
+    if begins_to_sell || serves_others {
         super::order::offer_all(tx)?;
     }
     Ok(Answer::Location(id))

@@ -11,7 +11,7 @@ use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
 use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
-use super::{item, lines, lots, order};
+use super::{item, lines, lots, masters, order};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
@@ -27,7 +27,7 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     };
     let nodes = nodes(tx, location, count.inside)?;
     for (item, node) in lines.iter().flat_map(|(item, _)| nodes.iter().map(move |node| (*item, *node))) {
-        let master = stock::master(tx, item, node)?;
+        let master = masters::master(tx, item, node)?;
         if master == teller {
             continue;
         }

@@ -18,7 +18,7 @@ use crate::{
 
 use super::stock::{self, Change, Taken};
 use super::tx::{Move, Stop, Tx};
-use super::{document, item, order, promise};
+use super::{document, item, masters, order, promise};
 
 const CARRIED: &str = "carried over by the merge";
 
@@ -304,7 +304,7 @@ impl What {
             return Ok(());
         }
         for location in tx.sites()?.all.clone() {
-            let masters = [self.from, self.into].map(|item| stock::master(tx, item, location));
+            let masters = [self.from, self.into].map(|item| masters::master(tx, item, location));
             let [one, two] = masters;
             let (one, two) = (one?, two?);
             if one != two {
@@ -392,8 +392,7 @@ impl What {
         let rules = tx.rules()?.cloned().unwrap_or_default();
         for (id, rule) in rules.ownership.iter().filter(|(_, rule)| rule.item == Some(self.from)) {
             let moved = Ownership { item: Some(self.into), ..rule.clone() };
-            let scope = |rule: &Ownership| (rule.location, rule.item);
-            let is_there = rules.ownership.iter().any(|(_, other)| scope(other) == scope(&moved));
+            let is_there = rules.ownership.iter().any(|(_, other)| other.scope() == moved.scope());
             tx.emit(Entry::Ownership(*id, (!is_there).then_some(moved)))?;
         }
         for (id, rule) in rules.publication.iter().filter(|(_, rule)| rule.item == Some(self.from)) {

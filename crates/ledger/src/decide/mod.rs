@@ -16,6 +16,7 @@ mod item;
 mod kits;
 mod lines;
 mod lots;
+mod masters;
 mod merge;
 mod order;
 mod plain;
@@ -260,7 +261,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::PutLocation(put) => catalogue::put_location(tx, put),
         Body::PutSystem(put) => catalogue::put_system(tx, put),
         Body::PutListing(put) => catalogue::put_listing(tx, put),
-        Body::SetOwnership(set) => rules::set_ownership(tx, set),
+        Body::SetOwnership(set) => masters::set(tx, set),
         Body::SetPublication(set) => rules::set_publication(tx, set),
         Body::EndRule(rule) => rules::end_rule(tx, *rule),
         Body::Receive(receive) => stock::receive(tx, receive),

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use crate::model::{Allocation, Parcels, Rules, Sites};
+use crate::model::{Allocation, Parcels, Rules, Sites, Source};
 use crate::{LocationId, Quantity, SystemId};
 
 /// More combinations of locations than these are not tried: as few as possible is then nearly so.
@@ -42,10 +42,23 @@ pub(super) fn route(rules: Option<&Rules>, sites: &Sites, system: SystemId, ship
         return Route { places: by_rank, parcels: Parcels::WholeLines, whole: false, narrow: false };
     };
     let named = named_of(rule, ship_to);
-    let mut places: Vec<LocationId> =
-        named.iter().copied().filter(|location| by_rank.contains(location)).collect();
+    let mut places = Vec::new();
+    for source in named {
+        let is_meant = |location: &LocationId| match source {
+            Source::Location(named) => location == named,
+            Source::Group(group) => sites.groups_of(*location).contains(group),
+        };
+        let meant: Vec<LocationId> = by_rank
+            .iter()
+            .copied()
+            .filter(|location| is_meant(location) && !places.contains(location))
+            .collect();
+        places.extend(meant);
+    }
     if !rule.only_these || named.is_empty() {
-        places.extend(by_rank.iter().filter(|location| !named.contains(location)));
+        let others: Vec<LocationId> =
+            by_rank.iter().copied().filter(|location| !places.contains(location)).collect();
+        places.extend(others);
     }
     let narrow = rule.whole || places.len() < by_rank.len();
     Route { places, parcels: rule.parcels, whole: rule.whole, narrow }
@@ -57,8 +70,8 @@ fn rule_of(rules: &Rules, system: SystemId) -> Option<&Allocation> {
     of(Some(system)).or_else(|| of(None))
 }
 
-/// The locations named for a region, for what it is a part of, or for all.
-fn named_of<'a>(rule: &'a Allocation, ship_to: Option<&str>) -> &'a [LocationId] {
+/// The locations and groups named for a region, for what it is a part of, or for all.
+fn named_of<'a>(rule: &'a Allocation, ship_to: Option<&str>) -> &'a [Source] {
     let mut region = ship_to;
     while let Some(name) = region {
         if let Some((_, locations)) = rule.regions.iter().find(|(other, _)| other == name) {
@@ -263,13 +276,16 @@ mod tests {
             ..Sites::default()
         };
         let rule = Allocation {
-            locations: vec![paris],
-            regions: vec![("DE".to_owned(), vec![berlin, back]), ("GB".to_owned(), vec![london])],
+            locations: vec![Source::Location(paris)],
+            regions: vec![
+                ("DE".to_owned(), vec![Source::Location(berlin), Source::Location(back)]),
+                ("GB".to_owned(), vec![Source::Location(london)]),
+            ],
             ..Allocation::default()
         };
         let own = Allocation {
             system: Some(WEB),
-            locations: vec![berlin],
+            locations: vec![Source::Location(berlin)],
             only_these: true,
             whole: true,
             ..Allocation::default()
@@ -292,5 +308,29 @@ mod tests {
         let both = rules(&[&rule, &own]);
         let way = route(Some(&both), &sites, WEB, Some("DE"));
         assert_eq!((way.places, way.whole, way.narrow), (vec![berlin], true, true), "a system's own rule");
+    }
+
+    #[test]
+    fn a_group_is_asked_by_rank_where_it_is_named() {
+        let [london, paris, berlin, rome, back] = [1, 2, 3, 4, 5].map(LocationId);
+        let eu = || vec!["EU".to_owned()];
+        let sites = Sites {
+            sellable: vec![(1, london), (2, rome), (2, paris), (3, berlin)],
+            all: vec![london, paris, berlin, rome, back],
+            grouped: vec![(paris, eu()), (berlin, eu()), (rome, eu()), (back, eu())],
+            ..Sites::default()
+        };
+        let places = |locations: &[Source], only_these| {
+            let rule = Allocation { locations: locations.to_vec(), only_these, ..Allocation::default() };
+            let rules = Rules { allocation: vec![(crate::RuleId(7), rule)], ..Rules::default() };
+            route(Some(&rules), &sites, WEB, None).places
+        };
+        let group = || Source::Group("EU".to_owned());
+        assert_eq!(places(&[group()], false), [rome, paris, berlin, london]);
+        assert_eq!(places(&[group()], true), [rome, paris, berlin], "what does not sell is left out");
+        assert_eq!(places(&[Source::Location(berlin), group()], true), [berlin, rome, paris]);
+        assert_eq!(places(&[group(), Source::Location(berlin)], true), [rome, paris, berlin]);
+        assert_eq!(places(&[Source::Group("US".to_owned())], true), [], "nobody is in it any more");
+        assert_eq!(places(&[Source::Group("US".to_owned())], false), [london, rome, paris, berlin]);
     }
 }

@@ -12,13 +12,13 @@ use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{At, Cause, ComponentAt, Holder, Ownership, Tracking, add_at};
+use crate::model::{At, Cause, ComponentAt, Holder, Tracking, add_at};
 use crate::state::Value;
 use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId};
 
 use super::shift;
 use super::tx::{Found, Move, Stop, Tx};
-use super::{item, lines, lots, merge, order, promise};
+use super::{item, lines, lots, masters, merge, order, promise};
 
 /// A physical change.
 #[derive(Clone, Copy, Debug)]
@@ -406,47 +406,16 @@ fn report(tx: &mut Tx<'_>, change: &Change<'_>, taken: &Taken) -> Result<(), Sto
 
 // ---- masters -------------------------------------------------------------------------------------------------
 
-/// Who is master of an item's stock at a location: the most specific rule, by item first, then by location: itself, what it
-/// is inside of, and so on up to its site, then everywhere.
-pub(super) fn master(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<SystemId, Stop> {
-    let Some(rules) = tx.rules()? else { return Ok(SystemId::ONHAND) };
-    if rules.ownership.is_empty() {
-        return Ok(SystemId::ONHAND);
-    }
-    let item = merge::live(tx, item)?;
-    let tags = &tx.item(item)?.tags;
-    let above = tx.sites()?.above(location);
-    let rank = |rule: &Ownership| {
-        let by_item = match (&rule.item, &rule.tag) {
-            (Some(named), _) if *named == item => 2,
-            (Some(_), _) => return None,
-            (None, Some(tag)) if tags.contains(tag) => 1,
-            (None, Some(_)) => return None,
-            (None, None) => 0,
-        };
-        let by_location = match rule.location {
-            Some(named) => above.len() - above.iter().position(|outer| *outer == named)?,
-            None => 0,
-        };
-        Some((by_item, by_location))
-    };
-    let best = rules
-        .ownership
-        .iter()
-        .filter_map(|(id, rule)| Some((rank(rule)?, std::cmp::Reverse(*id), rule.master)));
-    Ok(best.max_by_key(|(rank, id, _)| (*rank, *id)).map_or(SystemId::ONHAND, |(_, _, master)| master))
-}
-
 /// Does this system's word about goods at a location move stock? The master's does; where that is Onhand,
 /// whoever tells it first.
 pub(super) fn moves(tx: &Tx<'_>, teller: SystemId, item: ItemId, location: LocationId) -> Result<bool, Stop> {
-    let master = master(tx, item, location)?;
+    let master = masters::master(tx, item, location)?;
     Ok(master == SystemId::ONHAND || master == teller)
 }
 
 /// A physical change entered here is refused where another system is master.
 pub(super) fn must_be_ours(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<(), Stop> {
-    let master = master(tx, item, location)?;
+    let master = masters::master(tx, item, location)?;
     if master == SystemId::ONHAND {
         return Ok(());
     }

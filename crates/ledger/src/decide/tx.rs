@@ -380,7 +380,8 @@ impl<'a> Tx<'a> {
     }
 
     pub fn sites(&self) -> Result<&Sites, Stop> {
-        const NONE: &Sites = &Sites { sellable: Vec::new(), all: Vec::new(), parts: Vec::new() };
+        const NONE: &Sites =
+            &Sites { sellable: Vec::new(), all: Vec::new(), parts: Vec::new(), grouped: Vec::new() };
         Ok(match self.value(&Key::Sites)? {
             Some(Value::Sites(sites)) => sites,
             _ => NONE,

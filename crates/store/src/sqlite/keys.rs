@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use onhand_ledger::{Seq, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::sum::Sum;
 use super::{failed, signed};
 use crate::keys::{Filter, KeyAt, MERGED, PAGE_KEYS, Young, read_page, size_of_run, write_page};
+use crate::sum::Sum;
 use crate::{StoreError, WriteKeys};
 
 /// How many blocks of a filter a row has: 32 KiB.

@@ -6,7 +6,6 @@
 mod checkpoint;
 mod keys;
 mod read;
-mod sum;
 mod write;
 
 use std::collections::BTreeMap;
@@ -24,6 +23,7 @@ use self::checkpoint::Checkpointer;
 use self::keys::Index;
 use self::read::SqliteReader;
 use self::write::{write_batch, write_head};
+use crate::rows::signed;
 use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
 
 /// `PRAGMA application_id`: "Onhd".
@@ -291,11 +291,6 @@ fn open_failed(path: &Path, error: &rusqlite::Error) -> StoreError {
         },
         _ => failed("opened", error),
     }
-}
-
-/// SQLite's integers are signed; ids and seqs fit them.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).expect("ids and seqs stay below 2^63")
 }
 
 /// Everything a [`Reader`] does, done by the writer's own connection.

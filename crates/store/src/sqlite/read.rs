@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, ConsignorId, Instant, ItemId, Key, LocationId, LotId, Quantity, Seq, StockState, TenantId, Value,
+    CellKey, ConsignorId, Instant, ItemId, Key, LocationId, LotId, Seq, StockState, TenantId,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::write::{CELL_ROW, CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, trail_sum};
-use super::{failed, signed};
+use super::failed;
+use super::write::{CELL_ROW, read_cell};
+use crate::rows::{
+    CellRow, ObjectRow, cell_numbers, head_sum, note_sum, signed, trail_sum, whole_chunk, whole_note,
+};
 use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
 
 /// A reading connection.
@@ -49,32 +52,6 @@ fn read_chunk(row: &Row<'_>) -> rusqlite::Result<(Chunk, i64)> {
         body: row.get(4)?,
     };
     Ok((chunk, row.get(5)?))
-}
-
-/// A chunk that is as it was written.
-fn whole(tenant: TenantId, (chunk, sum): (Chunk, i64)) -> Result<Chunk, StoreError> {
-    let name = || format!("the chunk of the log at entry {}", chunk.first_seq);
-    log_sum(signed(tenant.0), &chunk).must_be(sum, name)?;
-    Ok(chunk)
-}
-
-impl CellRow {
-    fn slot(&self) -> Option<CellSlot> {
-        let latest = Instant::from_micros(self.latest);
-        Some(CellSlot {
-            quantity: Quantity::from_micros(self.quantity),
-            seq: Seq::try_from(self.seq).ok()?,
-            latest,
-            latest_before_pending: latest,
-            pending: Vec::new(),
-        })
-    }
-
-    /// The cell of a row that is as it was written.
-    fn whole(&self, tenant: TenantId, key: &CellKey) -> Result<CellSlot, StoreError> {
-        self.check(tenant, key)?;
-        self.slot().ok_or_else(|| StoreError::Damaged(format!("the row of {key:?} cannot be read")))
-    }
 }
 
 const CHUNK_COLUMNS: &str = "first_seq, entries, recorded_at, hash, body, sum";
@@ -131,7 +108,7 @@ impl SqliteReader {
                 signed(cell.lot.0),
                 signed(cell.consignor.0),
             ],
-            |row| CellRow::read(row, 0),
+            |row| read_cell(row, 0),
         )?;
         let Some(row) = row else { return Ok(()) };
         row.check(tenant, cell)?;
@@ -195,7 +172,7 @@ impl Reader for SqliteReader {
             "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = ?1 \
              AND item_id = ?2 AND location_id = ?3 AND state = ?4 AND lot_id = ?5 AND consignor_id = ?6",
             params![signed(tenant.0), item, location, state, lot, consignor],
-            |row| CellRow::read(row, 0),
+            |row| read_cell(row, 0),
         )?;
         row.map_or_else(|| Ok(CellSlot::default()), |row| row.whole(tenant, key))
     }
@@ -235,7 +212,7 @@ impl Reader for SqliteReader {
         let found = self.row(
             "SELECT key, seq, body, sum FROM object WHERE tenant_id = ?1 AND kind = ?2 AND key = ?3",
             params![signed(tenant.0), key.kind(), key.bytes()],
-            |row| ObjectRow::read(row, 0),
+            |row| read_object(row, 0),
         )?;
         found.map_or_else(|| Ok(Slot::default()), |row| Ok(row.whole(tenant, key.kind())?.1))
     }
@@ -257,7 +234,7 @@ impl Reader for SqliteReader {
         let rows = self.rows(
             &sql,
             params![signed(tenant.0), from.kind(), from.bytes(), to.bytes(), limit],
-            |row| ObjectRow::read(row, 0),
+            |row| read_object(row, 0),
         )?;
         rows.into_iter().map(|row| row.whole(tenant, from.kind())).collect()
     }
@@ -273,7 +250,7 @@ impl Reader for SqliteReader {
             "SELECT kind, key, seq, body, sum FROM object WHERE tenant_id = ?1 AND (kind, key) > (?2, ?3) \
              ORDER BY kind, key LIMIT ?4",
             params![signed(tenant.0), kind, bytes, signed(limit as u64)],
-            |row| Ok((row.get::<_, u8>(0)?, ObjectRow::read(row, 1)?)),
+            |row| Ok((row.get::<_, u8>(0)?, read_object(row, 1)?)),
         )?;
         rows.into_iter().map(|(kind, row)| row.whole(tenant, kind)).collect()
     }
@@ -311,7 +288,7 @@ impl Reader for SqliteReader {
             "SELECT {CHUNK_COLUMNS} FROM log WHERE tenant_id = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1"
         );
         let chunk = self.row(&sql, params![signed(tenant.0), signed(seq)], read_chunk)?;
-        let chunk = chunk.map(|row| whole(tenant, row)).transpose()?;
+        let chunk = chunk.map(|(chunk, sum)| whole_chunk(tenant, chunk, sum)).transpose()?;
         Ok(chunk.filter(|chunk| seq < chunk.first_seq + chunk.entries))
     }
 
@@ -322,7 +299,7 @@ impl Reader for SqliteReader {
         );
         let rows =
             self.rows(&sql, params![signed(tenant.0), signed(first), signed(limit as u64)], read_chunk)?;
-        rows.into_iter().map(|row| whole(tenant, row)).collect()
+        rows.into_iter().map(|(chunk, sum)| whole_chunk(tenant, chunk, sum)).collect()
     }
 
     fn trail_before(
@@ -422,51 +399,15 @@ impl SqliteReader {
     }
 }
 
-fn whole_note(
-    tenant: TenantId,
-    space: &str,
-    key: &str,
-    body: String,
-    sum: i64,
-) -> Result<String, StoreError> {
-    note_sum(signed(tenant.0), space, key, &body).must_be(sum, || format!("the note `{key}` of {space}"))?;
-    Ok(body)
-}
-
-/// A row of `object` as the table has it.
-struct ObjectRow {
-    bytes: Vec<u8>,
-    seq: i64,
-    body: String,
-    sum: i64,
-}
-
-impl ObjectRow {
-    fn read(row: &Row<'_>, from: usize) -> rusqlite::Result<Self> {
-        Ok(Self {
-            bytes: row.get(from)?,
-            seq: row.get(from + 1)?,
-            body: row.get(from + 2)?,
-            sum: row.get(from + 3)?,
-        })
-    }
-
-    /// The object of a row that is as it was written.
-    fn whole(self, tenant: TenantId, kind: u8) -> Result<(Key, Slot), StoreError> {
-        let key = Key::from_bytes(kind, &self.bytes)
-            .ok_or_else(|| StoreError::Damaged(format!("a key of kind {kind} cannot be read")))?;
-        let sum = object_sum(signed(tenant.0), kind, &self.bytes, self.seq, &self.body);
-        sum.must_be(self.sum, || format!("the row of {key:?}"))?;
-        let value = Some(read_value(&key, &self.body)?);
-        Ok((key, Slot { value, seq: self.seq.cast_unsigned() }))
-    }
+fn read_object(row: &Row<'_>, from: usize) -> rusqlite::Result<ObjectRow> {
+    Ok(ObjectRow {
+        bytes: row.get(from)?,
+        seq: row.get(from + 1)?,
+        body: row.get(from + 2)?,
+        sum: row.get(from + 3)?,
+    })
 }
 
 fn read_cell_row(row: &Row<'_>) -> rusqlite::Result<(CellKey, CellRow)> {
-    Ok((read_cell_key(row)?, CellRow::read(row, 5)?))
-}
-
-fn read_value(key: &Key, body: &str) -> Result<Value, StoreError> {
-    serde_json::from_str(body)
-        .map_err(|error| StoreError::Damaged(format!("{key:?} cannot be read: {error}")))
+    Ok((read_cell_key(row)?, read_cell(row, 5)?))
 }

@@ -1,19 +1,13 @@
 //! Writing a batch: the log first, then what follows it.
 
-use onhand_ledger::state::{CellSlot, TrailRow};
-use onhand_ledger::{CellKey, Instant, Seq, TenantId};
+use onhand_ledger::state::CellSlot;
+use onhand_ledger::{CellKey, Seq, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::failed;
 use super::keys::Index;
-use super::sum::Sum;
-use super::{failed, signed};
-use crate::{Batch, Chunk, Head, StoreError, trail};
-
-/// The trail of a cell is kept with the cell until it has so many bytes, some 70 movements: a row of its own for each
-/// few would be written to another page each time.
-const RECENT_BYTES: usize = 512;
-/// So many movements at once are more than that.
-const RECENT_ROWS: usize = trail::BLOCK;
+use crate::rows::{CellRow, TrailBlock, cell_numbers, head_sum, log_sum, note_sum, object_sum, signed};
+use crate::{Batch, Head, StoreError};
 
 /// Writes all of a batch. What is wrong with what is there already is an error of its own.
 pub(super) fn write_batch(
@@ -24,7 +18,7 @@ pub(super) fn write_batch(
 ) -> Result<(), StoreError> {
     index.remember(&batch.keys);
     index.work(transaction, tenant, batch.write_keys, batch.head.seq)?;
-    write_cells(transaction, signed(tenant.0), &batch.cells)?;
+    write_cells(transaction, tenant, &batch.cells)?;
     let keyed = index.keyed();
     write_rows(transaction, signed(tenant.0), batch, keyed).map_err(|error| failed("written", &error))
 }
@@ -94,87 +88,29 @@ pub(super) fn write_head(transaction: &Connection, tenant: i64, head: &Head) -> 
         .map(|_| ())
 }
 
-pub(super) fn head_sum(tenant: i64, head: &Head) -> Sum {
-    let (seq, at) = (signed(head.seq), head.recorded_at.micros());
-    Sum::of("head").ints([tenant, seq, at, signed(head.flushed), signed(head.keyed)]).bytes(&head.hash)
-}
-
-pub(super) fn log_sum(tenant: i64, chunk: &Chunk) -> Sum {
-    let (first, entries) = (signed(chunk.first_seq), signed(chunk.entries));
-    let sum = Sum::of("log").ints([tenant, first, entries, chunk.recorded_at.micros()]);
-    sum.bytes(&chunk.hash).bytes(&chunk.body)
-}
-
-pub(super) fn object_sum(tenant: i64, kind: u8, key: &[u8], seq: i64, body: &str) -> Sum {
-    Sum::of("object").ints([tenant, i64::from(kind), seq]).bytes(key).bytes(body.as_bytes())
-}
-
-pub(super) fn note_sum(tenant: i64, space: &str, key: &str, body: &str) -> Sum {
-    Sum::of("note").int(tenant).bytes(space.as_bytes()).bytes(key.as_bytes()).bytes(body.as_bytes())
-}
-
-/// A row of `cell` as a table has it.
-pub(super) struct CellRow {
-    pub quantity: i64,
-    pub seq: i64,
-    pub latest: i64,
-    pub latest_before: i64,
-    pub recent: Vec<u8>,
-    pub sum: i64,
-}
-
 pub(super) const CELL_ROW: &str = "quantity, seq, latest, latest_before, recent, sum";
 
-impl CellRow {
-    /// Reads [`CELL_ROW`] from a column on.
-    pub fn read(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Self> {
-        Ok(Self {
-            quantity: row.get(from)?,
-            seq: row.get(from + 1)?,
-            latest: row.get(from + 2)?,
-            latest_before: row.get(from + 3)?,
-            recent: row.get(from + 4)?,
-            sum: row.get(from + 5)?,
-        })
-    }
-
-    fn sum(&self, tenant: i64, key: &CellKey) -> Sum {
-        let sum = Sum::of("cell").int(tenant).ints(cell_numbers(key));
-        sum.ints([self.quantity, self.seq, self.latest, self.latest_before]).bytes(&self.recent)
-    }
-
-    pub fn check(&self, tenant: TenantId, key: &CellKey) -> Result<(), StoreError> {
-        self.sum(signed(tenant.0), key).must_be(self.sum, || format!("the row of {key:?}"))
-    }
-}
-
-/// A cell's key as the columns have it.
-pub(super) fn cell_numbers(key: &CellKey) -> [i64; 5] {
-    [
-        signed(key.item.0),
-        signed(key.location.0),
-        i64::from(key.state as u8),
-        signed(key.lot.0),
-        signed(key.consignor.0),
-    ]
-}
-
-pub(super) fn trail_sum(tenant: i64, key: &CellKey, first_at: i64, first_seq: i64, body: &[u8]) -> Sum {
-    Sum::of("trail").int(tenant).ints(cell_numbers(key)).ints([first_at, first_seq]).bytes(body)
-}
-
-fn unreadable(key: &CellKey) -> StoreError {
-    StoreError::Damaged(format!("the trail of {key:?} cannot be read"))
+/// Reads [`CELL_ROW`] from a column on.
+pub(super) fn read_cell(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<CellRow> {
+    Ok(CellRow {
+        quantity: row.get(from)?,
+        seq: row.get(from + 1)?,
+        latest: row.get(from + 2)?,
+        latest_before: row.get(from + 3)?,
+        recent: row.get(from + 4)?,
+        sum: row.get(from + 5)?,
+    })
 }
 
 fn write_cells(
     transaction: &Connection,
-    tenant: i64,
+    tenant_id: TenantId,
     cells: &[(CellKey, CellSlot)],
 ) -> Result<(), StoreError> {
     if cells.is_empty() {
         return Ok(());
     }
+    let tenant = signed(tenant_id.0);
     let failed = |error: rusqlite::Error| failed("written", &error);
     let mut read = transaction
         .prepare_cached(
@@ -192,37 +128,11 @@ fn write_cells(
     for (key, slot) in cells {
         let [item, location, state, lot, consignor] = cell_numbers(key);
         let before = read
-            .query_row(params![tenant, item, location, state, lot, consignor], |row| CellRow::read(row, 0))
+            .query_row(params![tenant, item, location, state, lot, consignor], |row| read_cell(row, 0))
             .optional()
             .map_err(failed)?;
-        let mut row = CellRow {
-            quantity: slot.quantity.micros(),
-            seq: signed(slot.seq),
-            latest: slot.latest.micros(),
-            latest_before: slot.latest_before_pending.micros(),
-            recent: Vec::new(),
-            sum: 0,
-        };
-        let mut written = 0;
-        if let Some(before) = before {
-            before.sum(tenant, key).must_be(before.sum, || format!("the row of {key:?}"))?;
-            written = before.seq;
-            row.latest_before = if before.recent.is_empty() { before.latest } else { before.latest_before };
-            row.recent = before.recent;
-        }
-        // What was folded again at a start may be written already.
-        let from = slot.pending.partition_point(|pending| signed(pending.seq) <= written);
-        let pending = &slot.pending[from..];
-        let mut rows = trail::decode(&row.recent).ok_or_else(|| unreadable(key))?;
-        if pending.len() <= RECENT_ROWS {
-            trail::append(&mut row.recent, rows.last().copied(), pending);
-        }
-        if row.recent.len() > RECENT_BYTES || pending.len() > RECENT_ROWS {
-            rows.extend(pending);
-            write_trail(transaction, tenant, key, Instant::from_micros(row.latest_before), &rows)?;
-            row.recent = Vec::new();
-        }
-        let sum = row.sum(tenant, key).get();
+        let (row, blocks) = CellRow::after(before, tenant_id, key, slot)?;
+        write_trail(transaction, tenant, key, &blocks)?;
         put.execute(params![
             tenant,
             item,
@@ -235,7 +145,7 @@ fn write_cells(
             row.latest,
             row.latest_before,
             row.recent,
-            sum
+            row.sum
         ])
         .map_err(failed)?;
     }
@@ -247,9 +157,11 @@ fn write_trail(
     transaction: &Connection,
     tenant: i64,
     key: &CellKey,
-    latest_before: Instant,
-    rows: &[TrailRow],
+    blocks: &[TrailBlock],
 ) -> Result<(), StoreError> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
     let [item, location, state, lot, consignor] = cell_numbers(key);
     let failed = |error: rusqlite::Error| failed("written", &error);
     let mut trail = transaction
@@ -258,10 +170,7 @@ fn write_trail(
              body, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .map_err(failed)?;
-    for (first_at, block) in crate::trail_blocks(latest_before, rows) {
-        let body = trail::encode(block);
-        let (first_at, first_seq) = (first_at.micros(), signed(block.first().map_or(0, |row| row.seq)));
-        let sum = trail_sum(tenant, key, first_at, first_seq, &body).get();
+    for TrailBlock { first_at, first_seq, body, sum } in blocks {
         trail
             .execute(params![tenant, item, location, state, lot, consignor, first_at, first_seq, body, sum])
             .map_err(failed)?;

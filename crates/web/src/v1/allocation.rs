@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::View;
-use onhand_ledger::command::SetAllocation;
-use onhand_ledger::model::Parcels;
-use onhand_ledger::{Body, LocationId, SystemId};
+use onhand_ledger::command::{self, SetAllocation};
+use onhand_ledger::model::{Parcels, Source};
+use onhand_ledger::{Body, SystemId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,6 +39,19 @@ enum ParcelsBody {
     Fewest,
 }
 
+/// Where an order may be allocated from: a location's code, or a group of locations.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum SourceBody {
+    /// A site.
+    Location(String),
+    /// The sites in a group, by rank, then by age.
+    Group {
+        /// Its name.
+        group: String,
+    },
+}
+
 /// The locations of a region.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -46,7 +59,8 @@ struct RegionInput {
     /// Such as `DE`, or `DE-HE` for a part of it.
     region: String,
     /// The nearest first.
-    locations: Vec<String>,
+    #[schema(value_type = Vec<SourceBody>)]
+    locations: Vec<command::Source>,
 }
 
 /// Which locations orders are allocated from.
@@ -55,8 +69,10 @@ struct RegionInput {
 struct AllocationInput {
     /// For the orders of this system (`onhand`: those placed with us); for all without a rule of their own unless told.
     system: Option<String>,
-    /// In the order they are asked; all that sell, by rank, unless told.
-    locations: Option<Vec<String>>,
+    /// In the order they are asked; all that sell, by rank, unless told. A location that is there twice, by a group or
+    /// itself, is asked where it comes first.
+    #[schema(value_type = Option<Vec<SourceBody>>)]
+    locations: Option<Vec<command::Source>>,
     /// The same for orders whose `ship_to` is a region, or a part of it.
     regions: Option<Vec<RegionInput>>,
     /// Do the other locations that sell come after those named? True unless told.
@@ -93,7 +109,7 @@ async fn set_allocation(State(app): State<App>, ask: Ask<AllocationInput>) -> Re
 #[derive(Debug, Serialize, ToSchema)]
 struct RegionBody {
     region: String,
-    locations: Vec<String>,
+    locations: Vec<SourceBody>,
 }
 
 /// An allocation rule.
@@ -101,18 +117,24 @@ struct RegionBody {
 struct AllocationBody {
     id: u64,
     system: Option<String>,
-    locations: Vec<String>,
+    locations: Vec<SourceBody>,
     regions: Vec<RegionBody>,
     others: bool,
     parcels: ParcelsBody,
     split: bool,
 }
 
-fn codes(view: &mut View<'_>, locations: &[LocationId]) -> Result<Vec<String>, StoreError> {
-    let code = |location: &LocationId| {
-        Ok(view.location(*location)?.map_or_else(String::new, |location| location.code))
+fn names(view: &mut View<'_>, sources: Vec<Source>) -> Result<Vec<SourceBody>, StoreError> {
+    let name = |source| {
+        Ok(match source {
+            Source::Group(group) => SourceBody::Group { group },
+            Source::Location(location) => {
+                let known = view.location(location)?;
+                SourceBody::Location(known.map_or_else(String::new, |location| location.code))
+            }
+        })
     };
-    locations.iter().map(code).collect()
+    sources.into_iter().map(name).collect()
 }
 
 /// All allocation rules. Where none speaks, a line comes from the first location by rank that has all of it.
@@ -133,12 +155,12 @@ async fn list_allocation(
             };
             let mut regions = Vec::new();
             for (region, locations) in rule.regions {
-                regions.push(RegionBody { region, locations: codes(view, &locations)? });
+                regions.push(RegionBody { region, locations: names(view, locations)? });
             }
             let body = AllocationBody {
                 id: id.0,
                 system,
-                locations: codes(view, &rule.locations)?,
+                locations: names(view, rule.locations)?,
                 regions,
                 others: !rule.only_these,
                 parcels: match rule.parcels {

@@ -40,6 +40,9 @@ struct PutLocationBody {
     parent: Option<String>,
     /// Its IANA time zone, such as `Europe/Berlin`; empty: its parent's, and UTC at the top. Lots end with their day there.
     time_zone: Option<String>,
+    /// All groups it is in, for ownership and allocation rules: up to 50 names of 1 to 100 characters; empty: none. What is
+    /// inside it is in them too.
+    groups: Option<Vec<String>>,
 }
 
 /// A location.
@@ -53,13 +56,15 @@ struct LocationBody {
     /// The code of the location it is a part of.
     parent: Option<String>,
     time_zone: Option<String>,
+    /// The groups it is in itself; it is in those of what it is a part of too.
+    groups: Vec<String>,
 }
 
 /// Makes a location, or changes the one of that code.
 #[utoipa::path(post, path = "/locations", tag = "locations", request_body = PutLocationBody,
     responses((status = 200, body = Made)))]
 async fn put(State(app): State<App>, ask: Ask<PutLocationBody>) -> Result<Response, Problem> {
-    let PutLocationBody { code, name, sellable, rank, parent, time_zone } = &ask.body;
+    let PutLocationBody { code, name, sellable, rank, parent, time_zone, groups } = &ask.body;
     let put = PutLocation {
         code: code.clone(),
         name: name.clone(),
@@ -67,6 +72,7 @@ async fn put(State(app): State<App>, ask: Ask<PutLocationBody>) -> Result<Respon
         rank: *rank,
         parent: parent.clone(),
         time_zone: time_zone.clone(),
+        groups: groups.clone(),
     };
     let committed = ask.submit(&app, Body::PutLocation(put)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
@@ -90,7 +96,8 @@ async fn list(
                     None => None,
                 };
                 let (sellable, rank, time_zone) = (known.sellable, known.rank, known.time_zone);
-                let body = LocationBody { id: id.0, code, name, sellable, rank, parent, time_zone };
+                let groups = known.groups;
+                let body = LocationBody { id: id.0, code, name, sellable, rank, parent, time_zone, groups };
                 rows.push((id.0, body));
             }
         }

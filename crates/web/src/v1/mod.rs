@@ -20,6 +20,7 @@ mod lots;
 mod low_stock;
 mod movements;
 mod orders;
+mod ownership;
 mod page;
 mod production;
 mod purchases;
@@ -55,6 +56,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(ownership::routes())
         .merge(allocation::routes())
         .merge(sessions::routes())
         .merge(systems::routes())

@@ -1,11 +1,11 @@
-//! Who is master of what, and what is shown where.
+//! What is shown where; and the end of rules of every kind.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_ledger::command::{SetOwnership, SetPublication};
-use onhand_ledger::{Body, RuleId, SystemId};
+use onhand_ledger::command::SetPublication;
+use onhand_ledger::{Body, RuleId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,81 +22,7 @@ use crate::error::Problem;
 use crate::extract::{Id, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(set_ownership, list_ownership))
-        .routes(routes!(set_publication, list_publication))
-        .routes(routes!(end))
-}
-
-/// Who is master of some stock.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
-struct OwnershipInput {
-    /// Everywhere unless told.
-    location: Option<String>,
-    /// Every item unless told.
-    sku: Option<String>,
-    /// Or the items with this tag.
-    tag: Option<String>,
-    /// A system's name, or `onhand`.
-    master: String,
-}
-
-/// Says who is master. The most specific rule wins: by item first (SKU, tag, all), then by location.
-#[utoipa::path(post, path = "/ownership", tag = "rules", request_body = OwnershipInput,
-    responses((status = 200, body = Made)))]
-async fn set_ownership(State(app): State<App>, ask: Ask<OwnershipInput>) -> Result<Response, Problem> {
-    let OwnershipInput { location, sku, tag, master } = &ask.body;
-    let body = Body::SetOwnership(SetOwnership {
-        location: location.clone(),
-        sku: sku.clone(),
-        tag: tag.clone(),
-        master: master.clone(),
-    });
-    let committed = ask.submit(&app, body).await?;
-    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
-}
-
-/// An ownership rule.
-#[derive(Debug, Serialize, ToSchema)]
-struct OwnershipBody {
-    id: u64,
-    location: Option<String>,
-    sku: Option<String>,
-    tag: Option<String>,
-    master: String,
-}
-
-/// All ownership rules. Where none speaks, Onhand is master.
-#[utoipa::path(get, path = "/ownership", tag = "rules", params(PageQuery),
-    responses((status = 200, body = Page<OwnershipBody>)))]
-async fn list_ownership(
-    State(app): State<App>,
-    caller: Caller,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<Page<OwnershipBody>>, Problem> {
-    let (mut rows, seq) = read(&app, &caller, |view| {
-        let mut rows = Vec::new();
-        for (id, rule) in view.rules()?.ownership {
-            let location = match rule.location {
-                Some(location) => view.location(location)?.map(|location| location.code),
-                None => None,
-            };
-            let sku = match rule.item {
-                Some(item) => view.item(item)?.map(|item| item.sku),
-                None => None,
-            };
-            let master = match rule.master {
-                SystemId::ONHAND => "onhand".to_owned(),
-                other => view.system(other)?.map_or_else(String::new, |system| system.name),
-            };
-            rows.push((id.0, OwnershipBody { id: id.0, location, sku, tag: rule.tag, master }));
-        }
-        Ok((rows, view.seq()))
-    })
-    .await?;
-    rows.sort_by_key(|(id, _)| *id);
-    Page::of_all("ownership", rows, &page, seq).map(Json)
+    OpenApiRouter::new().routes(routes!(set_publication, list_publication)).routes(routes!(end))
 }
 
 /// How a number follows from stock: buffer, percentage, cap, stop-at, in that order.
@@ -193,7 +119,7 @@ async fn list_publication(
 #[serde(remote = "Self", deny_unknown_fields)]
 struct Nothing {}
 
-/// Ends an ownership or publication rule.
+/// Ends an ownership, publication or allocation rule.
 #[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = u64, Path)),
     responses((status = 200, body = Made)))]
 async fn end(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {
@@ -202,4 +128,4 @@ async fn end(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Re
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
-only_objects!(OwnershipInput, PublicationInput, Nothing);
+only_objects!(PublicationInput, Nothing);

@@ -15,7 +15,7 @@ use crate::{Instant, ItemId, LocationId, LotId, Quantity, SystemId, TransferId};
 
 use super::super::stock::{self, Change};
 use super::super::tx::{Move, Stop, Tx};
-use super::super::{merge, shift, transfer};
+use super::super::{masters, merge, shift, transfer};
 use super::receipts::pieces;
 use super::shipments::Applied;
 use super::{Names, by, not_master};
@@ -154,7 +154,7 @@ fn arrive(tx: &mut Tx<'_>, id: TransferId, came: Came) -> Result<Quantity, Stop>
     let lines = lines_of(tx, id, &came)?;
     let mut missing = quantity;
     // Where an outside system is master nobody else's word has moved anything.
-    let masters = teller != SystemId::ONHAND && stock::master(tx, item, location)? == teller;
+    let masters = teller != SystemId::ONHAND && masters::master(tx, item, location)? == teller;
     for position in lines.iter().filter(|_| !masters) {
         let line = &mut tx.edit_transfer(id)?.lines[*position];
         let told_before = (line.came() - line.told_by(teller)).min(missing);

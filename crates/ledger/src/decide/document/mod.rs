@@ -24,9 +24,9 @@ use self::movements::apply_movements;
 use self::orders::apply_order;
 use self::receipts::{apply_receipt, purchase_of};
 use self::shipments::apply_shipment;
-use super::stock::{self, Change};
+use super::stock::Change;
 use super::tx::{Found, Stop, Tx};
-use super::{merge, order};
+use super::{masters, merge, order};
 
 pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Stop> {
     check(document)?;
@@ -406,7 +406,7 @@ fn not_master(
     location: LocationId,
     quantity: Quantity,
 ) -> Result<(), Stop> {
-    let master = stock::master(tx, item, location)?;
+    let master = masters::master(tx, item, location)?;
     let (teller, master) = (tx.system_name(system)?, tx.system_name(master)?);
     let (sku, code) = (tx.sku(item)?, tx.location_code(location)?);
     let sentence = format!(

@@ -11,10 +11,10 @@ use crate::key::StockState;
 use crate::model::{Became, Cause, KnownLine, Purchase};
 use crate::{Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, SystemId};
 
-use super::super::lots;
 use super::super::stock::{self, Change};
 use super::super::supply::{self, Delivery};
 use super::super::tx::{Found, Stop, Tx};
+use super::super::{lots, masters};
 use super::shipments::Applied;
 use super::{Names, by, not_master};
 
@@ -129,7 +129,7 @@ fn arrive(
     let mut moved = Quantity::ZERO;
     if let (Some(id), Some(purchase)) = (id, purchase) {
         // Where an outside system is master nobody else's word has moved anything.
-        let masters = system != SystemId::ONHAND && stock::master(tx, item, location)? == system;
+        let masters = system != SystemId::ONHAND && masters::master(tx, item, location)? == system;
         for line in purchase.lines.iter_mut().filter(|line| line.item == item && !masters) {
             let told_before = (line.received - line.told_by(system)).min(missing);
             if told_before.is_positive() {

@@ -8,7 +8,7 @@ use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::tx::{Found, Stop, Tx};
-use super::super::{merge, order, stock};
+use super::super::{masters, merge, order, stock};
 use super::orders::find_or_add;
 use super::{Names, by, not_master, parts, reclaim};
 
@@ -108,7 +108,7 @@ fn leave(
         let known = tx.order(order)?.clone();
         let lines = || (0..).zip(&known.lines).filter(|(_, line)| line.item == item);
         // Where an outside system is master nobody else's word has moved anything.
-        let masters = teller != SystemId::ONHAND && stock::master(tx, item, location)? == teller;
+        let masters = teller != SystemId::ONHAND && masters::master(tx, item, location)? == teller;
         for (index, line) in lines().filter(|_| !masters) {
             let told_before = (line.shipped_total() - line.told_by(teller)).min(missing);
             if told_before.is_positive() {

@@ -8,7 +8,7 @@ const SHORT: usize = 512;
 
 /// A row's checksum in the making.
 #[derive(Clone)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     hasher: crc32fast::Hasher,
     gathered: Vec<u8>,
 }

@@ -1,0 +1,225 @@
+//! PostgreSQL: as many nodes as there are, each with a store of its own over one database.
+//!
+//! The database arbitrates: whoever commits takes the tenant's row of `head` first, and writes nothing unless it is as the batch
+//! was decided on. Every table's key begins with the tenant, every statement names exactly one, and nothing else is used that would
+//! tie tenants together (no sequences, advisory locks, notifications, or serializable transactions), so that tables can
+//! be distributed by it. Memory is only a cache here: every commit should write all that is dirty.
+//!
+//! What is not its business: when a batch is decided anew because another node was quicker.
+
+mod read;
+mod schema;
+mod url;
+mod wire;
+mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use onhand_ledger::state::{CellSlot, Slot, TrailRow};
+use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
+
+pub use self::url::PostgresUrl;
+
+use self::read::{PostgresReader, Seat};
+use self::wire::{Connection, Failure, Wire};
+use self::write::Prepared;
+use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
+
+/// How many connections all readers share.
+const READERS: usize = 4;
+/// How many tenants' batches are written at the same time.
+const WRITERS: usize = 8;
+
+/// How long a commit waits for a server that went away, unless told.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A database on a PostgreSQL server.
+pub struct PostgresStore {
+    wire: Arc<Wire>,
+    /// The committer's own.
+    reading: PostgresReader,
+    readers: Vec<Arc<Seat>>,
+    next_reader: AtomicUsize,
+    writers: Vec<Arc<Seat>>,
+}
+
+impl PostgresStore {
+    /// Connects, and makes the tables where they are not there. Fails where nobody answers, where we are not let in, and where
+    /// the tables need a newer version.
+    pub fn open(url: &PostgresUrl) -> Result<Self, StoreError> {
+        Self::open_with(url, PATIENCE)
+    }
+
+    /// As [`PostgresStore::open`]; a commit waits as long as `patience` for a server that went away.
+    pub fn open_with(url: &PostgresUrl, patience: Duration) -> Result<Self, StoreError> {
+        let wire = Arc::new(Wire::new(url.clone(), patience)?);
+        let seat = Arc::new(Seat::default());
+        let (connecting, first) = (wire.clone(), seat.clone());
+        wire.wait(async move {
+            let opened = async {
+                let connection = first.connection(&connecting).await?;
+                schema::prepare(&connection, &connecting.url).await
+            };
+            opened.await.map_err(|failure| failure.told("opened", &connecting.url))
+        })?;
+        let seats = |many: usize| (0..many).map(|_| Arc::new(Seat::default())).collect();
+        Ok(Self {
+            reading: PostgresReader { wire: wire.clone(), seat },
+            wire,
+            readers: seats(READERS),
+            next_reader: AtomicUsize::new(0),
+            writers: seats(WRITERS),
+        })
+    }
+
+    /// Does something on the committer's connection that may be done twice.
+    fn on_connection<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl AsyncConnectionWork<T>,
+    ) -> Result<T, StoreError> {
+        let (wire, seat) = (self.wire.clone(), self.reading.seat.clone());
+        self.wire.wait(async move {
+            let done = async {
+                let connection = seat.connection(&wire).await?;
+                match work.on(connection.clone()).await {
+                    Err(Failure::Lost(_)) => {
+                        seat.leave(&connection).await;
+                        work.on(seat.connection(&wire).await?).await
+                    }
+                    done => done,
+                }
+            };
+            done.await.map_err(|failure| failure.told(doing, &wire.url))
+        })
+    }
+}
+
+/// Work that needs a connection.
+trait AsyncConnectionWork<T>: Send + Sync + 'static {
+    fn on(&self, connection: Arc<Connection>) -> impl Future<Output = Result<T, Failure>> + Send;
+}
+
+impl<T, W, F> AsyncConnectionWork<T> for W
+where
+    W: Fn(Arc<Connection>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<T, Failure>> + Send,
+{
+    fn on(&self, connection: Arc<Connection>) -> impl Future<Output = Result<T, Failure>> + Send {
+        self(connection)
+    }
+}
+
+/// Everything a [`Reader`] does, done by the committer's own connection.
+macro_rules! read_through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Reader for PostgresStore {
+            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.reading.$name($($argument),*)
+            })*
+        }
+    };
+}
+
+read_through! {
+    tenants() -> Vec<TenantId>;
+    head(tenant: TenantId) -> Head;
+    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
+    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
+    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
+    object(tenant: TenantId, key: &Key) -> Slot;
+    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
+    objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
+    keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
+    keys_like(tenant: TenantId, hash: u64) -> Vec<Seq>;
+    keys_among(tenant: TenantId, hashes: &[u64]) -> Vec<KeyAt>;
+    check() -> Option<String>;
+    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
+    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
+    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
+    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
+    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
+    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+}
+
+impl Store for PostgresStore {
+    fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
+        let prepared: Vec<Prepared> =
+            batches.iter().map(|(tenant, batch)| Prepared::new(*tenant, batch)).collect::<Result<_, _>>()?;
+        let (wire, seat) = (self.wire.clone(), self.reading.seat.clone());
+        self.wire.wait(async move { write::commit(&wire, &seat, &prepared).await })
+    }
+
+    fn commit_each(&mut self, batches: &[(TenantId, Batch)]) -> Vec<Result<(), StoreError>> {
+        let mut results: Vec<Result<(), StoreError>> = batches.iter().map(|_| Ok(())).collect();
+        let mut shares: Vec<Vec<(usize, Prepared)>> = self.writers.iter().map(|_| Vec::new()).collect();
+        for (number, (tenant, batch)) in batches.iter().enumerate() {
+            match Prepared::new(*tenant, batch) {
+                Ok(prepared) => shares[number % WRITERS].push((number, prepared)),
+                Err(error) => results[number] = Err(error),
+            }
+        }
+        let begin = |(seat, share): (&Arc<Seat>, Vec<(usize, Prepared)>)| {
+            let (wire, seat) = (self.wire.clone(), seat.clone());
+            let numbers: Vec<usize> = share.iter().map(|(number, _)| *number).collect();
+            let begun = self.wire.begin(async move {
+                let mut written = Vec::with_capacity(share.len());
+                for (_, prepared) in share {
+                    written.push(write::commit(&wire, &seat, &[prepared]).await);
+                }
+                Ok(written)
+            });
+            (numbers, begun)
+        };
+        let shares = self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty());
+        let begun: Vec<_> = shares.map(begin).collect();
+        for (numbers, begun) in begun {
+            match wire::end(&begun) {
+                Ok(written) => {
+                    for (number, written) in numbers.into_iter().zip(written) {
+                        results[number] = written;
+                    }
+                }
+                Err(error) => {
+                    for number in numbers {
+                        results[number] = Err(error.clone());
+                    }
+                }
+            }
+        }
+        results
+    }
+
+    fn remember_keys(&mut self, tenant: TenantId, keys: &[KeyAt]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Arc<[KeyAt]> = keys.into();
+        self.on_connection("written", move |connection: Arc<Connection>| {
+            let keys = keys.clone();
+            async move { write::remember(&connection, tenant, &keys).await }
+        })
+    }
+
+    fn try_writing(&mut self) -> Result<(), StoreError> {
+        self.on_connection("written", |connection: Arc<Connection>| async move {
+            write::try_writing(&connection).await
+        })
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        let number = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
+        Ok(Box::new(PostgresReader { wire: self.wire.clone(), seat: self.readers[number].clone() }))
+    }
+
+    fn clear_projections(&mut self) -> Result<(), StoreError> {
+        for tenant in self.tenants()? {
+            self.on_connection("written", move |connection: Arc<Connection>| async move {
+                write::clear(&connection, tenant).await
+            })?;
+        }
+        Ok(())
+    }
+}

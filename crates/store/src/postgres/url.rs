@@ -1,0 +1,263 @@
+//! Where a PostgreSQL database is, and how it is spoken with: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
+//!
+//! A password is never shown: not by `Display`, not by `Debug`, not by an error.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::StoreError;
+
+/// How long a connection may take unless the address says otherwise (`connect_timeout`).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing may come back from a server that was sent something, before it counts as lost.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The address of a PostgreSQL database.
+#[derive(Clone)]
+pub struct PostgresUrl {
+    pub(super) config: Config,
+    trust: Trust,
+}
+
+/// Whom a TLS connection believes.
+#[derive(Clone)]
+enum Trust {
+    /// Whoever answers: `sslmode=prefer`, which would speak in clear where the server has no TLS.
+    Anybody,
+    /// Certificates under those that browsers trust (Mozilla's list).
+    Public,
+    /// Certificates under those in a file, `sslrootcert`.
+    File(PathBuf),
+}
+
+impl PostgresUrl {
+    /// Does this name a PostgreSQL database, and not a file?
+    pub fn is_one(text: &str) -> bool {
+        ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+    }
+
+    /// Reads an address. `password` is taken where it has none: for whoever keeps it out of the address.
+    pub fn parse(text: &str, password: Option<&str>) -> Result<Self, StoreError> {
+        let wrong = |what: &str| StoreError::WrongUrl(what.to_owned());
+        if !Self::is_one(text) {
+            return Err(wrong("it does not begin with postgres://"));
+        }
+        let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
+        let (mut ssl_mode, mut root, mut others) = (None, None, Vec::new());
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            match parameter.split_once('=') {
+                Some(("sslmode", mode)) => ssl_mode = Some(mode),
+                Some(("sslrootcert", file)) => root = Some(file),
+                Some(_) => others.push(parameter),
+                None => return Err(wrong("what comes after `?` must be NAME=VALUE, parted by `&`")),
+            }
+        }
+        // Whatever it says of what is wrong may repeat a part of the password.
+        let joined =
+            if others.is_empty() { address.to_owned() } else { format!("{address}?{}", others.join("&")) };
+        let mut config: Config = joined.parse().map_err(|_| {
+            wrong(
+                "one of its parts cannot be read (a password with special characters must have them as %XX)",
+            )
+        })?;
+        if config.get_hosts().is_empty() {
+            return Err(wrong("it names no host"));
+        }
+        let Some(user) = config.get_user().map(ToOwned::to_owned) else {
+            return Err(wrong("it names no user"));
+        };
+        if config.get_dbname().is_none_or(str::is_empty) {
+            config.dbname(user);
+        }
+        let (ssl_mode, verified) = match ssl_mode {
+            Some("disable") => (SslMode::Disable, false),
+            None | Some("prefer" | "allow") => (SslMode::Prefer, false),
+            Some("require" | "verify-full") => (SslMode::Require, true),
+            Some("verify-ca") => return Err(wrong("sslmode=verify-ca is not known: take verify-full")),
+            Some(_) => return Err(wrong("sslmode is `disable`, `prefer`, `require` or `verify-full`")),
+        };
+        let trust = match root {
+            Some(_) if !verified => {
+                return Err(wrong("sslrootcert is looked at with sslmode=verify-full only"));
+            }
+            Some(file) => Trust::File(PathBuf::from(file.replace("%20", " "))),
+            None if verified => Trust::Public,
+            None => Trust::Anybody,
+        };
+        config.ssl_mode(ssl_mode).keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("onhand");
+        }
+        // With several hosts, the one that may be written to.
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(config::TargetSessionAttrs::ReadWrite);
+        }
+        if let Some(password) = password.filter(|_| config.get_password().is_none()) {
+            config.password(password);
+        }
+        Ok(Self { config, trust })
+    }
+
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+
+    /// Who we are there.
+    pub(super) fn user(&self) -> &str {
+        self.config.get_user().unwrap_or_default()
+    }
+
+    /// The hosts and their ports.
+    pub(super) fn hosts(&self) -> String {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(index, host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => format!("{}:{port}", folder.display()),
+            }
+        });
+        hosts.collect::<Vec<_>>().join(",")
+    }
+
+    /// What a connection is encrypted by.
+    pub(super) fn tls(&self) -> Result<MakeRustlsConnect, StoreError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| opening(format!("TLS cannot be set up: {error}")))?;
+        let config = match &self.trust {
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+                .with_no_client_auth(),
+            Trust::Public => {
+                let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+                builder.with_root_certificates(roots).with_no_client_auth()
+            }
+            Trust::File(path) => builder.with_root_certificates(roots_in(path)?).with_no_client_auth(),
+        };
+        Ok(MakeRustlsConnect::new(config))
+    }
+}
+
+fn opening(reason: String) -> StoreError {
+    StoreError::Io { doing: "opened", reason }
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, StoreError> {
+    let shown = path.display();
+    let cannot = |reason: String| {
+        opening(format!("the certificates in {shown} (sslrootcert) cannot be read: {reason}"))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| cannot(error.to_string()))? {
+        let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
+        roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(cannot("there are none in it".to_owned())) } else { Ok(roots) }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "postgres://{}@{}/{}", self.user(), self.hosts(), self.database())
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Believes any certificate: no worse than speaking in clear, which the same setting allows.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        let url =
+            PostgresUrl::parse("postgres://ann:s3cret@db.example:6000/stock?sslmode=disable", None).unwrap();
+        assert_eq!(url.to_string(), "postgres://ann@db.example:6000/stock");
+        assert_eq!(format!("{url:?}"), url.to_string());
+        let socket =
+            PostgresUrl::parse("postgresql://ann@%2Frun%2Fpostgresql/stock", Some("s3cret")).unwrap();
+        assert_eq!(socket.to_string(), "postgres://ann@/run/postgresql:5432/stock");
+        assert_eq!(socket.config.get_password(), Some("s3cret".as_bytes()));
+    }
+
+    #[test]
+    fn a_wrong_address_says_what_is_wrong_and_no_password() {
+        let cases = [
+            ("mysql://ann:s3cret@h/d", "does not begin with postgres://"),
+            ("postgres://ann:s3cret@h:port/d", "cannot be read"),
+            ("postgres://ann:s3cret?x@h/d", "must be NAME=VALUE"),
+            ("postgres://ann:s3cret@h/d?sslmode=s3cret", "sslmode is `disable`"),
+            ("postgres://ann:s3cret@h/d?sslmode=verify-ca", "take verify-full"),
+            ("postgres://ann:s3cret@h/d?s3cret=1", "cannot be read"),
+            ("postgres://ann:s3cret@h/d?sslrootcert=/x", "sslmode=verify-full only"),
+            ("postgres://h/d", "names no user"),
+            ("postgres:///d", "names no host"),
+        ];
+        for (text, what) in cases {
+            let error = PostgresUrl::parse(text, None).unwrap_err().to_string();
+            assert!(error.contains(what), "{text}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
+            assert!(error.contains("postgres://USER:PASSWORD@HOST:5432/DATABASE"), "{error}");
+        }
+    }
+}
