@@ -136,7 +136,7 @@ impl Model {
         if known.is_open() { Ok(nth) } else { Err(Stop::Refused(Why::DocumentEnded)) }
     }
 
-    fn transfer_said(&mut self, nth: usize, moved: &Moves, before: usize) -> Answer {
+    fn transfer_said(&mut self, nth: usize, moved: &Moves, before: usize) -> Said {
         let known = &mut self.transfers[nth];
         if known.is_open() {
             known.state = known.stands();
@@ -155,7 +155,7 @@ impl Model {
             ]
         };
         let lines = self.transfers[nth].lines.iter().map(line).collect();
-        Ok(Said::Transfer(nth, lines, self.moves_said(moved), self.discrepancies.len() - before))
+        Said::Transfer(nth, lines, self.moves_said(moved), self.discrepancies.len() - before)
     }
 
     fn moves_said(&self, moved: &Moves) -> Vec<(String, String, i64, i64)> {
@@ -193,7 +193,7 @@ impl Model {
             lines: wanted.into_iter().map(line).collect(),
         });
         let before = self.discrepancies.len();
-        self.transfer_said(self.transfers.len() - 1, &Vec::new(), before)
+        Ok(self.transfer_said(self.transfers.len() - 1, &Vec::new(), before))
     }
 
     /// Keeps so much more of its lines where it leaves from, all of it or nothing.
@@ -249,7 +249,7 @@ impl Model {
         let lacking: Vec<(usize, i64)> = lacking.enumerate().filter(|(_, lacking)| *lacking > 0).collect();
         self.keep(nth, &lacking)?;
         self.transfers[nth].ready = true;
-        self.transfer_said(nth, &Vec::new(), before)
+        Ok(self.transfer_said(nth, &Vec::new(), before))
     }
 
     pub fn amend_transfer(&mut self, amend: &AmendTransfer) -> Answer {
@@ -278,7 +278,7 @@ impl Model {
             self.let_go(nth, line, known.reserved - known.to_dispatch());
         }
         self.keep(nth, &more)?;
-        self.transfer_said(nth, &Vec::new(), before)
+        Ok(self.transfer_said(nth, &Vec::new(), before))
     }
 
     pub fn dispatch(&mut self, dispatch: &DispatchTransfer) -> Answer {
@@ -347,7 +347,7 @@ impl Model {
         }
         let left = &mut self.transfers[nth].left;
         *left = Some(left.map_or(at, |first| first.min(at)));
-        self.transfer_said(nth, &moved, before)
+        Ok(self.transfer_said(nth, &moved, before))
     }
 
     /// Goods on their way come in to a state of a place: a count that saw them there gives them back.
@@ -438,7 +438,7 @@ impl Model {
             line.lost += lost;
             line.tell("onhand", came + over);
         }
-        self.transfer_said(nth, &moved, before)
+        Ok(self.transfer_said(nth, &moved, before))
     }
 
     /// More than was on its way is there all the same.
@@ -466,7 +466,7 @@ impl Model {
             }
         }
         self.transfers[nth].state = self.transfers[nth].ended();
-        self.transfer_said(nth, &moved, before)
+        Ok(self.transfer_said(nth, &moved, before))
     }
 
     // ---- purchase orders -------------------------------------------------------------------------------------
@@ -491,7 +491,7 @@ impl Model {
         }
         let (reference, state) = (place.reference.clone(), PurchaseState::Open);
         self.purchases.push(Purchasing { reference, place: at, state, lines });
-        self.purchase_said(self.purchases.len() - 1, &Vec::new())
+        Ok(self.purchase_said(self.purchases.len() - 1, &Vec::new()))
     }
 
     fn purchasing(&self, id: u64) -> Result<usize, Stop> {
@@ -502,14 +502,14 @@ impl Model {
         }
     }
 
-    fn purchase_said(&mut self, nth: usize, moved: &Moves) -> Answer {
+    fn purchase_said(&mut self, nth: usize, moved: &Moves) -> Said {
         self.serve_short();
         let known = &self.purchases[nth];
         let line = |(index, line): (usize, &PurchaseLine)| {
             [line.wanted, line.received, known.open(index), (line.received - line.wanted).max(0)]
         };
         let lines = known.lines.iter().enumerate().map(line).collect();
-        Ok(Said::Purchase(nth, lines, self.moves_said(moved)))
+        Said::Purchase(nth, lines, self.moves_said(moved))
     }
 
     pub fn amend_purchase(&mut self, amend: &AmendPurchase) -> Answer {
@@ -535,7 +535,7 @@ impl Model {
             }
             self.purchases[nth].lines[line].wanted = wanted;
         }
-        self.purchase_said(nth, &Vec::new())
+        Ok(self.purchase_said(nth, &Vec::new()))
     }
 
     /// So much of a line comes in, by somebody's word.
@@ -590,7 +590,7 @@ impl Model {
             self.deliver((nth, line), place, receive.into, quantity, at, "onhand");
             moved.push((known.lines[line].item, place, quantity));
         }
-        self.purchase_said(nth, &moved)
+        Ok(self.purchase_said(nth, &moved))
     }
 
     pub fn end_purchase(&mut self, end: &EndPurchase) -> Answer {
@@ -599,7 +599,7 @@ impl Model {
             return Err(Stop::Refused(Why::DocumentEnded));
         }
         self.purchases[nth].state = if end.cancel { PurchaseState::Cancelled } else { PurchaseState::Closed };
-        self.purchase_said(nth, &Vec::new())
+        Ok(self.purchase_said(nth, &Vec::new()))
     }
 
     // ---- receipts that systems tell of -----------------------------------------------------------------------
