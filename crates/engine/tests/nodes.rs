@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 
-use onhand_engine::{CommitError, Committed, DatabaseClock, Ledger, Options, Submission};
-use onhand_ledger::command::{Line, LineQuantity, PlaceOrder, PutItem, PutLocation, Receive};
+use onhand_engine::{CommitError, Committed, DatabaseClock, Ledger, Options, Submission, verify};
+use onhand_ledger::command::{Line, PlaceOrder, PutItem, PutLocation, Receive};
 use onhand_ledger::{Answer, Body, CellKey, Command, Quantity, StockState, TenantId};
 use onhand_store::{PostgresStore, PostgresUrl, Reader as _, StoreError};
 
@@ -42,14 +42,14 @@ impl Node {
             for state in [StockState::Available, StockState::Committed] {
                 all += view.as_of(cell(state), view.now, None)?;
             }
-            Ok((all, view.head()))
+            Ok((all, view.head()?.seq))
         });
         read.unwrap()
     }
 
     fn is_sound(&self) {
-        let report = self.0.verify(TENANT).unwrap();
-        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        let verified = verify(&self.0, TENANT, &mut |_| ()).unwrap();
+        assert!(verified.violation.is_none(), "{:?}", verified.violation);
     }
 }
 
@@ -59,7 +59,7 @@ fn receive(units: i64) -> Body {
 }
 
 fn order(units: i64) -> Body {
-    let lines = vec![LineQuantity { sku: "TEA".to_owned(), quantity: Quantity::units(units), ..LineQuantity::default() }];
+    let lines = vec![Line { sku: "TEA".to_owned(), quantity: Quantity::units(units), ..Line::default() }];
     Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() })
 }
 
@@ -67,7 +67,9 @@ fn order(units: i64) -> Body {
 fn nodes(many: usize) -> (String, Vec<Node>) {
     let address = onhand_testpg::database();
     let nodes: Vec<Node> = (0..many).map(|_| Node::on(&address)).collect();
-    nodes[0].asks("place", Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() })).unwrap();
+    nodes[0]
+        .asks("place", Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() }))
+        .unwrap();
     nodes[0].asks("item", Body::PutItem(PutItem { sku: "TEA".to_owned(), ..PutItem::default() })).unwrap();
     (address, nodes)
 }
@@ -98,21 +100,20 @@ fn nodes_that_race_for_the_last_units_sell_each_once() {
     let (_, nodes) = nodes(3);
     nodes[0].asks("goods", receive(60)).unwrap();
     let barrier = Barrier::new(nodes.len());
-    let sold: usize = std::thread::scope(|scope| {
-        let race = |(number, node)| {
-            let barrier = &barrier;
-            scope.spawn(move || {
-                barrier.wait();
-                let mut sold = 0;
-                for batch in 0..8 {
-                    let orders = (0..5).map(|order_number| (format!("{number} {batch} {order_number}"), order(1)));
-                    let answers = node.all(orders);
-                    sold += answers.iter().filter(|one| matches!(one.as_ref().unwrap().answer, Answer::Order(..))).count();
-                }
-                sold
-            })
+    let sell = &|number: usize, node: &Node| {
+        barrier.wait();
+        let batch = |batch: usize| {
+            let orders = (0..5).map(|one| (format!("{number} {batch} {one}"), order(1)));
+            let answers = node.all(orders);
+            answers.iter().filter(|one| matches!(one.as_ref().unwrap().answer, Answer::Order(..))).count()
         };
-        let racing: Vec<_> = nodes.iter().enumerate().map(race).collect();
+        (0..8).map(batch).sum::<usize>()
+    };
+    let sold: usize = std::thread::scope(|scope| {
+        let mut racing = Vec::new();
+        for (number, node) in nodes.iter().enumerate() {
+            racing.push(scope.spawn(move || sell(number, node)));
+        }
         racing.into_iter().map(|one| one.join().unwrap()).sum()
     });
     assert_eq!(sold, 60, "of 120 orders for 60 units");
@@ -149,7 +150,9 @@ fn what_was_acknowledged_is_there_once_though_connections_are_cut_all_the_time()
     let acknowledged: i64 = std::thread::scope(|scope| {
         let cutting = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                onhand_testpg::cut_connections(&address);
+                let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                onhand_testpg::run_sql(&address, others);
                 std::thread::sleep(std::time::Duration::from_millis(30));
             }
         });
@@ -162,7 +165,12 @@ fn what_was_acknowledged_is_there_once_though_connections_are_cut_all_the_time()
                         match Node::asks(node, &key, receive(1)) {
                             Ok(_) => break,
                             Err(CommitError::Store(error)) => assert!(
-                                matches!(*error, StoreError::Io { .. } | StoreError::Unclear { .. } | StoreError::Moved { .. }),
+                                matches!(
+                                    *error,
+                                    StoreError::Io { .. }
+                                        | StoreError::Unclear { .. }
+                                        | StoreError::Moved { .. }
+                                ),
                                 "{error}"
                             ),
                             Err(error) => panic!("{error}"),

@@ -133,7 +133,9 @@ async fn look(handle: Handle) {
         let ledger = handle.ledger().clone();
         match tokio::task::spawn_blocking(move || ledger.look()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "what other nodes wrote cannot be seen; it is tried again"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what other nodes wrote cannot be seen; it is tried again")
+            }
             Err(_) => return,
         }
     }
