@@ -151,9 +151,12 @@ async fn master(
         let master = rule.as_ref().map_or_else(|| "onhand".to_owned(), |rule| rule.master.clone());
         Ok(Ok(MasterBody { sku: known.sku, location: place.code, master, rule }))
     });
-    found.await?.map(Json).map_err(|is_item| match is_item {
-        true => Problem::unknown("item with the SKU", sku),
-        false => Problem::unknown("location with the code", code),
+    found.await?.map(Json).map_err(|is_item| {
+        if is_item {
+            Problem::unknown("item with the SKU", sku)
+        } else {
+            Problem::unknown("location with the code", code)
+        }
     })
 }
 
