@@ -228,6 +228,9 @@ impl Ledger {
         let shared = store.is_shared();
         let (store, scribe) = (Mutex::new(store), Mutex::new(None));
         let mut inner = Inner { store, tenants: BTreeMap::new(), options, shared, key_hash, scribe };
+        if shared {
+            clock.tell(inner.store.get_mut().heads_now(&[])?.0);
+        }
         for tenant in inner.store.get_mut().tenants()? {
             inner.tenant(tenant)?;
         }
@@ -363,7 +366,8 @@ impl Ledger {
         let inner = self.inner.read();
         if inner.shared {
             let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
-            let (_, heads) = inner.store.lock().heads_now(&tenants)?;
+            let (now, heads) = inner.store.lock().heads_now(&tenants)?;
+            self.clock.tell(now);
             let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
             self.feed.send_if_modified(|seq| std::mem::replace(seq, newest.max(*seq)) < newest);
         }

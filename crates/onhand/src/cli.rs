@@ -101,6 +101,9 @@ pub struct Serve {
     /// How often every number of every system is read back, in seconds.
     #[arg(long, env = "ONHAND_RECONCILE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=86_400))]
     pub reconcile_seconds: i64,
+    /// Leaves connected systems to another node: of all nodes on one PostgreSQL database exactly one must speak with them.
+    #[arg(long, env = "ONHAND_NO_SYNC")]
+    pub no_sync: bool,
 }
 
 /// See [`Command::Demo`].

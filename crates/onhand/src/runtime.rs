@@ -78,12 +78,17 @@ impl Runtime {
 
     /// Sweeps what is due, and keeps connected systems equal.
     pub fn work(&mut self, pace: Pace) {
+        self.sweep();
+        self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
+    }
+
+    /// Sweeps what is due; connected systems are another node's.
+    pub fn sweep(&mut self) {
         self.tasks.spawn(sweep(self.handle.clone()));
         if self.handle.ledger().is_shared() {
             self.tasks.spawn(look(self.handle.clone()));
         }
         self.tasks.spawn(wait_for_clocks(self.handle.clone()));
-        self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
     }
 
     /// Ends the workers, then commits what waits, then writes the tables.

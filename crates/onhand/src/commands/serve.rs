@@ -37,7 +37,11 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
     let api = Api::start(listener, runtime.router())?;
-    runtime.work(Pace { reconcile_ms: serve.reconcile_seconds * 1_000, ..Pace::default() });
+    if serve.no_sync {
+        runtime.sweep();
+    } else {
+        runtime.work(Pace { reconcile_ms: serve.reconcile_seconds * 1_000, ..Pace::default() });
+    }
     // Before anybody hears that it is up, and may tell it to end.
     let stop = interrupted();
     let key_path = key.path.display();
