@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use onhand_ledger::Instant;
+use parking_lot::Mutex;
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// Now, UTC. May stand still or go back; the ledger's own time does not.
     fn now(&self) -> Instant;
+    /// What time a database says it is, which several nodes share. Who goes by another clock does not listen.
+    fn tell(&self, _now: Instant) {}
 }
 
 /// The machine's clock.
@@ -19,6 +22,26 @@ impl Clock for SystemClock {
     fn now(&self) -> Instant {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Instant::from_micros(since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// The clock of a database that several nodes share: what it told last, and what has gone by since. The machine's clock counts only until
+/// it has told anything, and may be wrong or jump after that.
+#[derive(Debug, Default)]
+pub struct DatabaseClock(Mutex<Option<(Instant, std::time::Instant)>>);
+
+impl Clock for DatabaseClock {
+    #[expect(clippy::disallowed_methods, reason = "how much time has gone by is read here alone")]
+    fn now(&self) -> Instant {
+        match &*self.0.lock() {
+            Some((told, at)) => told.plus_micros(i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX)),
+            None => SystemClock.now(),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "how much time has gone by is read here alone")]
+    fn tell(&self, now: Instant) {
+        *self.0.lock() = Some((now, std::time::Instant::now()));
     }
 }
 

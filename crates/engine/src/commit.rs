@@ -3,6 +3,8 @@
 //! While a batch is being committed nobody reads the state, so that no read sees what is not durable.
 //! If the store fails, the state is dropped and read again: it may have what the store has not.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -119,6 +121,8 @@ struct Inner {
     store: Mutex<Box<dyn Store>>,
     tenants: BTreeMap<TenantId, Tenant>,
     options: Options,
+    /// Do other nodes write to the store too?
+    shared: bool,
     key_hash: fn(&str) -> u64,
     /// As `store`: only to be shared.
     scribe: Mutex<Option<Scribe>>,
@@ -163,8 +167,8 @@ enum Decision {
 pub(crate) struct Outcomes {
     decisions: std::vec::IntoIter<(TenantId, Result<Decision, Box<CommitError>>)>,
     records: BTreeMap<TenantId, Box<dyn Iterator<Item = Box<Record>> + Send>>,
-    /// Nothing of it was written.
-    failed: Option<Arc<StoreError>>,
+    /// Whose commands were not written, and why.
+    failed: BTreeMap<TenantId, Arc<StoreError>>,
 }
 
 impl Iterator for Outcomes {
@@ -177,7 +181,7 @@ impl Iterator for Outcomes {
             let answer = record.map(|record| record.answer).ok_or(CommitError::Bug)?;
             Ok(Committed { answer, seq, replayed })
         };
-        Some(match (decision.map_err(|error| *error), &self.failed) {
+        Some(match (decision.map_err(|error| *error), self.failed.get(&tenant)) {
             (Err(error @ (CommitError::Invalid(_) | CommitError::Bug)), _) => Err(error),
             (_, Some(error)) => Err(CommitError::Store(error.clone())),
             (Ok(Decision::Recorded(seq, replayed)), None) => recorded(seq, replayed),
@@ -221,8 +225,9 @@ impl Ledger {
         options: Options,
         key_hash: fn(&str) -> u64,
     ) -> Result<Self, StoreError> {
+        let shared = store.is_shared();
         let (store, scribe) = (Mutex::new(store), Mutex::new(None));
-        let mut inner = Inner { store, tenants: BTreeMap::new(), options, key_hash, scribe };
+        let mut inner = Inner { store, tenants: BTreeMap::new(), options, shared, key_hash, scribe };
         for tenant in inner.store.get_mut().tenants()? {
             inner.tenant(tenant)?;
         }
@@ -275,10 +280,14 @@ impl Ledger {
         asked: impl Iterator<Item = &'a mut Asked>,
     ) -> Outcomes {
         let mut inner = self.inner.write();
-        let outcomes = inner.commit(many, asked, self.clock.now());
+        let outcomes = if inner.shared {
+            inner.commit_shared(asked.collect(), self.clock.as_ref())
+        } else {
+            inner.commit(many, asked, self.clock.now())
+        };
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         drop(inner);
-        *self.trouble.lock() = outcomes.failed.as_ref().map(ToString::to_string);
+        *self.trouble.lock() = outcomes.failed.values().next().map(ToString::to_string);
         // Notes are no news: who keeps one must not wake itself.
         self.feed.send_if_modified(|seq| std::mem::replace(seq, newest) != newest);
         outcomes
@@ -317,18 +326,53 @@ impl Ledger {
         if !inner.tenants.contains_key(&tenant) {
             inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant))?;
         }
-        let inner = parking_lot::RwLockUpgradableReadGuard::downgrade(inner);
         let pooled = self.readers.lock().pop();
         let mut reader = match pooled {
             Some(reader) => reader,
             None => inner.store.lock().reader()?,
         };
+        if inner.shared {
+            // What is read is read at one head; what is in memory is good for that one only.
+            reader.begin()?;
+            let head = reader.head(tenant)?;
+            if !inner.tenants.get(&tenant).is_some_and(|known| shared::is_at(&known.head, &head)) {
+                let (fresh, _) = fold_tail(reader.as_mut(), tenant, self.key_hash)?;
+                inner.with_upgraded(|inner| {
+                    if head.seq == 0 {
+                        inner.tenants.remove(&tenant)
+                    } else {
+                        inner.tenants.insert(tenant, fresh)
+                    }
+                });
+            }
+        }
+        let inner = parking_lot::RwLockUpgradableReadGuard::downgrade(inner);
         // Whoever asks for a tenant that there is not makes none.
         let nothing = State::default();
         let state = inner.tenants.get(&tenant).map_or(&nothing, |known| &known.state);
         let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
+        if inner.shared {
+            reader.end()?;
+        }
         self.readers.lock().push(reader);
         answer
+    }
+
+    /// Looks whether other nodes have written to what is known here; the feed tells of it. Nothing to do where nobody else writes.
+    pub fn look(&self) -> Result<(), StoreError> {
+        let inner = self.inner.read();
+        if inner.shared {
+            let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
+            let (_, heads) = inner.store.lock().heads_now(&tenants)?;
+            let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
+            self.feed.send_if_modified(|seq| std::mem::replace(seq, newest.max(*seq)) < newest);
+        }
+        Ok(())
+    }
+
+    /// Do other nodes write to the same store?
+    pub fn is_shared(&self) -> bool {
+        self.inner.read().shared
     }
 
     /// When the next hold ends, over all tenants.
@@ -422,7 +466,11 @@ impl Inner {
             let records: Box<dyn Iterator<Item = Box<Record>> + Send> = Box::new(pending.records.into_all());
             (id, records)
         });
-        Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed: written.err() }
+        let failed = match written {
+            Ok(()) => BTreeMap::new(),
+            Err(error) => decisions.iter().map(|(tenant, _)| (*tenant, error.clone())).collect(),
+        };
+        Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed }
     }
 
     /// Forgets some of what tables have too, where too much is in memory.
@@ -547,8 +595,18 @@ impl Inner {
     fn write(
         &mut self,
         batches: &mut BTreeMap<TenantId, Pending>,
-        mut chunks: BTreeMap<TenantId, Vec<Chunk>>,
+        chunks: BTreeMap<TenantId, Vec<Chunk>>,
     ) -> Result<(), StoreError> {
+        let writes = self.assemble(batches, chunks);
+        if writes.is_empty() { Ok(()) } else { self.store.get_mut().commit(&writes) }
+    }
+
+    /// What is to be written, of each tenant that has something.
+    fn assemble(
+        &mut self,
+        batches: &mut BTreeMap<TenantId, Pending>,
+        mut chunks: BTreeMap<TenantId, Vec<Chunk>>,
+    ) -> Vec<(TenantId, Batch)> {
         let options = self.options;
         let mut writes = Vec::new();
         for (id, Pending { records, keys, notes, .. }) in batches {
@@ -582,7 +640,7 @@ impl Inner {
                 writes.push((id, batch));
             }
         }
-        if writes.is_empty() { Ok(()) } else { self.store.get_mut().commit(&writes) }
+        writes
     }
 
     fn flush_all(&mut self) -> Result<(), StoreError> {
@@ -592,7 +650,10 @@ impl Inner {
             let mut batch = Batch { after: tenant.head, write_keys, ..Batch::default() };
             sweep_all(tenant, &mut batch);
             batch.head = tenant.head;
-            writes.push((*id, batch));
+            // Another node may have written since: where there is nothing to write, that is none of our business.
+            if !self.shared || !batch.is_empty() || batch.head != batch.after {
+                writes.push((*id, batch));
+            }
         }
         let written = self.store.get_mut().commit(&writes);
         if written.is_err() {
@@ -604,6 +665,17 @@ impl Inner {
 
 /// A tenant as its store has it.
 fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
+    let (tenant, keys) = fold_tail(store, id, key_hash)?;
+    store.remember_keys(id, &keys)?;
+    Ok(tenant)
+}
+
+/// A tenant as tables and the log have it, and the keys that the log has and tables have not.
+fn fold_tail(
+    store: &mut dyn Reader,
+    id: TenantId,
+    key_hash: fn(&str) -> u64,
+) -> Result<(Tenant, Vec<KeyAt>), StoreError> {
     let head = store.head(id)?;
     if head.flushed > head.seq {
         let (flushed, seq) = (head.flushed, head.seq);
@@ -648,15 +720,14 @@ fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Resul
             }
         }
     }
-    store.remember_keys(id, &keys)?;
     state.head = head.seq;
     state.recorded_at = state.recorded_at.max(head.recorded_at);
-    Ok(Tenant { state, head, sweep: None })
+    Ok((Tenant { state, head, sweep: None }, keys))
 }
 
 /// Fetches what a decision needs.
 fn provide(
-    store: &mut dyn Store,
+    store: &mut dyn Reader,
     id: TenantId,
     state: &mut State,
     given: &mut Given,

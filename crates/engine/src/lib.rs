@@ -23,7 +23,7 @@ mod view;
 mod words;
 pub mod worker;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, DatabaseClock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};
 pub use history::{HistoryFilter, HistoryPage, LedgerRow, StateChange};
 pub use low::{LowPage, LowRow};

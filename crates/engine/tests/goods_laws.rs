@@ -15,15 +15,16 @@ use cases::config;
 use onhand_engine::systems::desired_at;
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Past, Shelf, StockReport, Submission};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
-    MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
-    PutListing, PutLocation, PutLot, PutSystem, Reallocate, Receive, ReturnOrder, SetLowStock,
-    ShipmentContent, ShipmentLine, TakeCount, Transfer,
+    Adjust, ApplySession, CancelOrder, CancelTransfer, Content, ConvertHold, DispatchTransfer, Document,
+    FulfilOrder, Happened, Line, LineQuantity, MoveState, MovementLine, Name, OpenSession, OrderContent,
+    OrderContentLine, PlaceHold, PlaceOrder, PlanTransfer, PutItem, PutListing, PutLocation, PutLot,
+    PutSystem, ReadyTransfer, Reallocate, ReceiptContent, ReceiptLine, Receive, ReceiveTransfer, ReturnOrder,
+    SetLowStock, ShipmentContent, ShipmentLine, Sight, Sighting, TakeCount, Transfer,
 };
-use onhand_ledger::model::{ComponentAt, Holder, Lot, Tracking};
+use onhand_ledger::model::{ComponentAt, Holder, Lot, Tracking, TransferLine};
 use onhand_ledger::{
     Answer, Body, CellKey, Command, Entry, HoldId, Instant, ItemId, Key, LocationId, LotId, OrderId,
-    Quantity, Refusal, Seq, StockState, SystemId, TenantId, Value,
+    Quantity, Refusal, Seq, SessionId, StockState, SystemId, TenantId, TransferId, Value,
 };
 use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store, StoreError};
 use proptest::prelude::*;
@@ -36,27 +37,156 @@ const HOUR: i64 = 3_600;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Receive { sku: usize, place: usize, quantity: i64, which: usize, ago: i64 },
-    Adjust { sku: usize, place: usize, quantity: i64, which: usize, ago: i64 },
-    Count { sku: usize, place: usize, quantity: i64, which: usize, inside: bool, ago: i64 },
-    Transfer { sku: usize, from: usize, to: usize, quantity: i64, which: usize, ago: i64 },
-    Move { sku: usize, place: usize, quantity: i64, which: usize, back: bool },
-    Order { lines: Vec<(usize, i64)>, which: Option<usize> },
-    Hold { sku: usize, quantity: i64, hours: i64 },
-    Release { nth: usize },
-    Convert { nth: usize },
-    Fulfil { nth: usize },
-    Cancel { nth: usize, part: bool },
-    Return { nth: usize, ago: i64 },
-    OrderFact { document: usize, version: u64, lines: Vec<(usize, i64, i64, i64)>, cancelled: bool, ago: i64 },
-    Shipment { document: usize, order: Option<usize>, sku: usize, place: usize, quantity: i64, ago: i64 },
-    Movements { document: usize, version: u64, lines: Vec<(usize, usize, usize, i64)> },
-    Recall { which: usize, recalled: bool },
-    Rebuild { recipe: usize },
-    Under { place: usize, site: usize },
-    Sells { place: usize, sells: bool },
-    Reallocate { nth: usize, away: Option<usize> },
-    Wait { hours: i64 },
+    Receive {
+        sku: usize,
+        place: usize,
+        quantity: i64,
+        which: usize,
+        ago: i64,
+    },
+    Adjust {
+        sku: usize,
+        place: usize,
+        quantity: i64,
+        which: usize,
+        ago: i64,
+    },
+    Count {
+        sku: usize,
+        place: usize,
+        quantity: i64,
+        which: usize,
+        inside: bool,
+        ago: i64,
+    },
+    Transfer {
+        sku: usize,
+        from: usize,
+        to: usize,
+        quantity: i64,
+        which: usize,
+        ago: i64,
+    },
+    Move {
+        sku: usize,
+        place: usize,
+        quantity: i64,
+        which: usize,
+        back: bool,
+    },
+    Order {
+        lines: Vec<(usize, i64)>,
+        which: Option<usize>,
+    },
+    Hold {
+        sku: usize,
+        quantity: i64,
+        hours: i64,
+    },
+    Release {
+        nth: usize,
+    },
+    Convert {
+        nth: usize,
+    },
+    Fulfil {
+        nth: usize,
+    },
+    Cancel {
+        nth: usize,
+        part: bool,
+    },
+    Return {
+        nth: usize,
+        ago: i64,
+    },
+    OrderFact {
+        document: usize,
+        version: u64,
+        lines: Vec<(usize, i64, i64, i64)>,
+        cancelled: bool,
+        ago: i64,
+    },
+    Shipment {
+        document: usize,
+        order: Option<usize>,
+        sku: usize,
+        place: usize,
+        quantity: i64,
+        ago: i64,
+    },
+    Movements {
+        document: usize,
+        version: u64,
+        lines: Vec<(usize, usize, usize, i64)>,
+    },
+    Recall {
+        which: usize,
+        recalled: bool,
+    },
+    Rebuild {
+        recipe: usize,
+    },
+    Under {
+        place: usize,
+        site: usize,
+    },
+    Sells {
+        place: usize,
+        sells: bool,
+    },
+    Reallocate {
+        nth: usize,
+        away: Option<usize>,
+    },
+    Session {
+        place: usize,
+        inside: bool,
+    },
+    Sight {
+        nth: usize,
+        sku: usize,
+        quantity: i64,
+        which: usize,
+        ago: i64,
+    },
+    Apply {
+        nth: usize,
+    },
+    Plan {
+        sku: usize,
+        from: usize,
+        to: usize,
+        quantity: i64,
+        which: usize,
+    },
+    Ready {
+        nth: usize,
+    },
+    Dispatch {
+        nth: usize,
+        ago: i64,
+    },
+    Arrive {
+        nth: usize,
+    },
+    EndTransfer {
+        nth: usize,
+    },
+    /// What WEB tells to have come in of a transfer, naming lots and pieces or not.
+    Arrival {
+        document: usize,
+        version: u64,
+        nth: usize,
+        sku: usize,
+        quantity: i64,
+        which: Option<usize>,
+        place: usize,
+        ago: i64,
+    },
+    Wait {
+        hours: i64,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -88,6 +218,16 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (1..3_usize, 0..3_usize).prop_map(|(place, site)| Act::Under { place, site }),
         1 => (0..PLACES.len(), prop::bool::weighted(0.7)).prop_map(|(place, sells)| Act::Sells { place, sells }),
         2 => (0..9_usize, prop::option::weighted(0.7, place())).prop_map(|(nth, away)| Act::Reallocate { nth, away }),
+        1 => (place(), any::<bool>()).prop_map(|(place, inside)| Act::Session { place, inside }),
+        3 => (0..3_usize, sku(), 0..4_i64, which(), ago()).prop_map(|(nth, sku, quantity, which, ago)| Act::Sight { nth, sku, quantity, which, ago }),
+        2 => (0..3_usize).prop_map(|nth| Act::Apply { nth }),
+        2 => (sku(), place(), place(), 1..4_i64, which()).prop_map(|(sku, from, to, quantity, which)| Act::Plan { sku, from, to, quantity, which }),
+        2 => (0..4_usize).prop_map(|nth| Act::Ready { nth }),
+        2 => (0..4_usize, ago()).prop_map(|(nth, ago)| Act::Dispatch { nth, ago }),
+        1 => (0..4_usize).prop_map(|nth| Act::Arrive { nth }),
+        1 => (0..4_usize).prop_map(|nth| Act::EndTransfer { nth }),
+        3 => (0..2_usize, 1..5_u64, 0..4_usize, sku(), 1..4_i64, prop::option::of(which()), place(), ago())
+            .prop_map(|(document, version, nth, sku, quantity, which, place, ago)| Act::Arrival { document, version, nth, sku, quantity, which, place, ago }),
         3 => (1..30_i64).prop_map(|hours| Act::Wait { hours }),
     ]
 }
@@ -117,6 +257,8 @@ struct World {
     postgresql: Option<String>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
+    transfers: Vec<TransferId>,
+    sessions: Vec<SessionId>,
     keys: u64,
 }
 
@@ -139,6 +281,8 @@ impl World {
             postgresql: matches!(kept, Kept::InPostgresql).then(onhand_testpg::database),
             orders: Vec::new(),
             holds: Vec::new(),
+            transfers: Vec::new(),
+            sessions: Vec::new(),
             keys: 0,
         };
         world.open();
@@ -241,6 +385,8 @@ impl World {
         let place = |place: usize| PLACES[place].to_owned();
         let order = |nth: usize| self.orders.get(nth % self.orders.len().max(1)).copied();
         let hold = |nth: usize| self.holds.get(nth % self.holds.len().max(1)).copied();
+        let transfer = |nth: usize| self.transfers.get(nth % self.transfers.len().max(1)).copied();
+        let session = |nth: usize| self.sessions.get(nth % self.sessions.len().max(1)).copied();
         Some(match act {
             Act::Receive { sku, place: at, quantity, which, ago } => {
                 let mut line = Self::line(*sku, *quantity, Some(*which));
@@ -403,6 +549,58 @@ impl World {
             Act::Reallocate { nth, away } => {
                 Body::Reallocate(Reallocate { order: order(*nth)?, away_from: away.map(place) })
             }
+            Act::Session { place: at, inside } => Body::OpenSession(OpenSession {
+                location: place(*at),
+                inside: Some(*inside),
+                ..OpenSession::default()
+            }),
+            Act::Sight { nth, sku, quantity, which, ago } => {
+                let Line { sku, quantity, lot, serials, .. } = Self::line(*sku, *quantity, Some(*which));
+                let seen = Sighting { sku, quantity, lot, serials, seen_at: self.before(*ago) };
+                Body::Sight(Sight { session: session(*nth)?, lines: vec![seen] })
+            }
+            Act::Apply { nth } => {
+                Body::ApplySession(ApplySession { session: session(*nth)?, approve: Some(true) })
+            }
+            Act::Plan { sku, from, to, quantity, which } => Body::PlanTransfer(PlanTransfer {
+                reference: Some(format!("T-{}", self.transfers.len())),
+                from: place(*from),
+                to: place(*to),
+                lines: vec![Self::line(*sku, *quantity, Some(*which))],
+                expected_on: None,
+            }),
+            Act::Ready { nth } => Body::ReadyTransfer(ReadyTransfer { transfer: transfer(*nth)? }),
+            Act::Dispatch { nth, ago } => Body::DispatchTransfer(DispatchTransfer {
+                transfer: transfer(*nth)?,
+                lines: None,
+                occurred_at: self.before(*ago),
+            }),
+            Act::Arrive { nth } => Body::ReceiveTransfer(ReceiveTransfer {
+                transfer: transfer(*nth)?,
+                lines: None,
+                into: StockState::Available,
+                occurred_at: None,
+            }),
+            Act::EndTransfer { nth } => {
+                Body::CancelTransfer(CancelTransfer { transfer: transfer(*nth)?, occurred_at: None })
+            }
+            Act::Arrival { document, version, nth, sku, quantity, which, place: at, ago } => {
+                let Line { sku, quantity, lot, serials, .. } = Self::line(*sku, *quantity, *which);
+                let item = Name::Sku(sku);
+                let line = ReceiptLine { item, quantity, unit_cost: None, lot, expires: None, serials };
+                Body::Record(Document {
+                    system: "WEB".to_owned(),
+                    document: format!("R{document}"),
+                    version: *version,
+                    content: Content::Receipt(ReceiptContent {
+                        purchase: None,
+                        transfer: Some(format!("T-{nth}")),
+                        location: place(*at),
+                        occurred_at: self.before(*ago),
+                        lines: vec![line],
+                    }),
+                })
+            }
             Act::Wait { .. } => return None,
         })
     }
@@ -424,6 +622,8 @@ impl World {
             match result.map(|committed| committed.answer) {
                 Ok(Answer::Order(id, _)) if !self.orders.contains(&id) => self.orders.push(id),
                 Ok(Answer::Hold(id, ..)) if !self.holds.contains(&id) => self.holds.push(id),
+                Ok(Answer::Transfer { id, .. }) if !self.transfers.contains(&id) => self.transfers.push(id),
+                Ok(Answer::Session(id)) if !self.sessions.contains(&id) => self.sessions.push(id),
                 _ => {}
             }
         }
@@ -477,7 +677,7 @@ impl World {
 
     /// Every promise is some line's, and none is of a lot that may not be sold.
     fn check_promises(&self, sums: &BTreeMap<CellKey, Quantity>, lots: &BTreeMap<LotId, Lot>) {
-        let (orders, holds, promises) = self
+        let (orders, holds, transfers, promises) = self
             .ledger()
             .read(TENANT, |view| {
                 let orders =
@@ -486,7 +686,9 @@ impl World {
                     view.range(&Key::Hold(HoldId(0)), &Key::Hold(HoldId(Seq::MAX >> 1)), false, 10_000)?;
                 let first = Key::Promise(ItemId(0), LocationId(0), 0, 0, LotId(0));
                 let last = Key::Promise(ItemId(Seq::MAX >> 1), LocationId(0), 0, 0, LotId(0));
-                Ok((orders, holds, view.range(&first, &last, false, 10_000)?))
+                let all = (Key::Transfer(TransferId(0)), Key::Transfer(TransferId(Seq::MAX >> 1)));
+                let transfers = view.range(&all.0, &all.1, false, 10_000)?;
+                Ok((orders, holds, transfers, view.range(&first, &last, false, 10_000)?))
             })
             .unwrap();
         let mut kept = BTreeMap::<(ItemId, LocationId, Holder, u32, LotId), Quantity>::new();
@@ -527,6 +729,24 @@ impl World {
                 whole(&line.build);
             }
         }
+        let mut on_their_way = BTreeMap::<CellKey, Quantity>::new();
+        for (key, value) in transfers {
+            let (Key::Transfer(id), Value::Transfer(transfer)) = (key, value) else { panic!("a transfer") };
+            for (index, line) in (0..).zip(&transfer.lines) {
+                assert!(line.reserved <= line.to_dispatch() && !line.reserved.is_negative(), "{line:?}");
+                let TransferLine { lot, reserved: quantity, .. } = *line;
+                let kept_there = onhand_ledger::model::At { location: transfer.from, lot, quantity };
+                if quantity.is_positive() {
+                    add(line.item, &[kept_there], &[], Holder::Transfer(id), index);
+                }
+                let cell = CellKey::of(line.item, transfer.to, line.lot, StockState::InTransit);
+                *on_their_way.entry(cell).or_default() += line.in_transit();
+            }
+        }
+        for (cell, sum) in sums.iter().filter(|(cell, _)| cell.state == StockState::InTransit) {
+            assert_eq!(on_their_way.remove(cell).unwrap_or_default(), *sum, "{cell:?} is what is on its way");
+        }
+        assert!(on_their_way.values().all(|rest| rest.is_zero()), "what is on its way is in transit");
         let index: BTreeMap<_, _> = promises
             .into_iter()
             .map(|(key, value)| match (key, value) {

@@ -16,10 +16,12 @@ mod promises;
 #[path = "support/shop.rs"]
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
+#[path = "model/supply.rs"]
+mod supply;
 #[path = "model/world.rs"]
 mod world;
 
-use acts::{Act, batches, one_order};
+use acts::{Act, batches, one_order, supply};
 use cases::config;
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
@@ -57,6 +59,11 @@ proptest! {
 
     #[test]
     fn one_order_is_what_the_model_says_however_often_it_is_told(acts in one_order()) {
+        run(Kept::InMemory, &acts);
+    }
+
+    #[test]
+    fn transfers_are_what_the_model_says_however_they_are_told(acts in supply()) {
         run(Kept::InMemory, &acts);
     }
 

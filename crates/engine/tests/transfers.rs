@@ -303,17 +303,25 @@ fn what_is_kept_of_a_lot_that_ends_is_set_aside() {
             tracking,
             ..PutItem::default()
         }));
-        let lot = || Line { lot: Some("L1".to_owned()), ..Line::new("TEA", some(5)) };
-        let lines = vec![lot()];
+        let lot_of = || Line { lot: Some("L1".to_owned()), ..Line::new("TEA", some(5)) };
+        let lines = vec![lot_of()];
         let location = LONDON.to_owned();
         shop.tell(Body::Receive(Receive { location, lines, occurred_at: None, reason: None }));
-        let transfer = plan_of(shop, "T-1", vec![lot()]);
+        let transfer = plan_of(shop, "T-1", vec![lot_of()]);
         ready(shop, transfer);
         assert_eq!(held_in_all(shop), [0, 5, 0]);
         let recalled = Some(true);
         let (sku, lot) = ("TEA".to_owned(), "L1".to_owned());
         shop.tell(Body::PutLot(PutLot { sku, lot, recalled, ..PutLot::default() }));
         assert_eq!((held_in_all(shop), known(shop, transfer).lines[0].reserved), ([0, 0, 5], some(0)));
+        // Nothing is promised of it, but it may be sent: back to who called it back.
+        let lines = vec![lot_of()];
+        let location = LONDON.to_owned();
+        shop.tell(Body::Receive(Receive { location, lines, occurred_at: None, reason: None }));
+        let back = plan_of(shop, "T-2", vec![lot_of()]);
+        assert_eq!(refused(ready(shop, back)), "cannot take 5 of `TEA` at `LONDON`: 0 available");
+        dispatch(shop, back, None, None);
+        assert_eq!(shop.total("TEA", StockState::InTransit), 5);
     });
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use axum::Router;
 use onhand_engine::systems::{Connection, Connector, connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
-use onhand_engine::{Clock, Handle, Ledger, SystemClock, queue};
+use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
 use onhand_ledger::{Body, Command, SystemId, TenantId};
 use onhand_store::{SqliteStore, StoreError};
 use onhand_web::{App, Metrics};
@@ -47,8 +47,10 @@ impl Drop for EndIfBroken {
 impl Runtime {
     /// Opens a database and commits what is handed in. No system is spoken with yet.
     pub fn open(kept: impl Into<Kept>) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (store, options) = kept.into().into_store();
+        // Nodes of one database go by one clock, whatever their machines say.
+        let clock: Arc<dyn Clock> =
+            if store.is_shared() { Arc::new(DatabaseClock::default()) } else { Arc::new(SystemClock) };
         let ledger = Arc::new(Ledger::open(store, clock, options)?);
         let (handle, queue) = queue(ledger);
         let committer = std::thread::Builder::new()
@@ -77,6 +79,9 @@ impl Runtime {
     /// Sweeps what is due, and keeps connected systems equal.
     pub fn work(&mut self, pace: Pace) {
         self.tasks.spawn(sweep(self.handle.clone()));
+        if self.handle.ledger().is_shared() {
+            self.tasks.spawn(look(self.handle.clone()));
+        }
         self.tasks.spawn(wait_for_clocks(self.handle.clone()));
         self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
     }
@@ -117,6 +122,21 @@ async fn sweep(handle: Handle) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             changed = feed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Has the feed tell of what other nodes wrote.
+async fn look(handle: Handle) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let ledger = handle.ledger().clone();
+        match tokio::task::spawn_blocking(move || ledger.look()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what other nodes wrote cannot be seen; it is tried again")
+            }
+            Err(_) => return,
         }
     }
 }

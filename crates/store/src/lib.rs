@@ -180,6 +180,23 @@ pub trait Reader: Send {
     fn head(&mut self, tenant: TenantId) -> Result<Head, StoreError>;
     /// A cell; the default where there is none. `pending` is empty.
     fn cell(&mut self, tenant: TenantId, key: &CellKey) -> Result<CellSlot, StoreError>;
+    /// Some cells, in the order they are asked for.
+    fn cells(&mut self, tenant: TenantId, keys: &[CellKey]) -> Result<Vec<CellSlot>, StoreError> {
+        keys.iter().map(|key| self.cell(tenant, key)).collect()
+    }
+    /// Some objects, in the order they are asked for.
+    fn objects(&mut self, tenant: TenantId, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+        keys.iter().map(|key| self.object(tenant, key)).collect()
+    }
+    /// Until [`Reader::end`], all that is read is as it was at one instant. Only a store that is shared need know of it: where there is one
+    /// writer, whoever reads knows that it rests.
+    fn begin(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// See [`Reader::begin`].
+    fn end(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// All cells of an item, in key order, outside parties' included.
     fn cells_of(&mut self, tenant: TenantId, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError>;
     /// Cells after a key, in key order.
@@ -270,6 +287,15 @@ pub trait Store: Reader {
     fn commit_each(&mut self, batches: &[(TenantId, Batch)]) -> Vec<Result<(), StoreError>> {
         let written = self.commit(batches);
         batches.iter().map(|_| written.clone()).collect()
+    }
+    /// Do other processes write to it too? Then each commit must write all that is dirty, and may be told [`StoreError::Moved`].
+    fn is_shared(&self) -> bool {
+        false
+    }
+    /// What time the store's own clock says, and where the logs of some tenants end by now, in their order. Asked of shared stores only.
+    fn heads_now(&mut self, tenants: &[TenantId]) -> Result<(Instant, Vec<Head>), StoreError> {
+        let heads: Result<Vec<Head>, StoreError> = tenants.iter().map(|tenant| self.head(*tenant)).collect();
+        Ok((Instant::MIN, heads?))
     }
     /// Until [`Store::end_reading`], what is read is read together, which is quicker. Nothing is written meanwhile.
     fn begin_reading(&mut self) -> Result<(), StoreError> {

@@ -102,6 +102,69 @@ pub enum Act {
         step: i64,
         lines: Vec<MovedLine>,
     },
+    Plan {
+        from: usize,
+        to: usize,
+        lines: Vec<(usize, i64)>,
+        reference: Option<usize>,
+    },
+    Ready {
+        nth: usize,
+    },
+    AmendTransfer {
+        nth: usize,
+        line: usize,
+        quantity: i64,
+    },
+    Dispatch {
+        nth: usize,
+        lines: Option<Vec<(usize, i64)>>,
+        ago: i64,
+    },
+    /// And how much was lost of each.
+    Arrive {
+        nth: usize,
+        lines: Option<Vec<(usize, i64, i64)>>,
+        into: usize,
+        ago: i64,
+    },
+    CancelTransfer {
+        nth: usize,
+        ago: i64,
+    },
+    Buy {
+        place: usize,
+        lines: Vec<(usize, i64)>,
+        reference: Option<usize>,
+    },
+    /// Of a line; none: a new one of the item.
+    AmendPurchase {
+        nth: usize,
+        line: Option<usize>,
+        item: usize,
+        quantity: i64,
+    },
+    Deliver {
+        nth: usize,
+        lines: Option<Vec<(usize, i64)>>,
+        place: Option<usize>,
+        into: usize,
+        ago: i64,
+    },
+    EndPurchase {
+        nth: usize,
+        cancel: bool,
+    },
+    /// For a transfer or a purchase order of a reference, or for nobody says which.
+    Receipt {
+        system: usize,
+        document: usize,
+        step: i64,
+        of: Option<(bool, usize)>,
+        place: usize,
+        lines: Vec<(usize, i64)>,
+        ago: i64,
+    },
     /// By no place, by a group of places, or by one.
     Master {
         group: bool,
@@ -242,6 +305,26 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (system(), prop_oneof![8 => 0..2_usize, 1 => Just(2_usize)], step(), prop::collection::vec(moved_line(), 1..4))
             .prop_map(|(system, document, step, lines)| Act::Movements { system, document, step, lines }),
     ];
+    let into = || prop_oneof![6 => Just(0_usize), 1 => 1..5_usize];
+    let arrived = || {
+        let lost = prop_oneof![3 => Just(0_i64), 1 => 1..4_i64];
+        prop::option::of(prop::collection::vec((line(), 0..6_i64, lost), 1..3))
+    };
+    let expected = prop_oneof![
+        3 => (place(), place(), few(), reference()).prop_map(|(from, to, lines, reference)| Act::Plan { from, to, lines, reference }),
+        3 => nth().prop_map(|nth| Act::Ready { nth }),
+        2 => (nth(), line(), -1..9_i64).prop_map(|(nth, line, quantity)| Act::AmendTransfer { nth, line, quantity }),
+        4 => (nth(), part(), ago()).prop_map(|(nth, lines, ago)| Act::Dispatch { nth, lines, ago }),
+        4 => (nth(), arrived(), into(), ago()).prop_map(|(nth, lines, into, ago)| Act::Arrive { nth, lines, into, ago }),
+        1 => (nth(), ago()).prop_map(|(nth, ago)| Act::CancelTransfer { nth, ago }),
+        2 => (place(), few(), reference()).prop_map(|(place, lines, reference)| Act::Buy { place, lines, reference }),
+        1 => (nth(), prop::option::weighted(0.8, line()), sku(), -1..9_i64)
+            .prop_map(|(nth, line, item, quantity)| Act::AmendPurchase { nth, line, item, quantity }),
+        2 => (nth(), part(), only(), into(), ago()).prop_map(|(nth, lines, place, into, ago)| Act::Deliver { nth, lines, place, into, ago }),
+        1 => (nth(), any::<bool>()).prop_map(|(nth, cancel)| Act::EndPurchase { nth, cancel }),
+        6 => (system(), 0..4_usize, step(), prop::option::weighted(0.9, (prop::bool::weighted(0.7), 0..3_usize)), place(), prop::collection::vec((item(), 1..7_i64), 1..3), ago())
+            .prop_map(|(system, document, step, of, place, lines, ago)| Act::Receipt { system, document, step, of, place, lines, ago }),
+    ];
     let other = prop_oneof![
         2 => (prop_oneof![5 => (Just(Some(2_usize)), prop::option::of(0..2_usize)), 2 => (Just(None), Just(Some(0_usize)))], 1..3_usize)
             .prop_map(|((place, sku), system)| Act::Master { group: false, place, sku, system }),
@@ -252,7 +335,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => prop_oneof![prop::sample::select(vec![1_i64, 2, 5]), -3..25_i64].prop_map(|minutes| Act::Wait { minutes }),
         6 => (prop_oneof![0..4_usize, 0..20_usize], prop::bool::weighted(0.2)).prop_map(|(nth, other)| Act::Again { nth, other }),
     ];
-    prop_oneof![5 => physical, 5 => promising, 5 => told, 3 => other]
+    prop_oneof![5 => physical, 5 => promising, 5 => told, 5 => expected, 3 => other]
 }
 
 /// Something of everything in London, so that not all begins with an empty shelf.
@@ -309,4 +392,33 @@ pub fn one_order() -> impl Strategy<Value = Vec<Vec<Act>>> {
         2 => (0..3_usize).prop_map(|nth| Act::Again { nth, other: false }),
     ];
     prop::collection::vec(prop::collection::vec(act, 1..3), 1..16)
+}
+
+/// Transfers and purchase orders alone, of one item between three places, with counts, orders and late words about them.
+pub fn supply() -> impl Strategy<Value = Vec<Vec<Act>>> {
+    let place = || prop_oneof![3 => Just(1_usize), 3 => Just(0_usize), 1 => Just(2_usize)];
+    let nth = || prop_oneof![4 => Just(0_usize), 2 => Just(1_usize), 1 => Just(2_usize)];
+    let ago = || prop_oneof![3 => Just(0_i64), 2 => 1..12_i64];
+    let part = || prop::option::weighted(0.7, prop::collection::vec((0..2_usize, 1..6_i64), 1));
+    let system = || prop_oneof![3 => Just(0_usize), 2 => Just(1_usize), 1 => Just(2_usize)];
+    let step = || prop_oneof![8 => Just(1_i64), 1 => Just(0_i64), 1 => Just(-1_i64)];
+    let lines = || prop_oneof![3 => (1..9_i64).prop_map(|quantity| vec![(0, quantity)]), 1 => (1..5_i64, 1..5_i64).prop_map(|(one, two)| vec![(0, one), (0, two)])];
+    let act = prop_oneof![
+        4 => (place(), 1..9_i64, ago()).prop_map(|(place, quantity, ago)| Act::Receive { place, lines: vec![(0, quantity)], ago }),
+        3 => (place(), place(), lines(), prop::option::weighted(0.9, 0..3_usize)).prop_map(|(from, to, lines, reference)| Act::Plan { from, to, lines, reference }),
+        3 => nth().prop_map(|nth| Act::Ready { nth }),
+        1 => (nth(), 0..2_usize, 0..9_i64).prop_map(|(nth, line, quantity)| Act::AmendTransfer { nth, line, quantity }),
+        4 => (nth(), part(), ago()).prop_map(|(nth, lines, ago)| Act::Dispatch { nth, lines, ago }),
+        2 => (nth(), prop::option::of((1..6_i64, 0..2_i64).prop_map(|(quantity, lost)| vec![(0, quantity, lost)])), ago())
+            .prop_map(|(nth, lines, ago)| Act::Arrive { nth, lines, into: 0, ago }),
+        1 => (nth(), ago()).prop_map(|(nth, ago)| Act::CancelTransfer { nth, ago }),
+        6 => (system(), 0..2_usize, step(), 0..3_usize, place(), lines(), ago())
+            .prop_map(|(system, document, step, of, place, lines, ago)| Act::Receipt { system, document, step, of: Some((true, of)), place, lines, ago }),
+        2 => (place(), 0..12_i64, ago()).prop_map(|(place, quantity, ago)| Act::Count { place, lines: vec![(0, quantity)], ago, system: None }),
+        2 => (1..6_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None, may_wait: true }),
+        1 => (nth(), 0..4_i64).prop_map(|(nth, ago)| Act::Fulfil { nth, lines: None, ago }),
+        1 => (1..3_usize).prop_map(|system| Act::Master { group: false, place: Some(2), sku: None, system }),
+        2 => (1..8_i64).prop_map(|minutes| Act::Wait { minutes }),
+    ];
+    prop::collection::vec(prop::collection::vec(act, 1..3), 1..20)
 }

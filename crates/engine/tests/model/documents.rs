@@ -58,10 +58,15 @@ impl Model {
                 lines.iter().map(|line| line.line.as_str()).collect(),
                 lines.iter().map(|line| line.occurred_at).collect(),
             ),
-            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
+            Content::Receipt(receipt) => (vec![], vec![receipt.occurred_at]),
         };
         times.retain(Option::is_some);
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
+            return Err(Stop::Invalid);
+        }
+        if let Content::Receipt(receipt) = &told.content
+            && receipt.lines.iter().any(|line| !line.quantity.is_positive())
+        {
             return Err(Stop::Invalid);
         }
         if let Content::Shipment(shipment) = &told.content
@@ -79,7 +84,14 @@ impl Model {
             let amends = matches!(
                 (&known.became, &told.content),
                 (Became::Order(_), Content::Order(_)) | (Became::Movements(_), Content::Movements(_))
-            );
+            ) || match (&known.became, &told.content) {
+                // Of that one transfer for good.
+                (Became::Arrived(arrived), Content::Receipt(receipt)) => {
+                    let named = receipt.transfer.as_ref().and_then(|name| self.transfer_named(name));
+                    named == Some(arrived.transfer)
+                }
+                _ => false,
+            };
             // Silent: a shipment is told once, and a document stays of its kind.
             if version == known.version || !amends {
                 return Ok(self.wait(told, Cause::ContradictoryVersion));
@@ -104,7 +116,15 @@ impl Model {
                 (Some(order), Became::Order(order), Vec::new())
             }
             Content::Shipment(content) => (None, Became::Shipment, self.apply_shipment(system, content)?),
-            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
+            Content::Receipt(content) if content.transfer.is_some() => {
+                let earlier = match &became {
+                    Some(Became::Arrived(earlier)) => Some(earlier),
+                    _ => None,
+                };
+                let (arrived, lines) = self.apply_arrival(system, content, earlier)?;
+                (None, Became::Arrived(arrived), lines)
+            }
+            Content::Receipt(content) => (None, Became::Receipt, self.apply_receipt(system, content)?),
             Content::Movements(content) => {
                 let earlier = match became {
                     Some(Became::Movements(earlier)) => earlier,
@@ -146,7 +166,12 @@ impl Model {
                 place(&shipment.location) && shipment.lines.iter().all(|line| item(&line.item))
             }
             Content::Movements(lines) => lines.iter().all(|line| item(&line.item) && place(&line.location)),
-            Content::Receipt(_) => unreachable!("receipts are checked by `laws.rs`"),
+            Content::Receipt(receipt) => {
+                receipt.purchase.as_ref().is_none_or(|name| self.purchase_named(name).is_some())
+                    && receipt.transfer.as_ref().is_none_or(|name| self.transfer_named(name).is_some())
+                    && place(&receipt.location)
+                    && receipt.lines.iter().all(|line| item(&line.item))
+            }
         }
     }
 

@@ -12,6 +12,8 @@ use onhand_ledger::command::{
 use onhand_ledger::model::{Cause, HoldState};
 use onhand_ledger::{Body, Command, Instant, Quantity, StockState};
 
+use crate::supply::{Arrived, Purchasing, Transferring};
+
 pub const MINUTE: i64 = 60_000_000;
 
 /// Where stock is, or whose account it is on.
@@ -52,7 +54,7 @@ pub struct Seen {
 
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// Orders and holds are numbered together as they come to be: the higher, the younger.
+    /// Orders, holds and transfers are numbered together as they come to be: the higher, the younger.
     pub made: usize,
     pub version: u64,
     pub lines: Vec<OrderLine>,
@@ -120,6 +122,9 @@ pub enum Became {
     Order(usize),
     Shipment,
     Movements(Vec<Done>),
+    /// Told once.
+    Receipt,
+    Arrived(Arrived),
 }
 
 /// What a line of a movement document did.
@@ -158,6 +163,11 @@ pub enum Said {
     /// And of each line how much was asked for, or it shall keep, and how much it keeps.
     Hold(usize, Vec<(i64, i64)>),
     Order(usize, Vec<LineSaid>),
+    /// Of each line how much is wanted, kept, dispatched, in transit, received, lost, returned and over; what moved; and how
+    /// much came up.
+    Transfer(usize, Vec<[i64; 8]>, Vec<(String, String, i64, i64)>, usize),
+    /// Of each line how much is wanted, received, open and over; and what moved.
+    Purchase(usize, Vec<[i64; 4]>, Vec<(String, String, i64, i64)>),
     Recorded {
         order: Option<usize>,
         lines: Vec<LineSaid>,
@@ -191,6 +201,9 @@ pub enum Why {
     HoldEnded(HoldState),
     LineHasLess(i64),
     ReferenceTaken(usize),
+    DocumentEnded,
+    DocumentHasLess(i64),
+    DocumentReferenceTaken,
 }
 
 #[derive(Debug)]
@@ -227,6 +240,8 @@ pub struct Model {
     pub counts: Vec<Seen>,
     pub orders: Vec<Order>,
     pub holds: Vec<Hold>,
+    pub transfers: Vec<Transferring>,
+    pub purchases: Vec<Purchasing>,
     pub documents: Vec<Known>,
     pub waits: Vec<Waits>,
     /// Why, and is it open still?
@@ -315,6 +330,16 @@ impl Model {
             Body::CancelOrder(cancel) => self.cancel(cancel),
             Body::ReturnOrder(back) => self.take_back(back),
             Body::Record(document) => self.record(document),
+            Body::PlanTransfer(plan) => self.plan(plan),
+            Body::ReadyTransfer(ready) => self.make_ready(ready),
+            Body::AmendTransfer(amend) => self.amend_transfer(amend),
+            Body::DispatchTransfer(dispatch) => self.dispatch(dispatch),
+            Body::ReceiveTransfer(receive) => self.receive_transfer(receive),
+            Body::CancelTransfer(cancel) => self.cancel_transfer(cancel),
+            Body::PlacePurchase(place) => self.place_purchase(place),
+            Body::AmendPurchase(amend) => self.amend_purchase(amend),
+            Body::ReceivePurchase(receive) => self.receive_purchase(receive),
+            Body::EndPurchase(end) => self.end_purchase(end),
             Body::Tick => Ok(Said::Ticked(lapsed)),
             other => panic!("the model does not know {other:?}"),
         }
@@ -482,19 +507,32 @@ impl Model {
     /// not there by the books.
     pub fn depart(
         &mut self,
-        (item, place): (usize, usize),
+        from: (usize, usize),
         party: StockState,
         quantity: i64,
         at: i64,
         absorbed: Option<i64>,
         own: i64,
     ) -> i64 {
+        self.depart_with(from, party, quantity, at, absorbed, (StockState::Committed, own))
+    }
+
+    /// As `depart`, of what is kept in a state.
+    pub fn depart_with(
+        &mut self,
+        (item, place): (usize, usize),
+        party: StockState,
+        quantity: i64,
+        at: i64,
+        absorbed: Option<i64>,
+        (kept, own): (StockState, i64),
+    ) -> i64 {
         let available = Account::At(place, StockState::Available);
         if let Some(as_of) = absorbed {
             self.go(item, Account::Party(StockState::Adjustment), available, quantity, as_of);
         }
         if own > 0 {
-            self.go(item, Account::At(place, StockState::Committed), Account::Party(party), own, at);
+            self.go(item, Account::At(place, kept), Account::Party(party), own, at);
         }
         let rest = quantity - own;
         if rest == 0 {
@@ -539,6 +577,7 @@ impl Model {
         let mut missing = wanted;
         let mut youngest_first: Vec<usize> = self.orders.iter().map(|order| order.made).collect();
         youngest_first.extend(self.holds.iter().map(|hold| hold.made));
+        youngest_first.extend(self.transfers.iter().map(|transfer| transfer.made));
         youngest_first.sort_unstable_by(|one, other| other.cmp(one));
         for made in youngest_first {
             let mut freed = Vec::new();
@@ -559,6 +598,16 @@ impl Model {
                         line.reserved.iter().find(|(at, _)| *at == place).map_or(0, |(_, there)| *there);
                     let part = there.min(missing);
                     add(&mut line.reserved, place, -part);
+                    missing -= part;
+                    freed.push((StockState::Reserved, part));
+                }
+            }
+            for transfer in
+                self.transfers.iter_mut().filter(|known| known.made == made && known.from == place)
+            {
+                for line in transfer.lines.iter_mut().rev().filter(|line| line.item == item) {
+                    let part = line.reserved.min(missing);
+                    line.reserved -= part;
                     missing -= part;
                     freed.push((StockState::Reserved, part));
                 }

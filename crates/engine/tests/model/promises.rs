@@ -181,7 +181,7 @@ impl Model {
     }
 
     pub fn made(&self) -> usize {
-        self.orders.len() + self.holds.len()
+        self.orders.len() + self.holds.len() + self.transfers.len()
     }
 
     pub fn lapse(&mut self) -> u32 {
@@ -336,7 +336,7 @@ impl Model {
             return Err(match known.became {
                 Became::Order(order) => Stop::Refused(Why::ReferenceTaken(order)),
                 // Kinds of documents do not mix.
-                Became::Shipment | Became::Movements(_) => Stop::Invalid,
+                _ => Stop::Invalid,
             });
         }
         let line = |(index, (item, wanted)): (usize, &(usize, i64))| OrderLine {

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Submission};
-use onhand_ledger::answer::{HeldLine, LineAnswer};
+use onhand_ledger::answer::{HeldLine, LineAnswer, Moved, PurchaseLineAnswer, TransferLineAnswer};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, ExtendHold, FulfilOrder, Happened, Line, LinePart,
-    LineQuantity, MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder,
-    PutItem, PutListing, PutLocation, PutSystem, Receive, ReleaseLines, ReturnOrder, SetOwnership,
-    ShipmentContent, ShipmentLine, TakeCount, Transfer,
+    Adjust, AmendPurchase, AmendTransfer, AmendedLine, ArrivedLine, CancelOrder, CancelTransfer, Content,
+    ConvertHold, DeliveredLine, DispatchTransfer, Document, EndPurchase, ExtendHold, FulfilOrder, Happened,
+    Line, LinePart, LineQuantity, MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold,
+    PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem, PutListing, PutLocation, PutSystem,
+    ReadyTransfer, ReceiptContent, ReceiptLine, Receive, ReceivePurchase, ReceiveTransfer, ReleaseLines,
+    ReturnOrder, SetOwnership, ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
 use onhand_ledger::model::{At, Cause, HoldState};
 use onhand_ledger::{
     Answer, Body, CellKey, Command, DiscrepancyId, HoldId, Instant, ItemId, Key, LocationId, OrderId,
-    Quantity, Refusal, Seq, StockState, TenantId, Value,
+    PurchaseId, Quantity, Refusal, Seq, StockState, TenantId, TransferId, Value,
 };
 use onhand_store::{MemoryStore, PostgresStore, PostgresUrl, SqliteStore, Store};
 
@@ -74,6 +76,8 @@ pub struct World {
     postgresql: Option<String>,
     orders: Vec<OrderId>,
     holds: Vec<HoldId>,
+    transfers: Vec<TransferId>,
+    purchases: Vec<PurchaseId>,
     sent: Vec<Both>,
     seq: Seq,
 }
@@ -100,6 +104,8 @@ impl World {
             postgresql: matches!(kept, Kept::InPostgresql).then(onhand_testpg::database),
             orders: Vec::new(),
             holds: Vec::new(),
+            transfers: Vec::new(),
+            purchases: Vec::new(),
             sent: Vec::new(),
             seq: 0,
         };
@@ -210,6 +216,8 @@ impl World {
         let from_end = |len: usize, nth: usize| len.checked_sub(nth + 1).map_or(NONE, |nth| nth as u64);
         let order = |nth: usize| OrderId(from_end(self.orders.len(), nth));
         let hold = |nth: usize| HoldId(from_end(self.holds.len(), nth));
+        let transfer = |nth: usize| TransferId(from_end(self.transfers.len(), nth));
+        let purchase = |nth: usize| PurchaseId(from_end(self.purchases.len(), nth));
         let reference = |reference: &Option<usize>| reference.map(|number| format!("R{number}"));
         Some(match act {
             Act::Receive { place: at, lines: of, ago } => Body::Receive(Receive {
@@ -285,8 +293,84 @@ impl World {
                 into: BY_HAND[*into],
                 occurred_at: self.before(*ago),
             }),
-            Act::OrderFact { .. } | Act::Shipment { .. } | Act::Movements { .. } => {
+            Act::OrderFact { .. } | Act::Shipment { .. } | Act::Movements { .. } | Act::Receipt { .. } => {
                 Body::Record(self.document(act))
+            }
+            Act::Plan { from, to, lines: of, reference } => Body::PlanTransfer(PlanTransfer {
+                reference: reference.map(|number| format!("T{number}")),
+                from: place(*from),
+                to: place(*to),
+                lines: lines(of),
+                expected_on: None,
+            }),
+            Act::Ready { nth } => Body::ReadyTransfer(ReadyTransfer { transfer: transfer(*nth) }),
+            Act::AmendTransfer { nth, line, quantity } => Body::AmendTransfer(AmendTransfer {
+                transfer: transfer(*nth),
+                lines: parts(&[(*line, *quantity)]),
+                expected_on: None,
+            }),
+            Act::Dispatch { nth, lines: of, ago } => Body::DispatchTransfer(DispatchTransfer {
+                transfer: transfer(*nth),
+                lines: of.as_deref().map(parts),
+                occurred_at: self.before(*ago),
+            }),
+            Act::Arrive { nth, lines: of, into, ago } => {
+                let line = |(line, units, lost): &(usize, i64, i64)| ArrivedLine {
+                    line: (line + 1).to_string(),
+                    quantity: quantity(*units),
+                    lost: (*lost > 0).then(|| quantity(*lost)),
+                };
+                Body::ReceiveTransfer(ReceiveTransfer {
+                    transfer: transfer(*nth),
+                    lines: of.as_ref().map(|of| of.iter().map(line).collect()),
+                    into: BY_HAND[*into],
+                    occurred_at: self.before(*ago),
+                })
+            }
+            Act::CancelTransfer { nth, ago } => Body::CancelTransfer(CancelTransfer {
+                transfer: transfer(*nth),
+                occurred_at: self.before(*ago),
+            }),
+            Act::Buy { place: at, lines: of, reference } => {
+                let line = |(sku, units): &(usize, i64)| PurchaseOrderLine {
+                    sku: SKUS[*sku].to_owned(),
+                    quantity: quantity(*units),
+                    expected_on: None,
+                    unit_cost: None,
+                };
+                Body::PlacePurchase(PlacePurchase {
+                    supplier: "Potters".to_owned(),
+                    reference: reference.map(|number| format!("PO{number}")),
+                    location: place(*at),
+                    expected_on: None,
+                    lines: of.iter().map(line).collect(),
+                })
+            }
+            Act::AmendPurchase { nth, line, item, quantity: units } => Body::AmendPurchase(AmendPurchase {
+                purchase: purchase(*nth),
+                lines: vec![AmendedLine {
+                    line: line.map(|line| (line + 1).to_string()),
+                    sku: line.is_none().then(|| SKUS[*item].to_owned()),
+                    quantity: Some(quantity(*units)),
+                    ..AmendedLine::default()
+                }],
+            }),
+            Act::Deliver { nth, lines: of, place: at, into, ago } => {
+                let line = |(line, units): &(usize, i64)| DeliveredLine {
+                    line: (line + 1).to_string(),
+                    quantity: quantity(*units),
+                    ..DeliveredLine::default()
+                };
+                Body::ReceivePurchase(ReceivePurchase {
+                    purchase: purchase(*nth),
+                    lines: of.as_ref().map(|of| of.iter().map(line).collect()),
+                    location: at.map(place),
+                    into: BY_HAND[*into],
+                    occurred_at: self.before(*ago),
+                })
+            }
+            Act::EndPurchase { nth, cancel } => {
+                Body::EndPurchase(EndPurchase { purchase: purchase(*nth), cancel: *cancel })
             }
             Act::Master { group, place: at, sku, system } => Body::SetOwnership(SetOwnership {
                 location: at.map(place),
@@ -373,6 +457,29 @@ impl World {
                 let content = Content::Movements(lines.iter().map(line).collect());
                 (*system, name.clone(), self.version(*system, &name, *step), content)
             }
+            Act::Receipt { system, document, step, of, place: at, lines, ago } => {
+                let line = |(named, units): &(usize, i64)| ReceiptLine {
+                    item: item(*named),
+                    quantity: quantity(*units),
+                    unit_cost: None,
+                    lot: None,
+                    expires: None,
+                    serials: None,
+                };
+                let named = |transfer, name: &str| {
+                    of.filter(|(is_transfer, _)| *is_transfer == transfer)
+                        .map(|(_, nth)| format!("{name}{nth}"))
+                };
+                let content = Content::Receipt(ReceiptContent {
+                    purchase: named(false, "PO"),
+                    transfer: named(true, "T"),
+                    location: place(*at),
+                    occurred_at: self.before(*ago),
+                    lines: lines.iter().map(line).collect(),
+                });
+                let name = format!("RC{document}");
+                (*system, name.clone(), self.version(*system, &name, *step), content)
+            }
             other => panic!("no document: {other:?}"),
         };
         Document { system: SYSTEMS[system].to_owned(), document, version, content }
@@ -404,6 +511,12 @@ impl World {
         let hold = |id: HoldId| {
             usize::try_from(id.0).ok().and_then(|nth| self.holds.get(nth)).copied().unwrap_or(id)
         };
+        let transfer = |id: TransferId| {
+            usize::try_from(id.0).ok().and_then(|nth| self.transfers.get(nth)).copied().unwrap_or(id)
+        };
+        let purchase = |id: PurchaseId| {
+            usize::try_from(id.0).ok().and_then(|nth| self.purchases.get(nth)).copied().unwrap_or(id)
+        };
         let model = Command { key, fingerprint: number, actor: "test".to_owned(), body };
         let mut ledger = model.clone();
         match &mut ledger.body {
@@ -414,6 +527,14 @@ impl World {
             Body::FulfilOrder(fulfil) => fulfil.order = order(fulfil.order),
             Body::CancelOrder(cancel) => cancel.order = order(cancel.order),
             Body::ReturnOrder(back) => back.order = order(back.order),
+            Body::ReadyTransfer(ready) => ready.transfer = transfer(ready.transfer),
+            Body::AmendTransfer(amend) => amend.transfer = transfer(amend.transfer),
+            Body::DispatchTransfer(dispatch) => dispatch.transfer = transfer(dispatch.transfer),
+            Body::ReceiveTransfer(receive) => receive.transfer = transfer(receive.transfer),
+            Body::CancelTransfer(cancel) => cancel.transfer = transfer(cancel.transfer),
+            Body::AmendPurchase(amend) => amend.purchase = purchase(amend.purchase),
+            Body::ReceivePurchase(receive) => receive.purchase = purchase(receive.purchase),
+            Body::EndPurchase(end) => end.purchase = purchase(end.purchase),
             _ => {}
         }
         Both { ledger, model }
@@ -475,19 +596,27 @@ impl World {
 
     fn learn_ids(&mut self) {
         let last = Seq::MAX >> 1;
-        let (orders, holds) = self
+        let (orders, holds, transfers, purchases) = self
             .ledger()
             .read(TENANT, |view| {
                 let orders =
                     view.range(&Key::Order(OrderId(0)), &Key::Order(OrderId(last)), false, 10_000)?;
                 let holds = view.range(&Key::Hold(HoldId(0)), &Key::Hold(HoldId(last)), false, 10_000)?;
-                Ok((orders, holds))
+                let ends = (Key::Transfer(TransferId(0)), Key::Transfer(TransferId(last)));
+                let transfers = view.range(&ends.0, &ends.1, false, 10_000)?;
+                let ends = (Key::Purchase(PurchaseId(0)), Key::Purchase(PurchaseId(last)));
+                let purchases = view.range(&ends.0, &ends.1, false, 10_000)?;
+                Ok((orders, holds, transfers, purchases))
             })
             .unwrap();
         let order = |(key, _)| if let Key::Order(id) = key { id } else { panic!("an order") };
         let hold = |(key, _)| if let Key::Hold(id) = key { id } else { panic!("a hold") };
         self.orders = orders.into_iter().map(order).collect();
         self.holds = holds.into_iter().map(hold).collect();
+        let transfer = |(key, _)| if let Key::Transfer(id) = key { id } else { panic!("a transfer") };
+        let purchase = |(key, _)| if let Key::Purchase(id) = key { id } else { panic!("a purchase order") };
+        self.transfers = transfers.into_iter().map(transfer).collect();
+        self.purchases = purchases.into_iter().map(purchase).collect();
     }
 
     // ---- comparing ---------------------------------------------------------------------------------------------
@@ -507,14 +636,40 @@ impl World {
             preordered: line.preordered.whole_units(),
         };
         let units = Quantity::whole_units;
+        let moves = |moved: &[Moved]| -> Vec<(String, String, i64, i64)> {
+            let of = moved.iter().map(|moved| {
+                let (sku, location) = (moved.sku.clone(), moved.location.clone());
+                (sku, location, units(moved.difference), units(moved.available))
+            });
+            of.collect()
+        };
         match answer {
             Answer::Item(_) | Answer::ItemNoted(..) | Answer::Rule(_) => Said::Done,
-            Answer::Moved(moved, _) => {
-                let of = moved.iter().map(|moved| {
-                    let (sku, location) = (moved.sku.clone(), moved.location.clone());
-                    (sku, location, units(moved.difference), units(moved.available))
-                });
-                Said::Moved(of.collect())
+            Answer::Moved(moved, _) => Said::Moved(moves(moved)),
+            Answer::Transfer { id, lines, moved, discrepancies } => {
+                let line = |line: &TransferLineAnswer| {
+                    [
+                        line.quantity,
+                        line.reserved,
+                        line.dispatched,
+                        line.in_transit,
+                        line.received,
+                        line.lost,
+                        line.returned,
+                        line.over,
+                    ]
+                    .map(units)
+                };
+                let nth = self.transfers.iter().position(|known| known == id).unwrap();
+                Said::Transfer(nth, lines.iter().map(line).collect(), moves(moved), discrepancies.len())
+            }
+            Answer::Purchase { id, lines, moved, discrepancies } => {
+                assert!(discrepancies.is_empty(), "a receipt on request surprises nobody");
+                let line = |line: &PurchaseLineAnswer| {
+                    [line.quantity, line.received, line.open, line.over].map(units)
+                };
+                let nth = self.purchases.iter().position(|known| known == id).unwrap();
+                Said::Purchase(nth, lines.iter().map(line).collect(), moves(moved))
             }
             Answer::Counted(counted, _) => {
                 let of = counted.iter().map(|counted| {
@@ -555,6 +710,9 @@ impl World {
                 Refusal::LineHasLess { has, .. } | Refusal::HoldHasLess { has, .. } => {
                     Why::LineHasLess(units(*has))
                 }
+                Refusal::DocumentEnded { .. } => Why::DocumentEnded,
+                Refusal::DocumentHasLess { has, .. } => Why::DocumentHasLess(units(*has)),
+                Refusal::DocumentReferenceTaken { .. } => Why::DocumentReferenceTaken,
                 Refusal::ReferenceTaken { order: id, .. } => Why::ReferenceTaken(order(id)),
                 other => panic!("nobody asked for this: {other:?}"),
             }),
@@ -575,6 +733,7 @@ impl World {
         self.compare_stock(&items, &places);
         self.compare_orders(&items, &places);
         self.compare_holds(&items, &places);
+        self.compare_supply(&items, &places);
         self.compare_discrepancies();
         // Law 11: at the time it was taken, stock is what the last count of that time says, whatever is heard later.
         for (index, seen) in self.model.counts.iter().enumerate() {
@@ -607,7 +766,7 @@ impl World {
                 );
             }
             for (place, place_id) in places.iter().enumerate() {
-                for state in StockState::ON_HAND {
+                for state in StockState::ON_HAND.into_iter().chain([StockState::InTransit]) {
                     let cell = CellKey::new(*item_id, *place_id, state);
                     let account = Account::At(place, state);
                     let what = || format!("{state:?} of {} at {}", SKUS[item], PLACES[place].0);
@@ -692,6 +851,62 @@ impl World {
                 let shall: BTreeMap<LocationId, i64> =
                     shall.reserved.iter().map(|(place, quantity)| (places[*place], *quantity)).collect();
                 assert_eq!(reserved, shall, "{hold:?}");
+            }
+        }
+    }
+
+    fn compare_supply(&self, items: &[ItemId], places: &[LocationId]) {
+        assert_eq!(self.transfers.len(), self.model.transfers.len(), "transfers");
+        for (id, shall) in self.transfers.iter().zip(&self.model.transfers) {
+            let value = self.ledger().read(TENANT, |view| view.get(&Key::Transfer(*id))).unwrap();
+            let Some(Value::Transfer(known)) = value else { panic!("a transfer") };
+            assert_eq!(
+                (known.state, known.ready),
+                (shall.state, shall.ready),
+                "{known:?} shall be {shall:?}"
+            );
+            assert_eq!(known.dispatched_at.map(Instant::micros), shall.left, "{known:?} shall be {shall:?}");
+            assert_eq!(known.lines.len(), shall.lines.len());
+            for (line, shall) in known.lines.iter().zip(&shall.lines) {
+                assert_eq!(line.item, items[shall.item]);
+                let has = [
+                    line.wanted,
+                    line.reserved,
+                    line.dispatched,
+                    line.received,
+                    line.lost,
+                    line.returned,
+                    line.over,
+                ];
+                let shall_have = [
+                    shall.wanted,
+                    shall.reserved,
+                    shall.dispatched,
+                    shall.received,
+                    shall.lost,
+                    shall.returned,
+                    shall.over,
+                ];
+                assert_eq!(has.map(Quantity::whole_units), shall_have, "{known:?} shall be {shall:?}");
+            }
+        }
+        assert_eq!(self.purchases.len(), self.model.purchases.len(), "purchase orders");
+        for (id, shall) in self.purchases.iter().zip(&self.model.purchases) {
+            let value = self.ledger().read(TENANT, |view| view.get(&Key::Purchase(*id))).unwrap();
+            let Some(Value::Purchase(known)) = value else { panic!("a purchase order") };
+            assert_eq!(known.state, shall.state, "{known:?} shall be {shall:?}");
+            assert_eq!(known.lines.len(), shall.lines.len());
+            for (line, shall) in known.lines.iter().zip(&shall.lines) {
+                let has = (line.wanted.whole_units(), line.received.whole_units());
+                assert_eq!((line.item, has), (items[shall.item], (shall.wanted, shall.received)));
+            }
+        }
+        for (item, item_id) in items.iter().enumerate() {
+            let expected = self.ledger().read(TENANT, |view| view.expected(*item_id)).unwrap();
+            for (place, place_id) in places.iter().enumerate() {
+                let here = expected.iter().filter(|one| one.location == *place_id);
+                let here: Quantity = here.map(|one| one.incoming.quantity).sum();
+                assert_eq!(here.whole_units(), self.model.incoming(item, place), "incoming");
             }
         }
     }

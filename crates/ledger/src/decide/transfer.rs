@@ -2,7 +2,8 @@
 //! than was sent), cancelled. A draft keeps nothing; of one that is ready what has not left is `reserved` where it leaves
 //! from, so that nobody else is sold it; what has left is `in_transit` at its destination, outside of on hand.
 
-use crate::answer::{Answer, Invalid, Refusal, TransferLineAnswer};
+use crate::answer::{Answer, Invalid, Missing, Refusal, TransferLineAnswer};
+use crate::availability;
 use crate::command::{
     AmendTransfer, CancelTransfer, DispatchTransfer, PlanTransfer, ReadyTransfer, ReceiveTransfer,
 };
@@ -165,9 +166,30 @@ fn keep(
     let states = [StockState::Available, StockState::Reserved];
     let steps = kept_steps(tx, id, transfer, parts, states, "kept for a transfer")?;
     shift::must_be_free(tx, &steps)?;
+    must_be_sellable(tx, &steps)?;
     for ((position, quantity), step) in parts.iter().zip(steps) {
         tx.make(step)?;
         transfer.lines[*position].reserved += *quantity;
+    }
+    Ok(())
+}
+
+/// Nothing is promised of a lot that ended or was called back. It may be sent all the same, without being kept before.
+fn must_be_sellable(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
+    let of_lots = || steps.iter().filter(|step| step.lot.0 != 0);
+    tx.want(of_lots().flat_map(|step| availability::lot_keys(step.lot, step.from.0)))?;
+    for step in of_lots() {
+        if !availability::is_sellable(tx.lot(step.lot)?, tx.expires(step.lot, step.from.0)?, tx.now) {
+            return Err(Refusal::Insufficient(vec![Missing {
+                sku: tx.sku(step.item)?,
+                location: Some(tx.location_code(step.from.0)?),
+                beyond: None,
+                wanted: step.quantity,
+                available: Quantity::ZERO,
+                held: None,
+            }])
+            .into());
+        }
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ impl PostgresStore {
         })?;
         let seats = |many: usize| (0..many).map(|_| Arc::new(Seat::default())).collect();
         Ok(Self {
-            reading: PostgresReader { wire: wire.clone(), seat },
+            reading: PostgresReader::new(wire.clone(), seat),
             wire,
             readers: seats(READERS),
             next_reader: AtomicUsize::new(0),
@@ -127,6 +127,8 @@ read_through! {
     tenants() -> Vec<TenantId>;
     head(tenant: TenantId) -> Head;
     cell(tenant: TenantId, key: &CellKey) -> CellSlot;
+    cells(tenant: TenantId, keys: &[CellKey]) -> Vec<CellSlot>;
+    objects(tenant: TenantId, keys: &[Key]) -> Vec<Slot>;
     cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
     cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
     object(tenant: TenantId, key: &Key) -> Slot;
@@ -145,6 +147,18 @@ read_through! {
 }
 
 impl Store for PostgresStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn heads_now(&mut self, tenants: &[TenantId]) -> Result<(Instant, Vec<Head>), StoreError> {
+        let tenants = tenants.to_vec();
+        self.on_connection("read", move |connection: Arc<Connection>| {
+            let tenants = tenants.clone();
+            async move { read::heads_now(&connection, &tenants).await }
+        })
+    }
+
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
         let prepared: Vec<Prepared> =
             batches.iter().map(|(tenant, batch)| Prepared::new(*tenant, batch)).collect::<Result<_, _>>()?;
@@ -211,7 +225,7 @@ impl Store for PostgresStore {
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         let number = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
-        Ok(Box::new(PostgresReader { wire: self.wire.clone(), seat: self.readers[number].clone() }))
+        Ok(Box::new(PostgresReader::new(self.wire.clone(), self.readers[number].clone())))
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Reading: every statement names one tenant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
@@ -14,17 +15,29 @@ use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
 
 /// Whoever reads, on a connection that it may share.
 pub(super) struct PostgresReader {
-    pub wire: Arc<Wire>,
+    wire: Arc<Wire>,
     pub seat: Arc<Seat>,
+    /// While all is read as it was at one instant.
+    snapshot: Option<Snapshot>,
+}
+
+/// A transaction that only reads, and the turn to have one on a connection.
+struct Snapshot {
+    connection: Arc<Connection>,
+    _turn: tokio::sync::OwnedMutexGuard<()>,
 }
 
 /// Where a connection is kept: made when it is first needed, and anew once it is gone.
 #[derive(Default)]
-pub(super) struct Seat(tokio::sync::Mutex<Option<Arc<Connection>>>);
+pub(super) struct Seat {
+    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    /// Whose it is alone for a while.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Seat {
     pub async fn connection(&self, wire: &Wire) -> Result<Arc<Connection>, Failure> {
-        let mut seat = self.0.lock().await;
+        let mut seat = self.connection.lock().await;
         if let Some(connection) = seat.as_ref().filter(|connection| !connection.client.is_closed()) {
             return Ok(connection.clone());
         }
@@ -35,14 +48,15 @@ impl Seat {
 
     /// It is of no use any more.
     pub async fn leave(&self, gone: &Arc<Connection>) {
-        let mut seat = self.0.lock().await;
+        let mut seat = self.connection.lock().await;
         if seat.as_ref().is_some_and(|connection| Arc::ptr_eq(connection, gone)) {
             *seat = None;
         }
     }
 }
 
-const HEAD: &str = "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1";
+pub(super) const HEAD: &str =
+    "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1";
 const TENANTS: &str = "SELECT tenant_id FROM head ORDER BY tenant_id";
 const CELL: &str = "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = $1 \
     AND item_id = $2 AND location_id = $3 AND state = $4 AND lot_id = $5 AND consignor_id = $6";
@@ -53,6 +67,11 @@ const CELLS_AFTER: &str = "SELECT item_id, location_id, state, lot_id, consignor
     AND (item_id, location_id, state, lot_id, consignor_id) > ($2, $3, $4, $5, $6) \
     ORDER BY item_id, location_id, state, lot_id, consignor_id LIMIT $7";
 const OBJECT: &str = "SELECT key, seq, body, sum FROM object WHERE tenant_id = $1 AND kind = $2 AND key = $3";
+const OBJECTS: &str = "SELECT o.key, o.seq, o.body, o.sum, o.kind FROM unnest($2::bigint[], $3::bytea[]) AS k(kind, key) \
+    JOIN object o ON o.tenant_id = $1 AND o.kind = k.kind AND o.key = k.key";
+/// Whoever reads sees one instant, and cannot write.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(super) const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 const RANGE: &str = "SELECT key, seq, body, sum FROM object WHERE tenant_id = $1 AND kind = $2 \
     AND key BETWEEN $3 AND $4 ORDER BY key LIMIT $5";
 const RANGE_BACK: &str = "SELECT key, seq, body, sum FROM object WHERE tenant_id = $1 AND kind = $2 \
@@ -174,12 +193,39 @@ fn read_note(tenant: TenantId, space: &str, row: &Row, from: usize) -> Result<(S
     Ok((key, body))
 }
 
+/// The server's clock, and the heads of some tenants: one round trip.
+pub(super) async fn heads_now(
+    connection: &Connection,
+    tenants: &[TenantId],
+) -> Result<(Instant, Vec<Head>), Failure> {
+    let head = |tenant: &TenantId| Ask { sql: HEAD, parameters: parameters![signed(tenant.0)] };
+    let mut asks = vec![Ask { sql: CLOCK, parameters: Vec::new() }];
+    asks.extend(tenants.iter().map(head));
+    let answers = connection.ask_all(&asks, None).await?;
+    let now = answers.first().and_then(|rows| rows.first()).map(|row| get::<i64>(row, 0)).transpose()?;
+    let heads = tenants.iter().zip(answers.iter().skip(1));
+    let head = |(tenant, rows): (&TenantId, &Vec<Row>)| {
+        rows.first().map_or_else(|| Ok(Head::default()), |row| read_head(*tenant, row))
+    };
+    Ok((Instant::from_micros(now.unwrap_or_default()), heads.map(head).collect::<Result<_, StoreError>>()?))
+}
+
 impl PostgresReader {
+    pub fn new(wire: Arc<Wire>, seat: Arc<Seat>) -> Self {
+        Self { wire, seat, snapshot: None }
+    }
+
     /// Asks, once more over a new connection where the old one is gone: reading changes nothing.
     fn rows(&self, sql: &'static str, parameters: Vec<Parameter>) -> Result<Vec<Row>, StoreError> {
         let (wire, seat) = (self.wire.clone(), self.seat.clone());
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.connection.clone());
         self.wire.wait(async move {
             let ask = Ask { sql, parameters };
+            if let Some(connection) = snapshot {
+                // Another connection would see another instant.
+                let asked = connection.ask(&ask).await.map_err(Failure::from);
+                return asked.map_err(|failure| failure.told("read", &wire.url));
+            }
             let mut again = true;
             loop {
                 let connection = match seat.connection(&wire).await {
@@ -275,6 +321,77 @@ impl Reader for PostgresReader {
         let [item, location, state, lot, consignor] = cell_numbers(key);
         let row = self.row(CELL, parameters![signed(tenant.0), item, location, state, lot, consignor])?;
         row.map_or_else(|| Ok(CellSlot::default()), |row| read_cell(&row, 0)?.whole(tenant, key))
+    }
+
+    fn cells(&mut self, tenant: TenantId, keys: &[CellKey]) -> Result<Vec<CellSlot>, StoreError> {
+        let mut columns: [Vec<i64>; 5] = Default::default();
+        for key in keys {
+            for (column, number) in columns.iter_mut().zip(cell_numbers(key)) {
+                column.push(number);
+            }
+        }
+        let [items, locations, states, lots, consignors] = columns;
+        let parameters = parameters![signed(tenant.0), items, locations, states, lots, consignors];
+        let rows = self.rows(super::write::CELLS, parameters)?;
+        let mut found: BTreeMap<CellKey, CellSlot> =
+            rows.iter().map(|row| whole_cell(tenant, row)).collect::<Result<_, _>>()?;
+        Ok(keys.iter().map(|key| found.remove(key).unwrap_or_default()).collect())
+    }
+
+    fn objects(&mut self, tenant: TenantId, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+        let (kinds, bytes): (Vec<i64>, Vec<Vec<u8>>) =
+            keys.iter().map(|key| (i64::from(key.kind()), key.bytes())).unzip();
+        let rows = self.rows(OBJECTS, parameters![signed(tenant.0), kinds, bytes])?;
+        let mut found = BTreeMap::<Key, Slot>::new();
+        for row in &rows {
+            let kind: i64 = get(row, 4)?;
+            let kind =
+                u8::try_from(kind).map_err(|_| StoreError::Damaged(format!("an object has kind {kind}")))?;
+            found.extend([read_object(tenant, kind, row)?]);
+        }
+        Ok(keys.iter().map(|key| found.remove(key).unwrap_or_default()).collect())
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.end()?;
+        let (wire, seat) = (self.wire.clone(), self.seat.clone());
+        let begun = self.wire.wait(async move {
+            let turn = seat.turn.clone().lock_owned().await;
+            let mut again = true;
+            loop {
+                let begun = async {
+                    let connection = seat.connection(&wire).await?;
+                    match connection.client.batch_execute(BEGIN_READING).await {
+                        Ok(()) => Ok(connection),
+                        Err(error) => {
+                            seat.leave(&connection).await;
+                            Err(Failure::from(error))
+                        }
+                    }
+                };
+                match begun.await {
+                    Ok(connection) => return Ok(Snapshot { connection, _turn: turn }),
+                    Err(Failure::Lost(_) | Failure::Crossed(_)) if again => again = false,
+                    Err(failure) => return Err(failure.told("read", &wire.url)),
+                }
+            }
+        });
+        self.snapshot = Some(begun?);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        if let Some(snapshot) = self.snapshot.take() {
+            let seat = self.seat.clone();
+            self.wire.wait(async move {
+                // It has read all it wanted: a connection that cannot end that is of no use any more, and nothing else is lost.
+                if snapshot.connection.client.batch_execute("COMMIT").await.is_err() {
+                    seat.leave(&snapshot.connection).await;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     fn cells_of(&mut self, tenant: TenantId, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
@@ -434,6 +551,13 @@ impl Reader for PostgresReader {
             }
         };
         rows.iter().map(|row| read_note(tenant, space, row, 0)).collect()
+    }
+}
+
+impl Drop for PostgresReader {
+    fn drop(&mut self) {
+        // Whoever uses the connection next must find it free.
+        let _ = self.end();
     }
 }
 

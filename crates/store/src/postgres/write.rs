@@ -23,7 +23,7 @@ const MAKE_HEAD: &str = "INSERT INTO head(tenant_id, seq, hash, recorded_at, flu
 const TAKE_HEAD: &str =
     "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1 FOR UPDATE";
 /// Each looked up by its whole key: as a join, a plan made while the table was small reads all of the tenant for each.
-const CELLS: &str = "SELECT k.item_id, k.location_id, k.state, k.lot_id, k.consignor_id, c.quantity, c.seq, c.latest, \
+pub(super) const CELLS: &str = "SELECT k.item_id, k.location_id, k.state, k.lot_id, k.consignor_id, c.quantity, c.seq, c.latest, \
     c.latest_before, c.recent, c.sum FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
     AS k(item_id, location_id, state, lot_id, consignor_id) CROSS JOIN LATERAL (SELECT * FROM cell \
     WHERE cell.tenant_id = $1 AND cell.item_id = k.item_id AND cell.location_id = k.location_id \

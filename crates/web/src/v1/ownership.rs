@@ -140,10 +140,13 @@ async fn master(
     caller: Caller,
     Query(query): Query<MasterQuery>,
 ) -> Result<Json<MasterBody>, Problem> {
-    let (sku, code) = (query.sku.clone(), query.location.clone());
     let found = read(&app, &caller, move |view| {
-        let Some((item, known)) = view.item_by_sku(&query.sku)? else { return Ok(Err(true)) };
-        let Some((location, place)) = view.location_by_code(&query.location)? else { return Ok(Err(false)) };
+        let Some((item, known)) = view.item_by_sku(&query.sku)? else {
+            return Ok(Err(("item with the SKU", query.sku)));
+        };
+        let Some((location, place)) = view.location_by_code(&query.location)? else {
+            return Ok(Err(("location with the code", query.location)));
+        };
         let rule = match view.ownership_of(item, location)? {
             Some((id, rule)) => Some(ownership(view, id, rule)?),
             None => None,
@@ -151,13 +154,7 @@ async fn master(
         let master = rule.as_ref().map_or_else(|| "onhand".to_owned(), |rule| rule.master.clone());
         Ok(Ok(MasterBody { sku: known.sku, location: place.code, master, rule }))
     });
-    found.await?.map(Json).map_err(|is_item| {
-        if is_item {
-            Problem::unknown("item with the SKU", sku)
-        } else {
-            Problem::unknown("location with the code", code)
-        }
-    })
+    found.await?.map(Json).map_err(|(what, name)| Problem::unknown(what, name))
 }
 
 only_objects!(OwnershipInput);

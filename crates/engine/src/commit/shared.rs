@@ -1,0 +1,230 @@
+//! Committing to a store that other nodes write to as well.
+//!
+//! What is in memory is only a cache. Before a batch is decided the heads of its tenants are read, and a tenant that another node has
+//! written to since is read anew; when the batch is written, the store takes the head and writes nothing where somebody was
+//! quicker meanwhile: then all of that tenant's commands are decided again, on what is there now. Deciding is pure, so that this
+//! is safe. What a batch needs is fetched together, a few round trips for all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use onhand_ledger::state::Need;
+use onhand_ledger::{CellKey, Given, Instant, Key, Record, TenantId, Undecided, decide};
+use onhand_store::{Head, StoreError};
+
+use super::{Asked, CommitError, Decision, Inner, Outcomes, Pending, UsedKeys};
+use crate::clock::Clock;
+use crate::scribe::all_chunks;
+
+/// So often a tenant's commands are decided again because another node was quicker. Somebody commits each time.
+const ATTEMPTS: usize = 100;
+/// What a command needs may only be known once it has what it needs to know that.
+const ROUNDS: usize = 8;
+
+/// What became of one tenant's commands.
+type Written = Result<(), Arc<StoreError>>;
+
+impl Inner {
+    pub(super) fn commit_shared(&mut self, mut asked: Vec<&mut Asked>, clock: &dyn Clock) -> Outcomes {
+        let mut open = BTreeMap::<TenantId, Vec<usize>>::new();
+        for (index, one) in asked.iter().enumerate() {
+            open.entry(one.submission.tenant).or_default().push(index);
+        }
+        let mut decisions: Vec<Option<Result<Decision, Box<CommitError>>>> =
+            asked.iter().map(|_| None).collect();
+        let mut records = BTreeMap::new();
+        let mut failed = BTreeMap::new();
+        self.make_room();
+        for attempt in 1.. {
+            let batches = self.attempt(&open, &mut asked, &mut decisions, clock);
+            let written = self.write_each(batches, &mut records);
+            for (id, written) in written {
+                let Err(error) = written else {
+                    open.remove(&id);
+                    continue;
+                };
+                // It may hold what was never written, or lack what others wrote.
+                self.tenants.remove(&id);
+                if !matches!(*error, StoreError::Moved { .. }) || attempt >= ATTEMPTS {
+                    open.remove(&id);
+                    failed.insert(id, error);
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        let decided = asked.iter().zip(decisions).map(|(one, decision)| {
+            (one.submission.tenant, decision.unwrap_or_else(|| Err(Box::new(CommitError::Bug))))
+        });
+        Outcomes { decisions: decided.collect::<Vec<_>>().into_iter(), records, failed }
+    }
+
+    /// Decides all commands of some tenants on what is there now. A tenant that the store fails has the error beside it.
+    fn attempt(
+        &mut self,
+        open: &BTreeMap<TenantId, Vec<usize>>,
+        asked: &mut [&mut Asked],
+        decisions: &mut [Option<Result<Decision, Box<CommitError>>>],
+        clock: &dyn Clock,
+    ) -> BTreeMap<TenantId, (Pending, Written)> {
+        let mut broken = self.catch_up(open.keys().copied(), clock).err().map(Arc::new);
+        let (now, mut given) = (clock.now(), Given::default());
+        let mut used = UsedKeys::default();
+        if broken.is_none() {
+            let together = open.iter().try_for_each(|(id, indices)| {
+                let mine: Vec<&Asked> = indices.iter().map(|index| &*asked[*index]).collect();
+                self.fetch(*id, &mine, now)?;
+                self.used_keys_among(&mine, &mut used)
+            });
+            broken = together.err().map(Arc::new);
+        }
+        let mut batches = BTreeMap::new();
+        for (id, indices) in open {
+            let mut pending = Pending::with_room_for(indices.len());
+            let mut whole: Written = broken.clone().map_or(Ok(()), Err);
+            for index in indices {
+                let one = &*asked[*index];
+                let decision = match &whole {
+                    Ok(()) => self.decide(one, now, false, &mut pending, &used, &mut given).map_err(Box::new),
+                    Err(error) => Err(Box::new(CommitError::Store(error.clone()))),
+                };
+                if decision.is_ok() {
+                    pending.notes.extend(one.submission.notes.iter().cloned());
+                }
+                if let Err(error) = &decision
+                    && let CommitError::Store(error) = error.as_ref()
+                {
+                    whole = Err(error.clone());
+                }
+                decisions[*index] = Some(decision);
+            }
+            batches.insert(*id, (pending, whole));
+        }
+        batches
+    }
+
+    /// Forgets the tenants that other nodes have written to, and goes by the store's clock.
+    fn catch_up(
+        &mut self,
+        tenants: impl Iterator<Item = TenantId>,
+        clock: &dyn Clock,
+    ) -> Result<(), StoreError> {
+        let tenants: Vec<TenantId> = tenants.collect();
+        let (now, heads) = self.store.get_mut().heads_now(&tenants)?;
+        clock.tell(now);
+        for (id, head) in tenants.into_iter().zip(heads) {
+            if self.tenants.get(&id).is_some_and(|known| !is_at(&known.head, &head)) {
+                self.tenants.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Provides the cells and objects that some commands need, for all of them together.
+    fn fetch(&mut self, id: TenantId, asked: &[&Asked], now: Instant) -> Result<(), StoreError> {
+        self.tenant(id)?;
+        let given = Given::default();
+        let mut open: Vec<_> = asked.iter().filter_map(|one| one.submission.command.as_ref()).collect();
+        for _ in 0..ROUNDS {
+            let (mut cells, mut objects) = (BTreeSet::<CellKey>::new(), BTreeSet::<Key>::new());
+            let tenant = self.tenants.get_mut(&id).expect("it was loaded above");
+            open.retain(|command| {
+                let state = &tenant.state;
+                let decided = catch_unwind(AssertUnwindSafe(|| decide(state, &given, command, now)));
+                let Ok(Err(Undecided::Needs(needs))) = decided else { return false };
+                // What is needed beside them is fetched when it is decided.
+                let mut looked_at_again = false;
+                for need in needs {
+                    match need {
+                        Need::Cell(key) => _ = cells.insert(key),
+                        Need::Object(key) => _ = objects.insert(key),
+                        _ => continue,
+                    }
+                    looked_at_again = true;
+                }
+                looked_at_again
+            });
+            if cells.is_empty() && objects.is_empty() {
+                break;
+            }
+            let (cells, objects): (Vec<_>, Vec<_>) =
+                (cells.into_iter().collect(), objects.into_iter().collect());
+            let store = self.store.get_mut();
+            for (key, slot) in cells.iter().zip(store.cells(id, &cells)?) {
+                tenant.state.provide_cell(*key, slot);
+            }
+            for (key, slot) in objects.iter().zip(store.objects(id, &objects)?) {
+                tenant.state.provide_object(key.clone(), slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn used_keys_among(&mut self, asked: &[&Asked], used: &mut UsedKeys) -> Result<(), StoreError> {
+        let Some(id) = asked.first().map(|one| one.submission.tenant) else { return Ok(()) };
+        let hashes: Vec<u64> = asked.iter().filter_map(|one| one.key_hash).collect();
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        for (hash, seq) in self.store.get_mut().keys_among(id, &hashes)? {
+            used.entry((id, hash)).or_default().push(seq);
+        }
+        Ok(())
+    }
+
+    /// Writes what was decided, each tenant by itself. What nothing is written for must still be where it was decided on.
+    fn write_each(
+        &mut self,
+        batches: BTreeMap<TenantId, (Pending, Written)>,
+        records: &mut BTreeMap<TenantId, Box<dyn Iterator<Item = Box<Record>> + Send>>,
+    ) -> BTreeMap<TenantId, Written> {
+        let mut written = BTreeMap::<TenantId, Written>::new();
+        let mut whole = BTreeMap::<TenantId, Pending>::new();
+        for (id, (pending, sound)) in batches {
+            if sound.is_ok() {
+                whole.insert(id, pending);
+            }
+            written.insert(id, sound);
+        }
+        let before = |id: &TenantId| self.tenants.get(id).map_or([0; 32], |tenant| tenant.head.hash);
+        let mine = whole.iter_mut().map(|(id, pending)| (*id, before(id), &mut pending.records));
+        let chunks = all_chunks(&mut None, mine);
+        let writes = self.assemble(&mut whole, chunks);
+        let results = self.store.get_mut().commit_each(&writes);
+        for ((id, _), result) in writes.iter().zip(results) {
+            written.insert(*id, result.map_err(Arc::new));
+        }
+        let told: Vec<TenantId> =
+            whole.keys().copied().filter(|id| !writes.iter().any(|(other, _)| other == id)).collect();
+        if !told.is_empty() {
+            match self.store.get_mut().heads_now(&told) {
+                Ok((_, heads)) => {
+                    for (id, head) in told.into_iter().zip(heads) {
+                        let stays = self.tenants.get(&id).is_some_and(|known| is_at(&known.head, &head));
+                        written.insert(
+                            id,
+                            if stays { Ok(()) } else { Err(Arc::new(StoreError::Moved { tenant: id })) },
+                        );
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    written.extend(told.into_iter().map(|id| (id, Err(error.clone()))));
+                }
+            }
+        }
+        for (id, pending) in whole {
+            if written.get(&id).is_some_and(Result::is_ok) {
+                records.insert(id, Box::new(pending.records.into_all()));
+            }
+        }
+        written
+    }
+}
+
+/// Is what is known of a tenant all that there is?
+pub(super) fn is_at(known: &Head, head: &Head) -> bool {
+    (known.seq, known.hash) == (head.seq, head.hash)
+}
