@@ -22,11 +22,12 @@ const MAKE_HEAD: &str = "INSERT INTO head(tenant_id, seq, hash, recorded_at, flu
     VALUES($1, 0, $2, 0, 0, 0, $3) ON CONFLICT (tenant_id) DO NOTHING";
 const TAKE_HEAD: &str =
     "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1 FOR UPDATE";
-pub(super) const CELLS: &str = "SELECT c.item_id, c.location_id, c.state, c.lot_id, c.consignor_id, c.quantity, c.seq, c.latest, \
+/// Each looked up by its whole key: as a join, a plan made while the table was small reads all of the tenant for each.
+pub(super) const CELLS: &str = "SELECT k.item_id, k.location_id, k.state, k.lot_id, k.consignor_id, c.quantity, c.seq, c.latest, \
     c.latest_before, c.recent, c.sum FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
-    AS k(item_id, location_id, state, lot_id, consignor_id) JOIN cell c ON c.tenant_id = $1 \
-    AND c.item_id = k.item_id AND c.location_id = k.location_id AND c.state = k.state AND c.lot_id = k.lot_id \
-    AND c.consignor_id = k.consignor_id";
+    AS k(item_id, location_id, state, lot_id, consignor_id) CROSS JOIN LATERAL (SELECT * FROM cell \
+    WHERE cell.tenant_id = $1 AND cell.item_id = k.item_id AND cell.location_id = k.location_id \
+    AND cell.state = k.state AND cell.lot_id = k.lot_id AND cell.consignor_id = k.consignor_id LIMIT 1) c";
 const PUT_HEAD: &str = "UPDATE head SET seq = $2, hash = $3, recorded_at = $4, flushed = $5, keyed = $6, sum = $7 \
     WHERE tenant_id = $1";
 const PUT_LOG: &str = "INSERT INTO log(tenant_id, first_seq, entries, recorded_at, hash, body, sum) SELECT $1, * \
