@@ -238,7 +238,7 @@ struct Line {
 
 impl Line {
     fn pass_on(&self, mut from: TcpStream, mut to: TcpStream) {
-        let mut bytes = [0; 65_536];
+        let mut bytes = vec![0; 65_536];
         loop {
             let read = from.read(&mut bytes).unwrap_or(0);
             let is_commit = bytes[..read].windows(6).any(|word| word == b"COMMIT");

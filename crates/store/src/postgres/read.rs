@@ -67,8 +67,9 @@ const CELLS_AFTER: &str = "SELECT item_id, location_id, state, lot_id, consignor
     AND (item_id, location_id, state, lot_id, consignor_id) > ($2, $3, $4, $5, $6) \
     ORDER BY item_id, location_id, state, lot_id, consignor_id LIMIT $7";
 const OBJECT: &str = "SELECT key, seq, body, sum FROM object WHERE tenant_id = $1 AND kind = $2 AND key = $3";
-const OBJECTS: &str = "SELECT o.key, o.seq, o.body, o.sum, o.kind FROM unnest($2::bigint[], $3::bytea[]) AS k(kind, key) \
-    JOIN object o ON o.tenant_id = $1 AND o.kind = k.kind AND o.key = k.key";
+const OBJECTS: &str = "SELECT o.key, o.seq, o.body, o.sum, k.kind FROM unnest($2::bigint[], $3::bytea[]) AS k(kind, key) \
+    CROSS JOIN LATERAL (SELECT * FROM object WHERE object.tenant_id = $1 AND object.kind = k.kind \
+    AND object.key = k.key LIMIT 1) o";
 /// Whoever reads sees one instant, and cannot write.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 pub(super) const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
