@@ -183,7 +183,17 @@ fn a_server_that_ends_between_two_commits_or_is_ended_in_one_loses_nothing() {
     // Immediately ended, and started again a moment later, while commits go on.
     let writing = std::thread::spawn(move || {
         for number in 0..120 {
-            write(&mut store, TENANT, &format!("{number}"));
+            // A commit waits for a server that was away; who reads is told at once, and may ask again.
+            let after = loop {
+                match store.head(TENANT) {
+                    Ok(head) => break head,
+                    Err(StoreError::Io { doing: "read", .. }) => {
+                        std::thread::sleep(Duration::from_millis(20))
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            store.commit(&[(TENANT, batch(TENANT, after, &format!("{number}")))]).unwrap();
         }
         store
     });
