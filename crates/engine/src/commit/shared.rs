@@ -1,9 +1,9 @@
 //! Committing to a store that other nodes write to as well.
 //!
-//! What is in memory is only a cache. Before a batch is decided the heads of its tenants are read, and a tenant that another node has
-//! written to since is read anew; when the batch is written, the store takes the head and writes nothing where somebody was
-//! quicker meanwhile: then all of that tenant's commands are decided again, on what is there now. Deciding is pure, so that this
-//! is safe. What a batch needs is fetched together, a few round trips for all of it.
+//! What is in memory is only a cache. A batch is decided on what there is at one instant: the heads of its tenants are read first, and a
+//! tenant that another node has written to since is read anew. When the batch is written, the store takes the head and writes
+//! nothing where somebody was quicker meanwhile: then all of that tenant's commands are decided again, on what is there now. Deciding
+//! is pure, so that this is safe. What a batch needs is fetched together, a few round trips for all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,7 +56,10 @@ impl Inner {
             }
         }
         let decided = asked.iter().zip(decisions).map(|(one, decision)| {
-            (one.submission.tenant, decision.unwrap_or_else(|| Err(Box::new(CommitError::Bug))))
+            let tenant = one.submission.tenant;
+            // Whatever else was said of a command, it was said on a state that did not hold.
+            let store = failed.get(&tenant).map(|error| Err(Box::new(CommitError::Store(error.clone()))));
+            (tenant, store.or(decision).unwrap_or_else(|| Err(Box::new(CommitError::Bug))))
         });
         Outcomes { decisions: decided.collect::<Vec<_>>().into_iter(), records, failed }
     }
@@ -69,7 +72,10 @@ impl Inner {
         decisions: &mut [Option<Result<Decision, Box<CommitError>>>],
         clock: &dyn Clock,
     ) -> BTreeMap<TenantId, (Pending, Written)> {
-        let mut broken = self.catch_up(open.keys().copied(), clock).err().map(Arc::new);
+        // All of it is decided on what there was at one instant.
+        let begun = self.store.get_mut().begin();
+        let begun = begun.and_then(|()| self.catch_up(open.keys().copied(), clock));
+        let mut broken = begun.err().map(Arc::new);
         let (now, mut given) = (clock.now(), Given::default());
         let mut used = UsedKeys::default();
         if broken.is_none() {
@@ -101,6 +107,10 @@ impl Inner {
                 decisions[*index] = Some(decision);
             }
             batches.insert(*id, (pending, whole));
+        }
+        if let Err(error) = self.store.get_mut().end() {
+            let error = Arc::new(error);
+            batches.values_mut().for_each(|(_, whole)| *whole = Err(error.clone()));
         }
         batches
     }
@@ -174,7 +184,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes what was decided, each tenant by itself. What nothing is written for must still be where it was decided on.
+    /// Writes what was decided, each tenant by itself.
     fn write_each(
         &mut self,
         batches: BTreeMap<TenantId, (Pending, Written)>,
@@ -195,25 +205,6 @@ impl Inner {
         let results = self.store.get_mut().commit_each(&writes);
         for ((id, _), result) in writes.iter().zip(results) {
             written.insert(*id, result.map_err(Arc::new));
-        }
-        let told: Vec<TenantId> =
-            whole.keys().copied().filter(|id| !writes.iter().any(|(other, _)| other == id)).collect();
-        if !told.is_empty() {
-            match self.store.get_mut().heads_now(&told) {
-                Ok((_, heads)) => {
-                    for (id, head) in told.into_iter().zip(heads) {
-                        let stays = self.tenants.get(&id).is_some_and(|known| is_at(&known.head, &head));
-                        written.insert(
-                            id,
-                            if stays { Ok(()) } else { Err(Arc::new(StoreError::Moved { tenant: id })) },
-                        );
-                    }
-                }
-                Err(error) => {
-                    let error = Arc::new(error);
-                    written.extend(told.into_iter().map(|id| (id, Err(error.clone()))));
-                }
-            }
         }
         for (id, pending) in whole {
             if written.get(&id).is_some_and(Result::is_ok) {

@@ -8,6 +8,7 @@ mod documents;
 mod durable;
 mod faults;
 mod items;
+mod nodes;
 mod postgres;
 mod race;
 mod serve;

@@ -137,6 +137,8 @@ read_through! {
     keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
     keys_like(tenant: TenantId, hash: u64) -> Vec<Seq>;
     keys_among(tenant: TenantId, hashes: &[u64]) -> Vec<KeyAt>;
+    begin() -> ();
+    end() -> ();
     check() -> Option<String>;
     chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
     chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
