@@ -110,7 +110,9 @@ impl Inner {
         }
         if let Err(error) = self.store.get_mut().end() {
             let error = Arc::new(error);
-            batches.values_mut().for_each(|(_, whole)| *whole = Err(error.clone()));
+            for (_, whole) in batches.values_mut() {
+                *whole = Err(error.clone());
+            }
         }
         batches
     }
