@@ -326,7 +326,7 @@ impl Ledger {
         read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut inner = self.inner.upgradable_read();
-        if !inner.tenants.contains_key(&tenant) {
+        if !inner.shared && !inner.tenants.contains_key(&tenant) {
             inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant))?;
         }
         let pooled = self.readers.lock().pop();
@@ -428,7 +428,7 @@ impl Inner {
         }
         self.make_room();
         let asked: Vec<&mut Asked> = asked.collect();
-        let used = self.used_keys(&asked).unwrap_or_else(|error| {
+        let used = self.used_keys(asked.iter().map(|one| &**one)).unwrap_or_else(|error| {
             broken.get_or_insert(Arc::new(error));
             UsedKeys::new()
         });
@@ -497,7 +497,7 @@ impl Inner {
 
     /// Which of these keys, or others of their hashes, were used before this batch. Nearly none: so all are looked for
     /// together, where each would wait for memory by itself.
-    fn used_keys(&mut self, asked: &[&mut Asked]) -> Result<UsedKeys, StoreError> {
+    fn used_keys<'s>(&mut self, asked: impl Iterator<Item = &'s Asked>) -> Result<UsedKeys, StoreError> {
         let mut hashes = BTreeMap::<TenantId, Vec<u64>>::new();
         for one in asked {
             if let Some(hash) = one.key_hash {

@@ -26,7 +26,7 @@ const ROUNDS: usize = 8;
 type Written = Result<(), Arc<StoreError>>;
 
 impl Inner {
-    pub(super) fn commit_shared(&mut self, mut asked: Vec<&mut Asked>, clock: &dyn Clock) -> Outcomes {
+    pub(super) fn commit_shared(&mut self, asked: Vec<&mut Asked>, clock: &dyn Clock) -> Outcomes {
         let mut open = BTreeMap::<TenantId, Vec<usize>>::new();
         for (index, one) in asked.iter().enumerate() {
             open.entry(one.submission.tenant).or_default().push(index);
@@ -37,7 +37,7 @@ impl Inner {
         let mut failed = BTreeMap::new();
         self.make_room();
         for attempt in 1.. {
-            let batches = self.attempt(&open, &mut asked, &mut decisions, clock);
+            let batches = self.attempt(&open, &asked, &mut decisions, clock);
             let written = self.write_each(batches, &mut records);
             for (id, written) in written {
                 let Err(error) = written else {
@@ -68,7 +68,7 @@ impl Inner {
     fn attempt(
         &mut self,
         open: &BTreeMap<TenantId, Vec<usize>>,
-        asked: &mut [&mut Asked],
+        asked: &[&mut Asked],
         decisions: &mut [Option<Result<Decision, Box<CommitError>>>],
         clock: &dyn Clock,
     ) -> BTreeMap<TenantId, (Pending, Written)> {
@@ -79,12 +79,14 @@ impl Inner {
         let (now, mut given) = (clock.now(), Given::default());
         let mut used = UsedKeys::default();
         if broken.is_none() {
-            let together = open.iter().try_for_each(|(id, indices)| {
-                let mine: Vec<&Asked> = indices.iter().map(|index| &*asked[*index]).collect();
-                self.fetch(*id, &mine, now)?;
-                self.used_keys_among(&mine, &mut used)
+            let fetched = open.iter().try_for_each(|(id, indices)| {
+                self.fetch(*id, indices.iter().map(|index| &*asked[*index]), now)
             });
-            broken = together.err().map(Arc::new);
+            let all = open.values().flatten().map(|index| &*asked[*index]);
+            match fetched.and_then(|()| self.used_keys(all)) {
+                Ok(found) => used = found,
+                Err(error) => broken = Some(Arc::new(error)),
+            }
         }
         let mut batches = BTreeMap::new();
         for (id, indices) in open {
@@ -135,10 +137,15 @@ impl Inner {
     }
 
     /// Provides the cells and objects that some commands need, for all of them together.
-    fn fetch(&mut self, id: TenantId, asked: &[&Asked], now: Instant) -> Result<(), StoreError> {
+    fn fetch<'s>(
+        &mut self,
+        id: TenantId,
+        asked: impl Iterator<Item = &'s Asked>,
+        now: Instant,
+    ) -> Result<(), StoreError> {
         self.tenant(id)?;
         let given = Given::default();
-        let mut open: Vec<_> = asked.iter().filter_map(|one| one.submission.command.as_ref()).collect();
+        let mut open: Vec<_> = asked.filter_map(|one| one.submission.command.as_ref()).collect();
         for _ in 0..ROUNDS {
             let (mut cells, mut objects) = (BTreeSet::<CellKey>::new(), BTreeSet::<Key>::new());
             let tenant = self.tenants.get_mut(&id).expect("it was loaded above");
@@ -170,18 +177,6 @@ impl Inner {
             for (key, slot) in objects.iter().zip(store.objects(id, &objects)?) {
                 tenant.state.provide_object(key.clone(), slot);
             }
-        }
-        Ok(())
-    }
-
-    fn used_keys_among(&mut self, asked: &[&Asked], used: &mut UsedKeys) -> Result<(), StoreError> {
-        let Some(id) = asked.first().map(|one| one.submission.tenant) else { return Ok(()) };
-        let hashes: Vec<u64> = asked.iter().filter_map(|one| one.key_hash).collect();
-        if hashes.is_empty() {
-            return Ok(());
-        }
-        for (hash, seq) in self.store.get_mut().keys_among(id, &hashes)? {
-            used.entry((id, hash)).or_default().push(seq);
         }
         Ok(())
     }
