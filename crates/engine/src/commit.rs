@@ -8,22 +8,24 @@ mod shared;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use onhand_ledger::state::{Answered, Earlier, Need};
 use onhand_ledger::{
-    Answer, CellKey, Command, Due, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Outcome,
+    Answer, CellKey, Command, Due, Entry, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Outcome,
     Quantity, Record, Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
     Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, decode_records, key_hash,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::scribe::{Records, Scribe, all_chunks};
 use crate::view::View;
+use crate::writer::{Writer, Writes};
 
 /// So many parts of what is in memory are looked through before a batch at most, to make room.
 const EVICTED: usize = 2;
@@ -33,6 +35,8 @@ const WARMED: usize = 16;
 const SCRIBE_FROM: usize = 256;
 /// How many chunks are folded at a time when the tail of the log is read again.
 const TAIL_CHUNKS: usize = 256;
+/// So many batches are written each beside the next before whoever waits has a turn.
+const BESIDE: usize = 16;
 /// Writing begins when tables are so many entries behind the log: a start folds it from there.
 const MAX_BEHIND: Seq = 2_000_000;
 
@@ -111,14 +115,18 @@ pub struct Ledger {
     readers: Mutex<Vec<Box<dyn Reader>>>,
     inner: RwLock<Inner>,
     clock: Arc<dyn Clock>,
+    /// Do other nodes write to the store too?
+    shared: bool,
     key_hash: fn(&str) -> u64,
     feed: watch::Sender<Seq>,
     trouble: Mutex<Option<String>>,
+    /// How many wait to read.
+    readers_waiting: AtomicUsize,
 }
 
 struct Inner {
     /// Locked only to make a reader; whoever may write has it without locking.
-    store: Mutex<Box<dyn Store>>,
+    store: Mutex<Writer>,
     tenants: BTreeMap<TenantId, Tenant>,
     options: Options,
     /// Do other nodes write to the store too?
@@ -126,6 +134,8 @@ struct Inner {
     key_hash: fn(&str) -> u64,
     /// As `store`: only to be shared.
     scribe: Mutex<Option<Scribe>>,
+    /// The keys of the batch that is being written beside this one.
+    away: BTreeMap<TenantId, HashSet<u64>>,
 }
 
 /// A submission, and the hash of its command's key: reckoned by whoever hands it in.
@@ -161,6 +171,16 @@ enum Decision {
     /// The tenant's next record of the batch has the answer.
     Recorded(Seq, bool),
     Told(Box<Committed>),
+}
+
+/// A batch that is decided, and not written yet. The state has it already.
+pub(crate) struct Decided {
+    decisions: Vec<(TenantId, Result<Decision, Box<CommitError>>)>,
+    batches: BTreeMap<TenantId, Pending>,
+    /// The last entry, of whichever tenant.
+    newest: Option<Seq>,
+    /// What is to be written; or why it cannot be.
+    writes: Result<Writes, Arc<StoreError>>,
 }
 
 /// What became of a batch, in order. Taking it apart is work that needs no lock.
@@ -226,18 +246,20 @@ impl Ledger {
         key_hash: fn(&str) -> u64,
     ) -> Result<Self, StoreError> {
         let shared = store.is_shared();
-        let (store, scribe) = (Mutex::new(store), Mutex::new(None));
-        let mut inner = Inner { store, tenants: BTreeMap::new(), options, shared, key_hash, scribe };
+        let (store, scribe) = (Mutex::new(Writer::new(store)), Mutex::new(None));
+        let (tenants, away) = (BTreeMap::new(), BTreeMap::new());
+        let mut inner = Inner { store, tenants, options, shared, key_hash, scribe, away };
         if shared {
-            clock.tell(inner.store.get_mut().heads_now(&[])?.0);
+            clock.tell(inner.store()?.heads_now(&[])?.0);
         }
-        for tenant in inner.store.get_mut().tenants()? {
+        for tenant in inner.store()?.tenants()? {
             inner.tenant(tenant)?;
         }
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
-        let (inner, readers) = (RwLock::new(inner), Mutex::default());
-        Ok(Self { inner, readers, clock, key_hash, feed, trouble: Mutex::default() })
+        let (inner, readers, trouble) = (RwLock::new(inner), Mutex::default(), Mutex::default());
+        let readers_waiting = AtomicUsize::new(0);
+        Ok(Self { readers, inner, clock, shared, key_hash, feed, trouble, readers_waiting })
     }
 
     /// Tells of every entry: the newest over all tenants.
@@ -258,7 +280,7 @@ impl Ledger {
     /// Can a commit be written now? After one that failed this says whether it would again, and changes nothing: nobody may
     /// send any while we are not ready.
     pub fn try_writing(&self) -> Result<(), StoreError> {
-        let tried = self.inner.write().store.get_mut().try_writing();
+        let tried = self.inner.write().store().and_then(Store::try_writing);
         *self.trouble.lock() = tried.as_ref().err().map(ToString::to_string);
         tried
     }
@@ -266,7 +288,30 @@ impl Ledger {
     /// Decides and writes all of these in one transaction, in order; one result for each.
     pub fn commit(&self, submissions: Vec<Submission>) -> Vec<Result<Committed, CommitError>> {
         let mut asked: Vec<Asked> = submissions.into_iter().map(|one| self.asked(one)).collect();
-        self.commit_asked(asked.len(), asked.iter_mut()).collect()
+        self.commit_asked(asked.iter_mut()).collect()
+    }
+
+    /// Batches one after the other, each written while the next is decided, as the queue does it where much waits: for tests.
+    #[doc(hidden)]
+    pub fn commit_beside(&self, batches: Vec<Vec<Submission>>) -> Vec<Vec<Result<Committed, CommitError>>> {
+        let asked = |batch: Vec<Submission>| batch.into_iter().map(|one| self.asked(one)).collect();
+        let mut batches: Vec<Vec<Asked>> = batches.into_iter().map(asked).collect();
+        let mut results = Vec::new();
+        let mut run = self.run();
+        let mut open: Option<Decided> = None;
+        for batch in &mut batches {
+            let next: Vec<&mut Asked> = batch.iter_mut().collect();
+            open = Some(match open.take() {
+                Some(decided) => {
+                    let (outcomes, decided) = run.write_beside(decided, next);
+                    results.push(outcomes.collect());
+                    decided
+                }
+                None => run.decide(next),
+            });
+        }
+        results.extend(open.map(|decided| run.write(decided).collect()));
+        results
     }
 
     /// A submission with what can be reckoned before its turn.
@@ -276,24 +321,22 @@ impl Ledger {
         Asked { submission, key_hash }
     }
 
-    /// As [`Ledger::commit`]; `many` says how many there are. Their notes are taken.
-    pub(crate) fn commit_asked<'a>(
-        &self,
-        many: usize,
-        asked: impl Iterator<Item = &'a mut Asked>,
-    ) -> Outcomes {
-        let mut inner = self.inner.write();
-        let outcomes = if inner.shared {
-            inner.commit_shared(asked.collect(), self.clock.as_ref())
-        } else {
-            inner.commit(many, asked, self.clock.now())
-        };
-        let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
-        drop(inner);
-        *self.trouble.lock() = outcomes.failed.values().next().map(ToString::to_string);
-        // Notes are no news: who keeps one must not wake itself.
-        self.feed.send_if_modified(|seq| std::mem::replace(seq, newest) != newest);
-        outcomes
+    /// As [`Ledger::commit`]. Their notes are taken.
+    pub(crate) fn commit_asked<'a>(&self, asked: impl Iterator<Item = &'a mut Asked>) -> Outcomes {
+        let asked: Vec<&mut Asked> = asked.collect();
+        let mut run = self.run();
+        if self.shared {
+            let (outcomes, newest) = run.inner.commit_shared(asked, self.clock.as_ref());
+            run.tell(&outcomes, newest);
+            return outcomes;
+        }
+        let decided = run.decide(asked);
+        run.write(decided)
+    }
+
+    /// Batches one after the other, of which one may be written while the next is decided. Nobody reads before it ends.
+    pub(crate) fn run(&self) -> Run<'_> {
+        Run { ledger: self, inner: self.inner.write(), batches: 0 }
     }
 
     /// Writes everything that tables do not have yet. For a clean end, and for tests.
@@ -312,7 +355,7 @@ impl Ledger {
     /// Forgets all state, and all tables but the log, and folds the log again.
     pub fn rebuild(&self) -> Result<(), StoreError> {
         let mut inner = self.inner.write();
-        inner.store.get_mut().clear_projections()?;
+        inner.store()?.clear_projections()?;
         let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
         inner.tenants.clear();
         tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant).map(|_| ()))
@@ -325,14 +368,16 @@ impl Ledger {
         tenant: TenantId,
         read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.readers_waiting.fetch_add(1, Ordering::Relaxed);
         let mut inner = self.inner.upgradable_read();
+        self.readers_waiting.fetch_sub(1, Ordering::Relaxed);
         if !inner.shared && !inner.tenants.contains_key(&tenant) {
             inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant))?;
         }
         let pooled = self.readers.lock().pop();
         let mut reader = match pooled {
             Some(reader) => reader,
-            None => inner.store.lock().reader()?,
+            None => inner.store.lock().here()?.reader()?,
         };
         if inner.shared {
             // What is read is read at one head; what is in memory is good for that one only.
@@ -349,7 +394,7 @@ impl Ledger {
                 });
             }
         }
-        let inner = parking_lot::RwLockUpgradableReadGuard::downgrade(inner);
+        let inner = RwLockUpgradableReadGuard::downgrade(inner);
         // Whoever asks for a tenant that there is not makes none.
         let nothing = State::default();
         let state = inner.tenants.get(&tenant).map_or(&nothing, |known| &known.state);
@@ -366,7 +411,7 @@ impl Ledger {
         let inner = self.inner.read();
         if inner.shared {
             let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
-            let (now, heads) = inner.store.lock().heads_now(&tenants)?;
+            let (now, heads) = inner.store.lock().here()?.heads_now(&tenants)?;
             self.clock.tell(now);
             let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
             self.feed.send_if_modified(|seq| std::mem::replace(seq, newest.max(*seq)) < newest);
@@ -375,8 +420,8 @@ impl Ledger {
     }
 
     /// Do other nodes write to the same store?
-    pub fn is_shared(&self) -> bool {
-        self.inner.read().shared
+    pub const fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// When the next hold ends, over all tenants.
@@ -393,10 +438,96 @@ impl Ledger {
     }
 }
 
+/// See [`Ledger::run`].
+pub(crate) struct Run<'l> {
+    ledger: &'l Ledger,
+    inner: RwLockWriteGuard<'l, Inner>,
+    /// So many were written beside another.
+    batches: usize,
+}
+
+impl Run<'_> {
+    /// Decides a batch, which must be written next.
+    pub fn decide(&mut self, asked: Vec<&mut Asked>) -> Decided {
+        let used = self.inner.used_keys(asked.iter().map(|one| &**one));
+        self.inner.decide_all(asked, used, self.ledger.clock.now())
+    }
+
+    /// May a batch be written beside the next one? Not where others write too, or somebody waits to read.
+    pub fn may_write_beside(&self, decided: &Decided) -> bool {
+        let is_wanted = self.ledger.readers_waiting.load(Ordering::Relaxed) > 0;
+        !self.ledger.shared && !is_wanted && self.batches < BESIDE && decided.writes.is_ok()
+    }
+
+    /// Writes a batch; nothing was decided after it.
+    pub fn write(&mut self, mut decided: Decided) -> Outcomes {
+        let written = match std::mem::replace(&mut decided.writes, Ok(Vec::new())) {
+            Ok(writes) => self.inner.write(&writes).map_err(Arc::new),
+            Err(error) => Err(error),
+        };
+        self.end(decided, written)
+    }
+
+    /// Writes a batch while the next one is decided.
+    pub fn write_beside(&mut self, mut decided: Decided, next: Vec<&mut Asked>) -> (Outcomes, Decided) {
+        self.batches += 1;
+        // Before the store is away: it has all keys but those of the batch.
+        let used = self.inner.used_keys(next.iter().map(|one| &**one));
+        let hashes = |(id, pending): (&TenantId, &mut Pending)| (*id, std::mem::take(&mut pending.hashes));
+        self.inner.away = decided.batches.iter_mut().map(hashes).collect();
+        let writes = std::mem::replace(&mut decided.writes, Ok(Vec::new())).unwrap_or_default();
+        let given = self.inner.store.get_mut().give(writes);
+        let mut written = given.map_or_else(|writes| self.inner.write(&writes), |()| Ok(()));
+        let now = self.ledger.clock.now();
+        let mut next = self.inner.decide_all(next, used, now);
+        written = written.and(self.inner.store.get_mut().wait());
+        self.inner.away.clear();
+        let written = written.map_err(Arc::new);
+        if let Err(error) = &written {
+            // It was decided on what was never written.
+            next.writes = Err(error.clone());
+        }
+        (self.end(decided, written), next)
+    }
+
+    /// What a batch came to, once it is written or cannot be.
+    fn end(&mut self, decided: Decided, written: Result<(), Arc<StoreError>>) -> Outcomes {
+        let Decided { decisions, batches, newest, writes: _ } = decided;
+        if written.is_err() {
+            // The state may hold what was never written.
+            self.inner.tenants.clear();
+        }
+        let records = batches.into_iter().map(|(id, pending)| {
+            let records: Box<dyn Iterator<Item = Box<Record>> + Send> = Box::new(pending.records.into_all());
+            (id, records)
+        });
+        let failed = match written {
+            Ok(()) => BTreeMap::new(),
+            Err(error) => decisions.iter().map(|(tenant, _)| (*tenant, error.clone())).collect(),
+        };
+        let outcomes = Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed };
+        self.tell(&outcomes, newest.filter(|_| outcomes.failed.is_empty()));
+        outcomes
+    }
+
+    /// Tells of new entries, of whichever tenant, and of trouble. Notes are no news: who keeps one must not wake itself.
+    fn tell(&self, outcomes: &Outcomes, newest: Option<Seq>) {
+        *self.ledger.trouble.lock() = outcomes.failed.values().next().map(ToString::to_string);
+        if let Some(newest) = newest {
+            self.ledger.feed.send_modify(|seq| *seq = newest.max(*seq));
+        }
+    }
+}
+
 impl Inner {
+    /// The store; waited for where a batch is being written.
+    fn store(&mut self) -> Result<&mut dyn Store, StoreError> {
+        self.store.get_mut().here()
+    }
+
     /// Loads a tenant, if it has a log.
     fn tenant_with_a_log(&mut self, id: TenantId) -> Result<(), StoreError> {
-        if self.store.get_mut().head(id)?.seq > 0 {
+        if self.store()?.head(id)?.seq > 0 {
             self.tenant(id)?;
         }
         Ok(())
@@ -404,31 +535,30 @@ impl Inner {
 
     fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
-            let tenant = load(self.store.get_mut().as_mut(), id, self.key_hash)?;
+            let tenant = load(self.store.get_mut().here()?, id, self.key_hash)?;
             self.tenants.insert(id, tenant);
         }
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
     }
 
-    fn commit<'a>(
+    /// Decides all of a batch; what is to be written of it is taken from the state, which has it then.
+    fn decide_all(
         &mut self,
-        many: usize,
-        asked: impl Iterator<Item = &'a mut Asked>,
+        asked: Vec<&mut Asked>,
+        used: Result<UsedKeys, StoreError>,
         now: Instant,
-    ) -> Outcomes {
+    ) -> Decided {
+        let many = asked.len();
         let mut batches = BTreeMap::<TenantId, Pending>::new();
         let mut decisions = Vec::with_capacity(many);
-        let (mut broken, mut given) = (None, Given::default());
-        if let Err(error) = self.store.get_mut().begin_reading() {
-            broken = Some(Arc::new(error));
-        }
+        let mut given = Given::default();
+        let mut broken = self.begin_reading().err().map(Arc::new);
         if many > SCRIBE_FROM {
             let scribe = self.scribe.get_mut();
             *scribe = scribe.take().or_else(Scribe::spawn);
         }
         self.make_room();
-        let asked: Vec<&mut Asked> = asked.collect();
-        let used = self.used_keys(asked.iter().map(|one| &**one)).unwrap_or_else(|error| {
+        let used = used.unwrap_or_else(|error| {
             broken.get_or_insert(Arc::new(error));
             UsedKeys::new()
         });
@@ -451,30 +581,31 @@ impl Inner {
                 decisions.push((tenant, decision));
             }
         }
-        if let Err(error) = self.store.get_mut().end_reading() {
+        if let Err(error) = self.end_reading() {
             broken.get_or_insert(Arc::new(error));
         }
         // Also where nothing is written: the scribe shall have nothing left of this batch.
         let before = |id: &TenantId| self.tenants.get(id).map_or([0; 32], |tenant| tenant.head.hash);
         let records = batches.iter_mut().map(|(id, pending)| (*id, before(id), &mut pending.records));
         let chunks = all_chunks(self.scribe.get_mut(), records);
-        let written = match broken {
+        let writes = match broken {
             Some(error) => Err(error),
-            None => self.write(&mut batches, chunks).map_err(Arc::new),
+            None => Ok(self.assemble(&mut batches, chunks)),
         };
-        if written.is_err() {
-            // The state may hold what was never written.
-            self.tenants.clear();
-        }
-        let records = batches.into_iter().map(|(id, pending)| {
-            let records: Box<dyn Iterator<Item = Box<Record>> + Send> = Box::new(pending.records.into_all());
-            (id, records)
-        });
-        let failed = match written {
-            Ok(()) => BTreeMap::new(),
-            Err(error) => decisions.iter().map(|(tenant, _)| (*tenant, error.clone())).collect(),
-        };
-        Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed }
+        let newest = writes.iter().flatten().filter_map(last_entry).max();
+        Decided { decisions, batches, newest, writes }
+    }
+
+    /// What is read of the store is read together, where it is here.
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        let writer = self.store.get_mut();
+        if writer.is_here() { writer.here()?.begin_reading() } else { Ok(()) }
+    }
+
+    /// See [`Inner::begin_reading`].
+    fn end_reading(&mut self) -> Result<(), StoreError> {
+        let writer = self.store.get_mut();
+        if writer.is_here() { writer.here()?.end_reading() } else { Ok(()) }
     }
 
     /// Forgets some of what tables have too, where too much is in memory.
@@ -508,7 +639,7 @@ impl Inner {
         for (id, hashes) in hashes {
             // It tells the store of the keys that are in the log alone.
             self.tenant(id)?;
-            for (hash, seq) in self.store.get_mut().keys_among(id, &hashes)? {
+            for (hash, seq) in self.store()?.keys_among(id, &hashes)? {
                 used.entry((id, hash)).or_default().push(seq);
             }
         }
@@ -538,8 +669,8 @@ impl Inner {
         let Asked { submission, key_hash: hash } = asked;
         let (id, hash) = (submission.tenant, *hash);
         self.tenant(id)?;
-        let Self { store, tenants, scribe, .. } = self;
-        let store = store.get_mut().as_mut();
+        let Self { store, tenants, scribe, away, .. } = self;
+        let store = store.get_mut();
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
         let Some(command) = &submission.command else {
             let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
@@ -547,7 +678,10 @@ impl Inner {
         };
         given.clear();
         if let Some((key, hash)) = command.key.as_deref().zip(hash) {
-            given.earlier = earlier(store, id, pending, used, key, hash)?;
+            let is_away = away.get(&id).is_some_and(|hashes| hashes.contains(&hash));
+            let seqs = if is_away { Some(store.here()?.keys_like(id, hash)?) } else { None };
+            let seqs = seqs.as_deref().or_else(|| used.get(&(id, hash)).map(Vec::as_slice));
+            given.earlier = earlier(store, id, pending, seqs.unwrap_or_default(), key, hash)?;
         }
         loop {
             // Deciding changes nothing, so that a bug in it costs one command and not the ledger.
@@ -589,20 +723,15 @@ impl Inner {
                             given.records.insert(seq, Some((first, record.clone())));
                             continue;
                         }
-                        provide(store, id, &mut tenant.state, given, need)?;
+                        provide(store.here()?, id, &mut tenant.state, given, need)?;
                     }
                 }
             }
         }
     }
 
-    fn write(
-        &mut self,
-        batches: &mut BTreeMap<TenantId, Pending>,
-        chunks: BTreeMap<TenantId, Vec<Chunk>>,
-    ) -> Result<(), StoreError> {
-        let writes = self.assemble(batches, chunks);
-        if writes.is_empty() { Ok(()) } else { self.store.get_mut().commit(&writes) }
+    fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        if writes.is_empty() { Ok(()) } else { self.store()?.commit(writes) }
     }
 
     /// What is to be written, of each tenant that has something.
@@ -610,7 +739,7 @@ impl Inner {
         &mut self,
         batches: &mut BTreeMap<TenantId, Pending>,
         mut chunks: BTreeMap<TenantId, Vec<Chunk>>,
-    ) -> Vec<(TenantId, Batch)> {
+    ) -> Writes {
         let options = self.options;
         let mut writes = Vec::new();
         for (id, Pending { records, keys, notes, .. }) in batches {
@@ -659,7 +788,7 @@ impl Inner {
                 writes.push((*id, batch));
             }
         }
-        let written = self.store.get_mut().commit(&writes);
+        let written = self.store().and_then(|store| store.commit(&writes));
         if written.is_err() {
             self.tenants.clear();
         }
@@ -667,9 +796,17 @@ impl Inner {
     }
 }
 
+/// The last entry that is written with a batch.
+fn last_entry((_, batch): &(TenantId, Batch)) -> Option<Seq> {
+    batch.chunks.last().map(|chunk| chunk.first_seq + chunk.entries - 1)
+}
+
 /// A tenant as its store has it.
 fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
-    let (tenant, keys) = fold_tail(store, id, key_hash)?;
+    store.begin_reading()?;
+    let folded = fold_tail(store, id, key_hash);
+    store.end_reading()?;
+    let (tenant, keys) = folded?;
     store.remember_keys(id, &keys)?;
     Ok(tenant)
 }
@@ -709,24 +846,49 @@ fn fold_tail(
                 head.seq
             )));
         }
-        for chunk in chunks {
-            for (first_seq, record) in decode_records(&chunk)? {
-                after = first_seq + record.entries.len() as Seq - 1;
-                if let Some(key) = record.key.as_deref().filter(|_| first_seq > head.keyed) {
-                    keys.push((key_hash(key), first_seq));
-                }
-                if after <= head.flushed {
-                    continue;
-                }
-                while let Err(need) = state.fold(first_seq, &record) {
-                    provide(store, id, &mut state, &mut Given::default(), need)?;
-                }
+        let mut records = Vec::new();
+        for chunk in &chunks {
+            records.extend(decode_records(chunk)?);
+        }
+        fetch_cells(store, id, &mut state, &records, head.flushed)?;
+        for (first_seq, record) in records {
+            after = first_seq + record.entries.len() as Seq - 1;
+            if let Some(key) = record.key.as_deref().filter(|_| first_seq > head.keyed) {
+                keys.push((key_hash(key), first_seq));
+            }
+            if after <= head.flushed {
+                continue;
+            }
+            while let Err(need) = state.fold(first_seq, &record) {
+                provide(store, id, &mut state, &mut Given::default(), need)?;
             }
         }
     }
     state.head = head.seq;
     state.recorded_at = state.recorded_at.max(head.recorded_at);
     Ok((Tenant { state, head, sweep: None }, keys))
+}
+
+/// Fetches the cells that some records move and that are not in memory, all together.
+fn fetch_cells(
+    store: &mut dyn Reader,
+    id: TenantId,
+    state: &mut State,
+    records: &[(Seq, Record)],
+    flushed: Seq,
+) -> Result<(), StoreError> {
+    let new = records.iter().filter(|(first, record)| first + record.entries.len() as Seq > flushed + 1);
+    let moved = new.flat_map(|(_, record)| &record.entries).filter_map(|entry| match entry {
+        Entry::Movement(movement) => Some([movement.from_cell(), movement.to_cell()]),
+        _ => None,
+    });
+    let mut cells: Vec<CellKey> = moved.flatten().filter(|key| state.cell(key).is_none()).collect();
+    cells.sort_unstable();
+    cells.dedup();
+    for (key, slot) in cells.iter().zip(store.cells(id, &cells)?) {
+        state.provide_cell(*key, slot);
+    }
+    Ok(())
 }
 
 /// Fetches what a decision needs.
@@ -777,10 +939,10 @@ fn record_of(records: &[(Seq, Record)], seq: Seq) -> Option<&(Seq, Record)> {
 
 /// What was answered to a key: earlier in this batch, or whenever it was.
 fn earlier(
-    store: &mut dyn Store,
+    store: &mut Writer,
     id: TenantId,
     pending: &Pending,
-    used: &UsedKeys,
+    used: &[Seq],
     key: &str,
     hash: u64,
 ) -> Result<Earlier, StoreError> {
@@ -792,9 +954,9 @@ fn earlier(
             }
         }
     }
-    for seq in used.get(&(id, hash)).into_iter().flatten().copied() {
+    for seq in used.iter().copied() {
         let missing = || StoreError::Damaged(format!("a key points at entry {seq}, where no record begins"));
-        let chunk = store.chunk_of(id, seq)?.ok_or_else(missing)?;
+        let chunk = store.here()?.chunk_of(id, seq)?.ok_or_else(missing)?;
         let mut records = decode_records(&chunk)?.into_iter();
         let (_, record) = records.find(|(first, _)| *first == seq).ok_or_else(missing)?;
         // Else it is another key of the same hash.

@@ -22,6 +22,7 @@ mod verify;
 mod view;
 mod words;
 pub mod worker;
+mod writer;
 
 pub use clock::{Clock, DatabaseClock, ManualClock, SystemClock};
 pub use commit::{CommitError, Committed, Ledger, Options, Submission};

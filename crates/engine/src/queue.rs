@@ -18,10 +18,12 @@ use crate::systems::waiting_documents;
 /// How many submissions wait at most; more are turned away.
 const CAPACITY: usize = 16_384;
 /// How many are committed together at most: a few milliseconds of work.
-const BATCH: usize = 4_096;
+const BATCH: usize = 2_048;
 
 /// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
 const BULK_WORK: usize = 2_048;
+/// Where more submissions than that wait, they are decided while the batch before is written.
+const WRITTEN_BESIDE: usize = 256;
 /// Batches of more submissions than that are answered by a thread of its own.
 const ANSWERED_BESIDE: usize = 256;
 /// So many batches may wait for that thread.
@@ -167,16 +169,19 @@ impl Queue {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.expect("a runtime that drives nothing needs nothing");
         let answerer = Answerer::spawn();
+        let mut taken = Taken::default();
         loop {
-            let (people, bulk) = runtime.block_on(self.gather());
-            if people.is_empty() && bulk.is_empty() {
+            if taken.is_empty() {
+                taken = runtime.block_on(self.wait());
+            }
+            self.fill(&mut taken);
+            if taken.is_empty() {
                 break;
             }
-            let done = self.commit(people, bulk);
-            match &answerer {
-                Some(answerer) if done.many() > ANSWERED_BESIDE => answerer.give(done),
+            taken = self.commit(taken, |done| match &answerer {
+                Some(answerer) if done.taken.many() > ANSWERED_BESIDE => answerer.give(done),
                 _ => done.answer(),
-            }
+            });
         }
         drop(answerer);
         if let Err(error) = self.ledger.flush() {
@@ -184,9 +189,9 @@ impl Queue {
         }
     }
 
-    /// The next batch: people first, and bulk up to its bound. Empty once every handle is gone.
-    async fn gather(&mut self) -> (Vec<Box<Job>>, Vec<Block>) {
-        let (mut people, mut bulk) = (Vec::new(), Vec::new());
+    /// Waits for something. Empty once every handle is gone.
+    async fn wait(&mut self) -> Taken {
+        let Taken { mut people, mut bulk } = Taken::default();
         tokio::select! {
             biased;
             taken = self.jobs.recv_many(&mut people, BATCH) => {
@@ -196,38 +201,61 @@ impl Queue {
             }
             Some(block) = self.bulk.recv() => bulk.push(block),
         }
-        while people.len() < BATCH
+        Taken { people, bulk }
+    }
+
+    /// Takes what there is: people first, and bulk up to its bound.
+    fn fill(&mut self, taken: &mut Taken) {
+        while taken.people.len() < BATCH
             && let Ok(job) = self.jobs.try_recv()
         {
-            people.push(job);
+            taken.people.push(job);
         }
         let work_of = |block: &Block| -> usize { block.asked.iter().map(work).sum() };
-        let mut work: usize = bulk.iter().map(work_of).sum();
+        let mut work: usize = taken.bulk.iter().map(work_of).sum();
         while work < BULK_WORK
             && let Ok(block) = self.bulk.try_recv()
         {
             work += work_of(&block);
-            bulk.push(block);
+            taken.bulk.push(block);
         }
-        (people, bulk)
     }
 
-    #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
-    fn commit(&self, mut people: Vec<Box<Job>>, mut bulk: Vec<Block>) -> Done {
-        let many = people.len() + bulk.iter().map(|block| block.asked.len()).sum::<usize>();
-        let all = people.iter().map(|job| &job.asked).chain(bulk.iter().flat_map(|block| &block.asked));
-        let naming: BTreeSet<TenantId> = all
-            .map(|asked| &asked.submission)
-            .filter(|one| names_something(one))
-            .map(|one| one.tenant)
-            .collect();
-        let all = people.iter_mut().map(|job| &mut job.asked);
-        let all = all.chain(bulk.iter_mut().flat_map(|block| &mut block.asked));
-        let outcomes = self.ledger.commit_asked(many, all);
-        for tenant in naming {
+    /// Commits a batch, and as long as much waits, the next ones: each is decided while the one before is written. What was taken
+    /// and is too little for that comes back.
+    fn commit(&mut self, mut taken: Taken, answer: impl Fn(Done)) -> Taken {
+        let ledger = self.ledger.clone();
+        if ledger.is_shared() {
+            let outcomes = ledger.commit_asked(taken.asked());
+            self.apply_all_waiting(taken.naming());
+            answer(Done { taken, outcomes });
+            return Taken::default();
+        }
+        let mut run = ledger.run();
+        let mut decided = run.decide(taken.asked().collect());
+        loop {
+            let naming = taken.naming();
+            let mut next = Taken::default();
+            if naming.is_empty() && run.may_write_beside(&decided) {
+                self.fill(&mut next);
+            }
+            if next.many() <= WRITTEN_BESIDE {
+                let outcomes = run.write(decided);
+                drop(run);
+                self.apply_all_waiting(naming);
+                answer(Done { taken, outcomes });
+                return next;
+            }
+            let (outcomes, decided_next) = run.write_beside(decided, next.asked().collect());
+            answer(Done { taken, outcomes });
+            (taken, decided) = (next, decided_next);
+        }
+    }
+
+    fn apply_all_waiting(&self, tenants: BTreeSet<TenantId>) {
+        for tenant in tenants {
             self.apply_waiting(tenant);
         }
-        Done { people, bulk, outcomes }
     }
 
     /// Documents that waited for a name are tried again before anybody hears that it is known now.
@@ -253,22 +281,46 @@ impl Queue {
     }
 }
 
-/// A batch that is durable, or failed, and was not answered yet.
-struct Done {
+/// What was taken from both lanes to be committed together.
+#[derive(Default)]
+struct Taken {
     #[expect(clippy::vec_box, reason = "they come boxed from the lane")]
     people: Vec<Box<Job>>,
     bulk: Vec<Block>,
-    outcomes: Outcomes,
 }
 
-impl Done {
+impl Taken {
+    fn is_empty(&self) -> bool {
+        self.people.is_empty() && self.bulk.is_empty()
+    }
+
     fn many(&self) -> usize {
         self.people.len() + self.bulk.iter().map(|block| block.asked.len()).sum::<usize>()
     }
 
+    fn asked(&mut self) -> impl Iterator<Item = &mut Asked> {
+        let people = self.people.iter_mut().map(|job| &mut job.asked);
+        people.chain(self.bulk.iter_mut().flat_map(|block| &mut block.asked))
+    }
+
+    /// The tenants for whom something gets a name.
+    fn naming(&self) -> BTreeSet<TenantId> {
+        let all = self.people.iter().map(|job| &job.asked);
+        let all = all.chain(self.bulk.iter().flat_map(|block| &block.asked)).map(|asked| &asked.submission);
+        all.filter(|one| names_something(one)).map(|one| one.tenant).collect()
+    }
+}
+
+/// A batch that is durable, or failed, and was not answered yet.
+struct Done {
+    taken: Taken,
+    outcomes: Outcomes,
+}
+
+impl Done {
     /// Tells everybody. A caller that has gone away does not need its answer; it is kept under its key.
     fn answer(self) {
-        let Self { people, bulk, mut outcomes } = self;
+        let Self { taken: Taken { people, bulk }, mut outcomes } = self;
         for job in people {
             let Some(result) = outcomes.next() else { return };
             let _ = job.reply.send(result);

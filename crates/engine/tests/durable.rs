@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onhand_engine::{CommitError, Ledger, ManualClock, Options, SubmitError, queue};
-use onhand_ledger::command::PutItem;
+use onhand_engine::{CommitError, Ledger, ManualClock, Options, Reply, SubmitError, queue};
+use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
-use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Seq, TenantId};
+use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Quantity, Seq, TenantId};
 use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Reader, Store, StoreError};
 
 /// A store whose commits begin at once and end when the test lets them.
@@ -70,6 +70,13 @@ impl Store for Gated {
 fn put(sku: &str) -> Command {
     let body = Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() });
     Command { key: Some(sku.to_owned()), fingerprint: 1, actor: "test".to_owned(), body }
+}
+
+/// A movement under a key of its own.
+fn receive(number: usize) -> Command {
+    let lines = vec![Line { sku: "MUG".to_owned(), quantity: Quantity::units(1), ..Line::default() }];
+    let receive = Receive { location: "LONDON".to_owned(), lines, occurred_at: None, reason: None };
+    Command::keyed(Some(format!("movement {number}")), "test", Body::Receive(receive))
 }
 
 struct Gate {
@@ -158,4 +165,90 @@ async fn no_answer_leaves_before_the_commit_that_covers_it() {
     assert!(!again.replayed);
     assert!(handle.ledger().read(TenantId::DEFAULT, |view| view.item_by_sku("CUP")).unwrap().is_some());
     drop(end);
+}
+
+/// More movements than a batch takes: what is left of them is decided while the first are written.
+const TWO_BATCHES: usize = 3_000;
+
+async fn begin_two_batches(gate: &Gate) -> Vec<Reply> {
+    let london = PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() };
+    let london = Command::keyed(None, "test", Body::PutLocation(london));
+    for command in [put("MUG"), london] {
+        gate.end.send(()).unwrap();
+        gate.handle.submit(TenantId::DEFAULT, command).await.unwrap();
+        gate.has_begun.recv().unwrap();
+    }
+    // While one is being committed, the others gather.
+    let first = gate.handle.begin(TenantId::DEFAULT, Some(put("CUP")), Vec::new()).await.unwrap();
+    gate.has_begun.recv().unwrap();
+    let replies = begin_movements(&gate.handle).await;
+    gate.end.send(()).unwrap();
+    first.wait().await.unwrap();
+    replies
+}
+
+async fn begin_movements(handle: &onhand_engine::Handle) -> Vec<Reply> {
+    let mut replies = Vec::new();
+    for number in 0..TWO_BATCHES {
+        replies.push(handle.begin(TenantId::DEFAULT, Some(receive(number)), Vec::new()).await.unwrap());
+    }
+    replies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decided_beside_a_batch_waits_for_a_commit_of_its_own() {
+    let gate = gate();
+    let mut replies = begin_two_batches(&gate).await;
+    gate.has_begun.recv().unwrap();
+    gate.end.send(()).unwrap();
+    // The first of them are answered; the next commit is under way, and those in it are not.
+    gate.has_begun.recv().unwrap();
+    let mut last = tokio::spawn(replies.pop().unwrap().wait());
+    replies.remove(0).wait().await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut last).await;
+    assert!(early.is_err(), "answered before it was durable: {early:?}");
+    gate.end.send(()).unwrap();
+    let seq = last.await.unwrap().unwrap().seq;
+    // All keys are known, those of the batch that was away too.
+    let again = {
+        let end = gate.end.clone();
+        let ending = std::thread::spawn(move || while end.send(()).is_ok() {});
+        let mut again = Vec::new();
+        for reply in begin_movements(&gate.handle).await {
+            again.push(reply.wait().await.unwrap());
+        }
+        drop((gate.handle, gate.has_begun));
+        ending.join().unwrap();
+        again
+    };
+    assert!(again.iter().all(|one| one.replayed && one.seq == seq), "every one was there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decided_beside_a_batch_that_the_disk_does_not_take_is_not_done_either() {
+    let gate = gate();
+    let replies = begin_two_batches(&gate).await;
+    gate.has_begun.recv().unwrap();
+    gate.broken.store(true, Ordering::SeqCst);
+    gate.end.send(()).unwrap();
+    for reply in replies {
+        let refused = reply.wait().await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Commit(CommitError::Store(_))), "{refused}");
+        assert!(refused.to_string().contains("nothing was changed"), "{refused}");
+    }
+    assert!(gate.has_begun.try_recv().is_err(), "what stood on what was not written was not written");
+    // Every key stayed free.
+    gate.broken.store(false, Ordering::SeqCst);
+    let end = gate.end.clone();
+    let ending = std::thread::spawn(move || while end.send(()).is_ok() {});
+    let mut seq = 0;
+    for reply in begin_movements(&gate.handle).await {
+        let committed = reply.wait().await.unwrap();
+        assert!(!committed.replayed);
+        seq = committed.seq;
+    }
+    let entries = gate.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    assert_eq!(entries, seq);
+    drop((gate.handle, gate.has_begun));
+    ending.join().unwrap();
 }

@@ -125,6 +125,52 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases::config(12, 200))]
+
+    #[test]
+    fn batches_that_are_each_decided_while_one_is_written_say_what_batches_of_one_say(
+        commands in proptest::collection::vec(command(), 100..700),
+        sizes in proptest::collection::vec(prop_oneof![1usize..30, 200usize..400], 1..20),
+        options in proptest::sample::select(vec![
+            Options::default(),
+            Options { flush_at: 0, slice: 0, cache: 0 },
+            Options { flush_at: 5, slice: 3, cache: 8 },
+        ]),
+    ) {
+        let bodies: Vec<Submission> = begin()
+            .into_iter()
+            .chain(commands.into_iter().map(|(key, body)| asked(key.map(|key| format!("key {}", key % 100)), body)))
+            .collect();
+        let clock = Arc::new(ManualClock::at(time("08:00")));
+        let single = Ledger::open(Box::new(MemoryStore::default()), clock.clone(), Options::default()).unwrap();
+        let one_by_one = told(bodies.iter().flat_map(|body| single.commit(vec![body.clone()])).collect());
+        let mut batches = Vec::new();
+        let mut left = bodies.as_slice();
+        for size in sizes.iter().cycle() {
+            if left.is_empty() {
+                break;
+            }
+            let (batch, after) = left.split_at((*size).min(left.len()));
+            batches.push(batch.to_vec());
+            left = after;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let beside = Ledger::open(Box::new(SqliteStore::open(&path).unwrap()), clock.clone(), options).unwrap();
+        let results = beside.commit_beside(batches.clone()).into_iter().flatten().collect();
+        prop_assert_eq!(&told(results), &one_by_one);
+        prop_assert_eq!(records(&beside), records(&single));
+        verified(&beside);
+        // As after a crash: what is there is what was answered, and every key is known.
+        drop(beside);
+        let again = Ledger::open(Box::new(SqliteStore::open(&path).unwrap()), clock, options).unwrap();
+        let twice = told(single.commit(bodies));
+        prop_assert_eq!(told(again.commit_beside(batches).into_iter().flatten().collect()), twice);
+        verified(&again);
+    }
+}
+
 #[test]
 fn a_hot_item_is_written_before_its_turn_and_remembers_every_instant() {
     const MOVEMENTS: i64 = 9_000;

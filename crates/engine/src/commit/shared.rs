@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onhand_ledger::state::Need;
-use onhand_ledger::{CellKey, Given, Instant, Key, Record, TenantId, Undecided, decide};
-use onhand_store::{Head, StoreError};
+use onhand_ledger::{CellKey, Given, Instant, Key, Record, Seq, TenantId, Undecided, decide};
+use onhand_store::{Head, Reader, StoreError};
 
-use super::{Asked, CommitError, Decision, Inner, Outcomes, Pending, UsedKeys};
+use super::{Asked, CommitError, Decision, Inner, Outcomes, Pending, UsedKeys, last_entry};
 use crate::clock::Clock;
 use crate::scribe::all_chunks;
 
@@ -26,7 +26,12 @@ const ROUNDS: usize = 8;
 type Written = Result<(), Arc<StoreError>>;
 
 impl Inner {
-    pub(super) fn commit_shared(&mut self, asked: Vec<&mut Asked>, clock: &dyn Clock) -> Outcomes {
+    /// The last entry that was written is told too, of whichever tenant.
+    pub(super) fn commit_shared(
+        &mut self,
+        asked: Vec<&mut Asked>,
+        clock: &dyn Clock,
+    ) -> (Outcomes, Option<Seq>) {
         let mut open = BTreeMap::<TenantId, Vec<usize>>::new();
         for (index, one) in asked.iter().enumerate() {
             open.entry(one.submission.tenant).or_default().push(index);
@@ -35,10 +40,11 @@ impl Inner {
             asked.iter().map(|_| None).collect();
         let mut records = BTreeMap::new();
         let mut failed = BTreeMap::new();
+        let mut newest = None;
         self.make_room();
         for attempt in 1.. {
             let batches = self.attempt(&open, &asked, &mut decisions, clock);
-            let written = self.write_each(batches, &mut records);
+            let written = self.write_each(batches, &mut records, &mut newest);
             for (id, written) in written {
                 let Err(error) = written else {
                     open.remove(&id);
@@ -61,7 +67,7 @@ impl Inner {
             let store = failed.get(&tenant).map(|error| Err(Box::new(CommitError::Store(error.clone()))));
             (tenant, store.or(decision).unwrap_or_else(|| Err(Box::new(CommitError::Bug))))
         });
-        Outcomes { decisions: decided.collect::<Vec<_>>().into_iter(), records, failed }
+        (Outcomes { decisions: decided.collect::<Vec<_>>().into_iter(), records, failed }, newest)
     }
 
     /// Decides all commands of some tenants on what is there now. A tenant that the store fails has the error beside it.
@@ -73,7 +79,7 @@ impl Inner {
         clock: &dyn Clock,
     ) -> BTreeMap<TenantId, (Pending, Written)> {
         // All of it is decided on what there was at one instant.
-        let begun = self.store.get_mut().begin();
+        let begun = self.store().and_then(Reader::begin);
         let begun = begun.and_then(|()| self.catch_up(open.keys().copied(), clock));
         let mut broken = begun.err().map(Arc::new);
         let (now, mut given) = (clock.now(), Given::default());
@@ -82,8 +88,8 @@ impl Inner {
             let fetched = open.iter().try_for_each(|(id, indices)| {
                 self.fetch(*id, indices.iter().map(|index| &*asked[*index]), now)
             });
-            let all = open.values().flatten().map(|index| &*asked[*index]);
-            match fetched.and_then(|()| self.used_keys(all)) {
+            match fetched.and_then(|()| self.used_keys(open.values().flatten().map(|index| &*asked[*index])))
+            {
                 Ok(found) => used = found,
                 Err(error) => broken = Some(Arc::new(error)),
             }
@@ -110,7 +116,7 @@ impl Inner {
             }
             batches.insert(*id, (pending, whole));
         }
-        if let Err(error) = self.store.get_mut().end() {
+        if let Err(error) = self.store().and_then(Reader::end) {
             let error = Arc::new(error);
             for (_, whole) in batches.values_mut() {
                 *whole = Err(error.clone());
@@ -126,7 +132,7 @@ impl Inner {
         clock: &dyn Clock,
     ) -> Result<(), StoreError> {
         let tenants: Vec<TenantId> = tenants.collect();
-        let (now, heads) = self.store.get_mut().heads_now(&tenants)?;
+        let (now, heads) = self.store()?.heads_now(&tenants)?;
         clock.tell(now);
         for (id, head) in tenants.into_iter().zip(heads) {
             if self.tenants.get(&id).is_some_and(|known| !is_at(&known.head, &head)) {
@@ -171,10 +177,10 @@ impl Inner {
             let (cells, objects): (Vec<_>, Vec<_>) =
                 (cells.into_iter().collect(), objects.into_iter().collect());
             let store = self.store.get_mut();
-            for (key, slot) in cells.iter().zip(store.cells(id, &cells)?) {
+            for (key, slot) in cells.iter().zip(store.here()?.cells(id, &cells)?) {
                 tenant.state.provide_cell(*key, slot);
             }
-            for (key, slot) in objects.iter().zip(store.objects(id, &objects)?) {
+            for (key, slot) in objects.iter().zip(store.here()?.objects(id, &objects)?) {
                 tenant.state.provide_object(key.clone(), slot);
             }
         }
@@ -186,6 +192,7 @@ impl Inner {
         &mut self,
         batches: BTreeMap<TenantId, (Pending, Written)>,
         records: &mut BTreeMap<TenantId, Box<dyn Iterator<Item = Box<Record>> + Send>>,
+        newest: &mut Option<Seq>,
     ) -> BTreeMap<TenantId, Written> {
         let mut written = BTreeMap::<TenantId, Written>::new();
         let mut whole = BTreeMap::<TenantId, Pending>::new();
@@ -199,9 +206,15 @@ impl Inner {
         let mine = whole.iter_mut().map(|(id, pending)| (*id, before(id), &mut pending.records));
         let chunks = all_chunks(&mut None, mine);
         let writes = self.assemble(&mut whole, chunks);
-        let results = self.store.get_mut().commit_each(&writes);
-        for ((id, _), result) in writes.iter().zip(results) {
-            written.insert(*id, result.map_err(Arc::new));
+        let results = match self.store() {
+            Ok(store) => store.commit_each(&writes),
+            Err(error) => writes.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for (write, result) in writes.iter().zip(results) {
+            if result.is_ok() {
+                *newest = (*newest).max(last_entry(write));
+            }
+            written.insert(write.0, result.map_err(Arc::new));
         }
         for (id, pending) in whole {
             if written.get(&id).is_some_and(Result::is_ok) {
