@@ -58,7 +58,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flush_at: 200_000, slice: 256, cache: 2_000_000 }
+        Self { flush_at: 200_000, slice: 256, cache: 1_750_000 }
     }
 }
 

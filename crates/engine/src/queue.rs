@@ -22,6 +22,8 @@ const BATCH: usize = 2_048;
 
 /// How much of what came in bulk is committed together at most, as [`Body::work`] counts it: a few milliseconds.
 const BULK_WORK: usize = 2_048;
+/// And beside people, who wait for all of the batch that they are in.
+const BULK_BESIDE_PEOPLE: usize = 1_024;
 /// Where more submissions than that wait, they are decided while the batch before is written.
 const WRITTEN_BESIDE: usize = 256;
 /// Batches of more submissions than that are answered by a thread of its own.
@@ -213,7 +215,8 @@ impl Queue {
         }
         let work_of = |block: &Block| -> usize { block.asked.iter().map(work).sum() };
         let mut work: usize = taken.bulk.iter().map(work_of).sum();
-        while work < BULK_WORK
+        let bound = if taken.people.is_empty() { BULK_WORK } else { BULK_BESIDE_PEOPLE };
+        while work < bound
             && let Ok(block) = self.bulk.try_recv()
         {
             work += work_of(&block);
