@@ -154,6 +154,25 @@ fn what_is_merged_has_no_more_names_and_codes_than_another() {
 }
 
 #[test]
+fn kits_in_kits_are_so_deep_at_most_also_where_the_innermost_becomes_one() {
+    let kit = |sku: &str, of: &str| {
+        let (sku, kit) = (sku.to_owned(), Some(vec![one_of(of)]));
+        Body::PutItem(PutItem { sku, kit, ..PutItem::default() })
+    };
+    at_most(16, |shop, number| {
+        // Each shop is asked for the deeper ones first: those that are not as deep are kits of other things.
+        let name =
+            |depth: usize| if depth == 0 { format!("A{number}") } else { format!("K{number}-{depth}") };
+        shop.tell(Body::PutItem(PutItem { sku: name(0), ..PutItem::default() }));
+        for depth in 1..number {
+            let told = shop.tell(kit(&name(depth), &name(depth - 1)));
+            assert!(matches!(told, Answer::Item(_)), "{told:?}");
+        }
+        kit(&name(0), "MUG")
+    });
+}
+
+#[test]
 fn a_place_is_so_deep_at_most() {
     at_most(10, |shop, number| {
         let code = |depth: usize| format!("DEPTH-{depth}");
