@@ -249,6 +249,23 @@ fn what_broke_of_a_lot_before_it_was_counted_is_what_the_count_found_gone() {
 }
 
 #[test]
+fn a_count_of_a_lot_in_all_of_a_site_takes_nothing_from_another_lot() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        place(&shop, "BIN", Some("LONDON"));
+        receive(shop.at("10:00"), "BIN", vec![lot("MILK", 5, "L1", ""), lot("MILK", 5, "L2", "")]);
+        shop.at("10:10");
+        let found = |of, counted| {
+            let (location, lines) = ("LONDON".to_owned(), vec![lot("MILK", counted, of, "")]);
+            let count = TakeCount { location, lines, as_of: None, inside: true, system: None };
+            let Answer::Counted(counted, _) = shop.tell(Body::Count(count)) else { panic!("not counted") };
+            counted[0].found.whole_units()
+        };
+        assert_eq!([found("L1", 3), found("L2", 5), found("L1", 3)], [5, 5, 3]);
+    });
+}
+
+#[test]
 fn a_hold_of_kits_becomes_an_order_of_kits() {
     each_way(|shop| {
         item(&shop, "KIT", &[("A", 2), ("B", 1)]);
