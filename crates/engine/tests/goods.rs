@@ -266,6 +266,20 @@ fn a_count_of_a_lot_in_all_of_a_site_takes_nothing_from_another_lot() {
 }
 
 #[test]
+fn an_order_of_one_lot_is_promised_that_lot_although_another_ends_sooner() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        let lots = vec![lot("MILK", 5, "L1", "2026-12-01"), lot("MILK", 5, "L2", "2026-12-31")];
+        receive(shop.at("10:00"), "LONDON", lots);
+        placed(order(&shop, vec![lot("MILK", 4, "L2", "")]));
+        assert!(matches!(order(&shop, vec![lot("MILK", 2, "L2", "")]), Answer::Refused(_)), "one is left");
+        placed(order(&shop, vec![lot("MILK", 5, "L1", "")]));
+        placed(order(&shop, units("MILK", 1)));
+        assert_eq!(all(StockState::Available, &shop, &["MILK"]), [0]);
+    });
+}
+
+#[test]
 fn a_hold_of_kits_becomes_an_order_of_kits() {
     each_way(|shop| {
         item(&shop, "KIT", &[("A", 2), ("B", 1)]);

@@ -506,3 +506,39 @@ fn what_an_order_wants_lessens_what_its_document_claims_of_the_item_it_became() 
         assert_eq!(claimed(), 0, "the order wants one of it already");
     });
 }
+
+#[test]
+fn a_line_that_is_told_again_as_it_was_is_not_booked_again() {
+    each_way(|shop| {
+        let line = |line: &str, sku: &str, what, quantity| MovementLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            location: "LONDON".to_owned(),
+            what,
+            quantity: Quantity::units(quantity),
+            occurred_at: Some(time("10:05")),
+            reason: None,
+        };
+        let tell = |version, lines| {
+            let (system, document) = ("WEB".to_owned(), "till".to_owned());
+            let told = shop.tell(Body::Record(Document {
+                system,
+                document,
+                version,
+                content: Content::Movements(lines),
+            }));
+            let Answer::Recorded { lines, .. } = told else { panic!("{told:?}") };
+            lines
+                .iter()
+                .map(|line| (line.shipped.whole_units(), line.short.whole_units()))
+                .collect::<Vec<_>>()
+        };
+        shop.at("10:00").receive("MUG", 3);
+        let sold = || line("1", "MUG", Happened::Sold, 5);
+        assert_eq!(tell(1, vec![sold()]), [(3, 2)]);
+        // What came since is not what was sold then.
+        shop.at("10:10").receive("MUG", 4);
+        assert_eq!(tell(2, vec![sold(), line("2", "A", Happened::Found, 1)]), [(3, 2), (1, 0)]);
+        assert_eq!(shop.stock("MUG"), (4, 0, 0));
+    });
+}
