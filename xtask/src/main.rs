@@ -3,6 +3,7 @@
 //! They need nothing but cargo to start, install what is missing, and say so. They are no part of Onhand.
 
 mod fuzz;
+mod mutants;
 mod proof;
 mod run;
 mod servers;
@@ -31,7 +32,7 @@ enum Chore {
     /// Lets each operation on the database's files fail under a real server
     IoErrors(proof::IoErrors),
     /// Changes the ledger and the store in small ways, and says which changes no test notices
-    Mutants(proof::Mutants),
+    Mutants(mutants::Mutants),
 }
 
 fn main() -> ExitCode {
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         Chore::PowerLoss(choice) => proof::power_loss(&choice),
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),
         Chore::IoErrors(choice) => proof::io_errors(&choice),
-        Chore::Mutants(choice) => proof::mutants(&choice),
+        Chore::Mutants(choice) => mutants::mutants(&choice),
     };
     // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.
     outcome.unwrap_or_else(|error| {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
-use crate::run::{self, cargo, is_there, timed};
+use crate::run::{self, cargo};
 
 #[derive(Args)]
 pub struct PowerLoss {
@@ -58,46 +58,4 @@ pub fn io_errors(choice: &IoErrors) -> Result<ExitCode> {
         tests.env("ONHAND_FAULTS", "all");
     }
     run::run("errors of the disk at each operation", &mut tests)
-}
-
-#[derive(Args)]
-pub struct Mutants {
-    /// Which share of them: 2/200 is the second of two hundred. One that was begun goes on where it was
-    #[arg(long, default_value = "1/1")]
-    shard: String,
-    /// Only files whose path has this in it
-    #[arg(long, value_name = "PART")]
-    file: Option<String>,
-}
-
-/// Where it is kept which mutants were tried; no checkout of its own knows what another found.
-const MUTANTS: &str = "target/mutants";
-/// How many cases a property test tries on each mutant: more takes longer than it finds.
-const MUTANT_CASES: &str = "24";
-
-pub fn mutants(choice: &Mutants) -> Result<ExitCode> {
-    if !is_there(&mut cargo(["mutants", "--version"])) {
-        let mut install = cargo(["install", "cargo-mutants", "--locked"]);
-        timed("install cargo-mutants, which is not on this machine", &mut install)?;
-    }
-    let (shard, shards) = choice.shard.split_once('/').context("a shard is such as 2/200")?;
-    let (shard, shards): (u32, u32) = (shard.parse()?, shards.parse()?);
-    ensure!((1..=shards).contains(&shard), "a shard is such as 2/200, from 1 to the number of them");
-    let output = run::root().join(MUTANTS).join(format!("{shard}-of-{shards}"));
-    std::fs::create_dir_all(&output)?;
-    // Those that were caught before are not tried again; theirs that were missed are, a test may have come for them.
-    let mut mutants = cargo(["mutants", "--iterate", "--no-shuffle", "--sharding", "round-robin", "--shard"]);
-    mutants.arg(format!("{}/{shards}", shard - 1)).args([
-        "--package",
-        "onhand-ledger",
-        "--package",
-        "onhand-store",
-    ]);
-    mutants.args(["--test-package", "onhand-ledger,onhand-store,onhand-engine", "--test-tool", "nextest"]);
-    mutants.args(["--profile", "mutants", "--timeout", "180", "--output"]).arg(output);
-    if let Some(part) = &choice.file {
-        mutants.args(["--file", &format!("**/*{part}*")]);
-    }
-    mutants.env("NEXTEST_PROFILE", "mutants").env("PROPTEST_CASES", MUTANT_CASES);
-    run::run("mutants", &mut mutants)
 }

@@ -7,7 +7,7 @@ mod shop;
 
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
-    CancelOrder, Content, ConvertHold, Document, FulfilOrder, Line, LineQuantity, Name, OrderContent,
+    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Line, LineQuantity, Name, OrderContent,
     OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot, Receive, ReturnOrder,
     ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
@@ -168,6 +168,114 @@ fn a_kit_that_lost_a_component_lets_the_others_go_and_waits_for_its_turn() {
         shop.at("10:30").receive("A", 1);
         assert_eq!(all(StockState::Available, &shop, &["A", "B"]), [0, 0]);
         assert_eq!(all(StockState::Committed, &shop, &["A", "B"]), [5, 2]);
+    });
+}
+
+#[test]
+fn kits_that_the_shop_shipped_by_mistake_come_back_also_those_that_were_not_there() {
+    each_way(|shop| {
+        item(&shop, "KIT", &[("A", 2), ("B", 1)]);
+        receive(shop.at("10:00"), "LONDON", [units("A", 4), units("B", 2)].concat());
+        let told = |version, shipped| {
+            let line = OrderContentLine {
+                line: "1".to_owned(),
+                item: Name::Sku("KIT".to_owned()),
+                quantity: Quantity::units(3),
+                shipped: Quantity::units(shipped),
+                returned: Quantity::ZERO,
+                location: None,
+                price: None,
+            };
+            let content = Content::Order(OrderContent { lines: vec![line], ..OrderContent::default() });
+            let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+            shop.tell(Body::Record(Document { system, document, version, content }));
+        };
+        let stands = || {
+            let states = [StockState::Committed, StockState::Available, StockState::Customer];
+            states.map(|state| all(state, &shop, &["A", "B"]))
+        };
+        told(1, 0);
+        let before = stands();
+        assert_eq!(before[0], [4, 2], "two kits are there, one is short");
+        told(2, 3);
+        assert_eq!(stands()[..2], [[0, 0], [0, 0]]);
+        told(3, 0);
+        assert_eq!(stands(), before);
+    });
+}
+
+#[test]
+fn a_kit_is_built_of_whichever_lots_there_are() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        let kit = |line: Line| {
+            Body::PutItem(PutItem { sku: "KIT".to_owned(), kit: Some(vec![line]), ..PutItem::default() })
+        };
+        let day = lot("MILK", 1, "", "2026-12-01").expires;
+        let one = || Line::new("MILK", Quantity::ONE);
+        for line in [
+            Line { lot: Some("L1".to_owned()), ..one() },
+            Line { serials: Some(vec!["S1".to_owned()]), ..one() },
+            Line { expires: day, ..one() },
+        ] {
+            assert!(invalid(&shop, kit(line)).contains("names a lot of `MILK`"));
+        }
+        assert!(matches!(shop.tell(kit(one())), Answer::Item(_)));
+    });
+}
+
+#[test]
+fn what_broke_of_a_lot_before_it_was_counted_is_what_the_count_found_gone() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        receive(shop.at("10:00"), "LONDON", vec![lot("MILK", 5, "L1", ""), lot("MILK", 5, "L2", "")]);
+        let (location, lines) = ("LONDON".to_owned(), vec![lot("MILK", 0, "L1", "")]);
+        shop.at("11:00").tell(Body::Count(TakeCount {
+            location,
+            lines,
+            as_of: Some(time("10:50")),
+            inside: false,
+            system: None,
+        }));
+        let broken = |of, quantity: i64| {
+            let (location, lines) = ("LONDON".to_owned(), vec![lot("MILK", -quantity, of, "")]);
+            let (occurred_at, reason) = (Some(time("10:30")), "broken".to_owned());
+            shop.tell(Body::Adjust(Adjust { location, lines, occurred_at, reason }))
+        };
+        assert!(matches!(broken("L1", 2), Answer::Moved(..)), "the count has seen it gone");
+        assert!(matches!(broken("L2", 6), Answer::Refused(_)), "nobody has counted the other");
+        assert_eq!(all(StockState::Available, &shop, &["MILK"]), [5]);
+    });
+}
+
+#[test]
+fn a_count_of_a_lot_in_all_of_a_site_takes_nothing_from_another_lot() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        place(&shop, "BIN", Some("LONDON"));
+        receive(shop.at("10:00"), "BIN", vec![lot("MILK", 5, "L1", ""), lot("MILK", 5, "L2", "")]);
+        shop.at("10:10");
+        let found = |of, counted| {
+            let (location, lines) = ("LONDON".to_owned(), vec![lot("MILK", counted, of, "")]);
+            let count = TakeCount { location, lines, as_of: None, inside: true, system: None };
+            let Answer::Counted(counted, _) = shop.tell(Body::Count(count)) else { panic!("not counted") };
+            counted[0].found.whole_units()
+        };
+        assert_eq!([found("L1", 3), found("L2", 5), found("L1", 3)], [5, 5, 3]);
+    });
+}
+
+#[test]
+fn an_order_of_one_lot_is_promised_that_lot_although_another_ends_sooner() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        let lots = vec![lot("MILK", 5, "L1", "2026-12-01"), lot("MILK", 5, "L2", "2026-12-31")];
+        receive(shop.at("10:00"), "LONDON", lots);
+        placed(order(&shop, vec![lot("MILK", 4, "L2", "")]));
+        assert!(matches!(order(&shop, vec![lot("MILK", 2, "L2", "")]), Answer::Refused(_)), "one is left");
+        placed(order(&shop, vec![lot("MILK", 5, "L1", "")]));
+        placed(order(&shop, units("MILK", 1)));
+        assert_eq!(all(StockState::Available, &shop, &["MILK"]), [0]);
     });
 }
 

@@ -1,7 +1,7 @@
 //! The ledger beside a naive model of it, over random sequences of all commands in random batches.
 //!
-//! After each batch both must have given the same answers and say the same of every cell, account, order, hold,
-//! open discrepancy and past stock. What the two disagreed on once is at the end, each as a small test.
+//! After each batch both must have given the same answers and say the same of every cell, account, order, hold, counting
+//! session, open discrepancy and past stock, and of what a system shall show. What the two disagreed on once is at the end, each as a small test.
 
 #[path = "model/acts.rs"]
 mod acts;
@@ -9,10 +9,16 @@ mod acts;
 mod cases;
 #[path = "model/documents.rs"]
 mod documents;
+#[path = "model/merges.rs"]
+mod merges;
 #[path = "model/naive.rs"]
 mod naive;
 #[path = "model/promises.rs"]
 mod promises;
+#[path = "model/published.rs"]
+mod published;
+#[path = "model/sessions.rs"]
+mod sessions;
 #[path = "support/shop.rs"]
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
@@ -21,11 +27,11 @@ mod supply;
 #[path = "model/world.rs"]
 mod world;
 
-use acts::{Act, batches, one_order, supply};
+use acts::{Act, batches, merging, one_order, sessions as counting, supply};
 use cases::config;
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, Document, Happened, Line, MovementLine, Name, OrderContent,
+    Adjust, CancelOrder, Content, Document, Happened, Line, MergeItems, MovementLine, Name, OrderContent,
     OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, Receive, SetOwnership, ShipmentContent,
     ShipmentLine,
 };
@@ -64,6 +70,16 @@ proptest! {
 
     #[test]
     fn transfers_are_what_the_model_says_however_they_are_told(acts in supply()) {
+        run(Kept::InMemory, &acts);
+    }
+
+    #[test]
+    fn items_that_become_one_are_what_the_model_says(acts in merging()) {
+        run(Kept::InMemory, &acts);
+    }
+
+    #[test]
+    fn counting_sessions_are_what_the_model_says(acts in counting()) {
         run(Kept::InMemory, &acts);
     }
 
@@ -415,5 +431,114 @@ fn nothing_is_promised_on_request_from_where_nothing_is_sold() {
         let told = ordered(&shop, 1, "MUG", 2, 0, Some("BACK"));
         let Answer::Recorded { lines, .. } = told else { panic!("{told:?}") };
         assert_eq!(lines[0].allocated, Quantity::units(2), "what has happened may be anywhere");
+    });
+}
+
+/// The cup turns out to be the mug.
+fn merge(shop: &Shop) {
+    let (from, into) = ("CUP".to_owned(), "MUG".to_owned());
+    let told = shop.tell(Body::MergeItems(MergeItems { from, into }));
+    assert!(matches!(told, Answer::Merged(_)), "{told:?}");
+}
+
+fn cup(shop: &Shop) {
+    shop.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() }));
+}
+
+#[test]
+fn what_broke_before_a_merge_is_taken_from_what_went_over() {
+    each_way(|shop| {
+        cup(shop.at("10:00"));
+        let lines = units("CUP", 5);
+        shop.tell(Body::Receive(Receive {
+            location: "LONDON".to_owned(),
+            lines,
+            occurred_at: None,
+            reason: None,
+        }));
+        merge(shop.at("10:30"));
+        let late = |units_gone: i64| {
+            let (location, lines) = ("LONDON".to_owned(), units("CUP", -units_gone));
+            let (occurred_at, reason) = (Some(time("10:10")), "broken".to_owned());
+            shop.tell(Body::Adjust(Adjust { location, lines, occurred_at, reason }))
+        };
+        shop.at("11:00");
+        assert!(matches!(late(2), Answer::Moved(..)));
+        assert_eq!(shop.stock("MUG"), (3, 0, 0));
+        assert!(matches!(late(4), Answer::Refused(_)), "no more than there is");
+        // A count of what it is by now has seen the lack.
+        shop.at("11:10").count("MUG", 0, "11:05");
+        shop.at("11:20");
+        assert!(matches!(late(4), Answer::Moved(..)));
+        assert_eq!(shop.stock("MUG"), (0, 0, 0));
+        assert!(shop.discrepancies().is_empty());
+    });
+}
+
+#[test]
+fn what_an_order_wants_lessens_what_its_document_claims_of_the_item_it_became() {
+    each_way(|shop| {
+        cup(shop.at("10:00"));
+        ordered(&shop, 1, "CUP", 1, 0, None);
+        // Version 2 waits for an item that nobody knows, and has sold a mug.
+        let line = |line: &str, sku: &str| OrderContentLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            quantity: Quantity::ONE,
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: None,
+            price: None,
+        };
+        let lines = vec![line("1", "MUG"), line("2", "NEW")];
+        let content = Content::Order(OrderContent { lines, ..OrderContent::default() });
+        let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+        shop.tell(Body::Record(Document { system, document, version: 2, content }));
+        let claimed = || {
+            let of = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku("MUG")?.unwrap();
+                view.claimed(item)
+            };
+            shop.ledger.read(onhand_ledger::TenantId::DEFAULT, of).unwrap().whole_units()
+        };
+        assert_eq!(claimed(), 1);
+        merge(&shop);
+        assert_eq!(claimed(), 0, "the order wants one of it already");
+    });
+}
+
+#[test]
+fn a_line_that_is_told_again_as_it_was_is_not_booked_again() {
+    each_way(|shop| {
+        let line = |line: &str, sku: &str, what, quantity| MovementLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            location: "LONDON".to_owned(),
+            what,
+            quantity: Quantity::units(quantity),
+            occurred_at: Some(time("10:05")),
+            reason: None,
+        };
+        let tell = |version, lines| {
+            let (system, document) = ("WEB".to_owned(), "till".to_owned());
+            let told = shop.tell(Body::Record(Document {
+                system,
+                document,
+                version,
+                content: Content::Movements(lines),
+            }));
+            let Answer::Recorded { lines, .. } = told else { panic!("{told:?}") };
+            lines
+                .iter()
+                .map(|line| (line.shipped.whole_units(), line.short.whole_units()))
+                .collect::<Vec<_>>()
+        };
+        shop.at("10:00").receive("MUG", 3);
+        let sold = || line("1", "MUG", Happened::Sold, 5);
+        assert_eq!(tell(1, vec![sold()]), [(3, 2)]);
+        // What came since is not what was sold then.
+        shop.at("10:10").receive("MUG", 4);
+        assert_eq!(tell(2, vec![sold(), line("2", "A", Happened::Found, 1)]), [(3, 2), (1, 0)]);
+        assert_eq!(shop.stock("MUG"), (4, 0, 0));
     });
 }

@@ -79,14 +79,13 @@ fn unescaped(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// Reads names; none where there is none. Empty ones are left out.
+/// Reads names; none where the field is empty, and an empty list where it is nothing but `|`. Empty names are left out.
 pub(crate) fn split(text: &str) -> Option<Vec<String>> {
-    let names: Vec<String> =
-        split_at(text, '|').into_iter().map(unescaped).filter(|name| !name.is_empty()).collect();
-    (!names.is_empty()).then_some(names)
+    let names = split_at(text, '|').into_iter().map(unescaped).filter(|name| !name.is_empty()).collect();
+    (!text.trim().is_empty()).then_some(names)
 }
 
-/// Reads names with a quantity each.
+/// Reads names with a quantity each; what is empty, and what is nothing but `|`, as [`split`] does.
 pub(crate) fn split_parts(text: &str) -> Result<Option<Vec<Part>>, String> {
     let mut parts = Vec::new();
     for part in split_at(text, '|').into_iter().filter(|part| !part.trim().is_empty()) {
@@ -102,7 +101,7 @@ pub(crate) fn split_parts(text: &str) -> Result<Option<Vec<Part>>, String> {
             Quantity::parse(quantity.trim(), Precision::FINEST).map_err(|error| error.to_string())?;
         parts.push((unescaped(name), quantity, code));
     }
-    Ok((!parts.is_empty()).then_some(parts))
+    Ok((!text.trim().is_empty()).then_some(parts))
 }
 
 #[cfg(test)]
@@ -113,7 +112,8 @@ mod tests {
     fn what_is_joined_is_split_again_whatever_is_in_it() {
         let names = ["A", "B|C", "D=E", "F\\", "G@H", "\\|", "Täßchen, blue"];
         assert_eq!(split(&join(names)).unwrap(), names);
-        assert_eq!(split(""), None);
+        assert_eq!((split(""), split_parts(" ").unwrap()), (None, None));
+        assert_eq!((split(" | "), split_parts("|").unwrap()), (Some(Vec::new()), Some(Vec::new())));
         assert_eq!(split(" A | B "), Some(vec!["A".to_owned(), "B".to_owned()]));
         let quantity = Quantity::from_micros(500_000);
         let parts = names.map(|name| (name, quantity, Some(name)));

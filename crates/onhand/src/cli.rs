@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod documents;
+mod location;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::database::Database;
 
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
+pub use location::{Location, LocationFields};
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -52,6 +54,9 @@ pub enum Command {
     /// Items: names, barcodes, near-twins, levels.
     #[command(subcommand)]
     Item(Item),
+    /// Locations: what they are a part of, in which order they are allocated from, the groups that rules name.
+    #[command(subcommand)]
+    Location(Location),
     /// Transfers between locations: planned, dispatched, received.
     #[command(subcommand)]
     Transfer(Transfer),

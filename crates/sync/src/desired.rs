@@ -16,7 +16,7 @@ pub struct Shown {
     pub because: String,
 }
 
-/// The rule that speaks of a listing: the most specific one, by listing, item, all; then by system, all.
+/// The rule that speaks of a listing: the most specific one, by listing, then by item, then by system.
 pub fn rule_for(
     rules: &[(RuleId, Publication)],
     listing: ListingId,
@@ -24,19 +24,10 @@ pub fn rule_for(
     system: SystemId,
 ) -> Option<&(RuleId, Publication)> {
     let rank = |rule: &Publication| {
-        let by_what = match (rule.listing, rule.item) {
-            (Some(named), _) if named == listing => 2,
-            (Some(_), _) => return None,
-            (None, Some(named)) if named == item => 1,
-            (None, Some(_)) => return None,
-            (None, None) => 0,
-        };
-        let by_system = match rule.system {
-            Some(named) if named == system => 1,
-            Some(_) => return None,
-            None => 0,
-        };
-        Some((by_what, by_system))
+        let speaks = rule.listing.is_none_or(|named| named == listing)
+            && rule.item.is_none_or(|named| named == item)
+            && rule.system.is_none_or(|named| named == system);
+        speaks.then_some((rule.listing.is_some(), rule.item.is_some(), rule.system.is_some()))
     };
     // Scopes are unique, so that two rules of one rank are the same rule.
     rules
@@ -133,11 +124,21 @@ mod tests {
             (RuleId(3), Publication { item: Some(ItemId(7)), ..rule() }),
             (RuleId(4), Publication { item: Some(ItemId(7)), system: Some(shop), ..rule() }),
             (RuleId(5), Publication { listing: Some(ListingId(9)), system: Some(shop), ..rule() }),
+            (
+                RuleId(6),
+                Publication {
+                    listing: Some(ListingId(9)),
+                    item: Some(ItemId(6)),
+                    system: Some(shop),
+                    ..rule()
+                },
+            ),
         ];
         let speaks = |listing, item, system| {
             rule_for(&rules, ListingId(listing), ItemId(item), system).map(|(id, _)| id.0)
         };
-        assert_eq!(speaks(9, 7, shop), Some(5));
+        assert_eq!(speaks(9, 7, shop), Some(5), "the sixth is of another item");
+        assert_eq!(speaks(9, 6, shop), Some(6));
         assert_eq!(speaks(8, 7, shop), Some(4));
         assert_eq!(speaks(8, 7, other), Some(3));
         assert_eq!(speaks(8, 6, shop), Some(2));

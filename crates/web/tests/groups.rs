@@ -130,6 +130,10 @@ async fn groups_are_exported_and_imported() {
     // A field that is left empty leaves them as they are.
     shop.file("POST", "/v1/import/locations", &changed.replace("UK", "")).await;
     assert_eq!(groups(shop.get("/v1/locations").await), json!(["UK"]));
+    // A list of nothing empties them.
+    shop.file("POST", "/v1/import/locations", &changed.replace("UK", "|")).await;
+    assert_eq!(groups(shop.get("/v1/locations").await), json!([]));
+    shop.accepted("/v1/locations", json!({ "code": "LONDON", "groups": ["UK"] })).await;
     shop.accepted("/v1/locations", json!({ "code": "LONDON", "groups": [] })).await;
     assert_eq!(groups(shop.get("/v1/locations").await), json!([]));
     // A bin that stands before its site in the file: who is master there is decided by the site.

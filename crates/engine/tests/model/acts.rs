@@ -172,6 +172,43 @@ pub enum Act {
         sku: Option<usize>,
         system: usize,
     },
+    Merge {
+        from: usize,
+        into: usize,
+    },
+    /// A threshold is so many units, or so many per cent.
+    OpenSession {
+        place: usize,
+        only: Option<Vec<usize>>,
+        recount: (Option<i64>, Option<u16>),
+        approve: (Option<i64>, Option<u16>),
+    },
+    Look {
+        nth: usize,
+        by: usize,
+        lines: Vec<(usize, i64)>,
+        ago: i64,
+    },
+    Apply {
+        nth: usize,
+        approve: Option<bool>,
+    },
+    CancelSession {
+        nth: usize,
+    },
+    /// The last listing is not there.
+    Publish {
+        system: Option<usize>,
+        sku: Option<usize>,
+        listing: Option<usize>,
+        buffer: Option<i64>,
+        cap: Option<i64>,
+        percent: Option<u8>,
+        stop_at: Option<i64>,
+    },
+    EndRule {
+        nth: usize,
+    },
     NewItem,
     Tick,
     Wait {
@@ -202,6 +239,45 @@ pub struct MovedLine {
     pub what: usize,
     pub quantity: i64,
     pub ago: i64,
+}
+
+fn publish() -> impl Strategy<Value = Act> {
+    let some = |of: std::ops::Range<usize>| prop::option::weighted(0.4, of);
+    let amount = || prop::option::weighted(0.3, prop_oneof![15 => 0..6_i64, 1 => Just(-1_i64)]);
+    let percent = prop::option::weighted(0.4, prop_oneof![15 => 0..101_u8, 1 => Just(101_u8)]);
+    let listing = prop::option::weighted(0.3, prop_oneof![8 => 0..2_usize, 1 => Just(2_usize)]);
+    let system = prop::option::weighted(0.6, prop_oneof![8 => Just(0_usize), 1 => 1..3_usize]);
+    (system, some(0..3), listing, amount(), amount(), percent, amount()).prop_map(
+        |(system, sku, listing, buffer, cap, percent, stop_at)| Act::Publish {
+            system,
+            sku,
+            listing,
+            buffer,
+            cap,
+            percent,
+            stop_at,
+        },
+    )
+}
+
+/// What is done in a session of counting, of little stock, so that one count may agree with another.
+fn session(place: impl Strategy<Value = usize>) -> impl Strategy<Value = Act> {
+    let nth = || prop_oneof![8 => Just(0_usize), 1 => 1..4_usize];
+    let sku = || prop_oneof![6 => Just(0_usize), 2 => Just(1_usize), 1 => Just(2_usize)];
+    let over = || (prop::option::weighted(0.4, -1..5_i64), prop::option::weighted(0.3, 0..120_u16));
+    let only = prop::option::weighted(0.4, prop::collection::vec(sku(), 0..3));
+    let looks = prop_oneof![
+        5 => (sku(), 0..6_i64).prop_map(|line| vec![line]),
+        1 => prop::collection::vec((sku(), -1..6_i64), 0..3)
+    ];
+    let ago = prop_oneof![3 => Just(0_i64), 2 => 1..12_i64, 1 => Just(-10_i64)];
+    prop_oneof![
+        3 => (place, only, over(), over())
+            .prop_map(|(place, only, recount, approve)| Act::OpenSession { place, only, recount, approve }),
+        9 => (nth(), 0..3_usize, looks, ago).prop_map(|(nth, by, lines, ago)| Act::Look { nth, by, lines, ago }),
+        3 => (nth(), prop::option::of(any::<bool>())).prop_map(|(nth, approve)| Act::Apply { nth, approve }),
+        1 => nth().prop_map(|nth| Act::CancelSession { nth }),
+    ]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -335,7 +411,11 @@ fn act() -> impl Strategy<Value = Act> {
         6 => prop_oneof![prop::sample::select(vec![1_i64, 2, 5]), -3..25_i64].prop_map(|minutes| Act::Wait { minutes }),
         6 => (prop_oneof![0..4_usize, 0..20_usize], prop::bool::weighted(0.2)).prop_map(|(nth, other)| Act::Again { nth, other }),
     ];
-    prop_oneof![5 => physical, 5 => promising, 5 => told, 5 => expected, 3 => other]
+    let merge = (0..3_usize, 0..3_usize).prop_map(|(from, into)| Act::Merge { from, into });
+    let rule = prop_oneof![4 => publish(), 1 => (0..4_usize).prop_map(|nth| Act::EndRule { nth })];
+    prop_oneof![
+        20 => physical, 20 => promising, 20 => told, 20 => expected, 12 => other, 3 => merge, 6 => session(place()), 3 => rule
+    ]
 }
 
 /// Something of everything in London, so that not all begins with an empty shelf.
@@ -421,4 +501,90 @@ pub fn supply() -> impl Strategy<Value = Vec<Vec<Act>>> {
         2 => (1..8_i64).prop_map(|minutes| Act::Wait { minutes }),
     ];
     prop::collection::vec(prop::collection::vec(act, 1..3), 1..20)
+}
+
+/// Three items that become one another, while all kinds of things are told of the time before.
+pub fn merging() -> impl Strategy<Value = Vec<Vec<Act>>> {
+    let place = || prop_oneof![3 => Just(1_usize), 1 => Just(0_usize)];
+    let sku = || prop_oneof![3 => Just(0_usize), 3 => Just(1_usize), 1 => Just(2_usize)];
+    let ago = || prop_oneof![2 => Just(0_i64), 3 => 1..15_i64];
+    let line = |most: i64| (sku(), 1..most).prop_map(|line: (usize, i64)| vec![line]);
+    let item = || prop_oneof![3 => Just(0_usize), 3 => Just(1_usize), 1 => 2..4_usize];
+    let fact = (
+        item(),
+        0..6_i64,
+        prop_oneof![2 => Just(0_i64), 1 => 0..5_i64],
+        prop::option::weighted(0.3, place()),
+    )
+        .prop_map(|(item, quantity, shipped, place)| OrderLine {
+            line: item,
+            item,
+            quantity,
+            shipped,
+            returned: 0,
+            place,
+        });
+    let moved = (0..2_usize, item(), place(), 0..5_usize, 1..5_i64, ago()).prop_map(
+        |(line, item, place, what, quantity, ago)| MovedLine { line, item, place, what, quantity, ago },
+    );
+    let nth = || prop_oneof![3 => Just(0_usize), 1 => 1..3_usize];
+    let into = || prop_oneof![4 => Just(0_usize), 1 => 1..3_usize];
+    let order = || 0..2_usize;
+    let act = prop_oneof![
+        4 => (sku(), sku()).prop_map(|(from, into)| Act::Merge { from, into }),
+        6 => (place(), line(6), ago()).prop_map(|(place, lines, ago)| Act::Receive { place, lines, ago }),
+        3 => (place(), sku(), -4..4_i64, ago()).prop_map(|(place, sku, by, ago)| Act::Adjust { place, lines: vec![(sku, by)], ago }),
+        4 => (place(), sku(), 0..6_i64, ago()).prop_map(|(place, sku, seen, ago)| Act::Count { place, lines: vec![(sku, seen)], ago, system: None }),
+        2 => (place(), line(4), into(), into()).prop_map(|(place, lines, from, to)| Act::Move { place, lines, from, to }),
+        2 => (place(), place(), line(4), ago()).prop_map(|(from, to, lines, ago)| Act::Transfer { from, to, lines, ago }),
+        2 => (prop::option::weighted(0.2, place()), line(4), any::<bool>())
+            .prop_map(|(place, lines, partial)| Act::Hold { place, lines, minutes: 20, partial }),
+        1 => nth().prop_map(|nth| Act::Convert { nth, reference: None }),
+        1 => nth().prop_map(|nth| Act::Release { nth }),
+        3 => (line(6), any::<bool>()).prop_map(|(lines, may_wait)| Act::Order { place: None, lines, reference: None, may_wait }),
+        1 => (nth(), ago()).prop_map(|(nth, ago)| Act::Fulfil { nth, lines: None, ago }),
+        1 => nth().prop_map(|nth| Act::Cancel { nth, lines: None }),
+        1 => (nth(), 1..3_i64, ago()).prop_map(|(nth, quantity, ago)| Act::Return { nth, lines: vec![(0, quantity)], place: None, into: 0, ago }),
+        5 => (order(), prop_oneof![6 => Just(1_i64), 1 => Just(2_i64)], prop::collection::vec(fact, 1..3), ago())
+            .prop_map(|(document, step, lines, ago)| Act::OrderFact { system: 0, document, step, cancelled: false, lines, ago }),
+        2 => (0..2_usize, 0..6_usize, order(), place(), line(4), ago()).prop_map(|(system, document, order, place, lines, ago)| {
+            Act::Shipment { system, document, order: Some((0, order)), place, lines, ago }
+        }),
+        5 => (0..2_usize, prop::collection::vec(moved, 1..3)).prop_map(|(document, lines)| Act::Movements { system: 0, document, step: 1, lines }),
+        1 => (place(), place(), line(4)).prop_map(|(from, to, lines)| Act::Plan { from, to, lines, reference: Some(0) }),
+        1 => (nth(), ago()).prop_map(|(nth, ago)| Act::Dispatch { nth, lines: None, ago }),
+        1 => (nth(), ago()).prop_map(|(nth, ago)| Act::Arrive { nth, lines: None, into: 0, ago }),
+        1 => (place(), line(4)).prop_map(|(place, lines)| Act::Buy { place, lines, reference: Some(0) }),
+        1 => (nth(), ago()).prop_map(|(nth, ago)| Act::Deliver { nth, lines: None, place: None, into: 0, ago }),
+        1 => nth().prop_map(|nth| Act::EndPurchase { nth, cancel: false }),
+        2 => (0..2_usize, 0..3_usize, any::<bool>(), place(), line(4), ago()).prop_map(|(system, document, transfer, place, lines, ago)| {
+            Act::Receipt { system, document, step: 1, of: Some((transfer, 0)), place, lines, ago }
+        }),
+        1 => (prop::option::of(sku()), 0..3_usize).prop_map(|(sku, system)| Act::Master { group: false, place: Some(0), sku, system }),
+        3 => session(place()),
+        1 => publish(),
+        1 => Just(Act::NewItem),
+        2 => (1..10_i64).prop_map(|minutes| Act::Wait { minutes }),
+        1 => nth().prop_map(|nth| Act::Again { nth, other: false }),
+    ];
+    prop::collection::vec(prop::collection::vec(act, 1..3), 1..20)
+}
+
+/// Sessions of counting alone, with what moves meanwhile.
+pub fn sessions() -> impl Strategy<Value = Vec<Vec<Act>>> {
+    let place = || prop_oneof![4 => Just(1_usize), 1 => Just(0_usize), 1 => Just(2_usize)];
+    let ago = || prop_oneof![2 => Just(0_i64), 1 => 1..12_i64];
+    let act = prop_oneof![
+        14 => session(place()),
+        3 => (place(), 1..5_i64, ago()).prop_map(|(place, quantity, ago)| Act::Receive { place, lines: vec![(0, quantity)], ago }),
+        2 => (place(), -3..3_i64, ago()).prop_map(|(place, by, ago)| Act::Adjust { place, lines: vec![(0, by)], ago }),
+        1 => (place(), 0..5_i64, ago()).prop_map(|(place, seen, ago)| Act::Count { place, lines: vec![(0, seen)], ago, system: None }),
+        1 => (1..4_i64).prop_map(|quantity| Act::Order { place: None, lines: vec![(0, quantity)], reference: None, may_wait: true }),
+        1 => (0..2_usize, ago()).prop_map(|(nth, ago)| Act::Fulfil { nth, lines: None, ago }),
+        1 => (1..3_usize).prop_map(|system| Act::Master { group: false, place: Some(2), sku: None, system }),
+        1 => Just(Act::NewItem),
+        2 => (1..8_i64).prop_map(|minutes| Act::Wait { minutes }),
+        1 => (0..3_usize).prop_map(|nth| Act::Again { nth, other: false }),
+    ];
+    prop::collection::vec(prop::collection::vec(act, 1..3), 1..24)
 }

@@ -539,11 +539,11 @@ impl Model {
         let mut all = Vec::new();
         let mut said = Vec::new();
         for line in content {
-            let (item, multiplier) = self.named(system, &line.item).unwrap();
+            let (_, multiplier) = self.named(system, &line.item).unwrap();
             let done = earlier.iter().chain(&new).find(|done| done.line == *line).unwrap().clone();
             said.push(LineSaid {
                 line: line.line.clone(),
-                sku: self.skus[item].clone(),
+                sku: self.skus[done.item].clone(),
                 quantity: units(line.quantity) * multiplier,
                 allocated: 0,
                 shipped: done.moved.abs(),
@@ -562,6 +562,8 @@ impl Model {
     /// What balanced goods that were not there, as the books had it, goes with the word that they left.
     pub fn unbalance(&mut self, item: usize, place: usize, balanced: i64, at: i64) {
         if balanced > 0 {
+            // Silent: it was balanced when it was told, of what the item was then.
+            let item = self.item_at(item, at);
             let absorbed = self.first_count(item, place, at);
             self.depart((item, place), StockState::Adjustment, balanced, at, absorbed, 0);
         }
@@ -576,6 +578,11 @@ impl Model {
     ) -> Result<Done, Stop> {
         let place = self.place(&line.location)?;
         let at = self.past(line.occurred_at)?;
+        // Silent: a listing is what it is mapped to by now, whatever it was then.
+        let item = match &line.item {
+            Name::Sku(sku) => self.meant(sku, at)?,
+            Name::Listing(_) => item,
+        };
         let party = match line.what {
             Happened::Sold | Happened::Returned => StockState::Customer,
             Happened::Found | Happened::Lost => StockState::Adjustment,
@@ -607,10 +614,11 @@ impl Model {
                 done.moved = -quantity;
             }
             Happened::Sold => {
-                let free = self.held(item, place, StockState::Available)
-                    + self.held(item, place, StockState::SafetyStock);
+                let live = self.live(item);
+                let free = self.held(live, place, StockState::Available)
+                    + self.held(live, place, StockState::SafetyStock);
                 // Law 11: what was gone when a count was taken is in the count's difference already.
-                let part = if absorbed.is_some() { quantity } else { quantity.min(free) };
+                let part = if self.has_seen(item, place, at) { quantity } else { quantity.min(free) };
                 if part > 0 {
                     done.balanced = self.depart((item, place), party, part, at, absorbed, 0);
                 }

@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use onhand_ledger::command::{
     Adjust, Content, Line, MoveState, MovementLine, Receive, SetOwnership, TakeCount, Transfer,
 };
-use onhand_ledger::model::{Cause, HoldState};
+use onhand_ledger::model::{Cause, HoldState, Recount};
 use onhand_ledger::{Body, Command, Instant, Quantity, StockState};
 
+use crate::merges::Merge;
+use crate::published::Publishing;
+use crate::sessions::Counting;
 use crate::supply::{Arrived, Purchasing, Transferring};
 
 pub const MINUTE: i64 = 60_000_000;
@@ -176,6 +179,12 @@ pub enum Said {
     AlreadyApplied(u64),
     Waiting,
     Ticked(u32),
+    Session(usize),
+    /// SKU, quantity, and why somebody must look again.
+    Sighted(usize, Vec<(String, i64, Option<Recount>)>),
+    /// What moved, and how many orders, holds and listings went along.
+    Merged(Vec<(String, String, i64, i64)>, [u32; 3]),
+    Published(usize),
     Refused(Why),
     Invalid,
 }
@@ -204,6 +213,10 @@ pub enum Why {
     DocumentEnded,
     DocumentHasLess(i64),
     DocumentReferenceTaken,
+    CannotMerge,
+    SessionEnded,
+    RecountNeeded(Vec<String>),
+    ApprovalNeeded(Vec<String>),
 }
 
 #[derive(Debug)]
@@ -247,6 +260,12 @@ pub struct Model {
     /// Why, and is it open still?
     pub discrepancies: Vec<(Cause, bool)>,
     pub keys: Vec<(String, u64, Said)>,
+    pub merges: Vec<Merge>,
+    pub sessions: Vec<Counting>,
+    /// Those that were ended are none.
+    pub published: Vec<Option<Publishing>>,
+    /// Who asks.
+    pub actor: String,
     pub now: i64,
     pub recorded_at: i64,
 }
@@ -282,6 +301,7 @@ impl Model {
         {
             return if *fingerprint == command.fingerprint { said.clone() } else { Said::Invalid };
         }
+        self.actor.clone_from(&command.actor);
         let before = self.clone();
         let lapsed = self.lapse();
         self.serve_short();
@@ -340,6 +360,13 @@ impl Model {
             Body::AmendPurchase(amend) => self.amend_purchase(amend),
             Body::ReceivePurchase(receive) => self.receive_purchase(receive),
             Body::EndPurchase(end) => self.end_purchase(end),
+            Body::MergeItems(merge) => self.merge(merge),
+            Body::OpenSession(open) => self.open_session(open),
+            Body::Sight(sight) => self.sight(sight),
+            Body::ApplySession(apply) => self.apply_session(apply),
+            Body::CancelSession(id) => self.cancel_session(id.0),
+            Body::SetPublication(set) => self.publish(set),
+            Body::EndRule(id) => self.end_published(id.0),
             Body::Tick => Ok(Said::Ticked(lapsed)),
             other => panic!("the model does not know {other:?}"),
         }
@@ -386,8 +413,9 @@ impl Model {
         told
     }
 
+    /// The item of a name: where it was merged, the one that it is by now.
     pub fn sku(&self, sku: &str) -> Result<usize, Stop> {
-        self.skus.iter().position(|known| known == sku).ok_or(Stop::Invalid)
+        self.meant(sku, i64::MAX)
     }
 
     pub fn place(&self, code: &str) -> Result<usize, Stop> {
@@ -402,7 +430,12 @@ impl Model {
         if lines.is_empty() || lines.iter().any(|line| !line.quantity.is_positive()) {
             return Err(Stop::Invalid);
         }
-        lines.iter().map(|line| Ok((self.sku(&line.sku)?, units(line.quantity)))).collect()
+        self.lines_as_of(lines, i64::MAX)
+    }
+
+    /// Lines that speak of an instant mean the items that were called so then.
+    pub fn lines_as_of(&self, lines: &[Line], at: i64) -> Result<Vec<(usize, i64)>, Stop> {
+        lines.iter().map(|line| Ok((self.meant(&line.sku, at)?, units(line.quantity)))).collect()
     }
 
     /// Up to 5 minutes ahead is now; further ahead is no time.
@@ -416,6 +449,7 @@ impl Model {
 
     /// The most specific rule, compared by item first, then by location: itself, its group, all.
     pub fn master(&self, item: usize, place: usize) -> String {
+        let item = self.live(item);
         let group = self.sites[place].group.as_ref();
         let named =
             |at: &Ruled, of: Option<usize>| self.rules.iter().find(|rule| rule.0 == *at && rule.1 == of);
@@ -494,6 +528,9 @@ impl Model {
         at: i64,
         absorbed: Option<i64>,
     ) {
+        if let (Some(merge), false) = (self.merge_of(item), absorbed.is_some() && PHYSICAL.contains(&state)) {
+            return self.arrived_before(merge, (place, state), party, quantity, at);
+        }
         self.go(item, Account::Party(party), Account::At(place, state), quantity, at);
         if let Some(as_of) = absorbed
             && PHYSICAL.contains(&state)
@@ -527,6 +564,9 @@ impl Model {
         absorbed: Option<i64>,
         (kept, own): (StockState, i64),
     ) -> i64 {
+        if let (Some(merge), None) = (self.merge_of(item), absorbed) {
+            return self.departed_before(merge, place, party, quantity, at);
+        }
         let available = Account::At(place, StockState::Available);
         if let Some(as_of) = absorbed {
             self.go(item, Account::Party(StockState::Adjustment), available, quantity, as_of);
@@ -641,8 +681,9 @@ impl Model {
 
     pub fn receive(&mut self, receive: &Receive) -> Answer {
         let place = self.place(&receive.location)?;
-        let lines = self.lines(&receive.lines)?;
+        self.lines(&receive.lines)?;
         let at = self.past(receive.occurred_at)?;
+        let lines = self.lines_as_of(&receive.lines, at)?;
         let mut moved = Vec::new();
         for (item, quantity) in lines {
             self.must_be_ours(item, place)?;
@@ -656,27 +697,25 @@ impl Model {
 
     pub fn adjust(&mut self, adjust: &Adjust) -> Answer {
         let place = self.place(&adjust.location)?;
-        let mut lines = Vec::new();
-        for line in &adjust.lines {
-            if line.quantity.is_zero() {
-                return Err(Stop::Invalid);
-            }
-            lines.push((self.sku(&line.sku)?, units(line.quantity)));
+        if adjust.lines.iter().any(|line| line.quantity.is_zero()) {
+            return Err(Stop::Invalid);
         }
+        self.lines_as_of(&adjust.lines, i64::MAX)?;
         let at = self.past(adjust.occurred_at)?;
+        let lines = self.lines_as_of(&adjust.lines, at)?;
         for (item, _) in &lines {
             self.must_be_ours(*item, place)?;
         }
         // A request takes no more than is there, all its lines together. Silent: in whatever state; what it puts there
         // itself does not count, and what a count saw gone is given back by that count.
         let mut taken = BTreeMap::<usize, i64>::new();
-        for (item, difference) in lines.iter().filter(|(_, difference)| *difference < 0) {
-            *taken.entry(*item).or_default() -= difference;
+        let seen = |item: usize| self.has_seen(item, place, at);
+        for (item, difference) in lines.iter().filter(|(item, difference)| *difference < 0 && !seen(*item)) {
+            *taken.entry(self.live(*item)).or_default() -= difference;
         }
         let lacks: BTreeMap<String, (i64, i64, Option<(i64, i64)>)> = taken
             .into_iter()
             .filter(|(item, taken)| self.on_hand(*item, place) < *taken)
-            .filter(|(item, _)| self.first_count(*item, place, at).is_none())
             .map(|(item, taken)| (self.skus[item].clone(), (taken, self.on_hand(item, place), None)))
             .collect();
         if !lacks.is_empty() {
@@ -758,8 +797,9 @@ impl Model {
     pub fn count(&mut self, count: &TakeCount) -> Answer {
         let place = self.place(&count.location)?;
         let mut lines: Vec<(usize, i64)> = Vec::new();
+        let seen_at = count.as_of.map_or(self.now, |as_of| as_of.micros().min(self.now));
         for line in &count.lines {
-            let item = self.sku(&line.sku)?;
+            let item = self.meant(&line.sku, seen_at)?;
             if line.quantity.is_negative() || lines.iter().any(|(other, _)| *other == item) {
                 return Err(Stop::Invalid);
             }
@@ -786,8 +826,15 @@ impl Model {
             self.note(Cause::NotMaster);
             return Ok(Said::Waiting);
         }
+        let seen: Vec<(usize, i64, i64)> =
+            lines.into_iter().map(|(item, counted)| (item, counted, as_of)).collect();
+        Ok(self.book(place, &seen))
+    }
+
+    /// So much was seen of each at its time: the difference to the books is booked then.
+    pub fn book(&mut self, place: usize, seen: &[(usize, i64, i64)]) -> Said {
         let mut booked = Vec::new();
-        for (item, counted) in lines {
+        for (item, counted, as_of) in seen.iter().copied() {
             let found = self.physical(item, place, as_of);
             // A late count is itself a late movement to later counts. Silent: to those of a later instant only.
             let absorbed = self.first_count(item, place, as_of + 1);
@@ -805,6 +852,6 @@ impl Model {
         let line = |(item, counted, found): &(usize, i64, i64)| {
             (self.skus[*item].clone(), *counted, *found, self.held(*item, place, StockState::Available))
         };
-        Ok(Said::Counted(booked.iter().map(line).collect()))
+        Said::Counted(booked.iter().map(line).collect())
     }
 }

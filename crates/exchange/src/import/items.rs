@@ -265,7 +265,12 @@ fn own_row(record: &Record<'_>) -> Result<Row, Bad> {
         tracking,
     };
     item.check().map_err(|invalid| Bad::new(record.line(), None, invalid.to_string()))?;
-    let levels = without_code("low_stock_at")?.unwrap_or_default().into_iter();
+    let levels = without_code("low_stock_at")?;
+    if levels.as_ref().is_some_and(Vec::is_empty) {
+        let problem = "low_stock_at sets the levels it names and takes none away; leave it empty".to_owned();
+        return Err(bad("low_stock_at", problem));
+    }
+    let levels = levels.unwrap_or_default().into_iter();
     let level = |(location, level, _)| SetLowStock {
         sku: item.sku.clone(),
         location: Some(location),

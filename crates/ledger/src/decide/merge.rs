@@ -34,8 +34,8 @@ pub(super) fn merge(tx: &mut Tx<'_>, merge: &MergeItems) -> Result<Answer, Stop>
     let seqs = what.move_stock(tx)?;
     let (orders, holds) = what.move_lines(tx)?;
     what.move_names(tx)?;
-    what.move_claims(tx)?;
     what.write_items(tx)?;
+    what.move_claims(tx)?;
     // What the one was short of the other may have.
     tx.grew(into);
     order::settle(tx)?;
@@ -84,11 +84,14 @@ impl What {
         );
         let short = (Key::Short(from, OrderId(0), 0), Key::Short(from, OrderId(LAST), u32::MAX));
         let listings = (Key::ListingOf(from, ListingId(0)), Key::ListingOf(from, ListingId(LAST)));
-        let claims = (
-            Key::Claimed(from, SystemId(0), String::new()),
-            Key::Claimed(from, SystemId(LAST), String::new()),
-        );
-        tx.want_ranges([promises.clone(), short.clone(), listings.clone(), claims.clone()])?;
+        // What an order wants of the one lessens what its document claims of the other.
+        let claims = [from, into].map(|item| {
+            let key = |system| Key::Claimed(item, SystemId(system), String::new());
+            (key(0), key(LAST))
+        });
+        tx.want_ranges(
+            [promises.clone(), short.clone(), listings.clone()].into_iter().chain(claims.clone()),
+        )?;
         let cells = tx.stocked(from)?;
         let promises: Vec<(LocationId, u32, LotId, Promise)> = tx
             .range(promises.0, promises.1)?
@@ -113,14 +116,14 @@ impl What {
             .into_iter()
             .filter_map(|(key, _)| if let Key::ListingOf(_, listing) = key { Some(listing) } else { None })
             .collect();
-        let claims: Vec<(SystemId, String)> = tx
-            .range(claims.0, claims.1)?
-            .into_iter()
-            .filter_map(|(key, _)| match key {
+        let mut claimed = BTreeSet::<(SystemId, String)>::new();
+        for (first, last) in claims {
+            claimed.extend(tx.range(first, last)?.into_iter().filter_map(|(key, _)| match key {
                 Key::Claimed(_, system, document) => Some((system, document)),
                 _ => None,
-            })
-            .collect();
+            }));
+        }
+        let claims: Vec<(SystemId, String)> = claimed.into_iter().collect();
         let mut keys: Vec<Key> =
             promises.iter().map(|(.., promise)| promise::holder_key(promise.holder)).collect();
         keys.extend(promises.iter().flat_map(|(location, line, lot, promise)| {
@@ -408,12 +411,10 @@ impl What {
     fn move_claims(&self, tx: &mut Tx<'_>) -> Result<(), Stop> {
         for (system, document) in &self.claims {
             let Some(waiting) = tx.waiting(*system, document)? else { continue };
-            tx.emit(Entry::Claimed {
-                item: self.from,
-                system: *system,
-                document: document.clone(),
-                quantity: Quantity::ZERO,
-            })?;
+            if waiting.sold.iter().any(|(item, _)| *item == self.from) {
+                let (item, document) = (self.from, document.clone());
+                tx.emit(Entry::Claimed { item, system: *system, document, quantity: Quantity::ZERO })?;
+            }
             let mut sold = BTreeMap::<ItemId, Quantity>::new();
             for (item, quantity) in &waiting.sold {
                 let item = if *item == self.from { self.into } else { *item };
@@ -505,7 +506,7 @@ pub(super) fn put_in(
         return stock::put_in(tx, Change { item: merged.item, ..change }, state);
     }
     // What a count of it has seen was there already, and went over.
-    let seen = state.is_physical() && stock::is_absorbed(tx, &change)?;
+    let seen = state.is_physical() && stock::is_absorbed_itself(tx, &change)?;
     let seq = stock::put_in_itself(tx, change, state)?;
     if !seen {
         let Change { item, location, lot, quantity, .. } = change;
@@ -530,7 +531,7 @@ pub(super) fn take_out(tx: &mut Tx<'_>, change: Change<'_>, merged: Merged) -> R
     if change.occurred_at >= merged.at {
         return stock::take_out(tx, Change { item: merged.item, ..change }, None);
     }
-    if stock::is_absorbed(tx, &change)? {
+    if stock::is_absorbed_itself(tx, &change)? {
         return stock::take_out_itself(tx, change, None);
     }
     let taken = stock::take_out(tx, carried(change, merged, None), None)?;

@@ -96,8 +96,18 @@ fn around(tx: &Tx<'_>, location: LocationId) -> Result<Vec<LocationId>, Stop> {
     Ok(if sites.parts.is_empty() { vec![location] } else { sites.above(location) })
 }
 
-/// Has a count seen, after it happened, what this change is about?
+/// Has a count seen, after it happened, what this change is about: of its item, or of the one that was merged into?
 pub(super) fn is_absorbed(tx: &Tx<'_>, change: &Change<'_>) -> Result<bool, Stop> {
+    if is_absorbed_itself(tx, change)? {
+        return Ok(true);
+    }
+    let Some(merged) = tx.item(change.item)?.merged_into else { return Ok(false) };
+    let at = change.occurred_at.max(merged.at);
+    is_absorbed(tx, &Change { item: merged.item, occurred_at: at, seen_from: at, ..*change })
+}
+
+/// As [`is_absorbed`], by counts of this very item, merged or not.
+pub(super) fn is_absorbed_itself(tx: &Tx<'_>, change: &Change<'_>) -> Result<bool, Stop> {
     anchor(tx, change).map(|count| count.is_some())
 }
 
@@ -620,7 +630,13 @@ pub(super) fn must_be_there(
 ) -> Result<(), Stop> {
     let mut wanted = BTreeMap::<(ItemId, LotId), Quantity>::new();
     for line in lines.iter().filter(|line| line.quantity.is_negative()) {
-        let total = wanted.entry((line.item, line.lot.unwrap_or_default())).or_default();
+        let lot = line.lot.unwrap_or_default();
+        let by = change(line.item, location, -line.quantity, StockState::Adjustment, at);
+        if is_absorbed(tx, &Change { lot, ..by })? {
+            continue;
+        }
+        // What was merged lies with the other.
+        let total = wanted.entry((merge::live(tx, line.item)?, lot)).or_default();
         *total = total.checked_add(-line.quantity).ok_or(Invalid::Overflow(tx.sku(line.item)?))?;
     }
     let cells = |(item, lot): (ItemId, LotId)| {
@@ -630,13 +646,11 @@ pub(super) fn must_be_there(
     let mut missing = Vec::new();
     for (key, wanted) in wanted {
         let there: Quantity = cells(key).into_iter().map(|cell| tx.held(cell)).sum::<Result<_, _>>()?;
-        let (item, lot) = key;
-        let by = Change { lot, ..change(item, location, wanted, StockState::Adjustment, at) };
-        if there >= wanted || is_absorbed(tx, &by)? {
+        if there >= wanted {
             continue;
         }
         missing.push(Missing {
-            sku: tx.sku(item)?,
+            sku: tx.sku(key.0)?,
             location: Some(format!("{} (on hand)", tx.location_code(location)?)),
             wanted,
             available: there,

@@ -39,11 +39,11 @@ pub(crate) async fn run(link: &Link, item: Item, json: bool) -> anyhow::Result<(
     }
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
 
-fn words(value: &Value) -> String {
+pub(super) fn words(value: &Value) -> String {
     let entries = value.as_array().into_iter().flatten().filter_map(Value::as_str);
     entries.collect::<Vec<_>>().join(", ")
 }

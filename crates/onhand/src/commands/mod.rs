@@ -6,6 +6,7 @@ mod documents;
 mod export;
 mod import;
 mod item;
+mod location;
 mod replay;
 mod serve;
 
@@ -41,6 +42,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Item(asked) => {
             through(Link::open_existing(&db)?, async |link| item::run(link, asked, json).await).await?;
+        }
+        Command::Location(asked) => {
+            through(Link::open_existing(&db)?, async |link| location::run(link, asked, json).await).await?;
         }
         Command::Transfer(asked) => {
             through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)

@@ -118,3 +118,46 @@ fn a_report_and_a_ledger_of_the_demo_data_add_up() {
     assert!(history.contains("+12 → 12") && history.contains("counted: 12 from adjustment"), "{history}");
     assert_eq!(said(&database, &["history", "--location", "LONDON"]).lines().count(), 2);
 }
+
+#[tokio::test]
+async fn locations_and_their_groups_are_seen_to_from_the_command_line_with_and_without_a_server() {
+    for served in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("locations.db");
+        let file = folder.path().join("locations.csv");
+        std::fs::write(&file, "code,rank\nLONDON,1\n").unwrap();
+        said(&database, &["import", "locations", file.to_str().unwrap()]);
+        let server = served.then(|| Server::start(&database));
+        let added = said(&database, &["location", "add", "BIN", "--parent", "LONDON", "--sellable", "false"]);
+        assert_eq!(added.trim(), "BIN  rank 100  not sellable  in LONDON");
+        let set = ["location", "set", "LONDON", "--group", "UK", "--group", "EU", "--name", "Shop"];
+        assert_eq!(said(&database, &set).trim(), "LONDON  Shop  rank 1  groups EU, UK");
+        let all = ["location", "set", "LONDON", "--group", "EU", "--rank", "2"];
+        assert_eq!(said(&database, &all).trim(), "LONDON  Shop  rank 2  groups EU");
+        let other = ["location", "set", "LONDON", "--time-zone", "Europe/London"];
+        let told = "LONDON  Shop  rank 2  time zone Europe/London  groups EU";
+        assert_eq!(said(&database, &other).trim(), told, "what is not told stays");
+        assert_eq!(
+            said(&database, &["location", "set", "LONDON", "--no-groups", "--time-zone", ""]).trim(),
+            "LONDON  Shop  rank 2"
+        );
+        said(&database, &["location", "set", "BIN", "--parent", ""]);
+        assert_eq!(
+            said(&database, &["location", "list"]).trim(),
+            "LONDON  Shop  rank 2\nBIN  rank 100  not sellable"
+        );
+        let listed = json(&onhand(&database, &["location", "list", "--json"]).stdout);
+        assert_eq!(listed["data"][0]["groups"], serde_json::json!([]));
+        for (mistyped, would_be_right) in [
+            (["location", "set", "LODNON"], "`onhand location add` makes one"),
+            (["location", "add", "LONDON"], "`onhand location set` changes it"),
+        ] {
+            let output = onhand(&database, &mistyped);
+            assert!(!output.status.success() && text(&output.stderr).contains(would_be_right));
+        }
+        let both = onhand(&database, &["location", "set", "LONDON", "--group", "EU", "--no-groups"]);
+        assert!(!both.status.success(), "in a group and in none");
+        drop(server);
+        assert!(onhand(&database, &["verify"]).status.success());
+    }
+}

@@ -388,9 +388,12 @@ pub(super) fn claim(
         // What was sold of an item that was merged meanwhile is sold of the other.
         *claims.entry(merge::live(tx, item)?).or_default() += quantity;
     }
-    for line in order.map(|order| tx.order(order)).transpose()?.into_iter().flat_map(|order| &order.lines) {
-        if let Some(claim) = claims.get_mut(&line.item) {
-            *claim = (*claim - line.wanted).max(Quantity::ZERO);
+    let lines = order.map(|order| tx.order(order)).transpose()?.into_iter().flat_map(|order| &order.lines);
+    let wanted: Vec<(ItemId, Quantity)> = lines.map(|line| (line.item, line.wanted)).collect();
+    tx.want(wanted.iter().map(|(item, _)| Key::Item(*item)))?;
+    for (item, wanted) in wanted {
+        if let Some(claim) = claims.get_mut(&merge::live(tx, item)?) {
+            *claim = (*claim - wanted).max(Quantity::ZERO);
         }
     }
     for (item, quantity) in claims {

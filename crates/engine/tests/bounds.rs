@@ -1,0 +1,249 @@
+//! How much of everything there may be: what is as much as may be is done, and one more is refused with nothing changed.
+
+#[path = "support/shop.rs"]
+#[expect(dead_code, reason = "the examples use the rest")]
+mod shop;
+
+use onhand_engine::Options;
+use onhand_ledger::command::{
+    Adjust, ChangeAliases, Content, Document, Happened, Line, MergeItems, MovementLine, Name, OpenSession,
+    OrderContent, PlaceOrder, PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem, PutLocation,
+    SetPublication, Sight, Sighting,
+};
+use onhand_ledger::model::Pack;
+use onhand_ledger::{Answer, Body, Quantity, SessionId};
+use onhand_store::MemoryStore;
+use shop::{Shop, units};
+
+fn shop() -> Shop {
+    Shop::over(Box::new(MemoryStore::default()), Options::default())
+}
+
+/// Of each so much may be. Each is told to a shop of its own.
+fn at_most(most: usize, body: impl Fn(&Shop, usize) -> Body) {
+    let shop = shop();
+    let (more, all) = (body(&shop, most + 1), body(&shop, most));
+    let head = shop.head();
+    let refused = match shop.keyed(None, more) {
+        Err(_) => true,
+        Ok(committed) => matches!(committed.answer, Answer::Refused(_)),
+    };
+    assert!(refused, "{} is more than may be", most + 1);
+    assert_eq!(shop.head(), head, "nothing was changed");
+    let done = shop.keyed(None, all);
+    let done = done.unwrap_or_else(|error| panic!("{most} is as much as may be: {error}")).answer;
+    assert!(!matches!(done, Answer::Refused(_)), "{most} is as much as may be: {done:?}");
+}
+
+fn letters(number: usize) -> String {
+    "x".repeat(number)
+}
+
+/// So many items, by their SKUs.
+fn items(shop: &Shop, number: usize) -> Vec<String> {
+    let skus: Vec<String> = (0..number).map(|nth| format!("ITEM-{nth}")).collect();
+    for sku in &skus {
+        shop.tell(Body::PutItem(PutItem { sku: sku.clone(), ..PutItem::default() }));
+    }
+    skus
+}
+
+fn one_of(sku: &str) -> Line {
+    Line::new(sku.to_owned(), Quantity::ONE)
+}
+
+fn put(code: &str) -> PutLocation {
+    PutLocation { code: code.to_owned(), ..PutLocation::default() }
+}
+
+#[test]
+fn names_have_an_end() {
+    let order = |content| Document { system: "WEB".to_owned(), document: String::new(), version: 1, content };
+    at_most(255, |_, number| {
+        let content = Content::Order(OrderContent::default());
+        Body::Record(Document { document: letters(number), ..order(content) })
+    });
+    at_most(255, |shop, number| {
+        shop.receive("MUG", 1);
+        let (reference, lines) = (Some(letters(number)), units("MUG", 1));
+        Body::PlaceOrder(PlaceOrder { reference, lines, backorder: Some(true), ..PlaceOrder::default() })
+    });
+    at_most(40, |shop, number| {
+        shop.receive("MUG", 9);
+        let (location, lines) = ("LONDON".to_owned(), units("MUG", -1));
+        Body::Adjust(Adjust { location, lines, occurred_at: None, reason: letters(number) })
+    });
+    // A region is a code, in which no address has room.
+    at_most(3, |_, number| {
+        let region = ["XXX"; 2].join("-") + "-" + &letters(number).to_uppercase();
+        let content = Content::Order(OrderContent { ship_to: Some(region), ..OrderContent::default() });
+        Body::Record(Document { document: "1".to_owned(), ..order(content) })
+    });
+    at_most(3, |_, parts| {
+        let region = vec!["XXX"; parts].join("-");
+        let content = Content::Order(OrderContent { ship_to: Some(region), ..OrderContent::default() });
+        Body::Record(Document { document: "1".to_owned(), ..order(content) })
+    });
+}
+
+#[test]
+fn a_key_has_an_end() {
+    let shop = shop();
+    let tell = |key: usize| shop.keyed(Some(&letters(key)), Body::Tick);
+    assert!(tell(255).is_ok());
+    assert!(tell(256).is_err() && tell(0).is_err());
+}
+
+#[test]
+fn documents_have_so_many_lines_at_most() {
+    at_most(1_000, |shop, number| {
+        shop.tell(Body::PutLocation(put("PARIS")));
+        let (from, to) = ("LONDON".to_owned(), "PARIS".to_owned());
+        let lines = vec![one_of("MUG"); number];
+        Body::PlanTransfer(PlanTransfer { reference: None, from, to, lines, expected_on: None })
+    });
+    at_most(1_000, |_, number| {
+        let line = PurchaseOrderLine {
+            sku: "MUG".to_owned(),
+            quantity: Quantity::ONE,
+            expected_on: None,
+            unit_cost: None,
+        };
+        Body::PlacePurchase(PlacePurchase {
+            supplier: "Potters".to_owned(),
+            reference: None,
+            location: "LONDON".to_owned(),
+            expected_on: None,
+            lines: vec![line; number],
+        })
+    });
+    at_most(1_000, |_, number| Body::Group(vec![Body::Tick; number]));
+}
+
+#[test]
+fn an_item_has_so_many_names_and_codes_at_most() {
+    let names = |number: usize| (0..number).map(|nth| format!("NAME-{nth}")).collect::<Vec<_>>();
+    at_most(100, |_, number| {
+        Body::ChangeAliases(ChangeAliases { sku: "MUG".to_owned(), add: names(number), remove: Vec::new() })
+    });
+    at_most(50, |_, number| {
+        let pack = |nth| Pack { name: format!("PACK-{nth}"), quantity: Quantity::units(2), barcode: None };
+        let packs = Some((0..number).map(pack).collect());
+        Body::PutItem(PutItem { sku: "MUG".to_owned(), packs, ..PutItem::default() })
+    });
+    at_most(100, |shop, number| {
+        let kit = Some(items(shop, number).iter().map(|sku| one_of(sku)).collect());
+        Body::PutItem(PutItem { sku: "KIT".to_owned(), kit, ..PutItem::default() })
+    });
+}
+
+#[test]
+fn what_is_merged_has_no_more_names_and_codes_than_another() {
+    // The SKU of the one becomes an alias of the other too.
+    for (aliases, codes, is_done) in [(49, 25, true), (50, 0, false), (0, 26, false)] {
+        let shop = shop();
+        for (sku, aliases, codes) in [("A", aliases, codes), ("B", 50, 25)] {
+            let aliases = (0..aliases).map(|nth| format!("{sku}-{nth}")).collect();
+            let barcodes = (0..codes).map(|nth| format!("{sku}{nth}")).collect();
+            let (sku, aliases, barcodes) = (sku.to_owned(), Some(aliases), Some(barcodes));
+            shop.tell(Body::PutItem(PutItem { sku, aliases, barcodes, ..PutItem::default() }));
+        }
+        let told = shop.tell(Body::MergeItems(MergeItems { from: "A".to_owned(), into: "B".to_owned() }));
+        assert_eq!(matches!(told, Answer::Merged(_)), is_done, "{aliases} and {codes}: {told:?}");
+    }
+}
+
+#[test]
+fn kits_in_kits_are_so_deep_at_most_also_where_the_innermost_becomes_one() {
+    let kit = |sku: &str, of: &str| {
+        let (sku, kit) = (sku.to_owned(), Some(vec![one_of(of)]));
+        Body::PutItem(PutItem { sku, kit, ..PutItem::default() })
+    };
+    at_most(16, |shop, number| {
+        // Each shop is asked for the deeper ones first: those that are not as deep are kits of other things.
+        let name =
+            |depth: usize| if depth == 0 { format!("A{number}") } else { format!("K{number}-{depth}") };
+        shop.tell(Body::PutItem(PutItem { sku: name(0), ..PutItem::default() }));
+        for depth in 1..number {
+            let told = shop.tell(kit(&name(depth), &name(depth - 1)));
+            assert!(matches!(told, Answer::Item(_)), "{told:?}");
+        }
+        kit(&name(0), "MUG")
+    });
+}
+
+#[test]
+fn a_place_is_so_deep_at_most() {
+    at_most(10, |shop, number| {
+        let code = |depth: usize| format!("DEPTH-{depth}");
+        for depth in 1..number {
+            let parent = (depth > 1).then(|| code(depth - 1));
+            shop.tell(Body::PutLocation(PutLocation { parent, ..put(&code(depth)) }));
+        }
+        Body::PutLocation(PutLocation { parent: Some(code(number - 1)), ..put("DEEPEST") })
+    });
+}
+
+#[test]
+fn a_share_is_all_of_it_at_most() {
+    let percent = |number: usize| u8::try_from(number).unwrap();
+    at_most(100, |_, number| {
+        Body::SetPublication(SetPublication {
+            percentage: Some(percent(number)),
+            ..SetPublication::default()
+        })
+    });
+}
+
+fn session(shop: &Shop, open: OpenSession) -> SessionId {
+    let opened = shop.tell(Body::OpenSession(OpenSession { location: "LONDON".to_owned(), ..open }));
+    let Answer::Session(id) = opened else { panic!("{opened:?}") };
+    id
+}
+
+fn seen(sku: &str) -> Sighting {
+    let sku = sku.to_owned();
+    Sighting { sku, quantity: Quantity::ONE, lot: None, serials: None, seen_at: None }
+}
+
+#[test]
+fn a_session_counts_so_many_items_at_most_each_so_often_at_most() {
+    at_most(2_000, |shop, number| {
+        let (location, skus) = ("LONDON".to_owned(), Some(items(shop, number)));
+        Body::OpenSession(OpenSession { location, skus, ..OpenSession::default() })
+    });
+    at_most(2_000, |shop, number| {
+        let lines = items(shop, number).iter().map(|sku| seen(sku)).collect();
+        Body::Sight(Sight { session: session(shop, OpenSession::default()), lines })
+    });
+    let shop = shop();
+    let id = session(&shop, OpenSession::default());
+    let look = || shop.keyed(None, Body::Sight(Sight { session: id, lines: vec![seen("MUG")] }));
+    for _ in 0..50 {
+        look().unwrap();
+    }
+    assert!(look().unwrap_err().to_string().contains("50 times"));
+}
+
+#[test]
+fn a_document_of_movements_tells_of_something() {
+    let movements = |lines| {
+        let (system, document) = ("WEB".to_owned(), "till".to_owned());
+        Body::Record(Document { system, document, version: 1, content: Content::Movements(lines) })
+    };
+    let line = |quantity| MovementLine {
+        line: "1".to_owned(),
+        item: Name::Sku("MUG".to_owned()),
+        location: "LONDON".to_owned(),
+        what: Happened::Found,
+        quantity,
+        occurred_at: None,
+        reason: None,
+    };
+    let shop = shop();
+    for nothing in [vec![], vec![line(Quantity::ZERO)], vec![line(-Quantity::ONE)]] {
+        assert!(shop.keyed(None, movements(nothing)).is_err());
+    }
+    let told = shop.tell(movements(vec![line(Quantity::from_micros(1_000_000))]));
+    assert!(matches!(told, Answer::Recorded { .. }), "{told:?}");
+}
