@@ -276,6 +276,13 @@ pub trait Reader: Send {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError>;
+    /// The notes of all spaces after one of a space and key, in the order of both: to copy them.
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError>;
 }
 
 /// Writes. There is one writer at a time; readers see what was committed before they began.

@@ -24,7 +24,7 @@ use self::keys::Index;
 use self::read::SqliteReader;
 use self::write::{write_batch, write_head};
 use crate::rows::signed;
-use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
+use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError};
 
 /// `PRAGMA application_id`: "Onhd".
 const APPLICATION_ID: i64 = 0x4f6e_6864;
@@ -330,6 +330,7 @@ read_through! {
     trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
     note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
     notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+    notes_after(tenant: TenantId, after: Option<(&str, &str)>, limit: usize) -> Vec<Note>;
 }
 
 impl Store for SqliteStore {
