@@ -3,9 +3,11 @@
 //! WAL, `synchronous=FULL`: a commit is durable when it returns. The file is guarded by an exclusive lock on a file
 //! beside it (`NAME.lock`), never on the database itself, so that backup tools can follow it.
 
+mod backup;
 mod checkpoint;
 mod keys;
 mod read;
+mod upgrade;
 mod write;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::backup::{CopyProgress, FileFacts, backup, inspect, put_in_place};
 use self::checkpoint::Checkpointer;
 use self::keys::Index;
 use self::read::SqliteReader;
@@ -209,7 +212,7 @@ impl SqliteStore {
                 "the log of tenant {tenant} has entries, and its head is missing"
             )));
         }
-        Ok(())
+        upgrade::bring_up(&mut self.reading, found, &upgrade::STEPS).map(|_| ())
     }
 }
 
