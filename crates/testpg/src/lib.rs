@@ -194,6 +194,15 @@ pub fn run_sql(database: &str, sql: &str) -> String {
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
+/// One of PostgreSQL's programs, such as `pg_dump`.
+///
+/// # Panics
+///
+/// Where PostgreSQL is not installed.
+pub fn program(name: &str) -> PathBuf {
+    programs().expect("PostgreSQL is installed").join(name)
+}
+
 fn shared() -> String {
     static OWN: OnceLock<Server> = OnceLock::new();
     match std::env::var(VARIABLE) {
