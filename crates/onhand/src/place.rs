@@ -25,7 +25,7 @@ const PART: u64 = 8 << 20;
 const MOST_PARTS: u64 = 10_000;
 /// How long one part may take, and how long a request that fails is tried again.
 const PART_TIMEOUT: Duration = Duration::from_mins(5);
-const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
+const RETRY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A place as it is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use onhand_store::{PostgresStore, PostgresUrl, Reader as _};
 use serde_json::Value;
@@ -55,14 +55,17 @@ async fn a_ledger_that_is_killed_on_its_way_goes_on_to_postgres_and_comes_back()
         });
         (seq >= enough).then_some(seq)
     };
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while copied(100).is_none() {
-        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
+    for _ in 0..12_000 {
+        if copied(100).is_some() {
+            break;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     child.kill().unwrap();
     child.wait().unwrap();
     let half = copied(0).unwrap();
+    assert!(half >= 100, "it had begun within a minute");
     // Nobody takes half of it for the whole.
     let said = onhand(&there, &["verify"]);
     assert!(text(&said.stderr).contains("not whole yet"), "{}", text(&said.stderr));
@@ -71,7 +74,6 @@ async fn a_ledger_that_is_killed_on_its_way_goes_on_to_postgres_and_comes_back()
     let tenant = &said["tenants"][0];
     let all = tenant["entries"].as_u64().unwrap();
     assert!(half < all, "it was killed on its way");
-    assert_eq!(tenant["copied"], all - tenant["copied"].as_u64().map_or(0, |copied| all - copied));
     assert!(tenant["copied"].as_u64().unwrap() <= all - half);
     assert_eq!((&said["verified"]["ok"], &said["verified"]["hash"]), (&Value::Bool(true), &tenant["hash"]));
     // The same key opens it; work goes on there, and comes back onto the file.
