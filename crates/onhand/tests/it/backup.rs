@@ -235,3 +235,28 @@ async fn postgresql_is_backed_up_by_its_own_tools_while_it_is_served() {
     onhand_testpg::run_sql(&to, "UPDATE onhand.cell SET quantity = quantity + 1");
     assert!(!onhand(Path::new(&to), &["verify", "--json"]).status.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_goes_back_to_any_instant_by_a_base_backup_and_its_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("operator.key");
+    let more = ["--key-file", key_file.to_str().unwrap()];
+    let origin = onhand_testpg::Server::start_with(onhand_testpg::ARCHIVING, false).unwrap();
+    let address = onhand_testpg::database_on(&origin.address());
+    let server = Server::start_with(Path::new(&address), &more);
+    server.stocked("MUG", 7).await;
+    let mut recovered = origin.base_backup().unwrap();
+    receive(&server, 2).await;
+    let instant = onhand_testpg::run_sql(&address, "SELECT clock_timestamp() AT TIME ZONE 'UTC'") + "+00";
+    receive(&server, 4).await;
+    server.kill();
+    origin.archive().unwrap();
+    recovered.recover(&origin, &instant).unwrap();
+    let name = address.rsplit('/').next().unwrap();
+    let there = format!("{}/{name}", recovered.address());
+    let found = told(&onhand(Path::new(&there), &["verify", "--json"]));
+    assert_eq!(found["ok"], true, "{found}");
+    let server = Server::start_with(Path::new(&there), &more);
+    assert_eq!(server.on_hand("MUG").await, 9, "what came after that instant is not there");
+    server.kill();
+}
