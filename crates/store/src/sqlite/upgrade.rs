@@ -36,6 +36,8 @@ pub(super) fn bring_up(
             "{error}. It is as it was; make room for a second one beside it, or use the version before"
         ),
     };
+    // Of a copy that was not finished when the power went: nobody else may write here.
+    let _ = std::fs::remove_file(with(&kept, ".part"));
     reader.run("BEGIN")?;
     let facts = facts(reader)?;
     let copied = copy(&reader.connection, &kept, &facts, &mut |_| {});
@@ -109,6 +111,7 @@ mod tests {
         let path = folder.path().join("a.db");
         old_file(&path);
         assert_eq!(bring_up(&mut reader(&path), 3, &LATER).unwrap(), None, "nothing to do");
+        std::fs::write(folder.path().join("a.db.before-schema-3.part"), "half of it").unwrap();
         let kept = bring_up(&mut reader(&path), 1, &LATER).unwrap().unwrap();
         assert_eq!(kept, folder.path().join("a.db.before-schema-3"));
         assert_eq!((version(&path), version(&kept)), (3, 1));
