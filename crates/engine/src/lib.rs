@@ -10,6 +10,7 @@ mod commit;
 mod history;
 mod low;
 mod masters;
+pub mod migrate;
 mod queue;
 mod rehearse;
 mod report;

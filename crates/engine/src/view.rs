@@ -289,6 +289,16 @@ impl<'a> View<'a> {
         self.reader.trail(self.tenant, cell, Seq::MAX >> 1, usize::MAX)
     }
 
+    /// Cells after a key, in key order, each with its trail.
+    pub(crate) fn trails_after(
+        &mut self,
+        after: Option<CellKey>,
+        limit: usize,
+    ) -> Result<Vec<(CellKey, CellSlot, Vec<TrailRow>)>, StoreError> {
+        let cells = self.cells_after(after, limit)?;
+        cells.into_iter().map(|(cell, slot)| Ok((cell, slot, self.trail(&cell)?))).collect()
+    }
+
     /// What the database itself finds wrong.
     pub(crate) fn check(&mut self) -> Result<Option<String>, StoreError> {
         self.reader.check()

@@ -9,7 +9,7 @@ use onhand_engine::{CommitError, Ledger, ManualClock, Options, Reply, SubmitErro
 use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Quantity, Seq, TenantId};
-use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Reader, Store, StoreError};
+use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Note, Reader, Store, StoreError};
 
 /// A store whose commits begin at once and end when the test lets them.
 struct Gated {
@@ -46,6 +46,7 @@ pass_through! {
     trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
     note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
     notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+    notes_after(tenant: TenantId, after: Option<(&str, &str)>, limit: usize) -> Vec<Note>;
 }
 
 impl Store for Gated {

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 
 use crate::database::Database;
+use crate::place::Place;
 
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
 pub use location::{Location, LocationFields};
@@ -75,6 +76,14 @@ pub enum Command {
     Verify,
     /// Write items, locations, stock, orders or the log to standard output or into a file.
     Export(Export),
+    /// Copy a database file (`--db`) into a folder or an S3-compatible store; it may be served meanwhile. The copy is one whole file,
+    /// checked, named by the time and where its log ends. PostgreSQL has tools of its own: see docs/backup.md.
+    Backup(Backup),
+    /// Put a backup where a database file is to be (`--db`), and verify it.
+    Restore(Restore),
+    /// Copy all of a ledger to another database, such as from a file to PostgreSQL or back, and verify it there. Nobody may write to
+    /// either meanwhile; what was stopped is gone on with by the same command.
+    Migrate(Migrate),
     /// API keys.
     #[command(subcommand)]
     Key(Key),
@@ -291,6 +300,43 @@ impl ExportFormat {
             Self::Parquet => "parquet",
         }
     }
+}
+
+/// See [`Command::Backup`].
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where to: a folder that is there, or `s3://BUCKET/PREFIX`. Of the store, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION
+    /// and, unless it is Amazon's, AWS_ENDPOINT_URL are taken from the environment.
+    #[arg(long, value_name = "FOLDER|s3://BUCKET/PREFIX")]
+    pub to: Place,
+    /// Then remove all but the newest so many backups of this database from there; all are kept unless told.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+/// See [`Command::Restore`].
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup: a file, or `s3://BUCKET/PREFIX/NAME`.
+    #[arg(long, value_name = "FILE|s3://BUCKET/NAME")]
+    pub from: Place,
+    /// Where there is a database already, put it aside, under a name that is told. Nothing is done otherwise.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// See [`Command::Migrate`].
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The database to copy: a file, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: Database,
+    /// The database to copy it to: an empty one, or one that this ledger was copied to before.
+    #[arg(long, value_name = "FILE|URL")]
+    pub to: Database,
+    /// How many entries are written at a time.
+    #[arg(long, hide = true, default_value_t = onhand_engine::migrate::SLICE, value_parser = clap::value_parser!(u64).range(1..))]
+    pub slice: u64,
 }
 
 /// See [`Command::Replay`].

@@ -60,6 +60,24 @@ impl Database {
         }
     }
 
+    /// Fails where it is a file that is not there, or has nothing in it.
+    pub(crate) fn must_be_there(&self) -> anyhow::Result<()> {
+        let Self::File(file) = self else { return Ok(()) };
+        let shown = file.display();
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        match std::fs::metadata(file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                anyhow::bail!("there is no database at {shown}; `onhand serve {shown}` makes one")
+            }
+            // What is new may be in SQLite's own log only.
+            Ok(metadata) if metadata.len() == 0 && !Path::new(&log).exists() => {
+                anyhow::bail!("{shown} is empty; `onhand serve {shown}` makes a database of it")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The file where the operator's API key is, unless another is named: beside a database file, or else in this folder.
     pub(crate) fn key_file(&self) -> PathBuf {
         match self {

@@ -10,6 +10,7 @@ pub mod database;
 mod http;
 mod link;
 pub mod output;
+pub mod place;
 mod runtime;
 
 use std::io::{IsTerminal as _, Write as _};

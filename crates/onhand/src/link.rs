@@ -1,13 +1,12 @@
 //! How a command reaches the ledger: over HTTP where a server holds the file, in process where none does.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use indicatif::ProgressBar;
+use onhand_engine::{Ledger, Verified};
 use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
 use onhand_store::StoreError;
 use onhand_web::VerifyBody;
@@ -147,20 +146,8 @@ impl Link {
 
     /// To the ledger of a database that is there: what only reads makes none.
     pub fn open_existing(database: &Database) -> anyhow::Result<Self> {
-        let Database::File(file) = database else { return Self::open(database) };
-        let shown = file.display();
-        let mut log = file.as_os_str().to_owned();
-        log.push("-wal");
-        match std::fs::metadata(file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                bail!("there is no database at {shown}; `onhand serve {shown}` makes one")
-            }
-            // What is new may be in SQLite's own log only.
-            Ok(metadata) if metadata.len() == 0 && !Path::new(&log).exists() => {
-                bail!("{shown} is empty; `onhand serve {shown}` makes a database of it")
-            }
-            _ => Self::open(database),
-        }
+        database.must_be_there()?;
+        Self::open(database)
     }
 
     async fn send(
@@ -407,14 +394,9 @@ impl Link {
         };
         let ledger = runtime.handle.ledger().clone();
         let bar = progress.clone();
-        let verified = tokio::task::spawn_blocking(move || {
-            let head = ledger.read(TenantId::DEFAULT, |view| Ok(view.seq()))?;
-            bar.set_length(head);
-            onhand_engine::verify(&ledger, TenantId::DEFAULT, &mut |entries| bar.set_position(entries))
-        })
-        .await??;
+        let found = tokio::task::spawn_blocking(move || audit(&ledger, &bar)).await??;
         progress.finish_and_clear();
-        Ok(serde_json::to_value(VerifyBody::from(verified))?)
+        Ok(found)
     }
 
     /// Ends it cleanly: tables are written.
@@ -427,6 +409,44 @@ impl Link {
             Self::Remote { .. } => Ok(()),
         }
     }
+}
+
+/// The audit of all tenants: figures added up, the head's hash of the first, and the first violation.
+pub(crate) fn audit(ledger: &Ledger, progress: &ProgressBar) -> Result<Value, StoreError> {
+    let mut tenants = ledger.tenants();
+    if tenants.is_empty() {
+        tenants.push(TenantId::DEFAULT);
+    }
+    let mut all = None::<Verified>;
+    for tenant in &tenants {
+        let before = progress.position();
+        progress.set_length(before + ledger.read(*tenant, |view| Ok(view.seq()))?);
+        let found =
+            onhand_engine::verify(ledger, *tenant, &mut |entries| progress.set_position(before + entries))?;
+        let known = match all {
+            None => found,
+            Some(all) => Verified {
+                entries: all.entries + found.entries,
+                movements: all.movements + found.movements,
+                cells: all.cells + found.cells,
+                objects: all.objects + found.objects,
+                keys: all.keys + found.keys,
+                head_hash: all.head_hash,
+                violation: found.violation,
+            },
+        };
+        let is_violated = known.violation.is_some();
+        all = Some(known);
+        if is_violated {
+            let mut told = serde_json::to_value(all.map(VerifyBody::from)).unwrap_or_default();
+            if tenants.len() > 1 {
+                let violation = told["violation"].as_str().unwrap_or_default();
+                told["violation"] = json!(format!("tenant {tenant}: {violation}"));
+            }
+            return Ok(told);
+        }
+    }
+    Ok(serde_json::to_value(all.map(VerifyBody::from)).unwrap_or_default())
 }
 
 /// Lines of what comes in parts.

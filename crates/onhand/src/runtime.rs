@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Router;
+use onhand_engine::migrate::is_unfinished;
 use onhand_engine::systems::{Connection, Connector, connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
 use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
@@ -47,7 +48,12 @@ impl Drop for EndIfBroken {
 impl Runtime {
     /// Opens a database and commits what is handed in. No system is spoken with yet.
     pub fn open(kept: impl Into<Kept>) -> anyhow::Result<Self> {
-        let (store, options) = kept.into().into_store();
+        let (mut store, options) = kept.into().into_store();
+        if is_unfinished(store.as_mut())? {
+            bail!(
+                "this database is a copy that is not whole yet: run the same `onhand migrate` again to finish it"
+            );
+        }
         // Nodes of one database go by one clock, whatever their machines say.
         let clock: Arc<dyn Clock> =
             if store.is_shared() { Arc::new(DatabaseClock::default()) } else { Arc::new(SystemClock) };

@@ -276,6 +276,13 @@ pub trait Reader: Send {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError>;
+    /// The notes of all spaces after one of a space and key, in the order of both: to copy them.
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError>;
 }
 
 /// Writes. There is one writer at a time; readers see what was committed before they began.
@@ -343,7 +350,7 @@ pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl};
 pub use records::{decode_records, encode_records};
-pub use sqlite::SqliteStore;
+pub use sqlite::{CopyProgress, FileFacts, SqliteStore, backup, inspect, put_in_place};
 
 /// The blocks that a cell's rows are kept in, each with the latest time known at its first row: these times never fall
 /// along `seq`, late rows or not, so that a block can be found by time. `latest_before` is the latest time before the first.

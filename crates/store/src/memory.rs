@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, Seq, StockState, TenantId};
 
-use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
+use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError};
 
 #[derive(Default)]
 struct Tenant {
@@ -172,6 +172,25 @@ impl Reader for MemoryStore {
                 .iter()
                 .filter(|((other, key), _)| other == space && after.is_none_or(|after| key.as_str() > after));
             in_space.take(limit).map(|((_, key), body)| (key.clone(), body.clone())).collect()
+        }))
+    }
+
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError> {
+        let is_after = |space: &str, key: &str| after.is_none_or(|after| (space, key) > after);
+        Ok(self.with(tenant, |tenant| {
+            let notes = tenant.notes.iter().filter(|((space, key), _)| is_after(space, key)).take(limit);
+            notes
+                .map(|((space, key), body)| Note {
+                    space: space.clone(),
+                    key: key.clone(),
+                    body: Some(body.clone()),
+                })
+                .collect()
         }))
     }
 }

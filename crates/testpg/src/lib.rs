@@ -21,6 +21,10 @@ const USER: &str = "onhand";
 /// What a test that is not about durability does without.
 const QUICK: &str = "-c fsync=off -c synchronous_commit=on -c full_page_writes=off";
 
+/// Settings with which a server archives its write-ahead log, beside its data.
+pub const ARCHIVING: &str = "-c fsync=off -c wal_level=replica -c archive_mode=on \
+    -c archive_command='mkdir -p ../archive && cp %p ../archive/%f'";
+
 /// How long a server may take to start, and how often it is asked meanwhile.
 const PATIENCE_MS: u64 = 60_000;
 const PAUSE_MS: u64 = 20;
@@ -100,6 +104,43 @@ impl Server {
             std::thread::sleep(Duration::from_millis(PAUSE_MS));
         }
         bail!("PostgreSQL did not start: {}", self.log());
+    }
+
+    /// A base backup of it, as the beginning of another server. It must run with [`ARCHIVING`].
+    pub fn base_backup(&self) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("onhand-pg-").tempdir()?;
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(folder.path()).status()?;
+            anyhow::ensure!(owned.success(), "the folder cannot be given to `postgres`");
+        }
+        let other = Self { folder, programs: self.programs.clone(), port: 5432, shell: None };
+        let mut backup = other.command("pg_basebackup");
+        backup.args(["-U", USER, "-p", &self.port.to_string(), "--wal-method=none", "--checkpoint=fast"]);
+        let done = backup.arg("-h").arg(self.folder()).arg("-D").arg(other.data()).output()?;
+        anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr).trim());
+        Ok(other)
+    }
+
+    /// Starts what a base backup made, with the log that its origin archived, as it was at a time (`YYYY-MM-DD HH:MM:SS.ffffff+00`).
+    pub fn recover(&mut self, origin: &Self, until: &str) -> anyhow::Result<()> {
+        std::fs::write(self.data().join("recovery.signal"), "")?;
+        let archive = origin.folder().join("archive");
+        let settings = format!(
+            "{QUICK} -c restore_command='cp {}/%f %p' -c recovery_target_time='{until}' -c recovery_target_action=promote",
+            archive.display()
+        );
+        self.begin(&settings, false)?;
+        let address = format!("{}/postgres", self.address());
+        wait_until(|| run_sql(&address, "SELECT pg_is_in_recovery()") == "f")
+            .with_context(|| format!("the recovery does not end: {}", self.log()))
+    }
+
+    /// Waits until all that was written so far is archived.
+    pub fn archive(&self) -> anyhow::Result<()> {
+        let address = format!("{}/postgres", self.address());
+        let last = run_sql(&address, "SELECT pg_walfile_name(pg_switch_wal())");
+        let asked = format!("SELECT last_archived_wal >= '{last}' FROM pg_stat_archiver");
+        wait_until(|| run_sql(&address, &asked) == "t").context("the write-ahead log is not archived")
     }
 
     /// Ends it at once, as a loss of power would but for what the disk has.
@@ -194,12 +235,31 @@ pub fn run_sql(database: &str, sql: &str) -> String {
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
+/// One of PostgreSQL's programs, such as `pg_dump`.
+///
+/// # Panics
+///
+/// Where PostgreSQL is not installed.
+pub fn program(name: &str) -> PathBuf {
+    programs().expect("PostgreSQL is installed").join(name)
+}
+
 fn shared() -> String {
     static OWN: OnceLock<Server> = OnceLock::new();
     match std::env::var(VARIABLE) {
         Ok(address) => address,
         Err(_) => OWN.get_or_init(|| Server::start().expect("PostgreSQL is needed by its tests")).address(),
     }
+}
+
+fn wait_until(mut it_is_so: impl FnMut() -> bool) -> anyhow::Result<()> {
+    for _ in 0..PATIENCE_MS / PAUSE_MS {
+        if it_is_so() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(PAUSE_MS));
+    }
+    bail!("it took more than {PATIENCE_MS} ms")
 }
 
 fn free_port() -> anyhow::Result<u16> {

@@ -73,6 +73,13 @@ impl Shop {
         shop
     }
 
+    /// Over what was kept before, in the evening of the day; all is written with every commit.
+    pub fn again(store: Box<dyn Store>) -> Self {
+        let clock = Arc::new(ManualClock::at(time("18:00")));
+        let options = Options { flush_at: 0, ..Options::default() };
+        Self { ledger: Ledger::open(store, clock.clone(), options).unwrap(), clock }
+    }
+
     pub fn at(&self, now: &str) -> &Self {
         self.clock.set(time(now));
         self

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod backup;
 mod bench;
 mod demo;
 mod documents;
@@ -7,7 +8,9 @@ mod export;
 mod import;
 mod item;
 mod location;
+mod migrate;
 mod replay;
+mod restore;
 mod serve;
 
 use std::io;
@@ -27,6 +30,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => serve::run(&serve, &db, json).await?,
         Command::Demo(demo) => return demo::run(&demo, json).await,
         Command::Bench(bench) => bench::run(&bench, &db, json).await?,
+        Command::Backup(asked) => backup::run(&asked, &db, json).await?,
+        Command::Restore(asked) => return restore::run(&asked, &db, json).await,
+        Command::Migrate(asked) => return migrate::run(asked, json).await,
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {
@@ -210,8 +216,13 @@ fn stock_table(stock: &Value) -> Vec<String> {
 
 async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     let found = link.verify(&progress(json)).await?;
+    tell_verified(&found, json)
+}
+
+/// Says what an audit found; the exit code says whether all is well.
+fn tell_verified(found: &Value, json: bool) -> anyhow::Result<ExitCode> {
     let ok = found["ok"] == true;
-    print(json, &found, |found| {
+    print(json, found, |found| {
         let (entries, movements, cells) = (&found["entries"], &found["movements"], &found["cells"]);
         let (objects, keys) = (&found["objects"], &found["keys"]);
         let head = found["hash"].as_str().unwrap_or("");

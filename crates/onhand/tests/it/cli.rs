@@ -416,3 +416,25 @@ async fn commands_go_through_the_server_that_holds_the_file() {
     let second = onhand(&database, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(text(&second.stderr).contains("is in use by another Onhand process"), "{}", text(&second.stderr));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifying_is_of_all_tenants() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("tenants.db");
+    let made = onhand(&database, &["key", "create", "--tenant", "7", "--json"]);
+    let mut server = Server::start(&database);
+    server.stocked("MUG", 7).await;
+    server.key = json(&made.stdout)["key"].as_str().unwrap().to_owned();
+    server.stocked("CUP", 5).await;
+    server.signal("TERM");
+    assert_eq!(server.ended_within(20).await, Some(0));
+    let found = json(&onhand(&database, &["verify", "--json"]).stdout);
+    assert_eq!((&found["ok"], &found["movements"]), (&Value::Bool(true), &Value::from(2)), "{found}");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    assert_eq!(connection.execute("DELETE FROM cell WHERE tenant_id = 7", []).unwrap(), 2);
+    drop(connection);
+    let found = onhand(&database, &["verify", "--json"]);
+    assert!(!found.status.success());
+    let said = json(&found.stdout)["violation"].as_str().unwrap().to_owned();
+    assert!(said.starts_with("tenant 7: law 5"), "{said}");
+}

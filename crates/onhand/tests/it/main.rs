@@ -1,6 +1,7 @@
 //! The binary and its API, as their users use them. One file for each concern; helpers read like sentences.
 
 mod api;
+mod backup;
 mod bad_input;
 mod cli;
 mod crash;
@@ -8,9 +9,11 @@ mod documents;
 mod durable;
 mod faults;
 mod items;
+mod migrate;
 mod nodes;
 mod postgres;
 mod race;
+mod s3_server;
 mod serve;
 mod server;
 mod sync;

@@ -25,7 +25,7 @@ pub use self::url::PostgresUrl;
 use self::read::{PostgresReader, Seat};
 use self::wire::{Connection, Failure, Wire};
 use self::write::Prepared;
-use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
+use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError};
 
 /// How many connections all readers share.
 const READERS: usize = 4;
@@ -146,6 +146,7 @@ read_through! {
     trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
     note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
     notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+    notes_after(tenant: TenantId, after: Option<(&str, &str)>, limit: usize) -> Vec<Note>;
 }
 
 impl Store for PostgresStore {

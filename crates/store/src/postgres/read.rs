@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use super::wire::{Ask, Connection, Failure, Parameter, Wire, parameters};
 use crate::rows::{CellRow, ObjectRow, cell_numbers, head_sum, signed, trail_sum, whole_chunk, whole_note};
-use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
+use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, trail};
 
 /// Whoever reads, on a connection that it may share.
 pub(super) struct PostgresReader {
@@ -97,8 +97,10 @@ const NOTES: &str = "SELECT key, body, sum FROM note WHERE tenant_id = $1 AND sp
     ORDER BY key LIMIT $4";
 const FIRST_NOTES: &str =
     "SELECT key, body, sum FROM note WHERE tenant_id = $1 AND space = $2 ORDER BY key LIMIT $3";
-const NOTES_TO_CHECK: &str = "SELECT space, key, body, sum FROM note WHERE tenant_id = $1 AND (space, key) > ($2, $3) \
-    ORDER BY space, key LIMIT 1000";
+const NOTES_AFTER: &str = "SELECT space, key, body, sum FROM note WHERE tenant_id = $1 AND (space, key) > ($2, $3) \
+    ORDER BY space, key LIMIT $4";
+/// How many notes are checked at a time.
+const NOTES_AT_ONCE: usize = 1_000;
 
 /// How many blocks of a trail are read at first: one answers nearly always. Each further time twice as many are.
 const BLOCKS: i64 = 4;
@@ -291,19 +293,12 @@ impl PostgresReader {
     }
 
     /// Nobody else reads all notes: the log says nothing of them.
-    fn check_notes(&self, tenant: TenantId) -> Result<(), StoreError> {
-        let mut after: (String, Vec<u8>) = Default::default();
+    fn check_notes(&mut self, tenant: TenantId) -> Result<(), StoreError> {
+        let mut after: Option<(String, String)> = None;
         loop {
-            let rows =
-                self.rows(NOTES_TO_CHECK, parameters![signed(tenant.0), after.0.clone(), after.1.clone()])?;
-            for row in &rows {
-                let space: String = get(row, 0)?;
-                read_note(tenant, &space, row, 1)?;
-                after = (space, get(row, 1)?);
-            }
-            if rows.is_empty() {
-                return Ok(());
-            }
+            let from = after.as_ref().map(|(space, key)| (space.as_str(), key.as_str()));
+            let Some(last) = self.notes_after(tenant, from, NOTES_AT_ONCE)?.pop() else { return Ok(()) };
+            after = Some((last.space, last.key));
         }
     }
 }
@@ -552,6 +547,23 @@ impl Reader for PostgresReader {
             }
         };
         rows.iter().map(|row| read_note(tenant, space, row, 0)).collect()
+    }
+
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError> {
+        let (space, key) = after.unwrap_or_default();
+        let (space, key) = (space.to_owned(), key.as_bytes().to_vec());
+        let rows = self.rows(NOTES_AFTER, parameters![signed(tenant.0), space, key, limited(limit)])?;
+        let read = |row: &Row| {
+            let space: String = get(row, 0)?;
+            let (key, body) = read_note(tenant, &space, row, 1)?;
+            Ok(Note { space, key, body: Some(body) })
+        };
+        rows.iter().map(read).collect()
     }
 }
 

@@ -3,9 +3,11 @@
 //! WAL, `synchronous=FULL`: a commit is durable when it returns. The file is guarded by an exclusive lock on a file
 //! beside it (`NAME.lock`), never on the database itself, so that backup tools can follow it.
 
+mod backup;
 mod checkpoint;
 mod keys;
 mod read;
+mod upgrade;
 mod write;
 
 use std::collections::BTreeMap;
@@ -19,12 +21,13 @@ use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::backup::{CopyProgress, FileFacts, backup, inspect, put_in_place};
 use self::checkpoint::Checkpointer;
 use self::keys::Index;
 use self::read::SqliteReader;
 use self::write::{write_batch, write_head};
 use crate::rows::signed;
-use crate::{Batch, Chunk, Head, KeyAt, Reader, Store, StoreError};
+use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError};
 
 /// `PRAGMA application_id`: "Onhd".
 const APPLICATION_ID: i64 = 0x4f6e_6864;
@@ -209,7 +212,7 @@ impl SqliteStore {
                 "the log of tenant {tenant} has entries, and its head is missing"
             )));
         }
-        Ok(())
+        upgrade::bring_up(&mut self.reading, found, &upgrade::STEPS).map(|_| ())
     }
 }
 
@@ -330,6 +333,7 @@ read_through! {
     trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
     note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
     notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
+    notes_after(tenant: TenantId, after: Option<(&str, &str)>, limit: usize) -> Vec<Note>;
 }
 
 impl Store for SqliteStore {

@@ -13,7 +13,7 @@ use super::write::{CELL_ROW, read_cell};
 use crate::rows::{
     CellRow, ObjectRow, cell_numbers, head_sum, note_sum, signed, trail_sum, whole_chunk, whole_note,
 };
-use crate::{Chunk, Head, KeyAt, Reader, StoreError, trail};
+use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, trail};
 
 /// A reading connection.
 pub(super) struct SqliteReader {
@@ -366,6 +366,26 @@ impl Reader for SqliteReader {
         let whole = |(key, body, sum): (String, String, i64)| {
             let body = whole_note(tenant, space, &key, body, sum)?;
             Ok((key, body))
+        };
+        rows.into_iter().map(whole).collect()
+    }
+
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError> {
+        let (space, key) = after.unzip();
+        let rows = self.rows(
+            "SELECT space, key, body, sum FROM note WHERE tenant_id = ?1 \
+             AND (?2 IS NULL OR (space, key) > (?2, ?3)) ORDER BY space, key LIMIT ?4",
+            params![signed(tenant.0), space, key, i64::try_from(limit).unwrap_or(i64::MAX)],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)),
+        )?;
+        let whole = |(space, key, body, sum): (String, String, String, i64)| {
+            let body = Some(whole_note(tenant, &space, &key, body, sum)?);
+            Ok(Note { space, key, body })
         };
         rows.into_iter().map(whole).collect()
     }
