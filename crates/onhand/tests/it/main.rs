@@ -11,6 +11,7 @@ mod items;
 mod nodes;
 mod postgres;
 mod race;
+mod running;
 mod serve;
 mod server;
 mod sync;
