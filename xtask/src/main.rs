@@ -3,6 +3,7 @@
 //! They need nothing but cargo to start, install what is missing, and say so. They are no part of Onhand.
 
 mod fuzz;
+mod package;
 mod proof;
 mod run;
 mod servers;
@@ -24,6 +25,10 @@ struct Xtask {
 enum Chore {
     /// Runs the tests: documentation examples first, then all others with nextest, whose summary comes last
     Test(test::Choice),
+    /// Makes the Debian package, from an optimised build, in target/debian
+    Package,
+    /// Tries the Debian package: installs, runs, upgrades, removes and purges it. As root, on a machine of nobody's
+    PackageTest(package::Trial),
     /// Takes the power away from the store at many points of a recorded run, and says what was lost
     PowerLoss(proof::PowerLoss),
     /// Tries mutated inputs on a parser
@@ -37,6 +42,8 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().chore {
         Chore::Test(choice) => test::run(&choice),
+        Chore::Package => package::package(),
+        Chore::PackageTest(trial) => package::test(&trial),
         Chore::PowerLoss(choice) => proof::power_loss(&choice),
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),
         Chore::IoErrors(choice) => proof::io_errors(&choice),
