@@ -71,5 +71,5 @@ fn is_tellable(of: &Metadata<'_>) -> bool {
     let is_in = |name: &&str| {
         of.target().strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
-    of.target() != TRACED && (*of.level() <= Level::INFO || !TALKATIVE.iter().any(|name| is_in(name)))
+    of.target() != TRACED && (*of.level() <= Level::INFO || !TALKATIVE.iter().any(is_in))
 }

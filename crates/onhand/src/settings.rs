@@ -22,6 +22,8 @@ const SERVE: &str = "serve";
 const PREFIX: &str = "ONHAND_";
 /// It says where the file is.
 const FILE: &str = "config";
+/// Variables that are no settings and count: the file's own, and secrets of commands.
+const OTHERS: [&str; 3] = [FILE, "key", "system_secret"];
 
 /// Why a command line is not run.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,17 @@ pub fn read(words: &[OsString]) -> Result<Settings, Refused> {
     let entries = entries(path)?;
     let command = entries.iter().fold(Cli::command(), |command, entry| entry.set(command));
     settings(&command.try_get_matches_from(words)?, &entries)
+}
+
+/// Variables of the environment that look like settings and are none: misspelt, perhaps. No error, since others may make
+/// some up for purposes of theirs, as Kubernetes does for each of its services.
+pub fn strangers() -> Vec<String> {
+    let known: Vec<String> = known().into_iter().map(|one| one.name).collect();
+    let is_known = |name: &str| OTHERS.contains(&name) || known.iter().any(|known| known == name);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let strangers = names
+        .filter(|name| name.strip_prefix(PREFIX).is_some_and(|rest| !is_known(&rest.to_ascii_lowercase())));
+    strangers.collect()
 }
 
 fn settings(matches: &ArgMatches, entries: &[Entry]) -> Result<Settings, Refused> {

@@ -17,12 +17,15 @@ use crate::http::{Api, interrupted};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 use crate::service;
-use crate::settings::Told;
+use crate::settings::{self, Told};
 use crate::tls::Certificate;
 
 pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Result<()> {
     let (database, listen) = (serve.database.as_ref().unwrap_or(db), serve.listen);
     let certificate = certificate(serve)?;
+    for name in settings::strangers() {
+        tracing::warn!(name, "this variable of the environment is no setting");
+    }
     // Before the database: a port that is taken leaves no new file behind.
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,
@@ -87,17 +90,20 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
 /// `serve --check`: what would be served, and how.
 pub(crate) fn check(serve: &Serve, told: &[Told], json: bool) -> anyhow::Result<()> {
     certificate(serve)?;
+    let strangers = settings::strangers();
     if json {
         let settings = told.iter().map(|told| {
             (told.name.clone(), serde_json::json!({ "value": told.value, "source": told.source }))
         });
-        return Ok(say(serde_json::json!({ "settings": settings.collect::<serde_json::Map<_, _>>() }))?);
+        let settings: serde_json::Map<_, _> = settings.collect();
+        return Ok(say(serde_json::json!({ "settings": settings, "unknown_variables": strangers }))?);
     }
     let width = told.iter().map(|told| told.name.len()).max().unwrap_or(0);
     for Told { name, value, source } in told {
         let value = value.as_deref().unwrap_or("(not set)");
         say(format!("{name:width$}  {value}  ({source})"))?;
     }
+    strangers.iter().try_for_each(|name| say(format!("{name} is in the environment, and is no setting")))?;
     Ok(())
 }
 

@@ -44,14 +44,20 @@ fn check(folder: &Path, file: &str, environment: &[(&str, &str)]) -> Output {
 fn settings_are_checked_without_serving_and_say_where_they_come_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = "listen = \"127.0.0.1:1\"\nrate = 7\ndatabase = \"postgres://u:secret@h/d\"\n";
-    let output = check(folder.path(), file, &[("ONHAND_LISTEN", "127.0.0.1:2")]);
+    let environment = [("ONHAND_LISTEN", "127.0.0.1:2"), ("ONHAND_LISEN", "x"), ("ONHAND_KEY", "k")];
+    let output = check(folder.path(), file, &environment);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["unknown_variables"].as_array().unwrap().contains(&json!("ONHAND_LISEN")), "{told}");
+    assert!(!told["unknown_variables"].as_array().unwrap().contains(&json!("ONHAND_KEY")), "{told}");
     let told = &told["settings"];
     assert_eq!(told["listen"], json!({ "value": "127.0.0.1:2", "source": "environment" }));
     assert_eq!(told["rate"], json!({ "value": "7", "source": "file" }));
     assert_eq!(told["reconcile_seconds"], json!({ "value": "30", "source": "default" }));
     assert!(!text(&output.stdout).contains("secret"), "{told}");
+    let wrong = check(folder.path(), file, &[("ONHAND_RATE", "many")]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("'--rate <REQUESTS>'"), "{}", text(&wrong.stderr));
     let wrong = check(folder.path(), "lisen = \"127.0.0.1:1\"", &[]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(
