@@ -4,6 +4,7 @@
 
 mod fuzz;
 mod mutants;
+mod package;
 mod proof;
 mod run;
 mod servers;
@@ -25,6 +26,10 @@ struct Xtask {
 enum Chore {
     /// Runs the tests: documentation examples first, then all others with nextest, whose summary comes last
     Test(test::Choice),
+    /// Makes the Debian package, from an optimised build, in target/debian
+    Package,
+    /// Tries the Debian package: installs, runs, upgrades, removes and purges it. As root, on a machine of nobody's
+    PackageTest(package::Trial),
     /// Takes the power away from the store at many points of a recorded run, and says what was lost
     PowerLoss(proof::PowerLoss),
     /// Tries mutated inputs on a parser
@@ -38,6 +43,8 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().chore {
         Chore::Test(choice) => test::run(&choice),
+        Chore::Package => package::package(),
+        Chore::PackageTest(trial) => package::test(&trial),
         Chore::PowerLoss(choice) => proof::power_loss(&choice),
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),
         Chore::IoErrors(choice) => proof::io_errors(&choice),

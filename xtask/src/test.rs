@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a full test run needs, in one command.
 //!
 //! Nextest goes last, so that the last lines are its summary. What fails before it (an example in the
-//! documentation) still lets nextest run, and is named at the end.
+//! documentation, the Debian package) still lets nextest run, and is named at the end.
 
 use std::process::{Command, ExitCode};
 
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::run::{self, cargo, is_there, timed};
-use crate::servers;
+use crate::{package, servers};
 
 /// How many cases a property test tries with `--quick`.
 const QUICK_CASES: &str = "32";
@@ -49,10 +49,14 @@ fn full(choice: &Choice) -> Result<ExitCode> {
     timed("build tests", nextest("ci").arg("--no-run"))?;
     let examples =
         timed("documentation examples", cargo(["test", "--workspace", "--doc", "--"]).args(&choice.filters));
+    let is_asked =
+        choice.filters.is_empty() || choice.filters.iter().any(|filter| "package".contains(filter));
+    let package = if is_asked { package::try_it().context("the Debian package") } else { Ok(()) };
     let mut nextest = nextest("ci");
     nextest.env(onhand_testpg::VARIABLE, postgresql.address());
     let tests = run::run("tests", nextest.args(&choice.filters))?;
     examples?;
+    package?;
     Ok(tests)
 }
 

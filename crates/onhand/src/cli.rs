@@ -30,9 +30,34 @@ pub struct Cli {
     /// Print one JSON object at the end instead of text.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Logs as JSON, one object a line.
-    #[arg(long, global = true, env = "ONHAND_LOG_JSON")]
-    pub log_json: bool,
+    /// A TOML file of settings: any below that names an environment variable, and those of `serve`, by that name in small
+    /// letters without `ONHAND_`. Flags are stronger than the environment, and that than the file.
+    #[arg(long, global = true, env = "ONHAND_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What is logged, to standard error: `error`, `warn`, `info` (usual), `debug`, `trace`, `off`, or by part such as
+    /// `info,onhand::access=debug` (a line for each request).
+    #[arg(long, global = true, env = "ONHAND_LOG", value_name = "FILTER", value_parser = log_filter)]
+    pub log: Option<String>,
+    /// How it is logged: `json` is one object a line.
+    #[arg(long, global = true, env = "ONHAND_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// See [`Cli::log_format`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; right are `info`, or `warn,onhand_web=debug`")),
+    }
 }
 
 /// The commands.
@@ -118,6 +143,29 @@ pub struct Serve {
     /// Leaves connected systems to another node: of all nodes on one PostgreSQL database exactly one must speak with them.
     #[arg(long, env = "ONHAND_NO_SYNC")]
     pub no_sync: bool,
+    /// Speak TLS, with the certificates in this PEM file: the server's own first. Read again on SIGHUP, and when it changes.
+    #[arg(long, env = "ONHAND_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    #[arg(long, env = "ONHAND_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// How many requests a second an API key may send, unless the key says otherwise; 0 is any number.
+    #[arg(long, env = "ONHAND_RATE", default_value_t = 5_000, value_name = "REQUESTS")]
+    pub rate: u32,
+    /// Send traces to an OpenTelemetry collector, by OTLP over HTTP: its address, such as <http://127.0.0.1:4318>. The
+    /// variables that OpenTelemetry defines (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …) count too.
+    #[arg(long, env = "ONHAND_OTLP_ENDPOINT", value_name = "URL", value_parser = http_url)]
+    pub otlp_endpoint: Option<String>,
+    /// Check the settings, say each and where it comes from, and serve nothing.
+    #[arg(long)]
+    pub check: bool,
+}
+
+fn http_url(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(text.to_owned()),
+        _ => Err("it must be such as http://127.0.0.1:4318".to_owned()),
+    }
 }
 
 /// See [`Command::Demo`].
@@ -397,6 +445,9 @@ pub enum Key {
         /// What it may do beyond what every key may: `approve` the differences of counting sessions. Can be told again.
         #[arg(long = "right", value_name = "RIGHT")]
         rights: Vec<onhand_web::auth::Right>,
+        /// How many requests a second it may send, 0 for any number; as many as `serve --rate` says unless told.
+        #[arg(long, value_name = "REQUESTS")]
+        rate: Option<u32>,
     },
 }
 

@@ -3,6 +3,8 @@
 //! Its connections are tasks of a runtime of their own: a client that never finishes its request can be cut off by
 //! ending that runtime, and holds neither the process nor the handles to the committer.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,6 +12,8 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::tls::{Certificate, TlsListener};
 
 /// How long requests under way have to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -19,17 +23,29 @@ pub(crate) struct Api {
     // None only while it is dropped.
     runtime: Option<tokio::runtime::Runtime>,
     stop: watch::Sender<bool>,
-    served: JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<io::Result<()>>,
 }
 
 impl Api {
-    pub fn start(listener: TcpListener, router: Router) -> anyhow::Result<Self> {
+    /// Over plain HTTP, or over TLS with a certificate.
+    pub fn start(
+        listener: TcpListener,
+        router: Router,
+        certificate: Option<Arc<Certificate>>,
+    ) -> anyhow::Result<Self> {
         let listener = listener.into_std().context("cannot serve")?;
         let (stop, stopping) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("http").build()?;
         let served = runtime.spawn(async move {
             let listener = TcpListener::from_std(listener)?;
-            axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await
+            match certificate {
+                None => axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await,
+                Some(certificate) => {
+                    tokio::spawn(certificate.clone().watch());
+                    let listener = TlsListener::new(listener, certificate).map_err(io::Error::other)?;
+                    axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await
+                }
+            }
         });
         Ok(Self { runtime: Some(runtime), stop, served })
     }
@@ -65,7 +81,7 @@ pub(crate) async fn until(mut stopping: watch::Receiver<bool>) {
 #[cfg(unix)]
 pub(crate) fn interrupted() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{Signal, SignalKind, signal};
-    async fn heard(signal: std::io::Result<Signal>) {
+    async fn heard(signal: io::Result<Signal>) {
         match signal {
             Ok(mut signal) => drop(signal.recv().await),
             // What cannot be heard keeps its usual effect.

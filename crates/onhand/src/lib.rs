@@ -9,20 +9,25 @@ mod connector;
 pub mod database;
 mod http;
 mod link;
+mod logs;
 pub mod output;
 pub mod place;
 mod runtime;
+mod service;
+pub mod settings;
+mod tls;
+mod traces;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cli::{Cli, Command};
+use settings::Settings;
 
 /// Runs a command line.
-pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    init_logs(&cli);
-    if let Command::Completion { shell } = cli.command {
+pub fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    if let Command::Completion { shell } = settings.cli.command {
         let mut command = <Cli as clap::CommandFactory>::command();
         // Through memory: clap panics where it cannot write.
         let mut script = Vec::new();
@@ -31,19 +36,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(commands::run(cli))
-}
-
-fn init_logs(cli: &Cli) {
-    use tracing_subscriber::EnvFilter;
-    // The demo draws a table: it says nothing beside it unless asked.
-    let usual = if matches!(cli.command, Command::Demo(_)) { "error" } else { "info" };
-    let filter = EnvFilter::try_from_env("ONHAND_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Colours are for eyes; a file or a service manager would keep their codes.
-    let coloured =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let builder = builder.with_ansi(coloured);
-    // A second subscriber can only be there in tests; the first one stays.
-    let _ = if cli.log_json { builder.json().try_init() } else { builder.try_init() };
+    let logs = logs::begin(&settings.cli, runtime.handle())?;
+    let done = runtime.block_on(commands::run(settings));
+    logs.end();
+    done
 }

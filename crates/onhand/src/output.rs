@@ -69,10 +69,14 @@ pub fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What was typed is not understood, or not yet: whether JSON is wanted can only be looked for.
+pub fn is_json_wanted() -> bool {
+    std::env::args_os().any(|word| word == "--json")
+}
+
 /// Ends the program over words that are no command; `--help` and `--version` come here too.
 pub fn refuse_words(error: &clap::Error) -> ! {
-    // What was typed is not understood: whether JSON is wanted can only be looked for.
-    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+    if error.use_stderr() && is_json_wanted() {
         let _ = error.print();
         let _ = say(json!({ "error": error.render().to_string().trim_end() }));
         std::process::exit(error.exit_code());

@@ -72,9 +72,15 @@ impl Runtime {
             keys: Arc::default(),
             connector,
             systems_changed: Arc::new(Notify::new()),
+            fair: Arc::default(),
             metrics: Arc::new(Metrics::default()),
         };
         Ok(Self { handle, app, acknowledged: Arc::default(), committer, tasks: JoinSet::new() })
+    }
+
+    /// An API key may send so many requests a second, unless it says otherwise; 0 is any number.
+    pub fn limit(&mut self, rate: u32) {
+        self.app.keys = Arc::new(onhand_web::auth::Keys::with_rate(rate));
     }
 
     /// The API.

@@ -1,6 +1,7 @@
 //! API keys: bearer tokens `ohk_<tenant>_<secret>`, kept only as hashes. A key carries its tenant.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::App;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::rate::Bucket;
+use crate::trace;
 
 /// The notes that keys are kept in.
 pub const SPACE: &str = "api_key";
@@ -61,6 +64,9 @@ pub struct KeyRecord {
     /// What it may do beyond what every key may.
     #[serde(default)]
     pub rights: Vec<Right>,
+    /// How many requests a second it may send, 0 for any number; as many as is usual where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
 }
 
 /// Who calls.
@@ -72,6 +78,8 @@ pub struct Caller {
     pub name: String,
     /// What it may do beyond what every key may.
     pub rights: Vec<Right>,
+    /// How many requests a second its key says it may send; 0 is any number.
+    pub rate: Option<u32>,
 }
 
 impl Caller {
@@ -98,28 +106,49 @@ impl Caller {
     }
 }
 
+/// A key that was seen.
+struct Known {
+    caller: Caller,
+    bucket: Option<Bucket>,
+}
+
 /// Keys seen since the start.
 #[derive(Default)]
-pub struct Keys(RwLock<HashMap<String, Caller>>);
+pub struct Keys {
+    seen: RwLock<HashMap<String, Arc<Known>>>,
+    rate: u32,
+}
 
 impl Keys {
-    async fn caller(&self, ledger: &Ledger, token: &str) -> Result<Option<Caller>, StoreError> {
+    /// Keys that may send so many requests a second where they do not say otherwise; 0 is any number.
+    pub fn with_rate(rate: u32) -> Self {
+        Self { rate, ..Self::default() }
+    }
+
+    async fn known(&self, ledger: &Ledger, token: &str) -> Result<Option<Arc<Known>>, StoreError> {
         let Some(tenant) = tenant_of(token) else { return Ok(None) };
         let hash = hash(token);
-        if let Some(caller) = self.0.read().get(&hash) {
-            return Ok(Some(caller.clone()));
+        if let Some(known) = self.seen.read().get(&hash) {
+            return Ok(Some(known.clone()));
         }
         let look = || self.look_up(ledger, tenant, hash);
         blocking(look).await
     }
 
-    fn look_up(&self, ledger: &Ledger, tenant: TenantId, hash: String) -> Result<Option<Caller>, StoreError> {
+    fn look_up(
+        &self,
+        ledger: &Ledger,
+        tenant: TenantId,
+        hash: String,
+    ) -> Result<Option<Arc<Known>>, StoreError> {
         let Some(body) = ledger.read(tenant, |view| view.note(SPACE, &hash))? else { return Ok(None) };
         let record: KeyRecord = serde_json::from_str(&body)
             .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
-        let caller = Caller { tenant, name: record.name, rights: record.rights };
-        self.0.write().insert(hash, caller.clone());
-        Ok(Some(caller))
+        let bucket = Bucket::of(record.rate.unwrap_or(self.rate));
+        let caller = Caller { tenant, name: record.name, rights: record.rights, rate: record.rate };
+        // Two that look at once have one bucket.
+        let known = Arc::new(Known { caller, bucket });
+        Ok(Some(self.seen.write().entry(hash).or_insert(known).clone()))
     }
 }
 
@@ -149,12 +178,13 @@ pub fn new_key(
     tenant: TenantId,
     name: &str,
     rights: &[Right],
+    rate: Option<u32>,
     random: [u8; 20],
     now: Instant,
 ) -> (String, Note) {
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let token = format!("ohk_{tenant}_{secret}");
-    let record = KeyRecord { name: name.to_owned(), created_at: now.micros(), rights: rights.to_vec() };
+    let record = KeyRecord { name: name.to_owned(), created_at: now.micros(), rights: rights.to_vec(), rate };
     let body = serde_json::to_string(&record).expect("a key's record can always be written");
     let note = Note { space: SPACE.to_owned(), key: hash(&token), body: Some(body) };
     (token, note)
@@ -162,19 +192,20 @@ pub fn new_key(
 
 /// Makes a key that may do what every key may, and keeps it.
 pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result<String, SubmitError> {
-    create_key_with(handle, tenant, name, &[]).await
+    create_key_with(handle, tenant, name, &[], None).await
 }
 
-/// Makes a key with rights, and keeps it.
+/// Makes a key with rights and perhaps a rate (requests a second, 0 for any number), and keeps it.
 pub async fn create_key_with(
     handle: &Handle,
     tenant: TenantId,
     name: &str,
     rights: &[Right],
+    rate: Option<u32>,
 ) -> Result<String, SubmitError> {
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
-    let (token, note) = new_key(tenant, name, rights, random, handle.ledger().clock().now());
+    let (token, note) = new_key(tenant, name, rights, rate, random, handle.ledger().clock().now());
     handle.submit_with(tenant, None, vec![note]).await?;
     Ok(token)
 }
@@ -193,8 +224,13 @@ pub(crate) async fn require_key(State(app): State<App>, mut request: Request, ne
     let Some(token) = token(request.headers()) else {
         return unauthorised("send `Authorization: Bearer <key>`; make a key with `onhand key create`");
     };
-    match app.keys.caller(app.handle.ledger(), token).await {
-        Ok(Some(caller)) => {
+    match app.keys.known(app.handle.ledger(), token).await {
+        Ok(Some(known)) => {
+            let caller = known.caller.clone();
+            trace::is_of(caller.tenant);
+            if let Err(problem) = known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(&caller.name)) {
+                return problem.into_response();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

@@ -207,7 +207,7 @@ fn problems(
         let parameters = operation.parameters.iter().flatten();
         parameters.filter_map(named).any(|parameter| parameter.name == wanted)
     };
-    let mut problems = vec![401, 500, 503];
+    let mut problems = vec![401, 429, 500, 503];
     if operation.parameters.is_some() {
         problems.push(400);
     }
@@ -241,6 +241,9 @@ fn meaning(status: u16) -> &'static str {
         413 => "The body is too large. Nothing was done.",
         415 => "The body is of a type that is not read. Nothing was done.",
         422 => "A value is not as it must be: see `field` and `detail`. Nothing was changed.",
+        429 => {
+            "The key sends more than it may: send it again after `Retry-After` seconds, with the same key."
+        }
         500 => "Something went wrong on our side.",
         502 => "The outside system could not be connected.",
         503 => "Not now: send it again after `Retry-After` seconds, with the same key.",
@@ -255,7 +258,7 @@ fn sent_with(status: u16, takes_key: bool) -> Vec<&'static str> {
         200..300 if takes_key => headers.extend(["Idempotent-Replayed", "Onhand-Seq"]),
         403 | 409 if takes_key => headers.push("Idempotent-Replayed"),
         401 => headers.push("WWW-Authenticate"),
-        503 => headers.push("Retry-After"),
+        429 | 503 => headers.push("Retry-After"),
         _ => {}
     }
     headers

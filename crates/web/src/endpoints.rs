@@ -122,7 +122,8 @@ const ENDPOINTS: &[Endpoint] = &[
 pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSet<(u16, &'static str)> {
     let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
     let endpoint = endpoint.unwrap_or_else(|| panic!("{path} is in the table of endpoints"));
-    let mut problems = BTreeSet::from([(401, "unauthorised"), (500, "internal"), (503, "store")]);
+    let mut problems =
+        BTreeSet::from([(401, "unauthorised"), (429, "rate"), (500, "internal"), (503, "store")]);
     let has_file = endpoint.edges.contains(&Edge::File);
     if takes_key {
         problems.insert((400, "key"));

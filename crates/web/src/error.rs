@@ -81,6 +81,13 @@ impl Problem {
         self
     }
 
+    /// It may be sent again after so many seconds.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
     /// It was told before, word for word.
     #[must_use]
     pub(crate) fn replayed(mut self, replayed: bool) -> Self {

@@ -140,6 +140,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ),
     ("query", "A query parameter is not as it must be.", "See `detail`."),
     (
+        "rate",
+        "The key sends more requests a second than it may. Nothing was done.",
+        "Send it again after `Retry-After` seconds, with the same key; or send many commands in one request: `POST /v1/commands`.",
+    ),
+    (
         "reference_taken",
         "Another order, transfer or purchase order has that reference.",
         "Use another; or see the one named in `detail`.",

@@ -12,10 +12,13 @@ mod endpoints;
 mod error;
 mod errors_page;
 mod extract;
+mod fair;
 mod health;
 mod metrics;
+mod rate;
 mod request;
 mod strict;
+mod trace;
 mod v1;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub use decimal::Decimal;
 pub use error::Problem;
+pub use fair::Fair;
 pub use metrics::Metrics;
 pub use v1::admin::VerifyBody;
 pub use v1::commands::commands_of;
@@ -54,7 +58,9 @@ pub struct App {
     pub connector: Arc<dyn Connector>,
     /// Told when systems were added or changed, so that their workers start.
     pub systems_changed: Arc<Notify>,
-    /// Told when somebody asks for a system to be read in full now.
+    /// What each tenant can have under way.
+    pub fair: Arc<Fair>,
+    /// Figures of this process.
     pub metrics: Arc<Metrics>,
 }
 
@@ -80,6 +86,7 @@ pub fn router(app: App) -> Router {
         .route("/docs/errors", get(errors_page::page))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::measure))
+        .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn(move |request, next| {
             let ids = ids.clone();
             async move { request::identify(&ids, request, next).await }

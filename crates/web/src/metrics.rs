@@ -59,7 +59,7 @@ impl Metrics {
 }
 
 /// Anybody may make a method up: each would be a series for good.
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     const STANDARD: [&str; 9] =
         ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
     STANDARD.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
@@ -73,7 +73,10 @@ pub(crate) async fn measure(State(app): State<App>, request: Request, next: Next
     let response = next.run(request).await;
     let labels = RequestLabels { method, route, status: response.status().as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
-    app.metrics.duration.observe(began.elapsed().as_secs_f64());
+    let took = began.elapsed();
+    app.metrics.duration.observe(took.as_secs_f64());
+    let (status, took_us) = (labels.status, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    tracing::debug!(target: "onhand::access", status, took_us, "answered");
     let seq = *app.handle.ledger().feed().borrow();
     app.metrics.log_seq.set(i64::try_from(seq).unwrap_or(i64::MAX));
     response

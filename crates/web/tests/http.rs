@@ -81,7 +81,7 @@ async fn the_document_says_what_every_operation_takes_and_answers() {
         let name = format!("{method} {path}");
         assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}: its id is taken");
         let responses = operation["responses"].as_object().unwrap();
-        let mut expected = vec!["401", "500", "503"];
+        let mut expected = vec!["401", "429", "500", "503"];
         if path.contains('{') {
             expected.extend(["400", "404"]);
         }
@@ -113,7 +113,9 @@ async fn the_document_says_what_every_operation_takes_and_answers() {
             assert_eq!(headers.contains_key("Idempotent-Replayed"), replayed, "{name} {status}");
         }
         assert!(responses["401"]["headers"]["WWW-Authenticate"].is_object(), "{name}");
-        assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{name}");
+        for status in ["429", "503"] {
+            assert!(responses[status]["headers"]["Retry-After"].is_object(), "{name} {status}");
+        }
         if method != "get" && !takes_key {
             let why = operation["description"].as_str().unwrap();
             assert!(why.contains("Takes no `Idempotency-Key`"), "{name}: {why}");

@@ -27,7 +27,7 @@ impl Shop {
 
     /// The same shop with another key.
     async fn with_key(&self, name: &str, rights: &[Right]) -> Self {
-        let key = auth::create_key_with(&self.handle, TenantId::DEFAULT, name, rights).await.unwrap();
+        let key = auth::create_key_with(&self.handle, TenantId::DEFAULT, name, rights, None).await.unwrap();
         let (router, handle, clock) = (self.router.clone(), self.handle.clone(), self.clock.clone());
         Self { router, handle, clock, key }
     }

@@ -93,7 +93,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let api_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let api_url = format!("http://{}", api_listener.local_addr()?);
     let key = onhand_web::auth::create_key(&handle, tenant, "demo").await?;
-    let api = Api::start(api_listener, runtime.router())?;
+    let api = Api::start(api_listener, runtime.router(), None)?;
     settled(&runtime).await?;
 
     let clock = SystemClock;

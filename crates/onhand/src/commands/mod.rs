@@ -23,10 +23,12 @@ use serde_json::{Value, json};
 use crate::cli::{Cli, Command, Key, System};
 use crate::link::{Link, segment};
 use crate::output::say;
+use crate::settings::Settings;
 
-pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let (json, db) = (cli.json, cli.db);
-    match cli.command {
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let Settings { cli: Cli { json, db, command, .. }, told } = settings;
+    match command {
+        Command::Serve(asked) if asked.check => serve::check(&asked, &told, json)?,
         Command::Serve(serve) => serve::run(&serve, &db, json).await?,
         Command::Demo(demo) => return demo::run(&demo, json).await,
         Command::Bench(bench) => bench::run(&bench, &db, json).await?,
@@ -88,9 +90,11 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             });
             through(Link::open(&db)?, async |link| add_system(link, &name, &body, json).await).await?;
         }
-        Command::Key(Key::Create { name, tenant, rights }) => {
-            through(Link::open(&db)?, async |link| create_key(link, &name, tenant, &rights, json).await)
-                .await?;
+        Command::Key(Key::Create { name, tenant, rights, rate }) => {
+            through(Link::open(&db)?, async |link| {
+                create_key(link, &name, tenant, &rights, rate, json).await
+            })
+            .await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -242,10 +246,11 @@ async fn create_key(
     name: &str,
     tenant: u64,
     rights: &[onhand_web::auth::Right],
+    rate: Option<u32>,
     json: bool,
 ) -> anyhow::Result<()> {
     let key = if tenant == 1 {
-        let made = link.post("/v1/keys", &json!({ "name": name, "rights": rights })).await?;
+        let made = link.post("/v1/keys", &json!({ "name": name, "rights": rights, "rate": rate })).await?;
         made["key"].as_str().context("the server answered without a key")?.to_owned()
     } else {
         // A key of another tenant is the operator's alone to make: with the file in hand, not over the network.
@@ -253,7 +258,7 @@ async fn create_key(
             anyhow::bail!("a key of another tenant is made while no server runs: stop it first");
         };
         let tenant = onhand_ledger::TenantId(tenant);
-        onhand_web::auth::create_key_with(&runtime.handle, tenant, name, rights).await?
+        onhand_web::auth::create_key_with(&runtime.handle, tenant, name, rights, rate).await?
     };
     print(json, &json!({ "key": key }), |_| say(format!("{key}\nKeep it: it is shown this once.")))?;
     Ok(())

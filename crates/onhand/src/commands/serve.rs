@@ -2,8 +2,9 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use onhand_engine::worker::Pace;
 use onhand_ledger::TenantId;
 use onhand_store::StoreError;
@@ -15,9 +16,16 @@ use crate::database::Database;
 use crate::http::{Api, interrupted};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
+use crate::service;
+use crate::settings::{self, Told};
+use crate::tls::Certificate;
 
 pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Result<()> {
     let (database, listen) = (serve.database.as_ref().unwrap_or(db), serve.listen);
+    let certificate = certificate(serve)?;
+    for name in settings::strangers() {
+        tracing::warn!(name, "this variable of the environment is no setting");
+    }
     // Before the database: a port that is taken leaves no new file behind.
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,
@@ -31,12 +39,14 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
         }
     };
     let store = database.open()?;
-    let base = format!("http://{}", listener.local_addr()?);
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://{}", listener.local_addr()?);
     store.announce(&base)?;
     let mut runtime = Runtime::open(store)?;
+    runtime.limit(serve.rate);
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
-    let api = Api::start(listener, runtime.router())?;
+    let api = Api::start(listener, runtime.router(), certificate.clone())?;
     if serve.no_sync {
         runtime.sweep();
     } else {
@@ -44,6 +54,8 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     }
     // Before anybody hears that it is up, and may tell it to end.
     let stop = interrupted();
+    let watched = tokio::spawn(service::watch(runtime.handle.clone()));
+    let hearing = tokio::spawn(service::read_again_when_asked(certificate)?);
     let key_path = key.path.display();
     if json {
         say(serde_json::json!({
@@ -57,7 +69,9 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
         }
         say(format!("The operator's API key is in {key_path}"))?;
     }
+    service::ready();
     stop.await;
+    service::stopping();
     // Asked once more, it ends at once. What was acknowledged is in the log.
     let again = interrupted();
     tokio::spawn(async {
@@ -65,8 +79,47 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
         std::process::exit(130);
     });
     let closed = api.close().await;
+    watched.abort();
+    hearing.abort();
+    // Its handle to the queue is gone with it: the committer ends once all are.
+    let _ = watched.await;
     runtime.stop().await?;
     closed
+}
+
+/// `serve --check`: what would be served, and how.
+pub(crate) fn check(serve: &Serve, told: &[Told], json: bool) -> anyhow::Result<()> {
+    certificate(serve)?;
+    let strangers = settings::strangers();
+    if json {
+        let settings = told.iter().map(|told| {
+            (told.name.clone(), serde_json::json!({ "value": told.value, "source": told.source }))
+        });
+        let settings: serde_json::Map<_, _> = settings.collect();
+        return Ok(say(serde_json::json!({ "settings": settings, "unknown_variables": strangers }))?);
+    }
+    let width = told.iter().map(|told| told.name.len()).max().unwrap_or(0);
+    for Told { name, value, source } in told {
+        let value = value.as_deref().unwrap_or("(not set)");
+        say(format!("{name:width$}  {value}  ({source})"))?;
+    }
+    strangers.iter().try_for_each(|name| say(format!("{name} is in the environment, and is no setting")))?;
+    Ok(())
+}
+
+/// The certificate, where TLS is to be spoken.
+fn certificate(serve: &Serve) -> anyhow::Result<Option<Arc<Certificate>>> {
+    let lacks = |lacking: &str, there: &str| {
+        bail!(
+            "TLS needs a certificate and its key: `{there}` is set, `{lacking}` is not; set both or neither"
+        )
+    };
+    match (&serve.tls_cert, &serve.tls_key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Certificate::read(certificate, key).map(Some),
+        (Some(_), None) => lacks("tls_key", "tls_cert"),
+        (None, Some(_)) => lacks("tls_cert", "tls_key"),
+    }
 }
 
 /// Where the operator's key is.
@@ -87,8 +140,8 @@ async fn operators_key(runtime: &Runtime, path: PathBuf) -> anyhow::Result<KeyFi
         Some(token) if is_known(runtime, &token)? => return Ok(KeyFile { path, replaced: false }),
         found => found.is_some(),
     };
-    let key =
-        auth::create_key_with(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL).await?;
+    let key = auth::create_key_with(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL, None)
+        .await?;
     write_key(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(KeyFile { path, replaced })
 }

@@ -14,6 +14,7 @@ mod nodes;
 mod postgres;
 mod race;
 mod s3_server;
+mod running;
 mod serve;
 mod server;
 mod sync;

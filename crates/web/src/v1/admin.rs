@@ -28,6 +28,9 @@ struct KeyInput {
     name: String,
     /// What it may do beyond what every key may; nothing unless told. Only who has a right can give it.
     rights: Option<Vec<Right>>,
+    /// How many requests a second it may send, 0 for any number; as many as is usual unless told. A key that says how many
+    /// makes none that may send more.
+    rate: Option<u32>,
 }
 
 /// A new key.
@@ -52,8 +55,20 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
     }
     let rights = ask.body.rights.clone().unwrap_or_default();
     rights.iter().try_for_each(|right| ask.caller.must_have(*right))?;
-    let key = create_key_with(&app.handle, ask.caller.tenant, name, &rights).await?;
+    let rate = rate(&ask.caller, ask.body.rate)?;
+    let key = create_key_with(&app.handle, ask.caller.tenant, name, &rights, rate).await?;
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
+}
+
+/// The rate of a new key: nobody gives more than they have.
+fn rate(caller: &Caller, asked: Option<u32>) -> Result<Option<u32>, Problem> {
+    match (caller.rate.filter(|most| *most > 0), asked) {
+        (Some(most), Some(asked)) if asked == 0 || asked > most => {
+            let detail = format!("rate must be 1 to {most}, as many as the key `{}` has", caller.name);
+            Err(Problem::of_field("rate", detail))
+        }
+        (most, asked) => Ok(asked.or(most)),
+    }
 }
 
 /// What was found.

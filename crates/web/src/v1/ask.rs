@@ -10,12 +10,14 @@ use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid};
 use onhand_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::App;
 use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::body;
 use crate::error::Problem;
+use crate::trace;
 
 /// A request that changes something.
 pub(crate) struct Ask<T> {
@@ -73,15 +75,19 @@ impl<T> Ask<T> {
             actor: self.caller.name.clone(),
             body,
         };
-        let committed =
-            app.handle.submit(self.caller.tenant, command).await.map_err(|error| match error {
-                SubmitError::Commit(CommitError::Invalid(Invalid::UnknownSku(named)))
-                    if sku == Some(named.as_str()) =>
-                {
-                    Problem::unknown("item with the SKU", named)
-                }
-                error => error.into(),
-            })?;
+        let places = app.fair.of(self.caller.tenant);
+        let submitted = async {
+            let _place = places.to_ask().await?;
+            app.handle.submit(self.caller.tenant, command).await
+        };
+        let committed = submitted.instrument(trace::commit()).await.map_err(|error| match error {
+            SubmitError::Commit(CommitError::Invalid(Invalid::UnknownSku(named)))
+                if sku == Some(named.as_str()) =>
+            {
+                Problem::unknown("item with the SKU", named)
+            }
+            error => error.into(),
+        })?;
         match committed.answer {
             Answer::Refused(refusal) => {
                 let mut problem = Problem::from(refusal);
@@ -119,7 +125,12 @@ pub(crate) async fn read<T>(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(blocking(|| ledger.read(caller.tenant, read)).await?)
+    let places = app.fair.of(caller.tenant);
+    let done = async {
+        let _place = places.to_read().await;
+        blocking(|| ledger.read(caller.tenant, read)).await
+    };
+    Ok(done.instrument(trace::read()).await?)
 }
 
 /// A command with the paper it was done by and free words, where there are any.

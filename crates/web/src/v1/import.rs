@@ -266,6 +266,7 @@ async fn import_things(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "key", title, detail).field("Idempotency-Key"));
     }
     let file = kept(request.into_body(), reading.kind).await?;
+    let own = app.fair.of(caller.tenant).to_import().await;
     let place = FILES.acquire().await.expect("it is never closed");
     let read = || import::read(what, &file, &reading).and_then(|plan| asked.check(&plan).map(|()| plan));
     let plan = blocking(read).await.map_err(|problem| {
@@ -276,7 +277,7 @@ async fn import_things(
     let (lines, answers) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         carry_out(&app, &caller, &plan, &asked, lines).await;
-        drop((plan, place));
+        drop((plan, place, own));
     });
     let answers = ReceiverStream::new(answers).map(Ok::<_, std::convert::Infallible>);
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(answers)).into_response())

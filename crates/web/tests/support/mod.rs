@@ -75,6 +75,18 @@ pub fn time(text: &str) -> String {
     format!("2026-11-23T{text}{seconds}Z")
 }
 
+/// All that a handler has.
+pub fn app(handle: Handle) -> App {
+    App {
+        handle,
+        keys: Arc::default(),
+        connector: Arc::new(Outside),
+        systems_changed: Arc::new(Notify::new()),
+        fair: Arc::default(),
+        metrics: Arc::new(Metrics::default()),
+    }
+}
+
 pub struct Shop {
     pub router: Router,
     pub handle: Handle,
@@ -91,14 +103,7 @@ impl Shop {
         let (handle, queue) = queue(Arc::new(ledger));
         std::thread::spawn(move || queue.run());
         let key = auth::create_key(&handle, TenantId::DEFAULT, "test").await.unwrap();
-        let app = App {
-            handle: handle.clone(),
-            keys: Arc::default(),
-            connector: Arc::new(Outside),
-            systems_changed: Arc::new(Notify::new()),
-            metrics: Arc::new(Metrics::default()),
-        };
-        let shop = Self { router: onhand_web::router(app), handle, clock, key };
+        let shop = Self { router: onhand_web::router(app(handle.clone())), handle, clock, key };
         for name in ["WEB", "WMS"] {
             let put = PutSystem { name: name.to_owned(), kind: "test".to_owned(), ..PutSystem::default() };
             let command =

@@ -10,9 +10,10 @@ mod results;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use onhand_engine::{BulkReply, SubmitError};
-use onhand_ledger::{Body, TenantId};
+use onhand_engine::{CommitError, Committed, SubmitError};
+use onhand_ledger::{Body, Command, TenantId};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -60,10 +61,13 @@ async fn run_commands(State(app): State<App>, caller: Caller, request: Request) 
     ([(header::CONTENT_TYPE, "application/x-ndjson")], answers).into_response()
 }
 
+/// What becomes of a block.
+type Answers = Result<Vec<Result<Committed, CommitError>>, SubmitError>;
+
 /// A block that was handed in.
 struct Begun {
     told: Vec<Told>,
-    reply: Result<BulkReply, SubmitError>,
+    reply: Result<JoinHandle<Answers>, SubmitError>,
     /// Told after it, of the request as a whole.
     last: Option<LineResult>,
 }
@@ -72,7 +76,7 @@ struct Begun {
 async fn answer(mut under_way: mpsc::Receiver<Begun>, out: Out) {
     while let Some(Begun { told, reply, last }) = under_way.recv().await {
         let answers = match reply {
-            Ok(reply) => reply.wait().await,
+            Ok(reply) => reply.await.unwrap_or(Err(SubmitError::Stopping)),
             Err(error) => Err(error),
         };
         let mut text = results::render(told, answers);
@@ -137,6 +141,17 @@ impl Run {
         self.finish(None).await;
     }
 
+    /// Its place among the tenant's is free again once it is durable, whether or not anybody reads the answers.
+    async fn hand_in(&self, commands: Vec<Command>) -> Result<JoinHandle<Answers>, SubmitError> {
+        let place = self.app.fair.of(self.tenant).to_hand_in().await;
+        let reply = self.app.handle.begin_bulk(self.tenant, commands).await?;
+        Ok(tokio::spawn(async move {
+            let answers = reply.wait().await;
+            drop(place);
+            answers
+        }))
+    }
+
     async fn finish(&mut self, last: Option<LineResult>) {
         self.blocks.end_group();
         let block = self.blocks.take();
@@ -146,7 +161,7 @@ impl Run {
     /// Waits for a place in the queue.
     async fn begin(&self, block: Block, last: Option<LineResult>) -> Result<(), Stop> {
         let Block { told, commands, .. } = block;
-        let reply = self.app.handle.begin_bulk(self.tenant, commands).await;
+        let reply = self.hand_in(commands).await;
         let stopping = reply.is_err();
         self.begun.send(Begun { told, reply, last }).await.map_err(|_| Stop)?;
         if stopping { Err(Stop) } else { Ok(()) }
@@ -183,7 +198,8 @@ pub fn commands_of(input: &[u8]) -> String {
         let parts = parts.into_iter().map(Ok::<_, std::convert::Infallible>);
         let body = axum::body::Body::from_stream(tokio_stream::iter(parts));
         runtime.block_on(async {
-            let caller = Caller { tenant: TenantId::DEFAULT, name: "fuzz".to_owned(), rights: Vec::new() };
+            let caller =
+                Caller { tenant: TenantId::DEFAULT, name: "fuzz".to_owned(), rights: Vec::new(), rate: None };
             let (mut lines, mut blocks) = (Lines::new(body), Blocks::new(caller));
             loop {
                 while let Some((number, line)) = lines.next() {
