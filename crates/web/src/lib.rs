@@ -15,6 +15,7 @@ mod extract;
 mod health;
 mod metrics;
 mod request;
+mod seen;
 mod strict;
 mod v1;
 
@@ -65,6 +66,7 @@ pub fn router(app: App) -> Router {
         .split_for_parts();
     document::Completed.modify(&mut document);
     let guarded = api
+        .layer(middleware::from_fn(seen::name))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(close_where_body_is_left));

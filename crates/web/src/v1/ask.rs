@@ -16,6 +16,7 @@ use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::body;
 use crate::error::Problem;
+use crate::seen;
 
 /// A request that changes something.
 pub(crate) struct Ask<T> {
@@ -104,7 +105,7 @@ pub(crate) fn reply(status: StatusCode, committed: &Committed, body: impl Serial
     response
 }
 
-/// Reads at one `seq`, after what time has ended by now is committed.
+/// Reads at one `seq`, after what time has ended by now is committed; at or after the entry that the request names as `min_seq`.
 pub(crate) async fn read<T>(
     app: &App,
     caller: &Caller,
@@ -119,7 +120,23 @@ pub(crate) async fn read<T>(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(blocking(|| ledger.read(caller.tenant, read)).await?)
+    let (at_least, mut waiting) = (seen::at_least(), seen::Waiting::begin());
+    let mut read = Some(read);
+    loop {
+        let (seq, answer) = blocking(|| {
+            ledger.read(caller.tenant, |view| {
+                let seq = view.seq();
+                let read = read.take_if(|_| seq >= at_least);
+                Ok((seq, read.map(|read| read(view)).transpose()?))
+            })
+        })
+        .await?;
+        if let Some(answer) = answer {
+            seen::saw(seq);
+            return Ok(answer);
+        }
+        waiting.look_again(at_least, seq).await?;
+    }
 }
 
 /// A command with the paper it was done by and free words, where there are any.
