@@ -10,6 +10,7 @@ mod faults;
 mod items;
 mod nodes;
 mod postgres;
+mod proxy;
 mod race;
 mod serve;
 mod server;

@@ -38,7 +38,7 @@ pub(super) struct Seat {
 impl Seat {
     pub async fn connection(&self, wire: &Wire) -> Result<Arc<Connection>, Failure> {
         let mut seat = self.connection.lock().await;
-        if let Some(connection) = seat.as_ref().filter(|connection| !connection.client.is_closed()) {
+        if let Some(connection) = seat.as_ref().filter(|connection| !connection.is_gone()) {
             return Ok(connection.clone());
         }
         let connection = wire.connect().await?;
@@ -362,7 +362,7 @@ impl Reader for PostgresReader {
             loop {
                 let begun = async {
                     let connection = seat.connection(&wire).await?;
-                    match connection.client.batch_execute(BEGIN_READING).await {
+                    match connection.run(BEGIN_READING).await {
                         Ok(()) => Ok(connection),
                         Err(error) => {
                             seat.leave(&connection).await;
@@ -386,7 +386,7 @@ impl Reader for PostgresReader {
             let seat = self.seat.clone();
             self.wire.wait(async move {
                 // It has read all it wanted: a connection that cannot end that is of no use any more, and nothing else is lost.
-                if snapshot.connection.client.batch_execute("COMMIT").await.is_err() {
+                if snapshot.connection.run("COMMIT").await.is_err() {
                     seat.leave(&snapshot.connection).await;
                 }
                 Ok(())
