@@ -16,7 +16,7 @@ use onhand_ledger::{
     Quantity, Record, Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
-    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, decode_records, key_hash,
+    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work, WriteKeys, decode_records, key_hash,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -40,6 +40,11 @@ const MAX_BEHIND: Seq = 2_000_000;
 const FLUSH_SPAN: usize = 400_000;
 /// Where little is dirty, and tables are just far behind: the same few cells are written again and again, so seldom.
 const CALM_SPAN: usize = 1_000_000;
+
+/// Of a tenant of a shared store so many due times are read at once.
+const DUE_AT_ONCE: usize = 256;
+/// What is due so soon must be in memory; of the rest at most as much as was read with it.
+const DUE_AHEAD_MICROS: i64 = 60_000_000;
 
 /// How much is kept in memory before it is written behind the log, and how much in all.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +204,15 @@ struct Tenant {
     state: State,
     head: Head,
     sweep: Option<Sweep>,
+    /// Of what is due at this instant or later not all is in memory.
+    due_known_to: Option<Instant>,
+}
+
+impl Tenant {
+    /// Is in memory what may be due while something is decided now?
+    fn knows_what_is_due(&self, now: Instant) -> bool {
+        self.due_known_to.is_none_or(|to| to > now.plus_micros(DUE_AHEAD_MICROS / 2))
+    }
 }
 
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
@@ -229,10 +243,12 @@ impl Ledger {
         let (store, scribe) = (Mutex::new(store), Mutex::new(None));
         let mut inner = Inner { store, tenants: BTreeMap::new(), options, shared, key_hash, scribe };
         if shared {
+            // A tenant is read when something is asked of it, and then just what that needs.
             clock.tell(inner.store.get_mut().heads_now(&[])?.0);
-        }
-        for tenant in inner.store.get_mut().tenants()? {
-            inner.tenant(tenant)?;
+        } else {
+            for tenant in inner.store.get_mut().tenants()? {
+                inner.tenant(tenant, clock.now())?;
+            }
         }
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
@@ -313,9 +329,10 @@ impl Ledger {
     pub fn rebuild(&self) -> Result<(), StoreError> {
         let mut inner = self.inner.write();
         inner.store.get_mut().clear_projections()?;
-        let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
+        let tenants = inner.store.get_mut().tenants()?;
         inner.tenants.clear();
-        tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant).map(|_| ()))
+        let now = self.clock.now();
+        tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant, now).map(|_| ()))
     }
 
     /// Reads at one `seq`: nothing is committed meanwhile. What is due by now is counted: the caller has it
@@ -327,7 +344,8 @@ impl Ledger {
     ) -> Result<T, StoreError> {
         let mut inner = self.inner.upgradable_read();
         if !inner.shared && !inner.tenants.contains_key(&tenant) {
-            inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant))?;
+            let now = self.clock.now();
+            inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant, now))?;
         }
         let pooled = self.readers.lock().pop();
         let mut reader = match pooled {
@@ -338,8 +356,10 @@ impl Ledger {
             // What is read is read at one head; what is in memory is good for that one only.
             reader.begin()?;
             let head = reader.head(tenant)?;
-            if !inner.tenants.get(&tenant).is_some_and(|known| shared::is_at(&known.head, &head)) {
-                let (fresh, _) = fold_tail(reader.as_mut(), tenant, self.key_hash)?;
+            let now = self.clock.now();
+            let is_good = |known: &Tenant| shared::is_at(&known.head, &head) && known.knows_what_is_due(now);
+            if !inner.tenants.get(&tenant).is_some_and(is_good) {
+                let (fresh, _) = fold_tail(reader.as_mut(), tenant, self.key_hash, Some(now))?;
                 inner.with_upgraded(|inner| {
                     if head.seq == 0 {
                         inner.tenants.remove(&tenant)
@@ -379,15 +399,44 @@ impl Ledger {
         self.inner.read().shared
     }
 
-    /// When the next hold ends, over all tenants.
-    pub fn next_due(&self) -> Option<(TenantId, Instant)> {
+    /// What is due first over all tenants, the earliest first, at most `limit`: those of tenants that this node never met too.
+    pub fn due_first(&self, limit: usize) -> Result<Vec<(TenantId, Instant)>, StoreError> {
+        if self.is_shared() {
+            return self.with_reader(|reader| reader.due_first(limit));
+        }
         let inner = self.inner.read();
         let due =
             inner.tenants.iter().filter_map(|(tenant, known)| Some((*tenant, known.state.next_due()?.0)));
-        due.min_by_key(|(_, at)| *at)
+        let mut due: Vec<(TenantId, Instant)> = due.collect();
+        due.sort_unstable_by_key(|(tenant, at)| (*at, *tenant));
+        due.truncate(limit);
+        Ok(due)
     }
 
-    /// All tenants that have a log.
+    /// The tenants that have such work, of all there are.
+    pub fn tenants_at(&self, work: Work) -> Result<Vec<TenantId>, StoreError> {
+        if self.is_shared() {
+            return self.with_reader(|reader| reader.tenants_at(work));
+        }
+        Ok(self.tenants())
+    }
+
+    /// Looks at the store alone, and keeps nobody waiting.
+    fn with_reader<T>(
+        &self,
+        read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let pooled = self.readers.lock().pop();
+        let mut reader = match pooled {
+            Some(reader) => reader,
+            None => self.inner.read().store.lock().reader()?,
+        };
+        let answer = read(reader.as_mut())?;
+        self.readers.lock().push(reader);
+        Ok(answer)
+    }
+
+    /// The tenants in memory: where nobody else writes, all that have a log.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.inner.read().tenants.keys().copied().collect()
     }
@@ -395,16 +444,17 @@ impl Ledger {
 
 impl Inner {
     /// Loads a tenant, if it has a log.
-    fn tenant_with_a_log(&mut self, id: TenantId) -> Result<(), StoreError> {
+    fn tenant_with_a_log(&mut self, id: TenantId, now: Instant) -> Result<(), StoreError> {
         if self.store.get_mut().head(id)?.seq > 0 {
-            self.tenant(id)?;
+            self.tenant(id, now)?;
         }
         Ok(())
     }
 
-    fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
+    fn tenant(&mut self, id: TenantId, now: Instant) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
-            let tenant = load(self.store.get_mut().as_mut(), id, self.key_hash)?;
+            let now = self.shared.then_some(now);
+            let tenant = load(self.store.get_mut().as_mut(), id, self.key_hash, now)?;
             self.tenants.insert(id, tenant);
         }
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
@@ -428,7 +478,7 @@ impl Inner {
         }
         self.make_room();
         let asked: Vec<&mut Asked> = asked.collect();
-        let used = self.used_keys(asked.iter().map(|one| &**one)).unwrap_or_else(|error| {
+        let used = self.used_keys(asked.iter().map(|one| &**one), now).unwrap_or_else(|error| {
             broken.get_or_insert(Arc::new(error));
             UsedKeys::new()
         });
@@ -497,7 +547,11 @@ impl Inner {
 
     /// Which of these keys, or others of their hashes, were used before this batch. Nearly none: so all are looked for
     /// together, where each would wait for memory by itself.
-    fn used_keys<'s>(&mut self, asked: impl Iterator<Item = &'s Asked>) -> Result<UsedKeys, StoreError> {
+    fn used_keys<'s>(
+        &mut self,
+        asked: impl Iterator<Item = &'s Asked>,
+        now: Instant,
+    ) -> Result<UsedKeys, StoreError> {
         let mut hashes = BTreeMap::<TenantId, Vec<u64>>::new();
         for one in asked {
             if let Some(hash) = one.key_hash {
@@ -507,7 +561,7 @@ impl Inner {
         let mut used = UsedKeys::default();
         for (id, hashes) in hashes {
             // It tells the store of the keys that are in the log alone.
-            self.tenant(id)?;
+            self.tenant(id, now)?;
             for (hash, seq) in self.store.get_mut().keys_among(id, &hashes)? {
                 used.entry((id, hash)).or_default().push(seq);
             }
@@ -537,7 +591,7 @@ impl Inner {
     ) -> Result<Decision, CommitError> {
         let Asked { submission, key_hash: hash } = asked;
         let (id, hash) = (submission.tenant, *hash);
-        self.tenant(id)?;
+        self.tenant(id, now)?;
         let Self { store, tenants, scribe, .. } = self;
         let store = store.get_mut().as_mut();
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
@@ -668,17 +722,54 @@ impl Inner {
 }
 
 /// A tenant as its store has it.
-fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
-    let (tenant, keys) = fold_tail(store, id, key_hash)?;
+fn load(
+    store: &mut dyn Store,
+    id: TenantId,
+    key_hash: fn(&str) -> u64,
+    now: Option<Instant>,
+) -> Result<Tenant, StoreError> {
+    let (tenant, keys) = fold_tail(store, id, key_hash, now)?;
     store.remember_keys(id, &keys)?;
     Ok(tenant)
 }
 
-/// A tenant as tables and the log have it, and the keys that the log has and tables have not.
+/// What is due, and from when on not all of it is known. All of it, or what is due soon after `now`, and some more.
+fn due_of(
+    store: &mut dyn Reader,
+    id: TenantId,
+    now: Option<Instant>,
+) -> Result<(Vec<(Instant, Due)>, Option<Instant>), StoreError> {
+    let limit = if now.is_some() { DUE_AT_ONCE } else { usize::MAX };
+    let to = Key::Due(Instant::MAX, Due::Lot(LotId(Seq::MAX), LocationId(Seq::MAX)));
+    let mut from = Key::Due(Instant::MIN, Due::Hold(HoldId(0)));
+    let mut all = Vec::new();
+    loop {
+        let found = store.range(id, &from, &to, false, limit)?;
+        let many = found.len();
+        all.extend(found.into_iter().filter_map(|(key, _)| match key {
+            Key::Due(at, due) => Some((at, due)),
+            _ => None,
+        }));
+        match (now, all.last().copied()) {
+            (Some(now), Some((last, due))) if many == limit => {
+                if last > now.plus_micros(DUE_AHEAD_MICROS) {
+                    return Ok((all, Some(last)));
+                }
+                // It is read once more, and is one of a set.
+                from = Key::Due(last, due);
+            }
+            _ => return Ok((all, None)),
+        }
+    }
+}
+
+/// A tenant as tables and the log have it, and the keys that the log has and tables have not. On a store that others write to,
+/// `now`: not all that will be due is read.
 fn fold_tail(
     store: &mut dyn Reader,
     id: TenantId,
     key_hash: fn(&str) -> u64,
+    now: Option<Instant>,
 ) -> Result<(Tenant, Vec<KeyAt>), StoreError> {
     let head = store.head(id)?;
     if head.flushed > head.seq {
@@ -687,17 +778,7 @@ fn fold_tail(
             "tables are at entry {flushed}, and the log ends at entry {seq}"
         )));
     }
-    let due = store.range(
-        id,
-        &Key::Due(Instant::MIN, Due::Hold(HoldId(0))),
-        &Key::Due(Instant::MAX, Due::Lot(LotId(Seq::MAX), LocationId(Seq::MAX))),
-        false,
-        usize::MAX,
-    )?;
-    let due = due.into_iter().filter_map(|(key, _)| match key {
-        Key::Due(at, due) => Some((at, due)),
-        _ => None,
-    });
+    let (due, due_known_to) = due_of(store, id, now)?;
     let mut state = State::new(head.flushed, Instant::MIN, due);
     let mut keys = Vec::new();
     let mut after = head.flushed.min(head.keyed);
@@ -726,7 +807,7 @@ fn fold_tail(
     }
     state.head = head.seq;
     state.recorded_at = state.recorded_at.max(head.recorded_at);
-    Ok((Tenant { state, head, sweep: None }, keys))
+    Ok((Tenant { state, head, sweep: None, due_known_to }, keys))
 }
 
 /// Fetches what a decision needs.

@@ -83,7 +83,7 @@ impl Inner {
                 self.fetch(*id, indices.iter().map(|index| &*asked[*index]), now)
             });
             let all = open.values().flatten().map(|index| &*asked[*index]);
-            match fetched.and_then(|()| self.used_keys(all)) {
+            match fetched.and_then(|()| self.used_keys(all, now)) {
                 Ok(found) => used = found,
                 Err(error) => broken = Some(Arc::new(error)),
             }
@@ -129,7 +129,8 @@ impl Inner {
         let (now, heads) = self.store.get_mut().heads_now(&tenants)?;
         clock.tell(now);
         for (id, head) in tenants.into_iter().zip(heads) {
-            if self.tenants.get(&id).is_some_and(|known| !is_at(&known.head, &head)) {
+            let is_good = |known: &super::Tenant| is_at(&known.head, &head) && known.knows_what_is_due(now);
+            if self.tenants.get(&id).is_some_and(|known| !is_good(known)) {
                 self.tenants.remove(&id);
             }
         }
@@ -143,7 +144,7 @@ impl Inner {
         asked: impl Iterator<Item = &'s Asked>,
         now: Instant,
     ) -> Result<(), StoreError> {
-        self.tenant(id)?;
+        self.tenant(id, now)?;
         let given = Given::default();
         let mut open: Vec<_> = asked.filter_map(|one| one.submission.command.as_ref()).collect();
         for _ in 0..ROUNDS {

@@ -10,10 +10,10 @@ use super::wire::{Connection, Failure};
 use crate::StoreError;
 
 /// The version of [`STEPS`] all done.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// For each version: what makes it of the one before, and the least version whose nodes may go on beside it.
-pub(super) const STEPS: [(&str, i64); 1] = [(FIRST, 1)];
+pub(super) const STEPS: [(&str, i64); 2] = [(FIRST, 1), (WORK, 1)];
 
 /// The same tables as in SQLite but for keys, which any node may write. Texts are compared byte by byte, as there, and a note's
 /// key is bytes, for it may hold what a text here may not (a zero). Bodies of the log are packed already.
@@ -41,6 +41,13 @@ CREATE TABLE request_key(tenant_id BIGINT NOT NULL, hash BIGINT NOT NULL, seq BI
   PRIMARY KEY(tenant_id, hash, seq));
 CREATE TABLE note(tenant_id BIGINT NOT NULL, space TEXT COLLATE \"C\" NOT NULL, key BYTEA NOT NULL,
   body TEXT COLLATE \"C\" NOT NULL, sum BIGINT NOT NULL, PRIMARY KEY(tenant_id, space, key)) WITH (fillfactor = 80);
+";
+
+/// By these work is found without looking at all tenants: due times, documents that wait, connected systems.
+const WORK: &str = "
+CREATE INDEX object_due ON object(key, tenant_id) WHERE kind = 16;
+CREATE INDEX object_waiting ON object(tenant_id) WHERE kind = 14;
+CREATE INDEX note_connection ON note(tenant_id) WHERE space = 'connection';
 ";
 
 /// Makes what is missing, or refuses.

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{CommitError, Committed, SubmitError, View};
 use onhand_ledger::command::Noted;
-use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid};
+use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid, Seq};
 use onhand_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,31 +112,46 @@ pub(crate) async fn read<T>(
     read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
 ) -> Result<T, Problem> {
     let ledger = app.handle.ledger();
-    let is_due = || ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now());
-    if blocking(is_due).await {
-        let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
-        match app.handle.submit(caller.tenant, tick).await {
-            Ok(_) | Err(SubmitError::Busy) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
     let (at_least, mut waiting) = (seen::at_least(), seen::Waiting::begin());
-    let mut read = Some(read);
+    let (mut read, mut may_be_overdue) = (Some(read), true);
     loop {
-        let (seq, answer) = blocking(|| {
+        let found = blocking(|| {
             ledger.read(caller.tenant, |view| {
+                if may_be_overdue && view.overdue() {
+                    return Ok(Found::Overdue);
+                }
                 let seq = view.seq();
-                let read = read.take_if(|_| seq >= at_least);
-                Ok((seq, read.map(|read| read(view)).transpose()?))
+                match read.take_if(|_| seq >= at_least) {
+                    Some(read) => Ok(Found::Answer(seq, read(view)?)),
+                    None => Ok(Found::Behind(seq)),
+                }
             })
-        })
-        .await?;
-        if let Some(answer) = answer {
-            seen::saw(seq);
-            return Ok(answer);
+        });
+        match found.await? {
+            Found::Answer(seq, answer) => {
+                seen::saw(seq);
+                return Ok(answer);
+            }
+            Found::Behind(seq) => waiting.look_again(at_least, seq).await?,
+            Found::Overdue => {
+                let tick =
+                    Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
+                match app.handle.submit(caller.tenant, tick).await {
+                    Ok(_) | Err(SubmitError::Busy) => may_be_overdue = false,
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
-        waiting.look_again(at_least, seq).await?;
     }
+}
+
+/// What a look at the ledger found.
+enum Found<T> {
+    Answer(Seq, T),
+    /// The log ends there, before what is asked for.
+    Behind(Seq),
+    /// Time has ended something that is not committed yet.
+    Overdue,
 }
 
 /// A command with the paper it was done by and free words, where there are any.
