@@ -17,7 +17,7 @@ use onhand_ledger::{
     Quantity, Record, Seq, State, TenantId, Value, decide,
 };
 use onhand_store::{
-    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, WriteKeys, decode_records, key_hash,
+    Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work, WriteKeys, decode_records, key_hash,
 };
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -44,6 +44,11 @@ const MAX_BEHIND: Seq = 2_000_000;
 const FLUSH_SPAN: usize = 400_000;
 /// Where little is dirty, and tables are just far behind: the same few cells are written again and again, so seldom.
 const CALM_SPAN: usize = 1_000_000;
+
+/// Of a tenant of a shared store so many due times are read at once.
+const DUE_AT_ONCE: usize = 256;
+/// What is due so soon must be in memory; of the rest at most as much as was read with it.
+const DUE_AHEAD_MICROS: i64 = 60_000_000;
 
 /// How much is kept in memory before it is written behind the log, and how much in all.
 #[derive(Clone, Copy, Debug)]
@@ -219,6 +224,15 @@ struct Tenant {
     state: State,
     head: Head,
     sweep: Option<Sweep>,
+    /// Of what is due at this instant or later not all is in memory.
+    due_known_to: Option<Instant>,
+}
+
+impl Tenant {
+    /// Is in memory what may be due while something is decided now?
+    fn knows_what_is_due(&self, now: Instant) -> bool {
+        self.due_known_to.is_none_or(|to| to > now.plus_micros(DUE_AHEAD_MICROS / 2))
+    }
 }
 
 /// A pass over all that was dirty when it began, in key order. When it is through, tables have all up to `until`.
@@ -250,10 +264,12 @@ impl Ledger {
         let (tenants, away) = (BTreeMap::new(), BTreeMap::new());
         let mut inner = Inner { store, tenants, options, shared, key_hash, scribe, away };
         if shared {
+            // A tenant is read when something is asked of it, and then just what that needs.
             clock.tell(inner.store()?.heads_now(&[])?.0);
-        }
-        for tenant in inner.store()?.tenants()? {
-            inner.tenant(tenant)?;
+        } else {
+            for tenant in inner.store()?.tenants()? {
+                inner.tenant(tenant, clock.now())?;
+            }
         }
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
@@ -356,9 +372,10 @@ impl Ledger {
     pub fn rebuild(&self) -> Result<(), StoreError> {
         let mut inner = self.inner.write();
         inner.store()?.clear_projections()?;
-        let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
+        let tenants = inner.store()?.tenants()?;
         inner.tenants.clear();
-        tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant).map(|_| ()))
+        let now = self.clock.now();
+        tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant, now).map(|_| ()))
     }
 
     /// Reads at one `seq`: nothing is committed meanwhile. What is due by now is counted: the caller has it
@@ -372,7 +389,8 @@ impl Ledger {
         let mut inner = self.inner.upgradable_read();
         self.readers_waiting.fetch_sub(1, Ordering::Relaxed);
         if !inner.shared && !inner.tenants.contains_key(&tenant) {
-            inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant))?;
+            let now = self.clock.now();
+            inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant, now))?;
         }
         let pooled = self.readers.lock().pop();
         let mut reader = match pooled {
@@ -383,8 +401,10 @@ impl Ledger {
             // What is read is read at one head; what is in memory is good for that one only.
             reader.begin()?;
             let head = reader.head(tenant)?;
-            if !inner.tenants.get(&tenant).is_some_and(|known| shared::is_at(&known.head, &head)) {
-                let (fresh, _) = fold_tail(reader.as_mut(), tenant, self.key_hash)?;
+            let now = self.clock.now();
+            let is_good = |known: &Tenant| shared::is_at(&known.head, &head) && known.knows_what_is_due(now);
+            if !inner.tenants.get(&tenant).is_some_and(is_good) {
+                let (fresh, _) = fold_tail(reader.as_mut(), tenant, self.key_hash, Some(now))?;
                 inner.with_upgraded(|inner| {
                     if head.seq == 0 {
                         inner.tenants.remove(&tenant)
@@ -424,15 +444,44 @@ impl Ledger {
         self.shared
     }
 
-    /// When the next hold ends, over all tenants.
-    pub fn next_due(&self) -> Option<(TenantId, Instant)> {
+    /// What is due first over all tenants, the earliest first, at most `limit`: those of tenants that this node never met too.
+    pub fn due_first(&self, limit: usize) -> Result<Vec<(TenantId, Instant)>, StoreError> {
+        if self.is_shared() {
+            return self.with_reader(|reader| reader.due_first(limit));
+        }
         let inner = self.inner.read();
         let due =
             inner.tenants.iter().filter_map(|(tenant, known)| Some((*tenant, known.state.next_due()?.0)));
-        due.min_by_key(|(_, at)| *at)
+        let mut due: Vec<(TenantId, Instant)> = due.collect();
+        due.sort_unstable_by_key(|(tenant, at)| (*at, *tenant));
+        due.truncate(limit);
+        Ok(due)
     }
 
-    /// All tenants that have a log.
+    /// The tenants that have such work, of all there are.
+    pub fn tenants_at(&self, work: Work) -> Result<Vec<TenantId>, StoreError> {
+        if self.is_shared() {
+            return self.with_reader(|reader| reader.tenants_at(work));
+        }
+        Ok(self.tenants())
+    }
+
+    /// Looks at the store alone, and keeps nobody waiting.
+    fn with_reader<T>(
+        &self,
+        read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let pooled = self.readers.lock().pop();
+        let mut reader = match pooled {
+            Some(reader) => reader,
+            None => self.inner.read().store.lock().here()?.reader()?,
+        };
+        let answer = read(reader.as_mut())?;
+        self.readers.lock().push(reader);
+        Ok(answer)
+    }
+
+    /// The tenants in memory: where nobody else writes, all that have a log.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.inner.read().tenants.keys().copied().collect()
     }
@@ -449,8 +498,9 @@ pub(crate) struct Run<'l> {
 impl Run<'_> {
     /// Decides a batch, which must be written next.
     pub fn decide(&mut self, asked: Vec<&mut Asked>) -> Decided {
-        let used = self.inner.used_keys(asked.iter().map(|one| &**one));
-        self.inner.decide_all(asked, used, self.ledger.clock.now())
+        let now = self.ledger.clock.now();
+        let used = self.inner.used_keys(asked.iter().map(|one| &**one), now);
+        self.inner.decide_all(asked, used, now)
     }
 
     /// May a batch be written beside the next one? Not where others write too, or somebody waits to read.
@@ -472,13 +522,13 @@ impl Run<'_> {
     pub fn write_beside(&mut self, mut decided: Decided, next: Vec<&mut Asked>) -> (Outcomes, Decided) {
         self.batches += 1;
         // Before the store is away: it has all keys but those of the batch.
-        let used = self.inner.used_keys(next.iter().map(|one| &**one));
+        let now = self.ledger.clock.now();
+        let used = self.inner.used_keys(next.iter().map(|one| &**one), now);
         let hashes = |(id, pending): (&TenantId, &mut Pending)| (*id, std::mem::take(&mut pending.hashes));
         self.inner.away = decided.batches.iter_mut().map(hashes).collect();
         let writes = std::mem::replace(&mut decided.writes, Ok(Vec::new())).unwrap_or_default();
         let given = self.inner.store.get_mut().give(writes);
         let mut written = given.map_or_else(|writes| self.inner.write(&writes), |()| Ok(()));
-        let now = self.ledger.clock.now();
         let mut next = self.inner.decide_all(next, used, now);
         written = written.and(self.inner.store.get_mut().wait());
         self.inner.away.clear();
@@ -526,16 +576,17 @@ impl Inner {
     }
 
     /// Loads a tenant, if it has a log.
-    fn tenant_with_a_log(&mut self, id: TenantId) -> Result<(), StoreError> {
+    fn tenant_with_a_log(&mut self, id: TenantId, now: Instant) -> Result<(), StoreError> {
         if self.store()?.head(id)?.seq > 0 {
-            self.tenant(id)?;
+            self.tenant(id, now)?;
         }
         Ok(())
     }
 
-    fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
+    fn tenant(&mut self, id: TenantId, now: Instant) -> Result<&mut Tenant, StoreError> {
         if !self.tenants.contains_key(&id) {
-            let tenant = load(self.store.get_mut().here()?, id, self.key_hash)?;
+            let now = self.shared.then_some(now);
+            let tenant = load(self.store.get_mut().here()?, id, self.key_hash, now)?;
             self.tenants.insert(id, tenant);
         }
         Ok(self.tenants.get_mut(&id).expect("it was put there"))
@@ -628,7 +679,11 @@ impl Inner {
 
     /// Which of these keys, or others of their hashes, were used before this batch. Nearly none: so all are looked for
     /// together, where each would wait for memory by itself.
-    fn used_keys<'s>(&mut self, asked: impl Iterator<Item = &'s Asked>) -> Result<UsedKeys, StoreError> {
+    fn used_keys<'s>(
+        &mut self,
+        asked: impl Iterator<Item = &'s Asked>,
+        now: Instant,
+    ) -> Result<UsedKeys, StoreError> {
         let mut hashes = BTreeMap::<TenantId, Vec<u64>>::new();
         for one in asked {
             if let Some(hash) = one.key_hash {
@@ -638,7 +693,7 @@ impl Inner {
         let mut used = UsedKeys::default();
         for (id, hashes) in hashes {
             // It tells the store of the keys that are in the log alone.
-            self.tenant(id)?;
+            self.tenant(id, now)?;
             for (hash, seq) in self.store()?.keys_among(id, &hashes)? {
                 used.entry((id, hash)).or_default().push(seq);
             }
@@ -668,7 +723,7 @@ impl Inner {
     ) -> Result<Decision, CommitError> {
         let Asked { submission, key_hash: hash } = asked;
         let (id, hash) = (submission.tenant, *hash);
-        self.tenant(id)?;
+        self.tenant(id, now)?;
         let Self { store, tenants, scribe, away, .. } = self;
         let store = store.get_mut();
         let tenant = tenants.get_mut(&id).expect("it was loaded above");
@@ -802,20 +857,57 @@ fn last_entry((_, batch): &(TenantId, Batch)) -> Option<Seq> {
 }
 
 /// A tenant as its store has it.
-fn load(store: &mut dyn Store, id: TenantId, key_hash: fn(&str) -> u64) -> Result<Tenant, StoreError> {
+fn load(
+    store: &mut dyn Store,
+    id: TenantId,
+    key_hash: fn(&str) -> u64,
+    now: Option<Instant>,
+) -> Result<Tenant, StoreError> {
     store.begin_reading()?;
-    let folded = fold_tail(store, id, key_hash);
+    let folded = fold_tail(store, id, key_hash, now);
     store.end_reading()?;
     let (tenant, keys) = folded?;
     store.remember_keys(id, &keys)?;
     Ok(tenant)
 }
 
-/// A tenant as tables and the log have it, and the keys that the log has and tables have not.
+/// What is due, and from when on not all of it is known. All of it, or what is due soon after `now`, and some more.
+fn due_of(
+    store: &mut dyn Reader,
+    id: TenantId,
+    now: Option<Instant>,
+) -> Result<(Vec<(Instant, Due)>, Option<Instant>), StoreError> {
+    let limit = if now.is_some() { DUE_AT_ONCE } else { usize::MAX };
+    let to = Key::Due(Instant::MAX, Due::Lot(LotId(Seq::MAX), LocationId(Seq::MAX)));
+    let mut from = Key::Due(Instant::MIN, Due::Hold(HoldId(0)));
+    let mut all = Vec::new();
+    loop {
+        let found = store.range(id, &from, &to, false, limit)?;
+        let many = found.len();
+        all.extend(found.into_iter().filter_map(|(key, _)| match key {
+            Key::Due(at, due) => Some((at, due)),
+            _ => None,
+        }));
+        match (now, all.last().copied()) {
+            (Some(now), Some((last, due))) if many == limit => {
+                if last > now.plus_micros(DUE_AHEAD_MICROS) {
+                    return Ok((all, Some(last)));
+                }
+                // It is read once more, and is one of a set.
+                from = Key::Due(last, due);
+            }
+            _ => return Ok((all, None)),
+        }
+    }
+}
+
+/// A tenant as tables and the log have it, and the keys that the log has and tables have not. On a store that others write to,
+/// `now`: not all that will be due is read.
 fn fold_tail(
     store: &mut dyn Reader,
     id: TenantId,
     key_hash: fn(&str) -> u64,
+    now: Option<Instant>,
 ) -> Result<(Tenant, Vec<KeyAt>), StoreError> {
     let head = store.head(id)?;
     if head.flushed > head.seq {
@@ -824,17 +916,7 @@ fn fold_tail(
             "tables are at entry {flushed}, and the log ends at entry {seq}"
         )));
     }
-    let due = store.range(
-        id,
-        &Key::Due(Instant::MIN, Due::Hold(HoldId(0))),
-        &Key::Due(Instant::MAX, Due::Lot(LotId(Seq::MAX), LocationId(Seq::MAX))),
-        false,
-        usize::MAX,
-    )?;
-    let due = due.into_iter().filter_map(|(key, _)| match key {
-        Key::Due(at, due) => Some((at, due)),
-        _ => None,
-    });
+    let (due, due_known_to) = due_of(store, id, now)?;
     let mut state = State::new(head.flushed, Instant::MIN, due);
     let mut keys = Vec::new();
     let mut after = head.flushed.min(head.keyed);
@@ -866,7 +948,7 @@ fn fold_tail(
     }
     state.head = head.seq;
     state.recorded_at = state.recorded_at.max(head.recorded_at);
-    Ok((Tenant { state, head, sweep: None }, keys))
+    Ok((Tenant { state, head, sweep: None, due_known_to }, keys))
 }
 
 /// Fetches the cells that some records move and that are not in memory, all together.

@@ -134,7 +134,8 @@ fn a_ledger_is_the_same_on_the_other_engine_and_back() {
     for at in ["09:05", "09:20", "10:45"] {
         assert_eq!(moved.on_hand_at("MUG", at, None), asked.on_hand_at("MUG", at, None));
     }
-    assert_eq!(moved.ledger.next_due(), asked.ledger.next_due());
+    let due = |shop: &Shop| shop.ledger.due_first(100).unwrap();
+    assert_eq!(due(&moved), due(&asked));
     assert!(matches!(moved.receive("MUG", 1), Answer::Moved(..)));
 }
 

@@ -1,12 +1,14 @@
 //! Several nodes on one database: each is a ledger of its own over a store of its own, as in processes of their own.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use onhand_engine::{CommitError, Committed, DatabaseClock, Ledger, Options, Submission, verify};
-use onhand_ledger::command::{Line, PlaceOrder, PutItem, PutLocation, Receive};
+use onhand_ledger::command::{Line, PlaceHold, PlaceOrder, PutItem, PutLocation, Receive};
 use onhand_ledger::{Answer, Body, CellKey, Command, Quantity, StockState, TenantId};
-use onhand_store::{PostgresStore, PostgresUrl, Reader as _, StoreError};
+use onhand_store::{PostgresStore, PostgresUrl, Reader as _, StoreError, Work};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
@@ -201,4 +203,142 @@ fn nodes_go_by_the_clock_of_the_database() {
     let (now, heads) = onhand_store::Store::heads_now(&mut store, &[TENANT]).unwrap();
     assert_eq!((heads, head.seq), (vec![head], committed.seq));
     assert!(now >= head.recorded_at && now.micros() - head.recorded_at.micros() < 60_000_000);
+}
+
+/// A hold of one unit that ends in so many seconds.
+fn hold(node: &Node, seconds: i64) -> Body {
+    let lines = vec![Line { sku: "TEA".to_owned(), quantity: Quantity::units(1), ..Line::default() }];
+    let expires_at = node.0.clock().now().plus_micros(seconds * 1_000_000);
+    Body::PlaceHold(PlaceHold { lines, location: None, expires_at, partial: None })
+}
+
+#[test]
+fn what_is_due_is_swept_by_a_node_that_never_met_the_tenant() {
+    let (address, nodes) = nodes(1);
+    nodes[0].asks("goods", receive(1_000)).unwrap();
+    // More than are read at once, all at one instant, and some far away.
+    let soon = hold(&nodes[0], 2);
+    let all = (0..600).map(|number| (format!("hold {number}"), soon.clone()));
+    assert!(
+        nodes[0].all(all).iter().all(|answer| matches!(answer.as_ref().unwrap().answer, Answer::Hold(..)))
+    );
+    let later = (0..300).map(|number| (format!("later {number}"), hold(&nodes[0], 3_600 + number)));
+    assert!(nodes[0].all(later).iter().all(Result::is_ok));
+    let fresh = Node::on(&address);
+    assert_eq!(fresh.0.tenants(), [], "a start reads no tenant");
+    let due = fresh.0.due_first(1_000).unwrap();
+    assert_eq!(due.len(), 900);
+    assert!(due.is_sorted_by_key(|(_, at)| *at) && due.iter().all(|(tenant, _)| *tenant == TENANT));
+    let deadline = due[599].1.plus_micros(60_000_000);
+    let available = |node: &Node| {
+        let read = node.0.read(TENANT, |view| {
+            let item = view.item_by_sku("TEA")?.unwrap().0;
+            let location = view.location_by_code("LONDON")?.unwrap().0;
+            view.as_of(CellKey::new(item, location, StockState::Available), view.now, None)
+        });
+        read.unwrap()
+    };
+    assert_eq!(available(&fresh), Quantity::units(100));
+    let tick = || Submission {
+        tenant: TENANT,
+        command: Some(Command { key: None, fingerprint: 0, actor: "test".to_owned(), body: Body::Tick }),
+        notes: Vec::new(),
+    };
+    while fresh.0.due_first(1).unwrap()[0].1 <= due[599].1 {
+        assert!(fresh.0.clock().now() < deadline, "what is due is not swept");
+        fresh.0.commit(vec![tick()]).remove(0).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(available(&fresh), Quantity::units(700));
+    assert_eq!(fresh.0.due_first(1_000).unwrap().len(), 300);
+    assert_eq!(fresh.0.tenants_at(Work::Connected).unwrap(), []);
+    assert_eq!(fresh.0.tenants_at(Work::Waiting).unwrap(), []);
+    fresh.is_sound();
+}
+
+/// A tenant with so many cells and keys, among others that have a head.
+fn large(cells: u64, keys: u64) -> (String, Node) {
+    let (address, mut nodes) = nodes(1);
+    let node = nodes.remove(0);
+    node.asks("goods", receive(1_000)).unwrap();
+    let holds = (0..600).map(|number| (format!("hold {number}"), hold(&node, 3_600 + number)));
+    assert!(node.all(holds).iter().all(Result::is_ok));
+    // Nobody reads these: what is in them does not matter, and that they are there does.
+    let id = TENANT.0;
+    let half = keys / 2;
+    onhand_testpg::run_sql(
+        &address,
+        &format!(
+            "INSERT INTO onhand.cell SELECT {id}, 1000000 + number, 1 + number % 7, 1, 0, 0, 5, 1, 0, 0, '', 0 \
+             FROM generate_series(1, {cells}) AS number;
+             INSERT INTO onhand.request_key SELECT {id}, number * (9223372036854775807 / {half} - 1), 1 \
+             FROM generate_series(-{half}, {half}) AS number;
+             INSERT INTO onhand.head SELECT 1000 + number, 1, '', 0, 1, 1, 0 FROM generate_series(1, 1000) AS number"
+        ),
+    );
+    onhand_testpg::run_sql(&address, "VACUUM ANALYZE");
+    (address, node)
+}
+
+#[test]
+fn a_fresh_node_reads_just_what_its_first_command_needs() {
+    let (address, node) = large(20_000, 40_000);
+    drop(node);
+    let gone = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'onhand'";
+    let wait_until_gone = || {
+        for _ in 0..500 {
+            if onhand_testpg::run_sql(&address, gone) == "0" {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("a node that was dropped is still connected");
+    };
+    wait_until_gone();
+    onhand_testpg::run_sql(&address, "SELECT pg_stat_reset()");
+    let fresh = Node::on(&address);
+    let answered = fresh.asks("order", order(2)).unwrap();
+    assert!(matches!(answered.answer, Answer::Order(..)), "{:?}", answered.answer);
+    assert_eq!(fresh.0.tenants(), [TENANT]);
+    drop(fresh);
+    wait_until_gone();
+    let read = onhand_testpg::run_sql(
+        &address,
+        "SELECT relname, seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes AS i WHERE i.relid = t.relid) \
+         FROM pg_stat_user_tables AS t WHERE schemaname = 'onhand' AND relname <> 'schema_version'",
+    );
+    let read: BTreeMap<&str, u64> = read
+        .lines()
+        .map(|line| line.split_once('|').unwrap())
+        .map(|(table, rows)| (table, rows.parse().unwrap()))
+        .collect();
+    assert!(read["head"] > 0 && read["cell"] > 0 && read["object"] > 0, "{read:?}");
+    // Of what is due, 256 rows; of all else a handful.
+    let most = [
+        ("head", 10),
+        ("cell", 20),
+        ("object", 300),
+        ("request_key", 4),
+        ("log", 2),
+        ("trail", 2),
+        ("note", 0),
+    ];
+    for (table, rows) in most {
+        assert!(read[table] <= rows, "{} rows of {table} are read: {read:?}", read[table]);
+    }
+}
+
+#[test]
+#[ignore = "makes a million cells and 20 million keys: 3 GB and some minutes. It prints what it measured"]
+fn bench_of_a_fresh_nodes_first_command() {
+    let (address, _) = large(1_000_000, 20_000_000);
+    for round in 0..5 {
+        let begun = tokio::time::Instant::now();
+        let fresh = Node::on(&address);
+        let opened = begun.elapsed();
+        fresh.asks(&format!("order {round}"), order(2)).unwrap();
+        let all = begun.elapsed();
+        println!("{} ms to open, {} ms with the first command", opened.as_millis(), all.as_millis());
+        assert!(all < Duration::from_millis(500), "{all:?}");
+    }
 }

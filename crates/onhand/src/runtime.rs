@@ -1,6 +1,6 @@
 //! What drives the engine: the committer's thread, the sweeper, the workers. The only place with timers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -14,7 +14,7 @@ use onhand_engine::systems::{Connection, Connector, connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
 use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
 use onhand_ledger::{Body, Command, SystemId, TenantId};
-use onhand_store::{SqliteStore, StoreError};
+use onhand_store::{SqliteStore, StoreError, Work};
 use onhand_web::{App, Metrics};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -22,6 +22,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::connector::Channels;
 use crate::database::Kept;
+
+/// Of so many due times the tenants are swept together.
+const SWEPT: usize = 256;
+/// How often due times are looked for where other nodes make some, too.
+const LOOK_FOR_DUE: Duration = Duration::from_millis(500);
+/// After a failure it is tried again so soon.
+const UNSEEN: Duration = Duration::from_millis(200);
 
 /// A ledger at work in this process.
 pub(crate) struct Runtime {
@@ -115,27 +122,47 @@ impl Runtime {
     }
 }
 
-/// Makes each due time an entry at once, so that the feed hears of it by itself.
+/// Makes each due time an entry at once, so that the feed hears of it by itself. Where several nodes do that at the same time one of them
+/// finds nothing to do.
 async fn sweep(handle: Handle) {
     let mut feed = handle.ledger().feed();
     loop {
-        let ledger = handle.ledger();
-        let wait = match ledger.next_due() {
-            None => Duration::from_hours(1),
-            Some((tenant, at)) => {
-                let left = at.micros() - ledger.clock().now().micros();
-                if left <= 0 {
-                    let tick =
-                        Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
-                    if let Err(error) = handle.submit(tenant, tick).await {
-                        tracing::warn!(%error, "a due time could not be committed; it is counted all the same");
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
-                    continue;
-                }
-                Duration::from_micros(u64::try_from(left).unwrap_or(0))
+        let ledger = handle.ledger().clone();
+        let due = tokio::task::spawn_blocking(move || ledger.due_first(SWEPT)).await;
+        let due = match due {
+            Ok(Ok(due)) => due,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what is due cannot be seen; it is counted all the same");
+                tokio::time::sleep(UNSEEN).await;
+                continue;
             }
+            Err(_) => return,
         };
+        let now = handle.ledger().clock().now();
+        let (over, to_come): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, at)| *at <= now);
+        let tenants: BTreeSet<TenantId> = over.into_iter().map(|(tenant, _)| tenant).collect();
+        if !tenants.is_empty() {
+            let ticks = tenants.into_iter().map(|tenant| {
+                let tick =
+                    Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
+                let handle = handle.clone();
+                async move { handle.submit(tenant, tick).await }
+            });
+            let swept = ticks.collect::<JoinSet<_>>().join_all().await;
+            for error in swept.into_iter().filter_map(Result::err) {
+                tracing::warn!(%error, "a due time could not be committed; it is counted all the same");
+                tokio::time::sleep(UNSEEN).await;
+            }
+            continue;
+        }
+        let left = to_come.first().map(|(_, at)| at.micros() - now.micros());
+        let wait = left
+            .map_or(Duration::from_hours(1), |left| Duration::from_micros(u64::try_from(left).unwrap_or(0)));
+        if handle.ledger().is_shared() {
+            // Other nodes make due times, too.
+            tokio::time::sleep(wait.min(LOOK_FOR_DUE)).await;
+            continue;
+        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             changed = feed.changed() => if changed.is_err() { return },
@@ -162,11 +189,24 @@ async fn look(handle: Handle) {
 async fn wait_for_clocks(handle: Handle) {
     loop {
         tokio::time::sleep(Duration::from_mins(1)).await;
-        for tenant in handle.ledger().tenants() {
+        for tenant in tenants_at(&handle, Work::Waiting).await {
             if let Err(error) = onhand_engine::systems::retry_ahead(&handle, tenant).await {
                 tracing::warn!(%error, "what waits for its time could not be tried; it is tried again");
             }
         }
+    }
+}
+
+/// Whose work of a kind there is; nobody's where that cannot be read now.
+async fn tenants_at(handle: &Handle, work: Work) -> Vec<TenantId> {
+    let ledger = handle.ledger().clone();
+    match tokio::task::spawn_blocking(move || ledger.tenants_at(work)).await {
+        Ok(Ok(tenants)) => tenants,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "whose work there is cannot be read; it is tried again");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
     }
 }
 
@@ -176,7 +216,7 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
     let mut workers = JoinSet::new();
     loop {
         let changed = app.systems_changed.notified();
-        for tenant in app.handle.ledger().tenants() {
+        for tenant in tenants_at(&app.handle, Work::Connected).await {
             let known = match app.handle.ledger().read(tenant, connections) {
                 Ok(known) => known,
                 Err(error) => {

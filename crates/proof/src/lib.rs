@@ -6,6 +6,7 @@
 //! pieces. [`check`] opens that with the real store and compares it with what was acknowledged by then.
 //!
 //! [`fault`] lets single operations on files fail instead, [`faulty`] under the engine itself; [`flip`] flips single bits.
+//! [`skew`] sets a process' clock wrong.
 //!
 //! No part of Onhand: a tool of its tests, and of `cargo xtask power-loss` and `io-errors`.
 
@@ -17,5 +18,6 @@ pub mod flip;
 pub mod random;
 pub mod record;
 pub mod shard;
+pub mod skew;
 pub mod trace;
 pub mod workload;

@@ -172,10 +172,30 @@ pub enum StoreError {
     },
 }
 
-/// Reads what is committed. All methods see one tenant.
+/// What nodes do of themselves, whoever's it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// Systems are connected: there are notes of the space `connection`.
+    Connected,
+    /// Documents wait: for a name, or for their time.
+    Waiting,
+}
+
+/// Reads what is committed. All methods see one tenant, but for those that look for work.
 pub trait Reader: Send {
     /// All tenants that have a head.
     fn tenants(&mut self) -> Result<Vec<TenantId>, StoreError>;
+    /// The tenants that have such work, without looking at the others. Where one node writes all, it knows all of them anyway.
+    fn tenants_at(&mut self, work: Work) -> Result<Vec<TenantId>, StoreError> {
+        let _ = work;
+        self.tenants()
+    }
+    /// What is due first over all tenants, at most `limit`, the earliest first. Only a shared store is asked: who writes alone
+    /// has it in memory.
+    fn due_first(&mut self, limit: usize) -> Result<Vec<(TenantId, Instant)>, StoreError> {
+        let _ = limit;
+        Ok(Vec::new())
+    }
     /// Where the log ends; the default where there is none.
     fn head(&mut self, tenant: TenantId) -> Result<Head, StoreError>;
     /// A cell; the default where there is none. `pending` is empty.

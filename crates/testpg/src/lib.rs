@@ -4,6 +4,7 @@
 //! one of its own, which ends with the process, however that ends. Each store gets a database of its own.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -36,6 +37,8 @@ pub struct Server {
     port: u16,
     // None only once it was stopped.
     shell: Option<(Child, ChildStdin)>,
+    /// Its data is on a disk of its own.
+    disk: bool,
 }
 
 impl Server {
@@ -46,6 +49,49 @@ impl Server {
 
     /// Starts one with other settings (`-c NAME=VALUE …`), that listens on 127.0.0.1 too if told to.
     pub fn start_with(settings: &str, tcp: bool) -> anyhow::Result<Self> {
+        let mut server = Self::place(tcp)?;
+        server.init(&[])?;
+        server.begin(settings, tcp)?;
+        Ok(server)
+    }
+
+    /// As [`Server::start_with`], listening on 127.0.0.1, on a disk of its own of so many MiB where we may make one.
+    pub fn start_on_disk(settings: &str, disk_mib: u32) -> anyhow::Result<Self> {
+        let mut server = Self::place(true)?;
+        server.make_disk(disk_mib)?;
+        server.init(&["--wal-segsize=1"])?;
+        server.begin(settings, true)?;
+        Ok(server)
+    }
+
+    /// Starts one that follows another, listening on 127.0.0.1, on a disk as large; it calls itself `name`.
+    pub fn start_standby(of: &Self, name: &str, settings: &str, disk_mib: u32) -> anyhow::Result<Self> {
+        let mut server = Self::place(true)?;
+        server.make_disk(disk_mib)?;
+        let mut copy = server.command("pg_basebackup");
+        copy.args([
+            "--write-recovery-conf",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+            "-U",
+            USER,
+            "-h",
+        ])
+        .arg(of.folder())
+        .args(["-p", &of.port.to_string(), "-D"])
+        .arg(server.data());
+        let copied = copy.output().context("cannot run pg_basebackup")?;
+        if !copied.status.success() {
+            bail!("pg_basebackup failed: {}", String::from_utf8_lossy(&copied.stderr).trim());
+        }
+        // It names itself to the primary by that.
+        server.begin(&format!("{settings} -c cluster_name={name}"), true)?;
+        Ok(server)
+    }
+
+    /// A place for a server.
+    fn place(tcp: bool) -> anyhow::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("onhand-pg-").tempdir()?;
         if is_root() {
@@ -56,18 +102,54 @@ impl Server {
             );
         }
         let port = if tcp { free_port()? } else { 5432 };
-        let mut server = Self { folder, programs, port, shell: None };
-        let data = server.data();
-        let mut initdb = server.command("initdb");
+        Ok(Self { folder, programs, port, shell: None, disk: false })
+    }
+
+    fn init(&self, more: &[&str]) -> anyhow::Result<()> {
+        let mut initdb = self.command("initdb");
         initdb
             .args(["-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"])
-            .arg(&data);
+            .arg(self.data())
+            .args(more);
         let made = initdb.output().context("cannot run initdb")?;
         if !made.status.success() {
             bail!("initdb failed: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
-        server.begin(settings, tcp)?;
-        Ok(server)
+        Ok(())
+    }
+
+    /// Only root may mount one.
+    fn make_disk(&mut self, mib: u32) -> anyhow::Result<()> {
+        std::fs::create_dir(self.data())?;
+        if is_root() {
+            let options = format!("size={mib}m,mode=0700");
+            let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+            let mounted =
+                Command::new("mount").args(mount).arg(self.data()).stderr(Stdio::null()).status()?;
+            self.disk = mounted.success();
+            Command::new("chown").arg("postgres").arg(self.data()).status()?;
+        }
+        std::fs::set_permissions(self.data(), std::fs::Permissions::from_mode(0o700))?;
+        Ok(())
+    }
+
+    /// Fills its disk to the last byte. False where it has none of its own.
+    pub fn fill_disk(&self) -> anyhow::Result<bool> {
+        if self.disk {
+            // It ends with an error once there is no room.
+            let fill = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(self.filler()).output()?;
+            anyhow::ensure!(!fill.status.success(), "the disk is not full");
+        }
+        Ok(self.disk)
+    }
+
+    /// Takes away what filled its disk.
+    pub fn free_disk(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_file(self.data().join("filler"))?)
+    }
+
+    fn filler(&self) -> String {
+        format!("of={}", self.data().join("filler").display())
     }
 
     /// Starts it, or starts it again.
@@ -95,15 +177,23 @@ impl Server {
             shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("cannot run postgres")?;
         let stdin = child.stdin.take().context("the shell has no standard input")?;
         self.shell = Some((child, stdin));
-        for _ in 0..PATIENCE_MS / PAUSE_MS {
+        if self.is_ready_within(PATIENCE_MS)? {
+            return Ok(());
+        }
+        bail!("PostgreSQL did not start: {}", self.log());
+    }
+
+    /// Lets it anybody in, within so many milliseconds?
+    pub fn is_ready_within(&self, patience_ms: u64) -> anyhow::Result<bool> {
+        for _ in 0..=patience_ms / PAUSE_MS {
             let mut ready = self.command("pg_isready");
             ready.args(["-q", "-U", USER, "-p", &self.port.to_string(), "-h"]).arg(self.folder.path());
             if ready.status().context("cannot run pg_isready")?.success() {
-                return Ok(());
+                return Ok(true);
             }
             std::thread::sleep(Duration::from_millis(PAUSE_MS));
         }
-        bail!("PostgreSQL did not start: {}", self.log());
+        Ok(false)
     }
 
     /// A base backup of it, as the beginning of another server. It must run with [`ARCHIVING`].
@@ -113,7 +203,7 @@ impl Server {
             let owned = Command::new("chown").arg("postgres").arg(folder.path()).status()?;
             anyhow::ensure!(owned.success(), "the folder cannot be given to `postgres`");
         }
-        let other = Self { folder, programs: self.programs.clone(), port: 5432, shell: None };
+        let other = Self { folder, programs: self.programs.clone(), port: 5432, shell: None, disk: false };
         let mut backup = other.command("pg_basebackup");
         backup.args(["-U", USER, "-p", &self.port.to_string(), "--wal-method=none", "--checkpoint=fast"]);
         let done = backup.arg("-h").arg(self.folder()).arg("-D").arg(other.data()).output()?;
@@ -196,6 +286,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if self.disk {
+            let _ = Command::new("umount").arg("-l").arg(self.data()).status();
+        }
     }
 }
 

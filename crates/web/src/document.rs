@@ -11,6 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::endpoints;
 use crate::error::Problem;
+use crate::seen::MIN_SEQ;
 use crate::v1::export::LogFormat;
 use crate::v1::report::Format;
 
@@ -23,7 +24,8 @@ use crate::v1::report::Format;
             something take an `Idempotency-Key` header (1 to 255 characters): the same key and body give the same \
             answer and no second effect; the header `Idempotent-Replayed: true` says so. Quantities are exact decimals: \
             send them as JSON numbers or strings with at most as many decimals as the item has. A body that is left out \
-            is read as `{}`. Every error is an RFC 9457 problem; see /docs/errors for each `type`. What changes something \
+            is read as `{}`. Every read says in `Onhand-Seq` which entry of the log it is true at, and takes `min_seq`: send it the \
+            `Onhand-Seq` of your change to be sure to see it. Every error is an RFC 9457 problem; see /docs/errors for each `type`. What changes something \
             lists under each status exactly the types it may have.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
@@ -58,6 +60,7 @@ impl Modify for Completed {
         components.schemas.extend(problems_of_lines());
         components.headers.extend(headers());
         components.parameters.insert("Idempotency-Key".to_owned(), idempotency_key().into());
+        components.parameters.insert(MIN_SEQ.to_owned(), min_seq().into());
         for (path, item) in &mut document.paths.paths {
             for operation in [&mut item.get].into_iter().flatten() {
                 complete(operation, path, false, components);
@@ -88,6 +91,10 @@ fn complete(operation: &mut Operation, path: &str, changes: bool, components: &C
         let key = RefOr::Ref(Ref::new("#/components/parameters/Idempotency-Key"));
         operation.parameters.get_or_insert_default().push(key);
     }
+    if !changes {
+        let min_seq = RefOr::Ref(Ref::new(format!("#/components/parameters/{MIN_SEQ}")));
+        operation.parameters.get_or_insert_default().push(min_seq);
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         let needed = body.content.values().any(|content| needs_something(content, components));
         body.required = Some(if needed { Required::True } else { Required::False });
@@ -107,7 +114,7 @@ fn complete(operation: &mut Operation, path: &str, changes: bool, components: &C
             response.content =
                 [("application/problem+json".to_owned(), problem.into())].into_iter().collect();
         }
-        for name in sent_with(status, takes_key) {
+        for name in sent_with(status, changes, takes_key) {
             let header = Ref::new(format!("#/components/headers/{name}"));
             response.headers.insert(name.to_owned(), RefOr::Ref(header));
         }
@@ -207,17 +214,15 @@ fn problems(
         let parameters = operation.parameters.iter().flatten();
         parameters.filter_map(named).any(|parameter| parameter.name == wanted)
     };
-    let mut problems = vec![401, 429, 500, 503];
-    if operation.parameters.is_some() {
-        problems.push(400);
-    }
+    let mut problems = vec![400, 401, 429, 500, 503];
     if path.contains('{') {
         problems.push(404);
     }
     if ["as_of", "at", "from", "barcode"].into_iter().any(has) {
         problems.push(422);
     }
-    problems.into_iter().map(|status| (status, Vec::new())).collect()
+    let problems = problems.into_iter().map(|status| (status, Vec::new()));
+    problems.chain([(409, vec!["behind"])]).collect()
 }
 
 fn named(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
@@ -252,9 +257,11 @@ fn meaning(status: u16) -> &'static str {
 }
 
 /// The headers that a response of a status has.
-fn sent_with(status: u16, takes_key: bool) -> Vec<&'static str> {
+fn sent_with(status: u16, changes: bool, takes_key: bool) -> Vec<&'static str> {
     let mut headers = vec!["Request-Id"];
     match status {
+        200..300 if !changes => headers.push("Onhand-Seq"),
+        409 if !changes => headers.push("Retry-After"),
         200..300 if takes_key => headers.extend(["Idempotent-Replayed", "Onhand-Seq"]),
         403 | 409 if takes_key => headers.push("Idempotent-Replayed"),
         401 => headers.push("WWW-Authenticate"),
@@ -268,7 +275,11 @@ fn headers() -> impl Iterator<Item = (String, RefOr<Header>)> {
     let headers = [
         ("Request-Id", Type::String, "The request's id, as in the log."),
         ("Idempotent-Replayed", Type::String, "`true` where this answer was given before; absent otherwise."),
-        ("Onhand-Seq", Type::Integer, "The `seq` a read must have reached to see what was changed."),
+        (
+            "Onhand-Seq",
+            Type::Integer,
+            "Of a change: the `seq` a read must have reached to see it. Of a read: the `seq` it is true at.",
+        ),
         ("WWW-Authenticate", Type::String, "`Bearer`."),
         ("Retry-After", Type::Integer, "Seconds to wait before it is sent again."),
     ];
@@ -277,6 +288,21 @@ fn headers() -> impl Iterator<Item = (String, RefOr<Header>)> {
         let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
         (name.to_owned(), header.into())
     })
+}
+
+fn min_seq() -> Parameter {
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    ParameterBuilder::new()
+        .name(MIN_SEQ)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(
+            "Answer as of this entry of the log or a later one: `Onhand-Seq` of a change, to be sure to see it, whichever node \
+             is asked. A node that is not there yet waits up to 2 seconds.",
+        ))
+        .schema(Some(number))
+        .example(Some(json!(1044)))
+        .build()
 }
 
 fn idempotency_key() -> Parameter {

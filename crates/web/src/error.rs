@@ -117,6 +117,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "An API key is needed", detail)
     }
 
+    /// The log has not yet what a read must have seen.
+    pub(crate) fn behind(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::CONFLICT, "behind", "The log is not there yet", detail);
+        Self { retry_after: Some(1), ..problem }
+    }
+
     /// A bug of ours.
     pub fn internal(detail: &str) -> Self {
         let title = "Something went wrong on our side";

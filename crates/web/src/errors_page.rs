@@ -41,6 +41,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Take it off the item that `detail` names, or send another.",
     ),
     (
+        "behind",
+        "A read asks for more of the log (`min_seq`) than there is, and waited for it.",
+        "Send it again after `Retry-After` seconds; take `min_seq` from `Onhand-Seq` of an answer of this ledger.",
+    ),
+    (
         "body",
         "The body cannot be read: no JSON, a field that is not known, a value of another type, too long, or too slow.",
         "See `detail`: it names the place.",

@@ -17,6 +17,7 @@ mod health;
 mod metrics;
 mod rate;
 mod request;
+mod seen;
 mod strict;
 mod trace;
 mod v1;
@@ -71,6 +72,7 @@ pub fn router(app: App) -> Router {
         .split_for_parts();
     document::Completed.modify(&mut document);
     let guarded = api
+        .layer(middleware::from_fn(seen::name))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(close_where_body_is_left));

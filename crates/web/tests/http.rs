@@ -82,6 +82,9 @@ async fn the_document_says_what_every_operation_takes_and_answers() {
         assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}: its id is taken");
         let responses = operation["responses"].as_object().unwrap();
         let mut expected = vec!["401", "429", "500", "503"];
+        if method == "get" {
+            expected.extend(["400", "409"]);
+        }
         if path.contains('{') {
             expected.extend(["400", "404"]);
         }
@@ -115,6 +118,12 @@ async fn the_document_says_what_every_operation_takes_and_answers() {
         assert!(responses["401"]["headers"]["WWW-Authenticate"].is_object(), "{name}");
         for status in ["429", "503"] {
             assert!(responses[status]["headers"]["Retry-After"].is_object(), "{name} {status}");
+        }
+        let min_seq = json!({ "$ref": "#/components/parameters/min_seq" });
+        assert_eq!(parameters.contains(&min_seq), method == "get", "{name}");
+        if method == "get" {
+            assert!(responses["200"]["headers"]["Onhand-Seq"].is_object(), "{name}");
+            assert!(responses["409"]["headers"]["Retry-After"].is_object(), "{name}");
         }
         if method != "get" && !takes_key {
             let why = operation["description"].as_str().unwrap();
@@ -208,6 +217,10 @@ async fn what_is_wrong_with_an_address_is_a_problem_that_names_it() {
         ("/v1/orders/9223372036854775808", 404, "", "9223372036854775808"),
         ("/v1/holds/99999999999999999999999", 404, "", "99999999999999999999999"),
         ("/v1/items/%FF/stock", 400, "sku", "UTF-8"),
+        ("/v1/items?min_seq=", 400, "min_seq", "`min_seq` must be a whole number"),
+        ("/v1/orders/7?min_seq=-1", 400, "min_seq", "`min_seq` must be a whole number"),
+        ("/v1/changes?min_seq=1&min_seq=2", 400, "min_seq", "told twice"),
+        ("/v1/stock?min_seq=9223372036854775807", 400, "min_seq", "no entry is numbered"),
     ];
     for (path, status, field, says) in cases {
         shop.refuses(("GET", path, ""), status, field, says).await;
@@ -283,6 +296,72 @@ async fn a_key_is_asked_for_as_the_standard_says() {
     assert_eq!(shop.handle.ledger().tenants(), [TenantId::DEFAULT], "nobody makes a tenant by asking");
     let second = onhand_web::auth::create_key(&shop.handle, TenantId(2), "other").await.unwrap();
     assert_eq!(shop.with_authorization(&format!("Bearer {second}")).await.status(), StatusCode::OK);
+}
+
+/// What an answer says it is true at.
+fn seq_of(answer: &Response) -> Option<u64> {
+    answer.headers().get("onhand-seq")?.to_str().ok()?.parse().ok()
+}
+
+#[tokio::test]
+async fn every_read_names_the_entry_it_is_true_at_and_waits_for_the_one_it_is_asked_for() {
+    let shop = Shop::open().await;
+    let order = json!({ "lines": [{ "sku": "MUG", "quantity": 1 }] });
+    let lines = json!([{ "sku": "MUG", "quantity": 5 }]);
+    let received = json!({ "location": "LONDON", "lines": lines });
+    let movement = seq_of(&shop.ask("POST", "/v1/movements/receive", &received.to_string()).await).unwrap();
+    let placed = shop.accepted("/v1/orders", order).await["id"].as_u64().unwrap();
+    let hold = json!({ "lines": [{ "sku": "MUG", "quantity": 1 }], "seconds": 600 });
+    let held = shop.accepted("/v1/holds", hold).await["id"].as_u64().unwrap();
+    let item = json!({ "sku": "MILK", "tracking": "lots" });
+    shop.accepted("/v1/items", item).await;
+    let lot = json!({ "location": "LONDON", "lines": [{ "sku": "MILK", "quantity": 5, "lot": "L1" }] });
+    shop.accepted("/v1/movements/receive", lot).await;
+    let transfer = json!({ "from": "LONDON", "to": "PARIS", "lines": lines });
+    shop.accepted("/v1/locations", json!({ "code": "PARIS" })).await;
+    let moved = shop.accepted("/v1/transfers", transfer).await["id"].as_u64().unwrap();
+    let purchase = json!({ "supplier": "Potters", "location": "LONDON", "lines": lines });
+    let bought = shop.accepted("/v1/purchase-orders", purchase).await["id"].as_u64().unwrap();
+    let counting = shop.accepted("/v1/count-sessions", json!({ "location": "LONDON" })).await;
+    let counting = counting["id"].as_u64().unwrap();
+    let key = json!({ "sku": "MUG", "name": "Mug" });
+    let changed = shop.ask("POST", "/v1/items", &key.to_string()).await;
+    let seq = seq_of(&changed).expect("a change says where it is");
+    for (method, path, _) in operations(&shop.document().await) {
+        if method != "get" {
+            continue;
+        }
+        let id = match path.as_str() {
+            "/v1/movements/{seq}" => movement,
+            "/v1/holds/{id}" => held,
+            "/v1/transfers/{id}" => moved,
+            "/v1/purchase-orders/{id}" => bought,
+            "/v1/count-sessions/{id}" => counting,
+            _ => placed,
+        };
+        let sku = if path.contains("{lot}") { "MILK" } else { "MUG" };
+        let path = path.replace("{sku}", sku).replace("{lot}", "L1").replace("{code}", "LONDON");
+        let path = path.replace("{name}", "WEB").replace("{what}", "items");
+        let path = path.replace("{id}", &id.to_string()).replace("{seq}", &id.to_string());
+        let more = if path == "/v1/ownership/master" { "&sku=MUG&location=LONDON" } else { "" };
+        let answer = shop.ask("GET", &format!("{path}?min_seq={seq}{more}"), "").await;
+        assert_eq!((answer.status().as_u16(), seq_of(&answer)), (200, Some(seq)), "{path}");
+        // What is in no log of ours is not made up.
+        if path == "/v1/items/MUG/stock" {
+            let asked = format!("{path}?min_seq={}", seq + 1);
+            shop.refuses(("GET", &asked, ""), 409, "min_seq", &format!("the log ends at entry {seq}")).await;
+        }
+    }
+    // Who asks before it is there has the answer once it is.
+    let later = format!("/v1/items/MUG/stock?min_seq={}", seq + 1);
+    let (waiting, _) = tokio::join!(shop.ask("GET", &later, ""), async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let lines = json!([{ "sku": "MUG", "quantity": 2 }]);
+        shop.accepted("/v1/movements/receive", json!({ "location": "LONDON", "lines": lines })).await
+    });
+    assert_eq!(seq_of(&waiting), Some(seq + 1));
+    let stock: Value = serde_json::from_str(&text(waiting).await).unwrap();
+    assert_eq!((&stock["seq"], &stock["total"]["on_hand"]), (&json!(seq + 1), &json!(7)));
 }
 
 #[tokio::test]

@@ -88,8 +88,8 @@ impl Inner {
             let fetched = open.iter().try_for_each(|(id, indices)| {
                 self.fetch(*id, indices.iter().map(|index| &*asked[*index]), now)
             });
-            match fetched.and_then(|()| self.used_keys(open.values().flatten().map(|index| &*asked[*index])))
-            {
+            let all = open.values().flatten().map(|index| &*asked[*index]);
+            match fetched.and_then(|()| self.used_keys(all, now)) {
                 Ok(found) => used = found,
                 Err(error) => broken = Some(Arc::new(error)),
             }
@@ -135,7 +135,8 @@ impl Inner {
         let (now, heads) = self.store()?.heads_now(&tenants)?;
         clock.tell(now);
         for (id, head) in tenants.into_iter().zip(heads) {
-            if self.tenants.get(&id).is_some_and(|known| !is_at(&known.head, &head)) {
+            let is_good = |known: &super::Tenant| is_at(&known.head, &head) && known.knows_what_is_due(now);
+            if self.tenants.get(&id).is_some_and(|known| !is_good(known)) {
                 self.tenants.remove(&id);
             }
         }
@@ -149,7 +150,7 @@ impl Inner {
         asked: impl Iterator<Item = &'s Asked>,
         now: Instant,
     ) -> Result<(), StoreError> {
-        self.tenant(id)?;
+        self.tenant(id, now)?;
         let given = Given::default();
         let mut open: Vec<_> = asked.filter_map(|one| one.submission.command.as_ref()).collect();
         for _ in 0..ROUNDS {

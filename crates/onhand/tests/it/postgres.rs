@@ -60,3 +60,26 @@ fn a_postgres_address_is_never_shown_with_its_password() {
     assert!(said.contains("must look like postgres://USER:PASSWORD@HOST:5432/DATABASE"), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_ends_at_a_node_that_was_never_asked_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = onhand_testpg::database();
+    let key_file = folder.path().join("key");
+    let arguments = ["--no-sync", "--key-file", key_file.to_str().unwrap()];
+    let start = || Server::start_with(Path::new(&address), &arguments);
+    let (other, server) = (start(), start());
+    server.stocked("MUG", 7).await;
+    let hold = serde_json::json!({ "lines": [{ "sku": "MUG", "quantity": 2 }], "seconds": 1 });
+    let (held, body) = server.post("/v1/holds", hold).await;
+    assert!(held.is_success(), "{body}");
+    server.kill();
+    // Nobody asks anything: the entry is made all the same.
+    let due = || onhand_testpg::run_sql(&address, "SELECT count(*) FROM onhand.object WHERE kind = 16");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while due() != "0" {
+        assert!(tokio::time::Instant::now() < deadline, "the hold has not ended");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(other.stock("MUG").await, (7, 0));
+}

@@ -25,7 +25,7 @@ pub use self::url::PostgresUrl;
 use self::read::{PostgresReader, Seat};
 use self::wire::{Connection, Failure, Wire};
 use self::write::Prepared;
-use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError};
+use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work};
 
 /// How many connections all readers share.
 const READERS: usize = 4;
@@ -125,6 +125,8 @@ macro_rules! read_through {
 
 read_through! {
     tenants() -> Vec<TenantId>;
+    tenants_at(work: Work) -> Vec<TenantId>;
+    due_first(limit: usize) -> Vec<(TenantId, Instant)>;
     head(tenant: TenantId) -> Head;
     cell(tenant: TenantId, key: &CellKey) -> CellSlot;
     cells(tenant: TenantId, keys: &[CellKey]) -> Vec<CellSlot>;

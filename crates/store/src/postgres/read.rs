@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use super::wire::{Ask, Connection, Failure, Parameter, Wire, parameters};
 use crate::rows::{CellRow, ObjectRow, cell_numbers, head_sum, signed, trail_sum, whole_chunk, whole_note};
-use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, trail};
+use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, Work, trail};
 
 /// Whoever reads, on a connection that it may share.
 pub(super) struct PostgresReader {
@@ -38,7 +38,7 @@ pub(super) struct Seat {
 impl Seat {
     pub async fn connection(&self, wire: &Wire) -> Result<Arc<Connection>, Failure> {
         let mut seat = self.connection.lock().await;
-        if let Some(connection) = seat.as_ref().filter(|connection| !connection.client.is_closed()) {
+        if let Some(connection) = seat.as_ref().filter(|connection| !connection.is_gone()) {
             return Ok(connection.clone());
         }
         let connection = wire.connect().await?;
@@ -58,6 +58,12 @@ impl Seat {
 pub(super) const HEAD: &str =
     "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1";
 const TENANTS: &str = "SELECT tenant_id FROM head ORDER BY tenant_id";
+/// The kind of keys of due times, and of documents that wait (14): statements and indexes have them too.
+const DUE_KIND: u8 = 16;
+/// These three name no tenant: each reads an index of its own, made for it.
+const DUE_FIRST: &str = "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1";
+const CONNECTED: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'connection' ORDER BY tenant_id";
+const WAITING: &str = "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id";
 const CELL: &str = "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = $1 \
     AND item_id = $2 AND location_id = $3 AND state = $4 AND lot_id = $5 AND consignor_id = $6";
 const CELLS_OF: &str = "SELECT item_id, location_id, state, lot_id, consignor_id, quantity, seq, latest, latest_before, \
@@ -308,6 +314,22 @@ impl Reader for PostgresReader {
         self.rows(TENANTS, Vec::new())?.iter().map(|row| unsigned(row, 0).map(TenantId)).collect()
     }
 
+    fn tenants_at(&mut self, work: Work) -> Result<Vec<TenantId>, StoreError> {
+        let sql = match work {
+            Work::Connected => CONNECTED,
+            Work::Waiting => WAITING,
+        };
+        self.rows(sql, Vec::new())?.iter().map(|row| unsigned(row, 0).map(TenantId)).collect()
+    }
+
+    fn due_first(&mut self, limit: usize) -> Result<Vec<(TenantId, Instant)>, StoreError> {
+        let read = |row: &Row| match Key::from_bytes(DUE_KIND, get(row, 1)?) {
+            Some(Key::Due(at, _)) => Ok((TenantId(unsigned(row, 0)?), at)),
+            _ => Err(StoreError::Damaged("the key of a due time cannot be read".to_owned())),
+        };
+        self.rows(DUE_FIRST, parameters![limited(limit)])?.iter().map(read).collect()
+    }
+
     fn head(&mut self, tenant: TenantId) -> Result<Head, StoreError> {
         let row = self.row(HEAD, parameters![signed(tenant.0)])?;
         row.map_or_else(|| Ok(Head::default()), |row| read_head(tenant, &row))
@@ -357,7 +379,7 @@ impl Reader for PostgresReader {
             loop {
                 let begun = async {
                     let connection = seat.connection(&wire).await?;
-                    match connection.client.batch_execute(BEGIN_READING).await {
+                    match connection.run(BEGIN_READING).await {
                         Ok(()) => Ok(connection),
                         Err(error) => {
                             seat.leave(&connection).await;
@@ -381,7 +403,7 @@ impl Reader for PostgresReader {
             let seat = self.seat.clone();
             self.wire.wait(async move {
                 // It has read all it wanted: a connection that cannot end that is of no use any more, and nothing else is lost.
-                if snapshot.connection.client.batch_execute("COMMIT").await.is_err() {
+                if snapshot.connection.run("COMMIT").await.is_err() {
                     seat.leave(&snapshot.connection).await;
                 }
                 Ok(())

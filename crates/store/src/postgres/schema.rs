@@ -10,10 +10,10 @@ use super::wire::{Connection, Failure};
 use crate::StoreError;
 
 /// The version of [`STEPS`] all done.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// For each version: what makes it of the one before, and the least version whose nodes may go on beside it.
-pub(super) const STEPS: [(&str, i64); 1] = [(FIRST, 1)];
+pub(super) const STEPS: [(&str, i64); 2] = [(FIRST, 1), (WORK, 1)];
 
 /// The same tables as in SQLite but for keys, which any node may write. Texts are compared byte by byte, as there, and a note's
 /// key is bytes, for it may hold what a text here may not (a zero). Bodies of the log are packed already.
@@ -43,16 +43,23 @@ CREATE TABLE note(tenant_id BIGINT NOT NULL, space TEXT COLLATE \"C\" NOT NULL, 
   body TEXT COLLATE \"C\" NOT NULL, sum BIGINT NOT NULL, PRIMARY KEY(tenant_id, space, key)) WITH (fillfactor = 80);
 ";
 
+/// By these work is found without looking at all tenants: due times, documents that wait, connected systems.
+const WORK: &str = "
+CREATE INDEX object_due ON object(key, tenant_id) WHERE kind = 16;
+CREATE INDEX object_waiting ON object(tenant_id) WHERE kind = 14;
+CREATE INDEX note_connection ON note(tenant_id) WHERE space = 'connection';
+";
+
 /// Makes what is missing, or refuses.
 pub(super) async fn prepare(connection: &Connection, url: &PostgresUrl) -> Result<(), Failure> {
-    let client = &connection.client;
-    let facts = client
-        .query_one(
+    let nothing = || StoreError::Damaged("the server answers nothing where it must".to_owned());
+    let facts = connection
+        .first(
             "SELECT current_setting('server_encoding'), current_setting('server_version_num')::bigint, \
              pg_is_in_recovery()",
-            &[],
         )
-        .await?;
+        .await?
+        .ok_or_else(nothing)?;
     let (encoding, version, standby) =
         (facts.try_get::<_, String>(0)?, facts.try_get::<_, i64>(1)?, facts.try_get::<_, bool>(2)?);
     let unfit = |reason: String| StoreError::Io { doing: "opened", reason };
@@ -78,13 +85,13 @@ pub(super) async fn prepare(connection: &Connection, url: &PostgresUrl) -> Resul
         _ => {}
     }
     make_version_table(connection).await?;
-    client.batch_execute("BEGIN; LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE").await?;
+    connection.run("BEGIN; LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE").await?;
     let done = match upgrade(connection, url).await {
-        Ok(()) => client.batch_execute("COMMIT").await.map_err(Failure::from),
+        Ok(()) => connection.run("COMMIT").await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
     if done.is_err() {
-        let _ = client.batch_execute("ROLLBACK").await;
+        let _ = connection.run("ROLLBACK").await;
     }
     done
 }
@@ -99,12 +106,11 @@ fn fits(url: &PostgresUrl, least: i64) -> Result<(), StoreError> {
 
 /// The version that is there, and the least that may use it.
 async fn found(connection: &Connection) -> Result<Option<(i64, i64)>, Error> {
-    let client = &connection.client;
-    let is_there = client.query_one("SELECT to_regclass('onhand.schema_version') IS NOT NULL", &[]).await?;
-    if !is_there.try_get::<_, bool>(0)? {
+    let is_there = connection.first("SELECT to_regclass('onhand.schema_version') IS NOT NULL").await?;
+    if !is_there.map_or(Ok(false), |row| row.try_get::<_, bool>(0))? {
         return Ok(None);
     }
-    let row = client.query_opt("SELECT version, min_compatible FROM schema_version", &[]).await?;
+    let row = connection.first("SELECT version, min_compatible FROM schema_version").await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
@@ -114,7 +120,7 @@ async fn make_version_table(connection: &Connection) -> Result<(), Failure> {
                 CREATE TABLE IF NOT EXISTS schema_version(version BIGINT NOT NULL, min_compatible BIGINT NOT NULL)";
     let mut left = 20;
     loop {
-        match connection.client.batch_execute(make).await {
+        match connection.run(make).await {
             Ok(()) => return Ok(()),
             // unique_violation, duplicate_table, duplicate_schema, and "tuple concurrently updated"
             Err(error)
@@ -137,12 +143,12 @@ async fn upgrade(connection: &Connection, url: &PostgresUrl) -> Result<(), Failu
     fits(url, least)?;
     let from = usize::try_from(version).unwrap_or(usize::MAX);
     for (number, (step, least)) in STEPS.iter().enumerate().skip(from) {
-        connection.client.batch_execute(step).await?;
+        connection.run(step).await?;
         let version = i64::try_from(number + 1).unwrap_or(i64::MAX);
         let set = format!(
             "DELETE FROM schema_version; INSERT INTO schema_version(version, min_compatible) VALUES({version}, {least})"
         );
-        connection.client.batch_execute(&set).await?;
+        connection.run(&set).await?;
     }
     Ok(())
 }

@@ -6,14 +6,17 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
@@ -24,12 +27,17 @@ use crate::StoreError;
 
 /// What every connection is told first. Every statement of ours finds its rows by a key that begins with the tenant: no
 /// statistics, or none yet, may have the server read a table from end to end. Nobody waits for ever for a node that
-/// hangs while it has a tenant's head.
+/// hangs while it has a tenant's head: it has it between two round trips, which take milliseconds.
 const SETTINGS: &str = "SET search_path = onhand; SET enable_seqscan = off; SET enable_hashjoin = off; \
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
-    SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; \
+    SET lock_timeout = '6s'; SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = warning; \
     SET default_transaction_isolation = 'read committed'; SET extra_float_digits = 1; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// A server that says nothing for so long is as good as gone, though its connection stands: longer than it may wait for a lock.
+const SILENCE: Duration = Duration::from_secs(8);
+/// As long as it takes.
+pub(super) const HOWEVER_LONG: Duration = Duration::from_hours(24);
 
 /// The runtime, and how to connect.
 pub(super) struct Wire {
@@ -37,6 +45,8 @@ pub(super) struct Wire {
     /// How long a batch is tried, where the server goes away or others are in the way; as long again until it is known
     /// whether one was written.
     pub patience: Duration,
+    /// How often a connection was given up because nothing came: others that were made before will be no better.
+    silences: Arc<AtomicU64>,
     tls: MakeRustlsConnect,
     // None only while it is dropped.
     runtime: Option<Runtime>,
@@ -58,7 +68,7 @@ impl Wire {
             Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
         let runtime =
             runtime.map_err(|error| StoreError::Io { doing: "opened", reason: error.to_string() })?;
-        Ok(Self { url, patience, tls, runtime: Some(runtime) })
+        Ok(Self { url, patience, silences: Arc::default(), tls, runtime: Some(runtime) })
     }
 
     /// Runs it over there, and waits for it here.
@@ -83,13 +93,25 @@ impl Wire {
     }
 
     pub async fn connect(&self) -> Result<Arc<Connection>, Failure> {
-        let (client, connection) = self.url.config.connect(self.tls.clone()).await?;
-        tokio::spawn(async move {
+        let connecting = self.url.config.connect(self.tls.clone());
+        let Ok(connected) = timeout(SILENCE, connecting).await else {
+            let reason = format!("{} takes the connection and says nothing", self.url.hosts());
+            return Err(Failure::Silent(StoreError::Io { doing: "opened", reason }));
+        };
+        let (client, connection) = connected?;
+        let driver = tokio::spawn(async move {
             // Whoever waits for an answer is told by the client.
             let _ = connection.await;
         });
-        client.batch_execute(SETTINGS).await?;
-        Ok(Arc::new(Connection { client, statements: Mutex::default() }))
+        let connection = Connection {
+            client,
+            driver: driver.abort_handle(),
+            made_after: self.silences.load(Ordering::Relaxed),
+            silences: self.silences.clone(),
+            statements: Mutex::default(),
+        };
+        connection.run(SETTINGS).await?;
+        Ok(Arc::new(connection))
     }
 }
 
@@ -117,7 +139,10 @@ pub(super) struct Ask {
 
 /// One connection. What is asked at the same time goes out one after the other, and is answered so.
 pub(super) struct Connection {
-    pub client: Client,
+    client: Client,
+    driver: AbortHandle,
+    made_after: u64,
+    silences: Arc<AtomicU64>,
     statements: Mutex<HashMap<&'static str, Statement>>,
 }
 
@@ -126,7 +151,7 @@ impl Connection {
         if let Some(known) = self.statements.lock().get(sql) {
             return Ok(known.clone());
         }
-        let statement = self.client.prepare(sql).await?;
+        let statement = self.answered(self.client.prepare(sql)).await?;
         self.statements.lock().insert(sql, statement.clone());
         Ok(statement)
     }
@@ -143,17 +168,71 @@ impl Connection {
             .try_for_each(|done| done.map(drop))
     }
 
+    /// Is it of no use any more?
+    pub fn is_gone(&self) -> bool {
+        self.client.is_closed() || self.silences.load(Ordering::Relaxed) > self.made_after
+    }
+
+    /// Runs SQL that answers nothing.
+    pub async fn run(&self, sql: &str) -> Result<(), Error> {
+        self.answered(self.client.batch_execute(sql)).await
+    }
+
+    /// The first row of what the server answers.
+    pub async fn first(&self, sql: &str) -> Result<Option<Row>, Error> {
+        let rows = self.answered(self.client.query(sql, &[])).await?;
+        Ok(rows.into_iter().next())
+    }
+
     pub async fn ask(&self, ask: &Ask) -> Result<Vec<Row>, Error> {
+        self.answered(self.ask_now(ask)).await
+    }
+
+    async fn ask_now(&self, ask: &Ask) -> Result<Vec<Row>, Error> {
         let statement = self.statement(ask.sql).await?;
         let parameters = ask.parameters.iter().map(|parameter| parameter.as_ref() as &(dyn ToSql + Sync));
         self.client.query(&statement, &parameters.collect::<Vec<_>>()).await
     }
 
+    /// Waits for an answer. A connection on which none comes is ended, as one that was lost.
+    async fn answered<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.answered_within(SILENCE, answer).await
+    }
+
+    async fn answered_within<T>(
+        &self,
+        patience: Duration,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut answer = pin!(answer);
+        match timeout(patience, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.driver.abort();
+                self.silences.fetch_add(1, Ordering::Relaxed);
+                answer.await
+            }
+        }
+    }
+
     /// Asks all of these without waiting in between. `end` goes out last.
     pub async fn ask_all(&self, asks: &[Ask], end: Option<&'static str>) -> Result<Vec<Vec<Row>>, Error> {
+        self.answered(self.ask_all_now(asks, end)).await
+    }
+
+    /// As [`Connection::ask_all`], where it may take long.
+    pub async fn ask_all_however_long(
+        &self,
+        asks: &[Ask],
+        end: Option<&'static str>,
+    ) -> Result<Vec<Vec<Row>>, Error> {
+        self.answered_within(HOWEVER_LONG, self.ask_all_now(asks, end)).await
+    }
+
+    async fn ask_all_now(&self, asks: &[Ask], end: Option<&'static str>) -> Result<Vec<Vec<Row>>, Error> {
         let all: Vec<&'static str> = asks.iter().map(|ask| ask.sql).collect();
         self.prepare(&all).await?;
-        let asked = asks.iter().map(|ask| Box::pin(self.ask(ask)) as Asked<'_>);
+        let asked = asks.iter().map(|ask| Box::pin(self.ask_now(ask)) as Asked<'_>);
         let ending = end.map(|end| {
             Box::pin(async move { self.client.batch_execute(end).await.map(|()| Vec::new()) }) as Asked<'_>
         });
@@ -192,6 +271,8 @@ async fn together<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output>
 pub(super) enum Failure {
     /// The connection is gone, or the server ends it: whether a statement that was under way is done is not known.
     Lost(Error),
+    /// It takes connections and says nothing.
+    Silent(StoreError),
     /// It was in another's way, and was taken back: the same again may well do.
     Crossed(Error),
     /// The server says no.
@@ -225,7 +306,7 @@ impl From<Error> for Failure {
 impl Failure {
     pub fn told(self, doing: &'static str, url: &PostgresUrl) -> StoreError {
         match self {
-            Self::Ours(error) => error,
+            Self::Ours(error) | Self::Silent(error) => error,
             Self::Lost(error) | Self::Crossed(error) | Self::Refused(error) => told(doing, &error, url),
         }
     }
@@ -258,7 +339,7 @@ pub(super) fn told(doing: &'static str, error: &Error, url: &PostgresUrl) -> Sto
                 plain(error)
             )
         }
-        Some(code) if code.code().starts_with("XX00") => {
+        Some(code) if ["XX001", "XX002"].contains(&code.code()) => {
             return StoreError::Damaged(format!("{} (see the server's log)", plain(error)));
         }
         _ if doing == "opened" && error.as_db_error().is_none() => {

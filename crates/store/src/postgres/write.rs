@@ -338,7 +338,7 @@ pub(super) async fn commit(wire: &Wire, seat: &Seat, batches: &[Prepared]) -> Re
     loop {
         let connection = match seat.connection(wire).await {
             Ok(connection) => connection,
-            Err(Failure::Lost(_)) if began.elapsed() < wire.patience => {
+            Err(Failure::Lost(_) | Failure::Silent(_)) if began.elapsed() < wire.patience => {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -358,7 +358,9 @@ pub(super) async fn commit(wire: &Wire, seat: &Seat, batches: &[Prepared]) -> Re
             }
         };
         match failure {
-            Failure::Lost(_) | Failure::Crossed(_) if began.elapsed() < wire.patience => {
+            Failure::Lost(_) | Failure::Silent(_) | Failure::Crossed(_)
+                if began.elapsed() < wire.patience =>
+            {
                 if matches!(failure, Failure::Lost(_)) {
                     seat.leave(&connection).await;
                 }
@@ -381,7 +383,7 @@ async fn attempt(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<(
         Ok(asks) => asks,
         Err(failure) => {
             // If even that fails the connection is gone, and the transaction with it.
-            let _ = connection.client.batch_execute("ROLLBACK").await;
+            let _ = connection.run("ROLLBACK").await;
             return Err(not_written(failure));
         }
     };
@@ -397,7 +399,7 @@ async fn attempt(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<(
 
 /// Begins the transaction; what is to be written in it.
 async fn first(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<Vec<Ask>, Failure> {
-    let (begin, found) = tokio::join!(connection.client.batch_execute("BEGIN"), async {
+    let (begin, found) = tokio::join!(connection.run("BEGIN"), async {
         let mut found = Vec::new();
         for batch in batches {
             found.push(connection.ask_all(&batch.first(), None).await?);
@@ -428,9 +430,9 @@ async fn resolve(wire: &Wire, seat: &Seat, batches: &[Prepared], began: Instant)
     loop {
         let asked = async {
             let connection = seat.connection(wire).await?;
-            connection.client.batch_execute("BEGIN").await?;
+            connection.run("BEGIN").await?;
             let found = connection.ask_all(&asks(), None).await;
-            let _ = connection.client.batch_execute("ROLLBACK").await;
+            let _ = connection.run("ROLLBACK").await;
             let found = found.inspect_err(|_| drop(connection))?;
             Ok::<_, Failure>(found)
         };
@@ -440,7 +442,9 @@ async fn resolve(wire: &Wire, seat: &Seat, batches: &[Prepared], began: Instant)
                 let hash = hash.and_then(|row| row.try_get::<_, Vec<u8>>(0).ok());
                 return Some(hash.as_deref() == Some(last.hash.as_slice()));
             }
-            Err(Failure::Lost(_) | Failure::Crossed(_)) if began.elapsed() < 2 * wire.patience => {
+            Err(Failure::Lost(_) | Failure::Silent(_) | Failure::Crossed(_))
+                if began.elapsed() < 2 * wire.patience =>
+            {
                 tokio::time::sleep(PAUSE).await;
             }
             Err(_) => return None,
@@ -463,22 +467,22 @@ pub(super) async fn remember(
 /// Empties a tenant's tables but for the log and the notes.
 pub(super) async fn clear(connection: &Arc<Connection>, tenant: TenantId) -> Result<(), Failure> {
     let cleared = async {
-        connection.client.batch_execute("BEGIN").await?;
+        connection.run("BEGIN").await?;
         let found = connection.ask_all(&take_head(tenant, false), None).await?;
         let Some(head) = found.first().and_then(|rows| rows.first()) else {
-            connection.client.batch_execute("COMMIT").await?;
+            connection.run("COMMIT").await?;
             return Ok(());
         };
         let head = Head { flushed: 0, keyed: 0, ..read_head(tenant, head)? };
         let mut asks: Vec<Ask> =
             CLEAR.iter().map(|sql| Ask { sql, parameters: parameters![signed(tenant.0)] }).collect();
         asks.push(put_head(tenant, &head));
-        connection.ask_all(&asks, Some("COMMIT")).await?;
+        connection.ask_all_however_long(&asks, Some("COMMIT")).await?;
         Ok::<_, Failure>(())
     };
     let cleared = cleared.await;
     if cleared.is_err() {
-        let _ = connection.client.batch_execute("ROLLBACK").await;
+        let _ = connection.run("ROLLBACK").await;
     }
     cleared
 }
@@ -487,12 +491,12 @@ pub(super) async fn clear(connection: &Arc<Connection>, tenant: TenantId) -> Res
 pub(super) async fn try_writing(connection: &Arc<Connection>) -> Result<(), Failure> {
     let asks: Vec<Ask> = TRY.iter().map(|sql| Ask { sql, parameters: parameters![-1_i64] }).collect();
     let tried = async {
-        connection.client.batch_execute("BEGIN").await?;
+        connection.run("BEGIN").await?;
         connection.ask_all(&asks, Some("COMMIT")).await
     };
     let tried = tried.await;
     if tried.is_err() {
-        let _ = connection.client.batch_execute("ROLLBACK").await;
+        let _ = connection.run("ROLLBACK").await;
     }
     Ok(tried.map(drop)?)
 }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{CommitError, Committed, SubmitError, View};
 use onhand_ledger::command::Noted;
-use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid};
+use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid, Seq};
 use onhand_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +17,7 @@ use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::body;
 use crate::error::Problem;
-use crate::trace;
+use crate::{seen, trace};
 
 /// A request that changes something.
 pub(crate) struct Ask<T> {
@@ -110,27 +110,58 @@ pub(crate) fn reply(status: StatusCode, committed: &Committed, body: impl Serial
     response
 }
 
-/// Reads at one `seq`, after what time has ended by now is committed.
+/// Reads at one `seq`, after what time has ended by now is committed; at or after the entry that the request names as `min_seq`.
 pub(crate) async fn read<T>(
     app: &App,
     caller: &Caller,
     read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
 ) -> Result<T, Problem> {
     let ledger = app.handle.ledger();
-    let is_due = || ledger.next_due().is_some_and(|(_, at)| at <= ledger.clock().now());
-    if blocking(is_due).await {
-        let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
-        match app.handle.submit(caller.tenant, tick).await {
-            Ok(_) | Err(SubmitError::Busy) => {}
-            Err(error) => return Err(error.into()),
+    let (at_least, mut waiting) = (seen::at_least(), seen::Waiting::begin());
+    let (mut read, mut may_be_overdue) = (Some(read), true);
+    let places = app.fair.of(caller.tenant);
+    loop {
+        let look = || {
+            ledger.read(caller.tenant, |view| {
+                if may_be_overdue && view.overdue() {
+                    return Ok(Found::Overdue);
+                }
+                let seq = view.seq();
+                match read.take_if(|_| seq >= at_least) {
+                    Some(read) => Ok(Found::Answer(seq, read(view)?)),
+                    None => Ok(Found::Behind(seq)),
+                }
+            })
+        };
+        let found = async {
+            let _place = places.to_read().await;
+            blocking(look).await
+        };
+        match found.instrument(trace::read()).await? {
+            Found::Answer(seq, answer) => {
+                seen::saw(seq);
+                return Ok(answer);
+            }
+            Found::Behind(seq) => waiting.look_again(at_least, seq).await?,
+            Found::Overdue => {
+                let tick =
+                    Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body: Body::Tick };
+                match app.handle.submit(caller.tenant, tick).await {
+                    Ok(_) | Err(SubmitError::Busy) => may_be_overdue = false,
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
     }
-    let places = app.fair.of(caller.tenant);
-    let done = async {
-        let _place = places.to_read().await;
-        blocking(|| ledger.read(caller.tenant, read)).await
-    };
-    Ok(done.instrument(trace::read()).await?)
+}
+
+/// What a look at the ledger found.
+enum Found<T> {
+    Answer(Seq, T),
+    /// The log ends there, before what is asked for.
+    Behind(Seq),
+    /// Time has ended something that is not committed yet.
+    Overdue,
 }
 
 /// A command with the paper it was done by and free words, where there are any.

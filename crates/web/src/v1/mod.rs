@@ -21,7 +21,7 @@ mod low_stock;
 mod movements;
 mod orders;
 mod ownership;
-mod page;
+pub(crate) mod page;
 mod production;
 mod purchases;
 pub(crate) mod report;
