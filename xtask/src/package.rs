@@ -88,7 +88,9 @@ fn why_not() -> Option<String> {
         return Some("this machine runs systemd, and so services of somebody's".to_owned());
     }
     let is_used = Path::new(STATE).exists() || is_there(Command::new("dpkg").args(["-s", NAME]));
-    is_used.then(|| "Onhand is, or was, on this machine".to_owned())
+    is_used.then(|| {
+        format!("Onhand is, or was, on this machine: `dpkg -P {NAME}` and `rm -r {STATE}` take it away")
+    })
 }
 
 fn cargo_deb() -> PathBuf {
@@ -116,7 +118,7 @@ fn build(version: &str) -> Result<PathBuf> {
     done(Command::new("strip").arg("-o").arg(release.join(NAME)).arg(built))?;
     let package = target.join(format!("{NAME}_{version}.deb"));
     let mut deb = Command::new(cargo_deb());
-    deb.args(["--package", NAME, "--no-build", "--no-strip", "--fast"]);
+    deb.args(["--package", NAME, "--no-build", "--no-strip", "--fast", "--locked"]);
     deb.args(["--no-separate-debug-symbols", "--no-dbgsym"]);
     deb.args(["--deb-version", version, "--output"]).arg(&package);
     done(deb.current_dir(run::root()).env("CARGO_TARGET_DIR", target))?;
