@@ -381,11 +381,12 @@ impl Ledger {
         answer
     }
 
-    /// Looks whether other nodes have written to what is known here; the feed tells of it. Nothing to do where nobody else writes.
+    /// Looks whether other nodes have written to tenants that have connected systems; the feed tells of it. Nothing to do where
+    /// nobody else writes.
     pub fn look(&self) -> Result<(), StoreError> {
-        let inner = self.inner.read();
-        if inner.shared {
-            let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
+        if self.is_shared() {
+            let tenants = self.tenants_at(Work::Connected)?;
+            let inner = self.inner.read();
             let (now, heads) = inner.store.lock().heads_now(&tenants)?;
             self.clock.tell(now);
             let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
