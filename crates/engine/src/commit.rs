@@ -127,6 +127,8 @@ pub struct Ledger {
     trouble: Mutex<Option<String>>,
     /// How many wait to read.
     readers_waiting: AtomicUsize,
+    /// The ends of all logs that were last looked at, added up.
+    looked_at: Mutex<Seq>,
 }
 
 struct Inner {
@@ -274,8 +276,8 @@ impl Ledger {
         let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
         let (inner, readers, trouble) = (RwLock::new(inner), Mutex::default(), Mutex::default());
-        let readers_waiting = AtomicUsize::new(0);
-        Ok(Self { readers, inner, clock, shared, key_hash, feed, trouble, readers_waiting })
+        let (readers_waiting, looked_at) = (AtomicUsize::new(0), Mutex::default());
+        Ok(Self { readers, inner, clock, shared, key_hash, feed, trouble, readers_waiting, looked_at })
     }
 
     /// Tells of every entry: the newest over all tenants.
@@ -426,15 +428,20 @@ impl Ledger {
         answer
     }
 
-    /// Looks whether other nodes have written to what is known here; the feed tells of it. Nothing to do where nobody else writes.
+    /// Looks whether other nodes have written to tenants that have connected systems; the feed tells of it. Nothing to do where
+    /// nobody else writes.
     pub fn look(&self) -> Result<(), StoreError> {
-        let inner = self.inner.read();
-        if inner.shared {
-            let tenants: Vec<TenantId> = inner.tenants.keys().copied().collect();
+        if self.is_shared() {
+            let tenants = self.tenants_at(Work::Connected)?;
+            let inner = self.inner.read();
             let (now, heads) = inner.store.lock().here()?.heads_now(&tenants)?;
             self.clock.tell(now);
-            let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
-            self.feed.send_if_modified(|seq| std::mem::replace(seq, newest.max(*seq)) < newest);
+            // Whichever of them went on: each has a log of its own.
+            let all = heads.iter().fold(0, |all: Seq, head| all.wrapping_add(head.seq));
+            if std::mem::replace(&mut *self.looked_at.lock(), all) != all {
+                let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
+                self.feed.send_modify(|seq| *seq = newest.max(*seq));
+            }
         }
         Ok(())
     }

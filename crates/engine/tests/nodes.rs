@@ -8,7 +8,7 @@ use std::time::Duration;
 use onhand_engine::{CommitError, Committed, DatabaseClock, Ledger, Options, Submission, verify};
 use onhand_ledger::command::{Line, PlaceHold, PlaceOrder, PutItem, PutLocation, Receive};
 use onhand_ledger::{Answer, Body, CellKey, Command, Quantity, StockState, TenantId};
-use onhand_store::{PostgresStore, PostgresUrl, Reader as _, StoreError, Work};
+use onhand_store::{Note, PostgresStore, PostgresUrl, Reader as _, StoreError, Work};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
@@ -254,6 +254,25 @@ fn what_is_due_is_swept_by_a_node_that_never_met_the_tenant() {
     assert_eq!(fresh.0.tenants_at(Work::Connected).unwrap(), []);
     assert_eq!(fresh.0.tenants_at(Work::Waiting).unwrap(), []);
     fresh.is_sound();
+}
+
+#[test]
+fn the_feed_tells_what_other_nodes_wrote_to_tenants_with_connected_systems() {
+    let (_, nodes) = nodes(2);
+    nodes[1].on_hand();
+    let feed = nodes[1].0.feed();
+    nodes[0].asks("one", receive(1)).unwrap();
+    nodes[1].0.look().unwrap();
+    assert!(!feed.has_changed().unwrap(), "no worker waits for it");
+    let note = Note { space: "connection".to_owned(), key: "1".to_owned(), body: Some("{}".to_owned()) };
+    let connects = Submission { tenant: TENANT, command: None, notes: vec![note] };
+    nodes[0].0.commit(vec![connects]).remove(0).unwrap();
+    assert_eq!(nodes[1].0.tenants_at(Work::Connected).unwrap(), [TENANT]);
+    nodes[1].0.look().unwrap();
+    assert!(feed.has_changed().unwrap());
+    let committed = nodes[0].asks("two", receive(1)).unwrap();
+    nodes[1].0.look().unwrap();
+    assert_eq!(*feed.borrow(), committed.seq);
 }
 
 /// A tenant with so many cells and keys, among others that have a head.
