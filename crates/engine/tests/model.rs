@@ -35,7 +35,7 @@ use onhand_ledger::command::{
     OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, Receive, SetOwnership, ShipmentContent,
     ShipmentLine,
 };
-use onhand_ledger::{Answer, Body, Quantity};
+use onhand_ledger::{Answer, Body, Quantity, StockState};
 use proptest::prelude::*;
 use shop::{Shop, each_way, time, units};
 use world::{Kept, World};
@@ -540,5 +540,21 @@ fn a_line_that_is_told_again_as_it_was_is_not_booked_again() {
         shop.at("10:10").receive("MUG", 4);
         assert_eq!(tell(2, vec![sold(), line("2", "A", Happened::Found, 1)]), [(3, 2), (1, 0)]);
         assert_eq!(shop.stock("MUG"), (4, 0, 0));
+    });
+}
+
+#[test]
+fn parcels_that_did_not_leave_come_back_one_by_one() {
+    each_way(|shop| {
+        paris(&shop);
+        receive(&shop, "LONDON", 1);
+        receive(&shop, "PARIS", 1);
+        ordered(&shop, 1, "MUG", 2, 0, None);
+        ordered(&shop, 2, "MUG", 2, 2, None);
+        assert_eq!(shop.total("MUG", StockState::Committed), 0);
+        ordered(&shop, 3, "MUG", 2, 1, None);
+        assert_eq!(shop.total("MUG", StockState::Committed), 1);
+        ordered(&shop, 4, "MUG", 2, 0, None);
+        assert_eq!(shop.total("MUG", StockState::Committed), 2);
     });
 }
