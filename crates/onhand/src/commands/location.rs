@@ -31,7 +31,7 @@ fn row(location: &Value) -> String {
         ("groups", words(&location["groups"])),
     ] {
         if !told.is_empty() {
-            row += &format!("  {what} {told}");
+            row.extend(["  ", what, " ", &told]);
         }
     }
     row
@@ -58,10 +58,10 @@ async fn put(
 ) -> anyhow::Result<()> {
     let known = find(link, code).await?.is_some();
     if known != is_there {
-        match known {
-            true => bail!("there is a location `{code}`; `onhand location set` changes it"),
-            false => bail!("there is no location `{code}`; `onhand location add` makes one"),
+        if known {
+            bail!("there is a location `{code}`; `onhand location set` changes it");
         }
+        bail!("there is no location `{code}`; `onhand location add` makes one");
     }
     let LocationFields { name, sellable, rank, parent, time_zone, groups, no_groups } = fields;
     let groups = (no_groups || !groups.is_empty()).then_some(groups);
