@@ -275,6 +275,35 @@ fn the_feed_tells_what_other_nodes_wrote_to_tenants_with_connected_systems() {
     assert_eq!(*feed.borrow(), committed.seq);
 }
 
+#[test]
+fn what_a_batch_of_keyed_commands_needs_is_fetched_together() {
+    let server = onhand_testpg::Server::start_with("-c fsync=off -c log_statement=all", false).unwrap();
+    let address = onhand_testpg::database_on(&server.address());
+    let node = Node::on(&address);
+    node.asks(
+        "place",
+        Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() }),
+    )
+    .unwrap();
+    let sku = |number: u32| format!("TEA-{number}");
+    let items = (0..100).map(|number| {
+        (format!("item {number}"), Body::PutItem(PutItem { sku: sku(number), ..PutItem::default() }))
+    });
+    assert!(node.all(items).iter().all(Result::is_ok));
+    let fresh = Node::on(&address);
+    let asked = || server.log().matches("LOG:  execute").count();
+    let before = asked();
+    let receipts = (0..100).map(|number| {
+        let line = Line { sku: sku(number), quantity: Quantity::units(1), ..Line::default() };
+        let receive =
+            Receive { location: "LONDON".to_owned(), lines: vec![line], occurred_at: None, reason: None };
+        (format!("receipt {number}"), Body::Receive(receive))
+    });
+    assert!(fresh.all(receipts).iter().all(Result::is_ok));
+    let many = asked() - before;
+    assert!(many < 40, "{many} statements for 100 commands");
+}
+
 /// A tenant with so many cells and keys, among others that have a head.
 fn large(cells: u64, keys: u64) -> (String, Node) {
     let (address, mut nodes) = nodes(1);

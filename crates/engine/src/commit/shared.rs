@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use onhand_ledger::state::Need;
+use onhand_ledger::state::{Earlier, Need};
 use onhand_ledger::{CellKey, Given, Instant, Key, Record, Seq, TenantId, Undecided, decide};
 use onhand_store::{Head, Reader, StoreError};
 
@@ -151,7 +151,8 @@ impl Inner {
         now: Instant,
     ) -> Result<(), StoreError> {
         self.tenant(id, now)?;
-        let given = Given::default();
+        // As if no key had been used before: nearly none was, and else what is fetched is not needed.
+        let given = Given { earlier: Earlier::Free, ..Given::default() };
         let mut open: Vec<_> = asked.filter_map(|one| one.submission.command.as_ref()).collect();
         for _ in 0..ROUNDS {
             let (mut cells, mut objects) = (BTreeSet::<CellKey>::new(), BTreeSet::<Key>::new());
