@@ -150,7 +150,7 @@ pub struct Serve {
     #[arg(long, env = "ONHAND_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// How many requests a second an API key may send, unless the key says otherwise; 0 is any number.
-    #[arg(long, env = "ONHAND_RATE", default_value_t = 5_000, value_name = "REQUESTS")]
+    #[arg(long, env = "ONHAND_RATE", default_value_t = 50_000, value_name = "REQUESTS")]
     pub rate: u32,
     /// Send traces to an OpenTelemetry collector, by OTLP over HTTP: its address, such as <http://127.0.0.1:4318>. The
     /// variables that OpenTelemetry defines (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …) count too.

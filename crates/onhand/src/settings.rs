@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(told(&settings, "listen"), (Some("127.0.0.1:2".to_owned()), "flag"));
         assert_eq!(told(&settings, "reconcile_seconds"), (Some("7".to_owned()), "file"));
         assert_eq!(told(&settings, "no_sync"), (Some("true".to_owned()), "file"));
-        assert_eq!(told(&settings, "rate"), (Some("5000".to_owned()), "default"));
+        assert_eq!(told(&settings, "rate"), (Some("50000".to_owned()), "default"));
         assert_eq!(told(&settings, "tls_cert"), (None, "default"));
         assert_eq!(settings.cli.db.to_string(), "a.db");
         assert_eq!(settings.cli.log_format, crate::cli::LogFormat::Json);
