@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Half of those who may read at a time (`blocking.rs`).
 const READS: usize = 16;
-/// A sixteenth of what waits to be committed at most, and a quarter of what is committed together.
+/// A sixteenth of what waits to be committed at most, and half of what is committed together.
 const ASKED: usize = 1_024;
 /// Whoever comes while so many wait for a place is turned away: what waits is kept in memory.
 const WAITING: usize = 8_192;
