@@ -53,11 +53,12 @@ impl Writer {
         }
     }
 
-    /// Gives the store to the thread, which writes all of it. Gives it back where there is no thread to be had: then whoever asks
-    /// for its end writes it.
+    /// Gives the store to the thread, which writes all of it. Gives the writes back where there is no
+    /// thread to be had; the store stays here then.
     pub fn give(&mut self, writes: Writes) -> Result<(), Writes> {
         self.thread = self.thread.take().or_else(spawn);
-        let (Some(thread), Some(store)) = (&self.thread, self.store.take()) else { return Err(writes) };
+        let Some(thread) = &self.thread else { return Err(writes) };
+        let Some(store) = self.store.take() else { return Err(writes) };
         match thread.tasks.send((store, writes)) {
             Ok(()) => Ok(()),
             Err(mpsc::SendError((store, writes))) => {
