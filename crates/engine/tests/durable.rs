@@ -11,6 +11,9 @@ use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Quantity, Seq, TenantId};
 use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Note, Reader, Store, StoreError};
 
+#[path = "support/through.rs"]
+mod through;
+
 /// A store whose commits begin at once and end when the test lets them.
 struct Gated {
     store: MemoryStore,
@@ -19,35 +22,16 @@ struct Gated {
     broken: Arc<AtomicBool>,
 }
 
-macro_rules! pass_through {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Reader for Gated {
-            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.store.$name($($argument),*)
-            })*
-        }
-    };
-}
-
-pass_through! {
-    tenants() -> Vec<TenantId>;
-    head(tenant: TenantId) -> Head;
-    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
-    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
-    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
-    object(tenant: TenantId, key: &Key) -> Slot;
-    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
-    objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
-    keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
-    keys_like(tenant: TenantId, hash: u64) -> Vec<Seq>;
-    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
-    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
-    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
-    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
-    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
-    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
-    notes_after(tenant: TenantId, after: Option<(&str, &str)>, limit: usize) -> Vec<Note>;
-}
+through::read_through!(Gated, store, {
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError> {
+        self.store.notes_after(tenant, after, limit)
+    }
+});
 
 impl Store for Gated {
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {

@@ -16,6 +16,9 @@ use onhand_store::{
 
 use crate::shop::{Shop, time, units};
 
+#[path = "support/through.rs"]
+mod through;
+
 #[expect(dead_code, reason = "shared with tests that tell it more")]
 #[path = "support/shop.rs"]
 mod shop;
@@ -239,46 +242,19 @@ fn a_source_that_is_not_whole_is_not_copied_any_further() {
 /// Somebody writes to it after its log was read.
 struct Moving(MemoryStore, bool);
 
-macro_rules! pass_through {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Reader for Moving {
-            $(fn $name(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.0.$name($($argument),*)
-            })*
-
-            fn notes_after(
-                &mut self,
-                tenant: TenantId,
-                after: Option<(&str, &str)>,
-                limit: usize,
-            ) -> Result<Vec<Note>, StoreError> {
-                if !std::mem::replace(&mut self.1, true) {
-                    Shop::again(Box::new(self.0.clone())).receive("B", 1);
-                }
-                self.0.notes_after(tenant, after, limit)
-            }
+through::read_through!(Moving, 0, {
+    fn notes_after(
+        &mut self,
+        tenant: TenantId,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Note>, StoreError> {
+        if !std::mem::replace(&mut self.1, true) {
+            Shop::again(Box::new(self.0.clone())).receive("B", 1);
         }
-    };
-}
-
-pass_through! {
-    tenants() -> Vec<TenantId>;
-    head(tenant: TenantId) -> Head;
-    cell(tenant: TenantId, key: &CellKey) -> CellSlot;
-    cells_of(tenant: TenantId, item: ItemId) -> Vec<(CellKey, CellSlot)>;
-    cells_after(tenant: TenantId, after: Option<CellKey>, limit: usize) -> Vec<(CellKey, CellSlot)>;
-    object(tenant: TenantId, key: &Key) -> Slot;
-    range(tenant: TenantId, from: &Key, to: &Key, reverse: bool, limit: usize) -> Vec<(Key, Slot)>;
-    objects_after(tenant: TenantId, after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)>;
-    keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
-    keys_like(tenant: TenantId, hash: u64) -> Vec<Seq>;
-    chunk_of(tenant: TenantId, seq: Seq) -> Option<Chunk>;
-    chunks_after(tenant: TenantId, seq: Seq, limit: usize) -> Vec<Chunk>;
-    trail_before(tenant: TenantId, cell: &CellKey, at: Instant, known: Seq) -> Option<TrailRow>;
-    trail(tenant: TenantId, cell: &CellKey, before: Seq, limit: usize) -> Vec<TrailRow>;
-    note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
-    notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
-}
+        self.0.notes_after(tenant, after, limit)
+    }
+});
 
 #[test]
 fn a_source_that_goes_on_meanwhile_is_noticed() {
