@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::scribe::{Records, Scribe, all_chunks};
+use crate::seal::Seal;
 use crate::view::View;
 use crate::writer::{Writer, Writes};
 
@@ -129,6 +130,7 @@ pub struct Ledger {
     readers_waiting: AtomicUsize,
     /// The ends of all logs that were last looked at, added up.
     looked_at: Mutex<Seq>,
+    seal: Seal,
 }
 
 struct Inner {
@@ -277,12 +279,28 @@ impl Ledger {
         let (feed, _) = watch::channel(newest);
         let (inner, readers, trouble) = (RwLock::new(inner), Mutex::default(), Mutex::default());
         let (readers_waiting, looked_at) = (AtomicUsize::new(0), Mutex::default());
-        Ok(Self { readers, inner, clock, shared, key_hash, feed, trouble, readers_waiting, looked_at })
+        Ok(Self {
+            readers,
+            inner,
+            clock,
+            shared,
+            key_hash,
+            feed,
+            trouble,
+            readers_waiting,
+            looked_at,
+            seal: Seal::default(),
+        })
     }
 
     /// Tells of every entry: the newest over all tenants.
     pub fn feed(&self) -> watch::Receiver<Seq> {
         self.feed.subscribe()
+    }
+
+    /// What seals secrets. Has no keys until it is told where they are.
+    pub fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     /// The clock that everything here goes by.

@@ -15,6 +15,7 @@ mod queue;
 mod rehearse;
 mod report;
 mod scribe;
+pub mod seal;
 mod sessions;
 mod stock;
 mod supply;

@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
 use crate::queue::{Handle, SubmitError};
+use crate::seal::{self, ResealError, Seal, SealError, Secret};
 use crate::view::View;
 
-/// The notes that connections are kept in, by system id.
+/// The notes that connections are kept in, by system id: sealed.
 pub const CONNECTION: &str = "connection";
 /// The notes that a system's own state is kept in, by system id.
 pub const STATUS: &str = "system_status";
@@ -33,7 +34,27 @@ pub struct Connection {
     /// Who we are there.
     pub username: String,
     /// The password or token.
-    pub secret: String,
+    pub secret: Secret,
+}
+
+impl Connection {
+    /// As it is kept: sealed, with whatever tells who we are.
+    fn sealed(&self, seal: &Seal, tenant: TenantId, system: SystemId) -> Result<Note, SealError> {
+        let plain = serde_json::to_vec(self).expect("a connection can always be written");
+        let key = system.to_string();
+        let body = seal.seal(tenant, CONNECTION, &key, &plain)?;
+        Ok(Note { space: CONNECTION.to_owned(), key, body: Some(body) })
+    }
+
+    /// What a note says; in clear as it was kept before there was a seal.
+    fn opened(seal: &Seal, tenant: TenantId, system: SystemId, body: &str) -> Result<Self, SealError> {
+        let plain = if seal::is_sealed(body) {
+            seal.open(tenant, CONNECTION, &system.to_string(), body)?
+        } else {
+            body.as_bytes().to_vec()
+        };
+        serde_json::from_slice(&plain).map_err(|_| SealError::Malformed)
+    }
 }
 
 /// Makes channels of connections.
@@ -246,8 +267,18 @@ pub struct SystemStatus {
 }
 
 /// How a system is doing.
-pub fn system_status(view: &mut View<'_>, id: SystemId, system: &System) -> Result<SystemStatus, StoreError> {
+pub fn system_status(
+    view: &mut View<'_>,
+    seal: &Seal,
+    id: SystemId,
+    system: &System,
+) -> Result<SystemStatus, StoreError> {
     let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
+    let locked = connection(view, seal, id)?.and_then(Result::err);
+    let trouble = match locked {
+        Some(error) => Some(format!("{}'s credentials do not open: {error}", system.name)),
+        None => worker.trouble,
+    };
     let (mut listings, mut in_step) = (0, 0);
     for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
@@ -257,20 +288,45 @@ pub fn system_status(view: &mut View<'_>, id: SystemId, system: &System) -> Resu
             }
         }
     }
-    Ok(SystemStatus { listings, in_step, trouble: worker.trouble, orders_known_to: worker.orders_known_to })
+    Ok(SystemStatus { listings, in_step, trouble, orders_known_to: worker.orders_known_to })
 }
 
-/// The connections of a tenant's systems.
-pub fn connections(view: &mut View<'_>) -> Result<Vec<(SystemId, System, Connection)>, StoreError> {
+/// The connection of a system, if it has one; or why it does not open.
+pub fn connection(
+    view: &mut View<'_>,
+    seal: &Seal,
+    system: SystemId,
+) -> Result<Option<Result<Connection, SealError>>, StoreError> {
+    let body = view.note(CONNECTION, &system.to_string())?;
+    Ok(body.map(|body| Connection::opened(seal, view.tenant(), system, &body)))
+}
+
+/// The systems of a tenant that are connected, each with its connection, or why that does not open.
+pub fn connections(
+    view: &mut View<'_>,
+    seal: &Seal,
+) -> Result<Vec<(SystemId, System, Result<Connection, SealError>)>, StoreError> {
     let mut all = Vec::new();
     for (id, system) in view.systems()? {
-        if let Some(body) = view.note(CONNECTION, &id.to_string())? {
-            let connection = serde_json::from_str(&body)
-                .map_err(|error| StoreError::Damaged(format!("connection of {}: {error}", system.name)))?;
+        if let Some(connection) = connection(view, seal, id)? {
             all.push((id, system, connection));
         }
     }
     Ok(all)
+}
+
+/// Seals the connections that are kept in clear, as they were before there was a seal. Says how many.
+pub async fn seal_connections(handle: &Handle, tenant: TenantId) -> Result<usize, ResealError> {
+    let ledger = handle.ledger().clone();
+    let in_clear = ledger.read(tenant, |view| view.notes(CONNECTION, None, usize::MAX >> 1))?;
+    let mut sealed = 0;
+    for (key, body) in in_clear.into_iter().filter(|(_, body)| !seal::is_sealed(body)) {
+        let body = ledger.seal().seal(tenant, CONNECTION, &key, body.as_bytes())?;
+        let note = Note { space: CONNECTION.to_owned(), key, body: Some(body) };
+        handle.submit_with(tenant, None, vec![note]).await?;
+        sealed += 1;
+    }
+    Ok(sealed)
 }
 
 /// What was found at a system and matched.
@@ -309,6 +365,9 @@ pub enum AddError {
     /// It could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its credentials cannot be kept.
+    #[error("its credentials cannot be kept: {0}")]
+    Seal(#[from] SealError),
     /// There is no such location of ours.
     #[error("no location has the code `{0}`; codes are exact, case included")]
     UnknownLocation(String),
@@ -346,6 +405,8 @@ pub async fn add_system(
             first.ok_or(AddError::NoLocation)?.code
         }
     };
+    // Before anything is changed: is there a key to keep them with?
+    handle.ledger().seal().seal(tenant, CONNECTION, "", &[])?;
     let channel = connector.connect(name, &connection)?;
     let found = channel.discover().await?;
     let locations =
@@ -401,8 +462,7 @@ pub async fn add_system(
     for reply in replies {
         committed = reply.wait().await?;
     }
-    let body = serde_json::to_string(&connection).expect("a connection can always be written");
-    let note = Note { space: CONNECTION.to_owned(), key: id.to_string(), body: Some(body) };
+    let note = connection.sealed(handle.ledger().seal(), tenant, id)?;
     handle.submit_with(tenant, None, vec![note]).await?;
     let remote_locations = found.locations.into_iter().map(|location| location.name).collect();
     let listings = Matched { found: found.listings.len(), matched, unmatched, remote_locations };

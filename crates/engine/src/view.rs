@@ -319,6 +319,20 @@ impl<'a> View<'a> {
         self.reader.notes(self.tenant, space, after, limit)
     }
 
+    /// Whose ledger it is.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The notes of all spaces after one of a space and key, in the order of both.
+    pub fn notes_after(
+        &mut self,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<onhand_store::Note>, StoreError> {
+        self.reader.notes_after(self.tenant, after, limit)
+    }
+
     // ---- names -----------------------------------------------------------------------------------------------
 
     /// The item of a SKU.

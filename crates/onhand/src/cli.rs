@@ -38,6 +38,10 @@ pub struct Cli {
     /// `info,onhand::access=debug` (a line for each request).
     #[arg(long, global = true, env = "ONHAND_LOG", value_name = "FILTER", value_parser = log_filter)]
     pub log: Option<String>,
+    /// The keys that seal what must not be read: beside a database file unless told, and made there when they are needed first.
+    /// For PostgreSQL this file or the variable ONHAND_SEAL_KEY must give them, on every node the same.
+    #[arg(long, global = true, env = "ONHAND_SEAL_KEY_FILE", value_name = "FILE")]
+    pub seal_key_file: Option<PathBuf>,
     /// How it is logged: `json` is one object a line.
     #[arg(long, global = true, env = "ONHAND_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -115,6 +119,9 @@ pub enum Command {
     /// Connected systems.
     #[command(subcommand)]
     System(System),
+    /// The keys that secrets are sealed with.
+    #[command(subcommand)]
+    Seal(Seal),
     /// Measure: prints figures of this machine.
     #[command(subcommand)]
     Bench(Bench),
@@ -495,6 +502,16 @@ pub struct LedgerBench {
     /// The database of the part.
     #[arg(long, hide = true)]
     pub part_of: Option<PathBuf>,
+}
+
+/// See [`Command::Seal`].
+#[derive(Debug, Subcommand)]
+pub enum Seal {
+    /// Make a new key, and seal all secrets anew with it. Where keys are given (ONHAND_SEAL_KEY, or a file that nodes share) the first
+    /// of them is the one that seals: put a new one there first.
+    Rotate,
+    /// Print a new key, for a file of keys or ONHAND_SEAL_KEY.
+    New,
 }
 
 /// See [`LedgerBench::part`].

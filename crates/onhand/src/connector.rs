@@ -30,8 +30,8 @@ impl Connector for Channels {
         let Connection { kind, url, username, secret } = connection;
         let http = self.http.clone();
         match kind.as_str() {
-            "shop" => Ok(Arc::new(CornerShop::new(name, url, secret, http))),
-            "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret, http))),
+            "shop" => Ok(Arc::new(CornerShop::new(name, url, secret.reveal(), http))),
+            "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret.reveal(), http))),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!(

@@ -123,6 +123,14 @@ impl Kept {
         }
     }
 
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::InFile(store) => Some(store.path()),
+            Self::OnServer(_) => None,
+        }
+    }
+
     /// The store, and how the ledger uses it: what several nodes share is written with every commit.
     pub fn into_store(self) -> (Box<dyn Store>, Options) {
         match self {

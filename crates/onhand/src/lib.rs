@@ -13,6 +13,7 @@ mod logs;
 pub mod output;
 pub mod place;
 mod runtime;
+mod seal_keys;
 mod service;
 pub mod settings;
 mod tls;

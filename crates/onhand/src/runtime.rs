@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::Router;
 use onhand_engine::migrate::is_unfinished;
-use onhand_engine::systems::{Connection, Connector, connections};
+use onhand_engine::seal::SealError;
+use onhand_engine::systems::{Connection, Connector, connections, seal_connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
 use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
 use onhand_ledger::{Body, Command, SystemId, TenantId};
@@ -22,6 +23,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::connector::Channels;
 use crate::database::Kept;
+use crate::seal_keys;
 
 /// Of so many due times the tenants are swept together.
 const SWEPT: usize = 256;
@@ -55,7 +57,9 @@ impl Drop for EndIfBroken {
 impl Runtime {
     /// Opens a database and commits what is handed in. No system is spoken with yet.
     pub fn open(kept: impl Into<Kept>) -> anyhow::Result<Self> {
-        let (mut store, options) = kept.into().into_store();
+        let kept = kept.into();
+        let file = kept.file().map(Path::to_owned);
+        let (mut store, options) = kept.into_store();
         if is_unfinished(store.as_mut())? {
             bail!(
                 "this database is a copy that is not whole yet: run the same `onhand migrate` again to finish it"
@@ -65,6 +69,7 @@ impl Runtime {
         let clock: Arc<dyn Clock> =
             if store.is_shared() { Arc::new(DatabaseClock::default()) } else { Arc::new(SystemClock) };
         let ledger = Arc::new(Ledger::open(store, clock, options)?);
+        seal_keys::provide(ledger.seal(), file.as_deref());
         let (handle, queue) = queue(ledger);
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())
@@ -93,6 +98,17 @@ impl Runtime {
     /// The API.
     pub fn router(&self) -> Router {
         onhand_web::router(self.app.clone())
+    }
+
+    /// Seals what was kept in clear before there was a seal. Without a key it stays, and works.
+    pub async fn seal_what_is_in_clear(&self) {
+        for tenant in tenants_at(&self.handle, Work::Connected).await {
+            match seal_connections(&self.handle, tenant).await {
+                Ok(0) => {}
+                Ok(sealed) => tracing::info!(sealed, "credentials that were kept in clear are sealed now"),
+                Err(error) => tracing::error!(%error, "credentials are kept in clear, and cannot be sealed"),
+            }
+        }
     }
 
     /// Sweeps what is due, and keeps connected systems equal.
@@ -214,10 +230,12 @@ async fn tenants_at(handle: &Handle, work: Work) -> Vec<TenantId> {
 async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
     let mut running = BTreeMap::<(TenantId, SystemId), (Connection, AbortHandle)>::new();
     let mut workers = JoinSet::new();
+    let mut locked = BTreeMap::<(TenantId, SystemId), SealError>::new();
     loop {
         let changed = app.systems_changed.notified();
         for tenant in tenants_at(&app.handle, Work::Connected).await {
-            let known = match app.handle.ledger().read(tenant, connections) {
+            let ledger = app.handle.ledger();
+            let known = match ledger.read(tenant, |view| connections(view, ledger.seal())) {
                 Ok(known) => known,
                 Err(error) => {
                     tracing::error!(%error, "the connections cannot be read");
@@ -225,6 +243,17 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
                 }
             };
             for (id, system, connection) in known {
+                let connection = match connection {
+                    Ok(connection) => connection,
+                    Err(error) => {
+                        // It is shown to need somebody, too: whoever reads of it sees the same.
+                        if locked.insert((tenant, id), error.clone()) != Some(error.clone()) {
+                            tracing::error!(system = system.name, %error, "a system's credentials do not open");
+                        }
+                        continue;
+                    }
+                };
+                locked.remove(&(tenant, id));
                 match running.get(&(tenant, id)) {
                     Some((same, worker)) if *same == connection && !worker.is_finished() => continue,
                     // It can only have ended by a panic, which is logged; its state is kept, so it goes on from there.

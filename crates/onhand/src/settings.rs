@@ -23,7 +23,7 @@ const PREFIX: &str = "ONHAND_";
 /// It says where the file is.
 const FILE: &str = "config";
 /// Variables that are no settings and count: the file's own, and secrets of commands.
-const OTHERS: [&str; 3] = [FILE, "key", "system_secret"];
+const OTHERS: [&str; 4] = [FILE, "key", "seal_key", "system_secret"];
 
 /// Why a command line is not run.
 #[derive(Debug, thiserror::Error)]

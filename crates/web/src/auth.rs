@@ -29,16 +29,19 @@ pub const SPACE: &str = "api_key";
 pub enum Right {
     /// Approve the differences of a counting session that are beyond its threshold.
     Approve,
+    /// Rotate the keys that seal secrets.
+    Secrets,
 }
 
 impl Right {
     /// Every right there is.
-    pub const ALL: [Self; 1] = [Self::Approve];
+    pub const ALL: [Self; 2] = [Self::Approve, Self::Secrets];
 
     /// Its name, as typed and told.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Approve => "approve",
+            Self::Secrets => "secrets",
         }
     }
 }
@@ -47,10 +50,10 @@ impl std::str::FromStr for Right {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|right| right.name() == text)
-            .ok_or_else(|| format!("`{text}` is no right; `approve` is"))
+        Self::ALL.into_iter().find(|right| right.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(|right| format!("`{}`", right.name()));
+            format!("`{text}` is no right; there are {}", names.join(", "))
+        })
     }
 }
 

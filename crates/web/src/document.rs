@@ -35,13 +35,14 @@ use crate::v1::report::Format;
 pub(crate) struct Document;
 
 /// What takes no key though it is no mere read, and why.
-const KEYLESS: [(&str, &str); 3] = [
+const KEYLESS: &[(&str, &str)] = &[
     (
         "/v1/keys",
         "Takes no `Idempotency-Key`: a key's secret is shown once and not kept, so that it could not be shown again.",
     ),
     ("/v1/commands", "Takes no `Idempotency-Key` header: each line has its own `key`."),
     ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
+    ("/v1/seal/rotate", "Takes no `Idempotency-Key`: done twice, the keys are rotated twice."),
 ];
 
 /// Completes a document that has all routes.

@@ -26,6 +26,8 @@ enum Edge {
     Right,
     /// An outside system is spoken with.
     Outside,
+    /// A secret is sealed, or opened.
+    Secret,
     /// The body is a file, which is read before any of it is done; what comes of its rows is in the answer.
     File,
 }
@@ -104,10 +106,12 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/allocation", &[C::SetAllocation], &[]),
     at("/v1/rules/{id}", &[C::EndRule], &[Edge::Id]),
     at("/v1/discrepancies/{id}/resolve", &[C::Resolve], &[Edge::Id]),
-    at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside]).never(&[UnknownLocation, Twice]),
+    at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside, Edge::Secret])
+        .never(&[UnknownLocation, Twice]),
     at("/v1/systems/{name}/listings", &[C::PutListing], &[Edge::Name]).never(&[UnknownSystem]),
     at("/v1/systems/{name}/pause", &[C::PutSystem], &[Edge::Name]).never(&[Field, UnknownLocation, Twice]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
+    at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),
     at("/v1/import/{what}", &[], &[Edge::Name, Edge::File]),
     at("/v1/verify", &[], &[]),
@@ -145,6 +149,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
             Edge::Field => problems.extend([(422, InvalidKind::Field.name())]),
             Edge::Right => problems.extend([(403, "forbidden")]),
             Edge::Outside => problems.extend([(502, "channel")]),
+            Edge::Secret => problems.extend([(503, "seal")]),
             Edge::File => problems.extend([(400, "query"), (415, "content_type"), (422, "file")]),
         }
     }

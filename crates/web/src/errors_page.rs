@@ -61,6 +61,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: its address, the credentials, or what it answered.",
     ),
     (
+        "seal",
+        "A secret cannot be sealed or opened: there is no key, or not the one that it needs.",
+        "See `detail`: it names the key. Give it back by the file of keys or `ONHAND_SEAL_KEY`; docs/operate.md says how.",
+    ),
+    (
         "content_type",
         "A file is of a type that is not read.",
         "Send CSV or XLSX, with its type in `Content-Type`; see `detail`.",

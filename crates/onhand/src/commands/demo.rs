@@ -84,7 +84,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
         kind: "shop".to_owned(),
         url: shop_url.clone(),
         username: String::new(),
-        secret: "demo-token".to_owned(),
+        secret: "demo-token".into(),
     };
     let connector = runtime.app.connector.clone();
     add_system(&handle, connector.as_ref(), tenant, "demo", "Corner Shop", connection, None).await?;
@@ -224,10 +224,11 @@ async fn receive(runtime: &Runtime, sku: &str, units: i64) -> anyhow::Result<()>
 }
 
 fn status(runtime: &Runtime) -> Result<(usize, usize), StoreError> {
-    runtime.handle.ledger().read(TenantId::DEFAULT, |view| {
+    let ledger = runtime.handle.ledger();
+    ledger.read(TenantId::DEFAULT, |view| {
         let mut sum = (0, 0);
         for (id, system) in view.systems()? {
-            let status = system_status(view, id, &system)?;
+            let status = system_status(view, ledger.seal(), id, &system)?;
             sum = (sum.0 + status.listings, sum.1 + status.in_step);
         }
         Ok(sum)

@@ -11,6 +11,7 @@ mod location;
 mod migrate;
 mod replay;
 mod restore;
+mod seal;
 mod serve;
 
 use std::io;
@@ -20,13 +21,17 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::cli::{Cli, Command, Key, System};
+use crate::cli::{Cli, Command, Key, Seal, System};
 use crate::link::{Link, segment};
 use crate::output::say;
+use crate::seal_keys;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let Settings { cli: Cli { json, db, command, .. }, told } = settings;
+    let Settings { cli: Cli { json, db, command, seal_key_file, .. }, told } = settings;
+    if let Some(file) = seal_key_file {
+        seal_keys::name(file);
+    }
     match command {
         Command::Serve(asked) if asked.check => serve::check(&asked, &told, json)?,
         Command::Serve(serve) => serve::run(&serve, &db, json).await?,
@@ -89,6 +94,10 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
                 "name": name, "kind": kind, "url": url, "username": username, "secret": secret, "location": location
             });
             through(Link::open(&db)?, async |link| add_system(link, &name, &body, json).await).await?;
+        }
+        Command::Seal(Seal::New) => seal::new(json)?,
+        Command::Seal(asked) => {
+            through(Link::open_existing(&db)?, async |link| seal::run(link, &asked, json).await).await?;
         }
         Command::Key(Key::Create { name, tenant, rights, rate }) => {
             through(Link::open(&db)?, async |link| {

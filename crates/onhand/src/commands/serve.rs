@@ -46,6 +46,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     runtime.limit(serve.rate);
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
+    runtime.seal_what_is_in_clear().await;
     let api = Api::start(listener, runtime.router(), certificate.clone())?;
     if serve.no_sync {
         runtime.sweep();

@@ -16,6 +16,7 @@ mod proxy;
 mod race;
 mod running;
 mod s3_server;
+mod seal;
 mod serve;
 mod server;
 mod sync;

@@ -38,12 +38,22 @@ impl Server {
 
     /// Starts on a free port, with more arguments and in an environment.
     pub fn start_in(database: &Path, more: &[&str], environment: &[(&str, &OsStr)]) -> Self {
-        let mut child = Command::new(ONHAND)
-            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--db"])
+        let mut command = Command::new(ONHAND);
+        command.arg("serve").args(more).env("ONHAND_LOG", "error").envs(environment.iter().copied());
+        Self::spawn(command, database)
+    }
+
+    /// Starts on a free port, and logs into a file.
+    pub fn logging(database: &Path, log: &Path, filter: &str) -> Self {
+        let mut command = Command::new(ONHAND);
+        command.arg("serve").env("ONHAND_LOG", filter).stderr(std::fs::File::create(log).unwrap());
+        Self::spawn(command, database)
+    }
+
+    fn spawn(mut command: Command, database: &Path) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--json", "--db"])
             .arg(database)
-            .args(more)
-            .env("ONHAND_LOG", "error")
-            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

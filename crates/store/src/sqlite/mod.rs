@@ -92,6 +92,11 @@ impl Drop for Lock {
 }
 
 impl SqliteStore {
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.reading.path
+    }
+
     /// Opens a database file, or makes one. Fails if another process has it, or if it is not ours, newer or damaged.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if rusqlite::version_number() < OLDEST_SQLITE {

@@ -53,6 +53,12 @@ fn write_rows(transaction: &Connection, tenant: i64, batch: &Batch, keyed: Seq) 
             }
         };
     }
+    // What was a connection's secret, once in clear, is not left behind in what SQLite calls free
+    // (<https://sqlite.org/pragma.html#pragma_secure_delete>).
+    let wipes = batch.notes.iter().any(|note| note.space == "connection");
+    if wipes {
+        wipe(transaction, true)?;
+    }
     let mut note = transaction.prepare_cached(
         "INSERT OR REPLACE INTO note(tenant_id, space, key, body, sum) VALUES(?1, ?2, ?3, ?4, ?5)",
     )?;
@@ -67,7 +73,11 @@ fn write_rows(transaction: &Connection, tenant: i64, batch: &Batch, keyed: Seq) 
             None => forget.execute(params![tenant, entry.space, entry.key])?,
         };
     }
-    Ok(())
+    if wipes { wipe(transaction, false) } else { Ok(()) }
+}
+
+fn wipe(transaction: &Connection, on: bool) -> rusqlite::Result<()> {
+    transaction.pragma_update_and_check(None, "secure_delete", on, |_| Ok(()))
 }
 
 pub(super) fn write_head(transaction: &Connection, tenant: i64, head: &Head) -> rusqlite::Result<()> {

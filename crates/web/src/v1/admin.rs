@@ -5,19 +5,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use onhand_engine::Verified;
+use onhand_engine::seal::{ResealError, reseal};
+use onhand_store::Work;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ask::Ask;
+use super::systems::unsealed;
 use crate::App;
 use crate::auth::{Caller, Right, check_key_name, create_key_with};
 use crate::body::only_objects;
 use crate::error::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(make_key)).routes(routes!(verify_ledger))
+    OpenApiRouter::new().routes(routes!(make_key)).routes(routes!(verify_ledger)).routes(routes!(rotate))
 }
 
 /// A key to make.
@@ -113,6 +116,48 @@ async fn verify_ledger(State(app): State<App>, caller: Caller) -> Result<Json<Ve
         tokio::task::spawn_blocking(move || onhand_engine::verify(&ledger, caller.tenant, &mut |_| {}));
     let verified = verified.await.map_err(|error| Problem::internal(&error.to_string()))??;
     Ok(Json(verified.into()))
+}
+
+/// What was sealed anew.
+#[derive(Debug, Serialize, ToSchema)]
+struct RotatedBody {
+    /// The names of the keys there are now; the first seals.
+    keys: Vec<String>,
+    /// How many secrets were sealed with another.
+    resealed: usize,
+}
+
+/// Makes a new key that seals secrets, and seals all of them anew with it. Where the keys are given from outside, the first of those
+/// seals, and none is made. Needs the right `secrets`.
+#[utoipa::path(post, path = "/seal/rotate", tag = "admin",
+    responses((status = 200, body = RotatedBody), (status = 503, body = Problem)))]
+async fn rotate(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    caller.must_have(Right::Secrets)?;
+    let ledger = app.handle.ledger().clone();
+    let found = move || -> Result<_, ResealError> {
+        ledger.seal().rotate()?;
+        Ok((ledger.seal().names()?, ledger.tenants_at(Work::Connected)?))
+    };
+    let found = tokio::task::spawn_blocking(found).await;
+    let (keys, mut tenants) = found.map_err(|error| Problem::internal(&error.to_string()))??;
+    tenants.push(caller.tenant);
+    tenants.sort_unstable();
+    tenants.dedup();
+    let mut resealed = 0;
+    for tenant in tenants {
+        resealed += reseal(&app.handle, tenant).await?;
+    }
+    Ok(Json(RotatedBody { keys, resealed }).into_response())
+}
+
+impl From<ResealError> for Problem {
+    fn from(error: ResealError) -> Self {
+        match error {
+            ResealError::Seal(error) => unsealed(&error),
+            ResealError::Store(error) => error.into(),
+            ResealError::Submit(error) => error.into(),
+        }
+    }
 }
 
 only_objects!(KeyInput);

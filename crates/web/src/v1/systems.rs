@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use onhand_channels::ChannelError;
+use onhand_engine::seal::{SealError, Secret};
 use onhand_engine::systems::{
     AddError, Added, Connection, Matched, add_system, desired_at, remote_locations, system_status,
 };
@@ -47,8 +48,9 @@ struct AddBody {
     url: Option<String>,
     /// Who we are there.
     username: Option<String>,
-    /// The password or token.
-    secret: Option<String>,
+    /// The password or token. Kept sealed, and never answered.
+    #[schema(value_type = Option<String>)]
+    secret: Option<Secret>,
     /// Our location behind its only (or first) stock location; the first of ours unless told.
     location: Option<String>,
 }
@@ -108,6 +110,7 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
     let Added { committed, id, listings } = added.await.map_err(|error| match error {
         AddError::Submit(error) => Problem::from(error),
         AddError::Store(error) => error.into(),
+        AddError::Seal(error) => unsealed(&error),
         error @ (AddError::NoLocation | AddError::UnknownLocation(_)) => {
             Problem::of_field("location", error.to_string())
         }
@@ -123,11 +126,23 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
     Ok(reply(StatusCode::CREATED, &committed, body))
 }
 
+/// There is no key for secrets, or not the one that is needed.
+pub(super) fn unsealed(error: &SealError) -> Problem {
+    let title = "Secrets cannot be kept or read";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "seal", title, error.to_string())
+}
+
 const SUCH_AS: &str = "such as http://127.0.0.1:3000";
 
 fn check_url(url: &str) -> Result<(), Problem> {
     let parsed = url.parse::<Uri>().ok();
     let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    // What is in an address comes up in errors and logs.
+    if parsed.as_ref().and_then(Uri::authority).is_some_and(|authority| authority.as_str().contains('@')) {
+        let detail =
+            "an address must not have a name or password in it: give them as `username` and `secret`";
+        return Err(Problem::of_field("url", detail));
+    }
     if parsed.as_ref().is_some_and(is_http) {
         return Ok(());
     }
@@ -159,10 +174,11 @@ async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<SystemBody>>, Problem> {
+    let seal = app.handle.ledger().seal();
     let (rows, seq) = read(&app, &caller, |view| {
         let mut rows = Vec::new();
         for (id, system) in view.systems()? {
-            let status = system_status(view, id, &system)?;
+            let status = system_status(view, seal, id, &system)?;
             let body = SystemBody {
                 id: id.0,
                 name: system.name,

@@ -100,6 +100,7 @@ impl Shop {
         let clock = Arc::new(ManualClock::at(Instant::parse(&time("08:00")).unwrap()));
         let ledger =
             Ledger::open(Box::new(MemoryStore::default()), clock.clone(), Options::default()).unwrap();
+        ledger.seal().make_for_this_process().unwrap();
         let (handle, queue) = queue(Arc::new(ledger));
         std::thread::spawn(move || queue.run());
         let key = auth::create_key(&handle, TenantId::DEFAULT, "test").await.unwrap();

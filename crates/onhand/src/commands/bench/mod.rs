@@ -27,7 +27,8 @@ pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Res
         Bench::Orders { seconds, runs } => orders::orders_over_http(*seconds, *runs, json).await,
         Bench::System { kind, url, username, secret, changes } => {
             let (kind, url) = (kind.clone(), url.clone());
-            let connection = Connection { kind, url, username: username.clone(), secret: secret.clone() };
+            let connection =
+                Connection { kind, url, username: username.clone(), secret: secret.as_str().into() };
             system::until_shown(connection, *changes, json).await
         }
     }
