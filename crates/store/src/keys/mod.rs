@@ -12,7 +12,7 @@
 mod filter;
 mod young;
 
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, Probe};
 pub(crate) use young::Young;
 
 use onhand_ledger::Seq;
@@ -49,6 +49,18 @@ pub(crate) fn write_page(keys: &[KeyAt]) -> Vec<u8> {
 /// The keys of a page; none where its length is none of a page.
 pub(crate) fn read_page(page: &[u8]) -> Option<Vec<KeyAt>> {
     let (keys, rest) = page.as_chunks::<16>();
+    rest.is_empty().then(|| keys.iter().map(read_key).collect())
+}
+
+/// The keys of one hash in a page, without reading the others; none where its length is none of a page.
+pub(crate) fn keys_in_page(page: &[u8], hash: u64) -> Option<impl Iterator<Item = KeyAt>> {
+    let (keys, rest) = page.as_chunks::<16>();
+    let from = keys.partition_point(|key| read_key(key).0 < hash);
+    let same = keys[from..].iter().map(read_key).take_while(move |(other, _)| *other == hash);
+    rest.is_empty().then_some(same)
+}
+
+fn read_key(key: &[u8; 16]) -> KeyAt {
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default());
-    rest.is_empty().then(|| keys.iter().map(|key| (number(&key[..8]), number(&key[8..]))).collect())
+    (number(&key[..8]), number(&key[8..]))
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use onhand_ledger::{Seq, TenantId};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::{failed, signed};
-use crate::keys::{Filter, KeyAt, MERGED, PAGE_KEYS, Young, read_page, size_of_run, write_page};
+use crate::keys::{
+    Filter, KeyAt, MERGED, PAGE_KEYS, Probe, Young, keys_in_page, read_page, size_of_run, write_page,
+};
 use crate::sum::Sum;
 use crate::{StoreError, WriteKeys};
 
@@ -125,10 +127,11 @@ impl Index {
                 found.extend(seqs.drain(..).map(|seq| (*hash, seq)));
             }
         }
+        let probes: Vec<Probe> = hashes.iter().map(|hash| Probe::of(*hash)).collect();
         for (run, known) in &self.runs {
-            for hash in hashes.iter().filter(|hash| known.filter.may_have(**hash)) {
-                find_in_run(connection, tenant, *run, *hash, &mut seqs)?;
-                found.extend(seqs.drain(..).map(|seq| (*hash, seq)));
+            for probe in probes.iter().filter(|probe| known.filter.may_have(probe)) {
+                find_in_run(connection, tenant, *run, probe.hash, &mut seqs)?;
+                found.extend(seqs.drain(..).map(|seq| (probe.hash, seq)));
             }
         }
         Ok(found)
@@ -391,18 +394,29 @@ fn page(
     sql: &str,
     bound: i64,
 ) -> Result<Option<(i64, Vec<KeyAt>)>, StoreError> {
-    let read = || {
-        let mut statement = connection.prepare_cached(sql)?;
-        let row = statement.query_row(params![signed(tenant.0), signed(run), bound], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?))
-        });
-        row.optional()
-    };
-    let Some((first, body, sum)) = read().map_err(|error| failed("read", &error))? else { return Ok(None) };
+    read_in_page(connection, tenant, run, sql, bound, |first, body| Some((first, read_page(body)?)))
+}
+
+/// What `read` makes of the first page there is, by its least hash and its bytes; it makes none of what is no page.
+fn read_in_page<T>(
+    connection: &Connection,
+    tenant: TenantId,
+    run: u64,
+    sql: &str,
+    bound: i64,
+    read: impl FnOnce(i64, &[u8]) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    let failed = |error| failed("read", &error);
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(params![signed(tenant.0), signed(run), bound]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let first: i64 = row.get(0).map_err(failed)?;
     let name = || format!("page {first} of run {run} of keys");
-    Sum::of("key_page").ints([signed(tenant.0), signed(run), first]).bytes(&body).must_be(sum, name)?;
-    let keys = read_page(&body).ok_or_else(|| StoreError::Damaged(format!("{} cannot be read", name())))?;
-    Ok(Some((first, keys)))
+    let unread = || StoreError::Damaged(format!("{} cannot be read", name()));
+    let body = row.get_ref(1).map_err(failed)?.as_blob().map_err(|_| unread())?;
+    let sum = row.get(2).map_err(failed)?;
+    Sum::of("key_page").ints([signed(tenant.0), signed(run), first]).bytes(body).must_be(sum, name)?;
+    read(first, body).ok_or_else(unread).map(Some)
 }
 
 /// The runs that count: number, keys, last entry.
@@ -454,11 +468,11 @@ fn find_in_run(
 ) -> Result<(), StoreError> {
     let sql = "SELECT first_hash, body, sum FROM key_page WHERE tenant_id = ?1 AND run = ?2 AND \
                first_hash <= ?3 ORDER BY first_hash DESC LIMIT 1";
-    if let Some((_, keys)) = page(connection, tenant, run, sql, ordered(hash))? {
-        let from = keys.partition_point(|(other, _)| *other < hash);
-        found.extend(keys[from..].iter().take_while(|(other, _)| *other == hash).map(|(_, seq)| *seq));
-    }
-    Ok(())
+    let read = |_, body: &[u8]| {
+        found.extend(keys_in_page(body, hash)?.map(|(_, seq)| seq));
+        Some(())
+    };
+    read_in_page(connection, tenant, run, sql, ordered(hash), read).map(|_| ())
 }
 
 /// The entries of that hash, for a reader that has no filters.
@@ -513,7 +527,7 @@ pub(super) fn check(connection: &Connection, tenant: TenantId) -> Result<(), Sto
         cursor.fill(connection, tenant)?;
         while !cursor.page.is_empty() {
             for key in cursor.page.drain(..) {
-                if before.is_some_and(|before| before >= key) || !filter.may_have(key.0) {
+                if before.is_some_and(|before| before >= key) || !filter.may_have(&Probe::of(key.0)) {
                     return Err(StoreError::Damaged(format!("run {run} of keys is not in order")));
                 }
                 before = Some(key);
