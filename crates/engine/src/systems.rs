@@ -11,7 +11,7 @@ use onhand_ledger::{
     Value,
 };
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Known, OwnChange, Shown, Status, Stop, desired, rule_for};
+use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop, desired, rule_for};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
@@ -136,6 +136,12 @@ pub struct WorkerStatus {
     pub cursor: Option<String>,
     /// All it did up to this instant is known.
     pub orders_known_to: Option<Instant>,
+    /// From a change to the system's acknowledgement.
+    #[serde(default)]
+    pub push_lag: Lag,
+    /// From an order over there, by its clock, to our hearing of it.
+    #[serde(default)]
+    pub order_lag: Lag,
 }
 
 /// The notes that a system's listings are kept in.

@@ -103,6 +103,11 @@ impl Worker {
             }
             Err(error) => return Err(error.into()),
         }
+        // What was there when we first asked says nothing of how soon we hear of one.
+        if !is_known && self.status.orders_known_to.is_some() {
+            let lag = (self.now().micros() - order.placed_at.micros()) / 1_000;
+            self.status.order_lag.record(lag);
+        }
         if !changed.is_empty() {
             self.next_read = self.next_read.max(self.now().plus_micros(self.pace.read_back_ms * 500));
         }
