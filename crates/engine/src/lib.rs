@@ -7,6 +7,7 @@
 mod claims;
 mod clock;
 mod commit;
+pub mod explain;
 mod history;
 mod low;
 mod masters;

@@ -7,8 +7,7 @@ use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Document, PutListing, PutSystem};
 use onhand_ledger::model::{Cause, Listing, System};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, SystemId, TenantId,
-    Value,
+    Answer, Body, Command, DiscrepancyId, Instant, Key, ListingId, Quantity, Seq, SystemId, TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop, desired, rule_for};
@@ -76,6 +75,9 @@ pub struct ShownState {
     pub changes: Vec<OwnChange>,
     /// What was last read, and when.
     pub observed: Option<(Quantity, Instant)>,
+    /// What was last sent, answered or not.
+    #[serde(default)]
+    pub sent: Option<Sent>,
     /// What was sent and not answered, and when.
     pub unanswered: Option<(Quantity, Instant)>,
     /// What was sent, not answered and seen not to have arrived, and when: it may arrive late.
@@ -88,6 +90,21 @@ pub struct ShownState {
     pub drifts: u32,
     /// Was it pushed since the last such change?
     pub pushed_since: bool,
+}
+
+/// A number that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sent {
+    /// The number.
+    pub quantity: Quantity,
+    /// When.
+    pub at: Instant,
+    /// The newest entry that it was computed at.
+    pub seq: Seq,
+    /// When the system acknowledged it; none where it has not.
+    pub acknowledged_at: Option<Instant>,
+    /// It was acknowledged by reading it back: the answer was lost.
+    pub by_reading: bool,
 }
 
 /// Why nothing is sent for a listing.
@@ -193,7 +210,7 @@ pub struct ItemShown {
     pub explanation: String,
 }
 
-fn read_note<T: Default + for<'de> Deserialize<'de>>(
+pub(crate) fn read_note<T: Default + for<'de> Deserialize<'de>>(
     view: &mut View<'_>,
     space: &str,
     key: &str,
@@ -202,14 +219,15 @@ fn read_note<T: Default + for<'de> Deserialize<'de>>(
     serde_json::from_str(&body).map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))
 }
 
-fn shown(
+/// A listing's number, what it should be by its rule, and what is known of it.
+pub(crate) fn shown(
     view: &mut View<'_>,
     id: ListingId,
     listing: &Listing,
     system: &System,
     remote_location: &str,
-    trouble: Option<&str>,
-) -> Result<Option<ItemShown>, StoreError> {
+    worker: &WorkerStatus,
+) -> Result<Option<(ItemShown, Shown, Status)>, StoreError> {
     let Some(should) = desired_at(view, id, listing, system, remote_location)? else { return Ok(None) };
     let state: ShownState = read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
     let in_step = state.unanswered.is_none()
@@ -222,10 +240,12 @@ fn shown(
         unanswered: state.unanswered,
         stopped: state.stopped.map(|stopped| (stopped.why, stopped.reason)),
         paused: system.paused,
-        trouble: trouble.map(str::to_owned),
+        trouble: worker.trouble.clone(),
         drift: state.drift,
+        usual_lag: worker.push_lag.usual(),
+        slow_lag: worker.push_lag.slow(),
     };
-    Ok(Some(ItemShown {
+    let shown = ItemShown {
         system: system.name.clone(),
         listing: listing.remote_id.clone(),
         remote_location: remote_location.to_owned(),
@@ -234,7 +254,8 @@ fn shown(
         observed: state.observed,
         in_step,
         explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
-    }))
+    };
+    Ok(Some((shown, should, status)))
 }
 
 /// The remote locations that have one of ours behind them, each once.
@@ -243,20 +264,6 @@ pub fn remote_locations(system: &System) -> Vec<String> {
     remote.sort();
     remote.dedup();
     remote
-}
-
-/// Each system's number of an item beside what it should be, and why.
-pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<ItemShown>, StoreError> {
-    let mut all = Vec::new();
-    for (id, listing) in view.listings_of(item)? {
-        let Some(system) = view.system(listing.system)? else { continue };
-        let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
-        for remote_location in remote_locations(&system) {
-            let trouble = worker.trouble.as_deref();
-            all.extend(shown(view, id, &listing, &system, &remote_location, trouble)?);
-        }
-    }
-    Ok(all)
 }
 
 /// How a system is doing.
@@ -288,7 +295,7 @@ pub fn system_status(
     let (mut listings, mut in_step) = (0, 0);
     for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
-            if let Some(shown) = shown(view, listing_id, &listing, system, &remote_location, None)? {
+            if let Some((shown, ..)) = shown(view, listing_id, &listing, system, &remote_location, &worker)? {
                 listings += 1;
                 in_step += usize::from(shown.in_step);
             }

@@ -11,12 +11,14 @@ use std::time::Duration;
 use onhand_channels::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteListing,
 };
+use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::worker::{Pace, Worker};
-use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
-use onhand_ledger::command::{PutItem, PutListing, PutLocation, PutSystem, Receive};
+use onhand_engine::{Clock, Handle, Ledger, ManualClock, Options, View, queue};
+use onhand_ledger::command::{Adjust, Line, PutItem, PutListing, PutLocation, PutSystem, Receive};
 use onhand_ledger::model::System;
-use onhand_ledger::{Answer, Body, Command, Quantity, SystemId, TenantId};
-use onhand_store::MemoryStore;
+use onhand_ledger::{Answer, Body, Command, ListingId, Quantity, SystemId, TenantId};
+use onhand_store::{MemoryStore, StoreError};
+use onhand_sync::Standing;
 use shop::{time, units};
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -151,4 +153,48 @@ async fn orders_are_heard_of_while_stock_never_stands_still() {
     done.await.expect("a step ends");
     assert!(fake.asked.load(Ordering::SeqCst) > before);
     assert!(fake.pushes.load(Ordering::SeqCst) > 3, "and it still pushes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_number_is_explained_from_the_stock_to_what_was_sent() {
+    let (mut worker, fake) = worker(false).await;
+    worker.step().await;
+    fake.handle.submit(TENANT, receive()).await.unwrap();
+    worker.step().await;
+    let ledger = fake.handle.ledger();
+    let explained = ledger.read(TENANT, explain_of_mug).unwrap();
+    let [one] = explained.as_slice() else { panic!("{explained:#?}") };
+    let sent = one.chain.sent.expect("something was sent");
+    assert!(sent.acknowledged_at.is_some_and(|at| at > sent.at) && !sent.by_reading, "{sent:?}");
+    // Each push of this fake brings one more unit, which was not sent yet.
+    assert_eq!(one.chain.available, sent.quantity + Quantity::ONE);
+    assert_eq!((one.chain.stock.len(), one.chain.stock[0].location.as_str()), (1, "LONDON"));
+    let told: Vec<&str> = one.chain.between.iter().map(|between| between.sentence.as_str()).collect();
+    assert_eq!(told, ["+1 available at LONDON: received, by test."]);
+    assert_eq!((one.standing, one.exposed), (Standing::OnItsWay, Quantity::ZERO));
+
+    // All of it is lost: what is still offered can be oversold.
+    let gone = Adjust {
+        location: "LONDON".to_owned(),
+        lines: vec![Line {
+            sku: "MUG".to_owned(),
+            quantity: -one.chain.available,
+            ..units("MUG", 1).remove(0)
+        }],
+        reason: "shrinkage".to_owned(),
+        occurred_at: None,
+    };
+    fake.handle.submit(TENANT, command(Body::Adjust(gone))).await.unwrap();
+    let (exposed, next) = ledger.read(TENANT, |view| exposure(view, ListingId(0), 10, 10)).unwrap();
+    let found: Vec<_> = exposed.iter().map(|one| (one.sku.as_str(), one.shows, one.exposed)).collect();
+    assert_eq!((found, next), (vec![("MUG", sent.quantity, sent.quantity)], None));
+    assert_eq!(exposed[0].for_millis, None, "too few pushes to say what is usual");
+    fake.clock.set(fake.clock.now().plus_seconds(61));
+    let later = ledger.read(TENANT, explain_of_mug).unwrap();
+    assert_eq!(later[0].standing, Standing::Behind);
+}
+
+fn explain_of_mug(view: &mut View<'_>) -> Result<Vec<Explained>, StoreError> {
+    let (mug, _) = view.item_by_sku("MUG")?.expect("it was made");
+    explain_item(view, mug)
 }

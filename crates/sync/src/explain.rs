@@ -38,12 +38,108 @@ pub struct Status {
     pub trouble: Option<String>,
     /// What somebody over there changed, where nothing explains it: from, to, and when that was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
+    /// How long it usually takes from a change to its acknowledgement, in milliseconds; none where that is not known.
+    pub usual_lag: Option<u32>,
+    /// … and one time in twenty.
+    pub slow_lag: Option<u32>,
+}
+
+impl Status {
+    /// The number it shows, as far as is known.
+    pub fn shows(&self) -> Option<Quantity> {
+        self.observed.map(|(quantity, _)| quantity).or(self.acknowledged)
+    }
+}
+
+/// How a number stands, for a sign and a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It shows what it should.
+    InStep,
+    /// It differs, and lag explains it.
+    OnItsWay,
+    /// It differs longer than its usual lag.
+    Behind,
+    /// Somebody paused it.
+    Paused,
+    /// It waits for a person.
+    NeedsYou,
+}
+
+/// Where no lag is known yet, what differs for so long is behind, in milliseconds.
+const LAG_UNLESS_KNOWN: i64 = 60_000;
+/// What differs for less than this is on its way, however quick it usually is, in milliseconds.
+const LEAST_LAG: i64 = 1_000;
+
+impl Standing {
+    /// Of a number that should have been what it should be since an instant.
+    pub fn of(status: &Status, shown: &Shown, since: Option<Instant>, now: Instant) -> Self {
+        if status.stopped.is_some() {
+            return Self::NeedsYou;
+        }
+        if status.shows() == Some(shown.quantity) && status.unanswered.is_none() {
+            return Self::InStep;
+        }
+        if status.paused {
+            return Self::Paused;
+        }
+        let usual = status.slow_lag.map_or(LAG_UNLESS_KNOWN, |slow| (2 * i64::from(slow)).max(LEAST_LAG));
+        let differs = since.map_or(0, |since| (now.micros() - since.micros()) / 1_000);
+        if differs > usual { Self::Behind } else { Self::OnItsWay }
+    }
+
+    /// Its sign: shape and word say the same, so that colour need not.
+    pub const fn sign(self) -> char {
+        match self {
+            Self::InStep => '●',
+            Self::OnItsWay => '◐',
+            Self::Behind => '▲',
+            Self::Paused => '■',
+            Self::NeedsYou => '✕',
+        }
+    }
+
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InStep => "in_step",
+            Self::OnItsWay => "on_its_way",
+            Self::Behind => "behind",
+            Self::Paused => "paused",
+            Self::NeedsYou => "needs_you",
+        }
+    }
+
+    /// Its sign, by its name in JSON; none where there is no such name.
+    pub fn sign_of(name: &str) -> Option<char> {
+        let all = [Self::InStep, Self::OnItsWay, Self::Behind, Self::Paused, Self::NeedsYou];
+        all.into_iter().find(|standing| standing.name() == name).map(Self::sign)
+    }
+
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InStep => "in step",
+            Self::OnItsWay => "on its way",
+            Self::Behind => "behind",
+            Self::Paused => "paused",
+            Self::NeedsYou => "needs you",
+        }
+    }
+}
+
+/// Units of the item that a listing offers beyond what is available: its number times what one of it is, less what there is.
+/// What a rule keeps back is there to be sold, so it counts as available.
+pub fn exposed(shows: Option<Quantity>, multiplier: u32, available: Quantity) -> Quantity {
+    let offered = shows.unwrap_or_default().micros().saturating_mul(i64::from(multiplier.max(1)));
+    let there = available.micros().max(0);
+    Quantity::from_micros(offered.saturating_sub(there).max(0))
 }
 
 /// One or two plain sentences: what it shows, what it should, and why it does not.
 pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let desired = shown.quantity;
-    let Some(shows) = status.observed.map(|(quantity, _)| quantity).or(status.acknowledged) else {
+    let Some(shows) = status.shows() else {
         return match &status.trouble {
             Some(trouble) => format!("{system} should show {desired}; it has not been read yet: {trouble}."),
             None => format!("{system} should show {desired}; it has not been read yet."),
@@ -91,8 +187,11 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
     }
     match status.unanswered {
         Some((sent, at)) => {
-            let seconds = (now.micros() - at.micros()).max(0) / 1_000_000;
-            format!("{both} Sent {sent} {seconds} s ago, not yet acknowledged.")
+            let ago = crate::in_words((now.micros() - at.micros()) / 1_000);
+            let usual = status.usual_lag.map_or(String::new(), |usual| {
+                format!("; its usual lag is {}", crate::in_words(i64::from(usual)))
+            });
+            format!("{both} Sent {sent} {ago} ago, not yet acknowledged{usual}.")
         }
         None if status.acknowledged == Some(desired) => {
             format!("{both} By what it did since it was read, it does by now; it is read again in a moment.")
@@ -105,6 +204,47 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
 mod tests {
     use super::*;
     use onhand_ledger::RuleId;
+
+    fn shown(quantity: i64) -> Shown {
+        Shown {
+            quantity: Quantity::units(quantity),
+            available: Quantity::units(quantity),
+            rule: None,
+            because: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_differs_is_on_its_way_until_its_lag_is_over() {
+        let now = Instant::from_micros(600_000_000);
+        let read =
+            |quantity| Status { observed: Some((Quantity::units(quantity), now)), ..Status::default() };
+        let of = |status: &Status, seconds| {
+            Standing::of(status, &shown(96), Some(now.plus_seconds(-seconds)), now)
+        };
+        assert_eq!(of(&read(96), 1), Standing::InStep);
+        assert_eq!((of(&read(92), 60), of(&read(92), 61)), (Standing::OnItsWay, Standing::Behind));
+        let quick = Status { slow_lag: Some(2_000), ..read(92) };
+        assert_eq!((of(&quick, 4), of(&quick, 5)), (Standing::OnItsWay, Standing::Behind));
+        let paused = Status { paused: true, ..read(92) };
+        assert_eq!(
+            (of(&paused, 61), of(&Status { paused: true, ..read(96) }, 61)),
+            (Standing::Paused, Standing::InStep)
+        );
+        let stopped = Status { stopped: Some((Stop::SecondMaster, String::new())), ..paused };
+        assert_eq!(of(&stopped, 1), Standing::NeedsYou);
+        let unanswered = Status { unanswered: Some((Quantity::units(96), now)), ..read(96) };
+        assert_eq!(of(&unanswered, 1), Standing::OnItsWay);
+    }
+
+    #[test]
+    fn exposed_is_what_is_offered_beyond_what_is_there() {
+        let units = Quantity::units;
+        assert_eq!(exposed(Some(units(5)), 1, units(3)), units(2));
+        assert_eq!(exposed(Some(units(2)), 6, units(10)), units(2));
+        assert_eq!(exposed(Some(units(3)), 1, units(-2)), units(3));
+        assert_eq!((exposed(Some(units(3)), 1, units(9)), exposed(None, 1, units(0))), (units(0), units(0)));
+    }
 
     #[test]
     fn sentences() {
@@ -127,6 +267,11 @@ mod tests {
         assert_eq!(
             explain("Woo", &sent, &plain(101), now),
             "Woo shows 97 and should show 101. Sent 101 2 s ago, not yet acknowledged."
+        );
+        let usual = Status { usual_lag: Some(3_000), ..sent.clone() };
+        assert_eq!(
+            explain("Woo", &usual, &plain(101), now),
+            "Woo shows 97 and should show 101. Sent 101 2 s ago, not yet acknowledged; its usual lag is 3 s."
         );
         let untracked = Status { stopped: Some((Stop::Untracked, String::new())), ..read(97) };
         assert!(explain("Woo", &untracked, &plain(97), now).contains("sells it without end"));

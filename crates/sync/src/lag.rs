@@ -43,13 +43,13 @@ impl Lag {
     }
 }
 
-/// A stretch of time as people say it: `0.8 s`, `3.1 s`, `40 s`, `4 minutes`, `2 hours`.
+/// A stretch of time as people say it: `0.8 s`, `3 s`, `40 s`, `4 minutes`, `2 hours`.
 pub fn in_words(millis: i64) -> String {
     let millis = millis.max(0);
     let some = |number: i64, unit: &str| format!("{number} {unit}{}", if number == 1 { "" } else { "s" });
     match millis {
-        0..10_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
-        10_000..120_000 => format!("{} s", millis / 1_000),
+        0..10_000 if millis % 1_000 >= 100 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        0..120_000 => format!("{} s", millis / 1_000),
         120_000..7_200_000 => some(millis / 60_000, "minute"),
         7_200_000..172_800_000 => some(millis / 3_600_000, "hour"),
         _ => some(millis / 86_400_000, "day"),
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn words() {
-        let said = [0, 850, 3_100, 40_000, 240_000, 7_200_000, 172_800_000, -1].map(in_words);
-        assert_eq!(said, ["0.0 s", "0.8 s", "3.1 s", "40 s", "4 minutes", "2 hours", "2 days", "0.0 s"]);
+        let said = [0, 850, 3_000, 3_100, 40_000, 240_000, 7_200_000, 172_800_000, -1].map(in_words);
+        assert_eq!(said, ["0 s", "0.8 s", "3 s", "3.1 s", "40 s", "4 minutes", "2 hours", "2 days", "0 s"]);
     }
 }

@@ -8,7 +8,7 @@ mod lag;
 mod plan;
 
 pub use desired::{Shown, desired, rule_for};
-pub use explain::{Status, Stop, explain};
+pub use explain::{Standing, Status, Stop, explain, exposed};
 pub use judge::{Known, Observation, OwnChange, Verdict, judge, shows};
 pub use lag::{Lag, in_words};
 pub use plan::{Difference, danger_first};

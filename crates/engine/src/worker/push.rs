@@ -7,6 +7,7 @@ use onhand_ledger::Instant;
 use onhand_sync::{Difference, Stop, danger_first};
 
 use super::{Acknowledged, Worker, WorkerError};
+use crate::systems::Sent;
 
 /// What is refused is tried again after this long, and ever longer, in seconds.
 const RETRY_SECONDS: i64 = 30;
@@ -98,6 +99,13 @@ impl Worker {
         for key in keys.into_iter().filter(|key| still.contains(key)) {
             let Some(line) = self.lines.get_mut(&key) else { continue };
             line.state.unanswered = Some((line.desired, now));
+            line.state.sent = Some(Sent {
+                quantity: line.desired,
+                at: now,
+                seq: self.seq,
+                acknowledged_at: None,
+                by_reading: false,
+            });
             pushes.push(Push {
                 listing: line.listing.remote_id.clone(),
                 location: line.remote_location.clone(),
@@ -136,6 +144,7 @@ impl Worker {
                     line.state.unanswered = None;
                     line.state.lost = None;
                     line.state.pushed_since = true;
+                    line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
                     if line.state.stopped.is_some() {
                         over.push(key.clone());
                     }

@@ -7,6 +7,7 @@ use onhand_ledger::model::Cause;
 use onhand_sync::{Observation, Stop, Verdict, judge};
 
 use super::{Found, SUSPECTED_AT_MOST, Worker, WorkerError};
+use crate::systems::Sent;
 
 /// How many times somebody may set a number back before we stop writing it.
 const SECOND_MASTER: u32 = 3;
@@ -129,6 +130,11 @@ impl Worker {
                 Verdict::Arrived { .. } => {
                     state.lost = None;
                     state.unanswered = None;
+                    state.sent = state.sent.map(|sent| Sent {
+                        acknowledged_at: Some(observation.at),
+                        by_reading: true,
+                        ..sent
+                    });
                 }
                 _ => state.unanswered = None,
             }

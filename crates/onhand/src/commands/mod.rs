@@ -4,6 +4,7 @@ mod backup;
 mod bench;
 mod demo;
 mod documents;
+mod explain;
 mod export;
 mod import;
 mod item;
@@ -22,7 +23,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::cli::{Cli, Command, Key, Seal, System};
-use crate::link::{Link, segment};
+use crate::link::Link;
 use crate::output::say;
 use crate::seal_keys;
 use crate::settings::Settings;
@@ -51,7 +52,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             through(Link::open(&db)?, async |link| replay::run(link, &ready, json).await).await?;
         }
         Command::Explain { sku } => {
-            through(Link::open_existing(&db)?, async |link| explain(link, &sku, json).await).await?;
+            through(Link::open_existing(&db)?, async |link| explain::run(link, &sku, json).await).await?;
         }
         Command::Item(asked) => {
             through(Link::open_existing(&db)?, async |link| item::run(link, asked, json).await).await?;
@@ -169,64 +170,6 @@ async fn list_systems(link: &Link, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn explain(link: &Link, sku: &str, json: bool) -> anyhow::Result<()> {
-    let explained = link.get(&format!("/v1/items/{}/explain", segment(sku)?)).await?;
-    print(json, &explained, |explained| {
-        let stock = &explained["stock"];
-        say(format!("{}  {}", stock["sku"].as_str().unwrap_or(sku), stock["name"].as_str().unwrap_or("")))?;
-        for line in stock_table(stock) {
-            say(line)?;
-        }
-        let shown = explained["shown"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if shown.is_empty() {
-            say("No system shows it.")?;
-        }
-        shown.iter().try_for_each(|shown| {
-            let sign = if shown["in_step"] == true { "●" } else { "◐" };
-            say(format!("{sign} {}", shown["explanation"].as_str().unwrap_or("")))
-        })
-    })?;
-    Ok(())
-}
-
-/// Stock by location and state. What is rarely there has a column only where it is: so on hand is always the sum of
-/// what is shown before it, less what of it is told to be buildable only.
-fn stock_table(stock: &Value) -> Vec<String> {
-    const STATES: [(&str, bool); 9] = [
-        ("available", true),
-        ("unsellable", false),
-        ("reserved", true),
-        ("committed", true),
-        ("damaged", false),
-        ("quality_control", false),
-        ("safety_stock", false),
-        ("on_hand", true),
-        ("buildable", false),
-    ];
-    let locations = stock["locations"].as_array().into_iter().flatten();
-    let rows: Vec<&Value> = locations.chain(std::iter::once(&stock["total"])).collect();
-    // Not by the total alone: a state may be more here and less there.
-    let is_there = |state: &str| rows.iter().any(|row| row[state] != 0);
-    let states = STATES.into_iter().filter(|(state, always)| *always || is_there(state));
-    let columns = states.map(|(state, _)| {
-        let numbers = rows.iter().map(|row| row[state].to_string());
-        std::iter::once(state.replace('_', " ")).chain(numbers).collect()
-    });
-    let names = rows.iter().map(|row| row["location"].as_str().unwrap_or("").to_owned());
-    let first: Vec<String> = std::iter::once(String::new()).chain(names).collect();
-    let columns: Vec<Vec<String>> = std::iter::once(first).chain(columns).collect();
-    let width = |column: &Vec<String>| column.iter().map(|text| text.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = columns.iter().map(width).collect();
-    let line = |row: usize| {
-        let cells = columns.iter().zip(&widths).enumerate().map(|(index, (column, width))| match index {
-            0 => format!("{:<width$}", column[row]),
-            _ => format!("  {:>width$}", column[row]),
-        });
-        cells.collect()
-    };
-    (0..=rows.len()).map(line).collect()
-}
-
 async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     let found = link.verify(&progress(json)).await?;
     tell_verified(&found, json)
@@ -271,32 +214,4 @@ async fn create_key(
     };
     print(json, &json!({ "key": key }), |_| say(format!("{key}\nKeep it: it is shown this once.")))?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn on_hand_is_the_sum_of_the_columns_that_are_shown() {
-        let row = |location: &str, available: i64, damaged: i64| {
-            json!({ "location": location, "available": available, "reserved": 0, "committed": 2, "damaged": damaged,
-                "unsellable": 0, "buildable": 0, "quality_control": 0, "safety_stock": 0, "on_hand": available + 2 + damaged })
-        };
-        let table = |damaged: i64| {
-            let locations = json!([row("LONDON", 1_234_567_890_123, 0), row("YORK", -1, damaged)]);
-            stock_table(&json!({ "locations": locations, "total": row("total", 5, damaged) }))
-        };
-        let plain = table(0);
-        assert_eq!(
-            plain[0].split_whitespace().collect::<Vec<_>>(),
-            ["available", "reserved", "committed", "on", "hand"]
-        );
-        let damaged = table(3);
-        assert!(damaged[0].contains("damaged") && !damaged[0].contains("safety"), "{damaged:#?}");
-        assert_eq!(damaged[2], "YORK               -1         0          2        3              4");
-        for table in [plain, damaged] {
-            assert!(table.iter().all(|line| line.chars().count() == table[0].chars().count()), "{table:#?}");
-        }
-    }
 }

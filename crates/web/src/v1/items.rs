@@ -1,11 +1,10 @@
-//! Items, their stock, history and explanation.
+//! Items and their stock.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::View;
-use onhand_engine::systems::explain_item;
 use onhand_ledger::command::{Line, PutItem};
 use onhand_ledger::model::{Item, Pack, Tracking};
 use onhand_ledger::{Body, Instant, ItemId, Key, Precision, Seq, Value, gtin};
@@ -27,11 +26,7 @@ use crate::error::Problem;
 use crate::extract::{Path, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(put, list))
-        .routes(routes!(show))
-        .routes(routes!(show_stock))
-        .routes(routes!(explain))
+    OpenApiRouter::new().routes(routes!(put, list)).routes(routes!(show)).routes(routes!(show_stock))
 }
 
 /// An item to make or change. What is left out stays as it is.
@@ -349,58 +344,6 @@ async fn show_stock(
     let found = read(&app, &caller, |view| match view.item_meant(&sku, meant)? {
         Some((id, item)) => item_stock(view, id, &item, as_of, known_at, None).map(Some),
         None => Ok(None),
-    });
-    found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
-}
-
-/// What a system shows of an item, and why.
-#[derive(Debug, Serialize, ToSchema)]
-struct ShownBody {
-    system: String,
-    listing: String,
-    remote_location: String,
-    /// What it should show, in its own units.
-    desired: Decimal,
-    /// What it last acknowledged.
-    acknowledged: Option<Decimal>,
-    /// What was last read back.
-    observed: Option<Decimal>,
-    observed_at: Option<String>,
-    in_step: bool,
-    /// Why, in plain words.
-    explanation: String,
-}
-
-/// An item explained: its stock, and each system's number with the sentence that explains it.
-#[derive(Debug, Serialize, ToSchema)]
-struct Explanation {
-    stock: ItemStock,
-    shown: Vec<ShownBody>,
-}
-
-/// Why does a system show what it shows? The truth by location and state, and each system's number beside it.
-#[utoipa::path(get, path = "/items/{sku}/explain", tag = "items", params(("sku" = String, Path)),
-    responses((status = 200, body = Explanation)))]
-async fn explain(
-    State(app): State<App>,
-    caller: Caller,
-    Path(sku): Path<String>,
-) -> Result<Json<Explanation>, Problem> {
-    let found = read(&app, &caller, |view| {
-        let Some((id, item)) = view.item_by_sku(&sku)? else { return Ok(None) };
-        let stock = item_stock(view, id, &item, None, None, None)?;
-        let shown = explain_item(view, id)?.into_iter().map(|shown| ShownBody {
-            system: shown.system,
-            listing: shown.listing,
-            remote_location: shown.remote_location,
-            desired: shown.desired.into(),
-            acknowledged: shown.acknowledged.map(Decimal::from),
-            observed: shown.observed.map(|(quantity, _)| quantity.into()),
-            observed_at: shown.observed.map(|(_, at)| at.to_string()),
-            in_step: shown.in_step,
-            explanation: shown.explanation,
-        });
-        Ok(Some(Explanation { stock, shown: shown.collect() }))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }

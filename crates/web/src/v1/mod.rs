@@ -9,6 +9,7 @@ pub(crate) mod commands;
 mod counts;
 mod discrepancies;
 mod documents;
+mod explain;
 pub(crate) mod export;
 mod history;
 mod holds;
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(items::routes())
         .merge(item_names::routes())
         .merge(history::routes())
+        .merge(explain::routes())
         .merge(low_stock::routes())
         .merge(report::routes())
         .merge(locations::routes())

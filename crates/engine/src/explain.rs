@@ -1,0 +1,292 @@
+//! Why a system shows what it shows: from the stock, by the rule, to what was sent and read back, link by link (law 12).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onhand_ledger::entry::{Account, Movement};
+use onhand_ledger::key::StockState;
+use onhand_ledger::model::{Listing, System};
+use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq};
+use onhand_store::StoreError;
+use onhand_sync::{Standing, exposed};
+
+use crate::history::{HistoryFilter, LedgerRow};
+use crate::systems::{
+    ItemShown, STATUS, Sent, ShownState, WorkerStatus, read_note, remote_locations, shown, shown_key,
+    shown_space,
+};
+use crate::view::View;
+
+/// So many of the movements since a number was sent are told.
+const TOLD: usize = 10;
+/// So many are looked at for them.
+const EXAMINED: usize = 500;
+
+/// What of an item can be sold at one of our locations behind a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Behind {
+    /// Our location's code.
+    pub location: String,
+    /// What can be promised there.
+    pub available: Quantity,
+    /// Of that: sold by documents that wait in the inbox.
+    pub claimed: Quantity,
+}
+
+/// Something that lies between the number that was sent and the one it should be now, or the one that is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Between {
+    /// When it happened.
+    pub at: Instant,
+    /// By how much what can be sold changed, in units of the item; of what a system did to its own number, in its units.
+    pub quantity: Quantity,
+    /// Our entry; none where it happened over there.
+    pub seq: Option<Seq>,
+    /// In plain words.
+    pub sentence: String,
+}
+
+/// The whole way from the stock to the number that a system shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chain {
+    /// The stock behind it, location by location.
+    pub stock: Vec<Behind>,
+    /// What of it is available, over all of them.
+    pub available: Quantity,
+    /// The rule that was applied, if any.
+    pub rule: Option<RuleId>,
+    /// What the rule did, in words; empty where it did nothing.
+    pub because: String,
+    /// When what can be sold last changed there; none where it never did.
+    pub since: Option<Instant>,
+    /// What was last sent.
+    pub sent: Option<Sent>,
+    /// What happened since it was sent, or to the number over there, the oldest first; of much the newest.
+    pub between: Vec<Between>,
+}
+
+/// A system's number of an item, explained.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explained {
+    /// The number beside what it should be, and the sentence.
+    pub shown: ItemShown,
+    /// How it stands.
+    pub standing: Standing,
+    /// Units of the item that it offers beyond what is available: they can be oversold right now.
+    pub exposed: Quantity,
+    /// The whole way.
+    pub chain: Chain,
+}
+
+/// Each system's number of an item beside what it should be, and why.
+pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>, StoreError> {
+    let mut all = Vec::new();
+    for (id, listing) in view.listings_of(item)? {
+        let Some(system) = view.system(listing.system)? else { continue };
+        let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
+        for remote_location in remote_locations(&system) {
+            let found = shown(view, id, &listing, &system, &remote_location, &worker)?;
+            let Some((shown, should, status)) = found else { continue };
+            let state: ShownState =
+                read_note(view, &shown_space(listing.system), &shown_key(id, &remote_location))?;
+            let behind = behind(&system, &remote_location);
+            let since = last_change(view, item, &behind)?;
+            let chain = Chain {
+                stock: stock_behind(view, item, &behind)?,
+                available: should.available,
+                rule: should.rule,
+                because: should.because.clone(),
+                since,
+                sent: state.sent,
+                between: between(view, item, &behind, &system, &state)?,
+            };
+            let standing = Standing::of(&status, &should, since, view.now);
+            let exposed = exposed(status.shows(), listing.multiplier, should.available);
+            all.push(Explained { shown, standing, exposed, chain });
+        }
+    }
+    Ok(all)
+}
+
+fn behind(system: &System, remote_location: &str) -> Vec<LocationId> {
+    let mapped = system.locations.iter().filter(|mapping| mapping.remote_id == remote_location);
+    mapped.map(|mapping| mapping.location).collect()
+}
+
+fn stock_behind(view: &mut View<'_>, item: ItemId, behind: &[LocationId]) -> Result<Vec<Behind>, StoreError> {
+    let mut all = Vec::new();
+    for location in behind {
+        let code = view.location(*location)?.map_or_else(|| location.to_string(), |known| known.code);
+        let available = view.available(item, *location)?;
+        all.push(Behind { location: code, available, claimed: view.claimed_at(item, *location)? });
+    }
+    Ok(all)
+}
+
+fn filter(view: &mut View<'_>, behind: &[LocationId]) -> Result<HistoryFilter, StoreError> {
+    let mut locations = BTreeSet::new();
+    for location in behind {
+        locations.extend(view.inside(*location)?);
+    }
+    let state = Some(StockState::Available);
+    Ok(HistoryFilter { locations: Some(locations), state, ..HistoryFilter::default() })
+}
+
+/// When what is available there last changed.
+fn last_change(
+    view: &mut View<'_>,
+    item: ItemId,
+    behind: &[LocationId],
+) -> Result<Option<Instant>, StoreError> {
+    let filter = filter(view, behind)?;
+    let newest = view.item_history(item, &filter, Seq::MAX >> 1, 1, EXAMINED)?;
+    Ok(newest.rows.first().map(|row| row.record.recorded_at))
+}
+
+/// What happened since the number was sent: here, and over there.
+fn between(
+    view: &mut View<'_>,
+    item: ItemId,
+    behind: &[LocationId],
+    system: &System,
+    state: &ShownState,
+) -> Result<Vec<Between>, StoreError> {
+    let mut all: Vec<Between> = state
+        .changes
+        .iter()
+        .map(|change| {
+            let (did, quantity) = match change.quantity.is_negative() {
+                true => ("sold", -change.quantity),
+                false => ("took back", change.quantity),
+            };
+            let sentence = format!("{} {did} {quantity} of it by itself.", system.name);
+            Between { at: change.at, quantity: change.quantity, seq: None, sentence }
+        })
+        .collect();
+    if let Some(sent) = &state.sent {
+        let filter = filter(view, behind)?;
+        let page = view.item_history(item, &filter, Seq::MAX >> 1, TOLD, EXAMINED)?;
+        for row in page.rows.iter().filter(|row| row.seq > sent.seq) {
+            all.push(told(view, row, filter.locations.as_ref())?);
+        }
+    }
+    all.sort_by_key(|one| (one.at, one.seq));
+    all.drain(..all.len().saturating_sub(TOLD));
+    Ok(all)
+}
+
+/// A movement in plain words, as far as it changed what is available at these locations.
+fn told(
+    view: &mut View<'_>,
+    row: &LedgerRow,
+    locations: Option<&BTreeSet<LocationId>>,
+) -> Result<Between, StoreError> {
+    let Movement { from, to, occurred_at, reason, .. } = &row.movement;
+    let counts = |account: &Account| {
+        account.state == StockState::Available
+            && locations.is_none_or(|locations| locations.contains(&account.location))
+    };
+    let mut quantity = Quantity::ZERO;
+    let mut place = None;
+    for (account, sign) in [(from, -row.movement.quantity), (to, row.movement.quantity)] {
+        if counts(account) {
+            quantity += sign;
+            place = Some(account.location);
+        }
+    }
+    let place = match place {
+        Some(place) => view.location(place)?.map(|location| location.code),
+        None => None,
+    };
+    let by = match &row.record.document {
+        Some((_, document)) => format!("by {}, document {document}", row.record.actor),
+        None => format!("by {}", row.record.actor),
+    };
+    let sign = if quantity.is_negative() { "\u{2212}" } else { "+" };
+    let amount = if quantity.is_negative() { -quantity } else { quantity };
+    let place = place.unwrap_or_default();
+    let sentence = format!("{sign}{amount} available at {place}: {reason}, {by}.");
+    Ok(Between { at: *occurred_at, quantity, seq: Some(row.seq), sentence })
+}
+
+/// A listing that offers more than is available.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exposure {
+    /// The item's SKU.
+    pub sku: String,
+    /// The system's name.
+    pub system: String,
+    /// The listing's id over there.
+    pub listing: String,
+    /// The remote location's id.
+    pub remote_location: String,
+    /// What it shows, in its own units.
+    pub shows: Quantity,
+    /// What is available, in units of the item.
+    pub available: Quantity,
+    /// Units of the item that can be oversold right now.
+    pub exposed: Quantity,
+    /// How long it usually takes until the system shows a lower number, in milliseconds; none where that is not known, or
+    /// nothing is sent.
+    pub for_millis: Option<u32>,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// What could be oversold right now, listing by listing after one, and where to go on from: at most `limit` rows (or those of
+/// one listing more), of `examine` listings that are looked at.
+pub fn exposure(
+    view: &mut View<'_>,
+    after: ListingId,
+    limit: usize,
+    examine: usize,
+) -> Result<(Vec<Exposure>, Option<ListingId>), StoreError> {
+    let mut systems = BTreeMap::new();
+    let mut listings = BTreeMap::new();
+    for (id, system) in view.systems()? {
+        listings.extend(view.listings_in(id, after, examine + 1)?);
+        let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
+        systems.insert(id, (system, worker));
+    }
+    let more = listings.len() > examine;
+    let mut all = Vec::new();
+    let mut last = None;
+    for (id, listing) in listings.into_iter().take(examine) {
+        if all.len() >= limit {
+            return Ok((all, last));
+        }
+        last = Some(id);
+        let Some((system, worker)) = systems.get(&listing.system) else { continue };
+        for remote_location in remote_locations(system) {
+            all.extend(exposed_at(view, id, &listing, system, &remote_location, worker)?);
+        }
+    }
+    Ok((all, last.filter(|_| more)))
+}
+
+fn exposed_at(
+    view: &mut View<'_>,
+    id: ListingId,
+    listing: &Listing,
+    system: &System,
+    remote_location: &str,
+    worker: &WorkerStatus,
+) -> Result<Option<Exposure>, StoreError> {
+    let found = shown(view, id, listing, system, remote_location, worker)?;
+    let (Some((_, should, status)), Some(item)) = (found, listing.item) else { return Ok(None) };
+    let exposed = exposed(status.shows(), listing.multiplier, should.available);
+    let Some(shows) = status.shows().filter(|_| exposed.is_positive()) else { return Ok(None) };
+    let since = last_change(view, item, &behind(system, remote_location))?;
+    let standing = Standing::of(&status, &should, since, view.now);
+    let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou);
+    Ok(Some(Exposure {
+        sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
+        system: system.name.clone(),
+        listing: listing.remote_id.clone(),
+        remote_location: remote_location.to_owned(),
+        shows,
+        available: should.available,
+        exposed,
+        for_millis: worker.push_lag.usual().filter(|_| is_sent),
+        standing,
+    }))
+}
