@@ -154,9 +154,10 @@ fn between(
         .changes
         .iter()
         .map(|change| {
-            let (did, quantity) = match change.quantity.is_negative() {
-                true => ("sold", -change.quantity),
-                false => ("took back", change.quantity),
+            let (did, quantity) = if change.quantity.is_negative() {
+                ("sold", -change.quantity)
+            } else {
+                ("took back", change.quantity)
             };
             let sentence = format!("{} {did} {quantity} of it by itself.", system.name);
             Between { at: change.at, quantity: change.quantity, seq: None, sentence }

@@ -219,7 +219,7 @@ mod tests {
         let now = Instant::from_micros(600_000_000);
         let read =
             |quantity| Status { observed: Some((Quantity::units(quantity), now)), ..Status::default() };
-        let of = |status: &Status, seconds| {
+        let of = |status: &Status, seconds: i64| {
             Standing::of(status, &shown(96), Some(now.plus_seconds(-seconds)), now)
         };
         assert_eq!(of(&read(96), 1), Standing::InStep);

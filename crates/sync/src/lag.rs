@@ -63,13 +63,18 @@ mod tests {
     #[test]
     fn the_usual_is_of_the_last_and_of_enough() {
         let mut lag = Lag::default();
-        [900, 100].into_iter().for_each(|millis| lag.record(millis));
+        lag.record(900);
+        lag.record(100);
         assert_eq!((lag.usual(), lag.slow()), (None, None));
         lag.record(-5);
         assert_eq!((lag.usual(), lag.slow()), (Some(100), Some(100)));
-        (0..64).for_each(|_| lag.record(3_000));
+        for _ in 0..64 {
+            lag.record(3_000);
+        }
         assert_eq!((lag.usual(), lag.last.len()), (Some(3_000), KEPT));
-        (0..4).for_each(|_| lag.record(60_000));
+        for _ in 0..4 {
+            lag.record(60_000);
+        }
         assert_eq!((lag.usual(), lag.slow()), (Some(3_000), Some(60_000)));
     }
 
