@@ -290,7 +290,7 @@ pub fn system_status(
     let locked = connection(view, seal, id)?.and_then(Result::err);
     let trouble = match locked {
         Some(error) => Some(format!("{}'s credentials do not open: {error}", system.name)),
-        None => worker.trouble,
+        None => worker.trouble.clone(),
     };
     let (mut listings, mut in_step) = (0, 0);
     for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
