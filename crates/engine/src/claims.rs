@@ -24,12 +24,25 @@ impl View<'_> {
     /// How much less of an item can be sold at a location, because documents that wait have sold it, kits that it is in,
     /// or of what it is built of. Where they will be served from is not known: all of it may be there.
     pub fn claimed_at(&mut self, item: ItemId, location: LocationId) -> Result<Quantity, StoreError> {
-        let own = self.claimed_with_kits(item, None)?;
+        Ok(self.claimed_anywhere(item)? + self.claimed_of_parts(item, location)?)
+    }
+
+    /// What of that is the item's own, wherever it lies.
+    pub(crate) fn claimed_anywhere(&mut self, item: ItemId) -> Result<Quantity, StoreError> {
+        self.claimed_with_kits(item, None)
+    }
+
+    /// What of that are kits that cannot be built at a location, because others have sold what they are built of.
+    pub(crate) fn claimed_of_parts(
+        &mut self,
+        item: ItemId,
+        location: LocationId,
+    ) -> Result<Quantity, StoreError> {
         let kit = self.item(item)?.map(|item| item.kit).unwrap_or_default();
         if kit.is_empty() {
-            return Ok(own);
+            return Ok(Quantity::ZERO);
         }
-        // What others have sold of the components builds no kit of this; what it has sold itself is in `own`.
+        // What others have sold of the components builds no kit of this; what it has sold itself is its own.
         let free = [StockState::Available];
         let recipe = availability::flatten(self, &kit)?;
         let there = availability::buildable(self, &recipe, location, &free)?;
@@ -41,7 +54,7 @@ impl View<'_> {
             let rest = (lies - others).max(Quantity::ZERO);
             left = left.min(Quantity::units(rest.micros() / component.quantity.micros()));
         }
-        Ok(own + (there - left))
+        Ok(there - left)
     }
 
     /// How much of an item is claimed, as itself and as a component of kits but one.

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use onhand_ledger::entry::{Account, Movement};
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Listing, System};
+use onhand_ledger::publication::Index;
 use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq};
 use onhand_store::StoreError;
 use onhand_sync::{Standing, exposed};
 
 use crate::history::{HistoryFilter, LedgerRow};
+use crate::published::counted_by;
 use crate::systems::{
     ItemShown, STATUS, Sent, ShownState, WorkerStatus, read_note, remote_locations, shown, shown_key,
     shown_space,
@@ -80,21 +82,22 @@ pub struct Explained {
 /// Each system's number of an item beside what it should be, and why.
 pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>, StoreError> {
     let mut all = Vec::new();
+    let index = view.published()?;
     for (id, listing) in view.listings_of(item)? {
         let Some(system) = view.system(listing.system)? else { continue };
         let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
         for remote_location in remote_locations(&system) {
-            let found = shown(view, id, &listing, &system, &remote_location, &worker)?;
+            let found = shown(view, &index, id, &listing, &system, &remote_location, &worker)?;
             let Some((shown, should, status)) = found else { continue };
             let state: ShownState =
                 read_note(view, &shown_space(listing.system), &shown_key(id, &remote_location))?;
-            let behind = behind(&system, &remote_location);
+            let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
             let since = last_change(view, item, &behind)?;
             let chain = Chain {
                 stock: stock_behind(view, item, &behind)?,
                 available: should.available,
                 rule: should.rule,
-                because: should.because.clone(),
+                because: should.because(),
                 since,
                 sent: state.sent,
                 between: between(view, item, &behind, &system, &state)?,
@@ -105,11 +108,6 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
         }
     }
     Ok(all)
-}
-
-fn behind(system: &System, remote_location: &str) -> Vec<LocationId> {
-    let mapped = system.locations.iter().filter(|mapping| mapping.remote_id == remote_location);
-    mapped.map(|mapping| mapping.location).collect()
 }
 
 fn stock_behind(view: &mut View<'_>, item: ItemId, behind: &[LocationId]) -> Result<Vec<Behind>, StoreError> {
@@ -248,6 +246,7 @@ pub fn exposure(
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         systems.insert(id, (system, worker));
     }
+    let index = view.published()?;
     let more = listings.len() > examine;
     let mut all = Vec::new();
     let mut last = None;
@@ -258,7 +257,7 @@ pub fn exposure(
         last = Some(id);
         let Some((system, worker)) = systems.get(&listing.system) else { continue };
         for remote_location in remote_locations(system) {
-            all.extend(exposed_at(view, id, &listing, system, &remote_location, worker)?);
+            all.extend(exposed_at(view, id, &listing, &index, system, &remote_location, worker)?);
         }
     }
     Ok((all, last.filter(|_| more)))
@@ -268,17 +267,23 @@ fn exposed_at(
     view: &mut View<'_>,
     id: ListingId,
     listing: &Listing,
+    index: &Index,
     system: &System,
     remote_location: &str,
     worker: &WorkerStatus,
 ) -> Result<Option<Exposure>, StoreError> {
-    let found = shown(view, id, listing, system, remote_location, worker)?;
+    let found = shown(view, index, id, listing, system, remote_location, worker)?;
     let (Some((_, should, status)), Some(item)) = (found, listing.item) else { return Ok(None) };
     let exposed = exposed(status.shows(), listing.multiplier, should.available);
-    let Some(shows) = status.shows().filter(|_| exposed.is_positive()) else { return Ok(None) };
-    let since = last_change(view, item, &behind(system, remote_location))?;
+    let Some(shows) = status.shows().filter(|_| exposed.is_positive() && !should.is_skipped) else {
+        return Ok(None);
+    };
+    let since = {
+        let behind = counted_by(view, index, id, listing, system, remote_location)?;
+        last_change(view, item, &behind)?
+    };
     let standing = Standing::of(&status, &should, since, view.now);
-    let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou);
+    let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
     Ok(Some(Exposure {
         sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
         system: system.name.clone(),

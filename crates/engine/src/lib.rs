@@ -12,6 +12,7 @@ mod history;
 mod low;
 mod masters;
 pub mod migrate;
+pub mod published;
 mod queue;
 mod rehearse;
 mod report;

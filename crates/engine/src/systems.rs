@@ -6,14 +6,16 @@ use std::sync::Arc;
 use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Document, PutListing, PutSystem};
 use onhand_ledger::model::{Cause, Listing, System};
+use onhand_ledger::publication::Index;
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, Key, ListingId, Quantity, Seq, SystemId, TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop, desired, rule_for};
+use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
+pub use crate::published::{desired_at, desired_by};
 use crate::queue::{Handle, SubmitError};
 use crate::seal::{self, ResealError, Seal, SealError, Secret};
 use crate::view::View;
@@ -171,24 +173,6 @@ pub fn shown_key(listing: ListingId, remote_location: &str) -> String {
     format!("{listing}@{remote_location}")
 }
 
-/// What a listing should show at a remote location: all that is available at our locations behind it, by its rule.
-pub fn desired_at(
-    view: &mut View<'_>,
-    id: ListingId,
-    listing: &Listing,
-    system: &System,
-    remote_location: &str,
-) -> Result<Option<Shown>, StoreError> {
-    let Some(item) = listing.item else { return Ok(None) };
-    let (mut available, mut claimed) = (Quantity::ZERO, Quantity::ZERO);
-    for mapping in system.locations.iter().filter(|mapping| mapping.remote_id == remote_location) {
-        available += view.available(item, mapping.location)?;
-        claimed += view.claimed_at(item, mapping.location)?;
-    }
-    let rules = view.publication()?;
-    Ok(Some(desired(available, claimed, listing.multiplier, rule_for(&rules, id, item, listing.system))))
-}
-
 /// A listing's number beside what it should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ItemShown {
@@ -206,6 +190,8 @@ pub struct ItemShown {
     pub observed: Option<(Quantity, Instant)>,
     /// Last observed as it should be, with nothing unanswered?
     pub in_step: bool,
+    /// A rule leaves the number to the system: it is neither in step nor out of step.
+    pub is_skipped: bool,
     /// Why, in plain words.
     pub explanation: String,
 }
@@ -222,15 +208,19 @@ pub(crate) fn read_note<T: Default + for<'de> Deserialize<'de>>(
 /// A listing's number, what it should be by its rule, and what is known of it.
 pub(crate) fn shown(
     view: &mut View<'_>,
+    index: &Index,
     id: ListingId,
     listing: &Listing,
     system: &System,
     remote_location: &str,
     worker: &WorkerStatus,
 ) -> Result<Option<(ItemShown, Shown, Status)>, StoreError> {
-    let Some(should) = desired_at(view, id, listing, system, remote_location)? else { return Ok(None) };
+    let Some(should) = desired_by(view, index, id, listing, system, remote_location)? else {
+        return Ok(None);
+    };
     let state: ShownState = read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
-    let in_step = state.unanswered.is_none()
+    let in_step = !should.is_skipped
+        && state.unanswered.is_none()
         && state.stopped.is_none()
         && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
     let status = Status {
@@ -253,6 +243,7 @@ pub(crate) fn shown(
         acknowledged: state.acknowledged,
         observed: state.observed,
         in_step,
+        is_skipped: should.is_skipped,
         explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
     };
     Ok(Some((shown, should, status)))
@@ -269,10 +260,12 @@ pub fn remote_locations(system: &System) -> Vec<String> {
 /// How a system is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SystemStatus {
-    /// Mapped listings, once for each remote location.
+    /// Mapped listings, once for each remote location, without those whose numbers are left to the system.
     pub listings: usize,
     /// Of them last observed as they should be, with nothing unanswered.
     pub in_step: usize,
+    /// Mapped listings whose numbers a rule leaves to the system.
+    pub skipped: usize,
     /// What it last failed with.
     pub trouble: Option<String>,
     /// All it did up to this instant is known.
@@ -292,16 +285,19 @@ pub fn system_status(
         Some(error) => Some(format!("{}'s credentials do not open: {error}", system.name)),
         None => worker.trouble.clone(),
     };
-    let (mut listings, mut in_step) = (0, 0);
+    let index = view.published()?;
+    let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
     for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
-            if let Some((shown, ..)) = shown(view, listing_id, &listing, system, &remote_location, &worker)? {
-                listings += 1;
+            let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
+            if let Some((shown, ..)) = found {
+                listings += usize::from(!shown.is_skipped);
+                skipped += usize::from(shown.is_skipped);
                 in_step += usize::from(shown.in_step);
             }
         }
     }
-    Ok(SystemStatus { listings, in_step, trouble, orders_known_to: worker.orders_known_to })
+    Ok(SystemStatus { listings, in_step, skipped, trouble, orders_known_to: worker.orders_known_to })
 }
 
 /// The connection of a system, if it has one; or why it does not open.

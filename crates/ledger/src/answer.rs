@@ -400,6 +400,18 @@ pub enum Refusal {
         /// And the other.
         other: RuleId,
     },
+    /// Two publication rules of one specificity would say different things of the same listings.
+    #[error("{}", tied_publication(of, at.as_deref(), *rule, *other))]
+    PublicationTie {
+        /// Of what: an item.
+        of: Tied,
+        /// Where: a system's name, or such as `WEB, at main`; none: at every one.
+        at: Option<String>,
+        /// One.
+        rule: RuleId,
+        /// And the other.
+        other: RuleId,
+    },
     /// The document has ended.
     #[error("{document} is {state}: nothing more can be {verb}")]
     DocumentEnded {
@@ -587,6 +599,19 @@ fn tied(of: &Tied, at: Option<&str>, rule: RuleId, other: RuleId) -> String {
     format!(
         "the rules {rule} and {other} would both name a master of {what}{there}, and neither is more specific: \
          {decides}, or end one of them"
+    )
+}
+
+fn tied_publication(of: &Tied, at: Option<&str>, rule: RuleId, other: RuleId) -> String {
+    let there = at.map_or_else(String::new, |at| format!(" at `{at}`"));
+    let what = match of {
+        Tied::Item(sku) => format!("`{sku}`"),
+        Tied::Tag(tag) => format!("what is tagged `{tag}`"),
+        Tied::All => "anything".to_owned(),
+    };
+    format!(
+        "the rules {rule} and {other} would both say what is shown of {what}{there}, and neither is more specific: \
+         make a rule for {what} itself{there}, or end one of them"
     )
 }
 

@@ -4,11 +4,13 @@
 //! Names are resolved inside, where they and the stock are read at one `seq`. Quantities come parsed at the
 //! finest precision; the item's own is checked inside.
 
+mod publication;
 mod source;
 mod supply;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::publication::*;
 pub use self::source::Source;
 pub use self::supply::*;
 use crate::answer::Invalid;
@@ -61,7 +63,7 @@ pub enum Body {
     SetOwnership(SetOwnership),
     /// Says how a number follows from stock.
     SetPublication(SetPublication),
-    /// Ends an ownership or publication rule.
+    /// Ends an ownership, publication or allocation rule.
     EndRule(RuleId),
     /// Goods came in from outside.
     Receive(Receive),
@@ -153,6 +155,10 @@ pub enum Body {
     Group(Vec<Body>),
     /// A transfer is ready to ship: what has not left of it is kept where it leaves from.
     ReadyTransfer(ReadyTransfer),
+    /// Sells no more of an item, or of those with a tag: every listing of it shows 0 until that is lifted.
+    StopSelling(StopSelling),
+    /// Lifts that.
+    ResumeSelling(ResumeSelling),
 }
 
 impl Body {
@@ -430,25 +436,6 @@ pub struct SetOwnership {
     pub tag: Option<String>,
     /// The master's name; `onhand` for ourselves.
     pub master: String,
-}
-
-/// See [`Body::SetPublication`].
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct SetPublication {
-    /// A system's name; none: every one.
-    pub system: Option<String>,
-    /// A SKU; none: every one.
-    pub sku: Option<String>,
-    /// A listing's remote id (needs `system`); none: every one.
-    pub listing: Option<String>,
-    /// Kept back; not negative. Default 0.
-    pub buffer: Option<Quantity>,
-    /// Never more than this; not negative.
-    pub cap: Option<Quantity>,
-    /// 0 to 100. Default 100.
-    pub percentage: Option<u8>,
-    /// 0 at or below this much.
-    pub stop_at: Option<Quantity>,
 }
 
 /// So much of a SKU.

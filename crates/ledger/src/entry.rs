@@ -9,7 +9,8 @@ use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
     Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
-    Ownership, Publication, Purchase, Reversals, Seen, Session, System, TransferDocument, Waiting,
+    Ownership, Publication, Purchase, Reversals, Seen, SellingStop, Session, System, TransferDocument,
+    Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money,
@@ -132,6 +133,8 @@ pub enum Entry {
     Session(SessionId, Box<Session>),
     /// Somebody saw an item in a session, or what was seen became a count.
     Seen(SessionId, ItemId, LotId, Box<Seen>),
+    /// Some items are sold no more, or again (none).
+    SellingStop(RuleId, Option<Box<SellingStop>>),
 }
 
 /// One side of a movement.

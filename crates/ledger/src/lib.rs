@@ -19,6 +19,7 @@ pub mod model;
 pub mod money;
 pub mod ownership;
 mod parts;
+pub mod publication;
 pub mod quantity;
 pub mod refusals;
 pub mod state;

@@ -2,15 +2,17 @@
 //!
 //! Each value is folded from entries alone and is true at the `seq` kept beside it.
 
+mod publication;
 mod supply;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::publication::*;
 pub use self::supply::*;
 use crate::command::Threshold;
 use crate::{
-    DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money, OrderId, Precision,
-    Quantity, RuleId, Seq, SystemId, TransferId,
+    DiscrepancyId, HoldId, Instant, ItemId, LocationId, LotId, Money, OrderId, Precision, Quantity, RuleId,
+    Seq, SystemId, TransferId,
 };
 
 /// What is stocked.
@@ -250,39 +252,6 @@ pub struct Listing {
     pub multiplier: u32,
 }
 
-/// How the number of a listing follows from stock. Applied in this order: buffer, percentage, cap, stop-at, packs.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Publication {
-    /// The system it speaks of; none: every one.
-    pub system: Option<SystemId>,
-    /// The item it speaks of; none: every one.
-    pub item: Option<ItemId>,
-    /// The listing it speaks of; none: every one.
-    pub listing: Option<ListingId>,
-    /// Kept back from what is available.
-    pub buffer: Quantity,
-    /// Never show more than this.
-    pub cap: Option<Quantity>,
-    /// Show this share of it, 0 to 100.
-    pub percentage: u8,
-    /// Show 0 at or below this much.
-    pub stop_at: Option<Quantity>,
-}
-
-impl Default for Publication {
-    fn default() -> Self {
-        Self {
-            system: None,
-            item: None,
-            listing: None,
-            buffer: Quantity::ZERO,
-            cap: None,
-            percentage: 100,
-            stop_at: None,
-        }
-    }
-}
-
 /// Who is master of the stock on hand of some items at some locations.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ownership {
@@ -354,6 +323,8 @@ pub struct Rules {
     pub ownership: Vec<(RuleId, Ownership)>,
     /// What is shown where.
     pub publication: Vec<(RuleId, Publication)>,
+    /// What is not sold at all until somebody lifts it.
+    pub stopped: Vec<(RuleId, SellingStop)>,
 }
 
 /// The tree of locations. Its tops are the sites; orders are allocated from those that sell, by rank, then by age.

@@ -93,7 +93,7 @@ impl Refusal {
             Self::HoldHasLess { .. } | Self::LineHasLess { .. } => RefusalKind::LineHasLess,
             Self::ReferenceTaken { .. } | Self::DocumentReferenceTaken { .. } => RefusalKind::ReferenceTaken,
             Self::PrecisionInUse { .. } => RefusalKind::PrecisionInUse,
-            Self::RuleTie { .. } => RefusalKind::RuleTie,
+            Self::RuleTie { .. } | Self::PublicationTie { .. } => RefusalKind::RuleTie,
             Self::DocumentEnded { .. } => RefusalKind::DocumentEnded,
             Self::DocumentHasLess { .. } => RefusalKind::DocumentHasLess,
             Self::NotReversible { .. } => RefusalKind::NotReversible,
@@ -226,8 +226,14 @@ commands! {
         SetOwnershipRefusal { RuleTie },
         invalid { Field, UnknownLocation, UnknownSku, UnknownSystem };
     SetPublication = "set_publication",
-        SetPublicationRefusal {},
-        invalid { Field, UnknownSku, UnknownSystem };
+        SetPublicationRefusal { RuleTie },
+        invalid { Field, Twice, UnknownLocation, UnknownSku, UnknownSystem };
+    StopSelling = "stop_selling",
+        StopSellingRefusal {},
+        invalid { Field, UnknownSku };
+    ResumeSelling = "resume_selling",
+        ResumeSellingRefusal {},
+        invalid { Field, UnknownSku };
     SetAllocation = "set_allocation",
         SetAllocationRefusal {},
         invalid { Field, Twice, UnknownLocation, UnknownSystem };
@@ -437,6 +443,8 @@ impl Body {
             Self::ExtendHold(_) => CommandKind::ExtendHold,
             Self::ReleaseLines(_) => CommandKind::ReleaseLines,
             Self::SetAllocation(_) => CommandKind::SetAllocation,
+            Self::StopSelling(_) => CommandKind::StopSelling,
+            Self::ResumeSelling(_) => CommandKind::ResumeSelling,
             Self::Reallocate(_) => CommandKind::Reallocate,
             Self::OpenSession(_) => CommandKind::OpenSession,
             Self::Sight(_) => CommandKind::Sight,

@@ -619,6 +619,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Allocation(id, rule) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.allocation, *id, rule.as_ref()))?
         }
+        Entry::SellingStop(id, stop) => {
+            change_rules(sink, seq, |rules| set_rule(&mut rules.stopped, *id, stop.as_deref()))?
+        }
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };

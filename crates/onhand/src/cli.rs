@@ -2,6 +2,7 @@
 
 mod documents;
 mod location;
+mod rule;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::place::Place;
 
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
 pub use location::{Location, LocationFields};
+pub use rule::{Rule, RuleFields, What};
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -116,6 +118,9 @@ pub enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(Key),
+    /// What other systems show: publication rules, and what is not sold at all.
+    #[command(subcommand)]
+    Rule(Rule),
     /// Connected systems.
     #[command(subcommand)]
     System(System),

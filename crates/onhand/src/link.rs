@@ -207,6 +207,11 @@ impl Link {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// Ends something.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::DELETE, path, Some(&serde_json::json!({}))).await
+    }
+
     /// Reads something long, part by part as it comes.
     pub async fn stream(
         &self,

@@ -1,86 +1,141 @@
 //! What number a listing shall show: a formula over stock (law 7).
 
 use onhand_ledger::model::Publication;
-use onhand_ledger::{ItemId, ListingId, Quantity, RuleId, SystemId};
+use onhand_ledger::{Instant, Quantity, RuleId};
+
+/// What of an item there is at the locations that count, as far as a rule asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stock {
+    /// What can be promised.
+    pub available: Quantity,
+    /// What documents that wait have sold of it.
+    pub claimed: Quantity,
+}
+
+/// Somebody stopped the selling of an item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Halt {
+    /// The stop, by its id.
+    pub rule: RuleId,
+    /// What was stopped: `MUG`, `what is tagged glass`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+    /// Who stopped it.
+    pub by: String,
+    /// When.
+    pub at: Instant,
+}
+
+/// One thing that is done to the number on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// So much was sold by orders that wait in the inbox.
+    Claimed(Quantity),
+    /// It is shown as nothing at or below this much.
+    StopsAt(Quantity),
+    /// So much is kept back.
+    KeptBack(Quantity),
+    /// So many hundredths of it are shown.
+    Share(u8),
+    /// No more than this is shown.
+    AtMost(Quantity),
+    /// It is sold in packs of so many.
+    Packs(u32),
+}
 
 /// What a listing shall show, and how that follows.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Shown {
-    /// A whole number of packs, 0 or more.
+    /// A whole number of packs, 0 or more. Where it is left to the system: nothing is to be made of it.
     pub quantity: Quantity,
     /// What was available of the item, over the locations that count.
     pub available: Quantity,
     /// The rule that was applied, if any.
     pub rule: Option<RuleId>,
-    /// What the rule did, in words; empty where it did nothing.
-    pub because: String,
+    /// What was done to the number, in order.
+    pub steps: Vec<Step>,
+    /// The rule leaves the number to the system: nothing is sent, and what it shows is not judged.
+    pub is_skipped: bool,
+    /// Whatever the rule says, it shows 0: its selling was stopped.
+    pub halt: Option<Halt>,
 }
 
-/// The rule that speaks of a listing: the most specific one, by listing, then by item, then by system.
-pub fn rule_for(
-    rules: &[(RuleId, Publication)],
-    listing: ListingId,
-    item: ItemId,
-    system: SystemId,
-) -> Option<&(RuleId, Publication)> {
-    let rank = |rule: &Publication| {
-        let speaks = rule.listing.is_none_or(|named| named == listing)
-            && rule.item.is_none_or(|named| named == item)
-            && rule.system.is_none_or(|named| named == system);
-        speaks.then_some((rule.listing.is_some(), rule.item.is_some(), rule.system.is_some()))
-    };
-    // Scopes are unique, so that two rules of one rank are the same rule.
-    rules
-        .iter()
-        .filter_map(|rule| Some((rank(&rule.1)?, rule)))
-        .max_by_key(|(rank, _)| *rank)
-        .map(|(_, rule)| rule)
+impl Shown {
+    /// What was done to the number, in words; empty where that is nothing.
+    pub fn because(&self) -> String {
+        let words: Vec<String> = self.steps.iter().map(Step::to_string).collect();
+        words.join(", ")
+    }
 }
 
-/// What a listing of `multiplier` units shall show of what is available, less what documents that wait have sold of
-/// it (`claimed`): stop-at, buffer, percentage, cap, packs. All in units of the item; exact, rounded down where a share
-/// does not come out even.
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Claimed(claimed) => write!(f, "{claimed} sold by orders that wait in the inbox"),
+            Self::StopsAt(stop_at) => write!(f, "stops at {stop_at}"),
+            Self::KeptBack(buffer) => write!(f, "{buffer} kept back"),
+            Self::Share(percentage) => write!(f, "{percentage} % of it"),
+            Self::AtMost(cap) => write!(f, "at most {cap}"),
+            Self::Packs(of) => write!(f, "in packs of {of}"),
+        }
+    }
+}
+
+/// What a listing of `multiplier` units shall show of the stock that counts, less what documents that wait have sold of it:
+/// stop-at, buffer, percentage, cap, packs. All in units of the item; exact, rounded down where a share does not come out
+/// even. Nothing where its selling was stopped.
 pub fn desired(
-    available: Quantity,
-    claimed: Quantity,
+    stock: &Stock,
     multiplier: u32,
     rule: Option<&(RuleId, Publication)>,
+    halt: Option<Halt>,
 ) -> Shown {
-    let free = available - claimed;
+    let free = stock.available - stock.claimed;
     let mut left = free.max(Quantity::ZERO);
-    let mut because = Vec::new();
-    if claimed.is_positive() {
-        because.push(format!("{claimed} sold by orders that wait in the inbox"));
+    let mut steps = Vec::new();
+    if stock.claimed.is_positive() {
+        steps.push(Step::Claimed(stock.claimed));
     }
     if let Some((_, rule)) = rule {
-        if rule.stop_at.is_some_and(|stop_at| free <= stop_at) {
-            left = Quantity::ZERO;
-            because.push(format!("stops at {}", rule.stop_at.unwrap_or_default()));
-        }
-        if rule.buffer.is_positive() {
-            left = (left - rule.buffer).max(Quantity::ZERO);
-            because.push(format!("{} kept back", rule.buffer));
-        }
-        if rule.percentage < 100 {
-            left = share(left, rule.percentage);
-            because.push(format!("{} % of it", rule.percentage));
-        }
-        if let Some(cap) = rule.cap.filter(|cap| *cap < left) {
-            left = cap;
-            because.push(format!("at most {cap}"));
-        }
+        left = ruled(free, rule, &mut steps);
     }
     let pack = i64::from(multiplier.max(1)) * Quantity::ONE.micros();
     let packs = left.micros() / pack;
     if multiplier > 1 {
-        because.push(format!("in packs of {multiplier}"));
+        steps.push(Step::Packs(multiplier));
     }
     Shown {
-        quantity: Quantity::units(packs),
-        available,
+        quantity: if halt.is_some() { Quantity::ZERO } else { Quantity::units(packs) },
+        available: stock.available,
         rule: rule.map(|(id, _)| *id),
-        because: because.join(", "),
+        steps,
+        // What is not to be sold anywhere is not left to anybody.
+        is_skipped: halt.is_none() && rule.is_some_and(|(_, rule)| rule.skip),
+        halt,
     }
+}
+
+/// What a rule makes of what is free, which may be less than nothing.
+fn ruled(free: Quantity, rule: &Publication, steps: &mut Vec<Step>) -> Quantity {
+    let mut left = free.max(Quantity::ZERO);
+    if let Some(stop_at) = rule.stop_at.filter(|stop_at| free <= *stop_at) {
+        left = Quantity::ZERO;
+        steps.push(Step::StopsAt(stop_at));
+    }
+    if rule.buffer.is_positive() {
+        left = (left - rule.buffer).max(Quantity::ZERO);
+        steps.push(Step::KeptBack(rule.buffer));
+    }
+    if rule.percentage < 100 {
+        left = share(left, rule.percentage);
+        steps.push(Step::Share(rule.percentage));
+    }
+    if let Some(cap) = rule.cap.filter(|cap| *cap < left) {
+        left = cap;
+        steps.push(Step::AtMost(cap));
+    }
+    left
 }
 
 fn share(quantity: Quantity, percentage: u8) -> Quantity {
@@ -92,12 +147,15 @@ fn share(quantity: Quantity, percentage: u8) -> Quantity {
 mod tests {
     use super::*;
 
-    fn shown(available: i64, multiplier: u32, rule: Publication) -> i64 {
-        desired(Quantity::units(available), Quantity::ZERO, multiplier, Some(&(RuleId(1), rule)))
-            .quantity
-            .whole_units()
+    fn there_is(available: i64) -> Stock {
+        Stock { available: Quantity::units(available), ..Stock::default() }
     }
 
+    fn shown(available: i64, multiplier: u32, rule: Publication) -> i64 {
+        desired(&there_is(available), multiplier, Some(&(RuleId(1), rule)), None).quantity.whole_units()
+    }
+
+    /// Example 21.
     #[test]
     fn rules() {
         let rule = Publication::default;
@@ -110,38 +168,23 @@ mod tests {
         assert_eq!(shown(101, 6, rule()), 16);
         assert_eq!(shown(101, 6, buffer(5)), 16);
         assert_eq!(shown(101, 1, buffer(200)), 0);
-        let waiting = desired(Quantity::units(100), Quantity::units(40), 1, None);
-        assert_eq!(waiting.quantity, Quantity::units(60));
+        let waiting = Stock { claimed: Quantity::units(40), ..there_is(100) };
+        assert_eq!(desired(&waiting, 1, None, None).quantity, Quantity::units(60));
     }
 
     #[test]
-    fn the_most_specific_rule_speaks() {
-        let rule = Publication::default;
-        let (shop, other) = (SystemId(1), SystemId(2));
-        let rules = vec![
-            (RuleId(1), rule()),
-            (RuleId(2), Publication { system: Some(shop), ..rule() }),
-            (RuleId(3), Publication { item: Some(ItemId(7)), ..rule() }),
-            (RuleId(4), Publication { item: Some(ItemId(7)), system: Some(shop), ..rule() }),
-            (RuleId(5), Publication { listing: Some(ListingId(9)), system: Some(shop), ..rule() }),
-            (
-                RuleId(6),
-                Publication {
-                    listing: Some(ListingId(9)),
-                    item: Some(ItemId(6)),
-                    system: Some(shop),
-                    ..rule()
-                },
-            ),
-        ];
-        let speaks = |listing, item, system| {
-            rule_for(&rules, ListingId(listing), ItemId(item), system).map(|(id, _)| id.0)
+    fn what_was_stopped_shows_nothing_whatever_its_rule_says() {
+        let halt = Halt {
+            rule: RuleId(2),
+            what: "MUG".to_owned(),
+            reason: "recalled".to_owned(),
+            by: "Ada".to_owned(),
+            at: Instant::MIN,
         };
-        assert_eq!(speaks(9, 7, shop), Some(5), "the sixth is of another item");
-        assert_eq!(speaks(9, 6, shop), Some(6));
-        assert_eq!(speaks(8, 7, shop), Some(4));
-        assert_eq!(speaks(8, 7, other), Some(3));
-        assert_eq!(speaks(8, 6, shop), Some(2));
-        assert_eq!(speaks(8, 6, other), Some(1));
+        let left_to_the_shop = (RuleId(1), Publication { skip: true, ..Publication::default() });
+        let skipped = desired(&there_is(9), 1, Some(&left_to_the_shop), None);
+        assert!(skipped.is_skipped);
+        let stopped = desired(&there_is(9), 1, Some(&left_to_the_shop), Some(halt.clone()));
+        assert_eq!((stopped.quantity, stopped.is_skipped, stopped.halt), (Quantity::ZERO, false, Some(halt)));
     }
 }

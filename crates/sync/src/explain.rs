@@ -3,7 +3,7 @@
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
-use crate::desired::Shown;
+use crate::desired::{Halt, Shown};
 
 /// Why nothing is sent for a listing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -64,6 +64,8 @@ pub enum Standing {
     Paused,
     /// It waits for a person.
     NeedsYou,
+    /// A rule leaves the number to the system.
+    LeftToIt,
 }
 
 /// Where no lag is known yet, what differs for so long is behind, in milliseconds.
@@ -74,6 +76,9 @@ const LEAST_LAG: i64 = 1_000;
 impl Standing {
     /// Of a number that should have been what it should be since an instant.
     pub fn of(status: &Status, shown: &Shown, since: Option<Instant>, now: Instant) -> Self {
+        if shown.is_skipped {
+            return Self::LeftToIt;
+        }
         if status.stopped.is_some() {
             return Self::NeedsYou;
         }
@@ -96,6 +101,7 @@ impl Standing {
             Self::Behind => '▲',
             Self::Paused => '■',
             Self::NeedsYou => '✕',
+            Self::LeftToIt => '○',
         }
     }
 
@@ -107,12 +113,13 @@ impl Standing {
             Self::Behind => "behind",
             Self::Paused => "paused",
             Self::NeedsYou => "needs_you",
+            Self::LeftToIt => "left_to_it",
         }
     }
 
     /// Its sign, by its name in JSON; none where there is no such name.
     pub fn sign_of(name: &str) -> Option<char> {
-        let all = [Self::InStep, Self::OnItsWay, Self::Behind, Self::Paused, Self::NeedsYou];
+        let all = [Self::InStep, Self::OnItsWay, Self::Behind, Self::Paused, Self::NeedsYou, Self::LeftToIt];
         all.into_iter().find(|standing| standing.name() == name).map(Self::sign)
     }
 
@@ -124,6 +131,7 @@ impl Standing {
             Self::Behind => "behind",
             Self::Paused => "paused",
             Self::NeedsYou => "needs you",
+            Self::LeftToIt => "left to it",
         }
     }
 }
@@ -138,6 +146,23 @@ pub fn exposed(shows: Option<Quantity>, multiplier: u32, available: Quantity) ->
 
 /// One or two plain sentences: what it shows, what it should, and why it does not.
 pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
+    if shown.is_skipped {
+        let rule = shown.rule.map(|rule| format!(" by rule {rule}")).unwrap_or_default();
+        return match status.shows() {
+            Some(shows) => format!("{system} shows {shows}; the number is left to it{rule}."),
+            None => format!("What {system} shows is left to it{rule}."),
+        };
+    }
+    let halted = shown.halt.as_ref().map(|halt| {
+        let Halt { what, by, at, reason, .. } = halt;
+        format!(" Selling of {what} was stopped by {by} at {at}: {reason}.")
+    });
+    let mut sentence = explain_number(system, status, shown, now);
+    sentence.push_str(&halted.unwrap_or_default());
+    sentence
+}
+
+fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let desired = shown.quantity;
     let Some(shows) = status.shows() else {
         return match &status.trouble {
@@ -168,14 +193,15 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
         );
     }
     if shows == desired && status.unanswered.is_none() {
-        return match (shown.rule, shown.because.is_empty()) {
+        let (available, because) = (shown.available, shown.because());
+        return match (shown.rule, because.is_empty()) {
+            _ if shown.halt.is_some() => {
+                format!("{system} shows {shows}, as it should: {available} available.")
+            }
             (Some(rule), false) => {
-                let (available, because) = (shown.available, &shown.because);
                 format!("{system} shows {shows}: {available} available, {because} (rule {rule}).")
             }
-            (None, false) => {
-                format!("{system} shows {shows}: {} available, {}.", shown.available, shown.because)
-            }
+            (None, false) => format!("{system} shows {shows}: {available} available, {because}."),
             _ => format!("{system} shows {shows}, as it should."),
         };
     }
@@ -203,14 +229,14 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desired::Step;
     use onhand_ledger::RuleId;
 
     fn shown(quantity: i64) -> Shown {
         Shown {
             quantity: Quantity::units(quantity),
             available: Quantity::units(quantity),
-            rule: None,
-            because: String::new(),
+            ..Shown::default()
         }
     }
 
@@ -252,13 +278,13 @@ mod tests {
         let plain = |quantity| Shown {
             quantity: Quantity::units(quantity),
             available: Quantity::units(101),
-            rule: None,
-            because: String::new(),
+            ..Shown::default()
         };
         let read =
             |quantity| Status { observed: Some((Quantity::units(quantity), now)), ..Status::default() };
         assert_eq!(explain("Shopify", &read(101), &plain(101), now), "Shopify shows 101, as it should.");
-        let ruled = Shown { rule: Some(RuleId(7)), because: "5 kept back".into(), ..plain(96) };
+        let ruled =
+            Shown { rule: Some(RuleId(7)), steps: vec![Step::KeptBack(Quantity::units(5))], ..plain(96) };
         assert_eq!(
             explain("Amazon", &read(96), &ruled, now),
             "Amazon shows 96: 101 available, 5 kept back (rule 7)."
@@ -272,6 +298,28 @@ mod tests {
         assert_eq!(
             explain("Woo", &usual, &plain(101), now),
             "Woo shows 97 and should show 101. Sent 101 2 s ago, not yet acknowledged; its usual lag is 3 s."
+        );
+        let left = Shown { is_skipped: true, ..ruled };
+        assert_eq!(
+            explain("Amazon", &read(3), &left, now),
+            "Amazon shows 3; the number is left to it by rule 7."
+        );
+        let halt = Halt {
+            rule: RuleId(9),
+            what: "MUG".into(),
+            reason: "the glaze has lead in it".into(),
+            by: "Ada".into(),
+            at: Instant::from_micros(0),
+        };
+        let stopped = Shown { halt: Some(halt), ..plain(0) };
+        let why = "Selling of MUG was stopped by Ada at 1970-01-01T00:00:00Z: the glaze has lead in it.";
+        assert_eq!(
+            explain("Woo", &read(0), &stopped, now),
+            format!("Woo shows 0, as it should: 101 available. {why}")
+        );
+        assert_eq!(
+            explain("Woo", &read(5), &stopped, now),
+            format!("Woo shows 5 and should show 0. It is about to be sent. {why}")
         );
         let untracked = Status { stopped: Some((Stop::Untracked, String::new())), ..read(97) };
         assert!(explain("Woo", &untracked, &plain(97), now).contains("sells it without end"));

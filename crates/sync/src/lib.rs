@@ -7,7 +7,7 @@ mod judge;
 mod lag;
 mod plan;
 
-pub use desired::{Shown, desired, rule_for};
+pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Standing, Status, Stop, explain, exposed};
 pub use judge::{Known, Observation, OwnChange, Verdict, judge, shows};
 pub use lag::{Lag, in_words};

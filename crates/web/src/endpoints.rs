@@ -104,6 +104,8 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/ownership", &[C::SetOwnership], &[]),
     at("/v1/publication", &[C::SetPublication], &[]),
     at("/v1/allocation", &[C::SetAllocation], &[]),
+    at("/v1/selling/stop", &[C::StopSelling], &[]),
+    at("/v1/selling/resume", &[C::ResumeSelling], &[]),
     at("/v1/rules/{id}", &[C::EndRule], &[Edge::Id]),
     at("/v1/discrepancies/{id}/resolve", &[C::Resolve], &[Edge::Id]),
     at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside, Edge::Secret])

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Note as NoteCommand, Resolve};
 use onhand_ledger::model::{Cause, Listing, System};
+use onhand_ledger::publication::Index;
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq,
     SystemId, TenantId, Value,
@@ -25,7 +26,7 @@ use onhand_sync::{Observation, Stop};
 
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{
-    STATUS, ShownState, Stopped, WorkerStatus, desired_at, load_shown, remote_locations, shown_key,
+    STATUS, ShownState, Stopped, WorkerStatus, desired_by, load_shown, remote_locations, shown_key,
     shown_space,
 };
 
@@ -108,6 +109,8 @@ struct Line {
     state: ShownState,
     /// What it should show, at `seq` of the worker.
     desired: Quantity,
+    /// A rule leaves the number to the system.
+    is_skipped: bool,
     /// When the change was recorded that made it differ; none where it is as it should be.
     changed_at: Option<Instant>,
     /// Read, not yet judged.
@@ -304,7 +307,8 @@ impl Worker {
                             Entry::Listing(..)
                             | Entry::System(..)
                             | Entry::Location(..)
-                            | Entry::Publication(..) => self.stale = true,
+                            | Entry::Publication(..)
+                            | Entry::SellingStop(..) => self.stale = true,
                             // A person has seen to what stopped a listing.
                             Entry::Discrepancy(discrepancy, known)
                                 if known.resolved_at.is_some() && known.system == id =>
@@ -352,14 +356,16 @@ impl Worker {
                     touched.entry(kit).or_insert(at);
                 }
             }
+            let index = if touched.is_empty() { Index::default() } else { view.published()? };
             for (item, changed_at) in touched {
                 for key in self.by_item.get(&item).map(Vec::as_slice).unwrap_or_default() {
                     let Some(line) = self.lines.get_mut(key) else { continue };
-                    let should =
-                        desired_at(view, line.id, &line.listing, &self.system, &line.remote_location)?;
+                    let (listing, at) = (&line.listing, &line.remote_location);
+                    let should = desired_by(view, &index, line.id, listing, &self.system, at)?;
                     let Some(should) = should else { continue };
                     line.desired = should.quantity;
-                    if line.state.shows() == Some(line.desired) {
+                    line.is_skipped = should.is_skipped;
+                    if line.is_skipped || line.state.shows() == Some(line.desired) {
                         line.changed_at = None;
                     } else {
                         line.changed_at.get_or_insert(changed_at);
@@ -392,6 +398,7 @@ impl Worker {
                         remote_location,
                         state: known.remove(&key).unwrap_or_default(),
                         desired: Quantity::ZERO,
+                        is_skipped: false,
                         changed_at: None,
                         reading: None,
                         suspected: None,

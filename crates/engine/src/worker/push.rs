@@ -29,7 +29,8 @@ impl Worker {
                 stopped.retry_at.is_some_and(|at| at <= now || (falls && is_another))
             });
             // What was never read, or may be on its way, is read first; what nothing explains is looked into first.
-            state.acknowledged.is_some()
+            !line.is_skipped
+                && state.acknowledged.is_some()
                 && state.unanswered.is_none()
                 && may_retry
                 && line.suspected.is_none()

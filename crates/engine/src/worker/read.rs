@@ -41,6 +41,8 @@ impl Worker {
                 reading.listing == line.listing.remote_id && reading.location == line.remote_location
             });
             let why = match reading {
+                // Its number is its own.
+                _ if line.is_skipped => None,
                 None => Some(Stop::Missing),
                 Some(reading) if !reading.tracked => Some(Stop::Untracked),
                 Some(_) => None,
@@ -96,7 +98,7 @@ impl Worker {
                 continue;
             }
             let drift = match verdict {
-                Verdict::Drift(drift) => Some(drift),
+                Verdict::Drift(drift) if !line.is_skipped => Some(drift),
                 _ => None,
             };
             // Seen once, an order may be on its way to us. Seen twice, nothing explains it.
@@ -156,7 +158,7 @@ impl Worker {
             }
             // What was refused may be over: it shows what it should.
             if state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Refused)
-                && observation.quantity == line.desired
+                && (line.is_skipped || observation.quantity == line.desired)
                 && drift.is_none()
             {
                 over.push(key.clone());

@@ -22,6 +22,9 @@ pub struct Publishing {
 impl Model {
     pub fn publish(&mut self, set: &SetPublication) -> Answer {
         let item = set.sku.as_deref().map(|sku| self.sku(sku)).transpose();
+        if set.sku.is_some() && set.listing.is_some() {
+            return Err(Stop::Invalid);
+        }
         if let Some(listing) = &set.listing {
             let system = set.system.as_ref().ok_or(Stop::Invalid)?;
             let is_it =

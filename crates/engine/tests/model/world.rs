@@ -431,6 +431,7 @@ impl World {
                     cap: cap.map(quantity),
                     percentage: *percent,
                     stop_at: stop_at.map(quantity),
+                    ..SetPublication::default()
                 })
             }
             Act::EndRule { nth } => Body::EndRule(RuleId(from_end(self.rules.len(), *nth))),

@@ -168,20 +168,21 @@ pub(super) fn check_ship_by(tx: &Tx<'_>, ship_by: Option<Instant>) -> Result<(),
     }
 }
 
-fn sources(tx: &Tx<'_>, named: &[command::Source]) -> Result<Vec<Source>, Stop> {
+/// The locations that are named, each once; parts of others too, unless only sites are meant.
+pub(super) fn sources(tx: &Tx<'_>, named: &[command::Source], only_sites: bool) -> Result<Vec<Source>, Stop> {
     let mut found = Vec::new();
     for named in named {
         let (name, source) = match named {
             command::Source::Location(code) => {
                 let location = tx.location_id(code)?;
-                if tx.location(location)?.parent.is_some() {
+                if only_sites && tx.location(location)?.parent.is_some() {
                     let problem = format!("`{code}` is a part of another location; name its site");
                     return Err(Invalid::Field { field: "locations", problem }.into());
                 }
                 (code, Source::Location(location))
             }
             command::Source::Group(group) => {
-                masters::must_have_members(tx, "locations", group, true)?;
+                masters::must_have_members(tx, "locations", group, only_sites)?;
                 (group, Source::Group(group.clone()))
             }
         };
@@ -216,11 +217,11 @@ pub(super) fn set(tx: &mut Tx<'_>, set: &SetAllocation) -> Result<Answer, Stop> 
         if regions.iter().any(|(other, _)| other == region) {
             return Err(Invalid::Twice { field: "regions", value: region.clone() }.into());
         }
-        regions.push((region.clone(), sources(tx, codes)?));
+        regions.push((region.clone(), sources(tx, codes, true)?));
     }
     let rule = Allocation {
         system: set.system.as_deref().map(|name| tx.system_id(name)).transpose()?,
-        locations: sources(tx, set.locations.as_deref().unwrap_or_default())?,
+        locations: sources(tx, set.locations.as_deref().unwrap_or_default(), true)?,
         regions,
         only_these: set.others == Some(false),
         parcels: set.parcels.unwrap_or_default(),

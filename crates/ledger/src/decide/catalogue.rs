@@ -9,7 +9,7 @@ use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
 use super::tx::{Found, Stop, Tx};
-use super::{allocation, item, kits, lots, masters};
+use super::{allocation, item, kits, lots, masters, rules};
 
 /// How deep locations are inside each other.
 const DEEPEST: usize = 10;
@@ -75,6 +75,7 @@ pub(super) fn put_item(tx: &mut Tx<'_>, put: &PutItem) -> Result<Answer, Stop> {
     let id = known.unwrap_or(ItemId(tx.next_seq()));
     if before.as_ref().is_none_or(|before| before.tags != item.tags) {
         masters::tagged_must_not_tie(tx, id, &item)?;
+        rules::tagged_must_not_tie(tx, id, &item)?;
     }
     let is_kit = put.kit.is_some();
     let answer = item::write(tx, known, before.as_ref(), item)?;

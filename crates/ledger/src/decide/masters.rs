@@ -171,9 +171,16 @@ fn tags_must_not_tie(
 ) -> Result<(), Stop> {
     let mut pairs = ownership::tags_that_tie(&all.ownership, tx.sites()?, within);
     pairs.retain(asked);
+    let pairs: Vec<[&String; 2]> = pairs.iter().map(|[one, other]| [one, other]).collect();
+    let items = having_both(tx, &pairs)?;
+    items.into_iter().try_for_each(|id| item_must_not_tie(tx, all, id, tx.item(id)?, within))
+}
+
+/// The items that have, or had, both tags of any of these pairs; they are in memory then.
+pub(super) fn having_both(tx: &Tx<'_>, pairs: &[[&String; 2]]) -> Result<BTreeSet<ItemId>, Stop> {
     let (first, last) = (ItemId(0), ItemId(Seq::MAX >> 1));
     let tagged = |tag: &String| (Key::Tagged(tag.clone(), first), Key::Tagged(tag.clone(), last));
-    let tags: BTreeSet<&String> = pairs.iter().flatten().collect();
+    let tags: BTreeSet<&String> = pairs.iter().flatten().copied().collect();
     tx.want_ranges(tags.iter().map(|tag| tagged(tag)))?;
     let mut having = BTreeMap::<&String, BTreeSet<ItemId>>::new();
     for tag in tags {
@@ -184,10 +191,10 @@ fn tags_must_not_tie(
         });
         having.insert(tag, items.collect());
     }
-    let both = |[one, other]: &[String; 2]| having[one].intersection(&having[other]).copied().collect();
+    let both = |[one, other]: &[&String; 2]| having[one].intersection(&having[other]).copied().collect();
     let items: BTreeSet<ItemId> = pairs.iter().flat_map(|pair| -> Vec<ItemId> { both(pair) }).collect();
     tx.want(items.iter().copied().map(Key::Item))?;
-    items.into_iter().try_for_each(|id| item_must_not_tie(tx, all, id, tx.item(id)?, within))
+    Ok(items)
 }
 
 fn subject_must_not_tie(

@@ -10,11 +10,11 @@ use crate::answer::{Answer, Invalid, Merged as Answered, Moved, Refusal};
 use crate::command::MergeItems;
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Holder, Item, Listing, Merged, Ownership, Promise, Publication, Tracking, Waiting};
-use crate::state::Value;
-use crate::{
-    HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, RuleId, Seq, SystemId,
+use crate::model::{
+    Holder, Item, Listing, Merged, Ownership, Promise, Publication, SellingStop, Tracking, Waiting,
 };
+use crate::state::Value;
+use crate::{HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
 use super::stock::{self, Change, Taken};
 use super::tx::{Move, Stop, Tx};
@@ -400,9 +400,13 @@ impl What {
         }
         for (id, rule) in rules.publication.iter().filter(|(_, rule)| rule.item == Some(self.from)) {
             let moved = Publication { item: Some(self.into), ..rule.clone() };
-            let scope = |rule: &Publication| (rule.system, rule.item, rule.listing);
-            let is_there = rules.publication.iter().any(|(_, other)| scope(other) == scope(&moved));
-            tx.emit(Entry::Publication(RuleId(id.0), (!is_there).then_some(moved)))?;
+            let is_there = rules.publication.iter().any(|(_, other)| other.scope() == moved.scope());
+            tx.emit(Entry::Publication(*id, (!is_there).then_some(moved)))?;
+        }
+        for (id, stop) in rules.stopped.iter().filter(|(_, stop)| stop.item == Some(self.from)) {
+            let moved = SellingStop { item: Some(self.into), ..stop.clone() };
+            let is_there = rules.stopped.iter().any(|(_, other)| other.item == Some(self.into));
+            tx.emit(Entry::SellingStop(*id, (!is_there).then(|| Box::new(moved))))?;
         }
         Ok(())
     }

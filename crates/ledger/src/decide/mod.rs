@@ -311,6 +311,8 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::ExtendHold(extend) => hold::extend(tx, extend),
         Body::ReleaseLines(release) => hold::release_lines(tx, release),
         Body::SetAllocation(set) => allocation::set(tx, set),
+        Body::StopSelling(stop) => rules::stop_selling(tx, stop),
+        Body::ResumeSelling(resume) => rules::resume_selling(tx, resume),
         Body::Reallocate(request) => allocation::reallocate(tx, request),
         Body::OpenSession(open) => session::open(tx, open),
         Body::Sight(sight) => session::sight(tx, sight),

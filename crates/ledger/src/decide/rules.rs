@@ -1,76 +1,216 @@
 //! Publication rules, folded here as data: `sync` gives them their meaning. And the end of rules of every kind.
+//!
+//! A tie (see [`crate::publication`]) is refused wherever it would come about: where a rule is set, where the rule of an item
+//! ends that had decided, where an item is tagged.
 
-use crate::answer::{Answer, Invalid};
-use crate::command::SetPublication;
+use crate::answer::{Answer, Invalid, Refusal, Tied};
+use crate::command::{ResumeSelling, SetPublication, StopSelling, check_name};
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::model::{Publication, Rules};
+use crate::model::{Item, Publication, Rules, SellingStop};
+use crate::publication::{Place, tags_that_tie, tie};
 use crate::state::Value;
-use crate::{Quantity, RuleId};
+use crate::{ItemId, ListingId, Quantity, RuleId, SystemId};
 
-use super::masters;
 use super::tx::{Stop, Tx};
+use super::{allocation, masters};
 
 fn rules(tx: &Tx<'_>) -> Result<Rules, Stop> {
     Ok(tx.rules()?.cloned().unwrap_or_default())
 }
 
+fn wrong<T>(field: &'static str, problem: impl Into<String>) -> Result<T, Stop> {
+    Err(Invalid::Field { field, problem: problem.into() }.into())
+}
+
 /// One rule for each scope: setting it again changes it.
 pub(super) fn set_publication(tx: &mut Tx<'_>, set: &SetPublication) -> Result<Answer, Stop> {
-    let system = set.system.as_deref().map(|name| tx.system_id(name)).transpose()?;
-    let listing = match (&set.listing, system) {
-        (None, _) => None,
-        (Some(_), None) => {
-            let problem = "a listing needs its system beside it".to_owned();
-            return Err(Invalid::Field { field: "system", problem }.into());
-        }
-        (Some(remote_id), Some(system)) => match tx.value(&Key::RemoteListing(system, remote_id.clone()))? {
-            Some(Value::ListingId(id)) => Some(*id),
-            _ => {
-                let problem =
-                    format!("`{remote_id}` is no listing that is known of that system; make it first");
-                return Err(Invalid::Field { field: "listing", problem }.into());
-            }
-        },
-    };
-    for (field, quantity) in [("buffer", set.buffer), ("cap", set.cap), ("stop_at", set.stop_at)] {
-        if quantity.is_some_and(Quantity::is_negative) {
-            return Err(Invalid::Field { field, problem: "must not be negative".into() }.into());
-        }
-    }
-    let percentage = set.percentage.unwrap_or(100);
-    if percentage > 100 {
-        return Err(Invalid::Field { field: "percentage", problem: "must be 0 to 100".into() }.into());
-    }
-    let rule = Publication {
-        system,
-        item: set.sku.as_deref().map(|sku| tx.item_id(sku)).transpose()?,
-        listing,
-        buffer: set.buffer.unwrap_or_default(),
-        cap: set.cap,
-        percentage,
-        stop_at: set.stop_at,
-    };
-    let scope = |rule: &Publication| (rule.system, rule.item, rule.listing);
-    let known = rules(tx)?.publication.into_iter().find(|(_, other)| scope(other) == scope(&rule));
+    let rule = proposed(tx, set)?;
+    let mut all = rules(tx)?.publication;
+    let known = all.iter().find(|(_, other)| other.scope() == rule.scope()).cloned();
     let id = known.as_ref().map_or(RuleId(tx.next_seq()), |(id, _)| *id);
+    all.retain(|(other, _)| *other != id);
+    all.push((id, rule.clone()));
+    if let Some(tag) = &rule.tag {
+        let pairs: Vec<[&String; 2]> =
+            tags_that_tie(&all, tag).into_iter().map(|other| [tag, other]).collect();
+        for item in masters::having_both(tx, &pairs)? {
+            must_not_tie(tx, &all, item, tx.item(item)?)?;
+        }
+    }
     if known.is_none_or(|(_, before)| before != rule) {
         tx.emit(Entry::Publication(id, Some(rule)))?;
     }
     Ok(Answer::Rule(id))
 }
 
+/// The rule that is meant, with names resolved and every field in its bounds.
+fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
+    let system = set.system.as_deref().map(|name| tx.system_id(name)).transpose()?;
+    if [set.sku.is_some(), set.tag.is_some(), set.listing.is_some()]
+        .into_iter()
+        .filter(|named| *named)
+        .count()
+        > 1
+    {
+        return wrong("sku", "name a SKU, a tag or a listing, one of them");
+    }
+    for (field, quantity) in [("buffer", set.buffer), ("cap", set.cap), ("stop_at", set.stop_at)] {
+        if quantity.is_some_and(Quantity::is_negative) {
+            return wrong(field, "must not be negative");
+        }
+    }
+    let percentage = set.percentage.unwrap_or(100);
+    if percentage > 100 {
+        return wrong("percentage", "must be 0 to 100");
+    }
+    let locations = set.locations.as_deref().unwrap_or_default();
+    let rule = Publication {
+        system,
+        remote_location: remote_location(tx, set, system)?,
+        item: set.sku.as_deref().map(|sku| tx.item_id(sku)).transpose()?,
+        tag: set.tag.clone(),
+        listing: listing(tx, set, system)?,
+        counts: allocation::sources(tx, locations, false)?,
+        buffer: set.buffer.unwrap_or_default(),
+        cap: set.cap,
+        percentage,
+        stop_at: set.stop_at,
+        skip: set.skip == Some(true),
+    };
+    if rule.skip && !rule.says_nothing_else() {
+        return wrong("skip", "the number is left to the system: leave out what it would be made of");
+    }
+    if let Some(tag) = &rule.tag {
+        check_name("tag", tag, 100)?;
+    }
+    Ok(rule)
+}
+
+fn listing(tx: &Tx<'_>, set: &SetPublication, system: Option<SystemId>) -> Result<Option<ListingId>, Stop> {
+    let Some(remote_id) = &set.listing else { return Ok(None) };
+    let Some(system) = system else { return wrong("system", "a listing needs its system beside it") };
+    match tx.value(&Key::RemoteListing(system, remote_id.clone()))? {
+        Some(Value::ListingId(id)) => Ok(Some(*id)),
+        _ => wrong(
+            "listing",
+            format!("`{remote_id}` is no listing that is known of that system; make it first"),
+        ),
+    }
+}
+
+fn remote_location(
+    tx: &Tx<'_>,
+    set: &SetPublication,
+    system: Option<SystemId>,
+) -> Result<Option<String>, Stop> {
+    let Some(remote) = &set.remote_location else { return Ok(None) };
+    let Some(system) = system else {
+        return wrong("system", "a remote location needs its system beside it");
+    };
+    let system = tx.system(system)?;
+    if system.locations.iter().any(|mapping| mapping.remote_id == *remote) {
+        return Ok(Some(remote.clone()));
+    }
+    let known: Vec<String> =
+        system.locations.iter().take(10).map(|mapping| format!("`{}`", mapping.remote_id)).collect();
+    let name = &system.name;
+    let known = if known.is_empty() { "none is".to_owned() } else { format!("{} are", known.join(", ")) };
+    wrong("remote_location", format!("no location `{remote}` of {name} is mapped to one of ours; {known}"))
+}
+
 pub(super) fn end_rule(tx: &mut Tx<'_>, id: RuleId) -> Result<Answer, Stop> {
-    let known = rules(tx)?;
+    let mut known = rules(tx)?;
     if known.ownership.iter().any(|(other, _)| *other == id) {
         masters::end(tx, id)?;
-    } else if known.publication.iter().any(|(other, _)| *other == id) {
+    } else if let Some(nth) = known.publication.iter().position(|(other, _)| *other == id) {
+        let (_, ended) = known.publication.remove(nth);
+        // It may have decided between two others.
+        if let Some(item) = ended.item {
+            must_not_tie(tx, &known.publication, item, tx.item(item)?)?;
+        }
         tx.emit(Entry::Publication(id, None))?;
     } else if known.allocation.iter().any(|(other, _)| *other == id) {
         tx.emit(Entry::Allocation(id, None))?;
         super::order::offer_all(tx)?;
+    } else if known.stopped.iter().any(|(other, _)| *other == id) {
+        tx.emit(Entry::SellingStop(id, None))?;
     } else {
         return Err(Invalid::Unknown { kind: "rule", id: id.to_string() }.into());
     }
     Ok(Answer::Rule(id))
+}
+
+// ---- ties ----------------------------------------------------------------------------------------------------
+
+/// Refuses where two rules would say different things of an item that has these tags now.
+pub(super) fn tagged_must_not_tie(tx: &Tx<'_>, id: ItemId, item: &Item) -> Result<(), Stop> {
+    match tx.rules()? {
+        Some(all) => must_not_tie(tx, &all.publication, id, item),
+        None => Ok(()),
+    }
+}
+
+fn must_not_tie(tx: &Tx<'_>, all: &[(RuleId, Publication)], id: ItemId, item: &Item) -> Result<(), Stop> {
+    let Some(tie) = tie(all, id, &item.tags).filter(|_| item.merged_into.is_none()) else { return Ok(()) };
+    let at = match tie.place {
+        Place::All => None,
+        Place::System(system) => Some(tx.system(system)?.name.clone()),
+        Place::RemoteLocation(system, remote) => Some(format!("{}, {remote}", tx.system(system)?.name)),
+    };
+    let of = Tied::Item(item.sku.clone());
+    Err(Refusal::PublicationTie { of, at, rule: tie.rule, other: tie.other }.into())
+}
+
+// ---- selling no more -----------------------------------------------------------------------------------------
+
+/// What is stopped or sold again: an item, or a tag.
+fn one_of(
+    tx: &Tx<'_>,
+    sku: Option<&str>,
+    tag: Option<&String>,
+) -> Result<(Option<ItemId>, Option<String>), Stop> {
+    match (sku, tag) {
+        (Some(sku), None) => Ok((Some(tx.item_id(sku)?), None)),
+        (None, Some(tag)) => {
+            check_name("tag", tag, 100)?;
+            Ok((None, Some(tag.clone())))
+        }
+        _ => wrong("sku", "name a SKU or a tag, one of them"),
+    }
+}
+
+/// Stopping what is stopped already keeps who stopped it first, unless the reason is another.
+pub(super) fn stop_selling(tx: &mut Tx<'_>, stop: &StopSelling) -> Result<Answer, Stop> {
+    let (item, tag) = one_of(tx, stop.sku.as_deref(), stop.tag.as_ref())?;
+    check_name("reason", &stop.reason, 500)?;
+    let stopped = rules(tx)?.stopped;
+    let known = stopped.iter().find(|(_, known)| (known.item, &known.tag) == (item, &tag));
+    let id = known.map_or(RuleId(tx.next_seq()), |(id, _)| *id);
+    if known.is_none_or(|(_, known)| known.reason != stop.reason) {
+        let (reason, by, at) = (stop.reason.clone(), tx.actor.clone(), tx.now);
+        tx.emit(Entry::SellingStop(id, Some(Box::new(SellingStop { item, tag, reason, by, at }))))?;
+    }
+    Ok(Answer::Rule(id))
+}
+
+pub(super) fn resume_selling(tx: &mut Tx<'_>, resume: &ResumeSelling) -> Result<Answer, Stop> {
+    let (item, tag) = one_of(tx, resume.sku.as_deref(), resume.tag.as_ref())?;
+    let stopped = rules(tx)?.stopped;
+    if let Some((id, _)) = stopped.iter().find(|(_, known)| (known.item, &known.tag) == (item, &tag)) {
+        tx.emit(Entry::SellingStop(*id, None))?;
+        return Ok(Answer::Rule(*id));
+    }
+    let (Some(item), Some(sku)) = (item, &resume.sku) else {
+        let tag = tag.unwrap_or_default();
+        return wrong("tag", format!("selling of what is tagged `{tag}` was not stopped"));
+    };
+    let tags = &tx.item(item)?.tags;
+    let by_tag = stopped.iter().find_map(|(_, known)| known.tag.as_ref().filter(|tag| tags.contains(tag)));
+    match by_tag {
+        Some(tag) => {
+            wrong("sku", format!("`{sku}` is stopped by its tag `{tag}`; resume that, or take the tag off"))
+        }
+        None => wrong("sku", format!("selling of `{sku}` was not stopped")),
+    }
 }

@@ -31,7 +31,7 @@ fn shown_lines(shown: &Value) -> Vec<String> {
     let sign = Standing::sign_of(&text(&shown["standing"])).unwrap_or(' ');
     let mut lines = vec![format!("{sign} {}", text(&shown["explanation"]))];
     let chain = &shown["chain"];
-    if shown["standing"] == "in_step" {
+    if shown["standing"] == "in_step" || shown["standing"] == "left_to_it" {
         return lines;
     }
     for behind in chain["stock"].as_array().into_iter().flatten() {

@@ -12,6 +12,7 @@ mod location;
 mod migrate;
 mod replay;
 mod restore;
+mod rule;
 mod seal;
 mod serve;
 
@@ -59,6 +60,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Location(asked) => {
             through(Link::open_existing(&db)?, async |link| location::run(link, asked, json).await).await?;
+        }
+        Command::Rule(asked) => {
+            through(Link::open_existing(&db)?, async |link| rule::run(link, asked, json).await).await?;
         }
         Command::Transfer(asked) => {
             through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)

@@ -42,7 +42,7 @@ enum ParcelsBody {
 /// Where an order may be allocated from: a location's code, or a group of locations.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum SourceBody {
+pub(super) enum SourceBody {
     /// A site.
     Location(String),
     /// The sites in a group, by rank, then by age.
@@ -124,7 +124,7 @@ struct AllocationBody {
     split: bool,
 }
 
-fn names(view: &mut View<'_>, sources: Vec<Source>) -> Result<Vec<SourceBody>, StoreError> {
+pub(super) fn names(view: &mut View<'_>, sources: Vec<Source>) -> Result<Vec<SourceBody>, StoreError> {
     let name = |source| {
         Ok(match source {
             Source::Group(group) => SourceBody::Group { group },

@@ -33,15 +33,16 @@ struct ShownBody {
     system: String,
     listing: String,
     remote_location: String,
-    /// What it should show, in its own units.
-    desired: Decimal,
+    /// What it should show, in its own units; null where a rule leaves it to the system.
+    desired: Option<Decimal>,
     /// What it last acknowledged.
     acknowledged: Option<Decimal>,
     /// What was last read back.
     observed: Option<Decimal>,
     observed_at: Option<String>,
     in_step: bool,
-    /// `in_step`, `on_its_way`, `behind` (longer than its usual lag), `paused`, or `needs_you`.
+    /// `in_step`, `on_its_way`, `behind` (longer than its usual lag), `paused`, `needs_you`, or
+    /// `left_to_it` by a rule.
     #[schema(example = "in_step")]
     standing: &'static str,
     /// Units of the item that it offers beyond what is available: they can be oversold right now.
@@ -147,7 +148,7 @@ impl From<Explained> for ShownBody {
             system: shown.system,
             listing: shown.listing,
             remote_location: shown.remote_location,
-            desired: shown.desired.into(),
+            desired: (!shown.is_skipped).then(|| shown.desired.into()),
             acknowledged: shown.acknowledged.map(Decimal::from),
             observed: shown.observed.map(|(quantity, _)| quantity.into()),
             observed_at: shown.observed.map(|(_, at)| at.to_string()),

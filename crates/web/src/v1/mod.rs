@@ -28,6 +28,7 @@ mod purchases;
 pub(crate) mod report;
 mod reversals;
 mod rules;
+mod selling;
 mod sessions;
 mod stock;
 mod systems;
@@ -58,6 +59,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())
+        .merge(selling::routes())
         .merge(ownership::routes())
         .merge(allocation::routes())
         .merge(sessions::routes())

@@ -4,13 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_ledger::command::SetPublication;
+use onhand_engine::View;
+use onhand_ledger::command::{SetPublication, Source};
+use onhand_ledger::model::Publication;
 use onhand_ledger::{Body, RuleId};
+use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::allocation::{SourceBody, names};
 use super::answers::Made;
 use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
@@ -25,16 +29,23 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set_publication, list_publication)).routes(routes!(end))
 }
 
-/// How a number follows from stock: buffer, percentage, cap, stop-at, in that order.
+/// How a number follows from stock: stop-at, buffer, percentage, cap, in that order.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 struct PublicationInput {
     /// Every system unless told.
     system: Option<String>,
+    /// Of that system one location, by its id over there; all of them unless told.
+    remote_location: Option<String>,
     /// Every item unless told.
     sku: Option<String>,
-    /// A listing's id in that system.
+    /// Or the items with this tag.
+    tag: Option<String>,
+    /// Or one listing, by its id in that system.
     listing: Option<String>,
+    /// Which of our locations count; those behind the remote location unless told. What is inside another counts once.
+    #[schema(value_type = Option<Vec<SourceBody>>)]
+    locations: Option<Vec<Source>>,
     /// Kept back.
     buffer: Option<Decimal>,
     /// Never more than this.
@@ -43,23 +54,36 @@ struct PublicationInput {
     percentage: Option<u8>,
     /// 0 at or below this much.
     stop_at: Option<Decimal>,
+    /// Leave the number to the system: nothing is sent, and what it shows is neither in step nor out of step. Goes with no
+    /// other field but those that say of what.
+    skip: Option<bool>,
 }
 
-/// Says how a number follows from stock. The most specific rule speaks: listing, item, all; then system, all.
+impl PublicationInput {
+    fn command(&self) -> SetPublication {
+        SetPublication {
+            system: self.system.clone(),
+            remote_location: self.remote_location.clone(),
+            sku: self.sku.clone(),
+            tag: self.tag.clone(),
+            listing: self.listing.clone(),
+            locations: self.locations.clone(),
+            buffer: self.buffer.map(|buffer| buffer.0),
+            cap: self.cap.map(|cap| cap.0),
+            percentage: self.percentage,
+            stop_at: self.stop_at.map(|stop_at| stop_at.0),
+            skip: self.skip,
+        }
+    }
+}
+
+/// Says how a number follows from stock. The most specific rule speaks: listing, item, tag, all; then remote location,
+/// system, all. There is one rule for each of these: setting it again changes it. Two rules for tags that one item has both of
+/// are refused where they say different things at the same place.
 #[utoipa::path(post, path = "/publication", tag = "rules", request_body = PublicationInput,
     responses((status = 200, body = Made)))]
 async fn set_publication(State(app): State<App>, ask: Ask<PublicationInput>) -> Result<Response, Problem> {
-    let input = &ask.body;
-    let body = Body::SetPublication(SetPublication {
-        system: input.system.clone(),
-        sku: input.sku.clone(),
-        listing: input.listing.clone(),
-        buffer: input.buffer.map(|buffer| buffer.0),
-        cap: input.cap.map(|cap| cap.0),
-        percentage: input.percentage,
-        stop_at: input.stop_at.map(|stop_at| stop_at.0),
-    });
-    let committed = ask.submit(&app, body).await?;
+    let committed = ask.submit(&app, Body::SetPublication(ask.body.command())).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
@@ -68,12 +92,19 @@ async fn set_publication(State(app): State<App>, ask: Ask<PublicationInput>) -> 
 struct PublicationBody {
     id: u64,
     system: Option<String>,
+    remote_location: Option<String>,
     sku: Option<String>,
+    tag: Option<String>,
+    /// The id of a listing of ours.
     listing: Option<u64>,
+    /// That listing's id over there.
+    listing_remote_id: Option<String>,
+    locations: Vec<SourceBody>,
     buffer: Decimal,
     cap: Option<Decimal>,
     percentage: u8,
     stop_at: Option<Decimal>,
+    skip: bool,
 }
 
 /// All publication rules. Where none speaks, all that is available is shown.
@@ -86,26 +117,8 @@ async fn list_publication(
 ) -> Result<Json<Page<PublicationBody>>, Problem> {
     let (mut rows, seq) = read(&app, &caller, |view| {
         let mut rows = Vec::new();
-        for (id, rule) in view.publication()? {
-            let system = match rule.system {
-                Some(system) => view.system(system)?.map(|system| system.name),
-                None => None,
-            };
-            let sku = match rule.item {
-                Some(item) => view.item(item)?.map(|item| item.sku),
-                None => None,
-            };
-            let body = PublicationBody {
-                id: id.0,
-                system,
-                sku,
-                listing: rule.listing.map(|listing| listing.0),
-                buffer: rule.buffer.into(),
-                cap: rule.cap.map(Decimal::from),
-                percentage: rule.percentage,
-                stop_at: rule.stop_at.map(Decimal::from),
-            };
-            rows.push((id.0, body));
+        for (id, rule) in view.rules()?.publication {
+            rows.push((id.0, publication(view, id, rule)?));
         }
         Ok((rows, view.seq()))
     })
@@ -114,12 +127,42 @@ async fn list_publication(
     Page::of_all("publication", rows, &page, seq).map(Json)
 }
 
+fn publication(view: &mut View<'_>, id: RuleId, rule: Publication) -> Result<PublicationBody, StoreError> {
+    let system = match rule.system {
+        Some(system) => view.system(system)?.map(|system| system.name),
+        None => None,
+    };
+    let sku = match rule.item {
+        Some(item) => view.item(item)?.map(|item| item.sku),
+        None => None,
+    };
+    let listing_remote_id = match rule.listing {
+        Some(listing) => view.listing(listing)?.map(|listing| listing.remote_id),
+        None => None,
+    };
+    Ok(PublicationBody {
+        id: id.0,
+        system,
+        remote_location: rule.remote_location,
+        sku,
+        tag: rule.tag,
+        listing: rule.listing.map(|listing| listing.0),
+        listing_remote_id,
+        locations: names(view, rule.counts)?,
+        buffer: rule.buffer.into(),
+        cap: rule.cap.map(Decimal::from),
+        percentage: rule.percentage,
+        stop_at: rule.stop_at.map(Decimal::from),
+        skip: rule.skip,
+    })
+}
+
 /// Nothing.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 struct Nothing {}
 
-/// Ends an ownership, publication or allocation rule.
+/// Ends an ownership, publication or allocation rule, or a stop of selling.
 #[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = u64, Path)),
     responses((status = 200, body = Made)))]
 async fn end(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use onhand_channels::ChannelError;
 use onhand_engine::seal::{SealError, Secret};
 use onhand_engine::systems::{
-    AddError, Added, Connection, Matched, add_system, desired_at, remote_locations, system_status,
+    AddError, Added, Connection, Matched, add_system, desired_by, remote_locations, system_status,
 };
 use onhand_ledger::command::{PutListing, PutSystem};
 use onhand_ledger::model::System;
@@ -156,10 +156,12 @@ struct SystemBody {
     name: String,
     kind: String,
     paused: bool,
-    /// Mapped listings.
+    /// Mapped listings, once for each remote location, without those whose numbers are left to the system.
     listings: usize,
     /// Of them last observed as they should be, with nothing unanswered.
     in_step: usize,
+    /// Mapped listings whose numbers a rule leaves to the system.
+    skipped: usize,
     /// What it last failed with; none while it works.
     trouble: Option<String>,
     /// When its orders were last read.
@@ -186,6 +188,7 @@ async fn list(
                 paused: system.paused,
                 listings: status.listings,
                 in_step: status.in_step,
+                skipped: status.skipped,
                 trouble: status.trouble,
                 orders_known_to: status.orders_known_to.map(|at| at.to_string()),
             };
@@ -207,7 +210,8 @@ struct ListingBody {
     sku: Option<String>,
     /// Units of the item in one of the listing.
     multiplier: u32,
-    /// What it should show, by remote location's id; empty while unmapped.
+    /// What it should show, by remote location's id; empty while unmapped. Not where a rule leaves it to
+    /// the system.
     desired: BTreeMap<String, Decimal>,
 }
 
@@ -226,10 +230,13 @@ async fn list_listings(
     let found = read(&app, &caller, |view| {
         let Some((id, system)) = view.system_by_name(&name)? else { return Ok(None) };
         let mut rows = Vec::new();
+        let index = view.published()?;
         for (listing_id, listing) in view.listings_in(id, ListingId(after), limit + 1)? {
             let mut desired = BTreeMap::new();
             for place in remote_locations(&system) {
-                if let Some(shown) = desired_at(view, listing_id, &listing, &system, &place)? {
+                if let Some(shown) = desired_by(view, &index, listing_id, &listing, &system, &place)?
+                    && !shown.is_skipped
+                {
                     desired.insert(place, shown.quantity.into());
                 }
             }

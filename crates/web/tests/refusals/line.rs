@@ -110,6 +110,7 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
         (_, ["documents"]) => ("record", Some(document(&body))),
         (_, ["ownership"]) => ("set_ownership", None),
         (_, ["publication"]) => ("set_publication", None),
+        (_, ["selling", what]) => (if *what == "stop" { "stop_selling" } else { "resume_selling" }, None),
         (_, ["allocation"]) => {
             let pair = |region: &Value| json!([region["region"], region["locations"]]);
             if let Some(Value::Array(regions)) = body.get_mut("regions") {

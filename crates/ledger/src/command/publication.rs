@@ -1,0 +1,53 @@
+//! Saying what other systems shall show.
+
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+use crate::Quantity;
+
+/// See [`super::Body::SetPublication`]. There is one rule for each scope (the first five fields): setting it again changes it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetPublication {
+    /// A system's name; none: every one.
+    pub system: Option<String>,
+    /// The id over there of one of its locations that is mapped to one of ours (needs `system`); none: every one.
+    pub remote_location: Option<String>,
+    /// A SKU; none: every one.
+    pub sku: Option<String>,
+    /// Or all items with this tag.
+    pub tag: Option<String>,
+    /// Or one listing, by its remote id (needs `system`).
+    pub listing: Option<String>,
+    /// Which of our locations count; none: those behind the remote location.
+    pub locations: Option<Vec<Source>>,
+    /// Kept back; not negative. Default 0.
+    pub buffer: Option<Quantity>,
+    /// Never more than this; not negative.
+    pub cap: Option<Quantity>,
+    /// 0 to 100. Default 100.
+    pub percentage: Option<u8>,
+    /// 0 at or below this much.
+    pub stop_at: Option<Quantity>,
+    /// Leave the number to the system: nothing is sent or judged. Goes with nothing but a scope.
+    pub skip: Option<bool>,
+}
+
+/// See [`super::Body::StopSelling`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct StopSelling {
+    /// A SKU.
+    pub sku: Option<String>,
+    /// Or all items with this tag.
+    pub tag: Option<String>,
+    /// Why: 1 to 500 characters.
+    pub reason: String,
+}
+
+/// See [`super::Body::ResumeSelling`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ResumeSelling {
+    /// A SKU.
+    pub sku: Option<String>,
+    /// Or the tag that was stopped.
+    pub tag: Option<String>,
+}

@@ -1,0 +1,116 @@
+//! `onhand rule`: what other systems show, and what is not sold at all.
+
+use serde_json::{Value, json};
+
+use super::item::{all, text};
+use super::print;
+use crate::cli::{Rule, RuleFields, What};
+use crate::link::Link;
+use crate::output::say;
+
+pub(crate) async fn run(link: &Link, asked: Rule, json: bool) -> anyhow::Result<()> {
+    match asked {
+        Rule::List => list(link, json).await,
+        Rule::Set(fields) => {
+            let made = link.post("/v1/publication", &body(&fields)).await?;
+            Ok(print(json, &made, |made| say(format!("Rule {} is in force.", made["id"])))?)
+        }
+        Rule::End { id } => {
+            let ended = link.delete(&format!("/v1/rules/{id}")).await?;
+            Ok(print(json, &ended, |_| say(format!("Rule {id} has ended.")))?)
+        }
+        Rule::StopSelling { what, reason } => {
+            let What { sku, tag } = &what;
+            let body = without_nulls(json!({ "sku": sku, "tag": tag, "reason": reason }));
+            let stopped = link.post("/v1/selling/stop", &body).await?;
+            Ok(print(json, &stopped, |_| {
+                say(format!("{} shows 0 everywhere until selling is resumed.", named(&what)))
+            })?)
+        }
+        Rule::ResumeSelling { what } => {
+            let What { sku, tag } = &what;
+            let body = without_nulls(json!({ "sku": sku, "tag": tag }));
+            let resumed = link.post("/v1/selling/resume", &body).await?;
+            Ok(print(json, &resumed, |_| say(format!("{} is sold again.", named(&what))))?)
+        }
+    }
+}
+
+fn named(what: &What) -> String {
+    match (&what.sku, &what.tag) {
+        (Some(sku), _) => sku.clone(),
+        (None, tag) => format!("What is tagged {}", tag.as_deref().unwrap_or_default()),
+    }
+}
+
+fn without_nulls(mut body: Value) -> Value {
+    body.as_object_mut().into_iter().for_each(|members| members.retain(|_, value| !value.is_null()));
+    body
+}
+
+/// A rule as the API takes it.
+fn body(fields: &RuleFields) -> Value {
+    let RuleFields { system, remote_location, sku, tag, listing, locations, groups, .. } = fields;
+    let RuleFields { buffer, cap, percentage, stop_at, skip, .. } = fields;
+    let groups = groups.iter().map(|group| json!({ "group": group }));
+    let counts: Vec<Value> = locations.iter().map(|code| json!(code)).chain(groups).collect();
+    without_nulls(json!({
+        "system": system, "remote_location": remote_location, "sku": sku, "tag": tag, "listing": listing,
+        "locations": (!counts.is_empty()).then_some(counts), "buffer": buffer, "cap": cap,
+        "percentage": percentage, "stop_at": stop_at, "skip": skip.then_some(true)
+    }))
+}
+
+/// One line for a rule: of what, where, and what it says.
+fn row(rule: &Value) -> String {
+    let mut row = format!("{}", rule["id"]);
+    let mut add = |what: &str, told: &str| {
+        if !told.is_empty() {
+            row.extend(["  ", what, told]);
+        }
+    };
+    add("", text(rule, "sku"));
+    add("tag ", text(rule, "tag"));
+    add("listing ", text(rule, "listing_remote_id"));
+    add("on ", text(rule, "system"));
+    add("at ", text(rule, "remote_location"));
+    let counts = rule["locations"].as_array().into_iter().flatten();
+    let counts: Vec<&str> =
+        counts.filter_map(|source| source.as_str().or_else(|| source["group"].as_str())).collect();
+    add("of ", &counts.join(", "));
+    for field in ["buffer", "cap", "percentage", "stop_at"] {
+        let usual = match field {
+            "buffer" => "0",
+            "percentage" => "100",
+            _ => "null",
+        };
+        let told = match &rule[field] {
+            Value::String(told) => told.clone(),
+            other => other.to_string(),
+        };
+        if told != usual {
+            add(&format!("{} ", field.replace('_', "-")), &told);
+        }
+    }
+    if rule["skip"] == true {
+        add("", "left to the system");
+    }
+    row
+}
+
+async fn list(link: &Link, json: bool) -> anyhow::Result<()> {
+    let (rules, stopped) = (all(link, "/v1/publication").await?, all(link, "/v1/selling").await?);
+    Ok(print(json, &json!({ "data": rules, "stopped": stopped }), |_| {
+        if rules.is_empty() {
+            say("No rules: all that is available is shown.")?;
+        }
+        rules.iter().try_for_each(|rule| say(row(rule)))?;
+        stopped.iter().try_for_each(|stop| {
+            let tag = text(stop, "tag");
+            let what =
+                if tag.is_empty() { text(stop, "sku").to_owned() } else { format!("what is tagged {tag}") };
+            let (by, at, reason) = (text(stop, "by"), text(stop, "at"), text(stop, "reason"));
+            say(format!("{}  {what} is not sold: {reason} ({by}, {at})", stop["id"]))
+        })
+    })?)
+}
