@@ -4,6 +4,7 @@
 //! If the store fails, the state is dropped and read again: it may have what the store has not.
 
 mod shared;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,14 +23,18 @@ use onhand_store::{
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
+use self::tenants::Tenants;
 use crate::clock::Clock;
 use crate::scribe::{Records, Scribe, all_chunks};
 use crate::seal::Seal;
 use crate::view::View;
 use crate::writer::{Writer, Writes};
 
-/// So many parts of what is in memory are looked through before a batch at most, to make room.
-const EVICTED: usize = 2;
+/// So many committers share a store that other nodes write to, each with some of the tenants: while one waits for the database another
+/// decides.
+const COMMITTERS: usize = 4;
+/// A node of such a store keeps so many tenants in mind, the others being read anew when something is asked of them.
+const TENANTS: usize = 20_000;
 /// So many commands are looked at together before they are decided one by one.
 const WARMED: usize = 16;
 /// In a batch of more commands than that a thread beside the committer writes down what is decided.
@@ -119,7 +124,10 @@ impl From<StoreError> for CommitError {
 pub struct Ledger {
     // Dropped before the store: the last connection that closes tidies up, and a reader may not.
     readers: Mutex<Vec<Box<dyn Reader>>>,
-    inner: RwLock<Inner>,
+    /// One for each committer: it has some of the tenants.
+    shares: Vec<RwLock<Inner>>,
+    /// A store that no committer waits for, where others write too: for whoever only looks.
+    beside: Option<Mutex<Box<dyn Store>>>,
     clock: Arc<dyn Clock>,
     /// Do other nodes write to the store too?
     shared: bool,
@@ -136,7 +144,7 @@ pub struct Ledger {
 struct Inner {
     /// Locked only to make a reader; whoever may write has it without locking.
     store: Mutex<Writer>,
-    tenants: BTreeMap<TenantId, Tenant>,
+    tenants: Tenants,
     options: Options,
     /// Do other nodes write to the store too?
     shared: bool,
@@ -264,24 +272,34 @@ impl Ledger {
         key_hash: fn(&str) -> u64,
     ) -> Result<Self, StoreError> {
         let shared = store.is_shared();
-        let (store, scribe) = (Mutex::new(Writer::new(store)), Mutex::new(None));
-        let (tenants, away) = (BTreeMap::new(), BTreeMap::new());
-        let mut inner = Inner { store, tenants, options, shared, key_hash, scribe, away };
+        let beside = store.beside()?;
+        let mut stores = vec![store];
+        // Whoever cannot look beside its committer has one.
+        while beside.is_some() && stores.len() < COMMITTERS {
+            stores.extend(stores[0].beside()?);
+        }
+        let cache = options.cache.div_ceil(stores.len());
+        let options = Options { cache, ..options };
+        let mut shares: Vec<Inner> =
+            stores.into_iter().map(|store| Inner::new(store, options, shared, key_hash)).collect();
+        let mut newest = 0;
+        let first = &mut shares[0];
         if shared {
             // A tenant is read when something is asked of it, and then just what that needs.
-            clock.tell(inner.store()?.heads_now(&[])?.0);
+            clock.tell(first.store()?.heads_now(&[])?.0);
         } else {
-            for tenant in inner.store()?.tenants()? {
-                inner.tenant(tenant, clock.now())?;
+            for tenant in first.store()?.tenants()? {
+                newest = newest.max(first.tenant(tenant, clock.now())?.state.head);
             }
         }
-        let newest = inner.tenants.values().map(|tenant| tenant.state.head).max().unwrap_or(0);
         let (feed, _) = watch::channel(newest);
-        let (inner, readers, trouble) = (RwLock::new(inner), Mutex::default(), Mutex::default());
+        let (shares, beside) = (shares.into_iter().map(RwLock::new).collect(), beside.map(Mutex::new));
+        let (readers, trouble) = (Mutex::default(), Mutex::default());
         let (readers_waiting, looked_at) = (AtomicUsize::new(0), Mutex::default());
         Ok(Self {
             readers,
-            inner,
+            shares,
+            beside,
             clock,
             shared,
             key_hash,
@@ -291,6 +309,20 @@ impl Ledger {
             looked_at,
             seal: Seal::default(),
         })
+    }
+
+    /// How many commit side by side, each for some of the tenants.
+    pub(crate) const fn committers(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// Which of them commits for a tenant.
+    pub(crate) fn committer_of(&self, tenant: TenantId) -> usize {
+        usize::try_from(tenant.0 % self.shares.len() as u64).unwrap_or(0)
+    }
+
+    fn share_of(&self, tenant: TenantId) -> &RwLock<Inner> {
+        &self.shares[self.committer_of(tenant)]
     }
 
     /// Tells of every entry: the newest over all tenants.
@@ -316,7 +348,10 @@ impl Ledger {
     /// Can a commit be written now? After one that failed this says whether it would again, and changes nothing: nobody may
     /// send any while we are not ready.
     pub fn try_writing(&self) -> Result<(), StoreError> {
-        let tried = self.inner.write().store().and_then(Store::try_writing);
+        let tried = match &self.beside {
+            Some(store) => store.lock().try_writing(),
+            None => self.shares[0].write().store().and_then(Store::try_writing),
+        };
         *self.trouble.lock() = tried.as_ref().err().map(ToString::to_string);
         tried
     }
@@ -360,42 +395,75 @@ impl Ledger {
     /// As [`Ledger::commit`]. Their notes are taken.
     pub(crate) fn commit_asked<'a>(&self, asked: impl Iterator<Item = &'a mut Asked>) -> Outcomes {
         let asked: Vec<&mut Asked> = asked.collect();
-        let mut run = self.run();
         if self.shared {
-            let (outcomes, newest) = run.inner.commit_shared(asked, self.clock.as_ref());
-            run.tell(&outcomes, newest);
-            return outcomes;
+            return self.commit_shared(asked);
         }
+        let mut run = self.run();
         let decided = run.decide(asked);
         run.write(decided)
     }
 
-    /// Batches one after the other, of which one may be written while the next is decided. Nobody reads before it ends.
+    fn commit_shared(&self, asked: Vec<&mut Asked>) -> Outcomes {
+        let mut shares = BTreeMap::<usize, (Vec<usize>, Vec<&mut Asked>)>::new();
+        for (place, one) in asked.into_iter().enumerate() {
+            let share = shares.entry(self.committer_of(one.submission.tenant)).or_default();
+            share.0.push(place);
+            share.1.push(one);
+        }
+        let mut decisions = BTreeMap::new();
+        let (mut records, mut failed) = (BTreeMap::new(), BTreeMap::new());
+        for (share, (places, asked)) in shares {
+            let mut inner = self.shares[share].write();
+            let (outcomes, newest) = inner.commit_shared(asked, self.clock.as_ref());
+            self.tell(&outcomes, newest);
+            drop(inner);
+            decisions.extend(places.into_iter().zip(outcomes.decisions));
+            records.extend(outcomes.records);
+            failed.extend(outcomes.failed);
+        }
+        let decisions = decisions.into_values().collect::<Vec<_>>().into_iter();
+        Outcomes { decisions, records, failed }
+    }
+
+    /// Tells of new entries, of whichever tenant, and of trouble. Notes are no news: who keeps one must not wake itself.
+    fn tell(&self, outcomes: &Outcomes, newest: Option<Seq>) {
+        *self.trouble.lock() = outcomes.failed.values().next().map(ToString::to_string);
+        if let Some(newest) = newest {
+            self.feed.send_modify(|seq| *seq = newest.max(*seq));
+        }
+    }
+
+    /// Batches one after the other, of which one may be written while the next is decided. Nobody reads before it ends. Only where nobody
+    /// else writes, and all tenants have one committer.
     pub(crate) fn run(&self) -> Run<'_> {
-        Run { ledger: self, inner: self.inner.write(), batches: 0 }
+        Run { ledger: self, inner: self.shares[0].write(), batches: 0 }
     }
 
     /// Writes everything that tables do not have yet. For a clean end, and for tests.
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.inner.write().flush_all()
+        self.shares.iter().try_for_each(|share| share.write().flush_all())
     }
 
     /// Forgets everything that tables have too, after writing what they do not.
     pub fn evict(&self) -> Result<(), StoreError> {
-        let mut inner = self.inner.write();
-        inner.flush_all()?;
-        inner.tenants.values_mut().for_each(|tenant| tenant.state.evict_clean());
-        Ok(())
+        self.shares.iter().try_for_each(|share| {
+            let mut inner = share.write();
+            inner.flush_all()?;
+            inner.tenants.make_room(0);
+            Ok(())
+        })
     }
 
-    /// Forgets all state, and all tables but the log, and folds the log again.
+    /// Forgets all state, and all tables but the log, and folds the log again. Nobody else may write meanwhile.
     pub fn rebuild(&self) -> Result<(), StoreError> {
-        let mut inner = self.inner.write();
-        inner.store()?.clear_projections()?;
-        let tenants = inner.store()?.tenants()?;
-        inner.tenants.clear();
+        let mut shares: Vec<_> = self.shares.iter().map(RwLock::write).collect();
+        shares[0].store()?.clear_projections()?;
+        let tenants = shares[0].store()?.tenants()?;
+        shares.iter_mut().for_each(|inner| inner.tenants.clear());
         let now = self.clock.now();
-        tenants.into_iter().try_for_each(|tenant| inner.tenant(tenant, now).map(|_| ()))
+        tenants
+            .into_iter()
+            .try_for_each(|tenant| shares[self.committer_of(tenant)].tenant(tenant, now).map(|_| ()))
     }
 
     /// Reads at one `seq`: nothing is committed meanwhile. What is due by now is counted: the caller has it
@@ -405,10 +473,13 @@ impl Ledger {
         tenant: TenantId,
         read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        if self.shared {
+            return self.read_shared(tenant, read);
+        }
         self.readers_waiting.fetch_add(1, Ordering::Relaxed);
-        let mut inner = self.inner.upgradable_read();
+        let mut inner = self.shares[0].upgradable_read();
         self.readers_waiting.fetch_sub(1, Ordering::Relaxed);
-        if !inner.shared && !inner.tenants.contains_key(&tenant) {
+        if !inner.tenants.contains(&tenant) {
             let now = self.clock.now();
             inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant, now))?;
         }
@@ -417,33 +488,49 @@ impl Ledger {
             Some(reader) => reader,
             None => inner.store.lock().here()?.reader()?,
         };
-        if inner.shared {
-            // What is read is read at one head; what is in memory is good for that one only.
-            reader.begin()?;
-            let head = reader.head(tenant)?;
-            let now = self.clock.now();
-            let is_good = |known: &Tenant| shared::is_at(&known.head, &head) && known.knows_what_is_due(now);
-            if !inner.tenants.get(&tenant).is_some_and(is_good) {
-                let (fresh, _) = fold_tail(reader.as_mut(), tenant, self.key_hash, Some(now))?;
-                inner.with_upgraded(|inner| {
-                    if head.seq == 0 {
-                        inner.tenants.remove(&tenant)
-                    } else {
-                        inner.tenants.insert(tenant, fresh)
-                    }
-                });
-            }
-        }
         let inner = RwLockUpgradableReadGuard::downgrade(inner);
         // Whoever asks for a tenant that there is not makes none.
         let nothing = State::default();
         let state = inner.tenants.get(&tenant).map_or(&nothing, |known| &known.state);
         let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
-        if inner.shared {
-            reader.end()?;
-        }
         self.readers.lock().push(reader);
         answer
+    }
+
+    /// Reads what there is at one instant. What is in memory is used where it is of that instant and nobody commits just now; else what
+    /// is needed is read from the store, and no lock is held meanwhile.
+    fn read_shared<T>(
+        &self,
+        tenant: TenantId,
+        read: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let share = self.share_of(tenant);
+        self.with_reader(|reader| {
+            reader.begin()?;
+            let head = reader.head(tenant)?;
+            let now = self.clock.now();
+            let is_good = |known: &Tenant| shared::is_at(&known.head, &head) && known.knows_what_is_due(now);
+            let inner = share.try_read();
+            let known = inner.as_ref().and_then(|inner| inner.tenants.get(&tenant));
+            let answer = if let Some(known) = known.filter(|known| is_good(known)) {
+                let answer = read(&mut View::new(tenant, &known.state, reader, now));
+                drop(inner);
+                answer
+            } else {
+                drop(inner);
+                let (fresh, _) = fold_tail(reader, tenant, self.key_hash, Some(now))?;
+                let answer = read(&mut View::new(tenant, &fresh.state, reader, now));
+                // Whoever asks for a tenant that there is not makes none.
+                if head.seq > 0
+                    && let Some(mut inner) = share.try_write()
+                {
+                    inner.learn(tenant, fresh);
+                }
+                answer
+            };
+            reader.end()?;
+            answer
+        })
     }
 
     /// Looks whether other nodes have written to tenants that have connected systems; the feed tells of it. Nothing to do where
@@ -451,8 +538,10 @@ impl Ledger {
     pub fn look(&self) -> Result<(), StoreError> {
         if self.is_shared() {
             let tenants = self.tenants_at(Work::Connected)?;
-            let inner = self.inner.read();
-            let (now, heads) = inner.store.lock().here()?.heads_now(&tenants)?;
+            let (now, heads) = match &self.beside {
+                Some(store) => store.lock().heads_now(&tenants)?,
+                None => self.shares[0].read().store.lock().here()?.heads_now(&tenants)?,
+            };
             self.clock.tell(now);
             // Whichever of them went on: each has a log of its own.
             let all = heads.iter().fold(0, |all: Seq, head| all.wrapping_add(head.seq));
@@ -474,9 +563,9 @@ impl Ledger {
         if self.is_shared() {
             return self.with_reader(|reader| reader.due_first(limit));
         }
-        let inner = self.inner.read();
+        let inner = self.shares[0].read();
         let due =
-            inner.tenants.iter().filter_map(|(tenant, known)| Some((*tenant, known.state.next_due()?.0)));
+            inner.tenants.iter().filter_map(|(tenant, known)| Some((tenant, known.state.next_due()?.0)));
         let mut due: Vec<(TenantId, Instant)> = due.collect();
         due.sort_unstable_by_key(|(tenant, at)| (*at, *tenant));
         due.truncate(limit);
@@ -497,9 +586,10 @@ impl Ledger {
         read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let pooled = self.readers.lock().pop();
-        let mut reader = match pooled {
-            Some(reader) => reader,
-            None => self.inner.read().store.lock().here()?.reader()?,
+        let mut reader = match (pooled, &self.beside) {
+            (Some(reader), _) => reader,
+            (None, Some(store)) => store.lock().reader()?,
+            (None, None) => self.shares[0].read().store.lock().here()?.reader()?,
         };
         let answer = read(reader.as_mut())?;
         self.readers.lock().push(reader);
@@ -508,7 +598,12 @@ impl Ledger {
 
     /// The tenants in memory: where nobody else writes, all that have a log.
     pub fn tenants(&self) -> Vec<TenantId> {
-        self.inner.read().tenants.keys().copied().collect()
+        let of = |share: &RwLock<Inner>| -> Vec<TenantId> {
+            share.read().tenants.iter().map(|(tenant, _)| tenant).collect()
+        };
+        let mut all: Vec<TenantId> = self.shares.iter().flat_map(of).collect();
+        all.sort_unstable();
+        all
     }
 }
 
@@ -581,20 +676,25 @@ impl Run<'_> {
             Err(error) => decisions.iter().map(|(tenant, _)| (*tenant, error.clone())).collect(),
         };
         let outcomes = Outcomes { decisions: decisions.into_iter(), records: records.collect(), failed };
-        self.tell(&outcomes, newest.filter(|_| outcomes.failed.is_empty()));
+        self.ledger.tell(&outcomes, newest.filter(|_| outcomes.failed.is_empty()));
         outcomes
-    }
-
-    /// Tells of new entries, of whichever tenant, and of trouble. Notes are no news: who keeps one must not wake itself.
-    fn tell(&self, outcomes: &Outcomes, newest: Option<Seq>) {
-        *self.ledger.trouble.lock() = outcomes.failed.values().next().map(ToString::to_string);
-        if let Some(newest) = newest {
-            self.ledger.feed.send_modify(|seq| *seq = newest.max(*seq));
-        }
     }
 }
 
 impl Inner {
+    fn new(store: Box<dyn Store>, options: Options, shared: bool, key_hash: fn(&str) -> u64) -> Self {
+        let (store, scribe) = (Mutex::new(Writer::new(store)), Mutex::new(None));
+        let (tenants, away) = (Tenants::default(), BTreeMap::new());
+        Self { store, tenants, options, shared, key_hash, scribe, away }
+    }
+
+    /// Keeps a tenant that was read, unless more of it is known already.
+    fn learn(&mut self, id: TenantId, fresh: Tenant) {
+        if self.tenants.get(&id).is_none_or(|known| known.head.seq <= fresh.head.seq) {
+            self.tenants.insert(id, fresh);
+        }
+    }
+
     /// The store; waited for where a batch is being written.
     fn store(&mut self) -> Result<&mut dyn Store, StoreError> {
         self.store.get_mut().here()
@@ -609,7 +709,7 @@ impl Inner {
     }
 
     fn tenant(&mut self, id: TenantId, now: Instant) -> Result<&mut Tenant, StoreError> {
-        if !self.tenants.contains_key(&id) {
+        if !self.tenants.contains(&id) {
             let now = self.shared.then_some(now);
             let tenant = load(self.store.get_mut().here()?, id, self.key_hash, now)?;
             self.tenants.insert(id, tenant);
@@ -687,19 +787,10 @@ impl Inner {
     /// Forgets some of what tables have too, where too much is in memory.
     fn make_room(&mut self) {
         let cache = self.options.cache;
-        for tenant in self.tenants.values_mut() {
-            let state = &mut tenant.state;
-            if cache == 0 {
-                state.evict_clean();
-            } else {
-                // No more than a batch takes some milliseconds for. If all of it is dirty, nothing goes.
-                for _ in 0..EVICTED {
-                    if state.cached_len() > cache {
-                        state.evict_some();
-                    }
-                }
-            }
+        if self.shared && cache > 0 {
+            self.tenants.forget(TENANTS / COMMITTERS, cache);
         }
+        self.tenants.make_room(cache);
     }
 
     /// Which of these keys, or others of their hashes, were used before this batch. Nearly none: so all are looked for
@@ -715,12 +806,16 @@ impl Inner {
                 hashes.entry(one.submission.tenant).or_default().push(hash);
             }
         }
-        let mut used = UsedKeys::default();
-        for (id, hashes) in hashes {
+        let asked: Vec<(TenantId, Vec<u64>)> = hashes.into_iter().collect();
+        for (id, _) in &asked {
             // It tells the store of the keys that are in the log alone.
-            self.tenant(id, now)?;
-            for (hash, seq) in self.store()?.keys_among(id, &hashes)? {
-                used.entry((id, hash)).or_default().push(seq);
+            self.tenant(*id, now)?;
+        }
+        let mut used = UsedKeys::default();
+        let found = self.store()?.keys_among_each(&asked)?;
+        for ((id, _), found) in asked.iter().zip(found) {
+            for (hash, seq) in found {
+                used.entry((*id, hash)).or_default().push(seq);
             }
         }
         Ok(used)
@@ -824,6 +919,7 @@ impl Inner {
         let mut writes = Vec::new();
         for (id, Pending { records, keys, notes, .. }) in batches {
             let (id, keys, notes) = (*id, std::mem::take(keys), std::mem::take(notes));
+            self.tenants.used(id);
             let tenant = self.tenants.get_mut(&id).expect("it was decided on");
             let touched = records.entries();
             let chunks = chunks.remove(&id).unwrap_or_default();
@@ -858,14 +954,14 @@ impl Inner {
 
     fn flush_all(&mut self) -> Result<(), StoreError> {
         let mut writes = Vec::new();
-        for (id, tenant) in &mut self.tenants {
+        for (id, tenant) in self.tenants.iter_mut() {
             let write_keys = WriteKeys { at: 0, slice: 0 };
             let mut batch = Batch { after: tenant.head, write_keys, ..Batch::default() };
             sweep_all(tenant, &mut batch);
             batch.head = tenant.head;
             // Another node may have written since: where there is nothing to write, that is none of our business.
             if !self.shared || !batch.is_empty() || batch.head != batch.after {
-                writes.push((*id, batch));
+                writes.push((id, batch));
             }
         }
         let written = self.store().and_then(|store| store.commit(&writes));

@@ -9,6 +9,7 @@ mod clock;
 mod commit;
 pub mod explain;
 mod history;
+mod lanes;
 mod low;
 mod masters;
 pub mod migrate;

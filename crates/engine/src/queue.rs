@@ -1,8 +1,9 @@
-//! The bounded queue before the committer. No timer and no fixed batch size: while one batch is committed, the
+//! The bounded queue before the committers. No timer and no fixed batch size: while one batch is committed, the
 //! next gathers.
 //!
 //! It has two lanes. People come first; what comes in bulk fills a batch up to a bound of *work*, so that an order placed
-//! meanwhile waits for one short commit and never for a file.
+//! meanwhile waits for one short commit and never for a file. In each lane tenants take turns. A store that others write to has
+//! several committers, each with lanes of its own for some of the tenants: while one waits for the database another decides.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use std::sync::Arc;
 use onhand_ledger::command::Document;
 use onhand_ledger::{Body, Command, TenantId};
 use onhand_store::Note;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::commit::{Asked, CommitError, Committed, Ledger, Outcomes, Submission};
+use crate::lanes::{Gone, NoPlace, Room};
 use crate::systems::waiting_documents;
 
-/// How many submissions wait at most; more are turned away.
-const CAPACITY: usize = 16_384;
+/// How many submissions wait for a committer at most; more are turned away. One tenant's fill half of it.
+const PEOPLE: Room = Room { all: 16_384, each: 8_192, own: 64 };
 /// How many are committed together at most: a few milliseconds of work.
 const BATCH: usize = 2_048;
 
@@ -31,7 +33,7 @@ const ANSWERED_BESIDE: usize = 256;
 /// So many batches may wait for that thread.
 const ANSWERED_BEHIND: usize = 2;
 /// How many blocks wait in bulk at most; whoever sends more waits for a place.
-const BULK_CAPACITY: usize = 64;
+const BULK: Room = Room { all: 64, each: 64, own: 4 };
 
 /// Why a submission was not taken, or not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,26 +61,55 @@ struct Block {
     reply: oneshot::Sender<Vec<Result<Committed, CommitError>>>,
 }
 
+type Lanes = crate::lanes::Lanes<Box<Job>, Block>;
+
 /// Where submissions are handed in.
 #[derive(Clone)]
 pub struct Handle {
-    jobs: mpsc::Sender<Box<Job>>,
-    bulk: mpsc::Sender<Block>,
+    doors: Arc<Doors>,
     ledger: Arc<Ledger>,
 }
 
-/// Where they wait.
+/// The lanes of each committer. They close with the last handle.
+struct Doors(Arc<[Arc<Lanes>]>);
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|lanes| lanes.close());
+    }
+}
+
+/// Where they wait, and who commits them.
 pub struct Queue {
-    jobs: mpsc::Receiver<Box<Job>>,
-    bulk: mpsc::Receiver<Block>,
+    committers: Vec<Committer>,
+}
+
+/// Commits what waits in its lanes.
+struct Committer {
+    lanes: Arc<Lanes>,
+    /// Those of the others too.
+    all: Arc<[Arc<Lanes>]>,
     ledger: Arc<Ledger>,
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.lanes.leave();
+        if std::thread::panicking() {
+            // The others end too, and whoever waits for all of them hears of it.
+            self.all.iter().for_each(|lanes| lanes.leave());
+        }
+    }
 }
 
 /// A queue before a ledger.
 pub fn queue(ledger: Arc<Ledger>) -> (Handle, Queue) {
-    let (jobs, waiting) = mpsc::channel(CAPACITY);
-    let (bulk, waiting_in_bulk) = mpsc::channel(BULK_CAPACITY);
-    (Handle { jobs, bulk, ledger: ledger.clone() }, Queue { jobs: waiting, bulk: waiting_in_bulk, ledger })
+    let lanes = || Arc::new(Lanes::new(PEOPLE, BULK));
+    let all: Arc<[Arc<Lanes>]> = (0..ledger.committers()).map(|_| lanes()).collect();
+    let committer =
+        |lanes: &Arc<Lanes>| Committer { lanes: lanes.clone(), all: all.clone(), ledger: ledger.clone() };
+    let committers = all.iter().map(committer).collect();
+    (Handle { doors: Arc::new(Doors(all)), ledger }, Queue { committers })
 }
 
 impl Handle {
@@ -97,9 +128,9 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let asked = self.ledger.asked(Submission { tenant, command, notes });
         let job = Box::new(Job { asked, reply });
-        self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
-            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        self.lanes_of(tenant).ask(tenant, job).map_err(|error| match error {
+            NoPlace::Full(_) => SubmitError::Busy,
+            NoPlace::Gone => SubmitError::Stopping,
         })?;
         Reply(answer).wait().await
     }
@@ -115,7 +146,7 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let asked = self.ledger.asked(Submission { tenant, command, notes });
         let job = Box::new(Job { asked, reply });
-        self.jobs.send(job).await.map_err(|_| SubmitError::Stopping)?;
+        self.lanes_of(tenant).ask_in_time(tenant, job).await.map_err(|Gone| SubmitError::Stopping)?;
         Ok(Reply(answer))
     }
 
@@ -130,8 +161,13 @@ impl Handle {
         let (reply, answers) = oneshot::channel();
         let submission = |command| Submission { tenant, command: Some(command), notes: Vec::new() };
         let asked = commands.into_iter().map(|command| self.ledger.asked(submission(command))).collect();
-        self.bulk.send(Block { asked, reply }).await.map_err(|_| SubmitError::Stopping)?;
+        let block = Block { asked, reply };
+        self.lanes_of(tenant).ask_in_bulk(tenant, block).await.map_err(|Gone| SubmitError::Stopping)?;
         Ok(BulkReply(answers))
+    }
+
+    fn lanes_of(&self, tenant: TenantId) -> &Lanes {
+        &self.doors.0[self.ledger.committer_of(tenant)]
     }
 
     /// The ledger behind the queue, for reads.
@@ -165,16 +201,51 @@ impl BulkReply {
 
 impl Queue {
     /// Commits what comes until every handle is gone, then writes what tables do not have yet. Blocks: give it a
-    /// thread of its own.
-    pub fn run(mut self) {
-        // It only waits for the lanes: no thread, no timer, no I/O is its own.
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.expect("a runtime that drives nothing needs nothing");
+    /// thread of its own. Every committer but one has another.
+    pub fn run(self) {
+        let mut committers = self.committers;
+        let Some(first) = committers.pop() else { return };
+        let ledger = first.ledger.clone();
+        std::thread::scope(|scope| {
+            for other in committers {
+                let named = std::thread::Builder::new().name("committer".to_owned());
+                let begun = named.spawn_scoped(scope, move || other.run());
+                begun.expect("at the start the system has threads for all committers");
+            }
+            first.run();
+        });
+        if let Err(error) = ledger.flush() {
+            tracing::warn!(%error, "tables are behind the log; they are folded from it at the next start");
+        }
+    }
+}
+
+impl Queue {
+    /// Does anything wait to be committed?
+    pub fn is_waiting(&self) -> bool {
+        self.committers.iter().any(|committer| committer.lanes.is_waiting())
+    }
+
+    /// Commits what waits, one batch of each committer, and answers it; without a thread or a wait, for whoever decides when
+    /// (a simulation).
+    pub fn turn(&mut self) {
+        for committer in &mut self.committers {
+            let mut taken = Taken::default();
+            committer.fill(&mut taken);
+            while !taken.is_empty() {
+                taken = committer.commit(taken, Done::answer);
+            }
+        }
+    }
+}
+
+impl Committer {
+    fn run(mut self) {
         let answerer = Answerer::spawn();
         let mut taken = Taken::default();
         loop {
             if taken.is_empty() {
-                taken = runtime.block_on(self.wait());
+                self.lanes.wait();
             }
             self.fill(&mut taken);
             if taken.is_empty() {
@@ -185,39 +256,16 @@ impl Queue {
                 _ => done.answer(),
             });
         }
-        drop(answerer);
-        if let Err(error) = self.ledger.flush() {
-            tracing::warn!(%error, "tables are behind the log; they are folded from it at the next start");
-        }
-    }
-
-    /// Waits for something. Empty once every handle is gone.
-    async fn wait(&mut self) -> Taken {
-        let Taken { mut people, mut bulk } = Taken::default();
-        tokio::select! {
-            biased;
-            taken = self.jobs.recv_many(&mut people, BATCH) => {
-                if taken == 0 {
-                    bulk.extend(self.bulk.recv().await);
-                }
-            }
-            Some(block) = self.bulk.recv() => bulk.push(block),
-        }
-        Taken { people, bulk }
     }
 
     /// Takes what there is: people first, and bulk up to its bound.
     fn fill(&mut self, taken: &mut Taken) {
-        while taken.people.len() < BATCH
-            && let Ok(job) = self.jobs.try_recv()
-        {
-            taken.people.push(job);
-        }
+        self.lanes.take_people(BATCH.saturating_sub(taken.people.len()), &mut taken.people);
         let work_of = |block: &Block| -> usize { block.asked.iter().map(work).sum() };
         let mut work: usize = taken.bulk.iter().map(work_of).sum();
         let bound = if taken.people.is_empty() { BULK_WORK } else { BULK_BESIDE_PEOPLE };
         while work < bound
-            && let Ok(block) = self.bulk.try_recv()
+            && let Some(block) = self.lanes.take_bulk()
         {
             work += work_of(&block);
             taken.bulk.push(block);

@@ -266,6 +266,10 @@ pub trait Reader: Send {
         }
         Ok(found)
     }
+    /// As [`Reader::keys_among`], for some tenants, in their order.
+    fn keys_among_each(&mut self, asked: &[(TenantId, Vec<u64>)]) -> Result<Vec<Vec<KeyAt>>, StoreError> {
+        asked.iter().map(|(tenant, hashes)| self.keys_among(*tenant, hashes)).collect()
+    }
     /// The chunk that has an entry.
     fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError>;
     /// The chunks whose entries are (partly) after a `seq`, in order, at most `limit`.
@@ -339,6 +343,10 @@ pub trait Store: Reader {
     /// Fails where a commit would now: writes what a commit writes, the log too, and leaves nothing behind.
     fn try_writing(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+    /// Another store of the same data, which writes beside this one and waits for nothing that this one does: only where others write too.
+    fn beside(&self) -> Result<Option<Box<dyn Store>>, StoreError> {
+        Ok(None)
     }
     /// Another reader of the same data, for use beside the writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;

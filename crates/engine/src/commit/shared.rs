@@ -51,7 +51,7 @@ impl Inner {
                     continue;
                 };
                 // It may hold what was never written, or lack what others wrote.
-                self.tenants.remove(&id);
+                self.tenants.remove(id);
                 if !matches!(*error, StoreError::Moved { .. }) || attempt >= ATTEMPTS {
                     open.remove(&id);
                     failed.insert(id, error);
@@ -137,7 +137,7 @@ impl Inner {
         for (id, head) in tenants.into_iter().zip(heads) {
             let is_good = |known: &super::Tenant| is_at(&known.head, &head) && known.knows_what_is_due(now);
             if self.tenants.get(&id).is_some_and(|known| !is_good(known)) {
-                self.tenants.remove(&id);
+                self.tenants.remove(id);
             }
         }
         Ok(())

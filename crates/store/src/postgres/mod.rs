@@ -7,6 +7,7 @@
 //!
 //! What is not its business: when a batch is decided anew because another node was quicker.
 
+mod kept;
 mod read;
 mod schema;
 mod url;
@@ -22,6 +23,7 @@ use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
 
 pub use self::url::PostgresUrl;
 
+use self::kept::{Epoch, KeptRows};
 use self::read::{PostgresReader, Seat};
 use self::wire::{Connection, Failure, Wire};
 use self::write::Prepared;
@@ -29,8 +31,8 @@ use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work};
 
 /// How many connections all readers share.
 const READERS: usize = 4;
-/// How many tenants' batches are written at the same time.
-const WRITERS: usize = 8;
+/// How many tenants' batches are written at the same time, by each committer.
+const WRITERS: usize = 3;
 
 /// How long a commit waits for a server that went away, unless told.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,9 +42,10 @@ pub struct PostgresStore {
     wire: Arc<Wire>,
     /// The committer's own.
     reading: PostgresReader,
-    readers: Vec<Arc<Seat>>,
-    next_reader: AtomicUsize,
+    readers: Arc<[Arc<Seat>]>,
+    next_reader: Arc<AtomicUsize>,
     writers: Vec<Arc<Seat>>,
+    kept: KeptRows,
 }
 
 impl PostgresStore {
@@ -64,13 +67,13 @@ impl PostgresStore {
             };
             opened.await.map_err(|failure| failure.told("opened", &connecting.url))
         })?;
-        let seats = |many: usize| (0..many).map(|_| Arc::new(Seat::default())).collect();
         Ok(Self {
             reading: PostgresReader::new(wire.clone(), seat),
             wire,
-            readers: seats(READERS),
-            next_reader: AtomicUsize::new(0),
+            readers: seats(READERS).into(),
+            next_reader: Arc::default(),
             writers: seats(WRITERS),
+            kept: KeptRows::default(),
         })
     }
 
@@ -95,6 +98,10 @@ impl PostgresStore {
             done.await.map_err(|failure| failure.told(doing, &wire.url))
         })
     }
+}
+
+fn seats(many: usize) -> Vec<Arc<Seat>> {
+    (0..many).map(|_| Arc::default()).collect()
 }
 
 /// Work that needs a connection.
@@ -139,6 +146,7 @@ read_through! {
     keys_after(tenant: TenantId, after: Option<KeyAt>, limit: usize) -> Vec<KeyAt>;
     keys_like(tenant: TenantId, hash: u64) -> Vec<Seq>;
     keys_among(tenant: TenantId, hashes: &[u64]) -> Vec<KeyAt>;
+    keys_among_each(asked: &[(TenantId, Vec<u64>)]) -> Vec<Vec<KeyAt>>;
     begin() -> ();
     end() -> ();
     check() -> Option<String>;
@@ -165,28 +173,32 @@ impl Store for PostgresStore {
     }
 
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
-        let prepared: Vec<Prepared> =
-            batches.iter().map(|(tenant, batch)| Prepared::new(*tenant, batch)).collect::<Result<_, _>>()?;
+        let prepare = |(tenant, batch): &(TenantId, Batch)| Prepared::new(*tenant, batch, |_| None);
+        let prepared: Vec<Prepared> = batches.iter().map(prepare).collect::<Result<_, _>>()?;
+        batches.iter().for_each(|(tenant, _)| self.kept.forget(*tenant));
         let (wire, seat) = (self.wire.clone(), self.reading.seat.clone());
-        self.wire.wait(async move { write::commit(&wire, &seat, &prepared).await })
+        self.wire.wait(async move { write::commit(&wire, &seat, &prepared).await.map(drop) })
     }
 
     fn commit_each(&mut self, batches: &[(TenantId, Batch)]) -> Vec<Result<(), StoreError>> {
         let mut results: Vec<Result<(), StoreError>> = batches.iter().map(|_| Ok(())).collect();
-        let mut shares: Vec<Vec<(usize, Prepared)>> = self.writers.iter().map(|_| Vec::new()).collect();
+        let mut shares: Vec<Vec<(usize, Epoch, Prepared)>> =
+            self.writers.iter().map(|_| Vec::new()).collect();
         for (number, (tenant, batch)) in batches.iter().enumerate() {
-            match Prepared::new(*tenant, batch) {
-                Ok(prepared) => shares[number % WRITERS].push((number, prepared)),
+            let epoch = self.kept.at(*tenant, &batch.after);
+            match Prepared::new(*tenant, batch, |key| self.kept.get(epoch, key)) {
+                Ok(prepared) => shares[number % WRITERS].push((number, epoch, prepared)),
                 Err(error) => results[number] = Err(error),
             }
         }
-        let begin = |(seat, share): (&Arc<Seat>, Vec<(usize, Prepared)>)| {
+        let begin = |(seat, share): (&Arc<Seat>, Vec<(usize, Epoch, Prepared)>)| {
             let (wire, seat) = (self.wire.clone(), seat.clone());
-            let numbers: Vec<usize> = share.iter().map(|(number, _)| *number).collect();
+            let numbers: Vec<usize> = share.iter().map(|(number, ..)| *number).collect();
             let begun = self.wire.begin(async move {
                 let mut written = Vec::with_capacity(share.len());
-                for (_, prepared) in share {
-                    written.push(write::commit(&wire, &seat, &[prepared]).await);
+                for (_, epoch, prepared) in share {
+                    let rows = write::commit(&wire, &seat, std::slice::from_ref(&prepared)).await;
+                    written.push(rows.map(|rows| (epoch, prepared.head, rows)));
                 }
                 Ok(written)
             });
@@ -195,16 +207,18 @@ impl Store for PostgresStore {
         let shares = self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty());
         let begun: Vec<_> = shares.map(begin).collect();
         for (numbers, begun) in begun {
-            match wire::end(&begun) {
-                Ok(written) => {
-                    for (number, written) in numbers.into_iter().zip(written) {
-                        results[number] = written;
-                    }
-                }
-                Err(error) => {
-                    for number in numbers {
-                        results[number] = Err(error.clone());
-                    }
+            let written = match wire::end(&begun) {
+                Ok(written) => written,
+                Err(error) => numbers.iter().map(|_| Err(error.clone())).collect(),
+            };
+            for (number, written) in numbers.into_iter().zip(written) {
+                let (tenant, _) = batches[number];
+                results[number] = written.map(|(epoch, head, rows)| match rows {
+                    Some(rows) => self.kept.wrote(tenant, epoch, &head, rows.into_iter().flatten()),
+                    None => self.kept.forget(tenant),
+                });
+                if results[number].is_err() {
+                    self.kept.forget(tenant);
                 }
             }
         }
@@ -228,12 +242,24 @@ impl Store for PostgresStore {
         })
     }
 
+    fn beside(&self) -> Result<Option<Box<dyn Store>>, StoreError> {
+        Ok(Some(Box::new(Self {
+            reading: PostgresReader::new(self.wire.clone(), Arc::default()),
+            wire: self.wire.clone(),
+            readers: self.readers.clone(),
+            next_reader: self.next_reader.clone(),
+            writers: seats(WRITERS),
+            kept: KeptRows::default(),
+        })))
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         let number = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
         Ok(Box::new(PostgresReader::new(self.wire.clone(), self.readers[number].clone())))
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {
+        self.kept.clear();
         for tenant in self.tenants()? {
             self.on_connection("written", move |connection: Arc<Connection>| async move {
                 write::clear(&connection, tenant).await

@@ -224,15 +224,18 @@ impl PostgresReader {
         Self { wire, seat, snapshot: None }
     }
 
-    /// Asks, once more over a new connection where the old one is gone: reading changes nothing.
     fn rows(&self, sql: &'static str, parameters: Vec<Parameter>) -> Result<Vec<Row>, StoreError> {
+        Ok(self.rows_of_all(vec![Ask { sql, parameters }])?.into_iter().flatten().collect())
+    }
+
+    /// Asks all of these in one round trip, once more over a new connection where the old one is gone: reading changes nothing.
+    fn rows_of_all(&self, asks: Vec<Ask>) -> Result<Vec<Vec<Row>>, StoreError> {
         let (wire, seat) = (self.wire.clone(), self.seat.clone());
         let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.connection.clone());
         self.wire.wait(async move {
-            let ask = Ask { sql, parameters };
             if let Some(connection) = snapshot {
                 // Another connection would see another instant.
-                let asked = connection.ask(&ask).await.map_err(Failure::from);
+                let asked = connection.ask_all(&asks, None).await.map_err(Failure::from);
                 return asked.map_err(|failure| failure.told("read", &wire.url));
             }
             let mut again = true;
@@ -241,7 +244,7 @@ impl PostgresReader {
                     Ok(connection) => connection,
                     Err(failure) => return Err(failure.told("read", &wire.url)),
                 };
-                match connection.ask(&ask).await.map_err(Failure::from) {
+                match connection.ask_all(&asks, None).await.map_err(Failure::from) {
                     Ok(rows) => return Ok(rows),
                     Err(Failure::Lost(_) | Failure::Crossed(_)) if again => {
                         again = false;
@@ -494,10 +497,18 @@ impl Reader for PostgresReader {
     }
 
     fn keys_among(&mut self, tenant: TenantId, hashes: &[u64]) -> Result<Vec<KeyAt>, StoreError> {
-        let mut hashes: Vec<i64> = hashes.iter().copied().map(signed_hash).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        self.rows(KEYS_AMONG, parameters![signed(tenant.0), hashes])?.iter().map(read_key).collect()
+        Ok(self.keys_among_each(&[(tenant, hashes.to_vec())])?.into_iter().flatten().collect())
+    }
+
+    fn keys_among_each(&mut self, asked: &[(TenantId, Vec<u64>)]) -> Result<Vec<Vec<KeyAt>>, StoreError> {
+        let ask = |(tenant, hashes): &(TenantId, Vec<u64>)| {
+            let mut hashes: Vec<i64> = hashes.iter().copied().map(signed_hash).collect();
+            hashes.sort_unstable();
+            hashes.dedup();
+            Ask { sql: KEYS_AMONG, parameters: parameters![signed(tenant.0), hashes] }
+        };
+        let found = self.rows_of_all(asked.iter().map(ask).collect())?;
+        found.iter().map(|rows| rows.iter().map(read_key).collect()).collect()
     }
 
     fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError> {

@@ -1,5 +1,5 @@
 //! Writing: one transaction in two round trips. The first takes the tenant's head, so that nobody else writes it meanwhile, and
-//! reads the cells that grow; the second writes all of it and commits.
+//! reads the cells that grow and are not kept in memory; the second writes all of it and commits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +46,9 @@ const PUT_OBJECTS: &str = "INSERT INTO object(tenant_id, kind, key, seq, body, s
     ON CONFLICT (tenant_id, kind, key) DO UPDATE SET seq = excluded.seq, body = excluded.body, sum = excluded.sum";
 /// One by one, in one round trip: joined with a list of them, a table that was small when this was planned is read from end to end.
 const DROP_OBJECT: &str = "DELETE FROM object WHERE tenant_id = $1 AND kind = $2 AND key = $3";
+/// Those of a batch: what follows the head is new, as the log is.
+const PUT_NEW_KEYS: &str = "INSERT INTO request_key(tenant_id, hash, seq) SELECT $1, * \
+    FROM unnest($2::bigint[], $3::bigint[])";
 pub(super) const PUT_KEYS: &str = "INSERT INTO request_key(tenant_id, hash, seq) SELECT $1, * \
     FROM unnest($2::bigint[], $3::bigint[]) ON CONFLICT (tenant_id, hash, seq) DO NOTHING";
 const PUT_NOTES: &str = "INSERT INTO note(tenant_id, space, key, body, sum) SELECT $1, * \
@@ -70,9 +73,11 @@ const TRY: [&str; 4] = [
 
 /// A batch as it is written, on its own: it may be written more than once.
 pub(super) struct Prepared {
-    tenant: TenantId,
+    pub tenant: TenantId,
     after: Head,
-    head: Head,
+    pub head: Head,
+    /// What is known of the cells' rows, if the head is as it should be.
+    kept: BTreeMap<CellKey, CellRow>,
     chunks: Vec<Chunk>,
     cells: Vec<(CellKey, CellSlot)>,
     objects: Vec<Object>,
@@ -80,11 +85,18 @@ pub(super) struct Prepared {
     notes: BTreeMap<(String, String), Option<String>>,
 }
 
+/// Cells' rows as they were written.
+pub(super) type Rows = Vec<(CellKey, CellRow)>;
+
 /// An object's kind, key, `seq` and body; no body: it is gone.
 type Object = (u8, Vec<u8>, i64, Option<String>);
 
 impl Prepared {
-    pub fn new(tenant: TenantId, batch: &Batch) -> Result<Self, StoreError> {
+    pub fn new(
+        tenant: TenantId,
+        batch: &Batch,
+        mut kept: impl FnMut(&CellKey) -> Option<CellRow>,
+    ) -> Result<Self, StoreError> {
         let Batch { after, chunks, head, cells, objects, keys, write_keys: _, notes } = batch;
         let object = |(key, slot): &(onhand_ledger::Key, onhand_ledger::state::Slot)| {
             let body = slot.value.as_ref().map(serde_json::to_string).transpose();
@@ -103,6 +115,7 @@ impl Prepared {
             tenant,
             after: *after,
             head: Head { keyed: head.seq, ..*head },
+            kept: cells.iter().filter_map(|(key, _)| Some((*key, kept(key)?))).collect(),
             chunks: chunks.clone(),
             cells: cells.clone(),
             objects: objects.iter().map(object).collect::<Result<_, StoreError>>()?,
@@ -118,24 +131,23 @@ impl Prepared {
     /// Takes the head, and reads the cells that grow.
     fn first(&self) -> Vec<Ask> {
         let mut asks = take_head(self.tenant, self.after.seq == 0);
-        if !self.cells.is_empty() {
-            let [mut items, mut locations, mut states, mut lots, mut consignors] = [const { Vec::new() }; 5];
-            for (key, _) in &self.cells {
-                let [item, location, state, lot, consignor] = cell_numbers(key);
-                items.push(item);
-                locations.push(location);
-                states.push(state);
-                lots.push(lot);
-                consignors.push(consignor);
+        let unknown = || self.cells.iter().map(|(key, _)| key).filter(|key| !self.kept.contains_key(*key));
+        if unknown().next().is_some() {
+            let mut columns: [Vec<i64>; 5] = Default::default();
+            for key in unknown() {
+                for (column, number) in columns.iter_mut().zip(cell_numbers(key)) {
+                    column.push(number);
+                }
             }
+            let [items, locations, states, lots, consignors] = columns;
             let parameters = parameters![self.id(), items, locations, states, lots, consignors];
             asks.push(Ask { sql: CELLS, parameters });
         }
         asks
     }
 
-    /// All that is written, on what [`Prepared::first`] found.
-    fn second(&self, found: &[Vec<Row>]) -> Result<Vec<Ask>, StoreError> {
+    /// All that is written, on what [`Prepared::first`] found; and the cells' rows after it.
+    fn second(&self, found: &[Vec<Row>]) -> Result<(Vec<Ask>, Rows), StoreError> {
         let moved = || StoreError::Moved { tenant: self.tenant };
         let mut found = found.iter().skip(usize::from(self.after.seq == 0));
         let head = found.next().and_then(|rows| rows.first()).ok_or_else(moved)?;
@@ -148,19 +160,22 @@ impl Prepared {
         if !self.chunks.is_empty() {
             asks.push(self.put_log());
         }
+        let mut written = Rows::new();
         if !self.cells.is_empty() {
             let mut rows = BTreeMap::new();
             for row in found.next().into_iter().flatten() {
                 rows.insert(read_cell_key(row)?, read_cell(row, 5)?);
             }
-            asks.extend(self.put_cells(rows)?);
+            let (puts, rows) = self.put_cells(rows)?;
+            asks.extend(puts);
+            written = rows;
         }
         asks.extend(self.put_objects());
         if !self.keys.is_empty() {
-            asks.push(put_keys(self.tenant, &self.keys));
+            asks.push(put_keys(PUT_NEW_KEYS, self.tenant, &self.keys));
         }
         asks.extend(self.put_notes());
-        Ok(asks)
+        Ok((asks, written))
     }
 
     fn put_head(&self) -> Ask {
@@ -181,7 +196,8 @@ impl Prepared {
         Ask { sql: PUT_LOG, parameters: parameters![self.id(), first, entries, at, hashes, bodies, sums] }
     }
 
-    fn put_cells(&self, mut found: BTreeMap<CellKey, CellRow>) -> Result<Vec<Ask>, StoreError> {
+    fn put_cells(&self, mut found: BTreeMap<CellKey, CellRow>) -> Result<(Vec<Ask>, Rows), StoreError> {
+        let mut written = Rows::with_capacity(self.cells.len());
         let mut cells: [Vec<i64>; 10] = Default::default();
         let mut recent = Vec::new();
         let mut trail: [Vec<i64>; 8] = Default::default();
@@ -191,7 +207,9 @@ impl Prepared {
         sorted.sort_unstable_by_key(|(key, _)| *key);
         for (key, slot) in sorted {
             let numbers = cell_numbers(key);
-            let (row, blocks) = CellRow::after(found.remove(key), self.tenant, key, slot)?;
+            let before = found.remove(key).or_else(|| self.kept.get(key).cloned());
+            let (row, blocks) = CellRow::after(before, self.tenant, key, slot)?;
+            written.push((*key, row.clone()));
             let CellRow { quantity, seq, latest, latest_before, recent: bytes, sum } = row;
             let columns = numbers.into_iter().chain([quantity, seq, latest, latest_before, sum]);
             for (column, number) in cells.iter_mut().zip(columns) {
@@ -238,7 +256,7 @@ impl Prepared {
             ];
             asks.push(Ask { sql: PUT_TRAIL, parameters });
         }
-        Ok(asks)
+        Ok((asks, written))
     }
 
     fn put_objects(&self) -> Vec<Ask> {
@@ -326,14 +344,18 @@ fn put_head(tenant: TenantId, head: &Head) -> Ask {
     Ask { sql: PUT_HEAD, parameters }
 }
 
-fn put_keys(tenant: TenantId, keys: &[KeyAt]) -> Ask {
+fn put_keys(sql: &'static str, tenant: TenantId, keys: &[KeyAt]) -> Ask {
     let (hashes, seqs): (Vec<i64>, Vec<i64>) =
         keys.iter().map(|(hash, seq)| (signed_hash(*hash), signed(*seq))).unzip();
-    Ask { sql: PUT_KEYS, parameters: parameters![signed(tenant.0), hashes, seqs] }
+    Ask { sql, parameters: parameters![signed(tenant.0), hashes, seqs] }
 }
 
-/// Writes all of these in one transaction, or nothing.
-pub(super) async fn commit(wire: &Wire, seat: &Seat, batches: &[Prepared]) -> Result<(), StoreError> {
+/// Writes all of these in one transaction, or nothing. What the rows of each batch's cells are then, where that is known.
+pub(super) async fn commit(
+    wire: &Wire,
+    seat: &Seat,
+    batches: &[Prepared],
+) -> Result<Option<Vec<Rows>>, StoreError> {
     let began = Instant::now();
     loop {
         let connection = match seat.connection(wire).await {
@@ -345,13 +367,13 @@ pub(super) async fn commit(wire: &Wire, seat: &Seat, batches: &[Prepared]) -> Re
             Err(failure) => return Err(failure.told("written", &wire.url)),
         };
         let failure = match attempt(&connection, batches).await {
-            Ok(()) => return Ok(()),
+            Ok(rows) => return Ok(Some(rows)),
             Err(Attempt::NotWritten(failure)) => failure,
             Err(Attempt::Unclear(error)) => {
                 seat.leave(&connection).await;
                 // The transaction had the heads when it was lost: whoever takes them now finds what became of it.
                 match resolve(wire, seat, batches, began).await {
-                    Some(true) => return Ok(()),
+                    Some(true) => return Ok(None),
                     Some(false) => Failure::Lost(error),
                     None => return Err(StoreError::Unclear { reason: plain(&error) }),
                 }
@@ -377,10 +399,10 @@ enum Attempt {
     Unclear(tokio_postgres::Error),
 }
 
-async fn attempt(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<(), Attempt> {
+async fn attempt(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<Vec<Rows>, Attempt> {
     let not_written = Attempt::NotWritten;
-    let asks = match first(connection, batches).await {
-        Ok(asks) => asks,
+    let (asks, rows) = match first(connection, batches).await {
+        Ok(both) => both,
         Err(failure) => {
             // If even that fails the connection is gone, and the transaction with it.
             let _ = connection.run("ROLLBACK").await;
@@ -388,7 +410,7 @@ async fn attempt(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<(
         }
     };
     match connection.ask_all(&asks, Some("COMMIT")).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(rows),
         // Where a statement failed, the COMMIT behind it took all of it back.
         Err(error) => match Failure::from(error) {
             Failure::Lost(error) => Err(Attempt::Unclear(error)),
@@ -397,8 +419,8 @@ async fn attempt(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<(
     }
 }
 
-/// Begins the transaction; what is to be written in it.
-async fn first(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<Vec<Ask>, Failure> {
+/// Begins the transaction; what is to be written in it, and the rows of each batch's cells after it.
+async fn first(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<(Vec<Ask>, Vec<Rows>), Failure> {
     let (begin, found) = tokio::join!(connection.run("BEGIN"), async {
         let mut found = Vec::new();
         for batch in batches {
@@ -407,13 +429,15 @@ async fn first(connection: &Arc<Connection>, batches: &[Prepared]) -> Result<Vec
         Ok::<_, tokio_postgres::Error>(found)
     });
     begin?;
-    let mut asks = Vec::new();
+    let (mut asks, mut rows) = (Vec::new(), Vec::new());
     for (batch, found) in batches.iter().zip(found?) {
-        asks.extend(batch.second(&found)?);
+        let (more, written) = batch.second(&found)?;
+        asks.extend(more);
+        rows.push(written);
     }
     // Known before anything of it is sent: else some of it would wait for that.
     connection.prepare(&asks.iter().map(|ask| ask.sql).collect::<Vec<_>>()).await?;
-    Ok(asks)
+    Ok((asks, rows))
 }
 
 /// Was it written? None: the server did not say in time.
@@ -459,7 +483,7 @@ pub(super) async fn remember(
     keys: &[KeyAt],
 ) -> Result<(), Failure> {
     for keys in keys.chunks(10_000) {
-        connection.ask(&put_keys(tenant, keys)).await?;
+        connection.ask(&put_keys(PUT_KEYS, tenant, keys)).await?;
     }
     Ok(())
 }
