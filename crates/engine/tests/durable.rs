@@ -89,6 +89,31 @@ fn gate() -> Gate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_command_of_a_tenant_waits_for_one_batch_of_anothers_flood_and_no_more() {
+    let Gate { handle, has_begun, end, .. } = gate();
+    // As much as a tenant may have waiting, in four batches; the first of it is being committed.
+    let mut flood = Vec::new();
+    for number in 0..8_000 {
+        flood.push(handle.begin(TenantId(7), Some(put(&format!("F-{number}"))), Vec::new()).await.unwrap());
+    }
+    has_begun.recv().unwrap();
+    let mug = handle.begin(TenantId(8), Some(put("MUG")), Vec::new()).await.unwrap();
+    end.send(()).unwrap();
+    has_begun.recv().unwrap();
+    end.send(()).unwrap();
+    // The second commit has it: no other can end now, and most of the flood waits still.
+    assert_eq!(mug.wait().await.unwrap().seq, 1);
+    let ending = std::thread::spawn(move || while end.send(()).is_ok() {});
+    let mut seqs = Vec::new();
+    for reply in flood {
+        seqs.push(reply.wait().await.unwrap().seq);
+    }
+    assert!(seqs.is_sorted() && seqs.len() == 8_000);
+    drop((handle, has_begun));
+    ending.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_waits_for_one_batch_of_a_bulk_load_and_no_more() {
     let Gate { handle, has_begun, end, .. } = gate();
     // Twenty thousand commands come in bulk; the first of them are being committed.

@@ -137,6 +137,38 @@ fn nodes_that_race_write_one_log_after_the_other() {
 }
 
 #[test]
+fn a_cell_that_moves_again_is_not_read_again_unless_another_node_moved_it() {
+    let server =
+        Server::start_with("-c fsync=off -c log_statement=all -c log_line_prefix='|%a|'", false).unwrap();
+    let address = database_on(&server.address());
+    let mut nodes = [open(&address), open(&address)];
+    let mut move_it = |node: usize, times: usize| {
+        let reads = || server.log().matches("c.latest_before, c.recent, c.sum FROM unnest").count();
+        let before = reads();
+        for _ in 0..times {
+            let after = nodes[node].head(TENANT).unwrap();
+            let written = nodes[node].commit_each(&[(TENANT, batch(TENANT, after, "moved"))]);
+            assert!(written.into_iter().all(|one| one.is_ok()));
+        }
+        reads() - before
+    };
+    // Each reads it once, for nothing is known of it: at first, and after the other one.
+    assert_eq!([move_it(0, 100), move_it(0, 50), move_it(1, 40), move_it(0, 60)], [1, 0, 1, 1]);
+    let cell = CellKey::new(ItemId(1), LocationId(2), StockState::Available);
+    let trail = nodes[1].trail(TENANT, &cell, Seq::MAX, 1_000).unwrap();
+    assert_eq!(trail.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=250).rev().collect::<Vec<_>>());
+    // What is not written is not known either.
+    let stale = nodes[1].head(TENANT).unwrap();
+    write(&mut nodes[0], TENANT, "quicker");
+    let refused = nodes[1].commit_each(&[(TENANT, batch(TENANT, stale, "slower"))]).pop().unwrap();
+    assert!(matches!(refused, Err(StoreError::Moved { .. })), "{refused:?}");
+    let after = nodes[1].head(TENANT).unwrap();
+    nodes[1].commit_each(&[(TENANT, batch(TENANT, after, "again"))]).pop().unwrap().unwrap();
+    let trail = nodes[0].trail(TENANT, &cell, Seq::MAX, 1_000).unwrap();
+    assert_eq!(trail.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=252).rev().collect::<Vec<_>>());
+}
+
+#[test]
 fn ten_nodes_that_start_together_make_the_tables_once() {
     let address = database();
     let start = || {
@@ -148,6 +180,44 @@ fn ten_nodes_that_start_together_make_the_tables_once() {
         assert_eq!(thread.join().unwrap(), Head::default());
     }
     assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "2|1");
+}
+
+#[test]
+fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version_before_writes() {
+    let address = database();
+    // What it sends is of the first version as well: as such it goes on.
+    let mut before = open(&address);
+    write(&mut before, TENANT, "0");
+    for index in ["object_due", "object_waiting", "note_connection"] {
+        run_sql(&address, &format!("DROP INDEX onhand.{index}"));
+    }
+    run_sql(&address, "UPDATE onhand.schema_version SET version = 1");
+    let over = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut written = 1;
+            // And some after the last has come.
+            while !over.load(Ordering::SeqCst) || written < 20 {
+                write(&mut before, TENANT, &format!("{written}"));
+                written += 1;
+            }
+            written
+        });
+        let start = |number: u64| {
+            let address = &address;
+            move || write(&mut open(address), TenantId(100 + number), "beside it")
+        };
+        let starting: Vec<_> = (0..10).map(|number| scope.spawn(start(number))).collect();
+        starting.into_iter().for_each(|node| node.join().unwrap());
+        over.store(true, Ordering::SeqCst);
+        writing.join().unwrap()
+    });
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "2|1");
+    let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN ('object_due', 'object_waiting', 'note_connection')";
+    assert_eq!(run_sql(&address, made), "3");
+    let chunks = open(&address).chunks_after(TENANT, 0, 10_000).unwrap();
+    assert_eq!(chunks.len(), written, "all of it is there once");
+    assert_eq!(open(&address).tenants().unwrap().len(), 11);
 }
 
 #[test]

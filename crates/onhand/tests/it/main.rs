@@ -20,5 +20,6 @@ mod seal;
 mod serve;
 mod server;
 mod sync;
+mod three_nodes;
 mod vendure;
 mod vendure_server;

@@ -18,12 +18,16 @@ use tokio::time::Instant;
 
 use crate::proxy::Proxy;
 use crate::server::{Server, onhand, text};
+use crate::three_nodes;
 
 const NODES: usize = 3;
 const CLIENTS: usize = 6;
 const ITEMS: usize = 5;
 /// How long it goes on, unless `ONHAND_NEMESIS_SECONDS` says otherwise.
 const SECONDS: u64 = 60;
+/// So many movements of each tenant make the row of three nodes; and where it is for a report.
+const ROW: usize = 200;
+const ROW_REPORTED: usize = 20_000;
 /// How soon work goes on once what was done to it is over: the time that a connection may be silent, and that the transaction of a
 /// node that is gone may keep a tenant's head, and some.
 const RECOVERY: Duration = Duration::from_secs(40);
@@ -404,7 +408,10 @@ impl fmt::Display for Nemesis {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_and_silence_of_nodes_and_databases_lose_nothing_and_show_nothing_of_the_past() {
-    let seconds = std::env::var("ONHAND_NEMESIS_SECONDS").ok().and_then(|it| it.parse().ok());
+    let seconds: Option<u64> = std::env::var("ONHAND_NEMESIS_SECONDS").ok().and_then(|it| it.parse().ok());
+    let of_each = if seconds.is_some() { ROW_REPORTED } else { ROW };
+    let rate = three_nodes::movements_per_second(of_each).await;
+    println!("{}", json!({ "three_nodes": { "tenants_32": { "movements_per_second": rate.round() } } }));
     let mut nemesis = Nemesis::begin().await;
     let begun = Instant::now();
     let mut clients = tokio::task::JoinSet::new();

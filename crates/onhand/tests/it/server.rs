@@ -38,7 +38,17 @@ impl Server {
 
     /// Starts on a free port, with more arguments and in an environment.
     pub fn start_in(database: &Path, more: &[&str], environment: &[(&str, &OsStr)]) -> Self {
-        let mut command = Command::new(ONHAND);
+        Self::start_program(ONHAND, database, more, environment)
+    }
+
+    /// As [`Server::start_in`], of any build of the program.
+    pub fn start_program(
+        program: &str,
+        database: &Path,
+        more: &[&str],
+        environment: &[(&str, &OsStr)],
+    ) -> Self {
+        let mut command = Command::new(program);
         command.arg("serve").args(more).env("ONHAND_LOG", "error").envs(environment.iter().copied());
         Self::spawn(command, database)
     }
