@@ -27,7 +27,7 @@ enum Chore {
     /// Runs the tests: documentation examples first, then all others with nextest, whose summary comes last
     Test(test::Choice),
     /// Makes the Debian package, from an optimised build, in target/debian
-    Package,
+    Package(package::Making),
     /// Tries the Debian package: installs, runs, upgrades, removes and purges it. As root, on a machine of nobody's
     PackageTest(package::Trial),
     /// Takes the power away from the store at many points of a recorded run, and says what was lost
@@ -43,7 +43,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().chore {
         Chore::Test(choice) => test::run(&choice),
-        Chore::Package => package::package(),
+        Chore::Package(making) => package::package(&making),
         Chore::PackageTest(trial) => package::test(&trial),
         Chore::PowerLoss(choice) => proof::power_loss(&choice),
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),

@@ -30,11 +30,21 @@ const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/onhand.servic
 /// How long anything may take that it does.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+#[derive(Args)]
+pub struct Making {
+    /// Who gives it to others, as `Name <address>`
+    #[arg(long)]
+    maintainer: Option<String>,
+}
+
 /// `cargo xtask package`: the package, from an optimised build.
-pub fn package() -> Result<ExitCode> {
+pub fn package(making: &Making) -> Result<ExitCode> {
     install_cargo_deb()?;
     let mut deb = Command::new(cargo_deb());
     deb.args(["--package", NAME]).current_dir(run::root());
+    if let Some(maintainer) = &making.maintainer {
+        deb.args(["--maintainer", maintainer]);
+    }
     run::run("package", &mut deb)
 }
 
@@ -43,26 +53,38 @@ pub struct Trial {
     /// Takes the program as it was built before
     #[arg(long)]
     built: bool,
+    /// Takes this program, such as an optimised one
+    #[arg(long, value_name = "FILE", conflicts_with = "built")]
+    program: Option<PathBuf>,
 }
 
 /// `cargo xtask package-test`: builds the program, and tries its package.
 pub fn test(trial: &Trial) -> Result<ExitCode> {
-    if !trial.built {
+    if !trial.built && trial.program.is_none() {
         timed("build the program", &mut cargo(["build", "--workspace", "--bin", NAME]))?;
     }
-    try_it()?;
+    try_package_of(&trial.program.clone().unwrap_or_else(built))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tries the package of the program that is built. Where it cannot be tried it says so, which is no error.
+/// Tries the package of the program that the tests have built. Where it cannot be tried it says so, which is no error.
 pub fn try_it() -> Result<()> {
+    try_package_of(&built())
+}
+
+fn built() -> PathBuf {
+    run::root().join("target/debug").join(NAME)
+}
+
+fn try_package_of(program: &Path) -> Result<()> {
     if let Some(why) = why_not() {
         eprintln!("xtask: the Debian package is not tried here: {why}");
         return Ok(());
     }
     install_cargo_deb()?;
     let version = env!("CARGO_PKG_VERSION");
-    let (first, second) = (build(&format!("{version}-1"))?, build(&format!("{version}-2"))?);
+    let first = build(program, &format!("{version}-1"))?;
+    let second = build(program, &format!("{version}-2"))?;
     let _cleared = Cleared { had_user: user().is_ok() };
     install(&first)?;
     eprintln!("xtask: the package is installed, its unit checked, and run as its user");
@@ -108,14 +130,13 @@ fn install_cargo_deb() -> Result<()> {
     timed("install cargo-deb into target/tools", &mut install)
 }
 
-/// A package of the program that the tests have built.
-fn build(version: &str) -> Result<PathBuf> {
+/// A package of a program.
+fn build(program: &Path, version: &str) -> Result<PathBuf> {
     let target = run::root().join("target/package-test");
     let release = target.join("release");
     fs::create_dir_all(&release)?;
-    let built = run::root().join("target/debug").join(NAME);
-    ensure!(built.exists(), "{} is not built", built.display());
-    done(Command::new("strip").arg("-o").arg(release.join(NAME)).arg(built))?;
+    ensure!(program.exists(), "{} is not built", program.display());
+    done(Command::new("strip").arg("-o").arg(release.join(NAME)).arg(program))?;
     let package = target.join(format!("{NAME}_{version}.deb"));
     let mut deb = Command::new(cargo_deb());
     deb.args(["--package", NAME, "--no-build", "--no-strip", "--fast", "--locked"]);

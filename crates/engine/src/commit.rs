@@ -459,7 +459,9 @@ impl Ledger {
         let mut shares: Vec<_> = self.shares.iter().map(RwLock::write).collect();
         shares[0].store()?.clear_projections()?;
         let tenants = shares[0].store()?.tenants()?;
-        shares.iter_mut().for_each(|inner| inner.tenants.clear());
+        for inner in &mut shares {
+            inner.tenants.clear();
+        }
         let now = self.clock.now();
         tenants
             .into_iter()
@@ -479,7 +481,7 @@ impl Ledger {
         self.readers_waiting.fetch_add(1, Ordering::Relaxed);
         let mut inner = self.shares[0].upgradable_read();
         self.readers_waiting.fetch_sub(1, Ordering::Relaxed);
-        if !inner.tenants.contains(&tenant) {
+        if !inner.tenants.contains(tenant) {
             let now = self.clock.now();
             inner.with_upgraded(|inner| inner.tenant_with_a_log(tenant, now))?;
         }
@@ -491,7 +493,7 @@ impl Ledger {
         let inner = RwLockUpgradableReadGuard::downgrade(inner);
         // Whoever asks for a tenant that there is not makes none.
         let nothing = State::default();
-        let state = inner.tenants.get(&tenant).map_or(&nothing, |known| &known.state);
+        let state = inner.tenants.get(tenant).map_or(&nothing, |known| &known.state);
         let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
         self.readers.lock().push(reader);
         answer
@@ -511,7 +513,7 @@ impl Ledger {
             let now = self.clock.now();
             let is_good = |known: &Tenant| shared::is_at(&known.head, &head) && known.knows_what_is_due(now);
             let inner = share.try_read();
-            let known = inner.as_ref().and_then(|inner| inner.tenants.get(&tenant));
+            let known = inner.as_ref().and_then(|inner| inner.tenants.get(tenant));
             let answer = if let Some(known) = known.filter(|known| is_good(known)) {
                 let answer = read(&mut View::new(tenant, &known.state, reader, now));
                 drop(inner);
@@ -690,7 +692,7 @@ impl Inner {
 
     /// Keeps a tenant that was read, unless more of it is known already.
     fn learn(&mut self, id: TenantId, fresh: Tenant) {
-        if self.tenants.get(&id).is_none_or(|known| known.head.seq <= fresh.head.seq) {
+        if self.tenants.get(id).is_none_or(|known| known.head.seq <= fresh.head.seq) {
             self.tenants.insert(id, fresh);
         }
     }
@@ -709,12 +711,12 @@ impl Inner {
     }
 
     fn tenant(&mut self, id: TenantId, now: Instant) -> Result<&mut Tenant, StoreError> {
-        if !self.tenants.contains(&id) {
+        if !self.tenants.contains(id) {
             let now = self.shared.then_some(now);
             let tenant = load(self.store.get_mut().here()?, id, self.key_hash, now)?;
             self.tenants.insert(id, tenant);
         }
-        Ok(self.tenants.get_mut(&id).expect("it was put there"))
+        Ok(self.tenants.get_mut(id).expect("it was put there"))
     }
 
     /// Decides all of a batch; what is to be written of it is taken from the state, which has it then.
@@ -761,7 +763,7 @@ impl Inner {
             broken.get_or_insert(Arc::new(error));
         }
         // Also where nothing is written: the scribe shall have nothing left of this batch.
-        let before = |id: &TenantId| self.tenants.get(id).map_or([0; 32], |tenant| tenant.head.hash);
+        let before = |id: &TenantId| self.tenants.get(*id).map_or([0; 32], |tenant| tenant.head.hash);
         let records = batches.iter_mut().map(|(id, pending)| (*id, before(id), &mut pending.records));
         let chunks = all_chunks(self.scribe.get_mut(), records);
         let writes = match broken {
@@ -824,7 +826,7 @@ impl Inner {
     /// Has memory bring what some commands will be decided on, all of it at once.
     fn warm<'s>(&self, submissions: impl Iterator<Item = &'s Submission>) {
         let read = submissions.filter_map(|one| {
-            let tenant = self.tenants.get(&one.tenant)?;
+            let tenant = self.tenants.get(one.tenant)?;
             Some(onhand_ledger::warm(&tenant.state, one.command.as_ref()?))
         });
         std::hint::black_box(read.fold(0, u64::wrapping_add));
@@ -846,7 +848,7 @@ impl Inner {
         self.tenant(id, now)?;
         let Self { store, tenants, scribe, away, .. } = self;
         let store = store.get_mut();
-        let tenant = tenants.get_mut(&id).expect("it was loaded above");
+        let tenant = tenants.get_mut(id).expect("it was loaded above");
         let Some(command) = &submission.command else {
             let committed = Committed { answer: Answer::Ticked(0), seq: tenant.state.head, replayed: false };
             return Ok(Decision::Told(Box::new(committed)));
@@ -920,7 +922,7 @@ impl Inner {
         for (id, Pending { records, keys, notes, .. }) in batches {
             let (id, keys, notes) = (*id, std::mem::take(keys), std::mem::take(notes));
             self.tenants.used(id);
-            let tenant = self.tenants.get_mut(&id).expect("it was decided on");
+            let tenant = self.tenants.get_mut(id).expect("it was decided on");
             let touched = records.entries();
             let chunks = chunks.remove(&id).unwrap_or_default();
             // Each key is written and merged a few times: as much of that as comes in, or more would be left each time.

@@ -208,7 +208,9 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
             move || write(&mut open(address), TenantId(100 + number), "beside it")
         };
         let starting: Vec<_> = (0..10).map(|number| scope.spawn(start(number))).collect();
-        starting.into_iter().for_each(|node| node.join().unwrap());
+        for node in starting {
+            node.join().unwrap();
+        }
         over.store(true, Ordering::SeqCst);
         writing.join().unwrap()
     });

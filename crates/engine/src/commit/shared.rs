@@ -136,7 +136,7 @@ impl Inner {
         clock.tell(now);
         for (id, head) in tenants.into_iter().zip(heads) {
             let is_good = |known: &super::Tenant| is_at(&known.head, &head) && known.knows_what_is_due(now);
-            if self.tenants.get(&id).is_some_and(|known| !is_good(known)) {
+            if self.tenants.get(id).is_some_and(|known| !is_good(known)) {
                 self.tenants.remove(id);
             }
         }
@@ -156,7 +156,7 @@ impl Inner {
         let mut open: Vec<_> = asked.filter_map(|one| one.submission.command.as_ref()).collect();
         for _ in 0..ROUNDS {
             let (mut cells, mut objects) = (BTreeSet::<CellKey>::new(), BTreeSet::<Key>::new());
-            let tenant = self.tenants.get_mut(&id).expect("it was loaded above");
+            let tenant = self.tenants.get_mut(id).expect("it was loaded above");
             open.retain(|command| {
                 let state = &tenant.state;
                 let decided = catch_unwind(AssertUnwindSafe(|| decide(state, &given, command, now)));
@@ -204,7 +204,7 @@ impl Inner {
             }
             written.insert(id, sound);
         }
-        let before = |id: &TenantId| self.tenants.get(id).map_or([0; 32], |tenant| tenant.head.hash);
+        let before = |id: &TenantId| self.tenants.get(*id).map_or([0; 32], |tenant| tenant.head.hash);
         let mine = whole.iter_mut().map(|(id, pending)| (*id, before(id), &mut pending.records));
         let chunks = all_chunks(&mut None, mine);
         let writes = self.assemble(&mut whole, chunks);

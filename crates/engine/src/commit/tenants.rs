@@ -34,16 +34,16 @@ struct Kept {
 }
 
 impl Tenants {
-    pub fn get(&self, id: &TenantId) -> Option<&Tenant> {
-        self.all.get(id).map(|kept| &kept.tenant)
+    pub fn get(&self, id: TenantId) -> Option<&Tenant> {
+        self.all.get(&id).map(|kept| &kept.tenant)
     }
 
-    pub fn get_mut(&mut self, id: &TenantId) -> Option<&mut Tenant> {
-        self.all.get_mut(id).map(|kept| &mut kept.tenant)
+    pub fn get_mut(&mut self, id: TenantId) -> Option<&mut Tenant> {
+        self.all.get_mut(&id).map(|kept| &mut kept.tenant)
     }
 
-    pub fn contains(&self, id: &TenantId) -> bool {
-        self.all.contains_key(id)
+    pub fn contains(&self, id: TenantId) -> bool {
+        self.all.contains_key(&id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (TenantId, &Tenant)> {
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(tenants.counted, 300, "as much as may be");
         // What was read since is counted when the tenant was used.
         let key = CellKey::new(ItemId(1_000), LocationId(1), StockState::Available);
-        tenants.get_mut(&TenantId(2)).unwrap().state.provide_cell(key, CellSlot::default());
+        tenants.get_mut(TenantId(2)).unwrap().state.provide_cell(key, CellSlot::default());
         tenants.used(TenantId(2));
         assert_eq!(tenants.counted, 301);
         for _ in 0..1_000 {

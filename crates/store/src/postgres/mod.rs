@@ -175,7 +175,9 @@ impl Store for PostgresStore {
     fn commit(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
         let prepare = |(tenant, batch): &(TenantId, Batch)| Prepared::new(*tenant, batch, |_| None);
         let prepared: Vec<Prepared> = batches.iter().map(prepare).collect::<Result<_, _>>()?;
-        batches.iter().for_each(|(tenant, _)| self.kept.forget(*tenant));
+        for (tenant, _) in batches {
+            self.kept.forget(*tenant);
+        }
         let (wire, seat) = (self.wire.clone(), self.reading.seat.clone());
         self.wire.wait(async move { write::commit(&wire, &seat, &prepared).await.map(drop) })
     }
