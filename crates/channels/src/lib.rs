@@ -84,6 +84,8 @@ pub struct Push {
     /// Its number just before, where the channel asks for it ([`Channel::reads_before_push`]) and the listing is
     /// still there. All orders that the system had by then are in `quantity`.
     pub before: Option<Reading>,
+    /// What it shows by what we know, where the channel compares ([`Channel::compares`]): set only if it does.
+    pub expected: Option<Quantity>,
 }
 
 /// How one push ended.
@@ -96,6 +98,11 @@ pub enum Pushed {
     Unknown {
         /// What happened, for a person.
         reason: String,
+    },
+    /// It does not show what we expected: nothing was set. It is read and judged first.
+    Stale {
+        /// What it shows.
+        shows: Quantity,
     },
     /// The system refused, and will again until somebody acts.
     Refused {
@@ -188,6 +195,18 @@ pub enum ChannelError {
     },
 }
 
+/// What a system said last of its own limit, in units of its own (points of a GraphQL cost, calls): data, as the channel read it
+/// from the last answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Budget {
+    /// Left after that answer.
+    pub remaining: u32,
+    /// Comes back each second.
+    pub refill_per_second: u32,
+    /// What one [`Channel::push`] of a whole batch costs.
+    pub cost: u32,
+}
+
 /// One outside system, spoken to over its own API.
 #[async_trait::async_trait]
 pub trait Channel: Send + Sync {
@@ -201,6 +220,16 @@ pub trait Channel: Send + Sync {
     /// from what the system has set aside for its own orders.
     fn reads_before_push(&self) -> bool {
         false
+    }
+
+    /// Has it compare-and-set: is a number set only where it shows [`Push::expected`]?
+    fn compares(&self) -> bool {
+        false
+    }
+
+    /// What it said last of its own limit; none where it says nothing, and the worker goes by its refusals alone.
+    fn budget(&self) -> Option<Budget> {
+        None
     }
 
     /// Everything sellable and every stock location. Also the test of the credentials.

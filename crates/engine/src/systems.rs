@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::command::{Document, PutListing, PutSystem};
-use onhand_ledger::model::{Cause, Listing, System};
+use onhand_ledger::model::{Cause, Listing, System, Timing};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, Key, ListingId, Quantity, Seq, SystemId, TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop};
+use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop, next_batch};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
@@ -161,6 +161,9 @@ pub struct WorkerStatus {
     /// From an order over there, by its clock, to our hearing of it.
     #[serde(default)]
     pub order_lag: Lag,
+    /// The last batch that has gone began then, or batches go since then.
+    #[serde(default)]
+    pub batched_at: Option<Instant>,
 }
 
 /// The notes that a system's listings are kept in.
@@ -230,6 +233,12 @@ pub(crate) fn shown(
         unanswered: state.unanswered,
         stopped: state.stopped.map(|stopped| (stopped.why, stopped.reason)),
         paused: system.paused,
+        all_stopped: view.rules()?.pushing_stopped.is_some(),
+        one_way_in: !system.mode.direction.sends(),
+        next_batch: match &system.mode.timing {
+            Timing::Batch(schedule) => Some(next_batch(schedule, worker.batched_at.unwrap_or(view.now))),
+            Timing::NearRealTime { .. } => None,
+        },
         trouble: worker.trouble.clone(),
         drift: state.drift,
         usual_lag: worker.push_lag.usual(),
@@ -287,6 +296,11 @@ pub fn system_status(
     };
     let index = view.published()?;
     let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
+    // What a system tells us is no number of ours.
+    if !system.mode.direction.sends() {
+        let orders_known_to = worker.orders_known_to;
+        return Ok(SystemStatus { listings, in_step, skipped, trouble, orders_known_to });
+    }
     for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
             let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
@@ -424,7 +438,7 @@ pub async fn add_system(
         name: name.to_owned(),
         kind: connection.kind.clone(),
         locations: Some(locations),
-        paused: None,
+        ..PutSystem::default()
     };
     let mut committed = handle.submit(tenant, command(actor, Body::PutSystem(put))).await?;
     let Answer::System(id) = committed.answer else {

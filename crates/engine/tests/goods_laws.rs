@@ -323,7 +323,7 @@ impl World {
                 name: "WEB".into(),
                 kind: "test".into(),
                 locations: Some(shown),
-                paused: None,
+                ..PutSystem::default()
             }),
         ];
         // BOX cannot be before MILK is; it is set again then.

@@ -103,7 +103,7 @@ async fn worker(throttles: bool) -> (Worker, Arc<Fake>) {
             name: "SHOP".to_owned(),
             kind: "test".to_owned(),
             locations: Some(vec![("here".to_owned(), "LONDON".to_owned())]),
-            paused: None,
+            ..PutSystem::default()
         }),
         Body::PutListing(PutListing {
             system: "SHOP".to_owned(),

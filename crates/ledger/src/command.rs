@@ -16,7 +16,7 @@ pub use self::supply::*;
 use crate::answer::Invalid;
 use crate::gtin;
 use crate::key::StockState;
-use crate::model::{Pack, Parcels, Tracking};
+use crate::model::{Direction, Pack, Parcels, Policy, Timing, Tracking, Zeros};
 use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
@@ -159,6 +159,10 @@ pub enum Body {
     StopSelling(StopSelling),
     /// Lifts that.
     ResumeSelling(ResumeSelling),
+    /// Nothing is pushed to any system from here on.
+    StopPushing,
+    /// Ends [`Body::StopPushing`].
+    ResumePushing,
 }
 
 impl Body {
@@ -406,6 +410,21 @@ pub struct PutSystem {
     pub locations: Option<Vec<(String, String)>>,
     /// Default: false.
     pub paused: Option<bool>,
+    /// What of its mode changes; none: nothing.
+    pub mode: Option<PutMode>,
+}
+
+/// What of a system's mode changes; none: unchanged. Before anything is told it is [`Mode::default`](crate::model::Mode).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PutMode {
+    /// Which way numbers go.
+    pub direction: Option<Direction>,
+    /// When they go.
+    pub timing: Option<Timing>,
+    /// What becomes of a number that somebody changed over there.
+    pub policy: Option<Policy>,
+    /// How many may fall to zero at once.
+    pub zeros: Option<Zeros>,
 }
 
 /// See [`Body::PutListing`].

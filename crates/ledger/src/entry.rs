@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
     Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
-    Ownership, Publication, Purchase, Reversals, Seen, SellingStop, Session, System, TransferDocument,
-    Waiting,
+    Ownership, Publication, Purchase, PushingStopped, Reversals, Seen, SellingStop, Session, System,
+    TransferDocument, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money,
@@ -135,6 +135,8 @@ pub enum Entry {
     Seen(SessionId, ItemId, LotId, Box<Seen>),
     /// Some items are sold no more, or again (none).
     SellingStop(RuleId, Option<Box<SellingStop>>),
+    /// All pushing was stopped, or goes on (none).
+    Pushing(Option<PushingStopped>),
 }
 
 /// One side of a movement.

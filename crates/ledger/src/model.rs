@@ -2,11 +2,13 @@
 //!
 //! Each value is folded from entries alone and is true at the `seq` kept beside it.
 
+mod mode;
 mod publication;
 mod supply;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::mode::*;
 pub use self::publication::*;
 pub use self::supply::*;
 use crate::command::Threshold;
@@ -226,6 +228,8 @@ pub struct System {
     pub locations: Vec<LocationMapping>,
     /// Nothing is pushed while true.
     pub paused: bool,
+    /// How it is kept equal.
+    pub mode: Mode,
 }
 
 /// A remote location and ours behind it.
@@ -325,6 +329,17 @@ pub struct Rules {
     pub publication: Vec<(RuleId, Publication)>,
     /// What is not sold at all until somebody lifts it.
     pub stopped: Vec<(RuleId, SellingStop)>,
+    /// Nothing is pushed to any system while there.
+    pub pushing_stopped: Option<PushingStopped>,
+}
+
+/// Nothing is pushed to any system. Who said so and why is in the record of its entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PushingStopped {
+    /// Its entry.
+    pub seq: Seq,
+    /// Since when.
+    pub since: Instant,
 }
 
 /// The tree of locations. Its tops are the sites; orders are allocated from those that sell, by rank, then by age.

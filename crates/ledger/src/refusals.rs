@@ -234,6 +234,12 @@ commands! {
     ResumeSelling = "resume_selling",
         ResumeSellingRefusal {},
         invalid { Field, UnknownSku };
+    StopPushing = "stop_pushing",
+        StopPushingRefusal {},
+        invalid {};
+    ResumePushing = "resume_pushing",
+        ResumePushingRefusal {},
+        invalid {};
     SetAllocation = "set_allocation",
         SetAllocationRefusal {},
         invalid { Field, Twice, UnknownLocation, UnknownSystem };
@@ -453,6 +459,8 @@ impl Body {
             Self::PutLot(_) => CommandKind::PutLot,
             Self::Group(_) => CommandKind::Group,
             Self::ReadyTransfer(_) => CommandKind::ReadyTransfer,
+            Self::StopPushing => CommandKind::StopPushing,
+            Self::ResumePushing => CommandKind::ResumePushing,
         }
     }
 

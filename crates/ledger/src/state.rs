@@ -622,6 +622,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::SellingStop(id, stop) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.stopped, *id, stop.as_deref()))?
         }
+        Entry::Pushing(stopped) => change_rules(sink, seq, |rules| rules.pushing_stopped = *stopped)?,
         Entry::Movement(movement) => fold_movement(movement, seq, sink)?,
         Entry::Order(id, order) => {
             let known = Slot { value: Some(Value::Order(order.clone())), seq };

@@ -2,6 +2,7 @@
 
 mod documents;
 mod location;
+mod modes;
 mod rule;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::place::Place;
 
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
 pub use location::{Location, LocationFields};
+pub use modes::{Direction, Mode, Policy, Push};
 pub use rule::{Rule, RuleFields, What};
 
 /// Onhand: the Master of Inventory.
@@ -127,6 +129,9 @@ pub enum Command {
     /// The keys that secrets are sealed with.
     #[command(subcommand)]
     Seal(Seal),
+    /// Stop all pushing to all systems, or let it go on.
+    #[command(subcommand)]
+    Push(Push),
     /// Measure: prints figures of this machine.
     #[command(subcommand)]
     Bench(Bench),
@@ -493,6 +498,8 @@ pub enum System {
     },
     /// All systems, and how they are doing.
     List,
+    /// Say how a system is kept equal: one-way or two-way, near real-time or batch.
+    Set(Mode),
 }
 
 /// See [`Bench::Ledger`].

@@ -34,6 +34,12 @@ pub struct Status {
     pub stopped: Option<(Stop, String)>,
     /// Nothing is pushed to the system.
     pub paused: bool,
+    /// Nothing is pushed to any system.
+    pub all_stopped: bool,
+    /// The system tells us its numbers; none are sent.
+    pub one_way_in: bool,
+    /// When the next batch goes, where numbers go in batches.
+    pub next_batch: Option<Instant>,
     /// What the system as a whole fails with.
     pub trouble: Option<String>,
     /// What somebody over there changed, where nothing explains it: from, to, and when that was read.
@@ -82,10 +88,14 @@ impl Standing {
         if status.stopped.is_some() {
             return Self::NeedsYou;
         }
+        // Its number is its own.
+        if status.one_way_in {
+            return Self::InStep;
+        }
         if status.shows() == Some(shown.quantity) && status.unanswered.is_none() {
             return Self::InStep;
         }
-        if status.paused {
+        if status.paused || status.all_stopped {
             return Self::Paused;
         }
         let usual = status.slow_lag.map_or(LAG_UNLESS_KNOWN, |slow| (2 * i64::from(slow)).max(LEAST_LAG));
@@ -164,12 +174,18 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
 
 fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let desired = shown.quantity;
+    if status.one_way_in && status.shows().is_none() {
+        return format!("{system} is one-way in: it tells us, and nothing is sent to it.");
+    }
     let Some(shows) = status.shows() else {
         return match &status.trouble {
             Some(trouble) => format!("{system} should show {desired}; it has not been read yet: {trouble}."),
             None => format!("{system} should show {desired}; it has not been read yet."),
         };
     };
+    if status.one_way_in {
+        return format!("{system} shows {shows}. It is one-way in: it tells us, and nothing is sent to it.");
+    }
     let both = format!("{system} shows {shows} and should show {desired}.");
     match &status.stopped {
         Some((Stop::Refused, reason)) => return format!("{both} It refuses the change: {reason}."),
@@ -186,7 +202,9 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         }
         None => {}
     }
-    if let Some((from, to, at)) = status.drift.filter(|_| shows != desired && !status.paused) {
+    if let Some((from, to, at)) =
+        status.drift.filter(|_| shows != desired && !status.paused && !status.all_stopped)
+    {
         return format!(
             "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it. \
              It is being set to {desired}."
@@ -205,6 +223,9 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
             _ => format!("{system} shows {shows}, as it should."),
         };
     }
+    if status.all_stopped {
+        return format!("{both} All pushing is stopped: nothing is sent to any system.");
+    }
     if status.paused {
         return format!("{both} It is paused: nothing is sent.");
     }
@@ -222,7 +243,10 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         None if status.acknowledged == Some(desired) => {
             format!("{both} By what it did since it was read, it does by now; it is read again in a moment.")
         }
-        None => format!("{both} It is about to be sent."),
+        None => match status.next_batch {
+            Some(at) => format!("{both} It goes with the batch of {at}."),
+            None => format!("{both} It is about to be sent."),
+        },
     }
 }
 
@@ -320,6 +344,18 @@ mod tests {
         assert_eq!(
             explain("Woo", &read(5), &stopped, now),
             format!("Woo shows 5 and should show 0. It is about to be sent. {why}")
+        );
+        let batch = Status { next_batch: Some(now), ..read(97) };
+        assert_eq!(
+            explain("Woo", &batch, &plain(101), now),
+            "Woo shows 97 and should show 101. It goes with the batch of 1970-01-01T00:01:00Z."
+        );
+        let all_stopped = Status { all_stopped: true, ..batch };
+        assert!(explain("Woo", &all_stopped, &plain(101), now).contains("All pushing is stopped"));
+        let inward = Status { one_way_in: true, ..read(97) };
+        assert_eq!(
+            explain("Berlin", &inward, &plain(101), now),
+            "Berlin shows 97. It is one-way in: it tells us, and nothing is sent to it."
         );
         let untracked = Status { stopped: Some((Stop::Untracked, String::new())), ..read(97) };
         assert!(explain("Woo", &untracked, &plain(97), now).contains("sells it without end"));

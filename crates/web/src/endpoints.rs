@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use onhand_ledger::{CommandKind, InvalidKind, RefusalKind};
 
 use CommandKind as C;
-use InvalidKind::{Field, TooLarge, Twice, UnknownLocation, UnknownSku, UnknownSystem};
+use InvalidKind::{TooLarge, Twice, UnknownLocation, UnknownSku, UnknownSystem};
 
 /// What comes before the ledger is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +111,11 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside, Edge::Secret])
         .never(&[UnknownLocation, Twice]),
     at("/v1/systems/{name}/listings", &[C::PutListing], &[Edge::Name]).never(&[UnknownSystem]),
-    at("/v1/systems/{name}/pause", &[C::PutSystem], &[Edge::Name]).never(&[Field, UnknownLocation, Twice]),
+    at("/v1/systems/{name}/pause", &[C::PutSystem, C::Noted], &[Edge::Name]).never(&[UnknownLocation, Twice]),
+    at("/v1/systems/{name}/mode", &[C::PutSystem], &[Edge::Name, Edge::Field])
+        .never(&[UnknownLocation, Twice]),
+    at("/v1/pushing/stop", &[C::StopPushing, C::Noted], &[]),
+    at("/v1/pushing/resume", &[C::ResumePushing, C::Noted], &[]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),

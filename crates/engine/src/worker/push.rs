@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use onhand_channels::{Push, Pushed, Reading};
+use onhand_channels::{Budget, Push, Pushed, Reading};
 use onhand_ledger::Instant;
-use onhand_sync::{Difference, Stop, danger_first};
+use onhand_sync::{Allowance, Difference, Stop, danger_first, may_call_at};
 
 use super::{Acknowledged, Worker, WorkerError};
 use crate::systems::Sent;
@@ -17,7 +17,7 @@ const RETRY_AT_LEAST: i64 = 3_600;
 impl Worker {
     /// What differs and may be sent now.
     pub(super) fn differences(&self, now: Instant) -> Vec<Difference<String>> {
-        if self.system.paused {
+        if self.system.paused || self.pushing_stopped || !self.system.mode.direction.sends() {
             return Vec::new();
         }
         let open = self.lines.iter().filter(|(_, line)| {
@@ -34,8 +34,9 @@ impl Worker {
                 && state.unanswered.is_none()
                 && may_retry
                 && line.suspected.is_none()
+                && !line.read_first
         });
-        open.filter(|(_, line)| line.state.shows() != Some(line.desired))
+        open.filter(|(key, line)| self.is_due(key, line, now))
             .map(|(key, line)| Difference {
                 key: key.clone(),
                 shows: line.state.shows(),
@@ -47,6 +48,12 @@ impl Worker {
     /// Sends what differs, the most dangerous first, until nothing does, the system says no, or orders are due: what
     /// changes faster than it can be sent must not keep us from hearing what is sold over there.
     pub(super) async fn push(&mut self) -> Result<(), WorkerError> {
+        self.begin_batch().await?;
+        self.send_all().await?;
+        self.end_batch().await
+    }
+
+    async fn send_all(&mut self) -> Result<(), WorkerError> {
         loop {
             let now = self.now();
             if now < self.next_push {
@@ -65,6 +72,14 @@ impl Worker {
             if self.now() >= self.next_orders {
                 return Ok(());
             }
+        }
+    }
+
+    /// Sends no faster than the system says it may be called.
+    fn keep_to_budget(&mut self) {
+        if let Some(Budget { remaining, refill_per_second, cost }) = self.channel.budget() {
+            let allowance = Allowance { remaining, refill_per_second, cost };
+            self.next_push = self.next_push.max(may_call_at(allowance, self.now()));
         }
     }
 
@@ -95,10 +110,12 @@ impl Worker {
         let still: std::collections::BTreeSet<String> =
             self.differences(now).into_iter().map(|difference| difference.key).collect();
         let reads_first = self.channel.reads_before_push();
+        let compares = self.channel.compares();
         let mut chosen = Vec::new();
         let mut pushes = Vec::new();
         for key in keys.into_iter().filter(|key| still.contains(key)) {
             let Some(line) = self.lines.get_mut(&key) else { continue };
+            let expected = line.state.shows().filter(|_| compares);
             line.state.unanswered = Some((line.desired, now));
             line.state.sent = Some(Sent {
                 quantity: line.desired,
@@ -113,6 +130,7 @@ impl Worker {
                 quantity: line.desired,
                 seq: self.seq,
                 before: before.remove(&(line.listing.remote_id.clone(), line.remote_location.clone())),
+                expected,
             });
             chosen.push(key);
         }
@@ -122,7 +140,10 @@ impl Worker {
         // A crash from here on leaves it known that these may have arrived.
         self.keep(&chosen).await?;
         let results = match self.channel.push(&pushes).await {
-            Ok(results) => results,
+            Ok(results) => {
+                self.keep_to_budget();
+                results
+            }
             Err(error) => {
                 // Nothing was taken, as far as the channel knows: it is read again to be sure.
                 self.read_back.extend(chosen);
@@ -133,19 +154,22 @@ impl Worker {
         let at = self.now();
         let mut refused = Vec::new();
         let mut over = Vec::new();
-        let mut any_lost = false;
+        let (mut any_lost, mut any_stale) = (false, false);
         for ((key, push), result) in chosen.iter().zip(&pushes).zip(results) {
             let Some(line) = self.lines.get_mut(key) else { continue };
             match result {
                 Pushed::Acknowledged => {
                     line.state.acknowledged = Some(push.quantity);
                     line.state.acknowledged_at = Some(at);
-                    line.state.may_be_overwritten = !reads_first;
+                    line.state.may_be_overwritten = !(reads_first || compares);
                     line.state.changes.clear();
                     line.state.unanswered = None;
                     line.state.lost = None;
                     line.state.pushed_since = true;
                     line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
+                    if let Some(batch) = &mut self.batch {
+                        batch.left.remove(key);
+                    }
                     if line.state.stopped.is_some() {
                         over.push(key.clone());
                     }
@@ -163,6 +187,12 @@ impl Worker {
                         "an answer was lost"
                     );
                 }
+                Pushed::Stale { shows } => {
+                    line.state.unanswered = None;
+                    line.read_first = true;
+                    any_stale = true;
+                    tracing::debug!(system = self.system.name, listing = push.listing, %shows, "another number");
+                }
                 Pushed::Refused { reason } => {
                     line.state.unanswered = None;
                     let times = line.state.stopped.as_ref().map_or(0, |stopped| stopped.times);
@@ -174,9 +204,9 @@ impl Worker {
         }
         self.lost_rounds = if any_lost { self.lost_rounds + 1 } else { 0 };
         if any_lost {
-            self.next_push = at.plus_micros(125_000_i64 << self.lost_rounds.min(7));
+            self.next_push = self.next_push.max(at.plus_micros(125_000_i64 << self.lost_rounds.min(7)));
         }
-        self.next_read = at.plus_micros(self.pace.read_back_ms * 1_000);
+        self.next_read = if any_stale { at } else { at.plus_micros(self.pace.read_back_ms * 1_000) };
         self.keep(&chosen).await?;
         for key in over {
             self.resume(&key).await?;

@@ -91,6 +91,7 @@ impl Worker {
                 continue;
             }
             line.reading = None;
+            line.read_first = false;
             let heard_since = state.changes.iter().filter(|change| change.heard_at >= observation.at).count();
             // Nothing tells whether what was heard of since is in the first number that we see.
             if verdict == Verdict::First && heard_since > 0 {

@@ -1,10 +1,14 @@
 //! Items, locations, systems, listings: the things stock is told about. And the inbox's own commands.
 
 use crate::answer::{Answer, Invalid, Refusal};
-use crate::command::{Note, PutItem, PutListing, PutLocation, PutSystem, Resolve, check_address, check_name};
+use crate::command::{
+    Note, PutItem, PutListing, PutLocation, PutMode, PutSystem, Resolve, check_address, check_name,
+};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Item, Listing, Location, LocationMapping, System, Tracking};
+use crate::model::{
+    DEBOUNCE_AT_MOST, Item, Listing, Location, LocationMapping, Mode, System, Timing, Tracking,
+};
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
 
@@ -204,12 +208,40 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
         kind: put.kind.clone(),
         locations,
         paused: put.paused.unwrap_or(before.as_ref().is_some_and(|before| before.paused)),
+        mode: mode(before.as_ref().map(|before| &before.mode), put.mode.as_ref())?,
     };
     let id = known.unwrap_or(SystemId(tx.next_seq()));
     if before.as_ref() != Some(&system) {
         tx.emit(Entry::System(id, Box::new(system)))?;
     }
     Ok(Answer::System(id))
+}
+
+/// A mode with what is told of it changed.
+fn mode(before: Option<&Mode>, put: Option<&PutMode>) -> Result<Mode, Invalid> {
+    let before = before.cloned().unwrap_or_default();
+    let Some(PutMode { direction, timing, policy, zeros }) = put else { return Ok(before) };
+    let mode = Mode {
+        direction: direction.unwrap_or(before.direction),
+        timing: timing.clone().unwrap_or(before.timing),
+        policy: policy.unwrap_or(before.policy),
+        zeros: zeros.unwrap_or(before.zeros),
+    };
+    match &mode.timing {
+        Timing::NearRealTime { debounce_ms } if *debounce_ms > DEBOUNCE_AT_MOST => {
+            let problem =
+                format!("must be at most {DEBOUNCE_AT_MOST}, which is an hour; beyond that a batch is right");
+            return Err(Invalid::Field { field: "debounce_ms", problem });
+        }
+        Timing::NearRealTime { .. } => {}
+        Timing::Batch(schedule) => {
+            schedule.check().map_err(|(field, problem)| Invalid::Field { field, problem })?;
+        }
+    }
+    if mode.zeros.share > 100 {
+        return Err(Invalid::Field { field: "share", problem: "must be 0 to 100".into() });
+    }
+    Ok(mode)
 }
 
 pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, Stop> {

@@ -319,5 +319,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::ApplySession(apply) => session::apply(tx, apply),
         Body::CancelSession(session) => session::cancel(tx, *session),
         Body::PutLot(put) => lots::put(tx, put),
+        Body::StopPushing => rules::stop_pushing(tx),
+        Body::ResumePushing => rules::resume_pushing(tx),
     }
 }

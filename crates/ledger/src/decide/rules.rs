@@ -7,7 +7,7 @@ use crate::answer::{Answer, Invalid, Refusal, Tied};
 use crate::command::{ResumeSelling, SetPublication, StopSelling, check_name};
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::model::{Item, Publication, Rules, SellingStop};
+use crate::model::{Item, Publication, PushingStopped, Rules, SellingStop};
 use crate::publication::{Place, tags_that_tie, tie};
 use crate::state::Value;
 use crate::{ItemId, ListingId, Quantity, RuleId, SystemId};
@@ -213,4 +213,21 @@ pub(super) fn resume_selling(tx: &mut Tx<'_>, resume: &ResumeSelling) -> Result<
         }
         None => wrong("sku", format!("selling of `{sku}` was not stopped")),
     }
+}
+
+/// Stopped again it stays as it is.
+pub(super) fn stop_pushing(tx: &mut Tx<'_>) -> Result<Answer, Stop> {
+    if let Some(stopped) = rules(tx)?.pushing_stopped {
+        return Ok(Answer::Rule(RuleId(stopped.seq)));
+    }
+    let seq = tx.next_seq();
+    tx.emit(Entry::Pushing(Some(PushingStopped { seq, since: tx.now })))?;
+    Ok(Answer::Rule(RuleId(seq)))
+}
+
+/// Answered with what ends by it, or with 0 where nothing had stopped.
+pub(super) fn resume_pushing(tx: &mut Tx<'_>) -> Result<Answer, Stop> {
+    let Some(stopped) = rules(tx)?.pushing_stopped else { return Ok(Answer::Rule(RuleId(0))) };
+    tx.emit(Entry::Pushing(None))?;
+    Ok(Answer::Rule(RuleId(stopped.seq)))
 }

@@ -10,6 +10,7 @@ mod import;
 mod item;
 mod location;
 mod migrate;
+mod modes;
 mod replay;
 mod restore;
 mod rule;
@@ -93,6 +94,12 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::System(System::List) => {
             through(Link::open_existing(&db)?, async |link| list_systems(link, json).await).await?;
         }
+        Command::System(System::Set(asked)) => {
+            through(Link::open_existing(&db)?, async |link| modes::set(link, asked, json).await).await?;
+        }
+        Command::Push(asked) => {
+            through(Link::open_existing(&db)?, async |link| modes::push(link, asked, json).await).await?;
+        }
         Command::System(System::Add { kind, name, url, username, secret, location }) => {
             let name = name.unwrap_or_else(|| kind.clone());
             let body = json!({
@@ -168,7 +175,10 @@ async fn list_systems(link: &Link, json: bool) -> anyhow::Result<()> {
             let text = |field: &str| system[field].as_str().unwrap_or("");
             let (in_step, listings) = (&system["in_step"], &system["listings"]);
             let (name, kind, trouble) = (text("name"), text("kind"), text("trouble"));
-            say(format!("{name}  {kind}  {in_step} of {listings} in step  {trouble}").trim_end())
+            let mode = system["mode"]["name"].as_str().unwrap_or("");
+            let paused = if system["paused"] == true { "  paused" } else { "" };
+            let line = format!("{name}  {kind}  {mode}{paused}  {in_step} of {listings} in step  {trouble}");
+            say(line.trim_end())
         })
     })?;
     Ok(())

@@ -19,6 +19,7 @@ mod items;
 mod locations;
 mod lots;
 mod low_stock;
+mod modes;
 mod movements;
 mod orders;
 mod ownership;
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(allocation::routes())
         .merge(sessions::routes())
         .merge(systems::routes())
+        .merge(modes::routes())
         .merge(changes::routes())
         .merge(export::routes())
         .merge(import::routes())

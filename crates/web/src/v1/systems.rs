@@ -20,7 +20,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::Made;
-use super::ask::{Ask, read, reply};
+use super::ask::{Ask, noted, read, reply};
+use super::modes::ModeBody;
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
@@ -79,7 +80,7 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
         if kind == "vendure" {
             return Err(Problem::of_field("url", format!("a `vendure` is connected at its url, {SUCH_AS}")));
         }
-        let put = PutSystem { name: name.clone(), kind: kind.clone(), locations: None, paused: None };
+        let put = PutSystem { name: name.clone(), kind: kind.clone(), ..PutSystem::default() };
         let committed = ask.submit(&app, Body::PutSystem(put)).await?;
         let id = Made::of(&committed.answer).id;
         let (unmatched, remote_locations) = (Vec::new(), Vec::new());
@@ -156,6 +157,7 @@ struct SystemBody {
     name: String,
     kind: String,
     paused: bool,
+    mode: ModeBody,
     /// Mapped listings, once for each remote location, without those whose numbers are left to the system.
     listings: usize,
     /// Of them last observed as they should be, with nothing unanswered.
@@ -183,6 +185,7 @@ async fn list(
             let status = system_status(view, seal, id, &system)?;
             let body = SystemBody {
                 id: id.0,
+                mode: (&system.mode).into(),
                 name: system.name,
                 kind: system.kind,
                 paused: system.paused,
@@ -259,7 +262,7 @@ async fn list_listings(
     found.await?.map(Json).ok_or_else(|| Problem::unknown("system", &name))
 }
 
-async fn known<T>(app: &App, ask: &Ask<T>, name: &str) -> Result<System, Problem> {
+pub(super) async fn known<T>(app: &App, ask: &Ask<T>, name: &str) -> Result<System, Problem> {
     let found = read(app, &ask.caller, |view| view.system_by_name(name)).await?;
     found.map(|(_, system)| system).ok_or_else(|| Problem::unknown("system", name))
 }
@@ -302,6 +305,8 @@ async fn put_listing(
 #[serde(remote = "Self", deny_unknown_fields)]
 struct PauseBody {
     paused: bool,
+    /// Why, in free words.
+    note: Option<String>,
 }
 
 /// Pauses a system, or resumes it. While paused it is read and nothing is pushed.
@@ -313,8 +318,9 @@ async fn pause(
     ask: Ask<PauseBody>,
 ) -> Result<Response, Problem> {
     let kind = known(&app, &ask, &name).await?.kind;
-    let put = PutSystem { name, kind, locations: None, paused: Some(ask.body.paused) };
-    let committed = ask.submit(&app, Body::PutSystem(put)).await?;
+    let put = PutSystem { name, kind, paused: Some(ask.body.paused), ..PutSystem::default() };
+    let body = noted(Body::PutSystem(put), None, ask.body.note.as_ref());
+    let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 

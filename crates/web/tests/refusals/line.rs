@@ -14,7 +14,11 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
     let noted: Vec<(String, Value)> = ["reference", "note"]
         .into_iter()
         .filter(|_| {
-            path.starts_with("/v1/movements") || path.ends_with("/dispatch") || path.ends_with("/receive")
+            path.starts_with("/v1/movements")
+                || path.starts_with("/v1/pushing")
+                || path.ends_with("/pause")
+                || path.ends_with("/dispatch")
+                || path.ends_with("/receive")
         })
         .filter_map(|name| Some((name.to_owned(), body.remove(name)?)))
         .collect();
@@ -133,6 +137,33 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
             with("name", json!(system));
             with("kind", json!("test"));
             ("put_system", None)
+        }
+        (_, ["systems", system, "mode"]) => {
+            let mut mode = std::mem::take(&mut body);
+            if let Some(debounce_ms) = mode.remove("debounce_ms") {
+                let timing = json!({ "near_real_time": { "debounce_ms": debounce_ms } });
+                mode.insert("timing".to_owned(), timing);
+            }
+            if let Some(mut batch) = mode.remove("batch") {
+                let defaults = [("time_zone", json!("UTC")), ("full", json!(false))];
+                for (name, value) in defaults {
+                    batch.as_object_mut().map(|batch| batch.entry(name).or_insert(value));
+                }
+                mode.insert("timing".to_owned(), json!({ "batch": batch }));
+            }
+            if let Some(zeros) = mode.remove("hold_zeros") {
+                mode.insert("zeros".to_owned(), zeros);
+            }
+            body = Map::from_iter([
+                ("name".to_owned(), json!(system)),
+                ("kind".to_owned(), json!("test")),
+                ("mode".to_owned(), Value::Object(mode)),
+            ]);
+            ("put_system", None)
+        }
+        (_, ["pushing", what]) => {
+            let command = if *what == "stop" { "stop_pushing" } else { "resume_pushing" };
+            (command, Some(Value::Null))
         }
         _ => panic!("{method} {path} has no line"),
     };

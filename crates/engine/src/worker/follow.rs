@@ -1,0 +1,182 @@
+//! Following the feed: which listings there are, and what each should show now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onhand_ledger::publication::Index;
+use onhand_ledger::{DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq, Value};
+use onhand_store::StoreError;
+
+use super::{Line, Worker, WorkerError};
+use crate::systems::{ShownState, desired_by, load_shown, remote_locations, shown_key};
+
+impl Worker {
+    /// Follows the feed: recomputes what listings should show that an entry touched.
+    pub(super) async fn refresh(&mut self) -> Result<(), WorkerError> {
+        let ledger = self.handle.ledger().clone();
+        let (tenant, id) = (self.tenant, self.id);
+        let mut let_go = BTreeSet::new();
+        let mut unmapped = Vec::new();
+        ledger.read(tenant, |view| {
+            let head = view.seq();
+            if head == self.seq && !self.stale {
+                return Ok(());
+            }
+            let mut touched = BTreeMap::<ItemId, Instant>::new();
+            let mut ended = BTreeMap::<LotId, Instant>::new();
+            while !self.stale && self.seq < head {
+                let records = view.records_after(self.seq, 4_096)?;
+                let Some((first, last)) = records.last() else { break };
+                self.seq = first + last.entries.len() as Seq - 1;
+                for (_, record) in &records {
+                    for entry in &record.entries {
+                        match entry {
+                            Entry::Movement(movement) => {
+                                touched.entry(movement.item).or_insert(record.recorded_at);
+                            }
+                            Entry::Claimed { item, .. } | Entry::Item(item, _) => {
+                                touched.entry(*item).or_insert(record.recorded_at);
+                            }
+                            Entry::Lot(_, lot) => {
+                                touched.entry(lot.item).or_insert(record.recorded_at);
+                            }
+                            Entry::Expires { lot, .. } => {
+                                ended.insert(*lot, record.recorded_at);
+                            }
+                            Entry::Listing(..)
+                            | Entry::System(..)
+                            | Entry::Location(..)
+                            | Entry::Publication(..)
+                            | Entry::SellingStop(..) => self.stale = true,
+                            Entry::Pushing(stopped) => self.pushing_stopped = stopped.is_some(),
+                            // A person has seen to what stopped a listing.
+                            Entry::Discrepancy(discrepancy, known)
+                                if known.resolved_at.is_some() && known.system == id =>
+                            {
+                                let_go.insert(*discrepancy);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            if self.stale {
+                if let Some(system) = view.system(id)? {
+                    self.system = system;
+                }
+                self.pushing_stopped = view.rules()?.pushing_stopped.is_some();
+                unmapped = self.load(view)?;
+                // Who saw to it while nobody followed the feed.
+                for line in self.lines.values() {
+                    let about = line.state.stopped.as_ref().and_then(|stopped| stopped.discrepancy);
+                    if let Some(discrepancy) = about
+                        && let Some(Value::Discrepancy(known)) = view.get(&Key::Discrepancy(discrepancy))?
+                        && known.resolved_at.is_some()
+                    {
+                        let_go.insert(discrepancy);
+                    }
+                }
+                self.seq = head;
+                self.stale = false;
+                touched = self.by_item.keys().map(|item| (*item, view.now)).collect();
+            }
+            for (lot, at) in ended {
+                if let Some(lot) = view.lot(lot)? {
+                    touched.entry(lot.item).or_insert(at);
+                }
+            }
+            // What of a kit is sold, or lies assembled, is not to be built of its components, or is.
+            for (item, at) in touched.clone() {
+                for part in view.parts_of(item)? {
+                    touched.entry(part).or_insert(at);
+                }
+            }
+            // What a kit shows follows from what it is built of.
+            for (item, at) in touched.clone() {
+                for kit in view.kits_around(item)? {
+                    touched.entry(kit).or_insert(at);
+                }
+            }
+            let index = if touched.is_empty() { Index::default() } else { view.published()? };
+            for (item, changed_at) in touched {
+                for key in self.by_item.get(&item).map(Vec::as_slice).unwrap_or_default() {
+                    let Some(line) = self.lines.get_mut(key) else { continue };
+                    let (listing, at) = (&line.listing, &line.remote_location);
+                    let should = desired_by(view, &index, line.id, listing, &self.system, at)?;
+                    let Some(should) = should else { continue };
+                    let differed = line.differs();
+                    line.desired = should.quantity;
+                    line.is_skipped = should.is_skipped;
+                    let differs = line.differs();
+                    // What differed before differs since then.
+                    let since = line.changed_at.filter(|_| differed).unwrap_or(changed_at);
+                    line.changed_at = differs.then_some(since);
+                }
+            }
+            Ok(())
+        })?;
+        for discrepancy in unmapped {
+            self.resolve(discrepancy).await?;
+        }
+        self.forget_what_is_told().await?;
+        self.let_go(&let_go).await
+    }
+
+    /// What an outside master tells is not what we have sent: once its numbers are its own, what we knew of them is over.
+    async fn forget_what_is_told(&mut self) -> Result<(), WorkerError> {
+        if self.system.mode.direction.sends() {
+            return Ok(());
+        }
+        self.read_back.clear();
+        let mut forgotten = Vec::new();
+        let mut over = Vec::new();
+        for (key, line) in &mut self.lines {
+            let blank = ShownState::default();
+            if line.state != blank {
+                over.extend(std::mem::take(&mut line.state).stopped.and_then(|stopped| stopped.discrepancy));
+                (line.reading, line.suspected) = (None, None);
+                forgotten.push(key.clone());
+            }
+        }
+        self.keep(&forgotten).await?;
+        for discrepancy in over {
+            self.resolve(discrepancy).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the listings as they are mapped now; what is known of those that stay, stays. Says what was told of those
+    /// that are no longer mapped.
+    fn load(&mut self, view: &mut crate::View<'_>) -> Result<Vec<DiscrepancyId>, StoreError> {
+        let mut known = load_shown(view, self.id)?;
+        let mut before = std::mem::take(&mut self.lines);
+        self.by_item.clear();
+        for (listing_id, listing) in view.listings_in(self.id, ListingId(0), usize::MAX)? {
+            let Some(item) = listing.item else { continue };
+            for remote_location in remote_locations(&self.system) {
+                let key = shown_key(listing_id, &remote_location);
+                let line = match before.remove(&key) {
+                    Some(line) => Line { listing: listing.clone(), ..line },
+                    None => Line {
+                        listing: listing.clone(),
+                        id: listing_id,
+                        remote_location,
+                        state: known.remove(&key).unwrap_or_default(),
+                        desired: Quantity::ZERO,
+                        is_skipped: false,
+                        changed_at: None,
+                        reading: None,
+                        suspected: None,
+                        read_first: false,
+                    },
+                };
+                if line.state.observed.is_none() || line.state.unanswered.is_some() {
+                    self.read_back.insert(key.clone());
+                }
+                self.by_item.entry(item).or_default().push(key.clone());
+                self.lines.insert(key, line);
+            }
+        }
+        let told = |line: Line| line.state.stopped.and_then(|stopped| stopped.discrepancy);
+        Ok(before.into_values().filter_map(told).collect())
+    }
+}

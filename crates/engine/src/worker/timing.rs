@@ -1,0 +1,100 @@
+//! When what differs may go: near real-time, or in batches by a schedule.
+//!
+//! A batch is the listings that differed (or all) when its time came. It is over once each of them was acknowledged, is as it
+//! should be, or waits for a person; what changes meanwhile goes with the next one. After a crash it begins again.
+
+use std::collections::BTreeSet;
+
+use onhand_ledger::Instant;
+use onhand_ledger::model::Timing;
+use onhand_sync::{Difference, may_go_at, next_batch};
+
+use super::{Line, Worker, WorkerError};
+
+/// A batch on its way.
+pub(super) struct Batch {
+    began_at: Instant,
+    /// Those of it that are not acknowledged yet.
+    pub left: BTreeSet<String>,
+    /// Of all listings, also those that are as they should be.
+    full: bool,
+}
+
+impl Line {
+    /// Does it show something else than it should? What is left to the system never does.
+    pub(super) fn differs(&self) -> bool {
+        !self.is_skipped && self.state.shows() != Some(self.desired)
+    }
+}
+
+impl Worker {
+    fn may_go_at(&self, key: &str, line: &Line) -> Option<Instant> {
+        let difference = Difference { key, shows: line.state.shows(), desired: line.desired };
+        may_go_at(&self.system.mode.timing, &difference, line.changed_at)
+    }
+
+    /// Does a listing's number go now?
+    pub(super) fn is_due(&self, key: &str, line: &Line, now: Instant) -> bool {
+        match &self.batch {
+            Some(batch) => batch.left.contains(key) && !line.is_skipped && (batch.full || line.differs()),
+            None => line.differs() && self.may_go_at(key, line).is_some_and(|at| at <= now),
+        }
+    }
+
+    /// When something goes next by itself.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        if !self.system.mode.direction.sends() {
+            return None;
+        }
+        match &self.system.mode.timing {
+            Timing::Batch(_) if self.batch.is_some() => None,
+            Timing::Batch(schedule) => self.status.batched_at.map(|last| next_batch(schedule, last)),
+            Timing::NearRealTime { .. } => {
+                let differing = self.lines.iter().filter(|(_, line)| line.differs());
+                differing.filter_map(|(key, line)| self.may_go_at(key, line)).filter(|at| *at > now).min()
+            }
+        }
+    }
+
+    /// Begins a batch whose time has come.
+    pub(super) async fn begin_batch(&mut self) -> Result<(), WorkerError> {
+        let Timing::Batch(schedule) = &self.system.mode.timing else {
+            self.batch = None;
+            if self.status.batched_at.take().is_some() {
+                self.keep_status().await?;
+            }
+            return Ok(());
+        };
+        let now = self.now();
+        let full = schedule.full;
+        let Some(last) = self.status.batched_at else {
+            self.status.batched_at = Some(now);
+            return self.keep_status().await;
+        };
+        if self.batch.is_some() || next_batch(schedule, last) > now {
+            return Ok(());
+        }
+        let of_it = self.lines.iter().filter(|(_, line)| full || line.differs());
+        let left = of_it.map(|(key, _)| key.clone()).collect();
+        self.batch = Some(Batch { began_at: now, left, full });
+        Ok(())
+    }
+
+    /// Ends the batch once nothing of it can go by itself.
+    pub(super) async fn end_batch(&mut self) -> Result<(), WorkerError> {
+        let Some(batch) = &mut self.batch else { return Ok(()) };
+        let lines = &self.lines;
+        batch.left.retain(|key| {
+            lines.get(key).is_some_and(|line| {
+                let may_go = line.state.stopped.is_none();
+                may_go && (batch.full || line.differs() || line.state.unanswered.is_some())
+            })
+        });
+        if batch.left.is_empty() {
+            self.status.batched_at = Some(batch.began_at);
+            self.batch = None;
+            self.keep_status().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Which way numbers go, when, and how fast: through the worker, on simulated systems and a clock that stands still until it is set.
+
+#[path = "support/simulated.rs"]
+#[expect(dead_code, reason = "the examples use the rest")]
+mod simulated;
+
+use onhand_channels::Budget;
+use onhand_ledger::Body;
+use onhand_ledger::command::PutMode;
+use onhand_ledger::model::{Cause, Direction, Schedule, Timing};
+use simulated::{World, direction, time, timing};
+
+fn batch(cron: &str, full: bool) -> PutMode {
+    timing(Timing::Batch(Schedule { cron: cron.to_owned(), time_zone: "UTC".to_owned(), full }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_way_in_is_sent_nothing_and_its_orders_are_heard_of() {
+    let mut world = World::new().await;
+    world.item("MUG", 100).await;
+    let shop = world.connect("SHOP", &[("MUG", 40)], direction(Direction::OneWayIn)).await;
+    world.until("10:05").await;
+    shop.set("MUG", 39);
+    shop.sell("MUG", 2);
+    world.adjust("MUG", -1).await;
+    world.until("10:10").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (37, vec![]));
+    assert_eq!((world.available("MUG"), world.discrepancies().len()), (97, 0), "its number is its own");
+    // Once it is two-way, what it shows is first seen, and set.
+    world.mode("SHOP", direction(Direction::TwoWay)).await;
+    world.until("10:12").await;
+    assert_eq!((shop.shows("MUG"), world.discrepancies().len()), (97, 0));
+    // And back: what was sent is of no account, whatever it shows then.
+    world.mode("SHOP", direction(Direction::OneWayIn)).await;
+    world.until("10:13").await;
+    shop.set("MUG", 5);
+    world.until("10:20").await;
+    world.mode("SHOP", direction(Direction::TwoWay)).await;
+    world.until("10:25").await;
+    assert_eq!((shop.shows("MUG"), world.discrepancies().len()), (97, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_way_out_sets_back_what_was_changed_whatever_the_policy() {
+    let mut world = World::new().await;
+    world.item("MUG", 100).await;
+    let mode =
+        PutMode { policy: Some(onhand_ledger::model::Policy::Adopt), ..direction(Direction::OneWayOut) };
+    let shop = world.connect("SHOP", &[("MUG", 100)], mode).await;
+    world.until("10:01").await;
+    shop.set("MUG", 97);
+    world.until("10:05").await;
+    assert_eq!((shop.shows("MUG"), world.available("MUG")), (100, 100));
+    assert_eq!(world.discrepancies()[0].1.cause, Cause::ManualEdit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debounced_change_waits_for_others_and_a_fall_to_zero_does_not() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    world.item("CUP", 9).await;
+    let mode = timing(Timing::NearRealTime { debounce_ms: 5_000 });
+    let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], mode).await;
+    world.until("10:01").await;
+    world.adjust("MUG", -1).await;
+    world.until("10:01:04").await;
+    world.adjust("MUG", -1).await;
+    assert_eq!(shop.pushed("MUG"), Vec::<i64>::new());
+    world.until("10:01:06").await;
+    assert_eq!(shop.pushed("MUG"), [7], "later changes do not prolong the wait");
+    world.adjust("CUP", -9).await;
+    world.until("10:01:07").await;
+    assert_eq!(shop.pushed("CUP"), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_at_its_time_with_what_is_desired_then() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    world.item("CUP", 9).await;
+    let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("*/15 * * * *", false)).await;
+    world.until("10:01").await;
+    world.adjust("MUG", -1).await;
+    world.until("10:10").await;
+    world.adjust("MUG", -8).await;
+    world.until("10:14:59").await;
+    assert_eq!(shop.pushed("MUG"), Vec::<i64>::new(), "a fall to zero waits, too");
+    world.until("10:15:05").await;
+    assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![0], vec![]));
+    // Full: all of them, the unchanged ones, too.
+    world.mode("SHOP", batch("*/15 * * * *", true)).await;
+    world.until("10:29:59").await;
+    assert_eq!(shop.pushed("CUP"), Vec::<i64>::new());
+    world.until("10:30:05").await;
+    assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![0, 0], vec![9]));
+    world.until("10:44").await;
+    assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![0, 0], vec![9]), "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_missed_goes_once_and_one_that_fails_goes_on() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    world.item("CUP", 9).await;
+    let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("0 * * * *", false)).await;
+    shop.inside.lock().batch_size = 1;
+    world.until("10:01").await;
+    world.adjust("MUG", -1).await;
+    world.adjust("CUP", -2).await;
+    // Nobody works from 10:01 to 13:20.
+    world.clock.set(time("13:20"));
+    let (_, id, _) = world.systems.pop().unwrap();
+    let worker = world.worker(id, &shop);
+    world.systems.push((shop.clone(), id, worker));
+    shop.inside.lock().loses_answers = 1;
+    world.until("13:21").await;
+    assert_eq!((shop.pushed("MUG").len(), shop.pushed("CUP").len()), (1, 1));
+    world.adjust("MUG", -1).await;
+    world.until("13:59").await;
+    assert_eq!(shop.pushed("MUG"), [8], "the next goes at 14:00");
+    world.until("14:01").await;
+    assert_eq!(shop.pushed("MUG"), [8, 7]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_switch_stops_all_pushing() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    let first = world.connect("FIRST", &[("MUG", 9)], PutMode::default()).await;
+    let second = world.connect("SECOND", &[("MUG", 9)], PutMode::default()).await;
+    world.until("10:01").await;
+    world.tell(Body::StopPushing).await;
+    world.adjust("MUG", -4).await;
+    first.sell("MUG", 1);
+    world.until("10:10").await;
+    assert_eq!(
+        (first.shows("MUG"), second.shows("MUG"), world.available("MUG")),
+        (8, 9, 4),
+        "sales are heard of"
+    );
+    // Whoever begins meanwhile sends nothing either.
+    let (shop, id, _) = world.systems.pop().unwrap();
+    let worker = world.worker(id, &shop);
+    world.systems.push((shop, id, worker));
+    world.until("10:20").await;
+    assert_eq!(second.shows("MUG"), 9);
+    world.tell(Body::ResumePushing).await;
+    world.until("10:21").await;
+    assert_eq!((first.shows("MUG"), second.shows("MUG")), (4, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_compare_and_set_a_sale_between_is_not_overwritten() {
+    for compares in [true, false] {
+        let mut world = World::new().await;
+        world.item("MUG", 9).await;
+        let shop = world.connect("SHOP", &[("MUG", 9)], PutMode::default()).await;
+        world.until("10:01").await;
+        shop.inside.lock().compares = compares;
+        shop.inside.lock().buys_before_push = Some(("MUG".to_owned(), 2));
+        world.adjust("MUG", -1).await;
+        world.until("10:05").await;
+        let expected = if compares { vec![6] } else { vec![8, 6] };
+        assert_eq!((shop.pushed("MUG"), shop.shows("MUG"), world.available("MUG")), (expected, 6, 6));
+        assert_eq!(world.discrepancies(), vec![], "a sale is no drift");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_compare_and_set_an_edit_is_seen_before_it_is_overwritten() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    let shop = world.connect("SHOP", &[("MUG", 9)], PutMode::default()).await;
+    world.until("10:01").await;
+    shop.inside.lock().compares = true;
+    shop.set("MUG", 50);
+    world.adjust("MUG", -1).await;
+    world.until("10:05").await;
+    assert_eq!((shop.pushed("MUG"), shop.shows("MUG")), (vec![8], 8));
+    let found = world.discrepancies();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!((found[0].1.cause, found[0].1.quantity.whole_units()), (Cause::ManualEdit, 41));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_that_says_its_limits_is_called_no_faster() {
+    let mut world = World::new().await;
+    let skus: Vec<String> = (0..40).map(|number| format!("I{number}")).collect();
+    for sku in &skus {
+        world.item(sku, 9).await;
+    }
+    let shows: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 5)).collect();
+    let shop = world.connect("SHOP", &shows, PutMode::default()).await;
+    {
+        let mut inside = shop.inside.lock();
+        inside.batch_size = 1;
+        inside.budget = Some(Budget { remaining: 0, refill_per_second: 10, cost: 20 });
+    }
+    world.until("10:00:30").await;
+    let pushes = shop.inside.lock().pushes.clone();
+    assert!((13..=16).contains(&pushes.len()), "one each two seconds: {}", pushes.len());
+    let gaps = pushes.windows(2).map(|pair| pair[1].0.micros() - pair[0].0.micros());
+    assert!(gaps.min().unwrap() >= 2_000_000);
+    shop.inside.lock().budget = None;
+    world.until("10:00:40").await;
+    assert_eq!(shop.inside.lock().pushes.len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_that_is_down_is_tried_by_one_light_call_at_a_time() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    let shop = world.connect("SHOP", &[("MUG", 9)], PutMode::default()).await;
+    world.until("10:01").await;
+    shop.inside.lock().down = true;
+    world.adjust("MUG", -1).await;
+    world.until("10:05").await;
+    let before = shop.inside.lock().calls;
+    world.until("10:35").await;
+    let calls = shop.inside.lock().calls - before;
+    assert!((30..=60).contains(&calls), "one each 30 to 60 seconds: {calls}");
+    shop.inside.lock().down = false;
+    world.until("10:37").await;
+    assert_eq!(shop.shows("MUG"), 8);
+}

@@ -1,0 +1,367 @@
+//! Simulated systems, and the workers that keep them equal, on a clock that stands still until it is set. Times are of one day, UTC.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onhand_channels::{
+    Budget, Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder,
+    RemoteOrderLine,
+};
+use onhand_engine::worker::{Pace, Worker};
+use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, Options, queue};
+use onhand_ledger::command::{Adjust, Line, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive};
+use onhand_ledger::model::{Direction, Discrepancy, Policy, Timing};
+use onhand_ledger::{
+    Answer, Body, Command, DiscrepancyId, Instant, Key, Quantity, Seq, SystemId, TenantId, Value,
+};
+use onhand_store::MemoryStore;
+use parking_lot::Mutex;
+
+pub const TENANT: TenantId = TenantId::DEFAULT;
+
+/// 10:15 of the day, or 10:15:30.
+pub fn time(text: &str) -> Instant {
+    let seconds = if text.len() == 5 { ":00" } else { "" };
+    Instant::parse(&format!("2026-11-23T{text}{seconds}Z")).unwrap()
+}
+
+/// What a simulated system is and does.
+#[derive(Debug, Default)]
+pub struct Inside {
+    /// What its listings show.
+    pub numbers: BTreeMap<String, i64>,
+    /// Its orders, the oldest change first.
+    pub orders: Vec<RemoteOrder>,
+    /// What was pushed: when, what, how many.
+    pub pushes: Vec<(Instant, String, i64)>,
+    /// Calls of any kind.
+    pub calls: usize,
+    /// Its orders cannot be asked for.
+    pub keeps_orders: bool,
+    /// It cannot be reached.
+    pub down: bool,
+    /// So many answers to pushes are lost; the pushes arrive.
+    pub loses_answers: u32,
+    /// So many pushes are lost on the way, and their answers with them.
+    pub loses_pushes: u32,
+    /// Another program sets each number to this once it was pushed.
+    pub second_master: Option<i64>,
+    /// So many it says no to with 429.
+    pub throttles: u32,
+    /// What it says of its own limits.
+    pub budget: Option<Budget>,
+    /// Somebody buys so much of a listing after it was read and before the next push of it.
+    pub buys_before_push: Option<(String, i64)>,
+    /// How many listings one push takes.
+    pub batch_size: usize,
+    /// Has it compare-and-set?
+    pub compares: bool,
+}
+
+/// A simulated shop with one location `here`. Its own orders lower its numbers.
+pub struct Simulated {
+    name: String,
+    clock: Arc<ManualClock>,
+    pub inside: Mutex<Inside>,
+}
+
+impl Simulated {
+    /// What a listing shows.
+    pub fn shows(&self, listing: &str) -> i64 {
+        self.inside.lock().numbers[listing]
+    }
+
+    /// Somebody sets a number by hand.
+    pub fn set(&self, listing: &str, number: i64) {
+        self.inside.lock().numbers.insert(listing.to_owned(), number);
+    }
+
+    /// A customer buys.
+    pub fn sell(&self, listing: &str, quantity: i64) {
+        let at = self.clock.now();
+        let mut inside = self.inside.lock();
+        *inside.numbers.get_mut(listing).unwrap() -= quantity;
+        let document = format!("{}", inside.orders.len() + 1);
+        inside.orders.push(RemoteOrder {
+            document,
+            version: 1,
+            placed_at: at,
+            updated_at: at,
+            moved_at: at,
+            history: false,
+            cancelled: false,
+            lines: vec![RemoteOrderLine {
+                line: "1".to_owned(),
+                listing: listing.to_owned(),
+                quantity: Quantity::units(quantity),
+                shipped: Quantity::ZERO,
+                returned: Quantity::ZERO,
+            }],
+        });
+    }
+
+    /// What was pushed of a listing since the beginning.
+    pub fn pushed(&self, listing: &str) -> Vec<i64> {
+        let inside = self.inside.lock();
+        inside.pushes.iter().filter(|(_, of, _)| of == listing).map(|(_, _, number)| *number).collect()
+    }
+
+    fn call(&self) -> Result<(), ChannelError> {
+        let mut inside = self.inside.lock();
+        inside.calls += 1;
+        let system = self.name.clone();
+        if inside.down {
+            return Err(ChannelError::Unreachable { system, reason: "no route".to_owned() });
+        }
+        if inside.throttles > 0 {
+            inside.throttles -= 1;
+            return Err(ChannelError::Throttled { system, retry_after_seconds: Some(7) });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Channel for Simulated {
+    fn meaning(&self) -> Meaning {
+        Meaning::SellableNetOfOwnOrders
+    }
+
+    fn batch_size(&self) -> usize {
+        self.inside.lock().batch_size
+    }
+
+    fn compares(&self) -> bool {
+        self.inside.lock().compares
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        self.inside.lock().budget
+    }
+
+    async fn discover(&self) -> Result<Discovery, ChannelError> {
+        Ok(Discovery::default())
+    }
+
+    async fn read(&self, listings: &[String]) -> Result<Vec<Reading>, ChannelError> {
+        self.call()?;
+        let inside = self.inside.lock();
+        let reading = |listing: &String| {
+            Some(Reading {
+                listing: listing.clone(),
+                location: "here".to_owned(),
+                quantity: Quantity::units(*inside.numbers.get(listing)?),
+                on_hand: None,
+                allocated: None,
+                tracked: true,
+            })
+        };
+        Ok(listings.iter().filter_map(reading).collect())
+    }
+
+    async fn push(&self, pushes: &[Push]) -> Result<Vec<Pushed>, ChannelError> {
+        self.call()?;
+        let bought = self.inside.lock().buys_before_push.take();
+        if let Some((listing, quantity)) = bought {
+            self.sell(&listing, quantity);
+        }
+        let at = self.clock.now();
+        let mut inside = self.inside.lock();
+        let mut results = Vec::new();
+        for push in pushes {
+            let number = push.quantity.whole_units();
+            let lost = Pushed::Unknown { reason: "the line broke".to_owned() };
+            if inside.loses_pushes > 0 {
+                inside.loses_pushes -= 1;
+                results.push(lost);
+                continue;
+            }
+            let shows = Quantity::units(inside.numbers[&push.listing]);
+            if inside.compares && push.expected.is_some_and(|expected| expected != shows) {
+                results.push(Pushed::Stale { shows });
+                continue;
+            }
+            inside.pushes.push((at, push.listing.clone(), number));
+            let now_shows = inside.second_master.unwrap_or(number);
+            inside.numbers.insert(push.listing.clone(), now_shows);
+            if inside.loses_answers > 0 {
+                inside.loses_answers -= 1;
+                results.push(lost);
+                continue;
+            }
+            results.push(Pushed::Acknowledged);
+        }
+        Ok(results)
+    }
+
+    async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError> {
+        self.call()?;
+        let inside = self.inside.lock();
+        if inside.keeps_orders {
+            let (system, reason) = (self.name.clone(), "its orders do not answer".to_owned());
+            return Err(ChannelError::Unreachable { system, reason });
+        }
+        let from = cursor.map_or(0, |cursor| cursor.parse::<usize>().unwrap());
+        let orders = inside.orders[from..].to_vec();
+        Ok(OrderPage { cursor: inside.orders.len().to_string(), orders, more: false })
+    }
+}
+
+/// A ledger, simulated systems and their workers.
+pub struct World {
+    pub handle: Handle,
+    pub clock: Arc<ManualClock>,
+    pub systems: Vec<(Arc<Simulated>, SystemId, Worker)>,
+}
+
+impl World {
+    /// At 10:00, with LONDON.
+    pub async fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(time("10:00")));
+        let store = Box::new(MemoryStore::default());
+        let ledger = Ledger::open(store, clock.clone(), Options::default()).unwrap();
+        let (handle, waiting) = queue(Arc::new(ledger));
+        std::thread::spawn(move || waiting.run());
+        let world = Self { handle, clock, systems: Vec::new() };
+        world.tell(Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..Default::default() })).await;
+        world
+    }
+
+    pub fn command(body: Body) -> Command {
+        Command { key: None, fingerprint: 0, actor: "test".to_owned(), body }
+    }
+
+    pub async fn tell(&self, body: Body) -> Answer {
+        self.handle.submit(TENANT, Self::command(body)).await.unwrap().answer
+    }
+
+    pub async fn item(&self, sku: &str, quantity: i64) {
+        self.tell(Body::PutItem(PutItem { sku: sku.to_owned(), ..Default::default() })).await;
+        if quantity > 0 {
+            self.receive(sku, quantity).await;
+        }
+    }
+
+    fn lines(sku: &str, quantity: i64) -> Vec<Line> {
+        vec![Line { sku: sku.to_owned(), quantity: Quantity::units(quantity), ..Default::default() }]
+    }
+
+    pub async fn receive(&self, sku: &str, quantity: i64) {
+        let location = "LONDON".to_owned();
+        let lines = Self::lines(sku, quantity);
+        self.tell(Body::Receive(Receive { location, lines, occurred_at: None, reason: None })).await;
+    }
+
+    pub async fn adjust(&self, sku: &str, quantity: i64) {
+        let (location, reason) = ("LONDON".to_owned(), "correction".to_owned());
+        let lines = Self::lines(sku, quantity);
+        self.tell(Body::Adjust(Adjust { location, lines, occurred_at: None, reason })).await;
+    }
+
+    /// A system whose listings are called as their items, with a number each, that `here` LONDON is behind.
+    pub async fn connect(&mut self, name: &str, shows: &[(&str, i64)], mode: PutMode) -> Arc<Simulated> {
+        let put = PutSystem {
+            name: name.to_owned(),
+            kind: "test".to_owned(),
+            locations: Some(vec![("here".to_owned(), "LONDON".to_owned())]),
+            mode: Some(mode),
+            ..Default::default()
+        };
+        let Answer::System(id) = self.tell(Body::PutSystem(put)).await else { panic!("no system") };
+        for (sku, _) in shows {
+            let put = PutListing {
+                system: name.to_owned(),
+                remote_id: (*sku).to_owned(),
+                remote_sku: None,
+                sku: Some((*sku).to_owned()),
+                multiplier: 1,
+            };
+            self.tell(Body::PutListing(put)).await;
+        }
+        let numbers = shows.iter().map(|(sku, number)| ((*sku).to_owned(), *number)).collect();
+        let inside = Mutex::new(Inside { numbers, batch_size: 100, ..Inside::default() });
+        let clock = self.clock.clone();
+        let simulated = Arc::new(Simulated { name: name.to_owned(), clock, inside });
+        let worker = self.worker(id, &simulated);
+        self.systems.push((simulated.clone(), id, worker));
+        simulated
+    }
+
+    /// A worker of a system, as if a node had begun.
+    pub fn worker(&self, id: SystemId, simulated: &Arc<Simulated>) -> Worker {
+        let system = self.handle.ledger().read(TENANT, |view| view.system(id)).unwrap().unwrap();
+        Worker::new(self.handle.clone(), TENANT, id, system, simulated.clone(), Pace::default()).unwrap()
+    }
+
+    /// Changes the mode of a system.
+    pub async fn mode(&self, name: &str, mode: PutMode) -> Answer {
+        let (name, kind) = (name.to_owned(), "test".to_owned());
+        self.tell(Body::PutSystem(PutSystem { name, kind, mode: Some(mode), ..Default::default() })).await
+    }
+
+    /// Lets all workers work until a time, with what is due ended by itself.
+    pub async fn until(&mut self, end: &str) {
+        let end = time(end);
+        loop {
+            let ledger = self.handle.ledger().clone();
+            let due = ledger.due_first(8).unwrap();
+            let now = self.clock.now();
+            if due.iter().any(|(_, at)| *at <= now) {
+                self.tell(Body::Tick).await;
+                continue;
+            }
+            let mut next = due.first().map_or(Instant::MAX, |(_, at)| *at);
+            for (_, _, worker) in &mut self.systems {
+                next = next.min(worker.step().await);
+            }
+            // What one of them heard of is news to the others.
+            let next = next.min(now.plus_micros(250_000)).max(now.plus_micros(1_000));
+            if next > end {
+                self.clock.set(end);
+                return;
+            }
+            self.clock.set(next);
+        }
+    }
+
+    /// What is available of an item in LONDON.
+    pub fn available(&self, sku: &str) -> i64 {
+        let read = self.handle.ledger().read(TENANT, |view| {
+            let (item, _) = view.item_by_sku(sku)?.expect("the item is there");
+            let (london, _) = view.location_by_code("LONDON")?.expect("London is there");
+            view.available(item, london).map(Quantity::whole_units)
+        });
+        read.unwrap()
+    }
+
+    pub fn discrepancies(&self) -> Vec<(DiscrepancyId, Discrepancy)> {
+        let (from, to) = (Key::Discrepancy(DiscrepancyId(0)), Key::Discrepancy(DiscrepancyId(Seq::MAX >> 1)));
+        let found = self.handle.ledger().read(TENANT, |view| view.range(&from, &to, false, 10_000)).unwrap();
+        let of = |(key, value)| match (key, value) {
+            (Key::Discrepancy(id), Value::Discrepancy(discrepancy)) => Some((id, *discrepancy)),
+            _ => None,
+        };
+        found.into_iter().filter_map(of).collect()
+    }
+
+    /// Those that are open.
+    pub fn open(&self) -> Vec<(DiscrepancyId, Discrepancy)> {
+        self.discrepancies().into_iter().filter(|(_, found)| found.resolved_at.is_none()).collect()
+    }
+
+    pub fn head(&self) -> Seq {
+        self.handle.ledger().read(TENANT, |view| Ok(view.seq())).unwrap()
+    }
+}
+
+pub fn policy(policy: Policy) -> PutMode {
+    PutMode { policy: Some(policy), ..PutMode::default() }
+}
+
+pub fn direction(direction: Direction) -> PutMode {
+    PutMode { direction: Some(direction), ..PutMode::default() }
+}
+
+pub fn timing(timing: Timing) -> PutMode {
+    PutMode { timing: Some(timing), ..PutMode::default() }
+}

@@ -1,0 +1,159 @@
+//! The worked examples of keeping systems equal, through the worker: simulated systems, and a clock that stands still until it is set.
+
+#[path = "support/simulated.rs"]
+#[expect(dead_code, reason = "the tests of modes use the rest")]
+mod simulated;
+
+use onhand_ledger::command::PutMode;
+use onhand_ledger::model::{Cause, Timing};
+use simulated::{World, timing};
+
+/// SHOP shows 100 of MUG, as it should, since 10:00.
+async fn shop_of_100() -> (World, std::sync::Arc<simulated::Simulated>) {
+    let mut world = World::new().await;
+    world.item("MUG", 100).await;
+    let shop = world.connect("SHOP", &[("MUG", 100)], PutMode::default()).await;
+    world.until("10:01").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (100, vec![]));
+    (world, shop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_22_sold_since_is_not_drift() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.sell("MUG", 1);
+    world.until("10:03").await;
+    assert_eq!((shop.shows("MUG"), world.available("MUG")), (99, 99));
+    assert_eq!(
+        (shop.pushed("MUG"), world.discrepancies()),
+        (vec![], vec![]),
+        "nothing to do, nothing to adopt"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_23_not_known_yet_is_not_drift() {
+    // Its orders are not known up to the reading: wait. Then known, with the sale.
+    let (mut world, shop) = shop_of_100().await;
+    shop.inside.lock().keeps_orders = true;
+    shop.sell("MUG", 1);
+    world.until("10:03").await;
+    assert_eq!((shop.pushed("MUG"), world.discrepancies().len()), (vec![], 0));
+    shop.inside.lock().keeps_orders = false;
+    world.until("10:06").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG"), world.discrepancies().len()), (99, vec![], 0));
+    // The same number, and no sale: somebody changed it.
+    let (mut world, shop) = shop_of_100().await;
+    shop.inside.lock().keeps_orders = true;
+    shop.set("MUG", 99);
+    world.until("10:03").await;
+    assert_eq!((shop.pushed("MUG"), world.discrepancies().len()), (vec![], 0));
+    shop.inside.lock().keeps_orders = false;
+    world.until("10:06").await;
+    let found = world.discrepancies();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!((found[0].1.cause, found[0].1.quantity.whole_units()), (Cause::ManualEdit, -1));
+    assert_eq!((shop.shows("MUG"), world.available("MUG")), (100, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_25_the_answer_was_lost() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.inside.lock().loses_answers = 1;
+    world.adjust("MUG", -4).await;
+    world.until("10:03").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (96, vec![96]), "acknowledged by reading");
+    assert_eq!(world.discrepancies(), vec![]);
+    // It had not arrived: sent again.
+    shop.inside.lock().loses_pushes = 1;
+    world.adjust("MUG", 5).await;
+    world.until("10:06").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (101, vec![96, 101]));
+    assert_eq!(world.discrepancies(), vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_26_no_echo() {
+    let (mut world, shop) = shop_of_100().await;
+    world.adjust("MUG", -4).await;
+    let head = world.head();
+    world.until("10:10").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (96, vec![96]));
+    assert_eq!(world.head(), head, "what we pushed comes back as no entry");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_27_somebody_else_writes() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.inside.lock().second_master = Some(92);
+    world.adjust("MUG", -4).await;
+    world.until("10:20").await;
+    let pushed = shop.pushed("MUG");
+    assert_eq!(pushed, [96, 96, 96], "three times, and no more");
+    let open = world.open();
+    let second: Vec<_> = open.iter().filter(|(_, found)| found.cause == Cause::SecondMaster).collect();
+    assert_eq!(second.len(), 1, "{open:#?}");
+    world.until("10:40").await;
+    assert_eq!(shop.pushed("MUG"), pushed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_28_danger_first() {
+    let mut world = World::new().await;
+    for (sku, quantity) in [("X", 10), ("Y", 5), ("Z", 1)] {
+        world.item(sku, quantity).await;
+    }
+    let shop = world.connect("SHOP", &[("X", 10), ("Y", 5), ("Z", 1)], PutMode::default()).await;
+    shop.inside.lock().batch_size = 1;
+    world.until("10:01").await;
+    // In the other order, while it cannot be reached.
+    shop.inside.lock().down = true;
+    for (sku, quantity) in [("Z", 49), ("Y", -2), ("X", -10)] {
+        world.adjust(sku, quantity).await;
+    }
+    world.until("10:02").await;
+    shop.inside.lock().down = false;
+    world.until("10:05").await;
+    let pushes = shop.inside.lock().pushes.clone();
+    let order: Vec<(&str, i64)> =
+        pushes.iter().map(|(_, listing, number)| (listing.as_str(), *number)).collect();
+    assert_eq!(order, [("X", 0), ("Y", 3), ("Z", 50)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_29_only_now_counts() {
+    let mut world = World::new().await;
+    world.item("MUG", 5).await;
+    let mode = timing(Timing::NearRealTime { debounce_ms: 2_000 });
+    let shop = world.connect("SHOP", &[("MUG", 9)], mode).await;
+    world.until("10:00:00").await;
+    // While the worker waits: 5, 4, 3, 4.
+    for by in [-1, -1, 1] {
+        world.adjust("MUG", by).await;
+    }
+    world.until("10:01").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (4, vec![4]), "one push, of 4");
+    // What was acknowledged is desired again: none.
+    world.adjust("MUG", -1).await;
+    world.until("10:01:01").await;
+    world.adjust("MUG", 1).await;
+    world.until("10:05").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (4, vec![4]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_32_time_alone() {
+    use onhand_ledger::Body;
+    use onhand_ledger::command::{Line, PlaceHold};
+    let mut world = World::new().await;
+    world.item("MUG", 1).await;
+    let first = world.connect("FIRST", &[("MUG", 1)], PutMode::default()).await;
+    let second = world.connect("SECOND", &[("MUG", 1)], PutMode::default()).await;
+    let line = Line { sku: "MUG".to_owned(), quantity: onhand_ledger::Quantity::ONE, ..Line::default() };
+    let expires_at = simulated::time("10:10");
+    world.tell(Body::PlaceHold(PlaceHold { lines: vec![line], expires_at, ..PlaceHold::default() })).await;
+    world.until("10:09").await;
+    assert_eq!((first.shows("MUG"), second.shows("MUG")), (0, 0));
+    world.until("10:11").await;
+    assert_eq!((first.shows("MUG"), second.shows("MUG")), (1, 1), "nobody called");
+}
