@@ -251,6 +251,8 @@ async fn logs_are_as_they_must_be(folder: &Path, database: &OsStr) {
             "--db",
         ])
         .arg(database)
+        // What nodes share is never made by one of them.
+        .env("ONHAND_SEAL_KEY", format!("test:{}", "5e".repeat(32)))
         .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
