@@ -102,7 +102,8 @@ async fn one_command_of_a_tenant_waits_for_one_batch_of_anothers_flood_and_no_mo
     has_begun.recv().unwrap();
     end.send(()).unwrap();
     // The second commit has it: no other can end now, and most of the flood waits still.
-    assert_eq!(mug.wait().await.unwrap().seq, 1);
+    let mug = tokio::time::timeout(Duration::from_secs(30), mug.wait()).await;
+    assert_eq!(mug.expect("it is not in the second commit").unwrap().seq, 1);
     let ending = std::thread::spawn(move || while end.send(()).is_ok() {});
     let mut seqs = Vec::new();
     for reply in flood {
