@@ -39,7 +39,8 @@ impl Lag {
         }
         let mut sorted = self.last.clone();
         sorted.sort_unstable();
-        sorted.get((sorted.len() - 1) * numerator / denominator).copied()
+        let rank = (sorted.len() * numerator).div_ceil(denominator);
+        sorted.get(rank.saturating_sub(1)).copied()
     }
 }
 
@@ -67,7 +68,7 @@ mod tests {
         lag.record(100);
         assert_eq!((lag.usual(), lag.slow()), (None, None));
         lag.record(-5);
-        assert_eq!((lag.usual(), lag.slow()), (Some(100), Some(100)));
+        assert_eq!((lag.usual(), lag.slow()), (Some(100), Some(900)));
         for _ in 0..64 {
             lag.record(3_000);
         }
