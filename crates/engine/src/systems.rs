@@ -116,6 +116,8 @@ pub struct Stopped {
     pub why: Stop,
     /// What the system said, or what was seen.
     pub reason: String,
+    /// Since when.
+    pub since: Instant,
     /// So many times in a row.
     pub times: u32,
     /// When it is tried again by itself; none: a person must act.

@@ -130,6 +130,8 @@ pub struct Worker {
     seq: Seq,
     stale: bool,
     read_back: BTreeSet<String>,
+    /// Stopped, and nobody was told why yet.
+    untold_stops: BTreeSet<String>,
     next_orders: Instant,
     next_read: Instant,
     next_reconcile: Instant,
@@ -182,6 +184,7 @@ impl Worker {
             seq: 0,
             stale: true,
             read_back: BTreeSet::new(),
+            untold_stops: BTreeSet::new(),
             next_orders: now,
             next_read: now,
             next_reconcile: now,
@@ -265,6 +268,9 @@ impl Worker {
             self.orders().await?;
         }
         self.refresh().await?;
+        for key in self.untold_stops.clone() {
+            self.tell_stop(&key).await?;
+        }
         self.push().await?;
         let sends = self.system.mode.direction.sends();
         if sends && self.now() >= self.next_reconcile {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use onhand_channels::{ChannelError, RemoteOrder};
+use onhand_channels::{ChannelError, Meaning, RemoteOrder};
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Answer, Body, Invalid, Key, Quantity, Value};
@@ -129,6 +129,10 @@ impl Worker {
     ) -> Vec<(String, ShownState)> {
         let heard_at = self.now();
         let mut changed = Vec::new();
+        // What is simply shown falls by our hand alone.
+        if self.channel.meaning() != Meaning::SellableNetOfOwnOrders {
+            return changed;
+        }
         for (key, line) in &self.lines {
             let listing = &line.listing.remote_id;
             let wanted =
@@ -172,12 +176,14 @@ impl Worker {
         if committed.replayed {
             return Ok(());
         }
+        let heard_at = self.now();
         let keys: Vec<String> = changed.iter().map(|(key, _)| key.clone()).collect();
         for (key, mut state) in changed {
             let (why, reason) = (Stop::Untaken, sentence.clone());
             state.stopped.get_or_insert(Stopped {
                 why,
                 reason,
+                since: heard_at,
                 times: 1,
                 retry_at: None,
                 number: None,

@@ -206,7 +206,7 @@ impl Worker {
              ours explains it. It is set to what it should be{}.",
             if self.system.paused { " once sending is resumed" } else { "" }
         );
-        self.note(Cause::ManualEdit, &listing, to - from, sentence).await?;
+        self.note(None, Cause::ManualEdit, &listing, to - from, sentence).await?;
         Ok(())
     }
 }
