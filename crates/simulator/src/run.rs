@@ -56,7 +56,6 @@ enum Later {
     Step(usize),
     SecondMasterEnds(usize, String),
     Returns(usize, String),
-    Tracks(usize, String),
     SecondMasters,
     Starts,
     Crashes(i64),
@@ -343,12 +342,7 @@ impl Play<'_> {
             }
             Later::Returns(system, listing) => {
                 if let Some(listed) = world.shops[system].listings.get_mut(&listing) {
-                    listed.present = true;
-                }
-            }
-            Later::Tracks(system, listing) => {
-                if let Some(listed) = world.shops[system].listings.get_mut(&listing) {
-                    listed.tracked = true;
+                    listed.is_back(now);
                 }
             }
             Later::SecondMasters => {
@@ -487,7 +481,7 @@ impl Play<'_> {
             What::Untrack { system, listing, ms } => {
                 let (system, id) = id_of(*system, *listing);
                 self.not_for_now(system, &id, Deed::Untracked, now);
-                self.add(now.plus_micros(ms * 1_000), Later::Tracks(system, id));
+                self.add(now.plus_micros(ms * 1_000), Later::Returns(system, id));
             }
             What::Fault { system, fault, ms, size } => {
                 let until = now.plus_micros(ms * 1_000);
@@ -511,8 +505,7 @@ impl Play<'_> {
         let mut world = self.world.lock();
         world.bit(if deed == Deed::Vanished { Fault::ListingVanished } else { Fault::TrackingOff });
         if let Some(listed) = world.shops[system].listings.get_mut(listing) {
-            let shows = listed.number;
-            listed.truth.push(Truth { at: now, deed, from_to: (shows, shows) });
+            listed.truth.push(Truth { at: now, deed, until: None });
             match deed {
                 Deed::Vanished => listed.present = false,
                 _ => listed.tracked = false,

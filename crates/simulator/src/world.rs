@@ -120,8 +120,8 @@ pub struct Truth {
     pub at: Instant,
     /// What.
     pub deed: Deed,
-    /// The number before and after.
-    pub from_to: (i64, i64),
+    /// Until when, where it lasts.
+    pub until: Option<Instant>,
 }
 
 /// A write of ours that was done.
@@ -412,7 +412,7 @@ impl World {
                 {
                     let from = listed.number;
                     listed.change(now, to);
-                    listed.truth.push(Truth { at: now, deed: Deed::SecondMaster, from_to: (from, to) });
+                    listed.truth.push(Truth { at: now, deed: Deed::SecondMaster, until: None });
                     self.bit(Fault::SecondMaster);
                     let name = self.shops[shop].name.clone();
                     self.tell(now, || format!("{name}: another program sets {id} from {from} back to {to}"));
@@ -541,6 +541,16 @@ impl Listed {
         }
     }
 
+    /// It is there and tracked again.
+    pub fn is_back(&mut self, now: Instant) {
+        (self.present, self.tracked) = (true, true);
+        for truth in &mut self.truth {
+            if matches!(truth.deed, Deed::Vanished | Deed::Untracked) {
+                truth.until.get_or_insert(now);
+            }
+        }
+    }
+
     fn change(&mut self, now: Instant, to: i64) {
         self.number = to;
         self.was.push((now, to));
@@ -573,8 +583,7 @@ impl Shop {
         }
         for listed in self.listings.values_mut() {
             listed.second_master = None;
-            listed.present = true;
-            listed.tracked = true;
+            listed.is_back(now);
         }
     }
 
@@ -603,8 +612,7 @@ impl Shop {
         if let Some(most) = refuses
             && quantity > most
         {
-            let truth = Truth { at: now, deed: Deed::Refused, from_to: (listed.number, quantity) };
-            listed.truth.push(truth);
+            listed.truth.push(Truth { at: now, deed: Deed::Refused, until: Some(now) });
             return Pushed::Refused { reason: format!("a quantity is at most {most}") };
         }
         let mut to = quantity;
@@ -726,7 +734,7 @@ impl Shop {
             return None;
         }
         listed.change(now, to);
-        listed.truth.push(Truth { at: now, deed: Deed::Edit, from_to: (from, to) });
+        listed.truth.push(Truth { at: now, deed: Deed::Edit, until: None });
         Some((from, to))
     }
 }

@@ -62,6 +62,8 @@ impl Worker {
         if (order.history && !is_known) || applied.is_some_and(|version| order.version < version) {
             return Ok(());
         }
+        let ahead = order.updated_at.micros().saturating_sub(self.now().micros());
+        self.status.clock_ahead_micros = self.status.clock_ahead_micros.max(Some(ahead));
         let wanted_before: BTreeMap<String, Quantity> =
             before.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();
         let mut wanted_now = BTreeMap::<String, Quantity>::new();
@@ -128,6 +130,8 @@ impl Worker {
         now: &BTreeMap<String, Quantity>,
     ) -> Vec<(String, ShownState)> {
         let heard_at = self.now();
+        let ahead = self.status.clock_ahead_micros.unwrap_or_default();
+        let at = order.updated_at.plus_micros(-ahead).min(heard_at);
         let mut changed = Vec::new();
         // What is simply shown falls by our hand alone.
         if self.channel.meaning() != Meaning::SellableNetOfOwnOrders {
@@ -140,7 +144,7 @@ impl Worker {
             let quantity = wanted(before) - wanted(now);
             if !quantity.is_zero() {
                 let mut state = line.state.clone();
-                state.changes.push(OwnChange { at: order.updated_at, heard_at, quantity });
+                state.changes.push(OwnChange { at, heard_at, quantity });
                 state.changes.sort();
                 changed.push((key.clone(), state));
             }

@@ -26,11 +26,11 @@ pub(crate) fn run(asked: &Simulate, json: bool) -> anyhow::Result<ExitCode> {
         asked.resume.as_ref().map_or(Ok(()), |file| progress.write(file))
     })?;
     if json {
-        say(&serde_json::to_string(&done.report)?)?;
+        say(serde_json::to_string(&done.report)?)?;
     } else {
         let report = &done.report;
         let faults: u64 = report.faults.values().sum();
-        say(&format!(
+        say(format_args!(
             "{} seeds, {} events, {faults} faults of {} kinds: {} seeds broke a law; causes told: {} right, {} wrong, {} unsure",
             report.seeds,
             report.events,
