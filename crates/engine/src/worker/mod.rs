@@ -91,7 +91,7 @@ struct Found {
     to: Quantity,
     at: Instant,
     times: u32,
-    /// It may be a write of ours that arrived late.
+    /// It may be a write of ours that arrived late, or a part of what an order did.
     may_be_ours: bool,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use onhand_channels::Reading;
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Instant, Quantity};
-use onhand_sync::{Observation, Stop, Verdict, judge};
+use onhand_sync::{Observation, Stop, Verdict, judge, may_be_a_part};
 
 use super::{Found, Worker, WorkerError};
 use crate::systems::Sent;
@@ -143,6 +143,9 @@ impl Worker {
                 continue;
             }
             line.suspected = None;
+            // What is sent there comes out as less, by all that was set aside since it was computed.
+            let may_be_ours = (reads_first && !state.lost.is_empty())
+                || drift.is_some_and(|drift| may_be_a_part(drift, &state.known(known_to)));
             let later = match verdict {
                 Verdict::Explained { later }
                 | Verdict::Arrived { later }
@@ -187,8 +190,6 @@ impl Worker {
                 state.pushed_since = false;
                 line.changed_at.get_or_insert(observation.at);
                 let (to, at, times) = (observation.quantity, observation.at, state.drifts);
-                // What is sent there comes out as less, by all that was set aside since it was computed.
-                let may_be_ours = reads_first && !state.lost.is_empty();
                 // A second master has been told of.
                 if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
                     self.untold.push_back(Found { key: key.clone(), from, to, at, times, may_be_ours });
@@ -244,8 +245,9 @@ impl Worker {
         let paused = if self.system.paused { " once sending is resumed" } else { "" };
         let (cause, sentence) = if may_be_ours {
             let sentence = format!(
-                "{shown} in {name} changed before {at}, from {from} to {to}: a number that we sent before, whose \
-                 answer was lost, may have arrived late, or somebody changed it. It is set to what it should be{paused}."
+                "{shown} in {name} changed before {at}, from {from} to {to}: somebody changed it, or an order that changed \
+                 several times, or a number that we sent before and whose answer was lost, explains it. It is set to \
+                 what it should be{paused}."
             );
             (Cause::Unexplained, sentence)
         } else {
