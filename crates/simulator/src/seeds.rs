@@ -92,6 +92,8 @@ pub fn seeds(
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 scope.spawn(|| {
+                    // What goes wrong here is meant to: nobody shall read of it in a log.
+                    let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
                     loop {
                         let seed = next.fetch_add(1, Ordering::SeqCst);
                         if seed >= upto {
@@ -144,6 +146,7 @@ impl Report {
 
 /// The shortest story that fails like this one, for a person.
 pub fn shortest(story: Story, outcome: Outcome) -> String {
+    let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
     let whole = story.steps.len();
     let (short, outcome) = shrink(story, outcome);
     let mut told = Vec::new();
