@@ -421,11 +421,11 @@ impl Play<'_> {
                 let rule = SetPublication {
                     system: system.map(|system| name(system % systems)),
                     sku: item.map(|item| sku(item % items)),
-                    listing: None,
                     buffer: Some(Quantity::units(*buffer)),
                     cap: cap.map(Quantity::units),
                     percentage: Some(*percentage),
                     stop_at: stop_at.map(Quantity::units),
+                    ..SetPublication::default()
                 };
                 self.send(key, Body::SetPublication(rule));
             }
