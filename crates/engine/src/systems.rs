@@ -82,8 +82,9 @@ pub struct ShownState {
     pub sent: Option<Sent>,
     /// What was sent and not answered, and when.
     pub unanswered: Option<(Quantity, Instant)>,
-    /// What was sent, not answered and seen not to have arrived, and when: it may arrive late.
-    pub lost: Option<(Quantity, Instant)>,
+    /// What was sent, not answered and seen not to have arrived, and when: it may arrive late, also after what was sent
+    /// and acknowledged since.
+    pub lost: Vec<(Quantity, Instant)>,
     /// Why nothing is sent.
     pub stopped: Option<Stopped>,
     /// A change over there that nothing explains: from, to, when it was read.
@@ -116,6 +117,8 @@ pub struct Stopped {
     pub why: Stop,
     /// What the system said, or what was seen.
     pub reason: String,
+    /// Since when.
+    pub since: Instant,
     /// So many times in a row.
     pub times: u32,
     /// When it is tried again by itself; none: a person must act.
@@ -136,7 +139,7 @@ impl ShownState {
             may_be_overwritten: self.may_be_overwritten,
             known_to,
             unanswered: self.unanswered.map(|(quantity, _)| quantity),
-            lost: self.lost.map(|(quantity, _)| quantity),
+            lost: &self.lost,
         }
     }
 
@@ -164,6 +167,9 @@ pub struct WorkerStatus {
     /// The last batch that has gone began then, or batches go since then.
     #[serde(default)]
     pub batched_at: Option<Instant>,
+    /// Its clock is ahead of ours by at least so many microseconds, as its orders show: none was heard of before it happened.
+    #[serde(default)]
+    pub clock_ahead_micros: Option<i64>,
 }
 
 /// The notes that a system's listings are kept in.

@@ -1045,6 +1045,8 @@ pub enum Cause {
     TrackingOff,
     /// More came back, or shipped, than the order has.
     MoreThanOrdered,
+    /// A number changed over there, and it is not certain who did it.
+    Unexplained,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

@@ -135,6 +135,8 @@ pub enum Command {
     /// Measure: prints figures of this machine.
     #[command(subcommand)]
     Bench(Bench),
+    /// Plays random stories of sales, faults and crashes on the real engine in virtual time, and checks the laws after each.
+    Simulate(Simulate),
     /// A script for your shell that completes this command's words.
     Completion {
         /// Which shell.
@@ -500,6 +502,23 @@ pub enum System {
     List,
     /// Say how a system is kept equal: one-way or two-way, near real-time or batch.
     Set(Mode),
+}
+
+/// See [`Command::Simulate`].
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// How many stories. Each follows from its number alone.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// The number of the first.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub first_seed: u64,
+    /// Where it is kept how far it got, to go on from there.
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// How many are played at once. Default: as many as there are cores.
+    #[arg(long)]
+    pub threads: Option<usize>,
 }
 
 /// See [`Bench::Ledger`].

@@ -18,7 +18,7 @@ pub struct Observation {
 /// What a system did to its own number: a sale is negative.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct OwnChange {
-    /// When, by that system's clock.
+    /// When, by that system's clock, put right as far as it is known to be wrong.
     pub at: Instant,
     /// When we heard of it, by ours.
     pub heard_at: Instant,
@@ -41,8 +41,8 @@ pub struct Known<'a> {
     pub known_to: Instant,
     /// What was sent and never answered; none where every push was.
     pub unanswered: Option<Quantity>,
-    /// What was sent before, never answered, and seen not to have arrived: it may arrive late.
-    pub lost: Option<Quantity>,
+    /// What was sent before, never answered, and seen not to have arrived, and when that was: each may arrive late.
+    pub lost: &'a [(Quantity, Instant)],
 }
 
 /// What follows from a reading.
@@ -61,6 +61,13 @@ pub enum Verdict {
         /// So many of the last changes are not in the number yet.
         later: usize,
     },
+    /// A push that was taken for lost has arrived after all, and overwritten what came since.
+    ArrivedLate {
+        /// So many of the last changes are not in the number yet.
+        later: usize,
+        /// What was sent.
+        quantity: Quantity,
+    },
     /// A push whose answer was lost has not arrived: send again.
     Lost {
         /// So many of the last changes are not in the number yet.
@@ -71,6 +78,10 @@ pub enum Verdict {
     /// Nothing explains so much of it: somebody changed it over there.
     Drift(Quantity),
 }
+
+/// So much the time of a change may be wrong still, in microseconds: what a system's clock is known to be wrong by is known
+/// only as well as its fastest order was heard of.
+const CLOCKS_DIFFER: i64 = 5_000_000;
 
 /// So many changes at either end are tried as what may be in a number, or not.
 const TRIED: usize = 64;
@@ -99,13 +110,33 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
             Verdict::Explained { later }
         };
     }
-    if let Some(lost) = known.lost
-        && let Some(later) = explained(observation, lost, known, true)
-    {
-        return Verdict::Arrived { later };
+    // The one that was sent last first: of two that explain it that is the likelier.
+    for (lost, _) in known.lost.iter().rev() {
+        if let Some(later) = explained(observation, *lost, known, true) {
+            return Verdict::ArrivedLate { later, quantity: *lost };
+        }
+    }
+    // What was told late may have been in the number that was read before, or been overwritten by what was sent before that.
+    if let Some(later) = told_late(observation, acknowledged, known) {
+        return if known.unanswered.is_some() {
+            Verdict::Lost { later }
+        } else {
+            Verdict::Explained { later }
+        };
     }
     let expected = acknowledged + sum(&known.changes[overwritten(known)..]);
     Verdict::Drift(observation.quantity - expected)
+}
+
+/// May a drift be a part of a change that we heard of as one, though it was several over there, and that a write of ours
+/// has overwritten in between?
+pub fn may_be_a_part(drift: Quantity, known: &Known<'_>) -> bool {
+    let Some(acknowledged_at) = known.acknowledged_at else { return false };
+    let late = acknowledged_at.plus_micros(CLOCKS_DIFFER);
+    known.changes.iter().filter(|change| change.at <= late).any(|change| {
+        let (drift, change) = (drift.micros(), change.quantity.micros());
+        drift.signum() == -change.signum() && drift.abs() < change.abs()
+    })
 }
 
 /// What it shows now, as far as is known: what was acknowledged, and what was done over there since.
@@ -125,6 +156,13 @@ fn overwritten(known: &Known<'_>) -> usize {
     }
 }
 
+/// Does a number follow from what was acknowledged, if what happened before that, and was told later, was in it?
+fn told_late(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> Option<usize> {
+    let last = known.acknowledged_at?.plus_micros(CLOCKS_DIFFER);
+    let late = known.changes.partition_point(|change| change.at <= last);
+    explained_from(observation, acknowledged, known, late)
+}
+
 /// Does a number follow from one before it? Then how many of the last changes are not in it.
 fn explained(
     observation: Observation,
@@ -132,13 +170,24 @@ fn explained(
     known: &Known<'_>,
     may_be_overwritten: bool,
 ) -> Option<usize> {
+    let first = if may_be_overwritten { known.changes.len() } else { 0 };
+    explained_from(observation, before, known, first)
+}
+
+/// Where so many of the first changes may be in the number before.
+fn explained_from(
+    observation: Observation,
+    before: Quantity,
+    known: &Known<'_>,
+    in_it: usize,
+) -> Option<usize> {
     let changes = known.changes;
     // Heard of before the reading began: in the number.
     let settled =
         changes.iter().rposition(|change| change.heard_at < observation.at).map_or(0, |last| last + 1);
     let by_clock = changes.partition_point(|change| change.at <= observation.at).max(settled);
     let ends = [by_clock].into_iter().chain((settled..=changes.len()).rev().take(TRIED));
-    let last_start = if may_be_overwritten { changes.len().min(TRIED) } else { 0 };
+    let last_start = in_it.min(TRIED);
     for end in ends {
         let starts = [overwritten(known)].into_iter().chain(0..=last_start);
         for start in starts.filter(|start| *start <= end) {
@@ -170,7 +219,7 @@ mod tests {
             may_be_overwritten: false,
             known_to: at(known_to),
             unanswered: None,
-            lost: None,
+            lost: &[],
         }
     }
 
@@ -210,7 +259,25 @@ mod tests {
         );
         // Its clock may be wrong by a little: the other way round is no drift either.
         assert_eq!(judge(read(48, 120), &overwriting), EXPLAINED);
-        assert_eq!(judge(read(50, 120), &known(50, &sale, 180)), Verdict::Drift(Quantity::units(2)));
+    }
+
+    #[test]
+    fn an_order_that_was_told_late_may_be_in_the_number_already() {
+        let sale = [change(-2, -1, 60)];
+        assert_eq!(judge(read(50, 120), &known(50, &sale, 180)), EXPLAINED);
+        assert_eq!(judge(read(48, 120), &known(50, &sale, 180)), EXPLAINED);
+        assert_eq!(judge(read(49, 120), &known(50, &sale, 180)), Verdict::Drift(Quantity::units(1)));
+    }
+
+    #[test]
+    fn two_returns_told_as_one_may_lie_on_either_side_of_a_write() {
+        let returned = [change(2, -1, 60)];
+        let drift = Quantity::units(-1);
+        assert_eq!(judge(read(51, 120), &known(50, &returned, 180)), Verdict::Drift(drift));
+        assert!(may_be_a_part(drift, &known(50, &returned, 180)));
+        assert!(!may_be_a_part(Quantity::units(1), &known(50, &returned, 180)));
+        assert!(!may_be_a_part(Quantity::units(-3), &known(50, &returned, 180)));
+        assert!(!may_be_a_part(drift, &known(50, &[change(2, 90, 100)], 180)), "long after the write");
     }
 
     #[test]
@@ -219,8 +286,13 @@ mod tests {
         assert_eq!(judge(read(96, 120), &unanswered), Verdict::Arrived { later: 0 });
         assert_eq!(judge(read(101, 120), &unanswered), Verdict::Lost { later: 0 });
         assert_eq!(judge(read(90, 120), &unanswered), Verdict::Drift(Quantity::units(-11)));
-        let late = Known { lost: Some(Quantity::units(96)), ..known(101, &[], 180) };
-        assert_eq!(judge(read(96, 120), &late), Verdict::Arrived { later: 0 });
+        let sent = [(Quantity::units(96), at(-50)), (Quantity::units(97), at(-40))];
+        let late = Known { lost: &sent, ..known(101, &[], 180) };
+        for units in [96, 97] {
+            let quantity = Quantity::units(units);
+            assert_eq!(judge(read(units, 120), &late), Verdict::ArrivedLate { later: 0, quantity });
+        }
+        assert_eq!(judge(read(98, 120), &late), Verdict::Drift(Quantity::units(-3)));
     }
 
     #[test]

@@ -172,6 +172,9 @@ impl Worker {
                 if line.state.observed.is_none() || line.state.unanswered.is_some() {
                     self.read_back.insert(key.clone());
                 }
+                if line.state.stopped.as_ref().is_some_and(|stopped| stopped.discrepancy.is_none()) {
+                    self.untold_stops.insert(key.clone());
+                }
                 self.by_item.entry(item).or_default().push(key.clone());
                 self.lines.insert(key, line);
             }

@@ -69,8 +69,6 @@ impl WorkerError {
     }
 }
 
-/// How long a number that nothing explains may go on changing before it is called a drift all the same.
-const SUSPECTED_AT_MOST: u32 = 4;
 /// The status is kept at least this often, in seconds, while nothing else changes of it.
 const STATUS_SECONDS: i64 = 5;
 
@@ -93,6 +91,8 @@ struct Found {
     to: Quantity,
     at: Instant,
     times: u32,
+    /// It may be a write of ours that arrived late, or a part of what an order did.
+    may_be_ours: bool,
 }
 
 struct Line {
@@ -108,9 +108,8 @@ struct Line {
     changed_at: Option<Instant>,
     /// Read, not yet judged.
     reading: Option<Observation>,
-    /// The drift that the last judged readings showed, and how many they were. Nothing is sent meanwhile, so that
-    /// what somebody did over there is not overwritten unseen.
-    suspected: Option<(Quantity, u32)>,
+    /// The drift that the last judged readings showed.
+    suspected: Option<read::Suspicion>,
     /// It did not show what we expected when we would have set it: it is read and judged first.
     read_first: bool,
 }
@@ -130,6 +129,8 @@ pub struct Worker {
     seq: Seq,
     stale: bool,
     read_back: BTreeSet<String>,
+    /// Stopped, and nobody was told why yet.
+    untold_stops: BTreeSet<String>,
     next_orders: Instant,
     next_read: Instant,
     next_reconcile: Instant,
@@ -182,6 +183,7 @@ impl Worker {
             seq: 0,
             stale: true,
             read_back: BTreeSet::new(),
+            untold_stops: BTreeSet::new(),
             next_orders: now,
             next_read: now,
             next_reconcile: now,
@@ -265,6 +267,9 @@ impl Worker {
             self.orders().await?;
         }
         self.refresh().await?;
+        for key in self.untold_stops.clone() {
+            self.tell_stop(&key).await?;
+        }
         self.push().await?;
         let sends = self.system.mode.direction.sends();
         if sends && self.now() >= self.next_reconcile {

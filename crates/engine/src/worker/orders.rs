@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use onhand_channels::{ChannelError, RemoteOrder};
+use onhand_channels::{ChannelError, Meaning, RemoteOrder};
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Answer, Body, Invalid, Key, Quantity, Value};
+use onhand_ledger::{Answer, Body, Instant, Invalid, Key, Quantity, Value};
 use onhand_store::Note;
 use onhand_sync::{OwnChange, Stop};
 
@@ -62,6 +62,9 @@ impl Worker {
         if (order.history && !is_known) || applied.is_some_and(|version| order.version < version) {
             return Ok(());
         }
+        let ahead = order.updated_at.micros().saturating_sub(self.now().micros());
+        self.status.clock_ahead_micros = self.status.clock_ahead_micros.max(Some(ahead));
+        let is_first = before.is_none();
         let wanted_before: BTreeMap<String, Quantity> =
             before.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();
         let mut wanted_now = BTreeMap::<String, Quantity>::new();
@@ -93,7 +96,7 @@ impl Worker {
         let note = Note { space, key: order.document.clone(), body: Some(body) };
         let command = self.command(Body::Record(document));
         // What it did to its own number is kept in the same transaction: told again it would be no news.
-        let changed = self.changed_by_itself(order, &wanted_before, &wanted_now);
+        let changed = self.changed_by_itself(order, is_first, &wanted_before, &wanted_now);
         let states = changed.iter().map(|(key, state)| shown_note(self.id, key, state));
         let notes = std::iter::once(note).chain(states).collect();
         match self.handle.submit_with(self.tenant, Some(command), notes).await {
@@ -124,19 +127,34 @@ impl Worker {
     fn changed_by_itself(
         &self,
         order: &RemoteOrder,
+        is_first: bool,
         before: &BTreeMap<String, Quantity>,
         now: &BTreeMap<String, Quantity>,
     ) -> Vec<(String, ShownState)> {
         let heard_at = self.now();
+        let ahead = self.status.clock_ahead_micros.unwrap_or_default();
+        let by_our_clock = |at: Instant| at.plus_micros(-ahead).min(heard_at);
+        let (placed_at, at) = (by_our_clock(order.placed_at), by_our_clock(order.updated_at));
         let mut changed = Vec::new();
+        // What is simply shown falls by our hand alone.
+        if self.channel.meaning() != Meaning::SellableNetOfOwnOrders {
+            return changed;
+        }
         for (key, line) in &self.lines {
             let listing = &line.listing.remote_id;
             let wanted =
                 |orders: &BTreeMap<String, Quantity>| orders.get(listing).copied().unwrap_or_default();
-            let quantity = wanted(before) - wanted(now);
-            if !quantity.is_zero() {
+            // What was taken off and came back before we heard of it did both, and a write of ours may lie in between.
+            let lines = order.lines.iter().filter(|line| is_first && line.listing == *listing);
+            let placed: Quantity = lines.map(|line| line.quantity).sum();
+            let since = wanted(before) + placed - wanted(now);
+            let both = [(placed_at, -placed), (at, since)];
+            let both = both.into_iter().filter(|(_, quantity)| !quantity.is_zero());
+            let both: Vec<OwnChange> =
+                both.map(|(at, quantity)| OwnChange { at, heard_at, quantity }).collect();
+            if !both.is_empty() {
                 let mut state = line.state.clone();
-                state.changes.push(OwnChange { at: order.updated_at, heard_at, quantity });
+                state.changes.extend(both);
                 state.changes.sort();
                 changed.push((key.clone(), state));
             }
@@ -172,12 +190,14 @@ impl Worker {
         if committed.replayed {
             return Ok(());
         }
+        let heard_at = self.now();
         let keys: Vec<String> = changed.iter().map(|(key, _)| key.clone()).collect();
         for (key, mut state) in changed {
             let (why, reason) = (Stop::Untaken, sentence.clone());
             state.stopped.get_or_insert(Stopped {
                 why,
                 reason,
+                since: heard_at,
                 times: 1,
                 retry_at: None,
                 number: None,

@@ -66,8 +66,9 @@ impl Worker {
             danger_first(&mut differences);
             differences.truncate(self.channel.batch_size());
             let keys: Vec<String> = differences.into_iter().map(|difference| difference.key).collect();
+            let read_at = self.now();
             let before = self.before_push(&keys).await?;
-            self.send(keys, before).await?;
+            self.send(keys, before, read_at).await?;
             self.refresh().await?;
             if self.now() >= self.next_orders {
                 return Ok(());
@@ -103,6 +104,7 @@ impl Worker {
         &mut self,
         keys: Vec<String>,
         mut before: BTreeMap<(String, String), Reading>,
+        read_at: Instant,
     ) -> Result<(), WorkerError> {
         // The last step: what should they show now, at the newest entry there is.
         self.refresh().await?;
@@ -161,10 +163,11 @@ impl Worker {
                 Pushed::Acknowledged => {
                     line.state.acknowledged = Some(push.quantity);
                     line.state.acknowledged_at = Some(at);
-                    line.state.may_be_overwritten = !(reads_first || compares);
-                    line.state.changes.clear();
+                    // What was set aside since the numbers were read came off what was sent, or did not.
+                    line.state.changes.retain(|change| reads_first && change.heard_at >= read_at);
+                    line.state.may_be_overwritten =
+                        !(reads_first || compares) || !line.state.changes.is_empty();
                     line.state.unanswered = None;
-                    line.state.lost = None;
                     line.state.pushed_since = true;
                     line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
                     if let Some(batch) = &mut self.batch {

@@ -4,17 +4,47 @@ use std::collections::BTreeSet;
 
 use onhand_channels::Reading;
 use onhand_ledger::model::Cause;
-use onhand_sync::{Observation, Stop, Verdict, judge};
+use onhand_ledger::{Instant, Quantity};
+use onhand_sync::{Observation, Stop, Verdict, judge, may_be_a_part};
 
-use super::{Found, SUSPECTED_AT_MOST, Worker, WorkerError};
+use super::{Found, Worker, WorkerError};
 use crate::systems::Sent;
 
 /// How many times somebody may set a number back before we stop writing it.
 const SECOND_MASTER: u32 = 3;
+/// So long a drift must be seen before it is called one, in microseconds: by then an order that was placed before has been
+/// told of, and readings are not of an older number.
+const SUSPECTED_FOR: i64 = 3_000_000;
+/// How often it may become another one before it is called one all the same.
+const SUSPECTED_AT_MOST: u32 = 4;
 /// Left alone for so long, what a second master did before is over, in seconds.
 const LEFT_ALONE: i64 = 300;
 /// A write of ours whose answer was lost is looked for in what is read for so long, in seconds.
 const MAY_ARRIVE: i64 = 600;
+
+/// A drift that is looked into. Nothing is sent meanwhile, so that what somebody did over there is not overwritten unseen.
+#[derive(Clone, Copy)]
+pub(super) struct Suspicion {
+    drift: Quantity,
+    /// When it was seen first.
+    since: Instant,
+    /// How often it was another one by then.
+    changed: u32,
+}
+
+impl Suspicion {
+    const fn new(drift: Quantity, since: Instant) -> Self {
+        Self { drift, since, changed: 0 }
+    }
+
+    /// Has it been there for long enough?
+    fn is_settled(&mut self, drift: Quantity, at: Instant) -> bool {
+        if self.drift != drift && self.changed + 1 < SUSPECTED_AT_MOST {
+            *self = Self { drift, since: at, changed: self.changed + 1 };
+        }
+        self.since.plus_micros(SUSPECTED_FOR) <= at
+    }
+}
 
 impl Worker {
     /// Reads numbers back, for judging once the orders are known.
@@ -74,12 +104,11 @@ impl Worker {
         let mut judged = Vec::new();
         let mut over = Vec::new();
         let mut again = BTreeSet::new();
+        let reads_first = self.channel.reads_before_push();
         for (key, line) in &mut self.lines {
             let Some(observation) = line.reading else { continue };
             let state = &mut line.state;
-            if state.lost.is_some_and(|(_, at)| at.plus_seconds(MAY_ARRIVE) < observation.at) {
-                state.lost = None;
-            }
+            state.lost.retain(|(_, at)| at.plus_seconds(MAY_ARRIVE) >= observation.at);
             // A push that began after the reading began says nothing about it: read again.
             if state.acknowledged_at.is_some_and(|at| at >= observation.at) {
                 line.reading = None;
@@ -102,19 +131,26 @@ impl Worker {
                 Verdict::Drift(drift) if !line.is_skipped => Some(drift),
                 _ => None,
             };
-            // Seen once, an order may be on its way to us. Seen twice, nothing explains it.
-            let times = line.suspected.map_or(0, |(_, times)| times) + 1;
-            let is_new = drift.is_some_and(|drift| {
-                line.suspected.is_none_or(|(before, _)| before != drift) && times < SUSPECTED_AT_MOST
-            });
-            if is_new {
-                line.suspected = drift.map(|drift| (drift, times));
+            // An order may be on its way to us, or the reading be of a while ago. Seen as long as that takes, nothing
+            // explains it.
+            if let Some(drift) = drift
+                && !line
+                    .suspected
+                    .get_or_insert_with(|| Suspicion::new(drift, observation.at))
+                    .is_settled(drift, observation.at)
+            {
                 again.insert(key.clone());
                 continue;
             }
             line.suspected = None;
+            // What is sent there comes out as less, by all that was set aside since it was computed.
+            let may_be_ours = (reads_first && !state.lost.is_empty())
+                || drift.is_some_and(|drift| may_be_a_part(drift, &state.known(known_to)));
             let later = match verdict {
-                Verdict::Explained { later } | Verdict::Arrived { later } | Verdict::Lost { later } => later,
+                Verdict::Explained { later }
+                | Verdict::Arrived { later }
+                | Verdict::ArrivedLate { later, .. }
+                | Verdict::Lost { later } => later,
                 // What was heard of since the reading began may come on top.
                 _ => heard_since,
             };
@@ -127,19 +163,24 @@ impl Worker {
                 again.insert(key.clone());
             }
             match verdict {
-                Verdict::Lost { .. } => {
-                    state.lost = state.unanswered.take().map(|(quantity, _)| (quantity, observation.at));
+                Verdict::ArrivedLate { quantity, .. } => {
+                    if let Some(one) = state.lost.iter().rposition(|(sent, _)| *sent == quantity) {
+                        state.lost.remove(one);
+                    }
                 }
                 Verdict::Arrived { .. } => {
-                    state.lost = None;
-                    state.unanswered = None;
                     state.sent = state.sent.map(|sent| Sent {
                         acknowledged_at: Some(observation.at),
                         by_reading: true,
                         ..sent
                     });
                 }
-                _ => state.unanswered = None,
+                _ => {}
+            }
+            // What was sent and is not what is seen may arrive yet.
+            let sent = state.unanswered.take().map(|(quantity, _)| (quantity, observation.at));
+            if !matches!(verdict, Verdict::Arrived { .. }) {
+                state.lost.extend(sent);
             }
             if let Some(drift) = drift {
                 let from = observation.quantity - drift;
@@ -151,7 +192,7 @@ impl Worker {
                 let (to, at, times) = (observation.quantity, observation.at, state.drifts);
                 // A second master has been told of.
                 if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
-                    self.untold.push_back(Found { key: key.clone(), from, to, at, times });
+                    self.untold.push_back(Found { key: key.clone(), from, to, at, times, may_be_ours });
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;
@@ -189,7 +230,7 @@ impl Worker {
     }
 
     async fn tell_of(&mut self, found: Found) -> Result<(), WorkerError> {
-        let Found { key, from, to, at, times } = found;
+        let Found { key, from, to, at, times, may_be_ours } = found;
         let Some(line) = self.lines.get(&key) else { return Ok(()) };
         let listing = line.listing.clone();
         let name = self.system.name.clone();
@@ -201,12 +242,22 @@ impl Worker {
             );
             return self.stop(&key, Stop::SecondMaster, reason, None).await;
         }
-        let sentence = format!(
-            "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
-             ours explains it. It is set to what it should be{}.",
-            if self.system.paused { " once sending is resumed" } else { "" }
-        );
-        self.note(Cause::ManualEdit, &listing, to - from, sentence).await?;
+        let paused = if self.system.paused { " once sending is resumed" } else { "" };
+        let (cause, sentence) = if may_be_ours {
+            let sentence = format!(
+                "{shown} in {name} changed before {at}, from {from} to {to}: somebody changed it, or an order that changed \
+                 several times, or a number that we sent before and whose answer was lost, explains it. It is set to \
+                 what it should be{paused}."
+            );
+            (Cause::Unexplained, sentence)
+        } else {
+            let sentence = format!(
+                "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
+                 ours explains it. It is set to what it should be{paused}."
+            );
+            (Cause::ManualEdit, sentence)
+        };
+        self.note(None, cause, &listing, to - from, sentence).await?;
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod restore;
 mod rule;
 mod seal;
 mod serve;
+mod simulate;
 
 use std::io;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Backup(asked) => backup::run(&asked, &db, json).await?,
         Command::Restore(asked) => return restore::run(&asked, &db, json).await,
         Command::Migrate(asked) => return migrate::run(asked, json).await,
+        Command::Simulate(asked) => return simulate::run(&asked, json),
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {

@@ -222,7 +222,8 @@ impl Connected {
     async fn set_back_until_we_stop(&self) {
         let mut set_back = 0;
         let mut quiet = 0;
-        while quiet < 100 {
+        // What nothing explains is looked into for three seconds before it is set again.
+        while quiet < 200 {
             if self.shop.stock_of("1") == Some(96) {
                 self.shop.edit("1", 92);
                 set_back += 1;

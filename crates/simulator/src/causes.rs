@@ -1,0 +1,77 @@
+//! Was Onhand right about why a number differed? The world knows.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use onhand_ledger::Instant;
+use onhand_ledger::model::Cause;
+use serde::{Deserialize, Serialize};
+
+use crate::books::Books;
+use crate::world::{Deed, Truth, World};
+
+/// How often a cause that was told was right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Causes {
+    /// It was that.
+    pub right: u64,
+    /// It was something else, and told as certain.
+    pub wrong: u64,
+    /// It was told as what it may be.
+    pub unsure: u64,
+}
+
+impl AddAssign for Causes {
+    fn add_assign(&mut self, other: Self) {
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.unsure += other.unsure;
+    }
+}
+
+/// What lasts may be told so much after it ended: an answer takes that long.
+const TOLD_LATE: i64 = 15;
+/// A change may come so long before the one that was told of before it was.
+const LOOKED_INTO: i64 = 8;
+
+/// Judges all that was told of listings; and what was told wrongly.
+pub fn score(world: &World, books: &Books) -> (Causes, Vec<String>) {
+    let (mut causes, mut wrong) = (Causes::default(), Vec::new());
+    // When a change of a listing was told before.
+    let mut told = BTreeMap::<String, Instant>::new();
+    for discrepancy in books.discrepancies.values() {
+        let at = discrepancy.opened_at;
+        let mut listings = world.shops.iter().flat_map(|shop| &shop.listings);
+        let about = listings.find(|(id, _)| discrepancy.sentence.contains(id.as_str()));
+        let Some((id, listed)) = about else { continue };
+        let since = told.get(id).map_or(Instant::MIN, |before| before.plus_seconds(-LOOKED_INTO));
+        let lasts = |truth: &Truth| truth.until.is_none_or(|until| at <= until.plus_seconds(TOLD_LATE));
+        let is_it = |truth: &Truth| match (discrepancy.cause, truth.deed) {
+            (Cause::ManualEdit, Deed::Edit | Deed::SecondMaster) => truth.at > since,
+            (Cause::SecondMaster, Deed::SecondMaster) => true,
+            (Cause::TrackingOff, Deed::Untracked) | (Cause::PushRefused, Deed::Refused | Deed::Vanished) => {
+                lasts(truth)
+            }
+            _ => false,
+        };
+        let is_right = listed.truth.iter().any(|truth| truth.at <= at && is_it(truth));
+        match discrepancy.cause {
+            Cause::Unexplained => {
+                causes.unsure += 1;
+                continue;
+            }
+            Cause::ManualEdit => {
+                told.insert(id.clone(), at);
+            }
+            Cause::SecondMaster | Cause::TrackingOff | Cause::PushRefused => {}
+            _ => continue,
+        }
+        if is_right {
+            causes.right += 1;
+        } else {
+            causes.wrong += 1;
+            wrong.push(format!("{at}: {}", discrepancy.sentence));
+        }
+    }
+    (causes, wrong)
+}
