@@ -50,9 +50,7 @@ impl Worker {
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
                             }
-                            Entry::Listing(..)
-                            | Entry::System(..)
-                            | Entry::Location(..) => self.stale = true,
+                            Entry::Listing(..) | Entry::System(..) | Entry::Location(..) => self.stale = true,
                             Entry::Publication(..) | Entry::SellingStop(..) => {
                                 rules_changed = true;
                                 ruled_at.get_or_insert(record.recorded_at);

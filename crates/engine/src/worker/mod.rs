@@ -24,7 +24,7 @@ use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, Sy
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Failure, OPEN_AFTER, Observation, next_random, rest_ms};
 
-use crate::published::{Basis, Facts, Place};
+use crate::published::{Basis, Facts};
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{STATUS, ShownState, WorkerStatus, shown_space};
 
