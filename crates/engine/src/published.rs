@@ -1,12 +1,53 @@
 //! What listings shall show: the rules that speak of each, and the stock they ask for. What follows from both is `sync`'s.
 
-use onhand_ledger::model::{Listing, Publication, SellingStop, Sites, Source, System};
-use onhand_ledger::publication::{Index, Subject};
-use onhand_ledger::{ItemId, ListingId, LocationId, RuleId};
+use onhand_ledger::key::StockState;
+use onhand_ledger::model::{Horizon, Incoming, Listing, SellingStop, Sites, Source, System};
+use onhand_ledger::publication::{Index, Speaking, Subject};
+use onhand_ledger::{Date, Instant, ItemId, Key, ListingId, LocationId, Precision, Quantity, RuleId, Value};
 use onhand_store::StoreError;
 use onhand_sync::{Halt, Shown, Stock, desired};
 
 use crate::view::View;
+
+/// What of an item rules ask for, besides its stock.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its smallest accepted unit.
+    pub precision: Precision,
+}
+
+/// What a rule asks for of an item's stock.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Needs {
+    /// At which of our locations; none: those behind the remote location.
+    counts: Vec<Source>,
+    /// What is expected, how far ahead.
+    incoming: Option<Horizon>,
+    /// Every state of it.
+    states: bool,
+}
+
+impl Needs {
+    fn of(rule: Option<Speaking<'_>>) -> Option<Box<Self>> {
+        let rule = rule?;
+        let states = rule.formula.is_some();
+        if rule.rule.counts.is_empty() && rule.rule.incoming.is_none() && !states {
+            return None;
+        }
+        Some(Box::new(Self { counts: rule.rule.counts.clone(), incoming: rule.rule.incoming, states }))
+    }
+}
+
+/// What a number was computed from: good until an entry touches the item or its time has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Basis {
+    needs: Option<Box<Needs>>,
+    stock: Stock,
+    /// When it changes by the passing of time alone, as far as no entry says so.
+    changes_at: Option<Instant>,
+}
 
 impl View<'_> {
     /// All that publication rules say now, ready to be asked for many listings.
@@ -14,20 +55,37 @@ impl View<'_> {
         self.rules().map(Index::new)
     }
 
-    /// How much of an item counts at the locations that a rule names, or behind a remote location.
-    fn stock_for(
+    /// What of an item rules ask for, besides its stock.
+    pub fn facts_for_rules(&mut self, item: ItemId) -> Result<Facts, StoreError> {
+        Ok(self
+            .item(item)?
+            .map_or_else(Facts::default, |item| Facts { tags: item.tags, precision: item.precision }))
+    }
+
+    fn basis(
         &mut self,
         item: ItemId,
         system: &System,
         remote_location: &str,
-        rule: Option<&Publication>,
-    ) -> Result<Stock, StoreError> {
+        needs: Option<Box<Needs>>,
+    ) -> Result<Basis, StoreError> {
         let mut stock = Stock { claimed: self.claimed_anywhere(item)?, ..Stock::default() };
-        for location in self.counting(system, remote_location, rule)? {
-            stock.available += self.available(item, location)?;
-            stock.claimed += self.claimed_of_parts(item, location)?;
+        let mut changes_at = None;
+        let counts = needs.as_deref().map(|needs| needs.counts.as_slice()).unwrap_or_default();
+        let locations = self.counting(system, remote_location, counts)?;
+        for location in &locations {
+            stock.available += self.available(item, *location)?;
+            stock.claimed += self.claimed_of_parts(item, *location)?;
         }
-        Ok(stock)
+        if let Some(needs) = &needs {
+            if needs.states {
+                self.add_states(&mut stock, item, &locations)?;
+            }
+            if let Some(horizon) = needs.incoming {
+                (stock.incoming, changes_at) = self.expected_within(item, &locations, horizon)?;
+            }
+        }
+        Ok(Basis { needs, stock, changes_at })
     }
 
     /// The locations that count, each with all that is inside it, and nothing twice.
@@ -35,15 +93,83 @@ impl View<'_> {
         &mut self,
         system: &System,
         remote_location: &str,
-        rule: Option<&Publication>,
+        counts: &[Source],
     ) -> Result<Vec<LocationId>, StoreError> {
-        match rule.map(|rule| rule.counts.as_slice()).filter(|counts| !counts.is_empty()) {
-            Some(counts) => Ok(outermost(&self.sites()?, counts)),
-            None => {
-                let behind = system.locations.iter().filter(|mapping| mapping.remote_id == remote_location);
-                Ok(behind.map(|mapping| mapping.location).collect())
+        if !counts.is_empty() {
+            return Ok(outermost(&self.sites()?, counts));
+        }
+        let behind = system.locations.iter().filter(|mapping| mapping.remote_id == remote_location);
+        Ok(behind.map(|mapping| mapping.location).collect())
+    }
+
+    /// What there is in each state at these locations and inside them.
+    fn add_states(
+        &mut self,
+        stock: &mut Stock,
+        item: ItemId,
+        locations: &[LocationId],
+    ) -> Result<(), StoreError> {
+        let sites = self.sites()?;
+        for (cell, slot) in self.cells_of(item)? {
+            if cell.state.is_party()
+                || !locations.iter().any(|location| sites.is_in(cell.location, *location))
+            {
+                continue;
+            }
+            if StockState::ON_HAND.contains(&cell.state) {
+                stock.on_hand += slot.quantity;
+            }
+            match cell.state {
+                StockState::Reserved => stock.reserved += slot.quantity,
+                StockState::Committed => stock.committed += slot.quantity,
+                StockState::SafetyStock => stock.safety_stock += slot.quantity,
+                StockState::Damaged => stock.damaged += slot.quantity,
+                StockState::QualityControl => stock.quality_control += slot.quantity,
+                StockState::InTransit => stock.in_transit += slot.quantity,
+                _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// What is expected at these locations within a horizon, less what is short anywhere, which it will serve first; and when
+    /// that changes by the passing of time alone. What was expected on a day that is over is not counted on.
+    fn expected_within(
+        &mut self,
+        item: ItemId,
+        locations: &[LocationId],
+        horizon: Horizon,
+    ) -> Result<(Quantity, Option<Instant>), StoreError> {
+        let sites = self.sites()?;
+        let (mut within, mut changes_at) = (Quantity::ZERO, None::<Instant>);
+        for expected in self.expected(item)? {
+            let Incoming { quantity, expected_on: Some(day), .. } = expected.incoming else { continue };
+            if !locations.iter().any(|location| sites.is_in(expected.location, *location))
+                || !sites.sells(expected.location)
+            {
+                continue;
+            }
+            let zone = self.zone(expected.location)?;
+            let (counts, next) = window(day, horizon, self.now, &zone);
+            within += if counts { quantity } else { Quantity::ZERO };
+            changes_at = [changes_at, next].into_iter().flatten().min();
+        }
+        let short = match self.get(&Key::Demand(item))? {
+            Some(Value::Quantity(short)) => short,
+            _ => Quantity::ZERO,
+        };
+        Ok(((within - short).max(Quantity::ZERO), changes_at))
+    }
+
+    /// The time zone of a location: its own or that of what it is inside of; UTC where none says.
+    fn zone(&mut self, location: LocationId) -> Result<jiff::tz::TimeZone, StoreError> {
+        for here in self.sites()?.above(location) {
+            if let Some(name) = self.location(here)?.and_then(|known| known.time_zone) {
+                let zone = jiff::tz::TimeZoneDatabase::bundled().get(&name);
+                return zone.map_err(|error| StoreError::Damaged(format!("time zone `{name}`: {error}")));
+            }
+        }
+        Ok(jiff::tz::TimeZone::UTC)
     }
 
     /// Was the selling of an item stopped, or that of something it is built of?
@@ -70,6 +196,28 @@ impl View<'_> {
     }
 }
 
+/// Is what is expected on a day within a horizon now, and when is that no longer (or not yet) so?
+fn window(day: Date, horizon: Horizon, now: Instant, zone: &jiff::tz::TimeZone) -> (bool, Option<Instant>) {
+    let begins = |day: Date| {
+        let begins = day.to_zoned(zone.clone()).ok()?;
+        Some(Instant::from_micros(begins.timestamp().as_microsecond()))
+    };
+    let over = day.tomorrow().ok().and_then(begins);
+    if over.is_some_and(|over| over <= now) {
+        return (false, None);
+    }
+    match horizon {
+        Horizon::Until(last) => (day <= last, over.filter(|_| day <= last)),
+        Horizon::Days(days) => {
+            let first = day.checked_sub(jiff::Span::new().days(i64::from(days))).ok();
+            match first.and_then(begins).filter(|first| *first > now) {
+                Some(first) => (false, Some(first)),
+                None => (true, over),
+            }
+        }
+    }
+}
+
 /// The locations that are meant, without those inside another of them.
 fn outermost(sites: &Sites, counts: &[Source]) -> Vec<LocationId> {
     let mut meant: Vec<LocationId> = Vec::new();
@@ -87,6 +235,56 @@ fn outermost(sites: &Sites, counts: &[Source]) -> Vec<LocationId> {
     meant.iter().copied().filter(|location| !is_inside(*location)).collect()
 }
 
+/// A listing at a remote location, as rules are asked about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Which listing.
+    pub id: ListingId,
+    /// It, mapped to this item.
+    pub listing: &'a Listing,
+    /// What it sells.
+    pub item: ItemId,
+    /// Whose it is.
+    pub system: &'a System,
+    /// Where over there.
+    pub remote_location: &'a str,
+}
+
+impl Place<'_> {
+    /// The rule that speaks of it.
+    pub fn rule<'i>(&self, index: &'i Index, facts: &Facts) -> Option<Speaking<'i>> {
+        index.speaking(Subject {
+            listing: self.id,
+            item: self.item,
+            tags: &facts.tags,
+            system: self.listing.system,
+            remote_location: self.remote_location,
+        })
+    }
+
+    /// What it should show. `basis` is what that is computed from: it is read where it is not known, or another rule asks
+    /// for something else.
+    pub fn shown(
+        &self,
+        view: &mut View<'_>,
+        index: &Index,
+        facts: &Facts,
+        basis: &mut Option<Basis>,
+    ) -> Result<Shown, StoreError> {
+        let rule = self.rule(index, facts);
+        let needs = Needs::of(rule);
+        let known = match basis.take().filter(|known| known.needs == needs) {
+            Some(known) => known,
+            None => view.basis(self.item, self.system, self.remote_location, needs)?,
+        };
+        let halt = view.halt(index, self.item, &facts.tags)?;
+        let shown = desired(&known.stock, facts.precision, self.listing.multiplier, rule, halt);
+        let shown = Shown { changes_at: known.changes_at, ..shown };
+        *basis = Some(known);
+        Ok(shown)
+    }
+}
+
 /// The locations of ours that count for a listing at a remote location.
 pub(crate) fn counted_by(
     view: &mut View<'_>,
@@ -97,9 +295,11 @@ pub(crate) fn counted_by(
     remote_location: &str,
 ) -> Result<Vec<LocationId>, StoreError> {
     let Some(item) = listing.item else { return Ok(Vec::new()) };
-    let tags = view.item(item)?.map(|item| item.tags).unwrap_or_default();
-    let subject = Subject { listing: id, item, tags: &tags, system: listing.system, remote_location };
-    view.counting(system, remote_location, index.speaking(subject).map(|(_, rule)| rule))
+    let facts = view.facts_for_rules(item)?;
+    let place = Place { id, listing, item, system, remote_location };
+    let counts =
+        place.rule(index, &facts).map(|speaking| speaking.rule.counts.as_slice()).unwrap_or_default();
+    view.counting(system, remote_location, counts)
 }
 
 /// What a listing should show at a remote location, by the most specific rule; none while it is mapped to nothing.
@@ -112,12 +312,9 @@ pub fn desired_by(
     remote_location: &str,
 ) -> Result<Option<Shown>, StoreError> {
     let Some(item) = listing.item else { return Ok(None) };
-    let tags = view.item(item)?.map(|item| item.tags).unwrap_or_default();
-    let subject = Subject { listing: id, item, tags: &tags, system: listing.system, remote_location };
-    let rule = index.speaking(subject);
-    let stock = view.stock_for(item, system, remote_location, rule.map(|(_, rule)| rule))?;
-    let halt = view.halt(index, item, &tags)?;
-    Ok(Some(desired(&stock, listing.multiplier, rule, halt)))
+    let facts = view.facts_for_rules(item)?;
+    let place = Place { id, listing, item, system, remote_location };
+    place.shown(view, index, &facts, &mut None).map(Some)
 }
 
 /// As [`desired_by`], for one listing alone.
@@ -130,4 +327,33 @@ pub fn desired_at(
 ) -> Result<Option<Shown>, StoreError> {
     let index = view.published()?;
     desired_by(view, &index, id, listing, system, remote_location)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supply_comes_into_the_window_and_slips_out_of_it_with_the_days_of_its_place() {
+        let berlin = jiff::tz::TimeZoneDatabase::bundled().get("Europe/Berlin").unwrap();
+        let at = |text: &str| Instant::parse(text).unwrap();
+        let day = Date::new(2026, 12, 5).unwrap();
+        let looked = |horizon, now: &str| {
+            let (counts, next) = window(day, horizon, at(now), &berlin);
+            (counts, next.map(|next| next.to_string()))
+        };
+        let next = |text: &str| Some(text.to_owned());
+        let three = Horizon::Days(3);
+        assert_eq!(looked(three, "2026-12-01T22:59:59Z"), (false, next("2026-12-01T23:00:00Z")));
+        assert_eq!(looked(three, "2026-12-01T23:00:00Z"), (true, next("2026-12-05T23:00:00Z")));
+        assert_eq!(looked(three, "2026-12-05T22:59:59Z"), (true, next("2026-12-05T23:00:00Z")));
+        assert_eq!(
+            looked(three, "2026-12-05T23:00:00Z"),
+            (false, None),
+            "its day is over, and it has not come"
+        );
+        assert_eq!(looked(Horizon::Until(day), "2026-11-01T00:00:00Z"), (true, next("2026-12-05T23:00:00Z")));
+        let before = Horizon::Until(Date::new(2026, 12, 4).unwrap());
+        assert_eq!(looked(before, "2026-11-01T00:00:00Z"), (false, None));
+    }
 }

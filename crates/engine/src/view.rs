@@ -54,6 +54,11 @@ impl<'a> View<'a> {
         self.state.next_due().is_some_and(|(at, _)| at <= self.now)
     }
 
+    /// When time does something next.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.state.next_due().map(|(at, _)| at)
+    }
+
     /// An object.
     pub fn get(&mut self, key: &Key) -> Result<Option<Value>, StoreError> {
         match self.state.object(key) {

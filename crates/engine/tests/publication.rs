@@ -10,8 +10,8 @@ use mirror::{Mirrored, shop_of};
 use onhand_engine::published::desired_at;
 use onhand_engine::systems::system_status;
 use onhand_ledger::command::{
-    Line, PutItem, PutListing, PutLocation, PutSystem, Receive, ResumeSelling, SetPublication, Source,
-    StopSelling,
+    Line, PlaceHold, PlacePurchase, PurchaseOrderLine, PutItem, PutListing, PutLocation, PutSystem, Receive,
+    ResumeSelling, SetPublication, Source, StopSelling,
 };
 use onhand_ledger::{Answer, Body, Quantity, Refusal, RuleId, TenantId};
 use onhand_sync::Shown;
@@ -332,4 +332,113 @@ async fn selling_that_is_stopped_reaches_the_shops_and_so_does_its_end() {
     shop.tell(Body::ResumeSelling(ResumeSelling { sku, tag: None })).await;
     shop.settle().await;
     assert_eq!((shop.shows("A"), shop.shows("B")), (5, 7));
+}
+
+fn incoming(location: &str, units: i64, day: &str) -> Body {
+    Body::PlacePurchase(PlacePurchase {
+        supplier: "Potter".to_owned(),
+        reference: None,
+        location: location.to_owned(),
+        expected_on: None,
+        lines: vec![PurchaseOrderLine {
+            sku: "A".to_owned(),
+            quantity: Quantity::units(units),
+            expected_on: Some(day.parse().unwrap()),
+            unit_cost: None,
+        }],
+    })
+}
+
+#[test]
+fn what_is_expected_within_the_window_counts_unless_it_is_late_or_wanted_already() {
+    each_way(|shop| {
+        connected(&shop);
+        listed(&shop, "1", "A", 1);
+        receive(&shop, "LONDON", "A", 2);
+        for (place, units, day) in [
+            ("LONDON", 10, "2026-11-24"),
+            ("LONDON", 100, "2026-11-30"),
+            ("LONDON", 1000, "2026-12-01"),
+            ("PARIS", 7, "2026-11-24"),
+        ] {
+            shop.tell(incoming(place, units, day));
+        }
+        let with = |days| {
+            set(&shop, SetPublication { incoming_days: Some(days), ..rule() });
+            number(&shop, "1", "here")
+        };
+        assert_eq!((with(0), with(1), with(7), with(8)), (2, 12, 112, 1112));
+        let until = SetPublication { incoming_until: Some("2026-11-30".parse().unwrap()), ..rule() };
+        set(&shop, until);
+        assert_eq!((number(&shop, "1", "here"), number(&shop, "1", "there")), (112, 7));
+        // What has not come on its day is not counted on.
+        shop.on("2026-11-25T00:00:00Z");
+        assert_eq!(number(&shop, "1", "here"), 102);
+        // What is short will take it first.
+        shop.order_fact("8841", 1, "A", 42, false);
+        assert_eq!(number(&shop, "1", "here"), 60);
+    });
+}
+
+#[test]
+fn a_formula_is_checked_when_it_is_saved_and_says_all() {
+    each_way(|shop| {
+        connected(&shop);
+        let (sku, precision) = ("TEA".to_owned(), onhand_ledger::Precision::new(3));
+        shop.tell(Body::PutItem(PutItem { sku, precision, ..PutItem::default() }));
+        listed(&shop, "1", "TEA", 2);
+        receive(&shop, "LONDON", "TEA", 9);
+        let with = |formula: &str| SetPublication { formula: some(formula), ..rule() };
+        set(&shop, with("available > 1500 ? available - 1500 : 0"));
+        assert_eq!(number(&shop, "1", "here"), 3, "7.5 are three packs of two");
+        let refused = |set: SetPublication, why: &str| {
+            let error = shop.keyed(None, Body::SetPublication(set)).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        };
+        refused(with("available * 0.5"), "is a double, which is not exact");
+        refused(with("available - missing"), "`missing` is not known");
+        refused(SetPublication { buffer: quantity(1), ..with("available") }, "a formula says it all");
+        refused(with("available + incoming"), "say how far ahead");
+        refused(SetPublication { incoming_days: Some(3), ..with("available") }, "leave out incoming_days");
+        assert_eq!(number(&shop, "1", "here"), 3, "nothing of that was saved");
+        set(&shop, SetPublication { incoming_days: Some(3), ..with("available + incoming / 2") });
+        assert_eq!(number(&shop, "1", "here"), 4);
+        set(&shop, with("available / (on_hand - 9000)"));
+        let none = shown(&shop, "1", "here");
+        assert_eq!(none.quantity, Quantity::ZERO);
+        assert!(none.because().contains("its formula divides by 0"), "{}", none.because());
+        receive(&shop, "LONDON", "TEA", 1);
+        assert_eq!(number(&shop, "1", "here"), 0, "10000 / 1000 are ten grams");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_32_time_alone() {
+    let mut shop = Mirrored::with(&[("A", 1)]).await;
+    assert_eq!(shop.shows("A"), 1);
+    let hold =
+        PlaceHold { lines: units("A", 1), location: None, expires_at: shop::time("10:10"), partial: None };
+    shop.tell(Body::PlaceHold(hold)).await;
+    shop.until(shop::time("10:09:58")).await;
+    assert_eq!(shop.shows("A"), 0);
+    shop.until(shop::time("10:10:01")).await;
+    assert_eq!(shop.shows("A"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn supply_that_comes_into_the_window_or_stays_away_changes_what_is_shown_at_midnight() {
+    let mut shop = Mirrored::with(&[("A", 1)]).await;
+    shop.tell(incoming("LONDON", 5, "2026-11-25")).await;
+    let in_a_day = SetPublication { incoming_days: Some(1), ..rule() };
+    shop.tell(Body::SetPublication(in_a_day)).await;
+    shop.until(shop::time("23:59:58")).await;
+    assert_eq!(shop.shows("A"), 1);
+    let at = |text: &str| onhand_ledger::Instant::parse(text).unwrap();
+    shop.until(at("2026-11-24T00:00:01Z")).await;
+    assert_eq!(shop.shows("A"), 6);
+    shop.clock.set(at("2026-11-25T23:59:50Z"));
+    shop.settle().await;
+    assert_eq!(shop.shows("A"), 6);
+    shop.until(at("2026-11-26T00:00:01Z")).await;
+    assert_eq!(shop.shows("A"), 1, "its day is over, and it has not come");
 }

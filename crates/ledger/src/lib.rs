@@ -11,6 +11,7 @@ pub mod availability;
 pub mod command;
 mod decide;
 pub mod entry;
+pub mod formula;
 pub mod gtin;
 pub mod id;
 pub mod key;

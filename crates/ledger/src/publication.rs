@@ -4,8 +4,11 @@
 //! all. Two tags of one item at one place are equally specific: where their rules say different things, and no rule for the
 //! item decides, it is a *tie*, which [`crate::decide`] refuses to let come about.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use crate::formula::Formula;
 use crate::model::{Publication, Rules, SellingStop};
 use crate::{ItemId, ListingId, RuleId, SystemId};
 
@@ -75,10 +78,29 @@ impl Publication {
     }
 }
 
+/// The rule that speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Speaking<'a> {
+    /// Its id.
+    pub id: RuleId,
+    /// What it says.
+    pub rule: &'a Publication,
+    /// Its formula, where it has one.
+    pub formula: Option<&'a Formula>,
+}
+
+/// A rule, ready to speak.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Ready {
+    id: RuleId,
+    rule: Publication,
+    formula: Option<Arc<Formula>>,
+}
+
 /// All publication rules, made ready to be asked for many listings.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Index {
-    rules: Vec<(RuleId, Publication)>,
+    rules: Vec<Ready>,
     listings: HashMap<ListingId, Vec<usize>>,
     items: HashMap<ItemId, Vec<usize>>,
     tags: HashMap<String, Vec<usize>>,
@@ -91,8 +113,12 @@ pub struct Index {
 impl Index {
     /// The index of these rules.
     pub fn new(rules: Rules) -> Self {
-        let mut index = Self { rules: rules.publication, stops: rules.stopped, ..Self::default() };
-        for (nth, (_, rule)) in index.rules.iter().enumerate() {
+        // What cannot be read was never saved: it would be as if the rule had none.
+        let formula = |rule: &Publication| rule.formula.as_deref().and_then(|text| Formula::known(text).ok());
+        let ready = |(id, rule): (RuleId, Publication)| Ready { id, formula: formula(&rule), rule };
+        let all = rules.publication.into_iter().map(ready).collect();
+        let mut index = Self { rules: all, stops: rules.stopped, ..Self::default() };
+        for (nth, Ready { rule, .. }) in index.rules.iter().enumerate() {
             let same = match (rule.listing, rule.item, &rule.tag) {
                 (Some(listing), ..) => index.listings.entry(listing).or_default(),
                 (None, Some(item), _) => index.items.entry(item).or_default(),
@@ -112,7 +138,7 @@ impl Index {
     }
 
     /// The most specific rule that speaks of a listing somewhere; none where all that is available is shown.
-    pub fn speaking(&self, subject: Subject<'_>) -> Option<&(RuleId, Publication)> {
+    pub fn speaking(&self, subject: Subject<'_>) -> Option<Speaking<'_>> {
         let of_listing = self.listings.get(&subject.listing);
         let of_item = self.items.get(&subject.item);
         let here = |rules: &[usize]| self.here(rules, subject);
@@ -120,18 +146,23 @@ impl Index {
             .and_then(|rules| here(rules))
             .or_else(|| of_item.and_then(|rules| here(rules)))
             .or_else(|| {
+                if self.tags.is_empty() {
+                    return None;
+                }
                 let tagged = subject.tags.iter().filter_map(|tag| self.tags.get(tag)).flatten().copied();
                 here(&tagged.collect::<Vec<usize>>())
             })
             .or_else(|| here(&self.all))
+            .map(|ready| Speaking { id: ready.id, rule: &ready.rule, formula: ready.formula.as_deref() })
     }
 
     /// Of these rules, which speak of the same thing, the one for the smallest place.
-    fn here(&self, rules: &[usize], subject: Subject<'_>) -> Option<&(RuleId, Publication)> {
+    fn here(&self, rules: &[usize], subject: Subject<'_>) -> Option<&Ready> {
         let place = Place::RemoteLocation(subject.system, subject.remote_location);
-        let speak = rules.iter().map(|nth| &self.rules[*nth]).filter(|(_, rule)| rule.place().covers(place));
+        let speak = rules.iter().map(|nth| &self.rules[*nth]);
+        let speak = speak.filter(|ready| ready.rule.place().covers(place));
         // Where the rules of two tags say the same, the older one is named.
-        speak.max_by_key(|(id, rule)| (rule.place(), std::cmp::Reverse(*id)))
+        speak.max_by_key(|ready| (ready.rule.place(), Reverse(ready.id)))
     }
 
     /// Why an item is not sold at all, where somebody stopped it, by itself or by a tag of it.
@@ -146,11 +177,6 @@ impl Index {
     /// Is nothing stopped?
     pub fn stops_nothing(&self) -> bool {
         self.stops.is_empty()
-    }
-
-    /// The rules themselves.
-    pub fn rules(&self) -> &[(RuleId, Publication)] {
-        &self.rules
     }
 }
 
@@ -244,11 +270,12 @@ mod tests {
         };
         for first in 1..=12 {
             let index = Index::new(Rules { publication: rules.clone(), ..Rules::default() });
-            assert_eq!(index.speaking(subject(SHOP, "main")).map(|(id, _)| id.0), Some(first));
+            let by = |subject: Subject<'_>| index.speaking(subject).map(|speaking| speaking.id.0);
+            assert_eq!(by(subject(SHOP, "main")), Some(first));
             // At another location of the system those for the first do not speak, and elsewhere only those for all.
             let next = |step: u64| rules.iter().map(|(id, _)| id.0).find(|id| id % 3 == step || id % 3 == 0);
-            assert_eq!(index.speaking(subject(SHOP, "other")).map(|(id, _)| id.0), next(2));
-            assert_eq!(index.speaking(subject(SystemId(2), "main")).map(|(id, _)| id.0), next(0));
+            assert_eq!(by(subject(SHOP, "other")), next(2));
+            assert_eq!(by(subject(SystemId(2), "main")), next(0));
             rules.remove(0);
         }
         assert_eq!(Index::default().speaking(subject(SHOP, "main")), None);

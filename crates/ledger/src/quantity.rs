@@ -90,6 +90,11 @@ impl Precision {
         self.0
     }
 
+    /// The smallest quantity of this precision.
+    pub const fn unit(self) -> Quantity {
+        Quantity(self.step())
+    }
+
     /// The smallest quantity of this precision, in 10⁻⁶ units.
     const fn step(self) -> i64 {
         10_i64.pow(6 - self.0 as u32)

@@ -1,7 +1,9 @@
 //! What number a listing shall show: a formula over stock (law 7).
 
+use onhand_ledger::formula::{Formula, Name, NoNumber, Numbers};
 use onhand_ledger::model::Publication;
-use onhand_ledger::{Instant, Quantity, RuleId};
+use onhand_ledger::publication::Speaking;
+use onhand_ledger::{Instant, Precision, Quantity, RuleId};
 
 /// What of an item there is at the locations that count, as far as a rule asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -10,6 +12,44 @@ pub struct Stock {
     pub available: Quantity,
     /// What documents that wait have sold of it.
     pub claimed: Quantity,
+    /// What is expected within the window of the rule, less what is short and will take it.
+    pub incoming: Quantity,
+    /// The sum of all states.
+    pub on_hand: Quantity,
+    /// Kept for holds.
+    pub reserved: Quantity,
+    /// Promised to orders.
+    pub committed: Quantity,
+    /// Kept back for facts.
+    pub safety_stock: Quantity,
+    /// Broken.
+    pub damaged: Quantity,
+    /// Waiting to be looked at.
+    pub quality_control: Quantity,
+    /// On its way from other locations.
+    pub in_transit: Quantity,
+}
+
+impl Stock {
+    /// For a formula: whole numbers of the item's smallest accepted unit. What is smaller than that does not count.
+    fn numbers(&self, unit: i64) -> Numbers {
+        let available = (self.available - self.claimed).max(Quantity::ZERO);
+        let all = [
+            (Name::Available, available),
+            (Name::OnHand, self.on_hand),
+            (Name::Reserved, self.reserved),
+            (Name::Committed, self.committed),
+            (Name::SafetyStock, self.safety_stock),
+            (Name::Damaged, self.damaged),
+            (Name::QualityControl, self.quality_control),
+            (Name::InTransit, self.in_transit),
+            (Name::Incoming, self.incoming),
+        ];
+        let with = |numbers: Numbers, (name, quantity): (Name, Quantity)| {
+            numbers.with(name, quantity.micros().div_euclid(unit))
+        };
+        all.into_iter().fold(Numbers::default(), with)
+    }
 }
 
 /// Somebody stopped the selling of an item.
@@ -32,6 +72,12 @@ pub struct Halt {
 pub enum Step {
     /// So much was sold by orders that wait in the inbox.
     Claimed(Quantity),
+    /// So much that is expected counts too.
+    Expected(Quantity),
+    /// A formula makes so much of it, in units of the item.
+    Formula(Quantity),
+    /// A formula gives no number: nothing is shown.
+    NoNumber(NoNumber),
     /// It is shown as nothing at or below this much.
     StopsAt(Quantity),
     /// So much is kept back.
@@ -59,6 +105,8 @@ pub struct Shown {
     pub is_skipped: bool,
     /// Whatever the rule says, it shows 0: its selling was stopped.
     pub halt: Option<Halt>,
+    /// When it changes by the passing of time alone; none where only an entry changes it.
+    pub changes_at: Option<Instant>,
 }
 
 impl Shown {
@@ -73,6 +121,9 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Claimed(claimed) => write!(f, "{claimed} sold by orders that wait in the inbox"),
+            Self::Expected(expected) => write!(f, "{expected} more expected"),
+            Self::Formula(number) => write!(f, "{number} by its formula"),
+            Self::NoNumber(why) => write!(f, "nothing is shown: {why}"),
             Self::StopsAt(stop_at) => write!(f, "stops at {stop_at}"),
             Self::KeptBack(buffer) => write!(f, "{buffer} kept back"),
             Self::Share(percentage) => write!(f, "{percentage} % of it"),
@@ -83,12 +134,14 @@ impl std::fmt::Display for Step {
 }
 
 /// What a listing of `multiplier` units shall show of the stock that counts, less what documents that wait have sold of it:
-/// stop-at, buffer, percentage, cap, packs. All in units of the item; exact, rounded down where a share does not come out
-/// even. Nothing where its selling was stopped.
+/// incoming, stop-at, buffer, percentage, cap, packs; or what a formula makes of it, and packs. All in units of the item; exact,
+/// rounded down where a share does not come out even. Nothing where its selling was stopped, and where a formula gives no
+/// number: what cannot be computed is not promised.
 pub fn desired(
     stock: &Stock,
+    precision: Precision,
     multiplier: u32,
-    rule: Option<&(RuleId, Publication)>,
+    rule: Option<Speaking<'_>>,
     halt: Option<Halt>,
 ) -> Shown {
     let free = stock.available - stock.claimed;
@@ -97,8 +150,19 @@ pub fn desired(
     if stock.claimed.is_positive() {
         steps.push(Step::Claimed(stock.claimed));
     }
-    if let Some((_, rule)) = rule {
-        left = ruled(free, rule, &mut steps);
+    match rule {
+        Some(Speaking { formula: Some(formula), .. }) => {
+            let step = by_formula(stock, precision, formula);
+            left = if let Step::Formula(quantity) = step { quantity } else { Quantity::ZERO };
+            steps.push(step);
+        }
+        Some(Speaking { rule, .. }) => {
+            if rule.incoming.is_some() && stock.incoming.is_positive() {
+                steps.push(Step::Expected(stock.incoming));
+            }
+            left = ruled(free + stock.incoming, rule, &mut steps);
+        }
+        None => {}
     }
     let pack = i64::from(multiplier.max(1)) * Quantity::ONE.micros();
     let packs = left.micros() / pack;
@@ -108,11 +172,24 @@ pub fn desired(
     Shown {
         quantity: if halt.is_some() { Quantity::ZERO } else { Quantity::units(packs) },
         available: stock.available,
-        rule: rule.map(|(id, _)| *id),
+        rule: rule.map(|speaking| speaking.id),
         steps,
         // What is not to be sold anywhere is not left to anybody.
-        is_skipped: halt.is_none() && rule.is_some_and(|(_, rule)| rule.skip),
+        is_skipped: halt.is_none() && rule.is_some_and(|speaking| speaking.rule.skip),
         halt,
+        changes_at: None,
+    }
+}
+
+/// What a formula makes of stock: whole units of the item's smallest, none below 0.
+fn by_formula(stock: &Stock, precision: Precision, formula: &Formula) -> Step {
+    let unit = precision.unit().micros();
+    match formula.evaluate(&stock.numbers(unit)) {
+        Err(why) => Step::NoNumber(why),
+        Ok(number) => match number.max(0).checked_mul(unit).map(Quantity::from_micros) {
+            Some(quantity) if quantity <= Quantity::MAX_INPUT => Step::Formula(quantity),
+            _ => Step::NoNumber(NoNumber::Overflows),
+        },
     }
 }
 
@@ -151,8 +228,13 @@ mod tests {
         Stock { available: Quantity::units(available), ..Stock::default() }
     }
 
+    fn by<'a>(rule: &'a Publication, formula: Option<&'a Formula>) -> Option<Speaking<'a>> {
+        Some(Speaking { id: RuleId(1), rule, formula })
+    }
+
     fn shown(available: i64, multiplier: u32, rule: Publication) -> i64 {
-        desired(&there_is(available), multiplier, Some(&(RuleId(1), rule)), None).quantity.whole_units()
+        let shown = desired(&there_is(available), Precision::WHOLE, multiplier, by(&rule, None), None);
+        shown.quantity.whole_units()
     }
 
     /// Example 21.
@@ -169,7 +251,7 @@ mod tests {
         assert_eq!(shown(101, 6, buffer(5)), 16);
         assert_eq!(shown(101, 1, buffer(200)), 0);
         let waiting = Stock { claimed: Quantity::units(40), ..there_is(100) };
-        assert_eq!(desired(&waiting, 1, None, None).quantity, Quantity::units(60));
+        assert_eq!(desired(&waiting, Precision::WHOLE, 1, None, None).quantity, Quantity::units(60));
     }
 
     #[test]
@@ -181,10 +263,100 @@ mod tests {
             by: "Ada".to_owned(),
             at: Instant::MIN,
         };
-        let left_to_the_shop = (RuleId(1), Publication { skip: true, ..Publication::default() });
-        let skipped = desired(&there_is(9), 1, Some(&left_to_the_shop), None);
-        assert!(skipped.is_skipped);
-        let stopped = desired(&there_is(9), 1, Some(&left_to_the_shop), Some(halt.clone()));
+        let left_to_the_shop = Publication { skip: true, ..Publication::default() };
+        let rule = by(&left_to_the_shop, None);
+        assert!(desired(&there_is(9), Precision::WHOLE, 1, rule, None).is_skipped);
+        let stopped = desired(&there_is(9), Precision::WHOLE, 1, rule, Some(halt.clone()));
         assert_eq!((stopped.quantity, stopped.is_skipped, stopped.halt), (Quantity::ZERO, false, Some(halt)));
+    }
+
+    #[test]
+    fn a_formula_counts_in_the_smallest_unit_and_its_result_is_shown_in_whole_packs() {
+        let stock = Stock { claimed: Quantity::units(1), incoming: Quantity::units(4), ..there_is(9) };
+        let rule = Publication::default();
+        let made = |text: &str, precision, multiplier| {
+            let formula = Formula::parse(text).unwrap();
+            desired(&stock, precision, multiplier, by(&rule, Some(&formula)), None)
+        };
+        let grams = Precision::new(3).unwrap();
+        assert_eq!(made("available", Precision::WHOLE, 1).quantity, Quantity::units(8));
+        assert_eq!(
+            made("available - 500", grams, 1).quantity,
+            Quantity::units(7),
+            "7.5 units are 7 packs of one"
+        );
+        assert_eq!(made("(available + incoming) / 2", grams, 2).quantity, Quantity::units(3));
+        assert_eq!(made("available - 100", Precision::WHOLE, 1).quantity, Quantity::ZERO);
+        let none = made("100 / (available - 8)", Precision::WHOLE, 1);
+        assert_eq!(
+            (none.quantity, none.because().as_str()),
+            (
+                Quantity::ZERO,
+                "1 sold by orders that wait in the inbox, nothing is shown: its formula divides by 0"
+            )
+        );
+        let too_much = made("9223372036854775807", Precision::WHOLE, 1);
+        assert_eq!(
+            (too_much.quantity, too_much.steps.last()),
+            (Quantity::ZERO, Some(&Step::NoNumber(NoNumber::Overflows)))
+        );
+    }
+
+    #[test]
+    fn what_is_expected_counts_before_all_else() {
+        let stock = Stock { incoming: Quantity::units(30), ..there_is(2) };
+        let rule = Publication {
+            incoming: Some(onhand_ledger::model::Horizon::Days(7)),
+            buffer: Quantity::units(5),
+            stop_at: Some(Quantity::units(3)),
+            ..Publication::default()
+        };
+        let shown = desired(&stock, Precision::WHOLE, 1, by(&rule, None), None);
+        assert_eq!(
+            (shown.quantity, shown.because().as_str()),
+            (Quantity::units(27), "30 more expected, 5 kept back")
+        );
+    }
+
+    #[test]
+    fn a_number_is_whole_packs_and_never_negative_and_more_stock_never_shows_less() {
+        let mut seed = 11_u64;
+        let mut next = |below: i64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from(seed >> 33).unwrap() % below
+        };
+        for _ in 0..20_000 {
+            let mut maybe = |most: i64| (next(3) == 0).then(|| Quantity::from_micros(next(most * 1_000_000)));
+            let rule = Publication {
+                buffer: maybe(20).unwrap_or_default(),
+                cap: maybe(50),
+                stop_at: maybe(10),
+                percentage: u8::try_from(next(101)).unwrap(),
+                ..Publication::default()
+            };
+            let multiplier = u32::try_from(1 + next(12)).unwrap();
+            let stock = Stock {
+                available: Quantity::from_micros(next(100_000_000) - 5_000_000),
+                claimed: Quantity::units(next(10)),
+                incoming: Quantity::units(next(10)),
+                ..Stock::default()
+            };
+            let shown =
+                |stock: &Stock| desired(stock, Precision::WHOLE, multiplier, by(&rule, None), None).quantity;
+            let (less, more) = (
+                shown(&stock),
+                shown(&Stock {
+                    available: stock.available + Quantity::from_micros(next(3_000_000)),
+                    ..stock
+                }),
+            );
+            assert!(
+                less.micros() % 1_000_000 == 0 && !less.is_negative() && less <= more,
+                "{rule:?} {stock:?}"
+            );
+            let packs = less.whole_units() * i64::from(multiplier);
+            assert!(rule.cap.is_none_or(|cap| Quantity::units(packs) <= cap), "{rule:?} {stock:?}");
+            assert!(Quantity::units(packs) <= (stock.available + stock.incoming).max(Quantity::ZERO));
+        }
     }
 }

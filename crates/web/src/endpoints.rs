@@ -102,7 +102,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/holds/{id}/release", &[C::ReleaseHold, C::ReleaseLines], &[Edge::Id]).never(&[TooLarge]),
     at("/v1/holds/{id}/convert", &[C::ConvertHold], &[Edge::Id]),
     at("/v1/ownership", &[C::SetOwnership], &[]),
-    at("/v1/publication", &[C::SetPublication], &[]),
+    at("/v1/publication", &[C::SetPublication], &[Edge::Day]),
     at("/v1/allocation", &[C::SetAllocation], &[]),
     at("/v1/selling/stop", &[C::StopSelling], &[]),
     at("/v1/selling/resume", &[C::ResumeSelling], &[]),

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_ledger::publication::Index;
-use onhand_ledger::{DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq, Value};
+use onhand_ledger::{
+    Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq, Value,
+};
 use onhand_store::StoreError;
 
-use super::{Line, Worker, WorkerError};
-use crate::systems::{ShownState, desired_by, load_shown, remote_locations, shown_key};
+use super::{Kept, Line, Worker, WorkerError};
+use crate::published::Place;
+use crate::systems::{ShownState, load_shown, remote_locations, shown_key};
 
 impl Worker {
     /// Follows the feed: recomputes what listings should show that an entry touched.
@@ -16,11 +18,17 @@ impl Worker {
         let (tenant, id) = (self.tenant, self.id);
         let mut let_go = BTreeSet::new();
         let mut unmapped = Vec::new();
+        let mut overdue = false;
         ledger.read(tenant, |view| {
             let head = view.seq();
-            if head == self.seq && !self.stale {
+            overdue = view.overdue();
+            self.next_due = view.next_due();
+            let passed = self.passed(view.now);
+            if head == self.seq && !self.stale && passed.is_empty() {
                 return Ok(());
             }
+            let mut rules_changed = self.stale;
+            let mut ruled_at = None;
             let mut touched = BTreeMap::<ItemId, Instant>::new();
             let mut ended = BTreeMap::<LotId, Instant>::new();
             while !self.stale && self.seq < head {
@@ -42,11 +50,25 @@ impl Worker {
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
                             }
-                            Entry::Listing(..)
-                            | Entry::System(..)
-                            | Entry::Location(..)
-                            | Entry::Publication(..)
-                            | Entry::SellingStop(..) => self.stale = true,
+                            Entry::Listing(..) | Entry::System(..) | Entry::Location(..) => self.stale = true,
+                            Entry::Publication(..) | Entry::SellingStop(..) => {
+                                rules_changed = true;
+                                ruled_at.get_or_insert(record.recorded_at);
+                            }
+                            // What is expected, and who is waiting for it.
+                            Entry::Purchase(_, purchase) => {
+                                for line in &purchase.lines {
+                                    touched.entry(line.item).or_insert(record.recorded_at);
+                                }
+                            }
+                            Entry::Transfer(_, transfer) => {
+                                for line in &transfer.lines {
+                                    touched.entry(line.item).or_insert(record.recorded_at);
+                                }
+                            }
+                            Entry::Short { item, .. } => {
+                                touched.entry(*item).or_insert(record.recorded_at);
+                            }
                             Entry::Pushing(stopped) => self.pushing_stopped = stopped.is_some(),
                             // A person has seen to what stopped a listing.
                             Entry::Discrepancy(discrepancy, known)
@@ -65,6 +87,8 @@ impl Worker {
                 }
                 self.pushing_stopped = view.rules()?.pushing_stopped.is_some();
                 unmapped = self.load(view)?;
+                rules_changed = true;
+                ruled_at = None;
                 // Who saw to it while nobody followed the feed.
                 for line in self.lines.values() {
                     let about = line.state.stopped.as_ref().and_then(|stopped| stopped.discrepancy);
@@ -78,6 +102,9 @@ impl Worker {
                 self.seq = head;
                 self.stale = false;
                 touched = self.by_item.keys().map(|item| (*item, view.now)).collect();
+            }
+            for item in passed {
+                touched.entry(item).or_insert(view.now);
             }
             for (lot, at) in ended {
                 if let Some(lot) = view.lot(lot)? {
@@ -96,29 +123,76 @@ impl Worker {
                     touched.entry(kit).or_insert(at);
                 }
             }
-            let index = if touched.is_empty() { Index::default() } else { view.published()? };
+            if rules_changed {
+                self.index = view.published()?;
+            }
             for (item, changed_at) in touched {
-                for key in self.by_item.get(&item).map(Vec::as_slice).unwrap_or_default() {
-                    let Some(line) = self.lines.get_mut(key) else { continue };
-                    let (listing, at) = (&line.listing, &line.remote_location);
-                    let should = desired_by(view, &index, line.id, listing, &self.system, at)?;
-                    let Some(should) = should else { continue };
-                    let differed = line.differs();
-                    line.desired = should.quantity;
-                    line.is_skipped = should.is_skipped;
-                    let differs = line.differs();
-                    // What differed before differs since then.
-                    let since = line.changed_at.filter(|_| differed).unwrap_or(changed_at);
-                    line.changed_at = differs.then_some(since);
+                self.recompute(view, item, changed_at, true)?;
+            }
+            if let Some(at) = ruled_at {
+                let all: Vec<ItemId> = self.by_item.keys().copied().collect();
+                for item in all {
+                    self.recompute(view, item, at, false)?;
                 }
             }
+            // What has been computed again is not due any more.
+            self.changing = self.changing.split_off(&(view.now.plus_micros(1), ItemId(0)));
             Ok(())
         })?;
         for discrepancy in unmapped {
             self.resolve(discrepancy).await?;
         }
+        if overdue {
+            // Time has done something that is no entry yet: it is one by now, and is heard of next.
+            let body = Body::Tick;
+            let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body };
+            self.handle.submit(self.tenant, tick).await?;
+            self.refresh_due = true;
+        }
         self.forget_what_is_told().await?;
         self.let_go(&let_go).await
+    }
+
+    /// Items of which a number changes by now with no entry that says so.
+    fn passed(&self, now: Instant) -> BTreeSet<ItemId> {
+        self.changing.iter().take_while(|(at, _)| *at <= now).map(|(_, item)| *item).collect()
+    }
+
+    /// Computes again what all listings of an item should show: of its stock as it is now, or of what is known of it where only
+    /// rules have changed.
+    fn recompute(
+        &mut self,
+        view: &mut crate::View<'_>,
+        item: ItemId,
+        changed_at: Instant,
+        anew: bool,
+    ) -> Result<(), StoreError> {
+        let Some(kept) = self.by_item.get_mut(&item) else { return Ok(()) };
+        if anew || kept.facts.is_none() {
+            kept.facts = Some(view.facts_for_rules(item)?);
+        }
+        let Kept { keys, facts: Some(facts) } = kept else { return Ok(()) };
+        for key in keys {
+            let Some(line) = self.lines.get_mut(key) else { continue };
+            let place = Place {
+                id: line.id,
+                listing: &line.listing,
+                item,
+                system: &self.system,
+                remote_location: &line.remote_location,
+            };
+            let mut basis = line.basis.take().filter(|_| !anew);
+            let should = place.shown(view, &self.index, facts, &mut basis)?;
+            line.basis = basis;
+            let differed = line.differs();
+            line.desired = should.quantity;
+            line.is_skipped = should.is_skipped;
+            self.changing.extend(should.changes_at.map(|at| (at, item)));
+            // What differed before differs since then.
+            let since = line.changed_at.filter(|_| differed).unwrap_or(changed_at);
+            line.changed_at = line.differs().then_some(since);
+        }
+        Ok(())
     }
 
     /// What an outside master tells is not what we have sent: once its numbers are its own, what we knew of them is over.
@@ -163,6 +237,7 @@ impl Worker {
                         state: known.remove(&key).unwrap_or_default(),
                         desired: Quantity::ZERO,
                         is_skipped: false,
+                        basis: None,
                         changed_at: None,
                         reading: None,
                         suspected: None,
@@ -175,7 +250,7 @@ impl Worker {
                 if line.state.stopped.as_ref().is_some_and(|stopped| stopped.discrepancy.is_none()) {
                     self.untold_stops.insert(key.clone());
                 }
-                self.by_item.entry(item).or_default().push(key.clone());
+                self.by_item.entry(item).or_default().keys.push(key.clone());
                 self.lines.insert(key, line);
             }
         }

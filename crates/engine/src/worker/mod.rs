@@ -19,10 +19,12 @@ use std::sync::Arc;
 
 use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::model::{Listing, System};
+use onhand_ledger::publication::Index;
 use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Failure, OPEN_AFTER, Observation, next_random, rest_ms};
 
+use crate::published::{Basis, Facts};
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{STATUS, ShownState, WorkerStatus, shown_space};
 
@@ -104,6 +106,8 @@ struct Line {
     desired: Quantity,
     /// A rule leaves the number to the system.
     is_skipped: bool,
+    /// What the number was computed from.
+    basis: Option<Basis>,
     /// When the change was recorded that made it differ; none where it is as it should be.
     changed_at: Option<Instant>,
     /// Read, not yet judged.
@@ -112,6 +116,14 @@ struct Line {
     suspected: Option<read::Suspicion>,
     /// It did not show what we expected when we would have set it: it is read and judged first.
     read_first: bool,
+}
+
+/// An item's listings.
+#[derive(Default)]
+struct Kept {
+    keys: Vec<String>,
+    /// What rules ask of it, besides its stock.
+    facts: Option<Facts>,
 }
 
 /// A system's worker.
@@ -123,7 +135,15 @@ pub struct Worker {
     channel: Arc<dyn Channel>,
     pace: Pace,
     lines: BTreeMap<String, Line>,
-    by_item: BTreeMap<ItemId, Vec<String>>,
+    by_item: BTreeMap<ItemId, Kept>,
+    /// What publication rules say, as of `seq`.
+    index: Index,
+    /// When numbers of items change by the passing of time alone.
+    changing: BTreeSet<(Instant, ItemId)>,
+    /// When time does something next that becomes an entry.
+    next_due: Option<Instant>,
+    /// There is news of our own making.
+    refresh_due: bool,
     status: WorkerStatus,
     status_kept_at: Instant,
     seq: Seq,
@@ -178,6 +198,10 @@ impl Worker {
             pace,
             lines: BTreeMap::new(),
             by_item: BTreeMap::new(),
+            index: Index::default(),
+            changing: BTreeSet::new(),
+            next_due: None,
+            refresh_due: false,
             status: WorkerStatus::default(),
             status_kept_at: now,
             seq: 0,
@@ -250,7 +274,12 @@ impl Worker {
             return self.rest_until;
         }
         self.failures = 0;
-        let mut next = self.next_orders;
+        // What time alone changes is sent in its time, whoever else calls.
+        let by_time = self.changing.first().map(|(at, _)| *at);
+        let mut next = [by_time, self.next_due].into_iter().flatten().fold(self.next_orders, Instant::min);
+        if std::mem::take(&mut self.refresh_due) {
+            next = now;
+        }
         if self.system.mode.direction.sends() {
             let reading = if self.read_back.is_empty() { self.next_reconcile } else { self.next_read };
             next = next.min(reading).min(self.next_reconcile);

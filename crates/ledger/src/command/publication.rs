@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Source;
-use crate::Quantity;
+use crate::{Date, Quantity};
 
 /// See [`super::Body::SetPublication`]. There is one rule for each scope (the first five fields): setting it again changes it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -28,6 +28,12 @@ pub struct SetPublication {
     pub percentage: Option<u8>,
     /// 0 at or below this much.
     pub stop_at: Option<Quantity>,
+    /// Count what is expected up to so many days after today, 0 to 3,650.
+    pub incoming_days: Option<u16>,
+    /// Or up to this day.
+    pub incoming_until: Option<Date>,
+    /// A formula in CEL (see [`crate::formula`]) in place of buffer, cap, percentage and stop-at.
+    pub formula: Option<String>,
     /// Leave the number to the system: nothing is sent or judged. Goes with nothing but a scope.
     pub skip: Option<bool>,
 }

@@ -6,14 +6,18 @@
 use crate::answer::{Answer, Invalid, Refusal, Tied};
 use crate::command::{ResumeSelling, SetPublication, StopSelling, check_name};
 use crate::entry::Entry;
+use crate::formula::{Formula, Name};
 use crate::key::Key;
-use crate::model::{Item, Publication, PushingStopped, Rules, SellingStop};
+use crate::model::{Horizon, Item, Publication, PushingStopped, Rules, SellingStop};
 use crate::publication::{Place, tags_that_tie, tie};
 use crate::state::Value;
 use crate::{ItemId, ListingId, Quantity, RuleId, SystemId};
 
 use super::tx::{Stop, Tx};
 use super::{allocation, masters};
+
+/// What is expected counts at most so many days ahead.
+const FARTHEST: u16 = 3_650;
 
 fn rules(tx: &Tx<'_>) -> Result<Rules, Stop> {
     Ok(tx.rules()?.cloned().unwrap_or_default())
@@ -76,8 +80,11 @@ fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
         cap: set.cap,
         percentage,
         stop_at: set.stop_at,
+        incoming: horizon(set)?,
+        formula: set.formula.clone(),
         skip: set.skip == Some(true),
     };
+    check_formula(&rule)?;
     if rule.skip && !rule.says_nothing_else() {
         return wrong("skip", "the number is left to the system: leave out what it would be made of");
     }
@@ -85,6 +92,40 @@ fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
         check_name("tag", tag, 100)?;
     }
     Ok(rule)
+}
+
+/// How far ahead it counts what is expected.
+fn horizon(set: &SetPublication) -> Result<Option<Horizon>, Stop> {
+    match (set.incoming_days, set.incoming_until) {
+        (None, None) => Ok(None),
+        (Some(days), None) if days <= FARTHEST => Ok(Some(Horizon::Days(days))),
+        (Some(_), None) => wrong("incoming_days", format!("must be 0 to {FARTHEST}")),
+        (None, Some(day)) => Ok(Some(Horizon::Until(day))),
+        (Some(_), Some(_)) => wrong("incoming_until", "say a number of days or a day, not both"),
+    }
+}
+
+/// A formula says it all, and what it speaks of is there.
+fn check_formula(rule: &Publication) -> Result<(), Stop> {
+    let Some(text) = &rule.formula else { return Ok(()) };
+    let formula = match Formula::parse(text) {
+        Ok(formula) => formula,
+        Err(error) => return wrong("formula", error.to_string()),
+    };
+    let plain = Publication::default();
+    let made_of = |rule: &Publication| (rule.buffer, rule.cap, rule.percentage, rule.stop_at);
+    if made_of(rule) != made_of(&plain) {
+        return wrong("formula", "a formula says it all: leave out buffer, cap, percentage and stop_at");
+    }
+    match (formula.names(Name::Incoming), rule.incoming.is_some()) {
+        (true, false) => {
+            wrong("formula", "it speaks of `incoming`: say how far ahead by incoming_days or incoming_until")
+        }
+        (false, true) => {
+            wrong("formula", "it does not speak of `incoming`: leave out incoming_days and incoming_until")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn listing(tx: &Tx<'_>, set: &SetPublication, system: Option<SystemId>) -> Result<Option<ListingId>, Stop> {

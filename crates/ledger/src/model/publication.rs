@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Source;
-use crate::{Instant, ItemId, ListingId, Quantity, SystemId};
+use crate::{Date, Instant, ItemId, ListingId, Quantity, SystemId};
 
-/// How the number of a listing follows from stock. Applied in this order: stop-at, buffer, percentage, cap, packs.
+/// How the number of a listing follows from stock, by a formula or in this order: incoming, stop-at, buffer, percentage, cap, packs.
 ///
 /// It speaks of one thing (a listing, an item, the items with a tag, or all) at one place (a remote location, a system,
 /// or all); see [`crate::publication`] for which of several speaks.
@@ -31,8 +31,22 @@ pub struct Publication {
     pub percentage: u8,
     /// Show 0 at or below this much.
     pub stop_at: Option<Quantity>,
+    /// What is expected within this counts as if it were there.
+    pub incoming: Option<Horizon>,
+    /// A formula in CEL that says it all: see [`crate::formula`]. Checked when the rule was set.
+    pub formula: Option<String>,
     /// The number is left to the system: nothing is sent, and what it shows is not judged.
     pub skip: bool,
+}
+
+/// How far ahead what is expected counts, by the days of the place where it is expected. What was expected on a day that is
+/// over, or on no day that is known, does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Horizon {
+    /// Up to so many days after today.
+    Days(u16),
+    /// Up to this day.
+    Until(Date),
 }
 
 impl Default for Publication {
@@ -48,6 +62,8 @@ impl Default for Publication {
             cap: None,
             percentage: 100,
             stop_at: None,
+            incoming: None,
+            formula: None,
             skip: false,
         }
     }

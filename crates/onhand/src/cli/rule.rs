@@ -79,6 +79,15 @@ pub struct RuleFields {
     /// Show 0 at or below this much.
     #[arg(long)]
     pub stop_at: Option<String>,
+    /// Count what is expected up to so many days after today.
+    #[arg(long, value_name = "DAYS")]
+    pub incoming_days: Option<u16>,
+    /// Or up to this day, such as 2026-12-05.
+    #[arg(long, value_name = "DAY", conflicts_with = "incoming_days")]
+    pub incoming_until: Option<String>,
+    /// A formula in CEL in place of buffer, cap, percentage and stop-at, such as "available - safety_stock".
+    #[arg(long, value_name = "CEL", conflicts_with_all = ["buffer", "cap", "percentage", "stop_at"])]
+    pub formula: Option<String>,
     /// Leave the number to the system: nothing is sent.
     #[arg(long)]
     pub skip: bool,

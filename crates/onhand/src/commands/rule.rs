@@ -51,13 +51,15 @@ fn without_nulls(mut body: Value) -> Value {
 /// A rule as the API takes it.
 fn body(fields: &RuleFields) -> Value {
     let RuleFields { system, remote_location, sku, tag, listing, locations, groups, .. } = fields;
-    let RuleFields { buffer, cap, percentage, stop_at, skip, .. } = fields;
+    let RuleFields { buffer, cap, percentage, stop_at, incoming_days, incoming_until, formula, skip, .. } =
+        fields;
     let groups = groups.iter().map(|group| json!({ "group": group }));
     let counts: Vec<Value> = locations.iter().map(|code| json!(code)).chain(groups).collect();
     without_nulls(json!({
         "system": system, "remote_location": remote_location, "sku": sku, "tag": tag, "listing": listing,
         "locations": (!counts.is_empty()).then_some(counts), "buffer": buffer, "cap": cap,
-        "percentage": percentage, "stop_at": stop_at, "skip": skip.then_some(true)
+        "percentage": percentage, "stop_at": stop_at, "incoming_days": incoming_days,
+        "incoming_until": incoming_until, "formula": formula, "skip": skip.then_some(true)
     }))
 }
 
@@ -78,7 +80,7 @@ fn row(rule: &Value) -> String {
     let counts: Vec<&str> =
         counts.filter_map(|source| source.as_str().or_else(|| source["group"].as_str())).collect();
     add("of ", &counts.join(", "));
-    for field in ["buffer", "cap", "percentage", "stop_at"] {
+    for field in ["buffer", "cap", "percentage", "stop_at", "incoming_days", "incoming_until", "formula"] {
         let usual = match field {
             "buffer" => "0",
             "percentage" => "100",

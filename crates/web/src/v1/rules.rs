@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::View;
 use onhand_ledger::command::{SetPublication, Source};
-use onhand_ledger::model::Publication;
+use onhand_ledger::model::{Horizon, Publication};
 use onhand_ledger::{Body, RuleId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::allocation::{SourceBody, names};
 use super::answers::Made;
-use super::ask::{Ask, read, reply};
+use super::ask::{Ask, date, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
@@ -54,14 +54,23 @@ struct PublicationInput {
     percentage: Option<u8>,
     /// 0 at or below this much.
     stop_at: Option<Decimal>,
+    /// Count what is expected too: up to so many days after today, by the days of the place where it is expected.
+    incoming_days: Option<u16>,
+    /// Or up to this day, such as `2026-12-05`.
+    incoming_until: Option<String>,
+    /// A formula in CEL in place of `buffer`, `cap`, `percentage` and `stop_at`: whole numbers of the item's smallest accepted unit, of
+    /// `available`, `on_hand`, `reserved`, `committed`, `safety_stock`, `damaged`, `quality_control`, `in_transit` and `incoming`. Where it gives no number (it
+    /// divides by 0, it overflows), 0 is shown.
+    formula: Option<String>,
     /// Leave the number to the system: nothing is sent, and what it shows is neither in step nor out of step. Goes with no
     /// other field but those that say of what.
     skip: Option<bool>,
 }
 
 impl PublicationInput {
-    fn command(&self) -> SetPublication {
-        SetPublication {
+    fn command(&self) -> Result<SetPublication, Problem> {
+        let incoming_until = date("incoming_until", self.incoming_until.as_deref())?;
+        Ok(SetPublication {
             system: self.system.clone(),
             remote_location: self.remote_location.clone(),
             sku: self.sku.clone(),
@@ -72,8 +81,11 @@ impl PublicationInput {
             cap: self.cap.map(|cap| cap.0),
             percentage: self.percentage,
             stop_at: self.stop_at.map(|stop_at| stop_at.0),
+            incoming_days: self.incoming_days,
+            incoming_until,
+            formula: self.formula.clone(),
             skip: self.skip,
-        }
+        })
     }
 }
 
@@ -83,7 +95,7 @@ impl PublicationInput {
 #[utoipa::path(post, path = "/publication", tag = "rules", request_body = PublicationInput,
     responses((status = 200, body = Made)))]
 async fn set_publication(State(app): State<App>, ask: Ask<PublicationInput>) -> Result<Response, Problem> {
-    let committed = ask.submit(&app, Body::SetPublication(ask.body.command())).await?;
+    let committed = ask.submit(&app, Body::SetPublication(ask.body.command()?)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
@@ -104,6 +116,9 @@ struct PublicationBody {
     cap: Option<Decimal>,
     percentage: u8,
     stop_at: Option<Decimal>,
+    incoming_days: Option<u16>,
+    incoming_until: Option<String>,
+    formula: Option<String>,
     skip: bool,
 }
 
@@ -153,6 +168,15 @@ fn publication(view: &mut View<'_>, id: RuleId, rule: Publication) -> Result<Pub
         cap: rule.cap.map(Decimal::from),
         percentage: rule.percentage,
         stop_at: rule.stop_at.map(Decimal::from),
+        incoming_days: match rule.incoming {
+            Some(Horizon::Days(days)) => Some(days),
+            _ => None,
+        },
+        incoming_until: match rule.incoming {
+            Some(Horizon::Until(day)) => Some(day.to_string()),
+            _ => None,
+        },
+        formula: rule.formula,
         skip: rule.skip,
     })
 }
