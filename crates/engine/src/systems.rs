@@ -92,6 +92,21 @@ pub struct ShownState {
     pub drifts: u32,
     /// Was it pushed since the last such change?
     pub pushed_since: bool,
+    /// By how much somebody changed it over there, where a person is asked about that.
+    #[serde(default)]
+    pub unexplained: Quantity,
+    /// Can that be adopted?
+    #[serde(default)]
+    pub adoptable: bool,
+    /// Since when its fall to zero is held.
+    #[serde(default)]
+    pub held_at: Option<Instant>,
+    /// Its fall to zero was approved: it is not held again until it has risen.
+    #[serde(default)]
+    pub zero_allowed: bool,
+    /// Its fall to zero was rejected: it stays held, and nobody is asked again.
+    #[serde(default)]
+    pub zero_rejected: bool,
 }
 
 /// A number that was sent.
@@ -164,6 +179,9 @@ pub struct WorkerStatus {
     /// The last batch that has gone began then, or batches go since then.
     #[serde(default)]
     pub batched_at: Option<Instant>,
+    /// What was told of changes that are to be adopted and cannot be.
+    #[serde(default)]
+    pub cannot_adopt: Option<(DiscrepancyId, String)>,
 }
 
 /// The notes that a system's listings are kept in.

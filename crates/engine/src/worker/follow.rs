@@ -1,27 +1,46 @@
 //! Following the feed: which listings there are, and what each should show now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use onhand_ledger::publication::Index;
-use onhand_ledger::{DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq, Value};
+use onhand_ledger::{
+    DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Seq, Value,
+};
 use onhand_store::StoreError;
 
+use onhand_sync::fall;
+
+use super::zeros::{is_prompt, was_prompt};
 use super::{Line, Worker, WorkerError};
 use crate::systems::{ShownState, desired_by, load_shown, remote_locations, shown_key};
+
+/// What was committed of an item since it was last looked at.
+#[derive(Clone, Copy)]
+struct Touch {
+    /// When the first of it was recorded.
+    at: Instant,
+    /// Was an order, a hold, a shipment or time in it?
+    prompt: bool,
+}
+
+fn touch(touched: &mut BTreeMap<ItemId, Touch>, item: ItemId, at: Instant, prompt: bool) {
+    touched.entry(item).or_insert(Touch { at, prompt: false }).prompt |= prompt;
+}
 
 impl Worker {
     /// Follows the feed: recomputes what listings should show that an entry touched.
     pub(super) async fn refresh(&mut self) -> Result<(), WorkerError> {
         let ledger = self.handle.ledger().clone();
         let (tenant, id) = (self.tenant, self.id);
-        let mut let_go = BTreeSet::new();
+        let mut let_go = BTreeMap::new();
         let mut unmapped = Vec::new();
+        let mut loaded = false;
         ledger.read(tenant, |view| {
             let head = view.seq();
             if head == self.seq && !self.stale {
                 return Ok(());
             }
-            let mut touched = BTreeMap::<ItemId, Instant>::new();
+            let mut touched = BTreeMap::<ItemId, Touch>::new();
             let mut ended = BTreeMap::<LotId, Instant>::new();
             while !self.stale && self.seq < head {
                 let records = view.records_after(self.seq, 4_096)?;
@@ -31,20 +50,20 @@ impl Worker {
                     for entry in &record.entries {
                         match entry {
                             Entry::Movement(movement) => {
-                                touched.entry(movement.item).or_insert(record.recorded_at);
+                                touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));
                             }
-                            Entry::Claimed { item, .. } | Entry::Item(item, _) => {
-                                touched.entry(*item).or_insert(record.recorded_at);
+                            Entry::Claimed { item, .. } => {
+                                touch(&mut touched, *item, record.recorded_at, true);
                             }
-                            Entry::Lot(_, lot) => {
-                                touched.entry(lot.item).or_insert(record.recorded_at);
-                            }
+                            Entry::Item(item, _) => touch(&mut touched, *item, record.recorded_at, false),
+                            Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
                             }
                             Entry::Listing(..)
                             | Entry::System(..)
                             | Entry::Location(..)
+                            | Entry::Ownership(..)
                             | Entry::Publication(..)
                             | Entry::SellingStop(..) => self.stale = true,
                             Entry::Pushing(stopped) => self.pushing_stopped = stopped.is_some(),
@@ -52,7 +71,7 @@ impl Worker {
                             Entry::Discrepancy(discrepancy, known)
                                 if known.resolved_at.is_some() && known.system == id =>
                             {
-                                let_go.insert(*discrepancy);
+                                let_go.insert(*discrepancy, known.chosen);
                             }
                             _ => {}
                         }
@@ -72,44 +91,67 @@ impl Worker {
                         && let Some(Value::Discrepancy(known)) = view.get(&Key::Discrepancy(discrepancy))?
                         && known.resolved_at.is_some()
                     {
-                        let_go.insert(discrepancy);
+                        let_go.insert(discrepancy, known.chosen);
                     }
                 }
                 self.seq = head;
                 self.stale = false;
-                touched = self.by_item.keys().map(|item| (*item, view.now)).collect();
+                loaded = true;
+                for item in self.by_item.keys() {
+                    touch(&mut touched, *item, view.now, false);
+                }
             }
             for (lot, at) in ended {
                 if let Some(lot) = view.lot(lot)? {
-                    touched.entry(lot.item).or_insert(at);
+                    touch(&mut touched, lot.item, at, true);
                 }
             }
             // What of a kit is sold, or lies assembled, is not to be built of its components, or is.
-            for (item, at) in touched.clone() {
+            for (item, Touch { at, prompt }) in touched.clone() {
                 for part in view.parts_of(item)? {
-                    touched.entry(part).or_insert(at);
+                    touch(&mut touched, part, at, prompt);
                 }
             }
             // What a kit shows follows from what it is built of.
-            for (item, at) in touched.clone() {
+            for (item, Touch { at, prompt }) in touched.clone() {
                 for kit in view.kits_around(item)? {
-                    touched.entry(kit).or_insert(at);
+                    touch(&mut touched, kit, at, prompt);
                 }
             }
             let index = if touched.is_empty() { Index::default() } else { view.published()? };
-            for (item, changed_at) in touched {
+            for (item, Touch { at: changed_at, prompt }) in touched {
                 for key in self.by_item.get(&item).map(Vec::as_slice).unwrap_or_default() {
                     let Some(line) = self.lines.get_mut(key) else { continue };
                     let (listing, at) = (&line.listing, &line.remote_location);
                     let should = desired_by(view, &index, line.id, listing, &self.system, at)?;
                     let Some(should) = should else { continue };
                     let differed = line.differs();
+                    let fell_now = !line.desired.is_zero() && should.quantity.is_zero();
                     line.desired = should.quantity;
                     line.is_skipped = should.is_skipped;
                     let differs = line.differs();
                     // What differed before differs since then.
                     let since = line.changed_at.filter(|_| differed).unwrap_or(changed_at);
                     line.changed_at = differs.then_some(since);
+                    line.fall = if line.desired.is_zero() {
+                        let behind = self.system.locations.iter();
+                        let behind: Vec<LocationId> = behind
+                            .filter(|mapping| mapping.remote_id == line.remote_location)
+                            .map(|mapping| mapping.location)
+                            .collect();
+                        // What has been sold and waits is not free, although it is there.
+                        let nothing_free = if should.halt.is_some() {
+                            // Whoever stops selling something means it.
+                            Some(true)
+                        } else if should.available.is_positive() && !should.claimed.is_positive() {
+                            None
+                        } else {
+                            Some(should.claimed.is_positive() || was_prompt(view, item, &behind)?)
+                        };
+                        Some(fall(fell_now.then_some(prompt), nothing_free, line.fall))
+                    } else {
+                        None
+                    };
                 }
             }
             Ok(())
@@ -118,6 +160,9 @@ impl Worker {
             self.resolve(discrepancy).await?;
         }
         self.forget_what_is_told().await?;
+        if loaded {
+            self.check_policy().await?;
+        }
         self.let_go(&let_go).await
     }
 
@@ -167,6 +212,7 @@ impl Worker {
                         reading: None,
                         suspected: None,
                         read_first: false,
+                        fall: None,
                     },
                 };
                 if line.state.observed.is_none() || line.state.unanswered.is_some() {

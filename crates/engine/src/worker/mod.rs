@@ -5,14 +5,17 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `stops` tells a person why nothing is sent.
+//! hears of what the system did by itself, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! zeros, `stops` tells a person why nothing is sent.
 
 mod follow;
 mod orders;
+mod policy;
 mod push;
 mod read;
 mod stops;
 mod timing;
+mod zeros;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use onhand_channels::{Channel, ChannelError};
 use onhand_ledger::model::{Listing, System};
 use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Failure, OPEN_AFTER, Observation, next_random, rest_ms};
+use onhand_sync::{Failure, Fall, OPEN_AFTER, Observation, Stop, next_random, rest_ms};
 
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{STATUS, ShownState, WorkerStatus, shown_space};
@@ -93,6 +96,8 @@ struct Found {
     to: Quantity,
     at: Instant,
     times: u32,
+    /// When what it was changed from was acknowledged.
+    base: Option<Instant>,
 }
 
 struct Line {
@@ -113,6 +118,20 @@ struct Line {
     suspected: Option<(Quantity, u32)>,
     /// It did not show what we expected when we would have set it: it is read and judged first.
     read_first: bool,
+    /// Where it should show 0: what that follows from.
+    fall: Option<Fall>,
+}
+
+impl Line {
+    /// Does it show something else than it should?
+    fn differs(&self) -> bool {
+        self.state.shows() != Some(self.desired)
+    }
+
+    /// Is a person asked about a change of it over there?
+    fn is_asked(&self) -> bool {
+        self.state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Asked)
+    }
 }
 
 /// A system's worker.
@@ -145,6 +164,8 @@ pub struct Worker {
     pushing_stopped: bool,
     /// The batch that is on its way.
     batch: Option<timing::Batch>,
+    /// When zeros were sent that no order explains, lately.
+    zeros_sent: Vec<Instant>,
     /// Changes that nothing explains and nobody was told of yet.
     untold: VecDeque<Found>,
     /// Acknowledged pushes since this was last taken.
@@ -192,6 +213,7 @@ impl Worker {
             next_push: now,
             pushing_stopped: false,
             batch: None,
+            zeros_sent: Vec::new(),
             untold: VecDeque::new(),
             acknowledged: Vec::new(),
         };
@@ -290,6 +312,11 @@ impl Worker {
             self.push().await?;
         }
         Ok(())
+    }
+
+    /// May anything be sent at all?
+    fn may_send(&self) -> bool {
+        !self.system.paused && !self.pushing_stopped && self.system.mode.direction.sends()
     }
 
     fn command(&self, body: Body) -> Command {
