@@ -13,6 +13,7 @@ mod lanes;
 mod low;
 mod masters;
 pub mod migrate;
+pub mod policies;
 pub mod published;
 mod queue;
 mod rehearse;

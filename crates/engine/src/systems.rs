@@ -93,6 +93,21 @@ pub struct ShownState {
     pub drifts: u32,
     /// Was it pushed since the last such change?
     pub pushed_since: bool,
+    /// By how much somebody changed it over there, where a person is asked about that.
+    #[serde(default)]
+    pub unexplained: Quantity,
+    /// Can that be adopted?
+    #[serde(default)]
+    pub adoptable: bool,
+    /// Since when its fall to zero is held.
+    #[serde(default)]
+    pub held_at: Option<Instant>,
+    /// Its fall to zero was approved: it is not held again until it has risen.
+    #[serde(default)]
+    pub zero_allowed: bool,
+    /// Its fall to zero was rejected: it stays held, and nobody is asked again.
+    #[serde(default)]
+    pub zero_rejected: bool,
 }
 
 /// A number that was sent.
@@ -170,6 +185,9 @@ pub struct WorkerStatus {
     /// Its clock is ahead of ours by at least so many microseconds, as its orders show: none was heard of before it happened.
     #[serde(default)]
     pub clock_ahead_micros: Option<i64>,
+    /// What was told of changes that are to be adopted and cannot be.
+    #[serde(default)]
+    pub cannot_adopt: Option<(DiscrepancyId, String)>,
 }
 
 /// The notes that a system's listings are kept in.

@@ -174,6 +174,16 @@ impl<'a> View<'a> {
         chunk.ok_or_else(|| StoreError::Damaged(format!("entry {seq} is missing from the log")))
     }
 
+    /// An entry; none where the log does not reach so far.
+    pub(crate) fn entry_alone(&mut self, seq: Seq) -> Result<Option<Entry>, StoreError> {
+        let records = decode_records(&self.chunk_of(seq)?)?;
+        let of = |(first, record): (Seq, Record)| {
+            let index = usize::try_from(seq.checked_sub(first)?).ok()?;
+            record.entries.into_iter().nth(index)
+        };
+        Ok(records.into_iter().find_map(of))
+    }
+
     /// Up to `limit` records after a `seq`, each with its first entry's.
     pub fn records_after(&mut self, seq: Seq, limit: usize) -> Result<Vec<(Seq, Record)>, StoreError> {
         let mut records = Vec::new();

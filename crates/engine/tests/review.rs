@@ -229,7 +229,7 @@ fn what_a_person_resolved_is_applied_all_the_same() {
         let Answer::Waiting(id, _) = shop.tell(order("77", 1, &[("1", "CUP", 1, 0)])) else {
             panic!("it waits")
         };
-        shop.tell(Body::Resolve(Resolve { discrepancy: DiscrepancyId(id.0) }));
+        shop.tell(Body::Resolve(Resolve { discrepancy: DiscrepancyId(id.0), choice: None }));
         shop.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() }));
         shop.receive("CUP", 2);
         let answer = shop.tell(order("77", 1, &[("1", "CUP", 1, 0)]));
@@ -245,7 +245,7 @@ fn a_newer_version_that_waits_again_is_open_again() {
         let Answer::Waiting(id, _) = shop.tell(order("77", 1, &[("1", "CUP", 1, 0)])) else {
             panic!("it waits")
         };
-        shop.tell(Body::Resolve(Resolve { discrepancy: DiscrepancyId(id.0) }));
+        shop.tell(Body::Resolve(Resolve { discrepancy: DiscrepancyId(id.0), choice: None }));
         let answer = shop.tell(order("77", 2, &[("1", "CUP", 2, 0)]));
         assert!(matches!(answer, Answer::Waiting(..)), "{answer:?}");
     });

@@ -4,9 +4,10 @@
 #[expect(dead_code, reason = "the tests of modes use the rest")]
 mod simulated;
 
+use onhand_ledger::Body;
 use onhand_ledger::command::PutMode;
-use onhand_ledger::model::{Cause, Timing};
-use simulated::{World, timing};
+use onhand_ledger::model::{Cause, Choice, Policy, Timing};
+use simulated::{World, policy, timing};
 
 /// SHOP shows 100 of MUG, as it should, since 10:00.
 async fn shop_of_100() -> (World, std::sync::Arc<simulated::Simulated>) {
@@ -143,7 +144,6 @@ async fn example_29_only_now_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn example_32_time_alone() {
-    use onhand_ledger::Body;
     use onhand_ledger::command::{Line, PlaceHold};
     let mut world = World::new().await;
     world.item("MUG", 1).await;
@@ -156,4 +156,83 @@ async fn example_32_time_alone() {
     assert_eq!((first.shows("MUG"), second.shows("MUG")), (0, 0));
     world.until("10:11").await;
     assert_eq!((first.shows("MUG"), second.shows("MUG")), (1, 1), "nobody called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_30_adopting() {
+    let mut world = World::new().await;
+    world.item("MUG", 100).await;
+    let shop = world.connect("SHOP", &[("MUG", 100)], policy(Policy::Adopt)).await;
+    let other = world.connect("OTHER", &[("MUG", 100)], PutMode::default()).await;
+    world.until("10:01").await;
+    shop.set("MUG", 97);
+    world.until("10:05").await;
+    assert_eq!(world.available("MUG"), 97);
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (97, vec![]), "SHOP untouched");
+    assert_eq!(other.shows("MUG"), 97);
+    assert_eq!(world.discrepancies(), vec![]);
+    let adopted = world.adopted();
+    assert_eq!(adopted.len(), 1, "once: {adopted:#?}");
+    let (actor, note, quantity) = &adopted[0];
+    assert_eq!((actor.as_str(), *quantity), ("SHOP", 3));
+    assert!(note.contains("from 100 to 97"), "{note}");
+    // A worker that begins anew adopts nothing twice.
+    world.restart("SHOP").await;
+    world.until("10:10").await;
+    assert_eq!((world.available("MUG"), world.adopted().len()), (97, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_31_waves() {
+    let mut world = World::new().await;
+    let skus: Vec<String> = (0..1_000).map(|number| format!("I{number:04}")).collect();
+    for (number, sku) in skus.iter().enumerate() {
+        // 300 of them are the last ten.
+        world.item(sku, if number < 300 { 10 } else { 50 }).await;
+    }
+    let shows: Vec<(&str, i64)> = skus
+        .iter()
+        .enumerate()
+        .map(|(number, sku)| (sku.as_str(), if number < 300 { 10 } else { 50 }))
+        .collect();
+    let shop = world.connect("SHOP", &shows, PutMode::default()).await;
+    let other = world.connect("OTHER", &shows, PutMode::default()).await;
+    world.until("10:00:30").await;
+    // A rule change that would set 300 of 1,000 to zero is held.
+    let rule = world.publication("SHOP", Some(20)).await;
+    world.until("10:02").await;
+    assert!(shop.inside.lock().pushes.iter().all(|(_, _, number)| *number != 0), "no zero went out");
+    assert_eq!(shop.pushed("I0500"), [30], "what is no zero went");
+    let open = world.open();
+    assert_eq!(open.len(), 1, "{open:#?}");
+    assert_eq!((open[0].1.cause, open[0].1.quantity.whole_units()), (Cause::ZerosHeld, 300));
+    assert!(open[0].1.sentence.starts_with("300 of 1000 listings of SHOP"), "{}", open[0].1.sentence);
+    // The last units sold on SHOP send zero elsewhere at once, and here what is held is sold out, too.
+    shop.sell("I0007", 10);
+    world.until("10:02:05").await;
+    assert_eq!((other.shows("I0007"), shop.shows("I0007")), (0, 0));
+    other.sell("I0008", 10);
+    world.until("10:02:10").await;
+    assert_eq!(shop.shows("I0008"), 0, "sold out elsewhere: not held any more");
+    // A worker that begins anew holds them still.
+    world.restart("SHOP").await;
+    world.until("10:04").await;
+    assert_eq!(shop.shows("I0001"), 10);
+    // Rejected: they stay as they are, and nobody is asked again.
+    let (discrepancy, _) = world.open().into_iter().next().unwrap();
+    world.answer(discrepancy, Choice::Reject).await;
+    world.until("10:06").await;
+    assert_eq!((shop.shows("I0001"), world.open().len()), (10, 0));
+    // What made them zero is undone, and done again: approved this time.
+    world.tell(Body::EndRule(rule)).await;
+    world.until("10:07").await;
+    assert_eq!((shop.shows("I0001"), shop.shows("I0500")), (10, 50));
+    world.publication("SHOP", Some(20)).await;
+    world.until("10:08").await;
+    let (discrepancy, found) = world.open().into_iter().next().unwrap();
+    assert_eq!((found.quantity.whole_units(), shop.shows("I0001")), (298, 10));
+    world.answer(discrepancy, Choice::Approve).await;
+    world.until("10:09").await;
+    assert_eq!((shop.shows("I0001"), shop.shows("I0299"), world.open().len()), (0, 0, 0));
+    assert_eq!(other.shows("I0001"), 10, "the other is another system");
 }

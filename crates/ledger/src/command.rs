@@ -764,6 +764,9 @@ pub struct ReturnOrder {
 pub struct Resolve {
     /// Which.
     pub discrepancy: crate::DiscrepancyId,
+    /// What of its choices; none where it has none, or what it asked about is over.
+    #[serde(default)]
+    pub choice: Option<crate::model::Choice>,
 }
 
 /// See [`Body::Note`].
@@ -781,6 +784,9 @@ pub struct Note {
     pub sentence: String,
     /// What was read and sent.
     pub evidence: Option<String>,
+    /// What a person may choose of; empty where it is no question.
+    #[serde(default)]
+    pub choices: Vec<crate::model::Choice>,
 }
 
 /// An outside document, in the state it is in now.

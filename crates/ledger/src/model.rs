@@ -1015,6 +1015,36 @@ pub struct Discrepancy {
     pub opened_at: Instant,
     /// When it ended; open while none.
     pub resolved_at: Option<Instant>,
+    /// What a person may choose of, where it is a question; empty where it is none.
+    pub choices: Vec<Choice>,
+    /// What was chosen.
+    pub chosen: Option<Choice>,
+}
+
+/// An answer to a discrepancy that is a question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The system is set to what it should show.
+    SetBack,
+    /// What was changed over there becomes an adjustment.
+    Adopt,
+    /// What is held is sent.
+    Approve,
+    /// What is held stays as it is over there, until what caused it is undone.
+    Reject,
+}
+
+impl Choice {
+    /// As callers know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SetBack => "set_back",
+            Self::Adopt => "adopt",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+        }
+    }
 }
 
 /// Why a discrepancy came up.
@@ -1047,6 +1077,10 @@ pub enum Cause {
     MoreThanOrdered,
     /// A number changed over there, and it is not certain who did it.
     Unexplained,
+    /// Changes over there are to be adopted, and cannot be.
+    CannotAdopt,
+    /// Many listings would fall to zero at once, by no order: they are held.
+    ZerosHeld,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

@@ -387,7 +387,7 @@ commands! {
         invalid { Field, NoLines, Overflow, TooPrecise, Twice, UnknownSystem };
     Resolve = "resolve",
         ResolveRefusal { AlreadyResolved },
-        invalid { Unknown };
+        invalid { Field, Unknown };
     Note = "note",
         NoteRefusal {},
         invalid { UnknownSku, UnknownSystem };
@@ -525,7 +525,8 @@ mod tests {
 
     #[test]
     fn a_group_is_held_to_what_its_lines_say() {
-        let resolve = Body::Resolve(crate::command::Resolve { discrepancy: crate::DiscrepancyId(1) });
+        let resolve =
+            Body::Resolve(crate::command::Resolve { discrepancy: crate::DiscrepancyId(1), choice: None });
         let group = Body::Group(vec![Body::Tick, resolve.clone()]);
         let resolved = Refusal::AlreadyResolved { discrepancy: crate::DiscrepancyId(1) };
         let at = |line| Refusal::InGroup { line, refusal: Box::new(resolved.clone()) };

@@ -16,7 +16,7 @@ use crate::place::Place;
 
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
 pub use location::{Location, LocationFields};
-pub use modes::{Direction, Mode, Policy, Push};
+pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use rule::{Rule, RuleFields, What};
 
 /// Onhand: the Master of Inventory.
@@ -502,6 +502,13 @@ pub enum System {
     List,
     /// Say how a system is kept equal: one-way or two-way, near real-time or batch.
     Set(Mode),
+    /// Say what shall become of a number that somebody changed in a system, where that is asked.
+    Answer {
+        /// The discrepancy that asks.
+        discrepancy: u64,
+        /// What shall become of it.
+        choice: Choice,
+    },
 }
 
 /// See [`Command::Simulate`].

@@ -530,7 +530,7 @@ impl Play<'_> {
         self.read_books().map_err(store)?;
         for (id, discrepancy) in self.books.discrepancies.clone() {
             if discrepancy.cause == Cause::SecondMaster && discrepancy.resolved_at.is_none() {
-                self.send(format!("resolve-{id}"), Body::Resolve(Resolve { discrepancy: id }));
+                self.send(format!("resolve-{id}"), Body::Resolve(Resolve { discrepancy: id, choice: None }));
             }
         }
         Ok(())

@@ -97,6 +97,8 @@ pub struct Shown {
     pub quantity: Quantity,
     /// What was available of the item, over the locations that count.
     pub available: Quantity,
+    /// What documents that wait have sold of it.
+    pub claimed: Quantity,
     /// The rule that was applied, if any.
     pub rule: Option<RuleId>,
     /// What was done to the number, in order.
@@ -172,6 +174,7 @@ pub fn desired(
     Shown {
         quantity: if halt.is_some() { Quantity::ZERO } else { Quantity::units(packs) },
         available: stock.available,
+        claimed: stock.claimed,
         rule: rule.map(|speaking| speaking.id),
         steps,
         // What is not to be sold anywhere is not left to anybody.

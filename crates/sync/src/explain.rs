@@ -19,6 +19,17 @@ pub enum Stop {
     Missing,
     /// An order of it could not be taken: what it sold is not known here.
     Untaken,
+    /// Somebody changed it over there, and a person is asked what shall become of that.
+    Asked,
+    /// It would fall to zero with many others, by no order: a person is asked.
+    Held,
+}
+
+impl Stop {
+    /// Does only a person end it (or what it asks about being over)?
+    pub const fn waits_for_person(self) -> bool {
+        matches!(self, Self::SecondMaster | Self::Untaken | Self::Asked | Self::Held)
+    }
 }
 
 /// What is known of a listing at a remote location.
@@ -189,6 +200,12 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
     let both = format!("{system} shows {shows} and should show {desired}.");
     match &status.stopped {
         Some((Stop::Refused, reason)) => return format!("{both} It refuses the change: {reason}."),
+        Some((Stop::Asked, reason)) => return format!("{both} {reason}"),
+        Some((Stop::Held, _)) => {
+            return format!(
+                "{both} It is one of many that would fall to zero at once, by no order: it is held until somebody approves."
+            );
+        }
         Some((Stop::Untaken, reason)) => return format!("{both} Nothing is sent: {reason}"),
         Some((Stop::SecondMaster, reason)) => return format!("{both} We stopped sending: {reason}."),
         Some((Stop::Untracked, _)) => {

@@ -6,13 +6,17 @@ mod explain;
 mod judge;
 mod lag;
 mod plan;
+mod policy;
 mod retry;
 mod timing;
+mod zeros;
 
 pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Standing, Status, Stop, explain, exposed};
 pub use judge::{Known, Observation, OwnChange, Verdict, judge, may_be_a_part, shows};
 pub use lag::{Lag, in_words};
 pub use plan::{Difference, danger_first};
+pub use policy::{Barrier, Reaction, barrier, barrier_from, react};
 pub use retry::{Allowance, Failure, OPEN_AFTER, may_call_at, next_random, rest_ms};
 pub use timing::{may_go_at, next_batch};
+pub use zeros::{Fall, fall, is_wave};

@@ -3,22 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::{
-    Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LotId, Quantity, Seq, Value,
+    Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Seq,
+    Value,
 };
 use onhand_store::StoreError;
+use onhand_sync::{Stop, fall};
 
+use super::zeros::{is_prompt, was_prompt};
 use super::{Kept, Line, Worker, WorkerError};
 use crate::published::Place;
-use crate::systems::{ShownState, load_shown, remote_locations, shown_key};
+use crate::systems::{ShownState, Stopped, load_shown, remote_locations, shown_key};
+
+/// What was committed of an item since it was last looked at.
+#[derive(Clone, Copy)]
+struct Touch {
+    /// When the first of it was recorded.
+    at: Instant,
+    /// Was an order, a hold, a shipment or time in it?
+    prompt: bool,
+}
+
+fn touch(touched: &mut BTreeMap<ItemId, Touch>, item: ItemId, at: Instant, prompt: bool) {
+    touched.entry(item).or_insert(Touch { at, prompt: false }).prompt |= prompt;
+}
 
 impl Worker {
     /// Follows the feed: recomputes what listings should show that an entry touched.
     pub(super) async fn refresh(&mut self) -> Result<(), WorkerError> {
         let ledger = self.handle.ledger().clone();
         let (tenant, id) = (self.tenant, self.id);
-        let mut let_go = BTreeSet::new();
+        let mut let_go = BTreeMap::new();
         let mut unmapped = Vec::new();
         let mut overdue = false;
+        let mut loaded = false;
         ledger.read(tenant, |view| {
             let head = view.seq();
             overdue = view.overdue();
@@ -29,7 +46,7 @@ impl Worker {
             }
             let mut rules_changed = self.stale;
             let mut ruled_at = None;
-            let mut touched = BTreeMap::<ItemId, Instant>::new();
+            let mut touched = BTreeMap::<ItemId, Touch>::new();
             let mut ended = BTreeMap::<LotId, Instant>::new();
             while !self.stale && self.seq < head {
                 let records = view.records_after(self.seq, 4_096)?;
@@ -39,18 +56,20 @@ impl Worker {
                     for entry in &record.entries {
                         match entry {
                             Entry::Movement(movement) => {
-                                touched.entry(movement.item).or_insert(record.recorded_at);
+                                touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));
                             }
-                            Entry::Claimed { item, .. } | Entry::Item(item, _) => {
-                                touched.entry(*item).or_insert(record.recorded_at);
+                            Entry::Claimed { item, .. } => {
+                                touch(&mut touched, *item, record.recorded_at, true);
                             }
-                            Entry::Lot(_, lot) => {
-                                touched.entry(lot.item).or_insert(record.recorded_at);
-                            }
+                            Entry::Item(item, _) => touch(&mut touched, *item, record.recorded_at, false),
+                            Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
                             }
-                            Entry::Listing(..) | Entry::System(..) | Entry::Location(..) => self.stale = true,
+                            Entry::Listing(..)
+                            | Entry::System(..)
+                            | Entry::Location(..)
+                            | Entry::Ownership(..) => self.stale = true,
                             Entry::Publication(..) | Entry::SellingStop(..) => {
                                 rules_changed = true;
                                 ruled_at.get_or_insert(record.recorded_at);
@@ -58,23 +77,23 @@ impl Worker {
                             // What is expected, and who is waiting for it.
                             Entry::Purchase(_, purchase) => {
                                 for line in &purchase.lines {
-                                    touched.entry(line.item).or_insert(record.recorded_at);
+                                    touch(&mut touched, line.item, record.recorded_at, false);
                                 }
                             }
                             Entry::Transfer(_, transfer) => {
                                 for line in &transfer.lines {
-                                    touched.entry(line.item).or_insert(record.recorded_at);
+                                    touch(&mut touched, line.item, record.recorded_at, false);
                                 }
                             }
                             Entry::Short { item, .. } => {
-                                touched.entry(*item).or_insert(record.recorded_at);
+                                touch(&mut touched, *item, record.recorded_at, true);
                             }
                             Entry::Pushing(stopped) => self.pushing_stopped = stopped.is_some(),
                             // A person has seen to what stopped a listing.
                             Entry::Discrepancy(discrepancy, known)
                                 if known.resolved_at.is_some() && known.system == id =>
                             {
-                                let_go.insert(*discrepancy);
+                                let_go.insert(*discrepancy, known.chosen);
                             }
                             _ => {}
                         }
@@ -96,43 +115,47 @@ impl Worker {
                         && let Some(Value::Discrepancy(known)) = view.get(&Key::Discrepancy(discrepancy))?
                         && known.resolved_at.is_some()
                     {
-                        let_go.insert(discrepancy);
+                        let_go.insert(discrepancy, known.chosen);
                     }
                 }
                 self.seq = head;
                 self.stale = false;
-                touched = self.by_item.keys().map(|item| (*item, view.now)).collect();
+                loaded = true;
+                for item in self.by_item.keys() {
+                    touch(&mut touched, *item, view.now, false);
+                }
             }
             for item in passed {
-                touched.entry(item).or_insert(view.now);
+                // Time alone: a hold, a lot's end, supply that is late.
+                touch(&mut touched, item, view.now, true);
             }
             for (lot, at) in ended {
                 if let Some(lot) = view.lot(lot)? {
-                    touched.entry(lot.item).or_insert(at);
+                    touch(&mut touched, lot.item, at, true);
                 }
             }
             // What of a kit is sold, or lies assembled, is not to be built of its components, or is.
-            for (item, at) in touched.clone() {
+            for (item, Touch { at, prompt }) in touched.clone() {
                 for part in view.parts_of(item)? {
-                    touched.entry(part).or_insert(at);
+                    touch(&mut touched, part, at, prompt);
                 }
             }
             // What a kit shows follows from what it is built of.
-            for (item, at) in touched.clone() {
+            for (item, Touch { at, prompt }) in touched.clone() {
                 for kit in view.kits_around(item)? {
-                    touched.entry(kit).or_insert(at);
+                    touch(&mut touched, kit, at, prompt);
                 }
             }
             if rules_changed {
                 self.index = view.published()?;
             }
-            for (item, changed_at) in touched {
-                self.recompute(view, item, changed_at, true)?;
+            for (item, touch) in touched {
+                self.recompute(view, item, touch, true)?;
             }
             if let Some(at) = ruled_at {
                 let all: Vec<ItemId> = self.by_item.keys().copied().collect();
                 for item in all {
-                    self.recompute(view, item, at, false)?;
+                    self.recompute(view, item, Touch { at, prompt: false }, false)?;
                 }
             }
             // What has been computed again is not due any more.
@@ -150,6 +173,9 @@ impl Worker {
             self.refresh_due = true;
         }
         self.forget_what_is_told().await?;
+        if loaded {
+            self.check_policy().await?;
+        }
         self.let_go(&let_go).await
     }
 
@@ -164,7 +190,7 @@ impl Worker {
         &mut self,
         view: &mut crate::View<'_>,
         item: ItemId,
-        changed_at: Instant,
+        Touch { at: changed_at, prompt }: Touch,
         anew: bool,
     ) -> Result<(), StoreError> {
         let Some(kept) = self.by_item.get_mut(&item) else { return Ok(()) };
@@ -185,8 +211,28 @@ impl Worker {
             let should = place.shown(view, &self.index, facts, &mut basis)?;
             line.basis = basis;
             let differed = line.differs();
+            let fell_now = !line.desired.is_zero() && should.quantity.is_zero();
             line.desired = should.quantity;
             line.is_skipped = should.is_skipped;
+            line.fall = if line.desired.is_zero() {
+                let mapped = self.system.locations.iter();
+                let behind: Vec<LocationId> = mapped
+                    .filter(|mapping| mapping.remote_id == line.remote_location)
+                    .map(|mapping| mapping.location)
+                    .collect();
+                // What has been sold and waits is not free, although it is there.
+                let nothing_free = if should.halt.is_some() {
+                    // Whoever stops selling something means it.
+                    Some(true)
+                } else if should.available.is_positive() && !should.claimed.is_positive() {
+                    None
+                } else {
+                    Some(should.claimed.is_positive() || was_prompt(view, item, &behind)?)
+                };
+                Some(fall(fell_now.then_some(prompt), nothing_free, line.fall))
+            } else {
+                None
+            };
             self.changing.extend(should.changes_at.map(|at| (at, item)));
             // What differed before differs since then.
             let since = line.changed_at.filter(|_| differed).unwrap_or(changed_at);
@@ -242,12 +288,15 @@ impl Worker {
                         reading: None,
                         suspected: None,
                         read_first: false,
+                        fall: None,
                     },
                 };
                 if line.state.observed.is_none() || line.state.unanswered.is_some() {
                     self.read_back.insert(key.clone());
                 }
-                if line.state.stopped.as_ref().is_some_and(|stopped| stopped.discrepancy.is_none()) {
+                let is_untold =
+                    |stopped: &Stopped| stopped.discrepancy.is_none() && stopped.why != Stop::Held;
+                if line.state.stopped.as_ref().is_some_and(is_untold) {
                     self.untold_stops.insert(key.clone());
                 }
                 self.by_item.entry(item).or_default().keys.push(key.clone());

@@ -5,14 +5,17 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `stops` tells a person why nothing is sent.
+//! hears of what the system did by itself, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! zeros, `stops` tells a person why nothing is sent.
 
 mod follow;
 mod orders;
+mod policy;
 mod push;
 mod read;
 mod stops;
 mod timing;
+mod zeros;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Failure, OPEN_AFTER, Observation, next_random, rest_ms};
+use onhand_sync::{Failure, Fall, OPEN_AFTER, Observation, Stop, next_random, rest_ms};
 
 use crate::published::{Basis, Facts};
 use crate::queue::{Handle, SubmitError};
@@ -95,6 +98,8 @@ struct Found {
     times: u32,
     /// It may be a write of ours that arrived late, or a part of what an order did.
     may_be_ours: bool,
+    /// When what it was changed from was acknowledged.
+    base: Option<Instant>,
 }
 
 struct Line {
@@ -116,6 +121,20 @@ struct Line {
     suspected: Option<read::Suspicion>,
     /// It did not show what we expected when we would have set it: it is read and judged first.
     read_first: bool,
+    /// Where it should show 0: what that follows from.
+    fall: Option<Fall>,
+}
+
+impl Line {
+    /// Does it show something else than it should?
+    fn differs(&self) -> bool {
+        self.state.shows() != Some(self.desired)
+    }
+
+    /// Is a person asked about a change of it over there?
+    fn is_asked(&self) -> bool {
+        self.state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Asked)
+    }
 }
 
 /// An item's listings.
@@ -166,6 +185,8 @@ pub struct Worker {
     pushing_stopped: bool,
     /// The batch that is on its way.
     batch: Option<timing::Batch>,
+    /// When zeros were sent that no order explains, lately.
+    zeros_sent: Vec<Instant>,
     /// Changes that nothing explains and nobody was told of yet.
     untold: VecDeque<Found>,
     /// Acknowledged pushes since this was last taken.
@@ -218,6 +239,7 @@ impl Worker {
             next_push: now,
             pushing_stopped: false,
             batch: None,
+            zeros_sent: Vec::new(),
             untold: VecDeque::new(),
             acknowledged: Vec::new(),
         };
@@ -324,6 +346,11 @@ impl Worker {
             self.push().await?;
         }
         Ok(())
+    }
+
+    /// May anything be sent at all?
+    fn may_send(&self) -> bool {
+        !self.system.paused && !self.pushing_stopped && self.system.mode.direction.sends()
     }
 
     fn command(&self, body: Body) -> Command {

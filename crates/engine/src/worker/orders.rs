@@ -181,6 +181,7 @@ impl Worker {
             quantity: Quantity::ZERO,
             sentence: sentence.clone(),
             evidence,
+            choices: Vec::new(),
         };
         let mut command = self.command(Body::Note(note));
         let hash = blake3::hash(format!("{}/{}", order.document, order.version).as_bytes());

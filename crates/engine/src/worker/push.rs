@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onhand_channels::{Budget, Push, Pushed, Reading};
 use onhand_ledger::Instant;
-use onhand_sync::{Allowance, Difference, Stop, danger_first, may_call_at};
+use onhand_sync::{Allowance, Difference, Fall, Stop, danger_first, may_call_at};
 
 use super::{Acknowledged, Worker, WorkerError};
 use crate::systems::Sent;
@@ -17,7 +17,7 @@ const RETRY_AT_LEAST: i64 = 3_600;
 impl Worker {
     /// What differs and may be sent now.
     pub(super) fn differences(&self, now: Instant) -> Vec<Difference<String>> {
-        if self.system.paused || self.pushing_stopped || !self.system.mode.direction.sends() {
+        if !self.may_send() {
             return Vec::new();
         }
         let open = self.lines.iter().filter(|(_, line)| {
@@ -55,6 +55,7 @@ impl Worker {
 
     async fn send_all(&mut self) -> Result<(), WorkerError> {
         loop {
+            self.guard_zeros().await?;
             let now = self.now();
             if now < self.next_push {
                 return Ok(());
@@ -170,6 +171,10 @@ impl Worker {
                     line.state.unanswered = None;
                     line.state.pushed_since = true;
                     line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
+                    let is_guarded = line.fall == Some(Fall::Guarded) && !line.state.zero_allowed;
+                    if push.quantity.is_zero() && is_guarded {
+                        self.zeros_sent.push(at);
+                    }
                     if let Some(batch) = &mut self.batch {
                         batch.left.remove(key);
                     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use onhand_channels::Reading;
-use onhand_ledger::model::Cause;
 use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Observation, Stop, Verdict, judge, may_be_a_part};
 
@@ -83,7 +82,7 @@ impl Worker {
             let stopped = line.state.stopped.as_ref().map(|stopped| stopped.why);
             match why {
                 // What waits for a person goes on waiting.
-                Some(_) if matches!(stopped, Some(Stop::SecondMaster | Stop::Untaken)) => {}
+                Some(_) if stopped.is_some_and(Stop::waits_for_person) => {}
                 Some(why) if stopped != Some(why) => stops.push((key.clone(), why)),
                 None if matches!(stopped, Some(Stop::Missing | Stop::Untracked)) => over.push(key.clone()),
                 _ => {}
@@ -154,6 +153,7 @@ impl Worker {
                 // What was heard of since the reading began may come on top.
                 _ => heard_since,
             };
+            let base = state.acknowledged_at;
             state.observed = Some((observation.quantity, observation.at));
             state.acknowledged = Some(observation.quantity);
             state.acknowledged_at = Some(observation.at);
@@ -192,14 +192,18 @@ impl Worker {
                 let (to, at, times) = (observation.quantity, observation.at, state.drifts);
                 // A second master has been told of.
                 if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
-                    self.untold.push_back(Found { key: key.clone(), from, to, at, times, may_be_ours });
+                    let key = key.clone();
+                    self.untold.push_back(Found { key, from, to, at, times, may_be_ours, base });
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;
                 state.drifts = 0;
             }
             // What was refused may be over: it shows what it should.
-            if state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Refused)
+            if state
+                .stopped
+                .as_ref()
+                .is_some_and(|stopped| matches!(stopped.why, Stop::Refused | Stop::Asked))
                 && (line.is_skipped || observation.quantity == line.desired)
                 && drift.is_none()
             {
@@ -230,11 +234,10 @@ impl Worker {
     }
 
     async fn tell_of(&mut self, found: Found) -> Result<(), WorkerError> {
-        let Found { key, from, to, at, times, may_be_ours } = found;
+        let Found { key, from, to, times, .. } = found.clone();
         let Some(line) = self.lines.get(&key) else { return Ok(()) };
-        let listing = line.listing.clone();
-        let name = self.system.name.clone();
-        let shown = listing.remote_sku.clone().unwrap_or_else(|| listing.remote_id.clone());
+        let name = &self.system.name;
+        let shown = line.listing.remote_sku.as_ref().unwrap_or(&line.listing.remote_id);
         if times >= SECOND_MASTER {
             let reason = format!(
                 "each time we send {from} for {shown}, {name} shows {to} again ({times} times); another program \
@@ -242,22 +245,6 @@ impl Worker {
             );
             return self.stop(&key, Stop::SecondMaster, reason, None).await;
         }
-        let paused = if self.system.paused { " once sending is resumed" } else { "" };
-        let (cause, sentence) = if may_be_ours {
-            let sentence = format!(
-                "{shown} in {name} changed before {at}, from {from} to {to}: somebody changed it, or an order that changed \
-                 several times, or a number that we sent before and whose answer was lost, explains it. It is set to \
-                 what it should be{paused}."
-            );
-            (Cause::Unexplained, sentence)
-        } else {
-            let sentence = format!(
-                "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
-                 ours explains it. It is set to what it should be{paused}."
-            );
-            (Cause::ManualEdit, sentence)
-        };
-        self.note(None, cause, &listing, to - from, sentence).await?;
-        Ok(())
+        self.react(found).await
     }
 }

@@ -1,9 +1,9 @@
 //! Why nothing is sent for a listing, told to a person once, until it ends.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use onhand_ledger::command::{Note as NoteCommand, Resolve};
-use onhand_ledger::model::{Cause, Listing};
+use onhand_ledger::model::{Cause, Choice, Listing};
 use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Quantity};
 use onhand_sync::Stop;
 
@@ -11,19 +11,47 @@ use super::{Worker, WorkerError};
 use crate::systems::Stopped;
 
 impl Worker {
-    /// What stopped these listings was seen to by a person: they are sent again.
-    pub(super) async fn let_go(&mut self, seen_to: &BTreeSet<DiscrepancyId>) -> Result<(), WorkerError> {
-        let mut changed = Vec::new();
+    /// What stopped these listings was seen to by a person: they are sent again, unless the answer is another.
+    pub(super) async fn let_go(
+        &mut self,
+        seen_to: &BTreeMap<DiscrepancyId, Option<Choice>>,
+    ) -> Result<(), WorkerError> {
+        let now = self.now();
+        let (mut changed, mut adopted) = (Vec::new(), Vec::new());
         for (key, line) in &mut self.lines {
-            let about = line.state.stopped.as_ref().and_then(|stopped| stopped.discrepancy);
-            if about.is_some_and(|discrepancy| seen_to.contains(&discrepancy)) {
-                line.state.stopped = None;
-                line.state.drift = None;
-                line.state.drifts = 0;
-                changed.push(key.clone());
+            let state = &mut line.state;
+            let Some(stopped) = &mut state.stopped else { continue };
+            let Some(about) = stopped.discrepancy else { continue };
+            let Some(chosen) = seen_to.get(&about) else { continue };
+            match (stopped.why, chosen) {
+                (Stop::Held, Some(Choice::Reject)) => {
+                    state.zero_rejected = true;
+                    stopped.discrepancy = None;
+                }
+                // Nobody has said what shall become of it: it is told again.
+                (Stop::Held, None) => {
+                    state.held_at = Some(now);
+                    stopped.discrepancy = None;
+                }
+                (why, _) => {
+                    if (why, *chosen) == (Stop::Asked, Some(Choice::Adopt)) {
+                        adopted.push((key.clone(), about));
+                    } else {
+                        state.unexplained = Quantity::ZERO;
+                    }
+                    state.zero_allowed |= why == Stop::Held;
+                    state.stopped = None;
+                    state.drift = None;
+                    state.drifts = 0;
+                }
             }
+            changed.push(key.clone());
         }
         self.read_back.extend(changed.iter().cloned());
+        // What is adopted is kept with its adjustment: a crash in between asks for it again.
+        for (key, discrepancy) in &adopted {
+            self.adopt_asked(key, *discrepancy).await?;
+        }
         self.keep(&changed).await
     }
 
@@ -40,7 +68,7 @@ impl Worker {
         let (before, other) = match line.state.stopped.take() {
             Some(before) if before.why == why => (Some(before), None),
             // What waits for a person goes on waiting.
-            Some(before) if matches!(before.why, Stop::SecondMaster | Stop::Untaken) => {
+            Some(before) if before.why.waits_for_person() => {
                 line.state.stopped = Some(before);
                 return Ok(());
             }
@@ -67,11 +95,14 @@ impl Worker {
     /// Tells why nothing is sent for a listing, once: told again under its key, after a crash, it is the same discrepancy.
     pub(super) async fn tell_stop(&mut self, key: &str) -> Result<(), WorkerError> {
         let Some(line) = self.lines.get(key) else { return Ok(()) };
-        let Some(stopped) = line.state.stopped.clone().filter(|stopped| stopped.discrepancy.is_none()) else {
+        let untold = line.state.stopped.clone().filter(|stopped| stopped.discrepancy.is_none());
+        // What is held is told all together.
+        let Some(stopped) = untold.filter(|stopped| stopped.why != Stop::Held) else {
             self.untold_stops.remove(key);
             return Ok(());
         };
         let (listing, desired) = (line.listing.clone(), line.desired);
+        let (unexplained, adoptable) = (line.state.unexplained, line.state.adoptable);
         let name = self.system.name.clone();
         let shown = listing.remote_sku.as_deref().unwrap_or(&listing.remote_id).to_owned();
         let number = line
@@ -88,6 +119,8 @@ impl Worker {
             ),
             Stop::SecondMaster => (Cause::SecondMaster, reason),
             Stop::Untaken => (Cause::UnknownName, reason),
+            Stop::Asked => (Cause::ManualEdit, reason),
+            Stop::Held => (Cause::ZerosHeld, reason),
             Stop::Untracked => (
                 Cause::TrackingOff,
                 format!(
@@ -103,7 +136,13 @@ impl Worker {
             ),
         };
         let told_as = format!("stopped/{}/{key}/{}", self.id, stopped.since.micros());
-        let discrepancy = self.note(Some(told_as), cause, &listing, desired, sentence).await?;
+        let (quantity, choices) = match (stopped.why, adoptable) {
+            (Stop::Asked, true) => (unexplained, vec![Choice::SetBack, Choice::Adopt]),
+            (Stop::Asked, false) => (unexplained, vec![Choice::SetBack]),
+            _ => (desired, Vec::new()),
+        };
+        let told_as = Some(told_as);
+        let discrepancy = self.note_with(told_as, cause, &listing, quantity, sentence, choices).await?;
         if let Some(stopped) = self.lines.get_mut(key).and_then(|line| line.state.stopped.as_mut()) {
             stopped.discrepancy = discrepancy;
         }
@@ -112,7 +151,7 @@ impl Worker {
     }
 
     pub(super) async fn resolve(&self, discrepancy: DiscrepancyId) -> Result<(), WorkerError> {
-        let resolve = self.command(Body::Resolve(Resolve { discrepancy }));
+        let resolve = self.command(Body::Resolve(Resolve { discrepancy, choice: None }));
         // Whoever resolved it before us is right too.
         self.handle.submit(self.tenant, resolve).await?;
         Ok(())
@@ -136,11 +175,23 @@ impl Worker {
 
     pub(super) async fn note(
         &self,
-        key: Option<String>,
         cause: Cause,
         listing: &Listing,
         quantity: Quantity,
         sentence: String,
+    ) -> Result<Option<DiscrepancyId>, WorkerError> {
+        self.note_with(None, cause, listing, quantity, sentence, Vec::new()).await
+    }
+
+    /// Tells a person, under a key where it may be told again, and what there is to choose of.
+    async fn note_with(
+        &self,
+        told_as: Option<String>,
+        cause: Cause,
+        listing: &Listing,
+        quantity: Quantity,
+        sentence: String,
+        choices: Vec<Choice>,
     ) -> Result<Option<DiscrepancyId>, WorkerError> {
         let sku = match listing.item {
             Some(item) => {
@@ -148,9 +199,30 @@ impl Worker {
             }
             None => None,
         };
+        self.submit_note(told_as, NoteCommand { sku, choices, ..self.note_of(cause, quantity, sentence) })
+            .await
+    }
+
+    /// Tells a person of the system as a whole.
+    pub(super) async fn note_of_system(
+        &self,
+        cause: Cause,
+        sentence: String,
+    ) -> Result<Option<DiscrepancyId>, WorkerError> {
+        self.submit_note(None, self.note_of(cause, Quantity::ZERO, sentence)).await
+    }
+
+    fn note_of(&self, cause: Cause, quantity: Quantity, sentence: String) -> NoteCommand {
         let system = self.system.name.clone();
-        let note = NoteCommand { system, sku, cause, quantity, sentence, evidence: None };
-        let command = Command { key, ..self.command(Body::Note(note)) };
+        NoteCommand { system, sku: None, cause, quantity, sentence, evidence: None, choices: Vec::new() }
+    }
+
+    async fn submit_note(
+        &self,
+        told_as: Option<String>,
+        note: NoteCommand,
+    ) -> Result<Option<DiscrepancyId>, WorkerError> {
+        let command = Command { key: told_as, ..self.command(Body::Note(note)) };
         let committed = self.handle.submit(self.tenant, command).await?;
         Ok(match committed.answer {
             Answer::Discrepancy(id) => Some(id),

@@ -20,13 +20,6 @@ pub(super) struct Batch {
     full: bool,
 }
 
-impl Line {
-    /// Does it show something else than it should? What is left to the system never does.
-    pub(super) fn differs(&self) -> bool {
-        !self.is_skipped && self.state.shows() != Some(self.desired)
-    }
-}
-
 impl Worker {
     fn may_go_at(&self, key: &str, line: &Line) -> Option<Instant> {
         let difference = Difference { key, shows: line.state.shows(), desired: line.desired };

@@ -9,10 +9,13 @@ use onhand_channels::{
 };
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, Options, queue};
-use onhand_ledger::command::{Adjust, Line, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive};
-use onhand_ledger::model::{Direction, Discrepancy, Policy, Timing};
+use onhand_ledger::command::{
+    Adjust, Line, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive, Resolve, SetPublication,
+};
+use onhand_ledger::model::{Choice, Direction, Discrepancy, Policy, Timing};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Instant, Key, Quantity, Seq, SystemId, TenantId, Value,
+    Answer, Body, Command, DiscrepancyId, Entry, Instant, Key, Quantity, RuleId, Seq, SystemId, TenantId,
+    Value,
 };
 use onhand_store::MemoryStore;
 use parking_lot::Mutex;
@@ -347,6 +350,58 @@ impl World {
     /// Those that are open.
     pub fn open(&self) -> Vec<(DiscrepancyId, Discrepancy)> {
         self.discrepancies().into_iter().filter(|(_, found)| found.resolved_at.is_none()).collect()
+    }
+
+    /// Answers a discrepancy that is a question.
+    pub async fn answer(&self, discrepancy: DiscrepancyId, choice: Choice) {
+        self.tell(Body::Resolve(Resolve { discrepancy, choice: Some(choice) })).await;
+    }
+
+    /// A publication rule of a system with a buffer.
+    pub async fn publication(&self, system: &str, buffer: Option<i64>) -> RuleId {
+        self.publication_of(system, |rule| rule.buffer = buffer.map(Quantity::units)).await
+    }
+
+    /// The publication rule of a system.
+    pub async fn publication_of(&self, system: &str, set: impl FnOnce(&mut SetPublication)) -> RuleId {
+        let mut rule = SetPublication { system: Some(system.to_owned()), ..SetPublication::default() };
+        set(&mut rule);
+        match self.tell(Body::SetPublication(rule)).await {
+            Answer::Rule(id) => id,
+            other => panic!("no rule: {other:?}"),
+        }
+    }
+
+    /// A kit of one of another item.
+    pub async fn kit(&self, sku: &str, component: &str) {
+        let kit = Some(Self::lines(component, 1));
+        self.tell(Body::PutItem(PutItem { sku: sku.to_owned(), kit, ..PutItem::default() })).await;
+    }
+
+    /// Ends the worker of a system as a crash would, and begins another.
+    pub async fn restart(&mut self, name: &str) {
+        let index =
+            self.systems.iter().position(|(system, ..)| system.name == name).expect("it is connected");
+        let (shop, id, _) = self.systems.remove(index);
+        let worker = self.worker(id, &shop);
+        self.systems.insert(index, (shop, id, worker));
+    }
+
+    /// Adjustments that were adopted: who, why, how many.
+    pub fn adopted(&self) -> Vec<(String, String, i64)> {
+        let records = self.handle.ledger().read(TENANT, |view| view.records_after(0, 100_000)).unwrap();
+        let mut adopted = Vec::new();
+        for (_, record) in records {
+            for entry in &record.entries {
+                if let Entry::Movement(movement) = entry
+                    && movement.reason == "adopted"
+                {
+                    let note = record.note.clone().unwrap_or_default();
+                    adopted.push((record.actor.clone(), note, movement.quantity.whole_units()));
+                }
+            }
+        }
+        adopted
     }
 
     pub fn head(&self) -> Seq {

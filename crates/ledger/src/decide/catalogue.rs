@@ -7,7 +7,7 @@ use crate::command::{
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    DEBOUNCE_AT_MOST, Item, Listing, Location, LocationMapping, Mode, System, Timing, Tracking,
+    Choice, DEBOUNCE_AT_MOST, Item, Listing, Location, LocationMapping, Mode, System, Timing, Tracking,
 };
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
@@ -277,12 +277,17 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
 }
 
 pub(super) fn resolve(tx: &mut Tx<'_>, resolve: &Resolve) -> Result<Answer, Stop> {
-    end_discrepancy(tx, resolve.discrepancy)?;
+    end_as(tx, resolve.discrepancy, resolve.choice)?;
     Ok(Answer::Discrepancy(resolve.discrepancy))
 }
 
 /// Ends a discrepancy that is open.
 pub(super) fn end_discrepancy(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), Stop> {
+    end_as(tx, id, None)
+}
+
+/// Ends a discrepancy that is open, with what was chosen.
+fn end_as(tx: &mut Tx<'_>, id: DiscrepancyId, choice: Option<Choice>) -> Result<(), Stop> {
     let mut known = match tx.value(&Key::Discrepancy(id))? {
         Some(Value::Discrepancy(known)) => known.clone(),
         _ => return Err(Invalid::Unknown { kind: "discrepancy", id: id.to_string() }.into()),
@@ -290,7 +295,17 @@ pub(super) fn end_discrepancy(tx: &mut Tx<'_>, id: DiscrepancyId) -> Result<(), 
     if known.resolved_at.is_some() {
         return Err(Refusal::AlreadyResolved { discrepancy: id }.into());
     }
-    known.resolved_at = Some(tx.now);
+    if let Some(choice) = choice.filter(|choice| !known.choices.contains(choice)) {
+        let names: Vec<&str> = known.choices.iter().map(|choice| choice.name()).collect();
+        let problem = match names.as_slice() {
+            [] => {
+                format!("`{}` is no choice here: it is no question, and is resolved without", choice.name())
+            }
+            names => format!("`{}` is no choice here; right is {}", choice.name(), names.join(" or ")),
+        };
+        return Err(Invalid::Field { field: "choice", problem }.into());
+    }
+    (known.resolved_at, known.chosen) = (Some(tx.now), choice);
     tx.emit(Entry::Discrepancy(id, known))?;
     Ok(())
 }
@@ -311,6 +326,7 @@ pub(super) fn note(tx: &mut Tx<'_>, note: &Note) -> Result<Answer, Stop> {
         system,
         quantity: note.quantity,
         evidence: note.evidence.clone(),
+        choices: note.choices.clone(),
         ..Found::new(note.cause, note.sentence.clone())
     })?;
     Ok(Answer::Discrepancy(id))

@@ -6,6 +6,7 @@ use crate::answer::{Invalid, Refusal};
 use crate::availability::{self, Look};
 use crate::entry::{Account, Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
+use crate::model::Choice;
 use crate::model::{
     Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
     OrderLine, Promise, Rules, Sites, System, Tracking, TransferDocument, Waiting,
@@ -772,6 +773,8 @@ impl<'a> Tx<'a> {
                 evidence: found.evidence,
                 opened_at: self.now,
                 resolved_at: None,
+                choices: found.choices,
+                chosen: None,
             }),
         ))?;
         self.discrepancies.push(id);
@@ -828,6 +831,7 @@ pub(super) struct Found {
     pub quantity: Quantity,
     pub sentence: String,
     pub evidence: Option<String>,
+    pub choices: Vec<Choice>,
 }
 
 impl Found {
@@ -841,6 +845,7 @@ impl Found {
             quantity: Quantity::ZERO,
             sentence,
             evidence: None,
+            choices: Vec::new(),
         }
     }
 

@@ -25,6 +25,13 @@ pub struct Mode {
     pub zeros: Zeros,
 }
 
+impl Mode {
+    /// Is what somebody changes over there adopted?
+    pub fn adopts(&self) -> bool {
+        self.direction == Direction::TwoWay && self.policy == Policy::Adopt
+    }
+}
+
 /// Which way numbers go. What a system *did* (orders, shipments) is heard of in all of them: that is no number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

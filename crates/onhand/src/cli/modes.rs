@@ -92,4 +92,23 @@ pub enum Push {
     },
     /// Is it stopped, by whom and why?
     Show,
+    /// Send zeros that are held.
+    Approve {
+        /// The discrepancy that says so.
+        discrepancy: u64,
+    },
+    /// Leave listings whose zeros are held as they are, until what made them zero is undone.
+    Reject {
+        /// The discrepancy that says so.
+        discrepancy: u64,
+    },
+}
+
+/// See [`super::System::Answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// The system is set to what it should show.
+    SetBack,
+    /// The change becomes an adjustment of ours.
+    Adopt,
 }

@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::cli::{Cli, Command, Key, Seal, System};
+use crate::cli::{Choice, Cli, Command, Key, Seal, System};
 use crate::link::Link;
 use crate::output::say;
 use crate::seal_keys;
@@ -98,6 +98,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::System(System::Set(asked)) => {
             through(Link::open_existing(&db)?, async |link| modes::set(link, asked, json).await).await?;
+        }
+        Command::System(System::Answer { discrepancy, choice }) => {
+            let choice = if choice == Choice::Adopt { "adopt" } else { "set_back" };
+            through(Link::open_existing(&db)?, async |link| {
+                modes::answer(link, discrepancy, choice, json).await
+            })
+            .await?;
         }
         Command::Push(asked) => {
             through(Link::open_existing(&db)?, async |link| modes::push(link, asked, json).await).await?;

@@ -37,6 +37,8 @@ pub(crate) async fn push(link: &Link, asked: Push, json: bool) -> anyhow::Result
         Push::Stop { why } => ("stop", why),
         Push::Resume { why } => ("resume", why),
         Push::Show => ("", None),
+        Push::Approve { discrepancy } => return answer(link, discrepancy, "approve", json).await,
+        Push::Reject { discrepancy } => return answer(link, discrepancy, "reject", json).await,
     };
     if !what.is_empty() {
         let body = why.map_or_else(|| json!({}), |why| json!({ "note": why }));
@@ -44,6 +46,16 @@ pub(crate) async fn push(link: &Link, asked: Push, json: bool) -> anyhow::Result
     }
     let pushing = link.get("/v1/pushing").await?;
     print(json, &pushing, |pushing| say(shown(pushing)))?;
+    Ok(())
+}
+
+/// Answers a discrepancy that is a question.
+pub(crate) async fn answer(link: &Link, discrepancy: u64, choice: &str, json: bool) -> anyhow::Result<()> {
+    let path = format!("/v1/discrepancies/{discrepancy}/resolve");
+    let answer = link.post(&path, &json!({ "choice": choice })).await?;
+    print(json, &answer, |_| {
+        say(format!("Discrepancy {discrepancy} is answered: {}.", choice.replace('_', " ")))
+    })?;
     Ok(())
 }
 

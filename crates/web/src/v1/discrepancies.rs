@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::Resolve;
+use onhand_ledger::model::Choice;
 use onhand_ledger::{Body, DiscrepancyId, Key, Seq, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -42,6 +43,10 @@ struct DiscrepancyBody {
     evidence: Option<String>,
     opened_at: String,
     resolved_at: Option<String>,
+    /// What may be chosen, where it is a question: `set_back`, `adopt`, `approve`, `reject`.
+    choices: Vec<&'static str>,
+    /// What was chosen.
+    chosen: Option<&'static str>,
 }
 
 /// All discrepancies, the oldest first; resolved ones too.
@@ -83,6 +88,8 @@ async fn list(
                     evidence: known.evidence,
                     opened_at: known.opened_at.to_string(),
                     resolved_at: known.resolved_at.map(|at| at.to_string()),
+                    choices: known.choices.iter().map(|choice| choice.name()).collect(),
+                    chosen: known.chosen.map(Choice::name),
                 },
             ));
         }
@@ -91,19 +98,38 @@ async fn list(
     found.await.map(Json)
 }
 
-/// Nothing.
+/// An answer to a discrepancy that is a question: a change over there is set back or becomes an adjustment; zeros that are held are sent,
+/// or stay as they are.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ChoiceInput {
+    SetBack,
+    Adopt,
+    Approve,
+    Reject,
+}
+
+/// How it is ended.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct Nothing {}
+struct ResolveInput {
+    /// One of its `choices`, where it has any.
+    choice: Option<ChoiceInput>,
+}
 
-/// Ends a discrepancy.
+/// Ends a discrepancy, or answers it where it is a question.
 #[utoipa::path(post, path = "/discrepancies/{id}/resolve", tag = "discrepancies", params(("id" = u64, Path)),
-    responses((status = 200, body = Made)))]
-async fn resolve(State(app): State<App>, Id(id): Id, ask: Ask<Nothing>) -> Result<Response, Problem> {
-    let Nothing {} = ask.body;
-    let body = Body::Resolve(Resolve { discrepancy: DiscrepancyId(id) });
+    request_body = ResolveInput, responses((status = 200, body = Made)))]
+async fn resolve(State(app): State<App>, Id(id): Id, ask: Ask<ResolveInput>) -> Result<Response, Problem> {
+    let choice = ask.body.choice.map(|choice| match choice {
+        ChoiceInput::SetBack => Choice::SetBack,
+        ChoiceInput::Adopt => Choice::Adopt,
+        ChoiceInput::Approve => Choice::Approve,
+        ChoiceInput::Reject => Choice::Reject,
+    });
+    let body = Body::Resolve(Resolve { discrepancy: DiscrepancyId(id), choice });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
-only_objects!(Nothing);
+only_objects!(ResolveInput);

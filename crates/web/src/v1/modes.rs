@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::View;
+use onhand_engine::policies::{Unadoptable, unadoptable};
 use onhand_ledger::Body;
 use onhand_ledger::command::{PutMode, PutSystem};
-use onhand_ledger::model::{Direction, Mode, Policy, Schedule, Timing, Zeros};
+use onhand_ledger::model::{Direction, Mode, Policy, Schedule, System, Timing, Zeros};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -149,7 +150,7 @@ async fn set_mode(
     Path(name): Path<String>,
     ask: Ask<ModeInput>,
 ) -> Result<Response, Problem> {
-    let kind = known(&app, &ask, &name).await?.kind;
+    let before = known(&app, &ask, &name).await?;
     let input = &ask.body;
     let timing = match (&input.batch, input.debounce_ms) {
         (Some(_), Some(_)) => {
@@ -176,10 +177,29 @@ async fn set_mode(
         .hold_zeros
         .as_ref()
         .map(|ZerosInput { number, share }| Zeros { number: *number, share: *share });
-    let mode = Some(PutMode { direction, timing, policy, zeros });
-    let put = PutSystem { name, kind, mode, ..PutSystem::default() };
+    let mode = PutMode { direction, timing, policy, zeros };
+    let mut changed = before.clone();
+    changed.mode.direction = direction.unwrap_or(changed.mode.direction);
+    changed.mode.policy = policy.unwrap_or(changed.mode.policy);
+    if changed.mode.adopts() {
+        must_be_adoptable(&app, &ask.caller, &changed).await?;
+    }
+    let put = PutSystem { name, kind: before.kind, mode: Some(mode), ..PutSystem::default() };
     let committed = ask.submit(&app, Body::PutSystem(put)).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// What is changed in a system can be adopted only where each number says how much stock there is.
+async fn must_be_adoptable(app: &App, caller: &Caller, system: &System) -> Result<(), Problem> {
+    let found = read(app, caller, |view| match view.system_by_name(&system.name)? {
+        Some((id, _)) => unadoptable(view, id, system),
+        None => Ok(None),
+    });
+    let Some(Unadoptable { listings, listing, barrier }) = found.await? else { return Ok(()) };
+    let (name, of) = (&system.name, if listings == 1 { "listing" } else { "listings" });
+    let problem =
+        format!("changes in {name} cannot be adopted for {listings} {of}, such as {listing}: {barrier}");
+    Err(Problem::of_field("policy", problem))
 }
 
 /// Whether anything is pushed to any system.

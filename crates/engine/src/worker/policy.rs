@@ -1,0 +1,208 @@
+//! What is done about a change over there that nothing explains, by the system's policy: set back, adopted, asked about, or proposed
+//! to the master.
+
+use onhand_ledger::command::{Adjust, Line, Noted};
+use onhand_ledger::model::Cause;
+use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Invalid, Quantity};
+use onhand_store::StoreError;
+use onhand_sync::{Barrier, Reaction, Stop, barrier_from, react};
+
+use super::{Found, Worker, WorkerError, shown_note};
+use crate::commit::CommitError;
+use crate::policies::{Unadoptable, barrier_of, rule_of, unadoptable};
+use crate::queue::SubmitError;
+
+/// A note of the log has so many characters.
+const NOTE: usize = 500;
+
+impl Worker {
+    /// Does what the policy says.
+    pub(super) async fn react(&mut self, found: Found) -> Result<(), WorkerError> {
+        let Found { key, from, to, at, base, may_be_ours, .. } = found;
+        let Some(line) = self.lines.get(&key) else { return Ok(()) };
+        let (listing, was_asked) = (line.listing.clone(), line.is_asked());
+        let name = self.system.name.clone();
+        let shown = listing.remote_sku.clone().unwrap_or_else(|| listing.remote_id.clone());
+        let (cause, happened) = if may_be_ours {
+            let sentence = format!(
+                "{shown} in {name} changed before {at}, from {from} to {to}: somebody changed it, or an order that changed several \
+                 times, or a number that we sent before and whose answer was lost, explains it."
+            );
+            (Cause::Unexplained, sentence)
+        } else {
+            let sentence = format!(
+                "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of ours explains it."
+            );
+            (Cause::ManualEdit, sentence)
+        };
+        let barrier = self.barrier(&key, from)?;
+        let reaction = react(&self.system.mode, barrier.as_ref());
+        if was_asked && matches!(reaction, Reaction::SetBack | Reaction::Propose) {
+            self.resume(&key).await?;
+        }
+        match (reaction, barrier) {
+            // What may be a write of ours is no change of theirs: a person says.
+            (Reaction::Adopt, _) if !was_asked && !may_be_ours => {
+                let told_as = format!("adopted/{}/{key}/{}", self.id, base.map_or(0, Instant::micros));
+                let refused = self.adopt(&key, to - from, told_as, happened.clone()).await?;
+                match refused {
+                    Some(refused) => self.ask(&key, to - from, &happened, Some(refused)).await,
+                    None => Ok(()),
+                }
+            }
+            (Reaction::Ask | Reaction::Adopt, barrier) => {
+                self.ask(&key, to - from, &happened, barrier.map(|barrier| barrier.to_string())).await
+            }
+            (Reaction::Propose, Some(Barrier::Master(master))) => {
+                let sentence = format!(
+                    "{happened} {master} is master of that stock, so it is proposed to {master}: count it there. {name} is set to what it should \
+                     show."
+                );
+                self.note(Cause::NotMaster, &listing, to - from, sentence).await.map(drop)
+            }
+            (Reaction::SetBack | Reaction::Propose, _) => {
+                let later =
+                    if self.system.paused || self.pushing_stopped { " once sending is resumed" } else { "" };
+                let sentence = format!("{happened} It is set to what it should be{later}.");
+                self.note(cause, &listing, to - from, sentence).await.map(drop)
+            }
+        }
+    }
+
+    /// What keeps a change of a listing from a number from being adopted.
+    fn barrier(&self, key: &str, from: Quantity) -> Result<Option<Barrier>, StoreError> {
+        let Some(line) = self.lines.get(key) else { return Ok(None) };
+        self.handle.ledger().read(self.tenant, |view| {
+            let index = view.published()?;
+            let rule = rule_of(view, &index, line.id, &line.listing, &line.remote_location)?;
+            let barrier = barrier_of(view, &self.system, &line.listing, &line.remote_location, rule)?;
+            Ok(barrier.or_else(|| barrier_from(from, rule)))
+        })
+    }
+
+    /// Books a change over there as an adjustment by that system, in one transaction with what is known of the listing then: a crash
+    /// books it once. Says why where it is refused.
+    async fn adopt(
+        &mut self,
+        key: &str,
+        by: Quantity,
+        told_as: String,
+        why: String,
+    ) -> Result<Option<String>, WorkerError> {
+        let Some(line) = self.lines.get_mut(key) else { return Ok(None) };
+        let before = line.state.clone();
+        (line.state.unexplained, line.state.drift) = (Quantity::ZERO, None);
+        let place = self.handle.ledger().read(self.tenant, |view| {
+            let item = line.listing.item.map(|item| view.item(item)).transpose()?.flatten();
+            let behind = self.system.locations.iter().find(|known| known.remote_id == line.remote_location);
+            let location = behind.map(|known| view.location(known.location)).transpose()?.flatten();
+            Ok(item.zip(location).map(|(item, location)| (item.sku, location.code)))
+        })?;
+        let units = by.micros().checked_mul(i64::from(line.listing.multiplier)).map(Quantity::from_micros);
+        let (Some((sku, location)), Some(quantity)) = (place, units) else { return Ok(None) };
+        let lines = vec![Line { sku, quantity, ..Line::default() }];
+        let adjust = Adjust { location, lines, occurred_at: None, reason: "adopted".to_owned() };
+        let note = Some(why.chars().take(NOTE).collect());
+        let body = Body::Noted(Box::new(Noted { reference: None, note, body: Body::Adjust(adjust) }));
+        let command = Command::keyed(Some(told_as), self.system.name.clone(), body);
+        let notes = vec![shown_note(self.id, key, &line.state)];
+        let refused = match self.handle.submit_with(self.tenant, Some(command), notes).await {
+            Ok(committed) => match committed.answer {
+                Answer::Refused(refusal) => Some(refusal.to_string()),
+                _ => None,
+            },
+            // Another worker of this system has adopted what it saw of it: what is there now is read again.
+            Err(SubmitError::Commit(CommitError::Invalid(Invalid::KeyReused(_)))) => None,
+            Err(SubmitError::Commit(CommitError::Invalid(invalid))) => Some(invalid.to_string()),
+            Err(error) => {
+                line.state = before;
+                return Err(error.into());
+            }
+        };
+        self.read_back.insert(key.to_owned());
+        Ok(refused)
+    }
+
+    /// Asks a person about a change; several before the answer are one question.
+    async fn ask(
+        &mut self,
+        key: &str,
+        by: Quantity,
+        happened: &str,
+        barrier: Option<String>,
+    ) -> Result<(), WorkerError> {
+        let Some(line) = self.lines.get(key) else { return Ok(()) };
+        let was_asked = line.is_asked();
+        let by = if was_asked { line.state.unexplained + by } else { by };
+        if was_asked {
+            self.resume(key).await?;
+        }
+        let Some(line) = self.lines.get_mut(key) else { return Ok(()) };
+        line.state.adoptable = barrier.is_none();
+        line.state.unexplained = by;
+        // Whoever changed it has changed it back.
+        if was_asked && by.is_zero() {
+            return self.keep(&[key.to_owned()]).await;
+        }
+        let desired = line.desired;
+        let what = match barrier {
+            None => format!(
+                "Answer `set_back`: it shows {desired} again; or `adopt`: stock changes by {by} there."
+            ),
+            Some(barrier) => {
+                format!("It cannot be adopted: {barrier}. Answer `set_back`: it shows {desired} again.")
+            }
+        };
+        let reason = format!("{happened} {what} Nothing is sent for it until then.");
+        self.stop(key, Stop::Asked, reason, None).await
+    }
+
+    /// What a person has answered to adopt.
+    pub(super) async fn adopt_asked(
+        &mut self,
+        key: &str,
+        discrepancy: DiscrepancyId,
+    ) -> Result<(), WorkerError> {
+        let Some(line) = self.lines.get(key) else { return Ok(()) };
+        let by = line.state.unexplained;
+        let why = format!("A change over there of {by}, adopted by the answer to discrepancy {discrepancy}.");
+        let told_as = format!("adopted/{}/{key}/by answer {discrepancy}", self.id);
+        let refused = self.adopt(key, by, told_as, why.clone()).await?;
+        match refused {
+            Some(refused) => self.ask(key, by, &why, Some(refused)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says, while it is so, that what is changed over there cannot be adopted, although the policy says so: a rule, a mapping or a kit
+    /// came since it was saved.
+    pub(super) async fn check_policy(&mut self) -> Result<(), WorkerError> {
+        let adopts = self.system.mode.adopts();
+        let found = if adopts {
+            self.handle.ledger().read(self.tenant, |view| unadoptable(view, self.id, &self.system))?
+        } else {
+            None
+        };
+        let sentence = found.map(|Unadoptable { listings, listing, barrier }| {
+            let (name, of) = (&self.system.name, if listings == 1 { "listing" } else { "listings" });
+            format!(
+                "What is changed in {name} is to be adopted, and cannot be for {listings} {of}, such as {listing}: {barrier}. Changes of these \
+                 are asked about."
+            )
+        });
+        let told = self.status.cannot_adopt.clone();
+        if told.as_ref().map(|(_, told)| told) == sentence.as_ref() {
+            return Ok(());
+        }
+        if let Some((discrepancy, _)) = told {
+            self.resolve(discrepancy).await?;
+        }
+        self.status.cannot_adopt = None;
+        if let Some(sentence) = sentence
+            && let Some(discrepancy) = self.note_of_system(Cause::CannotAdopt, sentence.clone()).await?
+        {
+            self.status.cannot_adopt = Some((discrepancy, sentence));
+        }
+        self.keep_status().await
+    }
+}

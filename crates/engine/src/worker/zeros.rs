@@ -1,0 +1,194 @@
+//! The guard of what goes out: a wave of zeros that no order and no time explains is held, as one discrepancy, until somebody approves.
+//!
+//! Held is each listing by itself, and kept so: a crash sends nothing. What an order sells out meanwhile goes at once.
+
+use std::collections::BTreeSet;
+
+use onhand_ledger::command::Note as NoteCommand;
+use onhand_ledger::model::{Cause, Choice};
+use onhand_ledger::{
+    Answer, Body, Command, DiscrepancyId, Entry, ItemId, LocationId, Movement, Quantity, Seq, StockState,
+};
+use onhand_store::StoreError;
+use onhand_sync::{Fall, Stop, is_wave};
+
+use super::{Line, Worker, WorkerError};
+use crate::systems::Stopped;
+use crate::view::View;
+
+/// Zeros that were sent so long ago are no part of a wave any more, in seconds.
+const WINDOW: i64 = 600;
+/// So many names stand in the sentence.
+const NAMED: usize = 3;
+/// So many states are kept together.
+const KEPT: usize = 1_000;
+
+/// Does a movement come from an order, a hold or a shipment, or from a day that is over?
+pub(super) fn is_prompt(movement: &Movement) -> bool {
+    let of_order =
+        |state| matches!(state, StockState::Reserved | StockState::Committed | StockState::Customer);
+    of_order(movement.from.state)
+        || of_order(movement.to.state)
+        || (movement.to.state == StockState::QualityControl && movement.reason == "expired")
+}
+
+/// Did an order or time take the last that was available of an item at these locations or inside them? None: something else did, or it is
+/// not known.
+pub(super) fn was_prompt(
+    view: &mut View<'_>,
+    item: ItemId,
+    locations: &[LocationId],
+) -> Result<bool, StoreError> {
+    let mut items = view.parts_of(item)?;
+    items.push(item);
+    let sites = view.sites()?;
+    let mut newest: Seq = 0;
+    for item in items {
+        for (cell, slot) in view.cells_of(item)? {
+            let is_there = || locations.iter().any(|location| sites.is_in(cell.location, *location));
+            if cell.state == StockState::Available && is_there() {
+                newest = newest.max(slot.seq);
+            }
+        }
+    }
+    if newest == 0 {
+        return Ok(false);
+    }
+    Ok(match view.entry_alone(newest)? {
+        Some(Entry::Movement(movement)) => is_prompt(&movement),
+        _ => false,
+    })
+}
+
+impl Line {
+    fn is_held(&self) -> bool {
+        self.state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Held)
+    }
+
+    /// Should it fall to zero by what is guarded?
+    fn is_guarded(&self) -> bool {
+        self.fall == Some(Fall::Guarded) && self.differs()
+    }
+
+    fn told_of(&self) -> Option<DiscrepancyId> {
+        self.state.stopped.as_ref().and_then(|stopped| stopped.discrepancy)
+    }
+}
+
+impl Worker {
+    /// Holds a wave of zeros, and lets go what is none any more.
+    pub(super) async fn guard_zeros(&mut self) -> Result<(), WorkerError> {
+        self.release_zeros().await?;
+        if !self.may_send() {
+            return Ok(());
+        }
+        let now = self.now();
+        self.zeros_sent.retain(|at| at.plus_seconds(WINDOW) > now);
+        let (mut held, mut pending, mut untold) = (Vec::new(), Vec::new(), false);
+        for (key, line) in &self.lines {
+            if line.is_held() && !line.state.zero_rejected {
+                held.push(key.clone());
+                untold |= line.told_of().is_none();
+            } else if line.state.stopped.is_none()
+                && line.state.acknowledged.is_some()
+                && line.is_guarded()
+                && !line.state.zero_allowed
+            {
+                pending.push(key.clone());
+            }
+        }
+        let zeros = held.len() + pending.len() + self.zeros_sent.len();
+        let is_new = !pending.is_empty() && is_wave(zeros, self.lines.len(), self.system.mode.zeros);
+        if is_new {
+            for key in &pending {
+                let Some(line) = self.lines.get_mut(key) else { continue };
+                line.state.held_at = Some(now);
+                line.state.stopped = Some(Stopped {
+                    why: Stop::Held,
+                    reason: String::new(),
+                    since: now,
+                    times: 1,
+                    retry_at: None,
+                    number: None,
+                    discrepancy: None,
+                });
+            }
+            // They are held before it is told: a crash sends nothing, and tells it then.
+            self.keep_all(&pending).await?;
+            held.append(&mut pending);
+        }
+        if is_new || untold { self.tell_zeros(&held).await } else { Ok(()) }
+    }
+
+    /// One discrepancy for all that is held, in place of the one before.
+    async fn tell_zeros(&mut self, held: &[String]) -> Result<(), WorkerError> {
+        let lines = || held.iter().filter_map(|key| self.lines.get(key));
+        let before: BTreeSet<DiscrepancyId> = lines().filter_map(Line::told_of).collect();
+        let newest = lines().filter_map(|line| line.state.held_at).max().unwrap_or_default();
+        let name_of =
+            |line: &Line| line.listing.remote_sku.clone().unwrap_or_else(|| line.listing.remote_id.clone());
+        let names: Vec<String> = lines().take(NAMED).map(name_of).collect();
+        let (system, count, all) = (self.system.name.clone(), held.len(), self.lines.len());
+        let sentence = format!(
+            "{count} of {all} listings of {system} would fall to zero at once, by no order (such as {}). They are held as they are. Answer \
+             `approve` and they are sent; answer `reject` and they stay until what made them zero is undone.",
+            names.join(", ")
+        );
+        let note = NoteCommand {
+            system,
+            sku: None,
+            cause: Cause::ZerosHeld,
+            quantity: Quantity::units(i64::try_from(count).unwrap_or(i64::MAX)),
+            sentence,
+            evidence: None,
+            choices: vec![Choice::Approve, Choice::Reject],
+        };
+        // Told again after a crash it is the same discrepancy.
+        let key = Some(format!("zeros-held/{}/{}/{count}", self.id, newest.micros()));
+        let command = Command { key, ..self.command(Body::Note(note)) };
+        let committed = self.handle.submit(self.tenant, command).await?;
+        let Answer::Discrepancy(discrepancy) = committed.answer else { return Ok(()) };
+        for key in held {
+            if let Some(stopped) = self.lines.get_mut(key).and_then(|line| line.state.stopped.as_mut()) {
+                stopped.discrepancy = Some(discrepancy);
+            }
+        }
+        self.keep_all(held).await?;
+        for discrepancy in before {
+            self.resolve(discrepancy).await?;
+        }
+        Ok(())
+    }
+
+    /// What no longer falls to zero, or does so by an order now, is held no longer; nor is what was allowed to allowed for ever.
+    async fn release_zeros(&mut self) -> Result<(), WorkerError> {
+        let mut changed = Vec::new();
+        let mut told = BTreeSet::new();
+        for (key, line) in &mut self.lines {
+            let is_zero = line.desired.is_zero();
+            if line.is_held() && !line.is_guarded() {
+                told.extend(line.told_of());
+                line.state.stopped = None;
+                line.state.zero_rejected = false;
+                changed.push(key.clone());
+            }
+            if !is_zero && line.state.zero_allowed {
+                line.state.zero_allowed = false;
+                changed.push(key.clone());
+            }
+        }
+        self.keep_all(&changed).await?;
+        let still: BTreeSet<DiscrepancyId> = self.lines.values().filter_map(Line::told_of).collect();
+        for discrepancy in told.difference(&still) {
+            self.resolve(*discrepancy).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_all(&mut self, keys: &[String]) -> Result<(), WorkerError> {
+        for part in keys.chunks(KEPT) {
+            self.keep(part).await?;
+        }
+        Ok(())
+    }
+}

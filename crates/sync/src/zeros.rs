@@ -1,0 +1,63 @@
+//! The guard of what goes out: a wave of zeros waits for a person, unless it follows from orders or from time.
+
+use onhand_ledger::model::Zeros;
+
+/// What a fall to zero follows from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fall {
+    /// Orders, holds, what was shipped, or time: it is never held.
+    Prompt,
+    /// A count, a snapshot, an adjustment, a rule, a mapping, an import: held where there are many.
+    Guarded,
+}
+
+/// What a fall to zero follows from. `fell_now`: it is by what has just been committed that it should show 0, and whether orders
+/// or time were in that. `nothing_free`: nothing is left of it that a rule could hide, and whether it was an order or time that took the
+/// last. `known`: as it was seen before.
+pub fn fall(fell_now: Option<bool>, nothing_free: Option<bool>, known: Option<Fall>) -> Fall {
+    if fell_now == Some(true) || nothing_free == Some(true) {
+        return Fall::Prompt;
+    }
+    known.filter(|_| fell_now.is_none()).unwrap_or(Fall::Guarded)
+}
+
+/// Are so many guarded zeros of so many listings a wave?
+pub fn is_wave(zeros: usize, listings: usize, most: Zeros) -> bool {
+    let (zeros, listings) = (zeros as u128, listings as u128);
+    zeros > u128::from(most.number) && zeros * 100 > u128::from(most.share) * listings && most.share < 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wave_is_many_and_a_large_share() {
+        let most = Zeros { number: 20, share: 10 };
+        assert!(is_wave(300, 1_000, most));
+        assert!(!is_wave(100, 1_000, most), "the share itself is not more than it");
+        assert!(is_wave(101, 1_000, most));
+        assert!(!is_wave(20, 30, most), "few");
+        assert!(is_wave(21, 30, most));
+        assert!(!is_wave(1_000, 1_000, Zeros { number: 0, share: 100 }), "never");
+        assert!(is_wave(1, 1_000, Zeros { number: 0, share: 0 }), "always");
+    }
+
+    #[test]
+    fn what_the_last_unit_went_to_decides() {
+        assert_eq!(
+            fall(Some(true), None, None),
+            Fall::Prompt,
+            "an order has just taken the last that was shown"
+        );
+        assert_eq!(fall(Some(false), Some(false), None), Fall::Guarded, "a count has");
+        assert_eq!(
+            fall(Some(false), None, Some(Fall::Prompt)),
+            Fall::Guarded,
+            "a rule, of something that was sold out once"
+        );
+        assert_eq!(fall(None, None, Some(Fall::Prompt)), Fall::Prompt, "it stays what it was");
+        assert_eq!(fall(None, Some(true), Some(Fall::Guarded)), Fall::Prompt, "held, and sold out meanwhile");
+        assert_eq!(fall(None, None, None), Fall::Guarded, "nobody knows");
+    }
+}
