@@ -5,8 +5,10 @@ mod desired;
 mod explain;
 mod judge;
 mod lag;
+pub mod missed;
 mod plan;
 mod retry;
+pub mod snapshot;
 mod timing;
 
 pub use desired::{Halt, Shown, Step, Stock, desired};

@@ -16,6 +16,7 @@ mod restore;
 mod rule;
 mod seal;
 mod serve;
+mod snapshots;
 
 use std::io;
 use std::process::ExitCode;
@@ -64,6 +65,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Rule(asked) => {
             through(Link::open_existing(&db)?, async |link| rule::run(link, asked, json).await).await?;
+        }
+        Command::Snapshot(asked) => {
+            through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;
         }
         Command::Transfer(asked) => {
             through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)
