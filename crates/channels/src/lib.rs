@@ -6,9 +6,12 @@
 
 pub mod shop;
 pub mod vendure;
+pub mod webhook;
 
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
+
+use webhook::WebhookScheme;
 
 /// What the number that a system shows for a listing means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -220,6 +223,11 @@ pub trait Channel: Send + Sync {
     /// from what the system has set aside for its own orders.
     fn reads_before_push(&self) -> bool {
         false
+    }
+
+    /// How its webhooks are verified; none: it sends none. What one says is a hint to look at its orders and numbers now.
+    fn webhook(&self) -> Option<WebhookScheme> {
+        None
     }
 
     /// Has it compare-and-set: is a number set only where it shows [`Push::expected`]?

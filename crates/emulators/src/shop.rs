@@ -15,8 +15,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 /// Microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -142,6 +146,30 @@ struct Shop {
     changes: u64,
     audit: Vec<Event>,
     faults: Faults,
+    webhook: Option<Webhook>,
+}
+
+/// Where changes of orders are announced.
+#[derive(Clone)]
+struct Webhook {
+    url: String,
+    secret: String,
+    http: reqwest::Client,
+}
+
+impl Webhook {
+    /// Says that an order has changed: once, whatever becomes of it.
+    async fn announce(self, order: String, change: u64) {
+        let body = serde_json::json!({ "topic": "order", "order": order }).to_string();
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("any key will do");
+        mac.update(body.as_bytes());
+        let signature = BASE64.encode(mac.finalize().into_bytes());
+        let request = self.http.post(&self.url).header("x-shop-signature", signature);
+        let sent = request.header("x-shop-event", format!("{order}-{change}")).body(body).send().await;
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a webhook did not arrive");
+        }
+    }
 }
 
 /// A corner shop.
@@ -216,6 +244,13 @@ impl CornerShop {
         self.shop.lock().audit.clone()
     }
 
+    /// Announces each change of an order there from now on, signed (HMAC-SHA256 of the body, base64) with that secret. Needs a
+    /// runtime of tokio around whoever changes an order.
+    pub fn set_webhook(&self, url: &str, secret: &str) {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+        self.shop.lock().webhook = Some(Webhook { url: url.to_owned(), secret: secret.to_owned(), http });
+    }
+
     /// What goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.shop.lock().faults = faults;
@@ -257,6 +292,7 @@ impl CornerShop {
             shop.audit.push(Event::Sale { at, order, listing, quantity, stock_after });
         }
         shop.orders.insert(number, order.clone());
+        announce(&shop, &order.id, order.change);
         Ok(order)
     }
 
@@ -301,6 +337,7 @@ impl CornerShop {
         order.change = change;
         order.updated_at = at;
         shop.changes = change;
+        announce(&shop, id, change);
         true
     }
 
@@ -312,6 +349,12 @@ impl CornerShop {
         let previous = std::mem::replace(&mut listing.stock, quantity);
         shop.audit.push(Event::Edit { at, listing: id.to_owned(), quantity, previous });
         true
+    }
+}
+
+fn announce(shop: &Shop, order: &str, change: u64) {
+    if let (Some(webhook), Ok(runtime)) = (shop.webhook.clone(), tokio::runtime::Handle::try_current()) {
+        runtime.spawn(webhook.announce(order.to_owned(), change));
     }
 }
 

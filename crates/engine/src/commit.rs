@@ -15,7 +15,7 @@ use foldhash::{HashMap, HashMapExt as _, HashSet};
 use onhand_ledger::state::{Answered, Earlier, Need};
 use onhand_ledger::{
     Answer, CellKey, Command, Due, Entry, Given, HoldId, Instant, Invalid, Key, LocationId, LotId, Outcome,
-    Quantity, Record, Seq, State, TenantId, Value, decide,
+    Quantity, Record, Seq, State, SystemId, TenantId, Value, decide,
 };
 use onhand_store::{
     Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work, WriteKeys, decode_records, key_hash,
@@ -139,6 +139,10 @@ pub struct Ledger {
     /// The ends of all logs that were last looked at, added up.
     looked_at: Mutex<Seq>,
     seal: Seal,
+    /// Snapshots are taken by one at a time.
+    pub(crate) snapshots: tokio::sync::Mutex<()>,
+    /// Systems that a message has come of, since their workers looked.
+    hints: Mutex<std::collections::BTreeSet<(TenantId, SystemId)>>,
 }
 
 struct Inner {
@@ -296,6 +300,7 @@ impl Ledger {
         let (shares, beside) = (shares.into_iter().map(RwLock::new).collect(), beside.map(Mutex::new));
         let (readers, trouble) = (Mutex::default(), Mutex::default());
         let (readers_waiting, looked_at) = (AtomicUsize::new(0), Mutex::default());
+        let (snapshots, hints) = (tokio::sync::Mutex::default(), Mutex::default());
         Ok(Self {
             readers,
             shares,
@@ -308,6 +313,8 @@ impl Ledger {
             readers_waiting,
             looked_at,
             seal: Seal::default(),
+            snapshots,
+            hints,
         })
     }
 
@@ -553,6 +560,18 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// A message has come that something happened at a system: its worker looks at once. Where that works on another node, it
+    /// looks when its time comes.
+    pub fn hint(&self, tenant: TenantId, system: SystemId) {
+        self.hints.lock().insert((tenant, system));
+        self.feed.send_modify(|_| {});
+    }
+
+    /// Has such a message come since this was asked last?
+    pub(crate) fn take_hint(&self, tenant: TenantId, system: SystemId) -> bool {
+        self.hints.lock().remove(&(tenant, system))
     }
 
     /// Do other nodes write to the same store?
@@ -1124,6 +1143,10 @@ fn provide(
             let held = held.filter(|(key, slot)| !key.state.is_party() && !slot.quantity.is_zero());
             state.provide_stocked(item, held);
         }
+        Need::MovedAfter(cell, at) => {
+            let seqs = moved_after(state, store, id, cell, at)?;
+            given.moved_after.insert((cell, at), seqs);
+        }
         Need::Request(_) => unreachable!("what is known of a command's key is given with it"),
         Need::Record(seq) => {
             let records = match store.chunk_of(id, seq)? {
@@ -1135,6 +1158,43 @@ fn provide(
     }
     Ok(())
 }
+
+/// The entries that moved a cell after an instant, by when it happened; the oldest first.
+pub(crate) fn moved_after(
+    state: &State,
+    store: &mut (impl Reader + ?Sized),
+    id: TenantId,
+    cell: CellKey,
+    at: Instant,
+) -> Result<Vec<Seq>, StoreError> {
+    let slot = match state.cell(&cell) {
+        Some(slot) => slot.clone(),
+        None => store.cell(id, &cell)?,
+    };
+    // Nearly always nothing has.
+    if slot.seq == 0 || slot.latest <= at {
+        return Ok(Vec::new());
+    }
+    let mut rows = slot.pending.clone();
+    let mut before = rows.first().map_or(Seq::MAX >> 1, |row| row.seq);
+    loop {
+        let written = store.trail(id, &cell, before, TRAIL_PAGE)?;
+        // What is not late happened after all that was known before it.
+        let ends = written.iter().any(|row| !row.late && row.occurred_at <= at);
+        before = written.last().map_or(0, |row| row.seq);
+        let is_last = written.len() < TRAIL_PAGE;
+        rows.extend(written);
+        if ends || is_last {
+            break;
+        }
+    }
+    let mut seqs: Vec<Seq> = rows.iter().filter(|row| row.occurred_at > at).map(|row| row.seq).collect();
+    seqs.sort_unstable();
+    Ok(seqs)
+}
+
+/// So many rows of a trail are read at a time.
+const TRAIL_PAGE: usize = 64;
 
 /// The one of some records that has an entry.
 fn record_of(records: &[(Seq, Record)], seq: Seq) -> Option<&(Seq, Record)> {

@@ -256,6 +256,7 @@ fn write_slice(
                     | Need::AsOf(..)
                     | Need::Request(_)
                     | Need::Record(_)
+                    | Need::MovedAfter(..)
                     | Need::Stocked(_) => unreachable!("folding needs cells and objects alone"),
                 }
             }

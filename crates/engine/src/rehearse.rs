@@ -161,6 +161,14 @@ impl Rehearsal {
                 };
                 given.records.insert(seq, record);
             }
+            Need::MovedAfter(cell, at) => {
+                let mut seqs =
+                    crate::commit::moved_after(view.state, &mut *view.reader, view.tenant, cell, at)?;
+                let rehearsed =
+                    self.state.cell(&cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
+                seqs.extend(rehearsed.iter().filter(|row| row.occurred_at > at).map(|row| row.seq));
+                given.moved_after.insert((cell, at), seqs);
+            }
             Need::Request(key) => {
                 given.earlier = self.earlier(view, &key)?;
             }

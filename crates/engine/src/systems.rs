@@ -11,6 +11,7 @@ use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, Key, ListingId, Quantity, Seq, SystemId, TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
+use onhand_sync::missed::Unannounced;
 use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop, next_batch};
 use serde::{Deserialize, Serialize};
 
@@ -188,6 +189,22 @@ pub struct WorkerStatus {
     /// What was told of changes that are to be adopted and cannot be.
     #[serde(default)]
     pub cannot_adopt: Option<(DiscrepancyId, String)>,
+    /// Its messages that something happened.
+    #[serde(default)]
+    pub hooks: Hooks,
+}
+
+/// What is known of a system's webhooks.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Hooks {
+    /// When one last came; none ever did while none.
+    pub heard_at: Option<Instant>,
+    /// So many came, and what they spoke of was read.
+    pub read: u64,
+    /// Changes that were found by reading and may still be spoken of.
+    pub unannounced: Vec<Unannounced>,
+    /// Where a person reads that messages are missing.
+    pub told: Option<DiscrepancyId>,
 }
 
 /// The notes that a system's listings are kept in.
@@ -303,6 +320,8 @@ pub struct SystemStatus {
     pub trouble: Option<String>,
     /// All it did up to this instant is known.
     pub orders_known_to: Option<Instant>,
+    /// When a webhook of it last came and was read.
+    pub heard_at: Option<Instant>,
 }
 
 /// How a system is doing.
@@ -322,8 +341,8 @@ pub fn system_status(
     let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
     // What a system tells us is no number of ours.
     if !system.mode.direction.sends() {
-        let orders_known_to = worker.orders_known_to;
-        return Ok(SystemStatus { listings, in_step, skipped, trouble, orders_known_to });
+        let (orders_known_to, heard_at) = (worker.orders_known_to, worker.hooks.heard_at);
+        return Ok(SystemStatus { listings, in_step, skipped, trouble, orders_known_to, heard_at });
     }
     for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
         for remote_location in remote_locations(system) {
@@ -335,7 +354,14 @@ pub fn system_status(
             }
         }
     }
-    Ok(SystemStatus { listings, in_step, skipped, trouble, orders_known_to: worker.orders_known_to })
+    Ok(SystemStatus {
+        listings,
+        in_step,
+        skipped,
+        trouble,
+        orders_known_to: worker.orders_known_to,
+        heard_at: worker.hooks.heard_at,
+    })
 }
 
 /// The connection of a system, if it has one; or why it does not open.

@@ -478,9 +478,12 @@ fn fold(state: &mut State, first_seq: Seq, record: &onhand_ledger::Record) {
         match need {
             Need::Cell(cell) => state.provide_cell(cell, CellSlot::default()),
             Need::Object(key) => state.provide_object(key, Slot::default()),
-            Need::Range(..) | Need::AsOf(..) | Need::Request(_) | Need::Record(_) | Need::Stocked(_) => {
-                unreachable!("folding needs cells and objects alone")
-            }
+            Need::Range(..)
+            | Need::AsOf(..)
+            | Need::Request(_)
+            | Need::Record(_)
+            | Need::MovedAfter(..)
+            | Need::Stocked(_) => unreachable!("folding needs cells and objects alone"),
         }
     }
 }

@@ -148,6 +148,7 @@ fn an_outsiders_absolute_is_evidence() {
                 lines: units("MUG", quantity),
                 as_of: None,
                 system: system.map(str::to_owned),
+                net: false,
             })
         };
         let told = shop.tell(count(Some("WEB"), 92));
@@ -259,6 +260,7 @@ fn a_clock_that_is_ahead() {
                 lines: units("MUG", 3),
                 as_of: Some(time("10:10")),
                 system: system.map(str::to_owned),
+                net: false,
             })
         };
         let request = shop.keyed(None, count(None)).unwrap_err();

@@ -236,6 +236,7 @@ fn what_broke_of_a_lot_before_it_was_counted_is_what_the_count_found_gone() {
             as_of: Some(time("10:50")),
             inside: false,
             system: None,
+            net: false,
         }));
         let broken = |of, quantity: i64| {
             let (location, lines) = ("LONDON".to_owned(), vec![lot("MILK", -quantity, of, "")]);
@@ -257,7 +258,7 @@ fn a_count_of_a_lot_in_all_of_a_site_takes_nothing_from_another_lot() {
         shop.at("10:10");
         let found = |of, counted| {
             let (location, lines) = ("LONDON".to_owned(), vec![lot("MILK", counted, of, "")]);
-            let count = TakeCount { location, lines, as_of: None, inside: true, system: None };
+            let count = TakeCount { location, lines, as_of: None, inside: true, system: None, net: false };
             let Answer::Counted(counted, _) = shop.tell(Body::Count(count)) else { panic!("not counted") };
             counted[0].found.whole_units()
         };
@@ -365,7 +366,14 @@ fn a_count_of_a_site_sees_its_bins_and_a_move_inside_it_changes_nothing() {
         shop.at("10:30");
         let count = |quantity, inside| {
             let (location, as_of) = ("LONDON".to_owned(), Some(time("10:15")));
-            Body::Count(TakeCount { location, lines: units("MUG", quantity), as_of, inside, system: None })
+            Body::Count(TakeCount {
+                location,
+                lines: units("MUG", quantity),
+                as_of,
+                inside,
+                system: None,
+                net: false,
+            })
         };
         shop.tell(count(8, true));
         assert_eq!((shop.available("MUG", "LONDON"), shop.available("MUG", "BIN-1")), (8, 8));
@@ -492,6 +500,7 @@ fn a_serial_is_in_one_place() {
             as_of: None,
             inside: false,
             system: None,
+            net: false,
         }));
         assert_eq!((shop.available("PHONE", "LONDON"), shop.available("PHONE", "PARIS")), (0, 2));
         // Sold, and back: the piece may come in again.
@@ -537,6 +546,7 @@ fn a_piece_that_left_before_it_came_is_one_all_the_same() {
             as_of: Some(time("11:00")),
             inside: false,
             system: None,
+            net: false,
         }));
         assert_eq!(shop.available("PHONE", "LONDON"), 1);
     });

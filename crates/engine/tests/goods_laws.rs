@@ -413,6 +413,7 @@ impl World {
                 as_of: self.before(*ago),
                 inside: *inside,
                 system: None,
+                net: false,
             }),
             Act::Transfer { sku, from, to, quantity, which, ago } => Body::Transfer(Transfer {
                 from: place(*from),

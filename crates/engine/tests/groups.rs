@@ -33,7 +33,7 @@ fn a_line_of_a_group_sees_what_the_earlier_ones_did() {
         let paris = PutLocation { code: "PARIS".to_owned(), ..PutLocation::default() };
         let count = |quantity| {
             let (location, lines) = ("PARIS".to_owned(), units("NEW", quantity));
-            Body::Count(TakeCount { inside: false, location, lines, as_of: None, system: None })
+            Body::Count(TakeCount { inside: false, location, lines, as_of: None, system: None, net: false })
         };
         let group = vec![
             item("NEW"),

@@ -144,7 +144,14 @@ fn a_case_is_twenty_four_wherever_a_line_is_given() {
         // Two cases on the pallet and three on the shelf are one count.
         let lines = vec![cases("MUG", "case", 2), Line::new("MUG", Quantity::units(3))];
         let location = "LONDON".to_owned();
-        shop.tell(Body::Count(TakeCount { location, lines, as_of: None, inside: false, system: None }));
+        shop.tell(Body::Count(TakeCount {
+            location,
+            lines,
+            as_of: None,
+            inside: false,
+            system: None,
+            net: false,
+        }));
         assert_eq!(shop.stock("MUG"), (27, 0, 24));
         let said = invalid(&shop, receive(cases("MUG", "pallet", 1))).to_string();
         assert_eq!(said, "`MUG` has no pack `pallet`; it has case");
@@ -489,7 +496,7 @@ fn what_is_heard_late_of_a_merged_item_is_booked_before_the_merge_and_carried_ov
         // A count of the old name as of before the merge corrects the old item, and what went over.
         let lines = vec![Line::new("85123a", Quantity::units(2)), Line::new("85123A", Quantity::units(5))];
         let (location, as_of) = ("LONDON".to_owned(), Some(time("10:45")));
-        shop.tell(Body::Count(TakeCount { location, lines, as_of, inside: false, system: None }));
+        shop.tell(Body::Count(TakeCount { location, lines, as_of, inside: false, system: None, net: false }));
         assert_eq!((of("85123a", "10:45"), of("85123A", "10:45"), of("85123A", "12:00")), (2, 5, 7));
         // And it is an anchor: what is heard of before it moves nothing after it.
         shop.tell(till(Happened::Sold, 2, "10:20", 3));

@@ -468,6 +468,7 @@ impl World {
                 as_of: self.before(*ago),
                 inside: false,
                 system: None,
+                net: false,
             }),
             Act::Hold { sku, quantity, minutes, partial } => Body::PlaceHold(PlaceHold {
                 partial: Some(*partial),

@@ -373,6 +373,7 @@ fn absolutes_are_their_masters(shop: &Shop, model: &Naive) {
                     as_of: None,
                     inside: false,
                     system: (*name != "onhand").then(|| (*name).to_owned()),
+                    net: false,
                 }));
                 let after = on_hand(shop, sku, PLACES[*place]);
                 let what = format!("{name} of {} at {}: {told:?}", sku, PLACES[*place]);

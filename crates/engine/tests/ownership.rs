@@ -66,7 +66,7 @@ fn inside(shop: &Shop, code: &str, parent: &str) -> Answer {
 /// Who refuses a count of ours there.
 fn master(shop: &Shop, location: &str) -> String {
     let (location, lines) = (location.to_owned(), units("MUG", 0));
-    let count = TakeCount { location, lines, as_of: None, inside: false, system: None };
+    let count = TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
     match shop.tell(Body::Count(count)) {
         Answer::Refused(Refusal::NotMaster { master, .. }) => master,
         Answer::Counted(..) => "onhand".to_owned(),
@@ -99,7 +99,14 @@ fn the_nearest_rule_around_a_place_counts_after_the_item() {
         rule(&own(&shop, Some("MUG"), None, Some("BIN"), "WMS"));
         let count = |inside| {
             let (location, lines) = ("LONDON".to_owned(), units("MUG", 3));
-            shop.tell(Body::Count(TakeCount { location, lines, as_of: None, inside, system: None }))
+            shop.tell(Body::Count(TakeCount {
+                location,
+                lines,
+                as_of: None,
+                inside,
+                system: None,
+                net: false,
+            }))
         };
         let Answer::Refused(refusal) = count(true) else { panic!("it is refused") };
         assert!(refusal.to_string().contains("at `BIN` here: its master is `WMS`"), "{refusal}");
@@ -220,7 +227,14 @@ fn an_absolute_from_one_that_is_not_master_by_a_group_is_evidence() {
         let count = |system: Option<&str>, quantity| {
             let (location, lines) = ("BIN".to_owned(), units("MUG", quantity));
             let system = system.map(str::to_owned);
-            shop.tell(Body::Count(TakeCount { location, lines, as_of: None, inside: false, system }))
+            shop.tell(Body::Count(TakeCount {
+                location,
+                lines,
+                as_of: None,
+                inside: false,
+                system,
+                net: false,
+            }))
         };
         assert!(matches!(count(Some("WEB"), 92), Answer::Waiting(..)));
         assert_eq!((shop.available("MUG", "BIN"), shop.discrepancies()[0].cause), (0, Cause::NotMaster));

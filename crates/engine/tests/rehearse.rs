@@ -62,7 +62,7 @@ fn body(act: &Act, now: Instant) -> Body {
     let order = OrderId(act.which);
     match act.what {
         0..3 => Body::Receive(Receive { location, lines, occurred_at: then, reason: None }),
-        3 => Body::Count(TakeCount { location, lines, as_of: then, inside: false, system: None }),
+        3 => Body::Count(TakeCount { location, lines, as_of: then, inside: false, system: None, net: false }),
         4 => {
             let lines = lines.into_iter().map(|line| Line { quantity: -line.quantity, ..line }).collect();
             Body::Adjust(Adjust { location, lines, occurred_at: then, reason: "shrinkage".to_owned() })

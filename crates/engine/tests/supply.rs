@@ -76,6 +76,7 @@ fn count(shop: &Shop, place: &str, quantity: i64, as_of: &str) {
         as_of: Some(time(as_of)),
         inside: false,
         system: None,
+        net: false,
     };
     assert!(matches!(shop.tell(Body::Count(count)), Answer::Counted(..)));
 }

@@ -513,7 +513,7 @@ fn a_late_receipt_of_a_transfer_before_a_count_changes_nothing_after_it() {
         dispatch(shop, transfer, None, None);
         let seen = |quantity, at: &str| {
             let (location, lines, as_of) = (PARIS.to_owned(), units("MUG", quantity), Some(time(at)));
-            Body::Count(TakeCount { location, lines, as_of, inside: false, system: None })
+            Body::Count(TakeCount { location, lines, as_of, inside: false, system: None, net: false })
         };
         shop.at("10:50").tell(seen(6, "10:45"));
         assert_eq!(stock(shop), [4, 0, 6, 6], "who counted had them, and nobody told of their arrival");

@@ -229,7 +229,14 @@ fn act() -> impl Strategy<Value = Body> {
                 note: Some("wet, \"as told\"".to_owned()),
                 body: Body::Receive(receive(lines)),
             })),
-            2 => Body::Count(TakeCount { location, lines, as_of: None, inside: false, system: None }),
+            2 => Body::Count(TakeCount {
+                location,
+                lines,
+                as_of: None,
+                inside: false,
+                system: None,
+                net: false,
+            }),
             3 => Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() }),
             _ => Body::Adjust(Adjust {
                 lines: vec![Line::new(sku, -quantity)],

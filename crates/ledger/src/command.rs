@@ -16,7 +16,7 @@ pub use self::supply::*;
 use crate::answer::Invalid;
 use crate::gtin;
 use crate::key::StockState;
-use crate::model::{Direction, Pack, Parcels, Policy, Timing, Tracking, Zeros};
+use crate::model::{Direction, Inbound, Pack, Parcels, Policy, Timing, Tracking, Zeros};
 use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
@@ -410,6 +410,8 @@ pub struct PutSystem {
     pub locations: Option<Vec<(String, String)>>,
     /// Default: false.
     pub paused: Option<bool>,
+    /// How the snapshots it tells are taken. Default: [`Inbound::default`].
+    pub inbound: Option<Inbound>,
     /// What of its mode changes; none: nothing.
     pub mode: Option<PutMode>,
 }
@@ -554,6 +556,10 @@ pub struct TakeCount {
     pub inside: bool,
     /// Which system says so; none: a person, in Onhand's name.
     pub system: Option<String>,
+    /// Are the quantities less what that system's own orders had set aside then? Needs `system`. Default: they are what lay
+    /// there.
+    #[serde(default)]
+    pub net: bool,
 }
 
 /// See [`Body::PlaceHold`].

@@ -230,6 +230,58 @@ pub struct System {
     pub paused: bool,
     /// How it is kept equal.
     pub mode: Mode,
+    /// How what it tells of its stock is taken, where it is master.
+    pub inbound: Inbound,
+}
+
+/// How the absolute quantities that a system tells are taken: its snapshots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inbound {
+    /// What its numbers mean.
+    pub meaning: Meaning,
+    /// What it means that a snapshot of a whole location does not name an item.
+    pub absent: Absent,
+    /// A snapshot that is of a later time than its documents are known to waits for these, so many seconds at most; none: as
+    /// long as it takes.
+    pub wait_seconds: Option<u32>,
+    /// A snapshot that would change more than so many percent of the stock it speaks of is held for a person; 100: none is.
+    pub hold_above_percent: u8,
+    /// A snapshot of a whole location with fewer than so many percent of the rows of the one before is held for a person; 0:
+    /// none is.
+    pub hold_below_rows_percent: u8,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Self {
+            meaning: Meaning::Physical,
+            absent: Absent::Unknown,
+            wait_seconds: Some(900),
+            hold_above_percent: 30,
+            hold_below_rows_percent: 80,
+        }
+    }
+}
+
+/// What a system's number of its stock means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// Goods on the shelf, whatever was ordered.
+    Physical,
+    /// Goods on the shelf less what its own orders had set aside then.
+    NetOfOwnOrders,
+}
+
+/// What it means that a snapshot of a whole location does not name an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absent {
+    /// There is none of it.
+    Zero,
+    /// Nothing is said of it.
+    Unknown,
 }
 
 /// A remote location and ours behind it.
@@ -1081,6 +1133,10 @@ pub enum Cause {
     CannotAdopt,
     /// Many listings would fall to zero at once, by no order: they are held.
     ZerosHeld,
+    /// A snapshot that is empty, cut short, or would change much: it is held for a person.
+    Guard,
+    /// A system's message never came; what it was about was found by reading.
+    MissedEvent,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

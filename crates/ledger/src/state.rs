@@ -123,6 +123,8 @@ pub enum Need {
     Record(Seq),
     /// All cells of an item at places of ours that hold something.
     Stocked(ItemId),
+    /// Which entries moved a cell after an instant, by when it happened.
+    MovedAfter(CellKey, Instant),
 }
 
 /// What was answered to a key.
@@ -159,16 +161,19 @@ pub struct Given {
     pub earlier: Earlier,
     /// Records with their first entry, by the entry they were asked for by; none where the log has none of it.
     pub records: HashMap<Seq, Option<(Seq, Record)>>,
+    /// Entries that moved a cell after an instant.
+    pub moved_after: HashMap<(CellKey, Instant), Vec<Seq>>,
 }
 
 impl Given {
     /// Nothing is given any more; its room is kept for the next command.
     pub fn clear(&mut self) {
-        let Self { ranges, as_of, earlier, records } = self;
+        let Self { ranges, as_of, earlier, records, moved_after } = self;
         ranges.clear();
         as_of.clear();
         *earlier = Earlier::Unknown;
         records.clear();
+        moved_after.clear();
     }
 }
 

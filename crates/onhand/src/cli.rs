@@ -4,6 +4,7 @@ mod documents;
 mod location;
 mod modes;
 mod rule;
+mod snapshots;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use documents::{CountSession, LineArg, Purchase, Transfer};
 pub use location::{Location, LocationFields};
 pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use rule::{Rule, RuleFields, What};
+pub use snapshots::{Snapshot, Which};
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -91,6 +93,9 @@ pub enum Command {
     /// Locations: what they are a part of, in which order they are allocated from, the groups that rules name.
     #[command(subcommand)]
     Location(Location),
+    /// Snapshots that outside masters told of their stock: what waits, what is held; approve or reject one.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Transfers between locations: planned, dispatched, received.
     #[command(subcommand)]
     Transfer(Transfer),

@@ -124,6 +124,7 @@ impl Runtime {
             self.tasks.spawn(look(self.handle.clone()));
         }
         self.tasks.spawn(wait_for_clocks(self.handle.clone()));
+        self.tasks.spawn(settle_snapshots(self.handle.clone()));
     }
 
     /// Ends the workers, then commits what waits, then writes the tables.
@@ -208,6 +209,18 @@ async fn wait_for_clocks(handle: Handle) {
         for tenant in tenants_at(&handle, Work::Waiting).await {
             if let Err(error) = onhand_engine::systems::retry_ahead(&handle, tenant).await {
                 tracing::warn!(%error, "what waits for its time could not be tried; it is tried again");
+            }
+        }
+    }
+}
+
+/// Takes snapshots that have waited for long enough, or whose documents are known by now.
+async fn settle_snapshots(handle: Handle) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for tenant in tenants_at(&handle, Work::Inbound).await {
+            if let Err(error) = onhand_engine::snapshots::settle_all(&handle, tenant).await {
+                tracing::warn!(%error, "snapshots that wait could not be looked at; it is tried again");
             }
         }
     }

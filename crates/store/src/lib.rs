@@ -179,6 +179,8 @@ pub enum Work {
     Connected,
     /// Documents wait: for a name, or for their time.
     Waiting,
+    /// Snapshots wait: there are notes of the space `inbound`.
+    Inbound,
 }
 
 /// Reads what is committed. All methods see one tenant, but for those that look for work.

@@ -549,6 +549,7 @@ fn use_everything(address: &str) {
     reader.tenants().unwrap();
     reader.tenants_at(Work::Connected).unwrap();
     reader.tenants_at(Work::Waiting).unwrap();
+    reader.tenants_at(Work::Inbound).unwrap();
     reader.due_first(10).unwrap();
     reader.cells_of(TENANT, ItemId(1)).unwrap();
     reader.cells_after(TENANT, Some(cell), 10).unwrap();

@@ -5,9 +5,11 @@ mod desired;
 mod explain;
 mod judge;
 mod lag;
+pub mod missed;
 mod plan;
 mod policy;
 mod retry;
+pub mod snapshot;
 mod timing;
 mod zeros;
 

@@ -41,6 +41,21 @@ const KEYLESS: &[(&str, &str)] = &[
         "Takes no `Idempotency-Key`: a key's secret is shown once and not kept, so that it could not be shown again.",
     ),
     ("/v1/commands", "Takes no `Idempotency-Key` header: each line has its own `key`."),
+    ("/v1/systems/{name}/snapshots", "Takes no `Idempotency-Key`: its `document` is its key."),
+    ("/v1/systems/{name}/deltas", "Takes no `Idempotency-Key`: its `document` and `version` are its key."),
+    ("/v1/systems/{name}/documents-known", "Takes no `Idempotency-Key`: told again, it changes nothing."),
+    (
+        "/v1/systems/{name}/snapshots/{document}/approve",
+        "Takes no `Idempotency-Key`: told again, it changes nothing.",
+    ),
+    (
+        "/v1/systems/{name}/snapshots/{document}/reject",
+        "Takes no `Idempotency-Key`: told again, it changes nothing.",
+    ),
+    (
+        "/v1/systems/{name}/webhook",
+        "Takes no `Idempotency-Key`: its secret is shown once and not kept, so that it could not be shown again.",
+    ),
     ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
     ("/v1/seal/rotate", "Takes no `Idempotency-Key`: done twice, the keys are rotated twice."),
 ];

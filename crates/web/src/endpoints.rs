@@ -24,6 +24,8 @@ enum Edge {
     Field,
     /// A right is needed.
     Right,
+    /// Something must be held, to be approved or rejected.
+    Held,
     /// An outside system is spoken with.
     Outside,
     /// A secret is sealed, or opened.
@@ -116,6 +118,13 @@ const ENDPOINTS: &[Endpoint] = &[
         .never(&[UnknownLocation, Twice]),
     at("/v1/pushing/stop", &[C::StopPushing, C::Noted], &[]),
     at("/v1/pushing/resume", &[C::ResumePushing, C::Noted], &[]),
+    at("/v1/systems/{name}/inbound", &[C::PutSystem], &[Edge::Name]).never(&[UnknownLocation, Twice]),
+    at("/v1/systems/{name}/snapshots", &[], &[Edge::Name, Edge::Time, Edge::Field]),
+    at("/v1/systems/{name}/snapshots/{document}/approve", &[], &[Edge::Name, Edge::Right, Edge::Held]),
+    at("/v1/systems/{name}/snapshots/{document}/reject", &[], &[Edge::Name, Edge::Held]),
+    at("/v1/systems/{name}/deltas", &[], &[Edge::Name, Edge::Time, Edge::Field]),
+    at("/v1/systems/{name}/documents-known", &[], &[Edge::Name, Edge::Time, Edge::Field]),
+    at("/v1/systems/{name}/webhook", &[], &[Edge::Name, Edge::Field]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),
@@ -141,7 +150,8 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
     if takes_key && !has_file {
         problems.insert((409, InvalidKind::KeyReused.name()));
     }
-    if takes_key || path == "/v1/keys" {
+    // These take no key and are committed all the same.
+    if takes_key || path == "/v1/keys" || path.starts_with("/v1/systems/") {
         problems.insert((503, "busy"));
     }
     if reads_body {
@@ -154,6 +164,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
             Edge::Day => problems.extend([(422, "date")]),
             Edge::Field => problems.extend([(422, InvalidKind::Field.name())]),
             Edge::Right => problems.extend([(403, "forbidden")]),
+            Edge::Held => problems.extend([(409, "not_held")]),
             Edge::Outside => problems.extend([(502, "channel")]),
             Edge::Secret => problems.extend([(503, "seal")]),
             Edge::File => problems.extend([(400, "query"), (415, "content_type"), (422, "file")]),

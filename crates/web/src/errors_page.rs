@@ -127,6 +127,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Make the change in that system, which tells us; or change the ownership rule.",
     ),
     (
+        "not_held",
+        "A snapshot is approved or rejected while it is held, once.",
+        "See how it stands: `GET /v1/systems/{name}/snapshots`.",
+    ),
+    (
         "not_reversible",
         "The movement belongs to an order, hold, count, transfer, assembly or outside document.",
         "See `detail`: it says what to do instead.",

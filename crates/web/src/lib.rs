@@ -14,6 +14,7 @@ mod errors_page;
 mod extract;
 mod fair;
 mod health;
+mod hooks;
 mod metrics;
 mod rate;
 mod request;
@@ -83,6 +84,7 @@ pub fn router(app: App) -> Router {
         .merge(guarded)
         .merge(viewer.url("/openapi.json", document))
         .merge(health::routes())
+        .merge(hooks::routes())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .route("/docs/errors", get(errors_page::page))

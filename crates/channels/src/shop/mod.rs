@@ -10,6 +10,7 @@ use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::webhook::{Encoding, WebhookScheme};
 use crate::{Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation};
 
 /// How many listings one call takes.
@@ -80,6 +81,11 @@ impl Channel for CornerShop {
 
     fn batch_size(&self) -> usize {
         BATCH
+    }
+
+    fn webhook(&self) -> Option<WebhookScheme> {
+        let (header, event) = ("x-shop-signature", Some("x-shop-event"));
+        Some(WebhookScheme::HmacSha256 { header, encoding: Encoding::Base64, prefix: "", event })
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {

@@ -27,6 +27,7 @@ use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::webhook::WebhookScheme;
 use crate::{Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder};
 
 /// How many rows one call asks for.
@@ -337,6 +338,12 @@ impl Vendure {
 
 #[async_trait::async_trait]
 impl Channel for Vendure {
+    /// Vendure has no webhooks of its own; the plugin of that name sends an empty request and signs nothing
+    /// (<https://docs.vendure.io/plugins/webhook-plugin>).
+    fn webhook(&self) -> Option<WebhookScheme> {
+        Some(WebhookScheme::SecretPath)
+    }
+
     fn meaning(&self) -> Meaning {
         Meaning::SellableNetOfOwnOrders
     }

@@ -9,6 +9,7 @@
 //! zeros, `stops` tells a person why nothing is sent.
 
 mod follow;
+mod hooks;
 mod orders;
 mod policy;
 mod push;
@@ -338,6 +339,9 @@ impl Worker {
             // What was read can only be judged once the orders up to then are known.
             self.next_orders = self.now();
         }
+        if self.is_hinted() {
+            self.next_orders = self.now();
+        }
         if self.now() >= self.next_orders {
             self.orders().await?;
             self.next_orders = self.now().plus_micros(self.pace.orders_ms * 1_000);
@@ -359,9 +363,7 @@ impl Worker {
 
     async fn keep_status(&mut self) -> Result<(), WorkerError> {
         self.status_kept_at = self.now();
-        let body = serde_json::to_string(&self.status).expect("a status can always be written");
-        let note = Note { space: STATUS.to_owned(), key: self.id.to_string(), body: Some(body) };
-        self.handle.submit_with(self.tenant, None, vec![note]).await?;
+        self.handle.submit_with(self.tenant, None, vec![self.status_note()]).await?;
         Ok(())
     }
 

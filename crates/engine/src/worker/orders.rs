@@ -9,19 +9,33 @@ use onhand_ledger::{Answer, Body, Instant, Invalid, Key, Quantity, Value};
 use onhand_store::Note;
 use onhand_sync::{OwnChange, Stop};
 
+use super::hooks::status_note;
 use super::{STATUS_SECONDS, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::queue::SubmitError;
-use crate::systems::{ShownState, Stopped};
+use crate::systems::{ShownState, Stopped, WorkerStatus};
+
+/// Up to where a page of orders is read.
+struct Read {
+    cursor: String,
+    /// All that was done over there up to this instant; none where there is more.
+    known_to: Option<Instant>,
+}
 
 impl Worker {
-    /// Hears of orders that changed over there; each is a fact, committed with the cursor behind it.
+    /// Hears of orders that changed over there; each is a fact. The cursor moves in the transaction of the last of a page, or
+    /// after it where that was nothing new: never before what it stands behind is applied.
     pub(super) async fn orders(&mut self) -> Result<(), WorkerError> {
+        let announced = self.announced()?;
         loop {
             let asked_at = self.now();
             let page = self.channel.orders(self.status.cursor.as_deref()).await?;
-            for order in &page.orders {
-                self.order(order).await?;
+            let read = Read { cursor: page.cursor.clone(), known_to: (!page.more).then_some(asked_at) };
+            if let Some((last, before)) = page.orders.split_last() {
+                for order in before {
+                    self.order(order, None).await?;
+                }
+                self.order(last, Some(&read)).await?;
             }
             let moved = self.status.cursor.as_deref() != Some(page.cursor.as_str());
             if page.more && !moved {
@@ -36,13 +50,13 @@ impl Worker {
                 self.keep_status().await?;
             }
             if !page.more {
-                return Ok(());
+                return self.are_read(announced).await;
             }
         }
     }
 
     /// Records one order as it is now, and what the system did to its own numbers by it.
-    async fn order(&mut self, order: &RemoteOrder) -> Result<(), WorkerError> {
+    async fn order(&mut self, order: &RemoteOrder, read: Option<&Read>) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
         let ledger = self.handle.ledger().clone();
         let (location, before, applied, waiting) = ledger.read(self.tenant, |view| {
@@ -71,6 +85,11 @@ impl Worker {
         for line in order.lines.iter().filter(|_| !order.cancelled) {
             *wanted_now.entry(line.listing.clone()).or_default() += line.quantity - line.returned;
         }
+        if self.status.cursor.is_some() && applied.is_none_or(|version| version < order.version) {
+            let sum = |orders: &BTreeMap<String, Quantity>| orders.values().copied().sum::<Quantity>();
+            let sold = sum(&wanted_now) - sum(&wanted_before);
+            self.found_by_reading(&order.document, sold, order.updated_at);
+        }
         let lines = order.lines.iter().map(|line| OrderContentLine {
             line: line.line.clone(),
             item: Name::Listing(line.listing.clone()),
@@ -98,7 +117,13 @@ impl Worker {
         // What it did to its own number is kept in the same transaction: told again it would be no news.
         let changed = self.changed_by_itself(order, is_first, &wanted_before, &wanted_now);
         let states = changed.iter().map(|(key, state)| shown_note(self.id, key, state));
-        let notes = std::iter::once(note).chain(states).collect();
+        let mut notes: Vec<Note> = std::iter::once(note).chain(states).collect();
+        if let Some(Read { cursor, known_to }) = read {
+            let orders_known_to = known_to.or(self.status.orders_known_to);
+            let status =
+                WorkerStatus { cursor: Some(cursor.clone()), orders_known_to, ..self.status.clone() };
+            notes.push(status_note(self.id, &status));
+        }
         match self.handle.submit_with(self.tenant, Some(command), notes).await {
             Ok(_) => {}
             Err(SubmitError::Commit(CommitError::Invalid(invalid))) => {

@@ -270,6 +270,7 @@ impl World {
                 as_of: self.before(*ago),
                 inside: false,
                 system: system.map(|system| SYSTEMS[system].to_owned()),
+                net: false,
             }),
             Act::Extend { nth, minutes } => Body::ExtendHold(ExtendHold {
                 hold: hold(*nth),

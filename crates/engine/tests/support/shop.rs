@@ -141,6 +141,7 @@ impl Shop {
             as_of: Some(time(as_of)),
             inside: false,
             system: None,
+            net: false,
         }))
     }
 

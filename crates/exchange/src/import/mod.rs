@@ -237,7 +237,8 @@ impl Plan {
                 };
                 // A shop that oversold shows less than nothing, which nobody can count.
                 let lines = vec![Line::new(row.item.sku.clone(), Quantity::units(quantity.max(0)))];
-                let count = TakeCount { location, lines, as_of: None, inside: false, system: None };
+                let count =
+                    TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
                 Ok(Body::Group(vec![item, Body::Count(count)]))
             }
             (What::Items, make) => items::body(table, make),

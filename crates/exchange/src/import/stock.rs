@@ -61,7 +61,7 @@ pub(super) fn body(table: &Table, make: &Make) -> Result<Body, Bad> {
     let lines: Vec<Line> = lines.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let as_of = super::instant(&first, "as_of")?;
     let location = first.field("location").to_owned();
-    Ok(Body::Count(TakeCount { location, lines, as_of, inside: false, system: None }))
+    Ok(Body::Count(TakeCount { location, lines, as_of, inside: false, system: None, net: false }))
 }
 
 /// None where nothing was counted.

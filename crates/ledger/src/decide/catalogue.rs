@@ -209,7 +209,16 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
         locations,
         paused: put.paused.unwrap_or(before.as_ref().is_some_and(|before| before.paused)),
         mode: mode(before.as_ref().map(|before| &before.mode), put.mode.as_ref())?,
+        inbound: put.inbound.or_else(|| before.as_ref().map(|before| before.inbound)).unwrap_or_default(),
     };
+    for (field, percent) in [
+        ("hold_above_percent", system.inbound.hold_above_percent),
+        ("hold_below_rows_percent", system.inbound.hold_below_rows_percent),
+    ] {
+        if percent > 100 {
+            return Err(Invalid::Field { field, problem: format!("must be 0 to 100, not {percent}") }.into());
+        }
+    }
     let id = known.unwrap_or(SystemId(tx.next_seq()));
     if before.as_ref() != Some(&system) {
         tx.emit(Entry::System(id, Box::new(system)))?;

@@ -4,18 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Counted, Invalid, Refusal};
 use crate::command::TakeCount;
-use crate::entry::Entry;
+use crate::entry::{Entry, PromiseChange};
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, Count, Tracking};
+use crate::model::{Cause, Count, Holder, Tracking};
+use crate::state::Value;
 use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
 
 use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
-use super::{item, lines, lots, masters, order};
+use super::{item, lines, lots, masters, order, promise};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
     let teller = count.system.as_deref().map_or(Ok(SystemId::ONHAND), |name| tx.system_id(name))?;
+    if count.net && teller == SystemId::ONHAND {
+        let problem = "quantities are net of a system's orders; name that system".to_owned();
+        return Err(Invalid::Field { field: "net", problem }.into());
+    }
     let lines = resolve(tx, count)?;
     let as_of = match tx.past("as_of", count.as_of) {
         Ok(as_of) => as_of,
@@ -42,9 +47,66 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
-    let lines = lots::counted(tx, &lines)?;
+    let mut lines = lots::counted(tx, &lines)?;
+    if count.net {
+        add_set_aside(tx, teller, &nodes, as_of, &mut lines)?;
+    }
     let seen = lines.into_iter().map(|line| (line, as_of)).collect();
     book_all(tx, teller, location, count.inside, seen).map(|(_, answer)| answer)
+}
+
+/// Adds to each quantity what the teller's own orders had set aside of it: it has taken that off.
+///
+/// What an order has set aside is what it is promised now, and what has left for it since. An order that the teller had
+/// by then counts, whenever we heard of it; one that was cancelled meanwhile does not.
+fn add_set_aside(
+    tx: &Tx<'_>,
+    teller: SystemId,
+    nodes: &[LocationId],
+    as_of: Instant,
+    lines: &mut [Resolved],
+) -> Result<(), Stop> {
+    let places = || lines.iter().flat_map(|line| nodes.iter().map(move |node| (line, *node)));
+    let cell = |line: &Resolved, node| {
+        CellKey::of(line.item, node, line.lot.unwrap_or_default(), StockState::Committed)
+    };
+    tx.want_cells(places().map(|(line, node)| cell(line, node)))?;
+    tx.want_ranges(places().map(|(line, node)| promise::promises_range(line.item, node)))?;
+    let mut set_aside = Vec::new();
+    for line in lines.iter() {
+        let mut orders = Vec::new();
+        for node in nodes {
+            for (key, value) in promise::promises_at(tx, line.item, *node)? {
+                if let (Key::Promise(.., lot), Value::Promise(promise)) = (key, value)
+                    && let Holder::Order(order) = promise.holder
+                    && lot == line.lot.unwrap_or_default()
+                {
+                    orders.push((order, promise.quantity));
+                }
+            }
+            for movement in tx.moved_after(cell(line, *node), as_of)? {
+                if movement.to.state == StockState::Customer
+                    && let Some(PromiseChange { holder: Holder::Order(order), .. }) = movement.promise
+                {
+                    orders.push((order, movement.quantity));
+                }
+            }
+        }
+        tx.want(orders.iter().map(|(order, _)| Key::Order(*order)))?;
+        let mut sum = Quantity::ZERO;
+        for (order, quantity) in orders {
+            let order = tx.order(order)?;
+            if order.system == teller && order.placed_at <= as_of {
+                sum += quantity;
+            }
+        }
+        set_aside.push(sum);
+    }
+    for (line, set_aside) in lines.iter_mut().zip(set_aside) {
+        line.quantity += set_aside;
+        tx.check_quantity(line.item, line.quantity)?;
+    }
+    Ok(())
 }
 
 /// A location, with all that is inside it where that is counted too.

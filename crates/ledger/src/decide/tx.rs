@@ -261,6 +261,31 @@ impl<'a> Tx<'a> {
         if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
     }
 
+    /// All movements of a cell after an instant, by when they happened, but those of this decision.
+    pub fn moved_after(&self, cell: CellKey, at: Instant) -> Result<Vec<Movement>, Stop> {
+        let seqs = match self.given.moved_after.get(&(cell, at)) {
+            Some(seqs) => seqs.as_slice(),
+            None if self.is_cell_of_now(&cell) => &[],
+            None => return Err(Need::MovedAfter(cell, at).into()),
+        };
+        let missing: Vec<Need> = seqs
+            .iter()
+            .filter(|seq| !self.given.records.contains_key(seq))
+            .map(|seq| Need::Record(*seq))
+            .collect();
+        if !missing.is_empty() {
+            return Err(Stop::Needs(missing));
+        }
+        let movement = |seq: &Seq| {
+            let (first, record) = self.given.records.get(seq)?.as_ref()?;
+            match record.entries.get(usize::try_from(seq - first).ok()?)? {
+                Entry::Movement(movement) => Some(movement.clone()),
+                _ => None,
+            }
+        };
+        Ok(seqs.iter().filter_map(movement).collect())
+    }
+
     /// Stops with all of these ranges that are not given, so that they are fetched together.
     pub fn want_ranges(&self, ranges: impl IntoIterator<Item = (Key, Key)>) -> Result<(), Stop> {
         let needs: Vec<Need> = ranges

@@ -17,6 +17,7 @@ mod rule;
 mod seal;
 mod serve;
 mod simulate;
+mod snapshots;
 
 use std::io;
 use std::process::ExitCode;
@@ -66,6 +67,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Rule(asked) => {
             through(Link::open_existing(&db)?, async |link| rule::run(link, asked, json).await).await?;
+        }
+        Command::Snapshot(asked) => {
+            through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;
         }
         Command::Transfer(asked) => {
             through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)

@@ -339,3 +339,25 @@ async fn an_order_that_cannot_be_taken() {
     it.eventually("both show 7", |shop| shop.stock_of("1") == Some(7) && shop.stock_of("2") == Some(7)).await;
     it.in_step().await;
 }
+
+/// The shop announces its orders, signed; what it does not announce is read all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_announces_its_orders_is_heard() {
+    let it = connected(10).await;
+    it.in_step().await;
+    let (status, made) = it.server.post("/v1/systems/Corner/webhook", json!({})).await;
+    assert_eq!((status, &made["scheme"]), (StatusCode::CREATED, &json!("hmac_sha256")), "{made}");
+    let url = format!("{}{}", it.server.base, made["path"].as_str().unwrap());
+    let heard = async || it.server.get("/v1/systems").await.1["data"][0]["webhook_heard_at"].clone();
+    assert_eq!(heard().await, Value::Null);
+    it.shop.set_webhook(&url, made["secret"].as_str().unwrap());
+    it.shop.place_order(&[Line { listing: "1".to_owned(), quantity: 4 }]).unwrap();
+    it.eventually("the other listing shows 6", |shop| shop.stock_of("2") == Some(6)).await;
+    for _ in 0..300 {
+        if heard().await != Value::Null {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("its webhook was never read");
+}

@@ -35,6 +35,9 @@ struct CountBody {
     inside: bool,
     /// The system that says so; a person unless told.
     system: Option<String>,
+    /// Are the quantities less what that system's own orders had set aside? They are what lay there unless told.
+    #[serde(default)]
+    net: bool,
 }
 
 /// What the count came to.
@@ -78,6 +81,7 @@ async fn take(State(app): State<App>, ask: Ask<CountBody>) -> Result<Response, P
         as_of: instant("as_of", ask.body.as_of.as_deref())?,
         inside: ask.body.inside,
         system: ask.body.system.clone(),
+        net: ask.body.net,
     });
     let committed = ask.submit(&app, body).await?;
     let status =

@@ -31,9 +31,11 @@ mod reversals;
 mod rules;
 mod selling;
 mod sessions;
+mod snapshots;
 mod stock;
 mod systems;
 mod transfers;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -66,6 +68,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(sessions::routes())
         .merge(systems::routes())
         .merge(modes::routes())
+        .merge(snapshots::routes())
+        .merge(webhooks::routes())
         .merge(changes::routes())
         .merge(export::routes())
         .merge(import::routes())

@@ -23,6 +23,7 @@ use super::answers::Made;
 use super::ask::{Ask, noted, read, reply};
 use super::modes::ModeBody;
 use super::page::{Page, PageQuery};
+use super::snapshots::InboundBody;
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -168,6 +169,10 @@ struct SystemBody {
     trouble: Option<String>,
     /// When its orders were last read.
     orders_known_to: Option<String>,
+    /// When a webhook of it last came and was read; none where none ever did.
+    webhook_heard_at: Option<String>,
+    /// How the snapshots it tells are taken.
+    inbound: InboundBody,
 }
 
 /// All systems, and how they are doing.
@@ -194,6 +199,8 @@ async fn list(
                 skipped: status.skipped,
                 trouble: status.trouble,
                 orders_known_to: status.orders_known_to.map(|at| at.to_string()),
+                webhook_heard_at: status.heard_at.map(|at| at.to_string()),
+                inbound: system.inbound.into(),
             };
             rows.push((id.0, body));
         }

@@ -165,6 +165,11 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
             let command = if *what == "stop" { "stop_pushing" } else { "resume_pushing" };
             (command, Some(Value::Null))
         }
+        (_, ["systems", system, "inbound"]) => {
+            let inbound = Value::Object(std::mem::take(&mut body));
+            let whole = json!({ "name": system, "kind": "test", "inbound": inbound });
+            ("put_system", Some(whole))
+        }
         _ => panic!("{method} {path} has no line"),
     };
     let asked = json!({ command: whole.unwrap_or(Value::Object(body)) });

@@ -52,6 +52,7 @@ impl Case {
         match self.kind.as_str() {
             "key" | "path" => 400,
             "approval_needed" | "forbidden" => 403,
+            "not_held" => 409,
             "unknown" => 404,
             "channel" => 502,
             kind if is_refusal(kind) || kind == "key_reused" => 409,

@@ -9,6 +9,7 @@ use axum::body::Body as HttpBody;
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
+use onhand_channels::webhook::{Encoding, WebhookScheme};
 use onhand_channels::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation,
 };
@@ -49,6 +50,11 @@ impl Channel for EmptyShop {
 
     fn batch_size(&self) -> usize {
         1
+    }
+
+    fn webhook(&self) -> Option<WebhookScheme> {
+        let (header, event) = ("x-shop-signature", Some("x-shop-event"));
+        Some(WebhookScheme::HmacSha256 { header, encoding: Encoding::Hex, prefix: "sha256=", event })
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {

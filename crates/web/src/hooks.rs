@@ -1,0 +1,69 @@
+//! `POST /hooks/{address}`: webhooks of connected systems. No API key is asked for: the address is secret, and whoever sends
+//! signs as the system's channel says. What is verified is kept and answered at once; the system's worker reads after.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use onhand_channels::webhook::Delivery;
+use onhand_engine::hooks::{Heard, hear, hook_of, tenant_of};
+use onhand_engine::systems::connection;
+use serde_json::json;
+
+use crate::App;
+use crate::blocking::blocking;
+use crate::body;
+use crate::error::Problem;
+use crate::extract::Path;
+
+/// The longest webhook: 1 MiB.
+const LONGEST: usize = 1024 * 1024;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/hooks/{address}", post(receive)).layer(DefaultBodyLimit::max(LONGEST))
+}
+
+async fn receive(
+    State(app): State<App>,
+    Path(address): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let nobody =
+        || Problem::new(StatusCode::NOT_FOUND, "not_found", "Nothing here", "no system has this address");
+    let tenant = tenant_of(&address).ok_or_else(nobody)?;
+    let ledger = app.handle.ledger().clone();
+    let known = blocking(|| {
+        ledger.read(tenant, |view| {
+            let Some(hook) = hook_of(view, &address)? else { return Ok(None) };
+            let name = view.system(hook.system)?.map(|system| system.name);
+            Ok(Some((connection(view, ledger.seal(), hook.system)?, hook, name)))
+        })
+    });
+    let (connection, hook, name) = known.await?.ok_or_else(nobody)?;
+    let (Some(connection), Some(name)) = (connection, name) else { return Err(nobody()) };
+    let unavailable = |detail: String| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Not now", detail).retry_after(60)
+    };
+    let connection = connection.map_err(|error| unavailable(error.to_string()))?;
+    let channel = app.connector.connect(&name, &connection);
+    let scheme = channel.ok().and_then(|channel| channel.webhook()).ok_or_else(nobody)?;
+    let headers = request.headers().clone();
+    let body = body::read(request).await?;
+    let event = {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let delivery = Delivery { header: &header, body: &body };
+        // What is wrong is told: whoever sends it knows the address. Nothing is kept, and the answer is counted.
+        scheme
+            .verify(&hook.secret(&address), &delivery, ledger.clock().now())
+            .map_err(|why| Problem::unauthorised(&format!("{why}; nothing was kept")))?;
+        scheme.event(&delivery)
+    };
+    let heard = hear(&app.handle, tenant, hook.system, &event).await?;
+    match heard {
+        Heard::New => Ok((StatusCode::ACCEPTED, Json(json!({ "result": "kept" }))).into_response()),
+        Heard::Copy => Ok((StatusCode::OK, Json(json!({ "result": "copy" }))).into_response()),
+        Heard::Full => Err(unavailable("too many webhooks of this system wait; send it again".to_owned())),
+    }
+}

@@ -1,0 +1,81 @@
+//! The address that a system sends its webhooks to.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use onhand_channels::webhook::WebhookScheme;
+use onhand_engine::hooks::renew;
+use onhand_engine::systems::connection;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ask::{Ask, read};
+use crate::App;
+use crate::body::only_objects;
+use crate::error::Problem;
+use crate::extract::Path;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(make_webhook))
+}
+
+/// Nothing.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct NothingMore {}
+
+/// Where the system shall send its webhooks.
+#[derive(Debug, Serialize, ToSchema)]
+struct WebhookBody {
+    /// The path of the address, secret: put it after where this API is reached from outside. Shown once.
+    path: String,
+    /// What the system signs with; shown once. None where it cannot sign: who knows the address may send.
+    secret: Option<String>,
+    /// How it signs: `hmac_sha256`, `standard_webhooks` or `secret_path`.
+    scheme: &'static str,
+    /// The header that has the signature, where it is HMAC-SHA256 of the body.
+    header: Option<&'static str>,
+}
+
+/// Makes the address that a system sends its webhooks to; the one before ends. What they say is a hint to read the system
+/// now: nothing else is done with it.
+#[utoipa::path(post, path = "/systems/{name}/webhook", tag = "systems", params(("name" = String, Path)),
+    responses((status = 201, body = WebhookBody)))]
+async fn make_webhook(
+    State(app): State<App>,
+    Path(system): Path<String>,
+    ask: Ask<NothingMore>,
+) -> Result<Response, Problem> {
+    let NothingMore {} = ask.body;
+    let ledger = app.handle.ledger().clone();
+    let found = read(&app, &ask.caller, |view| {
+        let Some((id, _)) = view.system_by_name(&system)? else { return Ok(None) };
+        Ok(Some((id, connection(view, ledger.seal(), id)?)))
+    });
+    let (id, connection) = found.await?.ok_or_else(|| Problem::unknown("system", &system))?;
+    let channel = connection.and_then(Result::ok).map(|known| app.connector.connect(&system, &known));
+    let scheme = channel.and_then(Result::ok).and_then(|channel| channel.webhook());
+    let Some(scheme) = scheme else {
+        let detail =
+            format!("`{system}` is not spoken with, or sends no webhooks: it is read on a schedule alone");
+        return Err(Problem::of_field("name", detail));
+    };
+    let (mut secret, mut salt) = ([0; 20], [0; 32]);
+    let failed = |_| Problem::internal("the operating system has no random bytes");
+    getrandom::fill(&mut secret).map_err(failed)?;
+    getrandom::fill(&mut salt).map_err(failed)?;
+    let made = renew(&app.handle, ask.caller.tenant, id, (secret, salt)).await?;
+    let path = format!("/hooks/{}", made.token);
+    let (name, header, signs) = match scheme {
+        WebhookScheme::HmacSha256 { header, .. } => ("hmac_sha256", Some(header), true),
+        WebhookScheme::StandardWebhooks => ("standard_webhooks", None, true),
+        WebhookScheme::SecretPath => ("secret_path", None, false),
+    };
+    let body = WebhookBody { path, secret: signs.then_some(made.secret), scheme: name, header };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+only_objects!(NothingMore);
