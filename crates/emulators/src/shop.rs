@@ -147,7 +147,7 @@ struct Shop {
 /// A corner shop.
 pub struct CornerShop {
     shop: Mutex<Shop>,
-    token: String,
+    token: Mutex<String>,
     clock: Clock,
 }
 
@@ -170,7 +170,7 @@ pub enum OrderError {
 impl CornerShop {
     /// A shop with nothing in it, whose API takes that bearer token.
     pub fn new(token: &str, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { shop: Mutex::default(), token: token.to_owned(), clock })
+        Arc::new(Self { shop: Mutex::default(), token: Mutex::new(token.to_owned()), clock })
     }
 
     /// Puts something on sale.
@@ -214,6 +214,11 @@ impl CornerShop {
     /// Everything that happened, in order.
     pub fn audit(&self) -> Vec<Event> {
         self.shop.lock().audit.clone()
+    }
+
+    /// Takes another bearer token from now on, and no longer the one before.
+    pub fn change_token(&self, token: &str) {
+        token.clone_into(&mut self.token.lock());
     }
 
     /// What goes wrong from now on.
@@ -346,7 +351,7 @@ pub async fn serve(
 
 async fn require_token(State(shop): State<Arc<CornerShop>>, request: Request, next: Next) -> Response {
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if token.and_then(|value| value.strip_prefix("Bearer ")) == Some(shop.token.as_str()) {
+    if token.and_then(|value| value.strip_prefix("Bearer ")) == Some(shop.token.lock().as_str()) {
         next.run(request).await
     } else {
         (StatusCode::UNAUTHORIZED, "wrong token").into_response()

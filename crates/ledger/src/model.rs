@@ -230,6 +230,69 @@ pub struct System {
     pub paused: bool,
     /// How it is kept equal.
     pub mode: Mode,
+    /// How near to the goods it is; none where nobody said.
+    pub role: Option<Role>,
+    /// How far it is connected.
+    pub stage: Stage,
+}
+
+impl System {
+    /// May anything be sent to it?
+    pub fn is_sent_to(&self) -> bool {
+        self.stage == Stage::Live && !self.paused
+    }
+}
+
+/// What a system is to a business. The first are the nearest to the goods: what they say of them is best known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A warehouse's own system.
+    Wms,
+    /// A warehouse of somebody else, who keeps its stock.
+    ThreePl,
+    /// The tills of a store.
+    Pos,
+    /// The books of a business.
+    Erp,
+    /// A shop of one's own.
+    Shop,
+    /// A shop of many sellers.
+    Marketplace,
+    /// Files that come and go.
+    File,
+}
+
+impl Role {
+    /// Every role there is, the nearest to the goods first.
+    pub const ALL: [Self; 7] =
+        [Self::Wms, Self::ThreePl, Self::Pos, Self::Erp, Self::Shop, Self::Marketplace, Self::File];
+
+    /// Its name, as typed and told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wms => "wms",
+            Self::ThreePl => "3pl",
+            Self::Pos => "pos",
+            Self::Erp => "erp",
+            Self::Shop => "shop",
+            Self::Marketplace => "marketplace",
+            Self::File => "file",
+        }
+    }
+}
+
+/// How far a system is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It is being connected: neither read nor written.
+    Connecting,
+    /// It is read and compared; nothing is pushed.
+    Watching,
+    /// It is kept equal.
+    #[default]
+    Live,
 }
 
 /// A remote location and ours behind it.
@@ -1045,6 +1108,12 @@ pub enum Cause {
     TrackingOff,
     /// More came back, or shipped, than the order has.
     MoreThanOrdered,
+    /// A system sells something that is none of our items.
+    UnmappedListing,
+    /// A listing has another SKU over there than it had.
+    ListingRenamed,
+    /// A system no longer has a listing.
+    ListingGone,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

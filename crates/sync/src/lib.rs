@@ -7,6 +7,7 @@ mod judge;
 mod lag;
 mod plan;
 mod retry;
+mod state;
 mod timing;
 
 pub use desired::{Halt, Shown, Step, Stock, desired};
@@ -15,4 +16,5 @@ pub use judge::{Known, Observation, OwnChange, Verdict, judge, shows};
 pub use lag::{Lag, in_words};
 pub use plan::{Difference, danger_first};
 pub use retry::{Allowance, Failure, OPEN_AFTER, may_call_at, next_random, rest_ms};
+pub use state::{Facts, State, Trouble, state};
 pub use timing::{may_go_at, next_batch};

@@ -17,7 +17,7 @@ const RETRY_AT_LEAST: i64 = 3_600;
 impl Worker {
     /// What differs and may be sent now.
     pub(super) fn differences(&self, now: Instant) -> Vec<Difference<String>> {
-        if self.system.paused || self.pushing_stopped || !self.system.mode.direction.sends() {
+        if !self.system.is_sent_to() || self.pushing_stopped || !self.system.mode.direction.sends() {
             return Vec::new();
         }
         let open = self.lines.iter().filter(|(_, line)| {

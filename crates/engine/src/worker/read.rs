@@ -204,7 +204,7 @@ impl Worker {
         let sentence = format!(
             "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of \
              ours explains it. It is set to what it should be{}.",
-            if self.system.paused { " once sending is resumed" } else { "" }
+            if self.system.is_sent_to() { "" } else { " once sending is resumed" }
         );
         self.note(Cause::ManualEdit, &listing, to - from, sentence).await?;
         Ok(())

@@ -209,6 +209,8 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
         locations,
         paused: put.paused.unwrap_or(before.as_ref().is_some_and(|before| before.paused)),
         mode: mode(before.as_ref().map(|before| &before.mode), put.mode.as_ref())?,
+        role: put.role.or(before.as_ref().and_then(|before| before.role)),
+        stage: put.stage.or(before.as_ref().map(|before| before.stage)).unwrap_or_default(),
     };
     let id = known.unwrap_or(SystemId(tx.next_seq()));
     if before.as_ref() != Some(&system) {

@@ -54,7 +54,7 @@ impl Case {
             "approval_needed" | "forbidden" => 403,
             "unknown" => 404,
             "channel" => 502,
-            kind if is_refusal(kind) || kind == "key_reused" => 409,
+            kind if is_refusal(kind) || ["key_reused", "opening_taken"].contains(&kind) => 409,
             _ => 422,
         }
     }
