@@ -34,6 +34,8 @@ pub struct RemoteListing {
     pub sku: Option<String>,
     /// A name a person recognises.
     pub name: String,
+    /// Its barcode, where the system tells.
+    pub barcode: Option<String>,
     /// Does the system track stock of it? If not, it sells it without end.
     pub tracked: bool,
 }
@@ -240,7 +242,12 @@ pub trait Channel: Send + Sync {
         None
     }
 
-    /// Everything sellable and every stock location. Also the test of the credentials.
+    /// Are we let in, and may we do what we must? Changes nothing.
+    async fn test(&self) -> Result<(), ChannelError> {
+        self.discover().await.map(drop)
+    }
+
+    /// Everything sellable and every stock location.
     async fn discover(&self) -> Result<Discovery, ChannelError>;
 
     /// The numbers of these listings (remote ids) at all locations; listings that are gone are left out.

@@ -175,7 +175,7 @@ impl Webhook {
 /// A corner shop.
 pub struct CornerShop {
     shop: Mutex<Shop>,
-    token: String,
+    token: Mutex<String>,
     clock: Clock,
 }
 
@@ -198,7 +198,7 @@ pub enum OrderError {
 impl CornerShop {
     /// A shop with nothing in it, whose API takes that bearer token.
     pub fn new(token: &str, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { shop: Mutex::default(), token: token.to_owned(), clock })
+        Arc::new(Self { shop: Mutex::default(), token: Mutex::new(token.to_owned()), clock })
     }
 
     /// Puts something on sale.
@@ -249,6 +249,11 @@ impl CornerShop {
     pub fn set_webhook(&self, url: &str, secret: &str) {
         let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
         self.shop.lock().webhook = Some(Webhook { url: url.to_owned(), secret: secret.to_owned(), http });
+    }
+
+    /// Takes another bearer token from now on, and no longer the one before.
+    pub fn change_token(&self, token: &str) {
+        token.clone_into(&mut self.token.lock());
     }
 
     /// What goes wrong from now on.
@@ -389,7 +394,7 @@ pub async fn serve(
 
 async fn require_token(State(shop): State<Arc<CornerShop>>, request: Request, next: Next) -> Response {
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if token.and_then(|value| value.strip_prefix("Bearer ")) == Some(shop.token.as_str()) {
+    if token.and_then(|value| value.strip_prefix("Bearer ")) == Some(shop.token.lock().as_str()) {
         next.run(request).await
     } else {
         (StatusCode::UNAUTHORIZED, "wrong token").into_response()

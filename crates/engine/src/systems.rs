@@ -1,18 +1,22 @@
 //! Connected systems: adding one, what each of its listings should show and shows, and why.
 
+pub mod connecting;
+pub mod found;
+pub mod opening;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onhand_channels::{Channel, ChannelError};
-use onhand_ledger::command::{Document, PutListing, PutSystem};
-use onhand_ledger::model::{Cause, Listing, System, Timing};
+use onhand_channels::{Channel, ChannelError, RemoteLocation};
+use onhand_ledger::command::{Document, PutSystem};
+use onhand_ledger::model::{Cause, Listing, Role, Stage, System, Timing};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, Key, ListingId, Quantity, Seq, SystemId, TenantId, Value,
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::missed::Unannounced;
-use onhand_sync::{Known, Lag, OwnChange, Shown, Status, Stop, next_batch};
+use onhand_sync::{Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, next_batch};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
@@ -20,6 +24,8 @@ pub use crate::published::{desired_at, desired_by};
 use crate::queue::{Handle, SubmitError};
 use crate::seal::{self, ResealError, Seal, SealError, Secret};
 use crate::view::View;
+
+use found::Discovered;
 
 /// The notes that connections are kept in, by system id: sealed.
 pub const CONNECTION: &str = "connection";
@@ -170,6 +176,12 @@ impl ShownState {
 pub struct WorkerStatus {
     /// What it last failed with; none while it works.
     pub trouble: Option<String>,
+    /// Since when it fails.
+    #[serde(default)]
+    pub trouble_since: Option<Instant>,
+    /// Can only a person end that?
+    #[serde(default)]
+    pub needs_somebody: bool,
     /// Where its orders are read from next.
     pub cursor: Option<String>,
     /// All it did up to this instant is known.
@@ -280,6 +292,7 @@ pub(crate) fn shown(
             Timing::Batch(schedule) => Some(next_batch(schedule, worker.batched_at.unwrap_or(view.now))),
             Timing::NearRealTime { .. } => None,
         },
+        watched: system.stage != Stage::Live,
         trouble: worker.trouble.clone(),
         drift: state.drift,
         usual_lag: worker.push_lag.usual(),
@@ -310,6 +323,8 @@ pub fn remote_locations(system: &System) -> Vec<String> {
 /// How a system is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SystemStatus {
+    /// In which state it is.
+    pub state: State,
     /// Mapped listings, once for each remote location, without those whose numbers are left to the system.
     pub listings: usize,
     /// Of them last observed as they should be, with nothing unanswered.
@@ -332,19 +347,29 @@ pub fn system_status(
     system: &System,
 ) -> Result<SystemStatus, StoreError> {
     let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
-    let locked = connection(view, seal, id)?.and_then(Result::err);
-    let trouble = match locked {
-        Some(error) => Some(format!("{}'s credentials do not open: {error}", system.name)),
-        None => worker.trouble.clone(),
+    let connection = connection(view, seal, id)?;
+    let connected = connection.is_some();
+    let locked = connection.and_then(Result::err);
+    let locked = locked.map(|error| format!("its credentials do not open: {error}"));
+    let steps = connecting::sequence(view, id)?;
+    let trouble = worker.trouble.clone().map(|reason| Trouble {
+        reason,
+        since: worker.trouble_since,
+        ends_by_itself: !worker.needs_somebody,
+    });
+    let facts = Facts {
+        stage: system.stage,
+        paused: system.paused,
+        connected,
+        locked: locked.clone(),
+        trouble,
+        next_step: connecting::next_step(system, &steps),
     };
     let index = view.published()?;
     let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
     // What a system tells us is no number of ours.
-    if !system.mode.direction.sends() {
-        let (orders_known_to, heard_at) = (worker.orders_known_to, worker.hooks.heard_at);
-        return Ok(SystemStatus { listings, in_step, skipped, trouble, orders_known_to, heard_at });
-    }
-    for (listing_id, listing) in view.listings_in(id, ListingId(0), usize::MAX)? {
+    let sent = if system.mode.direction.sends() { usize::MAX } else { 0 };
+    for (listing_id, listing) in view.listings_in(id, ListingId(0), sent)? {
         for remote_location in remote_locations(system) {
             let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
             if let Some((shown, ..)) = found {
@@ -354,14 +379,10 @@ pub fn system_status(
             }
         }
     }
-    Ok(SystemStatus {
-        listings,
-        in_step,
-        skipped,
-        trouble,
-        orders_known_to: worker.orders_known_to,
-        heard_at: worker.hooks.heard_at,
-    })
+    let trouble = locked.or(worker.trouble);
+    let state = onhand_sync::state(&facts);
+    let (orders_known_to, heard_at) = (worker.orders_known_to, worker.hooks.heard_at);
+    Ok(SystemStatus { state, listings, in_step, skipped, trouble, orders_known_to, heard_at })
 }
 
 /// The connection of a system, if it has one; or why it does not open.
@@ -402,28 +423,39 @@ pub async fn seal_connections(handle: &Handle, tenant: TenantId) -> Result<usize
     Ok(sealed)
 }
 
-/// What was found at a system and matched.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Matched {
-    /// Listings found.
-    pub found: usize,
-    /// Of them mapped to an item: to one of the same SKU, unless a person mapped them before.
-    pub matched: usize,
-    /// Those that were not, by name and SKU; up to 100.
-    pub unmatched: Vec<String>,
-    /// Stock locations found.
-    pub remote_locations: Vec<String>,
+/// A system to be added at once.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub actor: &'a str,
+    /// What people call it.
+    pub name: &'a str,
+    /// What it is to the business.
+    pub role: Option<Role>,
+    /// Where its stock is.
+    pub places: Places,
+    /// The request's key.
+    pub key: Option<String>,
+    /// And its fingerprint.
+    pub fingerprint: u64,
+}
+
+impl<'a> Asked<'a> {
+    /// By somebody, under a name; the rest as it is usual.
+    pub fn new(actor: &'a str, name: &'a str) -> Self {
+        Self { actor, name, role: None, places: Places::Only(None), key: None, fingerprint: 0 }
+    }
 }
 
 /// A system that was added.
 #[derive(Clone, Debug)]
 pub struct Added {
-    /// The last commit of it.
+    /// The commit of it.
     pub committed: Committed,
     /// Its id.
     pub id: SystemId,
     /// What was found.
-    pub listings: Matched,
+    pub found: Discovered,
 }
 
 /// Why a system was not added.
@@ -441,6 +473,30 @@ pub enum AddError {
     /// Its credentials cannot be kept.
     #[error("its credentials cannot be kept: {0}")]
     Seal(#[from] SealError),
+    /// It has nothing at all now, which is not believed.
+    #[error(
+        "{system} says that it has nothing for sale, and had {known} listings: nothing is changed; look there first"
+    )]
+    Nothing {
+        /// Its name.
+        system: String,
+        /// How many listings it had.
+        known: usize,
+    },
+    /// What is kept is not as it must be.
+    #[error("what is kept is damaged: {0}")]
+    Damaged(String),
+    /// It has several stock locations, and nobody said which of ours each is.
+    #[error("it has {} stock locations: {}. Say by `locations` which of ours each is; leave out those that are not to be used", .0.len(), names_of(.0))]
+    WhichLocation(Vec<RemoteLocation>),
+    /// It has no such stock location.
+    #[error("it has no stock location `{named}`; it has {}", names_of(there))]
+    NoSuchRemote {
+        /// As it was named.
+        named: String,
+        /// Those it has.
+        there: Vec<RemoteLocation>,
+    },
     /// There is no such location of ours.
     #[error("no location has the code `{0}`; codes are exact, case included")]
     UnknownLocation(String),
@@ -455,91 +511,119 @@ fn command(actor: &str, body: Body) -> Command {
     Command { key: None, fingerprint: 0, actor: actor.to_owned(), body }
 }
 
-/// Signs in, discovers listings and stock locations, matches listings by SKU, and keeps the connection.
+fn names_of(locations: &[RemoteLocation]) -> String {
+    let names = locations.iter().map(|location| format!("`{}` ({})", location.remote_id, location.name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Which locations of ours are behind which of a system's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Places {
+    /// Its only one is this one of ours; the first of ours unless told.
+    Only(Option<String>),
+    /// These: its id (or its name) and our code.
+    These(Vec<(String, String)>),
+}
+
+fn places_of(
+    view: &mut View<'_>,
+    places: &Places,
+    known: Option<&System>,
+    remote: &[RemoteLocation],
+) -> Result<Result<Option<Vec<(String, String)>>, AddError>, StoreError> {
+    let named = match places {
+        Places::These(named) => named.clone(),
+        Places::Only(code) => match remote {
+            [] => Vec::new(),
+            [only] => vec![(only.remote_id.clone(), code.clone().unwrap_or_default())],
+            // Connected again: what was mapped stays.
+            _ if code.is_none() && known.is_some_and(|known| !known.locations.is_empty()) => {
+                return Ok(Ok(None));
+            }
+            several => return Ok(Err(AddError::WhichLocation(several.to_vec()))),
+        },
+    };
+    let mut mapped = Vec::new();
+    for (theirs, ours) in named {
+        let found = remote.iter().find(|remote| remote.remote_id == theirs || remote.name == theirs);
+        let Some(found) = found else {
+            return Ok(Err(AddError::NoSuchRemote { named: theirs, there: remote.to_vec() }));
+        };
+        let ours = if ours.is_empty() {
+            let first = view.sites()?.all.first().copied();
+            let first = first.map(|id| view.location(id)).transpose()?.flatten();
+            first.map(|location| location.code).ok_or(AddError::NoLocation)
+        } else {
+            let known = view.location_by_code(&ours)?;
+            known.map(|(_, location)| location.code).ok_or(AddError::UnknownLocation(ours))
+        };
+        match ours {
+            Ok(ours) => mapped.push((found.remote_id.clone(), ours)),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(Some(mapped)))
+}
+
+/// All steps at once, for scripts: signs in, discovers listings and stock locations, maps these, matches listings by SKU, keeps the
+/// connection, and goes live. `key` and its fingerprint are the request's: the first of its commands has them.
 pub async fn add_system(
     handle: &Handle,
     connector: &dyn Connector,
     tenant: TenantId,
-    actor: &str,
-    name: &str,
+    asked: Asked<'_>,
     connection: Connection,
-    location: Option<&str>,
 ) -> Result<Added, AddError> {
-    let ours = match location {
-        Some(code) => {
-            let known = handle.ledger().read(tenant, |view| view.location_by_code(code))?;
-            known.ok_or_else(|| AddError::UnknownLocation(code.to_owned()))?.1.code
-        }
-        None => {
-            let first = handle.ledger().read(tenant, |view| match view.sites()?.all.first() {
-                Some(id) => view.location(*id),
-                None => Ok(None),
-            })?;
-            first.ok_or(AddError::NoLocation)?.code
-        }
-    };
+    let Asked { actor, name, role, places, key, fingerprint } = asked;
+    let seal = handle.ledger().seal();
     // Before anything is changed: is there a key to keep them with?
-    handle.ledger().seal().seal(tenant, CONNECTION, "", &[])?;
+    seal.seal(tenant, CONNECTION, "", &[])?;
     let channel = connector.connect(name, &connection)?;
-    let found = channel.discover().await?;
-    let locations =
-        found.locations.iter().take(1).map(|remote| (remote.remote_id.clone(), ours.clone())).collect();
+    let remote = channel.discover().await?;
+    let known = handle.ledger().read(tenant, |view| view.system_by_name(name))?.map(|(_, known)| known);
+    let places = handle
+        .ledger()
+        .read(tenant, |view| places_of(view, &places, known.as_ref(), &remote.locations))??;
     let put = PutSystem {
         name: name.to_owned(),
         kind: connection.kind.clone(),
-        locations: Some(locations),
+        locations: places,
+        role,
         ..PutSystem::default()
     };
-    let mut committed = handle.submit(tenant, command(actor, Body::PutSystem(put))).await?;
+    let first = Command { key, fingerprint, ..command(actor, Body::PutSystem(put)) };
+    let committed = handle.submit(tenant, first).await?;
     let Answer::System(id) = committed.answer else {
-        return Err(AddError::Store(StoreError::Damaged(
-            "a system was answered with something else".to_owned(),
-        )));
+        return Err(AddError::Damaged("a system was answered with something else".to_owned()));
     };
-    // What a person mapped stays as it is; what is not mapped is matched by its SKU.
-    let mapped: Vec<(Option<String>, u32)> = handle.ledger().read(tenant, |view| {
-        let known = found.listings.iter().map(|listing| {
-            if let Some((_, known)) = view.listing_by_remote(id, &listing.remote_id)?
-                && let Some(item) = known.item
-            {
-                return Ok((view.item(item)?.map(|item| item.sku), known.multiplier));
+    let found = found::discover(handle, channel.as_ref(), tenant, actor, id, true).await?;
+    let mut steps = handle.ledger().read(tenant, |view| connecting::sequence(view, id))?;
+    steps.tested_at = Some(handle.ledger().clock().now());
+    connecting::keep_sequence(handle, tenant, id, &steps).await?;
+    handle.submit_with(tenant, None, vec![connection.sealed(seal, tenant, id)?]).await?;
+    // A read at its `seq` sees all of it.
+    let seq = handle.ledger().read(tenant, |view| Ok::<_, StoreError>(view.seq()))?;
+    Ok(Added { committed: Committed { seq: seq.max(committed.seq), ..committed }, id, found })
+}
+
+/// The connected systems that were not looked at for so long, to see what they have for sale. One that is just being connected waits
+/// for whoever does that; one whose credentials do not open waits for somebody too.
+pub fn due_for_discovery(
+    handle: &Handle,
+    tenant: TenantId,
+    every_ms: i64,
+) -> Result<Vec<(SystemId, System, Connection)>, StoreError> {
+    let ledger = handle.ledger();
+    ledger.read(tenant, |view| {
+        let mut due = Vec::new();
+        for (id, system, connection) in connections(view, ledger.seal())? {
+            let last = connecting::sequence(view, id)?.discovered_at.unwrap_or(Instant::MIN);
+            if system.stage != Stage::Connecting && last.plus_micros(every_ms * 1_000) <= view.now {
+                due.extend(connection.ok().map(|connection| (id, system, connection)));
             }
-            match &listing.sku {
-                Some(sku) => Ok((view.item_by_sku(sku)?.map(|(_, item)| item.sku), 1)),
-                None => Ok((None, 1)),
-            }
-        });
-        known.collect()
-    })?;
-    let mut unmatched = Vec::new();
-    let mut matched = 0;
-    let mut replies = Vec::new();
-    for (listing, (sku, multiplier)) in found.listings.iter().zip(mapped) {
-        match &sku {
-            Some(_) => matched += 1,
-            None if unmatched.len() < 100 => {
-                let remote_sku = listing.sku.as_deref().unwrap_or("no SKU");
-                unmatched.push(format!("{} ({remote_sku})", listing.name));
-            }
-            None => {}
         }
-        let put = PutListing {
-            system: name.to_owned(),
-            remote_id: listing.remote_id.clone(),
-            remote_sku: listing.sku.clone(),
-            sku,
-            multiplier,
-        };
-        replies.push(handle.begin(tenant, Some(command(actor, Body::PutListing(put))), Vec::new()).await?);
-    }
-    for reply in replies {
-        committed = reply.wait().await?;
-    }
-    let note = connection.sealed(handle.ledger().seal(), tenant, id)?;
-    handle.submit_with(tenant, None, vec![note]).await?;
-    let remote_locations = found.locations.into_iter().map(|location| location.name).collect();
-    let listings = Matched { found: found.listings.len(), matched, unmatched, remote_locations };
-    Ok(Added { committed, id, listings })
+        Ok(due)
+    })
 }
 
 /// Tries what waits for a clock that was ahead: its time may have come.

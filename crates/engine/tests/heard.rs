@@ -158,7 +158,12 @@ impl House {
     /// A worker, as it was left.
     fn worker(&self) -> Worker {
         let known = self.handle.ledger().read(TENANT, |view| view.system(self.system)).unwrap().unwrap();
-        let pace = Pace { orders_ms: 3_600_000, read_back_ms: 3_600_000, reconcile_ms: 36_000_000 };
+        let pace = Pace {
+            orders_ms: 3_600_000,
+            read_back_ms: 3_600_000,
+            reconcile_ms: 36_000_000,
+            ..Pace::default()
+        };
         Worker::new(self.handle.clone(), TENANT, self.system, known, self.till.clone(), pace).unwrap()
     }
 

@@ -56,8 +56,13 @@ impl Channel for Fake {
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {
-        let listing =
-            RemoteListing { remote_id: "1".to_owned(), sku: None, name: String::new(), tracked: true };
+        let listing = RemoteListing {
+            remote_id: "1".to_owned(),
+            sku: None,
+            name: String::new(),
+            barcode: None,
+            tracked: true,
+        };
         Ok(Discovery { listings: vec![listing], locations: Vec::new() })
     }
 

@@ -16,7 +16,7 @@ pub use self::supply::*;
 use crate::answer::Invalid;
 use crate::gtin;
 use crate::key::StockState;
-use crate::model::{Direction, Inbound, Pack, Parcels, Policy, Timing, Tracking, Zeros};
+use crate::model::{Direction, Inbound, Pack, Parcels, Policy, Role, Stage, Timing, Tracking, Zeros};
 use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
@@ -414,6 +414,12 @@ pub struct PutSystem {
     pub inbound: Option<Inbound>,
     /// What of its mode changes; none: nothing.
     pub mode: Option<PutMode>,
+    /// What it is to the business.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// How far it is connected. Default: live.
+    #[serde(default)]
+    pub stage: Option<Stage>,
 }
 
 /// What of a system's mode changes; none: unchanged. Before anything is told it is [`Mode::default`](crate::model::Mode).

@@ -232,6 +232,10 @@ pub struct System {
     pub mode: Mode,
     /// How what it tells of its stock is taken, where it is master.
     pub inbound: Inbound,
+    /// How near to the goods it is; none where nobody said.
+    pub role: Option<Role>,
+    /// How far it is connected.
+    pub stage: Stage,
 }
 
 /// How the absolute quantities that a system tells are taken: its snapshots.
@@ -264,6 +268,52 @@ impl Default for Inbound {
     }
 }
 
+impl System {
+    /// May anything be sent to it?
+    pub fn is_sent_to(&self) -> bool {
+        self.stage == Stage::Live && !self.paused
+    }
+}
+
+/// What a system is to a business. The first are the nearest to the goods: what they say of them is best known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A warehouse's own system.
+    Wms,
+    /// A warehouse of somebody else, who keeps its stock.
+    ThreePl,
+    /// The tills of a store.
+    Pos,
+    /// The books of a business.
+    Erp,
+    /// A shop of one's own.
+    Shop,
+    /// A shop of many sellers.
+    Marketplace,
+    /// Files that come and go.
+    File,
+}
+
+impl Role {
+    /// Every role there is, the nearest to the goods first.
+    pub const ALL: [Self; 7] =
+        [Self::Wms, Self::ThreePl, Self::Pos, Self::Erp, Self::Shop, Self::Marketplace, Self::File];
+
+    /// Its name, as typed and told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wms => "wms",
+            Self::ThreePl => "3pl",
+            Self::Pos => "pos",
+            Self::Erp => "erp",
+            Self::Shop => "shop",
+            Self::Marketplace => "marketplace",
+            Self::File => "file",
+        }
+    }
+}
+
 /// What a system's number of its stock means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -282,6 +332,19 @@ pub enum Absent {
     Zero,
     /// Nothing is said of it.
     Unknown,
+}
+
+/// How far a system is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It is being connected: neither read nor written.
+    Connecting,
+    /// It is read and compared; nothing is pushed.
+    Watching,
+    /// It is kept equal.
+    #[default]
+    Live,
 }
 
 /// A remote location and ours behind it.
@@ -1137,6 +1200,12 @@ pub enum Cause {
     Guard,
     /// A system's message never came; what it was about was found by reading.
     MissedEvent,
+    /// A system sells something that is none of our items.
+    UnmappedListing,
+    /// A listing has another SKU over there than it had.
+    ListingRenamed,
+    /// A system no longer has a listing.
+    ListingGone,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

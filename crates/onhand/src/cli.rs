@@ -164,6 +164,9 @@ pub struct Serve {
     /// How often every number of every system is read back, in seconds.
     #[arg(long, env = "ONHAND_RECONCILE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=86_400))]
     pub reconcile_seconds: i64,
+    /// How often it is looked what every system has for sale, in seconds: what is new, renamed or gone.
+    #[arg(long, env = "ONHAND_DISCOVER_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(i64).range(1..=604_800))]
+    pub discover_seconds: i64,
     /// Leaves connected systems to another node: of all nodes on one PostgreSQL database exactly one must speak with them.
     #[arg(long, env = "ONHAND_NO_SYNC")]
     pub no_sync: bool,
@@ -284,7 +287,7 @@ fn column(text: &str) -> Result<(String, String), String> {
         Some((ours, theirs)) if !ours.is_empty() && !theirs.is_empty() => {
             Ok((ours.to_owned(), theirs.to_owned()))
         }
-        _ => Err("it must be OURS=THEIRS, such as sku=Handle".to_owned()),
+        _ => Err("it must be two names with = between them, such as sku=Handle".to_owned()),
     }
 }
 
@@ -499,9 +502,58 @@ pub enum System {
         /// The password or token.
         #[arg(long, env = "ONHAND_SYSTEM_SECRET", default_value = "", hide_env_values = true)]
         secret: String,
-        /// Our location behind its stock location; the first of ours unless told.
+        /// Our location behind its only stock location; the first of ours unless told.
         #[arg(long)]
         location: Option<String>,
+        /// Where it has several: its id or name, and our location, such as `--map Shelf=LONDON`; may be told often.
+        #[arg(long = "map", value_name = "THEIRS=OURS", value_parser = column, conflicts_with = "location")]
+        locations: Vec<(String, String)>,
+        /// What it is to the business: `wms`, `3pl`, `pos`, `erp`, `shop`, `marketplace`, `file`.
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
+    Connect {
+        /// `vendure` or `shop`.
+        kind: String,
+        /// What people call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>.
+        #[arg(long)]
+        url: String,
+        /// Who we are there.
+        #[arg(long, default_value = "")]
+        username: String,
+        /// The password or token.
+        #[arg(long, env = "ONHAND_SYSTEM_SECRET", default_value = "", hide_env_values = true)]
+        secret: String,
+        /// What it is to the business: `wms`, `3pl`, `pos`, `erp`, `shop`, `marketplace`, `file`.
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Look at all that a system has for sale: what is new, renamed or gone.
+    Discover {
+        /// The system's name.
+        name: String,
+    },
+    /// What would change if it were kept equal now. Changes nothing.
+    DryRun {
+        /// The system's name.
+        name: String,
+        /// So many changes are shown.
+        #[arg(long, default_value_t = 20)]
+        first: usize,
+    },
+    /// Read and compare a system, and send nothing.
+    Watch {
+        /// The system's name.
+        name: String,
+    },
+    /// Keep a system equal.
+    Live {
+        /// The system's name.
+        name: String,
     },
     /// All systems, and how they are doing.
     List,

@@ -11,10 +11,12 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use onhand_engine::migrate::is_unfinished;
 use onhand_engine::seal::SealError;
+use onhand_engine::systems::found::discover;
 use onhand_engine::systems::{Connection, Connector, connections, seal_connections};
 use onhand_engine::worker::{Acknowledged, Pace, Worker};
 use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
-use onhand_ledger::{Body, Command, SystemId, TenantId};
+use onhand_ledger::model::Stage;
+use onhand_ledger::{Body, Command, Instant, SystemId, TenantId};
 use onhand_store::{SqliteStore, StoreError, Work};
 use onhand_web::{App, Metrics};
 use parking_lot::Mutex;
@@ -29,6 +31,8 @@ use crate::seal_keys;
 const SWEPT: usize = 256;
 /// How often due times are looked for where other nodes make some, too.
 const LOOK_FOR_DUE: Duration = Duration::from_millis(500);
+/// How often it is looked whose listings are to be discovered again.
+const LOOK_FOR_DISCOVERY: Duration = Duration::from_secs(5);
 /// After a failure it is tried again so soon.
 const UNSEEN: Duration = Duration::from_millis(200);
 
@@ -115,6 +119,7 @@ impl Runtime {
     pub fn work(&mut self, pace: Pace) {
         self.sweep();
         self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
+        self.tasks.spawn(rediscover(self.app.clone(), pace));
     }
 
     /// Sweeps what is due; connected systems are another node's.
@@ -239,6 +244,35 @@ async fn tenants_at(handle: &Handle, work: Work) -> Vec<TenantId> {
     }
 }
 
+/// Looks now and then for what connected systems have for sale.
+async fn rediscover(app: App, pace: Pace) {
+    let mut resting = BTreeMap::<(TenantId, SystemId), Instant>::new();
+    loop {
+        tokio::time::sleep(LOOK_FOR_DISCOVERY).await;
+        for tenant in tenants_at(&app.handle, Work::Connected).await {
+            let due = onhand_engine::systems::due_for_discovery(&app.handle, tenant, pace.discover_ms);
+            let due = due.unwrap_or_else(|error| {
+                tracing::warn!(%error, "which systems are to be looked at cannot be read; it is tried again");
+                Vec::new()
+            });
+            let now = app.handle.ledger().clock().now();
+            for (id, system, connection) in due {
+                if resting.get(&(tenant, id)).is_some_and(|until| *until > now) {
+                    continue;
+                }
+                let done = async {
+                    let channel = app.connector.connect(&system.name, &connection)?;
+                    discover(&app.handle, channel.as_ref(), tenant, &system.name, id, true).await
+                };
+                if let Err(error) = done.await {
+                    tracing::warn!(system = system.name, %error, "what it has for sale cannot be looked at; it is tried again");
+                    resting.insert((tenant, id), now.plus_micros(pace.discover_ms.min(60_000) * 1_000));
+                }
+            }
+        }
+    }
+}
+
 /// Runs a worker for each connected system, new ones too.
 async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
     let mut running = BTreeMap::<(TenantId, SystemId), (Connection, AbortHandle)>::new();
@@ -267,6 +301,10 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
                     }
                 };
                 locked.remove(&(tenant, id));
+                // Nothing is heard of it before somebody has said what is what.
+                if system.stage == Stage::Connecting {
+                    continue;
+                }
                 match running.get(&(tenant, id)) {
                     Some((same, worker)) if *same == connection && !worker.is_finished() => continue,
                     // It can only have ended by a panic, which is logged; its state is kept, so it goes on from there.

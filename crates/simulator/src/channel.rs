@@ -88,6 +88,7 @@ impl Channel for Remote {
             let world = self.world.lock();
             let listings = world.shops[self.shop].listings.iter().filter(|(_, listed)| listed.present);
             let listings = listings.map(|(id, listed)| RemoteListing {
+                barcode: None,
                 remote_id: id.clone(),
                 sku: Some(listed.sku.clone()),
                 name: listed.sku.clone(),

@@ -50,7 +50,7 @@ impl Onhand {
         let (handle, waiting) = queue(ledger.clone());
         self.queue = Some(waiting);
         let (orders_ms, read_back_ms, reconcile_ms) = story.pace;
-        let pace = Pace { orders_ms, read_back_ms, reconcile_ms };
+        let pace = Pace { orders_ms, read_back_ms, reconcile_ms, ..Pace::default() };
         for (shop, id) in self.ids.iter().enumerate() {
             let Some(system) = ledger.read(TENANT, |view| view.system(*id))? else { continue };
             let channel = Arc::new(Remote {

@@ -400,7 +400,8 @@ impl Play<'_> {
             What::Count { item, location, units } => {
                 let location = place(location % places);
                 let lines = lines(item % items, *units);
-                let count = TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
+                let count =
+                    TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
                 self.send(key, Body::Count(count));
             }
             What::Transfer { item, from, to, units } => {

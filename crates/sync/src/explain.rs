@@ -43,7 +43,7 @@ pub struct Status {
     pub unanswered: Option<(Quantity, Instant)>,
     /// Why nothing is sent, and what the system said.
     pub stopped: Option<(Stop, String)>,
-    /// Nothing is pushed to the system.
+    /// Nothing is pushed to the system: somebody paused it.
     pub paused: bool,
     /// Nothing is pushed to any system.
     pub all_stopped: bool,
@@ -51,6 +51,8 @@ pub struct Status {
     pub one_way_in: bool,
     /// When the next batch goes, where numbers go in batches.
     pub next_batch: Option<Instant>,
+    /// Nothing is pushed to it yet: it is only compared.
+    pub watched: bool,
     /// What the system as a whole fails with.
     pub trouble: Option<String>,
     /// What somebody over there changed, where nothing explains it: from, to, and when that was read.
@@ -220,7 +222,7 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         None => {}
     }
     if let Some((from, to, at)) =
-        status.drift.filter(|_| shows != desired && !status.paused && !status.all_stopped)
+        status.drift.filter(|_| shows != desired && !status.paused && !status.all_stopped && !status.watched)
     {
         return format!(
             "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it. \
@@ -245,6 +247,9 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
     }
     if status.paused {
         return format!("{both} It is paused: nothing is sent.");
+    }
+    if status.watched {
+        return format!("{both} It is only compared: nothing is sent until {system} goes live.");
     }
     if let Some(trouble) = &status.trouble {
         return format!("{both} {trouble}. It is tried again by itself.");

@@ -10,6 +10,7 @@ mod plan;
 mod policy;
 mod retry;
 pub mod snapshot;
+mod state;
 mod timing;
 mod zeros;
 
@@ -20,5 +21,6 @@ pub use lag::{Lag, in_words};
 pub use plan::{Difference, danger_first};
 pub use policy::{Barrier, Reaction, barrier, barrier_from, react};
 pub use retry::{Allowance, Failure, OPEN_AFTER, may_call_at, next_random, rest_ms};
+pub use state::{Facts, State, Trouble, state};
 pub use timing::{may_go_at, next_batch};
 pub use zeros::{Fall, fall, is_wave};

@@ -57,6 +57,14 @@ const KEYLESS: &[(&str, &str)] = &[
         "Takes no `Idempotency-Key`: its secret is shown once and not kept, so that it could not be shown again.",
     ),
     ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
+    ("/v1/connect", "Takes no `Idempotency-Key`: done twice, the credentials are tested twice."),
+    ("/v1/systems/{name}/discover", "Takes no `Idempotency-Key`: done twice, it is looked twice."),
+    ("/v1/systems/{name}/matches", "Takes no `Idempotency-Key`: what is done is not done again."),
+    (
+        "/v1/systems/{name}/opening",
+        "Takes no `Idempotency-Key`: it is done once for a location, whoever asks.",
+    ),
+    ("/v1/systems/{name}/dry-run", "Takes no `Idempotency-Key`: it changes nothing."),
     ("/v1/seal/rotate", "Takes no `Idempotency-Key`: done twice, the keys are rotated twice."),
 ];
 

@@ -30,6 +30,8 @@ enum Edge {
     Outside,
     /// A secret is sealed, or opened.
     Secret,
+    /// It is done once.
+    Once,
     /// The body is a file, which is read before any of it is done; what comes of its rows is in the answer.
     File,
 }
@@ -125,6 +127,18 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/systems/{name}/deltas", &[], &[Edge::Name, Edge::Time, Edge::Field]),
     at("/v1/systems/{name}/documents-known", &[], &[Edge::Name, Edge::Time, Edge::Field]),
     at("/v1/systems/{name}/webhook", &[], &[Edge::Name, Edge::Field]),
+    at("/v1/systems/{name}/discover", &[], &[Edge::Name, Edge::Field, Edge::Outside, Edge::Secret]),
+    at("/v1/systems/{name}/locations", &[C::PutSystem], &[Edge::Name, Edge::Field]),
+    at("/v1/systems/{name}/matches", &[], &[Edge::Name]),
+    at(
+        "/v1/systems/{name}/opening",
+        &[],
+        &[Edge::Name, Edge::Time, Edge::Field, Edge::Outside, Edge::Secret, Edge::Once],
+    ),
+    at("/v1/systems/{name}/dry-run", &[], &[Edge::Name, Edge::Field, Edge::Outside, Edge::Secret]),
+    at("/v1/systems/{name}/stage", &[C::PutSystem], &[Edge::Name, Edge::Field])
+        .never(&[UnknownLocation, Twice]),
+    at("/v1/connect", &[], &[Edge::Field, Edge::Outside, Edge::Secret]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),
@@ -166,6 +180,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
             Edge::Right => problems.extend([(403, "forbidden")]),
             Edge::Held => problems.extend([(409, "not_held")]),
             Edge::Outside => problems.extend([(502, "channel")]),
+            Edge::Once => problems.extend([(409, "opening_taken")]),
             Edge::Secret => problems.extend([(503, "seal")]),
             Edge::File => problems.extend([(400, "query"), (415, "content_type"), (422, "file")]),
         }

@@ -61,6 +61,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "See `detail`: its address, the credentials, or what it answered.",
     ),
     (
+        "opening_taken",
+        "The opening stock of a location is taken once, and was.",
+        "Count what is wrong by now: `POST /v1/counts`.",
+    ),
+    (
         "seal",
         "A secret cannot be sealed or opened: there is no key, or not the one that it needs.",
         "See `detail`: it names the key. Give it back by the file of keys or `ONHAND_SEAL_KEY`; docs/operate.md says how.",

@@ -16,12 +16,13 @@ pub(super) struct Listing {
     pub id: String,
     sku: String,
     name: String,
+    barcode: Option<String>,
 }
 
 impl Listing {
     pub fn into_remote(self) -> RemoteListing {
         let sku = Some(self.sku).filter(|sku| !sku.is_empty());
-        RemoteListing { remote_id: self.id, sku, name: self.name, tracked: true }
+        RemoteListing { remote_id: self.id, sku, name: self.name, barcode: self.barcode, tracked: true }
     }
 }
 

@@ -280,7 +280,7 @@ impl Variant {
     pub fn into_listing(self, settings: Settings) -> RemoteListing {
         let tracked = self.tracked(settings);
         let sku = Some(self.sku).filter(|sku| !sku.is_empty());
-        RemoteListing { remote_id: self.id, sku, name: self.name, tracked }
+        RemoteListing { remote_id: self.id, sku, name: self.name, barcode: None, tracked }
     }
 
     /// How much of the stock is never sold.

@@ -41,11 +41,13 @@ pub struct Pace {
     pub read_back_ms: i64,
     /// Everything is read this often, in milliseconds.
     pub reconcile_ms: i64,
+    /// What a system has for sale is looked at this often, in milliseconds.
+    pub discover_ms: i64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { orders_ms: 500, read_back_ms: 250, reconcile_ms: 30_000 }
+        Self { orders_ms: 500, read_back_ms: 250, reconcile_ms: 30_000, discover_ms: 3_600_000 }
     }
 }
 
@@ -284,6 +286,11 @@ impl Worker {
                     "a system is in trouble; it is tried again"
                 );
             }
+            if trouble.is_none() || self.status.trouble.is_none() {
+                self.status.trouble_since = trouble.is_some().then_some(now);
+            }
+            self.status.needs_somebody =
+                matches!(done, Err(WorkerError::Channel(ChannelError::Credentials { .. })));
             self.status.trouble = trouble;
             if let Err(error) = self.keep_status().await {
                 tracing::warn!(%error, "the status of a system could not be kept");
@@ -354,7 +361,7 @@ impl Worker {
 
     /// May anything be sent at all?
     fn may_send(&self) -> bool {
-        !self.system.paused && !self.pushing_stopped && self.system.mode.direction.sends()
+        self.system.is_sent_to() && !self.pushing_stopped && self.system.mode.direction.sends()
     }
 
     fn command(&self, body: Body) -> Command {

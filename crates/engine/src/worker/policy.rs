@@ -2,7 +2,7 @@
 //! to the master.
 
 use onhand_ledger::command::{Adjust, Line, Noted};
-use onhand_ledger::model::Cause;
+use onhand_ledger::model::{Cause, Stage};
 use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Invalid, Quantity};
 use onhand_store::StoreError;
 use onhand_sync::{Barrier, Reaction, Stop, barrier_from, react};
@@ -36,7 +36,11 @@ impl Worker {
             (Cause::ManualEdit, sentence)
         };
         let barrier = self.barrier(&key, from)?;
-        let reaction = react(&self.system.mode, barrier.as_ref());
+        // What is only watched is compared, and nothing follows from it.
+        let reaction = match self.system.stage {
+            Stage::Live => react(&self.system.mode, barrier.as_ref()),
+            Stage::Connecting | Stage::Watching => Reaction::SetBack,
+        };
         if was_asked && matches!(reaction, Reaction::SetBack | Reaction::Propose) {
             self.resume(&key).await?;
         }
@@ -61,8 +65,11 @@ impl Worker {
                 self.note(Cause::NotMaster, &listing, to - from, sentence).await.map(drop)
             }
             (Reaction::SetBack | Reaction::Propose, _) => {
-                let later =
-                    if self.system.paused || self.pushing_stopped { " once sending is resumed" } else { "" };
+                let later = if !self.system.is_sent_to() || self.pushing_stopped {
+                    " once sending is resumed"
+                } else {
+                    ""
+                };
                 let sentence = format!("{happened} It is set to what it should be{later}.");
                 self.note(cause, &listing, to - from, sentence).await.map(drop)
             }

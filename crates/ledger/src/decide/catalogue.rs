@@ -210,6 +210,8 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
         paused: put.paused.unwrap_or(before.as_ref().is_some_and(|before| before.paused)),
         mode: mode(before.as_ref().map(|before| &before.mode), put.mode.as_ref())?,
         inbound: put.inbound.or_else(|| before.as_ref().map(|before| before.inbound)).unwrap_or_default(),
+        role: put.role.or(before.as_ref().and_then(|before| before.role)),
+        stage: put.stage.or(before.as_ref().map(|before| before.stage)).unwrap_or_default(),
     };
     for (field, percent) in [
         ("hold_above_percent", system.inbound.hold_above_percent),

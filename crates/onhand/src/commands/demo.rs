@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossterm::{cursor, execute, queue, style, terminal};
 use onhand_emulators::shop::{self, CornerShop, Event, Line};
-use onhand_engine::systems::{Connection, add_system, system_status};
+use onhand_engine::systems::{Asked, Connection, add_system, system_status};
 use onhand_engine::worker::Pace;
 use onhand_engine::{Clock as _, Ledger, SystemClock, View};
 use onhand_ledger::command::{self, PutItem, PutLocation, Receive};
@@ -87,8 +87,8 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
         secret: "demo-token".into(),
     };
     let connector = runtime.app.connector.clone();
-    add_system(&handle, connector.as_ref(), tenant, "demo", "Corner Shop", connection, None).await?;
-    let pace = Pace { orders_ms: 100, read_back_ms: 100, reconcile_ms: 5_000 };
+    add_system(&handle, connector.as_ref(), tenant, Asked::new("demo", "Corner Shop"), connection).await?;
+    let pace = Pace { orders_ms: 100, read_back_ms: 100, reconcile_ms: 5_000, ..Pace::default() };
     runtime.work(pace);
     let api_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let api_url = format!("http://{}", api_listener.local_addr()?);

@@ -18,6 +18,7 @@ mod seal;
 mod serve;
 mod simulate;
 mod snapshots;
+mod system;
 
 use std::io;
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::cli::{Choice, Cli, Command, Key, Seal, System};
+use crate::cli::{Cli, Command, Key, Seal, System};
 use crate::link::Link;
 use crate::output::say;
 use crate::seal_keys;
@@ -97,28 +98,14 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Export(asked) => {
             through(Link::open_existing(&db)?, async |link| export::run(link, &asked, json).await).await?;
         }
-        Command::System(System::List) => {
-            through(Link::open_existing(&db)?, async |link| list_systems(link, json).await).await?;
-        }
-        Command::System(System::Set(asked)) => {
-            through(Link::open_existing(&db)?, async |link| modes::set(link, asked, json).await).await?;
-        }
-        Command::System(System::Answer { discrepancy, choice }) => {
-            let choice = if choice == Choice::Adopt { "adopt" } else { "set_back" };
-            through(Link::open_existing(&db)?, async |link| {
-                modes::answer(link, discrepancy, choice, json).await
-            })
-            .await?;
+        Command::System(asked @ (System::Add { .. } | System::Connect { .. })) => {
+            through(Link::open(&db)?, async |link| system::run(link, asked, json).await).await?;
         }
         Command::Push(asked) => {
             through(Link::open_existing(&db)?, async |link| modes::push(link, asked, json).await).await?;
         }
-        Command::System(System::Add { kind, name, url, username, secret, location }) => {
-            let name = name.unwrap_or_else(|| kind.clone());
-            let body = json!({
-                "name": name, "kind": kind, "url": url, "username": username, "secret": secret, "location": location
-            });
-            through(Link::open(&db)?, async |link| add_system(link, &name, &body, json).await).await?;
+        Command::System(asked) => {
+            through(Link::open_existing(&db)?, async |link| system::run(link, asked, json).await).await?;
         }
         Command::Seal(Seal::New) => seal::new(json)?,
         Command::Seal(asked) => {
@@ -161,40 +148,6 @@ fn print(json: bool, value: &Value, text: impl FnOnce(&Value) -> io::Result<()>)
 /// `1 row`, `2 rows`.
 fn counted(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
-}
-
-async fn add_system(link: &Link, name: &str, body: &Value, json: bool) -> anyhow::Result<()> {
-    let added = link.post("/v1/systems", body).await?;
-    print(json, &added, |added| {
-        let number =
-            |field| added[field].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
-        let (listings, matched) = (counted(number("listings"), "listing"), number("matched"));
-        say(format!("{name}: {listings} found, {matched} matched by SKU"))?;
-        for unmatched in added["unmatched"].as_array().into_iter().flatten() {
-            say(format!("  not matched: {}", unmatched.as_str().unwrap_or_default()))?;
-        }
-        if let Link::Local { .. } = link {
-            say("It is kept equal while `onhand serve` runs.")?;
-        }
-        Ok(())
-    })?;
-    Ok(())
-}
-
-async fn list_systems(link: &Link, json: bool) -> anyhow::Result<()> {
-    let systems = link.get("/v1/systems").await?;
-    print(json, &systems, |systems| {
-        systems["data"].as_array().into_iter().flatten().try_for_each(|system| {
-            let text = |field: &str| system[field].as_str().unwrap_or("");
-            let (in_step, listings) = (&system["in_step"], &system["listings"]);
-            let (name, kind, trouble) = (text("name"), text("kind"), text("trouble"));
-            let mode = system["mode"]["name"].as_str().unwrap_or("");
-            let paused = if system["paused"] == true { "  paused" } else { "" };
-            let line = format!("{name}  {kind}  {mode}{paused}  {in_step} of {listings} in step  {trouble}");
-            say(line.trim_end())
-        })
-    })?;
-    Ok(())
 }
 
 async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {

@@ -51,7 +51,11 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     if serve.no_sync {
         runtime.sweep();
     } else {
-        runtime.work(Pace { reconcile_ms: serve.reconcile_seconds * 1_000, ..Pace::default() });
+        runtime.work(Pace {
+            reconcile_ms: serve.reconcile_seconds * 1_000,
+            discover_ms: serve.discover_seconds * 1_000,
+            ..Pace::default()
+        });
     }
     // Before anybody hears that it is up, and may tell it to end.
     let stop = interrupted();

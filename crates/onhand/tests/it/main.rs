@@ -4,6 +4,7 @@ mod api;
 mod backup;
 mod bad_input;
 mod cli;
+mod connecting;
 mod crash;
 mod documents;
 mod durable;

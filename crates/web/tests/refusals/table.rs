@@ -55,7 +55,7 @@ impl Case {
             "not_held" => 409,
             "unknown" => 404,
             "channel" => 502,
-            kind if is_refusal(kind) || kind == "key_reused" => 409,
+            kind if is_refusal(kind) || ["key_reused", "opening_taken"].contains(&kind) => 409,
             _ => 422,
         }
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use onhand_channels::Channel;
 use onhand_engine::Handle;
-use onhand_engine::systems::{Connection, add_system};
+use onhand_engine::systems::{Asked, Connection, add_system};
 use onhand_engine::worker::Pace;
 use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
 use onhand_ledger::{Body, Quantity, TenantId};
@@ -40,7 +40,7 @@ pub(super) async fn until_shown(connection: Connection, changes: usize, json: bo
         handle.submit(tenant, command(Body::PutItem(put))).await?;
         receive(&handle, sku, 50).await?;
     }
-    add_system(&handle, &*runtime.app.connector, tenant, "bench", "System", connection, None).await?;
+    add_system(&handle, &*runtime.app.connector, tenant, Asked::new("bench", "System"), connection).await?;
     runtime.work(Pace::default());
     let deadline = now() + Duration::from_mins(1);
     for (remote_id, _) in &listings {

@@ -1,0 +1,400 @@
+//! What a system has for sale, found and found again: new listings, renamed ones, ones that are gone.
+//!
+//! What was found of a listing is kept beside it ([`FoundListing`]); what it is mapped to is the ledger's. Each pass looks at
+//! all of it, tells what differs from the last, and changes nothing that a person chose. A system that suddenly has nothing
+//! at all is not believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onhand_channels::{Channel, RemoteListing, RemoteLocation};
+use onhand_ledger::command::{Note as NoteCommand, PutListing, Resolve};
+use onhand_ledger::model::{Cause, Listing, Stage, System};
+use onhand_ledger::{Answer, Body, DiscrepancyId, Instant, Quantity, SystemId, TenantId};
+use onhand_store::{Note, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::connecting::{Sequence, keep_sequence, sequence};
+use super::{AddError, command};
+use crate::queue::{Handle, Reply};
+use crate::view::View;
+
+/// So many listings are looked at together.
+const SLICE: usize = 500;
+/// More that changed in one pass are told of together.
+const TOLD_EACH: usize = 20;
+
+/// The notes that found listings are kept in, by their id over there.
+pub fn found_space(system: SystemId) -> String {
+    format!("found:{system}")
+}
+
+/// What was found of a listing.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FoundListing {
+    /// What it is called over there.
+    pub name: String,
+    /// Its SKU over there.
+    pub sku: Option<String>,
+    /// Its barcode.
+    pub barcode: Option<String>,
+    /// Does that system track stock of it?
+    pub tracked: bool,
+    /// Somebody chose that it is none of ours.
+    pub ignored: bool,
+    /// Since when it is no longer found.
+    pub gone_since: Option<Instant>,
+    /// Where a person reads that it waits for them.
+    pub discrepancy: Option<DiscrepancyId>,
+}
+
+impl FoundListing {
+    fn of(remote: &RemoteListing, before: Option<&Self>) -> Self {
+        Self {
+            name: remote.name.clone(),
+            sku: remote.sku.clone(),
+            barcode: remote.barcode.clone(),
+            tracked: remote.tracked,
+            ignored: before.is_some_and(|before| before.ignored),
+            gone_since: None,
+            discrepancy: before.and_then(|before| before.discrepancy),
+        }
+    }
+
+    /// What a person knows it by.
+    pub fn shown(&self) -> String {
+        format!("{} ({})", self.name, self.sku.as_deref().unwrap_or("no SKU"))
+    }
+
+    /// As it is kept.
+    pub fn note(&self, system: SystemId, remote_id: &str) -> Note {
+        let body = serde_json::to_string(self).expect("a listing can always be written");
+        Note { space: found_space(system), key: remote_id.to_owned(), body: Some(body) }
+    }
+}
+
+/// Found listings after an id, in the order of ids.
+pub fn found_after(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<(String, FoundListing)>, StoreError> {
+    let space = found_space(system);
+    let page = view.notes(&space, after, limit)?;
+    let read = page.into_iter().map(|(key, body)| {
+        let found = serde_json::from_str(&body)
+            .map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))?;
+        Ok((key, found))
+    });
+    read.collect()
+}
+
+/// One found listing.
+pub fn found_one(
+    view: &mut View<'_>,
+    system: SystemId,
+    remote_id: &str,
+) -> Result<Option<FoundListing>, StoreError> {
+    let space = found_space(system);
+    let body = view.note(&space, remote_id)?;
+    body.map(|body| {
+        serde_json::from_str(&body)
+            .map_err(|error| StoreError::Damaged(format!("note {space}/{remote_id}: {error}")))
+    })
+    .transpose()
+}
+
+/// What a pass found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Discovered {
+    /// Listings there are.
+    pub listings: usize,
+    /// Of them mapped to an item by now.
+    pub mapped: usize,
+    /// Those that nobody has said anything of yet, by name and SKU; up to 100.
+    pub unmatched: Vec<String>,
+    /// How many these are.
+    pub waiting: usize,
+    /// Never seen before.
+    pub new: usize,
+    /// That have another SKU now: from, to; up to 100.
+    pub renamed: Vec<(String, String)>,
+    /// That were there and are no longer, by name and SKU; up to 100.
+    pub gone: Vec<String>,
+    /// That are there again.
+    pub back: usize,
+    /// Stock locations there are.
+    pub locations: Vec<RemoteLocation>,
+}
+
+/// A change that a person hears of.
+struct Change {
+    cause: Cause,
+    sku: Option<String>,
+    remote_id: String,
+    found: FoundListing,
+    sentence: String,
+}
+
+const SHOWN: usize = 100;
+
+/// Finds all that a system has for sale, and its stock locations. `by_sku`: what is new is mapped to the item of its SKU at once.
+/// What differs from the last pass is told once the system is no longer being connected.
+pub async fn discover(
+    handle: &Handle,
+    channel: &dyn Channel,
+    tenant: TenantId,
+    actor: &str,
+    id: SystemId,
+    by_sku: bool,
+) -> Result<Discovered, AddError> {
+    let remote = channel.discover().await?;
+    let now = handle.ledger().clock().now();
+    let (system, mut missing) = handle.ledger().read(tenant, |view| {
+        let mut known = BTreeSet::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = found_after(view, id, after.as_deref(), SLICE)?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            known.extend(page.into_iter().map(|(key, _)| key));
+        }
+        Ok::<_, StoreError>((view.system(id)?, known))
+    })?;
+    let system = system.ok_or_else(|| AddError::Damaged(format!("system {id} is not there")))?;
+    if remote.listings.is_empty() && !missing.is_empty() {
+        return Err(AddError::Nothing { system: system.name, known: missing.len() });
+    }
+    let mut done = Discovered {
+        listings: remote.listings.len(),
+        locations: remote.locations.clone(),
+        ..Discovered::default()
+    };
+    let mut changes = Vec::new();
+    for slice in remote.listings.chunks(SLICE) {
+        let looked = handle.ledger().read(tenant, |view| {
+            slice.iter().map(|remote| look(view, id, remote, by_sku)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut replies = Vec::new();
+        for (remote, looked) in slice.iter().zip(looked) {
+            missing.remove(&remote.remote_id);
+            settle(&mut done, &mut changes, &system, remote, &looked);
+            replies.extend(commit(handle, tenant, actor, &system, id, remote, looked).await?);
+        }
+        for reply in replies {
+            reply.wait().await?;
+        }
+    }
+    let gone = handle.ledger().read(tenant, |view| {
+        let one = |remote_id: &String| Ok((remote_id.clone(), found_one(view, id, remote_id)?));
+        missing.iter().map(one).collect::<Result<Vec<_>, StoreError>>()
+    })?;
+    for (remote_id, found) in gone {
+        let Some(mut found) = found.filter(|found| found.gone_since.is_none()) else { continue };
+        found.gone_since = Some(now);
+        if done.gone.len() < SHOWN {
+            done.gone.push(found.shown());
+        }
+        handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
+        let sentence = format!("{} no longer has {}. Nothing is sent for it.", system.name, found.shown());
+        if !found.ignored {
+            changes.push(Change { cause: Cause::ListingGone, sku: None, remote_id, found, sentence });
+        }
+    }
+    let mut sequence: Sequence = handle.ledger().read(tenant, |view| sequence(view, id))?;
+    // Whoever looks for the first time is answered all of it.
+    if system.stage != Stage::Connecting && sequence.discovered_at.is_some() {
+        tell(handle, tenant, id, &system, changes).await?;
+    }
+    sequence.discovered_at = Some(now);
+    sequence.locations = remote.locations;
+    sequence.waiting = done.waiting;
+    keep_sequence(handle, tenant, id, &sequence).await?;
+    Ok(done)
+}
+
+/// What is known of a listing, and what it should be mapped to.
+struct Looked {
+    before: Option<FoundListing>,
+    listing: Option<Listing>,
+    /// The SKU of the item it is mapped to, or shall be.
+    sku: Option<String>,
+}
+
+fn look(
+    view: &mut View<'_>,
+    id: SystemId,
+    remote: &RemoteListing,
+    by_sku: bool,
+) -> Result<Looked, StoreError> {
+    let before = found_one(view, id, &remote.remote_id)?;
+    let listing = view.listing_by_remote(id, &remote.remote_id)?.map(|(_, listing)| listing);
+    let mapped = match listing.as_ref().and_then(|listing| listing.item) {
+        Some(item) => view.item(item)?.map(|item| item.sku),
+        None => None,
+    };
+    let may_map = by_sku && !before.as_ref().is_some_and(|before| before.ignored);
+    let sku = match (mapped, &remote.sku) {
+        (Some(sku), _) => Some(sku),
+        (None, Some(sku)) if may_map => view.item_by_sku(sku)?.map(|(_, item)| item.sku),
+        _ => None,
+    };
+    Ok(Looked { before, listing, sku })
+}
+
+/// Counts what was found, and notices what changed.
+fn settle(
+    done: &mut Discovered,
+    changes: &mut Vec<Change>,
+    system: &System,
+    remote: &RemoteListing,
+    looked: &Looked,
+) {
+    let Looked { before, sku, .. } = looked;
+    let found = FoundListing::of(remote, before.as_ref());
+    let name = &system.name;
+    done.new += usize::from(before.is_none());
+    done.back += usize::from(before.as_ref().is_some_and(|before| before.gone_since.is_some()));
+    if sku.is_some() {
+        done.mapped += 1;
+    } else if !found.ignored {
+        done.waiting += 1;
+        if done.unmatched.len() < SHOWN {
+            done.unmatched.push(found.shown());
+        }
+        if found.discrepancy.is_none() {
+            let sentence = format!(
+                "{name} sells {}, which is none of our items: link it, make an item of it, or ignore it.",
+                found.shown()
+            );
+            let (cause, remote_id) = (Cause::UnmappedListing, remote.remote_id.clone());
+            changes.push(Change { cause, sku: None, remote_id, found: found.clone(), sentence });
+        }
+    }
+    if let Some(before) = before
+        && before.sku != remote.sku
+    {
+        let text = |sku: &Option<String>| sku.clone().unwrap_or_else(|| "no SKU".to_owned());
+        let (from, to) = (text(&before.sku), text(&remote.sku));
+        if let Some(ours) = sku {
+            let sentence = format!(
+                "{name} calls {} {to} now, not {from}. It goes on selling {ours}; if it sells something else, map it again.",
+                found.name
+            );
+            let (cause, remote_id) = (Cause::ListingRenamed, remote.remote_id.clone());
+            changes.push(Change { cause, sku: Some(ours.clone()), remote_id, found, sentence });
+        }
+        if done.renamed.len() < SHOWN {
+            done.renamed.push((from, to));
+        }
+    }
+}
+
+/// Keeps what was found, where it is news. What a person was told and is over ends.
+async fn commit(
+    handle: &Handle,
+    tenant: TenantId,
+    actor: &str,
+    system: &System,
+    id: SystemId,
+    remote: &RemoteListing,
+    looked: Looked,
+) -> Result<Vec<Reply>, AddError> {
+    let Looked { before, listing, sku } = looked;
+    let mut found = FoundListing::of(remote, before.as_ref());
+    let is_back = before.as_ref().is_some_and(|before| before.gone_since.is_some());
+    let mut replies = Vec::new();
+    if (sku.is_some() || is_back)
+        && let Some(discrepancy) = found.discrepancy.take()
+    {
+        let resolve = command(&system.name, Body::Resolve(Resolve { discrepancy, choice: None }));
+        replies.push(handle.begin(tenant, Some(resolve), Vec::new()).await?);
+    }
+    let is_known = listing.as_ref().is_some_and(|listing| {
+        listing.item.is_some() == sku.is_some() && (remote.sku.is_none() || listing.remote_sku == remote.sku)
+    });
+    let put = PutListing {
+        system: system.name.clone(),
+        remote_id: remote.remote_id.clone(),
+        remote_sku: remote.sku.clone(),
+        sku,
+        multiplier: listing.map_or(1, |listing| listing.multiplier),
+    };
+    let put = (!is_known).then(|| command(actor, Body::PutListing(put)));
+    let is_news = before.as_ref() != Some(&found);
+    let notes: Vec<Note> = is_news.then(|| found.note(id, &remote.remote_id)).into_iter().collect();
+    if put.is_some() || is_news {
+        replies.push(handle.begin(tenant, put, notes).await?);
+    }
+    Ok(replies)
+}
+
+/// Tells of each change; of many of a kind together.
+async fn tell(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    system: &System,
+    changes: Vec<Change>,
+) -> Result<(), AddError> {
+    let mut kinds = BTreeMap::<&str, Vec<Change>>::new();
+    for change in changes {
+        let kind = match change.cause {
+            Cause::ListingGone => "are gone",
+            Cause::ListingRenamed => "have another SKU",
+            _ => "are none of our items",
+        };
+        kinds.entry(kind).or_default().push(change);
+    }
+    for (kind, changes) in kinds {
+        if changes.len() > TOLD_EACH {
+            let shown: Vec<String> = changes.iter().take(5).map(|change| change.found.shown()).collect();
+            let sentence = format!(
+                "{} listings of {} {kind}: {} and others. See its listings.",
+                changes.len(),
+                system.name,
+                shown.join(", ")
+            );
+            let cause = changes.first().map_or(Cause::UnmappedListing, |change| change.cause);
+            let told = note(handle, tenant, system, cause, None, sentence).await?;
+            for mut change in changes {
+                change.found.discrepancy = told.filter(|_| cause != Cause::ListingRenamed);
+                handle.submit_with(tenant, None, vec![change.found.note(id, &change.remote_id)]).await?;
+            }
+            continue;
+        }
+        for Change { cause, sku, remote_id, mut found, sentence } in changes {
+            let told = note(handle, tenant, system, cause, sku, sentence).await?;
+            if cause != Cause::ListingRenamed {
+                found.discrepancy = told;
+                handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn note(
+    handle: &Handle,
+    tenant: TenantId,
+    system: &System,
+    cause: Cause,
+    sku: Option<String>,
+    sentence: String,
+) -> Result<Option<DiscrepancyId>, AddError> {
+    let name = system.name.clone();
+    let note = NoteCommand {
+        system: name,
+        sku,
+        cause,
+        quantity: Quantity::ZERO,
+        sentence,
+        evidence: None,
+        choices: Vec::new(),
+    };
+    let committed = handle.submit(tenant, command(&system.name, Body::Note(note))).await?;
+    Ok(match committed.answer {
+        Answer::Discrepancy(discrepancy) => Some(discrepancy),
+        _ => None,
+    })
+}

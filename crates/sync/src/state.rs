@@ -1,0 +1,209 @@
+//! In which state a connected system is, and the sentence that says so.
+//!
+//! Follows from what is known of it at one instant, so that it is never kept and never stale. What a person must see to comes
+//! first; then what somebody chose; then how it works.
+
+use onhand_ledger::Instant;
+use onhand_ledger::model::Stage;
+
+/// What is known of a system.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// How far it is connected.
+    pub stage: Stage,
+    /// Did somebody pause it?
+    pub paused: bool,
+    /// Do we speak with it? Else it only tells us documents.
+    pub connected: bool,
+    /// Why its credentials do not open, where they do not.
+    pub locked: Option<String>,
+    /// What it last failed with, since when, and whether only a person can help.
+    pub trouble: Option<Trouble>,
+    /// The step of connecting it that comes next; none once all are done.
+    pub next_step: Option<&'static str>,
+}
+
+/// What a system fails with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trouble {
+    /// What happened, for a person.
+    pub reason: String,
+    /// Since when; none where that is not known.
+    pub since: Option<Instant>,
+    /// Will it go on by itself?
+    pub ends_by_itself: bool,
+}
+
+/// In which state a system is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It is being connected: neither read nor written.
+    Connecting {
+        /// The step that comes next; none: to watch it, or go live.
+        next: Option<&'static str>,
+    },
+    /// It is read and compared, and nothing is sent.
+    Watching,
+    /// It is kept equal.
+    Live,
+    /// Somebody paused it: it is read, and nothing is sent.
+    Paused,
+    /// It fails, and is tried again.
+    Degraded {
+        /// Since when, where that is known.
+        since: Option<Instant>,
+        /// With what.
+        reason: String,
+    },
+    /// A person must act.
+    NeedsAttention {
+        /// Since when, where that is known.
+        since: Option<Instant>,
+        /// What for.
+        reason: String,
+    },
+}
+
+impl State {
+    /// Its name, as it is told.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connecting { .. } => "connecting",
+            Self::Watching => "watching",
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Degraded { .. } => "degraded",
+            Self::NeedsAttention { .. } => "needs_attention",
+        }
+    }
+
+    /// The sign and the word that stand for it: never a colour alone. `in_step`: does all show what it should?
+    pub const fn sign(&self, in_step: bool) -> (&'static str, &'static str) {
+        match self {
+            Self::Live if in_step => ("●", "in step"),
+            Self::Live => ("◐", "on its way"),
+            Self::Degraded { .. } => ("▲", "behind"),
+            Self::Paused => ("■", "paused"),
+            Self::Watching => ("■", "watching"),
+            Self::Connecting { .. } => ("✕", "needs you"),
+            Self::NeedsAttention { .. } => ("✕", "needs you"),
+        }
+    }
+
+    /// What is so, for a person: what happened first, what to do last.
+    pub fn sentence(&self, system: &str) -> String {
+        let since = |since: &Option<Instant>| since.map_or(String::new(), |at| format!(" since {at}"));
+        match self {
+            Self::Connecting { next: Some(next) } => format!("{system} is being connected. Next: {next}."),
+            Self::Connecting { next: None } => {
+                format!("{system} is ready: see what would change by a dry run, then watch it or go live.")
+            }
+            Self::Watching => format!("{system} is read and compared; nothing is sent until it goes live."),
+            Self::Live => format!("{system} is kept equal."),
+            Self::Paused => format!("{system} is paused: it is read, and nothing is sent."),
+            Self::Degraded { since: at, reason } => {
+                format!("{system} fails{}, and is tried again: {reason}.", since(at))
+            }
+            Self::NeedsAttention { since: at, reason } => {
+                format!("{system} waits for somebody{}: {reason}.", since(at))
+            }
+        }
+    }
+}
+
+/// The state that these facts make.
+pub fn state(facts: &Facts) -> State {
+    if let Some(reason) = &facts.locked {
+        return State::NeedsAttention { since: None, reason: reason.clone() };
+    }
+    let trouble = facts.trouble.clone().filter(|_| facts.connected);
+    if let Some(Trouble { reason, since, .. }) = trouble.clone().filter(|trouble| !trouble.ends_by_itself) {
+        return State::NeedsAttention { since, reason };
+    }
+    if facts.stage == Stage::Connecting {
+        return State::Connecting { next: facts.next_step };
+    }
+    // That nothing is sent was chosen; that it cannot be read is still worth knowing, and is told beside it.
+    if facts.paused {
+        return State::Paused;
+    }
+    match (trouble, facts.stage) {
+        (Some(Trouble { reason, since, .. }), _) => State::Degraded { since, reason },
+        (None, Stage::Watching) => State::Watching,
+        (None, _) => State::Live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts { stage: Stage::Live, connected: true, ..Facts::default() }
+    }
+
+    fn trouble(ends_by_itself: bool) -> Option<Trouble> {
+        Some(Trouble { reason: "it is ill".to_owned(), since: None, ends_by_itself })
+    }
+
+    #[test]
+    fn what_a_person_must_do_comes_first_then_what_somebody_chose_then_how_it_works() {
+        let key = Some("no key".to_owned());
+        let (ill, refused) = (trouble(true), trouble(false));
+        let at = |stage| Facts { stage, ..facts() };
+        let paused = |facts: Facts| Facts { paused: true, ..facts };
+        let cases = [
+            (facts(), "live"),
+            (at(Stage::Watching), "watching"),
+            (at(Stage::Connecting), "connecting"),
+            (paused(facts()), "paused"),
+            (paused(at(Stage::Watching)), "paused"),
+            (paused(at(Stage::Connecting)), "connecting"),
+            (Facts { trouble: ill.clone(), ..facts() }, "degraded"),
+            (Facts { trouble: ill.clone(), ..at(Stage::Watching) }, "degraded"),
+            (Facts { trouble: ill.clone(), ..at(Stage::Connecting) }, "connecting"),
+            (paused(Facts { trouble: ill.clone(), ..facts() }), "paused"),
+            (Facts { trouble: ill, connected: false, ..facts() }, "live"),
+            (Facts { trouble: refused.clone(), ..facts() }, "needs_attention"),
+            (paused(Facts { trouble: refused.clone(), ..facts() }), "needs_attention"),
+            (Facts { trouble: refused, ..at(Stage::Connecting) }, "needs_attention"),
+            (paused(Facts { locked: key, ..at(Stage::Connecting) }), "needs_attention"),
+        ];
+        for (facts, expected) in cases {
+            assert_eq!(state(&facts).name(), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn each_state_has_a_sign_with_a_word_and_a_sentence() {
+        let since = Some(Instant::parse("2026-11-23T13:20:00Z").unwrap());
+        let reason = "its key was refused".to_owned();
+        let all = [
+            (State::Live, "● in step", "Shop is kept equal."),
+            (State::Paused, "■ paused", "Shop is paused: it is read, and nothing is sent."),
+            (State::Watching, "■ watching", "Shop is read and compared; nothing is sent until it goes live."),
+            (
+                State::Connecting { next: Some("map its locations") },
+                "✕ needs you",
+                "Next: map its locations.",
+            ),
+            (State::Connecting { next: None }, "✕ needs you", "Shop is ready"),
+            (
+                State::Degraded { since, reason: reason.clone() },
+                "▲ behind",
+                "Shop fails since 2026-11-23T13:20:00Z, and is tried again: its key was refused.",
+            ),
+            (
+                State::NeedsAttention { since: None, reason },
+                "✕ needs you",
+                "Shop waits for somebody: its key",
+            ),
+        ];
+        for (state, sign, sentence) in all {
+            let (shown, word) = state.sign(true);
+            assert_eq!(format!("{shown} {word}"), sign);
+            assert!(state.sentence("Shop").contains(sentence), "{}", state.sentence("Shop"));
+        }
+        assert_eq!(State::Live.sign(false), ("◐", "on its way"));
+    }
+}
