@@ -266,7 +266,8 @@ fn csv(input: impl Read) -> Result<Table, FileProblem> {
         }
         let inside: usize = record.iter().map(|field| field.matches('\n').count()).sum();
         let line = reader.position().line().saturating_sub(inside as u64 + 1);
-        if !is_there || record.iter().last().is_some_and(|field| field.ends_with(&format!("\n{END}\n"))) {
+        if !is_there || record.iter().next_back().is_some_and(|field| field.ends_with(&format!("\n{END}\n")))
+        {
             // No end of its line was read.
             let line = line + 1;
             let problem =

@@ -180,6 +180,9 @@ fn find_or_make(
     of: Option<LotId>,
 ) -> Result<LotId, Stop> {
     let Some(id) = tx.lot_id(item, code)? else {
+        if let Some(of) = of {
+            must_be_a_lot(tx, of, &line.sku)?;
+        }
         // A piece of a lot ends with it.
         let expires = if of.is_some() { None } else { line.expires };
         let id = LotId(tx.next_seq());
@@ -204,6 +207,17 @@ fn find_or_make(
         _ => {}
     }
     Ok(id)
+}
+
+/// Pieces are of a lot, and not of one another.
+fn must_be_a_lot(tx: &Tx<'_>, of: LotId, sku: &str) -> Result<(), Stop> {
+    let lot = tx.lot(of)?;
+    if lot.of.is_none() {
+        return Ok(());
+    }
+    let problem =
+        format!("`{}` of `{sku}` is a piece, not a lot; name the lot that the pieces are of", lot.code);
+    Err(Invalid::Field { field: "lot", problem }.into())
 }
 
 /// A piece is of one lot for good; of one that is told later, where none was told before.
