@@ -10,6 +10,7 @@ mod commit;
 pub mod explain;
 mod history;
 pub mod hooks;
+pub mod inbox;
 mod lanes;
 mod low;
 mod masters;

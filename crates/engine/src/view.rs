@@ -223,7 +223,7 @@ impl<'a> View<'a> {
         self.reader.cells_after(self.tenant, after, limit)
     }
 
-    /// The movements of a lot or serial after a `seq`, the oldest first.
+    /// The movements of a lot and its pieces, or of a serial, after a `seq`, the oldest first.
     pub fn way_of(
         &mut self,
         item: ItemId,
@@ -233,7 +233,7 @@ impl<'a> View<'a> {
     ) -> Result<Vec<HistoryRow>, StoreError> {
         let mut seqs = std::collections::BTreeSet::new();
         for (cell, _) in self.cells_of(item)? {
-            if cell.lot != lot || cell.state.is_party() {
+            if cell.state.is_party() || !self.is_of_lot(cell.lot, lot)? {
                 continue;
             }
             let pending = self.state.cell(&cell).map(|slot| slot.pending.as_slice()).unwrap_or_default();
@@ -242,6 +242,11 @@ impl<'a> View<'a> {
             seqs.extend(written.into_iter().map(|row| row.seq));
         }
         self.rows(seqs.into_iter().filter(|seq| *seq > after).take(limit))
+    }
+
+    /// Is it that lot, or a piece of it?
+    pub fn is_of_lot(&mut self, lot: LotId, of: LotId) -> Result<bool, StoreError> {
+        Ok(lot == of || self.lot(lot)?.is_some_and(|lot| lot.of == Some(of)))
     }
 
     /// These entries of the log, each with the record it is part of.
@@ -465,15 +470,17 @@ impl<'a> View<'a> {
         })
     }
 
-    /// A lot or serial; none for lot 0.
+    /// A lot or serial, with what holds of the lot that it is of; none for lot 0.
     pub fn lot(&mut self, id: LotId) -> Result<Option<Lot>, StoreError> {
         if id.0 == 0 {
             return Ok(None);
         }
-        Ok(match self.get(&Key::Lot(id))? {
-            Some(Value::Lot(lot)) => Some(*lot),
+        let Some(Value::Lot(lot)) = self.get(&Key::Lot(id))? else { return Ok(None) };
+        let of = match lot.of.map(|of| self.get(&Key::Lot(of))).transpose()?.flatten() {
+            Some(Value::Lot(of)) => Some(*of),
             _ => None,
-        })
+        };
+        Ok(Some(lot.within(of.as_ref())))
     }
 
     /// All locations in the order of allocation.
@@ -622,14 +629,14 @@ impl Look for View<'_> {
     fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, StoreError> {
         let mut lots = Vec::with_capacity(at.len());
         for (lot, location) in at {
-            let [lot_key, expires] = availability::lot_keys(*lot, *location);
+            let [_, expires] = availability::lot_keys(*lot, *location);
             let ends = match self.get(&expires)? {
                 Some(Value::Instant(at)) => Some(at),
                 _ => None,
             };
-            match self.get(&lot_key)? {
-                Some(Value::Lot(known)) => lots.push((*known, ends)),
-                _ => return Err(StoreError::Damaged(format!("lot {lot} has stock and is not known"))),
+            match self.lot(*lot)? {
+                Some(known) => lots.push((known, ends)),
+                None => return Err(StoreError::Damaged(format!("lot {lot} has stock and is not known"))),
             }
         }
         Ok(lots)

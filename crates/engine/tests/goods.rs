@@ -479,6 +479,118 @@ fn what_has_expired_or_was_called_back_is_never_available() {
 }
 
 #[test]
+fn pieces_end_and_are_called_back_with_the_lot_that_they_are_of() {
+    each_way(|shop| {
+        tracked(&shop, "PHONE", Tracking::Serials);
+        let of = |lot: &str, pieces: &[&str]| Line { lot: Some(lot.to_owned()), ..serials("PHONE", pieces) };
+        receive(&shop, "LONDON", vec![of("L1", &["S1", "S2", "S3"])]);
+        receive(&shop, "LONDON", vec![serials("PHONE", &["S4"])]);
+        let gone = placed(order(&shop, units("PHONE", 1)));
+        shop.tell(Body::FulfilOrder(FulfilOrder { order: gone, lines: None, occurred_at: None }));
+        placed(order(&shop, units("PHONE", 1)));
+        let put = |recalled: Option<bool>, day: Option<&str>| {
+            let (sku, lot) = ("PHONE".to_owned(), "L1".to_owned());
+            shop.tell(Body::PutLot(PutLot {
+                sku,
+                lot,
+                recalled,
+                expires: day.map(|day| day.parse().unwrap()),
+            }));
+        };
+        // One of them was promised: its order gets the one that is of another lot.
+        put(Some(true), None);
+        let now = |shop: &Shop| {
+            let states = [StockState::QualityControl, StockState::Committed];
+            (shop.available("PHONE", "LONDON"), states.map(|state| shop.total("PHONE", state)))
+        };
+        assert_eq!(now(&shop), (0, [1, 1]));
+        // Also what comes back, and what is heard of for the first time.
+        let line = LineQuantity { line: "1".to_owned(), quantity: Quantity::ONE, lot: None };
+        shop.tell(Body::ReturnOrder(ReturnOrder {
+            order: gone,
+            lines: vec![line],
+            location: None,
+            into: StockState::Available,
+            occurred_at: None,
+        }));
+        receive(&shop, "LONDON", vec![of("L1", &["S5"])]);
+        assert_eq!(now(&shop), (0, [1, 1]));
+        put(Some(false), None);
+        assert_eq!(now(&shop), (3, [1, 1]));
+        // Its last day is theirs, and may be told later, and changed.
+        put(None, Some("2000-01-01"));
+        assert_eq!(now(&shop), (0, [1, 1]));
+        put(None, Some("2999-01-01"));
+        assert_eq!(now(&shop), (3, [1, 1]));
+        shop.tell(Body::Receive(Receive {
+            location: "LONDON".to_owned(),
+            lines: vec![Line { expires: Some("2999-01-01".parse().unwrap()), ..of("L1", &["S6"]) }],
+            occurred_at: None,
+            reason: None,
+        }));
+        assert_eq!(now(&shop), (4, [1, 1]));
+    });
+}
+
+#[test]
+fn a_piece_is_of_one_lot() {
+    each_way(|shop| {
+        tracked(&shop, "PHONE", Tracking::Serials);
+        let of = |lot: &str, piece: &str| {
+            let lines = vec![Line { lot: Some(lot.to_owned()), ..serials("PHONE", &[piece]) }];
+            let location = "LONDON".to_owned();
+            Body::Receive(Receive { location, lines, occurred_at: None, reason: None })
+        };
+        shop.tell(of("L1", "S1"));
+        shop.tell(Body::Adjust(Adjust {
+            location: "LONDON".to_owned(),
+            lines: vec![Line { quantity: -Quantity::ONE, ..serials("PHONE", &["S1"]) }],
+            occurred_at: None,
+            reason: "lost".to_owned(),
+        }));
+        assert!(invalid(&shop, of("L2", "S1")).contains("is of the lot `L1` by our books, not of `L2`"));
+        assert!(invalid(&shop, of("S2", "S2")).contains("`S2` of `PHONE` is a piece, not a lot"));
+        assert!(invalid(&shop, of("S1", "S3")).contains("is a piece, not a lot"));
+        // Of which lot it is may be told later.
+        receive(&shop, "LONDON", vec![serials("PHONE", &["S4"])]);
+        shop.tell(Body::Adjust(Adjust {
+            location: "LONDON".to_owned(),
+            lines: vec![Line { quantity: -Quantity::ONE, ..serials("PHONE", &["S4"]) }],
+            occurred_at: None,
+            reason: "lost".to_owned(),
+        }));
+        shop.tell(of("L1", "S4"));
+        let (sku, lot) = ("PHONE".to_owned(), "L1".to_owned());
+        shop.tell(Body::PutLot(PutLot { sku, lot, recalled: Some(true), expires: None }));
+        assert_eq!(shop.available("PHONE", "LONDON"), 0);
+    });
+}
+
+#[test]
+fn no_piece_comes_back_in_place_of_another() {
+    each_way(|shop| {
+        tracked(&shop, "PHONE", Tracking::Serials);
+        receive(&shop, "LONDON", vec![serials("PHONE", &["S1", "S2", "S3"])]);
+        let order = placed(order(&shop, vec![serials("PHONE", &["S1", "S2"])]));
+        shop.tell(Body::FulfilOrder(FulfilOrder { order, lines: None, occurred_at: None }));
+        let back = |lots: &[&str]| {
+            let line = |lot: &&str| LineQuantity {
+                line: "1".to_owned(),
+                quantity: Quantity::ONE,
+                lot: Some((*lot).to_owned()),
+            };
+            let (lines, location, into) = (lots.iter().map(line).collect(), None, StockState::Available);
+            shop.tell(Body::ReturnOrder(ReturnOrder { order, lines, location, into, occurred_at: None }))
+        };
+        let said = refusal(back(&["S3"]));
+        assert!(said.contains("has 0 to return of `S3`, not 1"), "{said}");
+        assert!(matches!(back(&["S1"]), Answer::Order(..)));
+        assert!(refusal(back(&["S1"])).contains("has 0 to return, not 1"));
+        assert_eq!(shop.available("PHONE", "LONDON"), 2);
+    });
+}
+
+#[test]
 fn a_serial_is_in_one_place() {
     each_way(|shop| {
         place(&shop, "PARIS", None);

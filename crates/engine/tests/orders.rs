@@ -10,7 +10,8 @@ use onhand_ledger::answer::{HeldLine, LineAnswer};
 use onhand_ledger::command::{
     ApplySession, CancelOrder, Content, Document, ExtendHold, Line, LinePart, LineQuantity, Name,
     OpenSession, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, Reallocate,
-    Receive, ReleaseLines, SetAllocation, SetOwnership, Sight, Sighting, Source, Threshold,
+    Receive, ReleaseLines, SetAllocation, SetOwnership, ShipmentContent, ShipmentLine, Sight, Sighting,
+    Source, Threshold,
 };
 use onhand_ledger::model::{Cause, Order, Parcels, Recount};
 use onhand_ledger::{
@@ -124,6 +125,40 @@ fn held(answer: &Answer) -> (HoldId, Vec<(i64, i64)>) {
         Answer::Hold(hold, _, lines) => (*hold, lines.iter().map(line).collect()),
         other => panic!("no hold: {other:?}"),
     }
+}
+
+#[test]
+fn an_order_without_a_reference_is_named_by_its_id() {
+    each_way(|shop| {
+        shop.at("08:00").receive("A", 5);
+        let (id, _) = placed(&order(&shop, &[("A", 1)]));
+        // Nobody else is called that.
+        let again = PlaceOrder {
+            lines: lines(&[("A", 1)]),
+            reference: Some(id.to_string()),
+            ..PlaceOrder::default()
+        };
+        let Answer::Refused(refused) = shop.tell(Body::PlaceOrder(again)) else {
+            panic!("there are two of one name")
+        };
+        assert_eq!(refused, Refusal::ReferenceTaken { reference: id.to_string(), order: id });
+        // A parcel that names it is its own, and opens no other.
+        let line = |quantity| ShipmentLine { item: Name::Sku("A".to_owned()), quantity, lot: None };
+        let shipment = ShipmentContent {
+            order: Some(id.to_string()),
+            order_system: Some("onhand".to_owned()),
+            location: "LONDON".to_owned(),
+            lines: vec![line(Quantity::ONE)],
+            occurred_at: None,
+        };
+        shop.tell(Body::Record(Document {
+            system: "WMS".to_owned(),
+            document: "P-1".to_owned(),
+            version: 1,
+            content: Content::Shipment(shipment),
+        }));
+        assert_eq!((shop.total("A", StockState::Committed), shop.total("A", StockState::Available)), (0, 4));
+    });
 }
 
 #[test]

@@ -11,9 +11,12 @@ pub fn look(sku: &str) -> String {
     .collect()
 }
 
-/// A space, or one of the dashes that keyboards and office programs make.
+/// A space, one of the dashes that keyboards and office programs make, or what is not seen at all: joiners, marks of
+/// direction and of byte order, as they come along with what is copied from a page.
 const fn is_gap(letter: char) -> bool {
-    letter.is_whitespace() || matches!(letter, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}')
+    letter.is_whitespace()
+        || matches!(letter, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}')
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -28,6 +31,8 @@ mod tests {
             ("MUG-1", "MUGI"),
             ("O815", "0815"),
             ("T SHIRT – XL", "t-shirt_x1"),
+            ("MUG\u{200b}-1", "MUG-1\u{feff}"),
+            ("\u{202d}MUG\u{202c}", "MUG"),
         ] {
             assert_eq!(look(one), look(other), "{one} {other}");
         }

@@ -179,8 +179,20 @@ pub struct Lot {
     pub recalled: bool,
     /// Since when, while it is: before that it could be sold.
     pub recalled_at: Option<Instant>,
-    /// The lot that a serial is of.
+    /// The lot that a serial is of. It ends and is called back with it.
     pub of: Option<LotId>,
+}
+
+impl Lot {
+    /// What holds of it with the lot that it is of, where it is a piece of one.
+    #[must_use]
+    pub fn within(mut self, of: Option<&Self>) -> Self {
+        let Some(of) = of else { return self };
+        self.expires = [self.expires, of.expires].into_iter().flatten().min();
+        self.recalled_at = [self.recalled_at, of.recalled_at].into_iter().flatten().min();
+        self.recalled |= of.recalled;
+        self
+    }
 }
 
 /// Where stock is.

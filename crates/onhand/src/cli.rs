@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod documents;
+mod inbox;
 mod location;
 mod modes;
 mod rule;
@@ -16,6 +17,7 @@ use crate::database::Database;
 use crate::place::Place;
 
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
+pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
 pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use rule::{Rule, RuleFields, What};
@@ -90,6 +92,9 @@ pub enum Command {
     /// Items: names, barcodes, near-twins, levels.
     #[command(subcommand)]
     Item(Item),
+    /// The inbox: what waits for a person, what could be done about it, done singly or for all that is alike.
+    #[command(subcommand)]
+    Inbox(Inbox),
     /// Locations: what they are a part of, in which order they are allocated from, the groups that rules name.
     #[command(subcommand)]
     Location(Location),

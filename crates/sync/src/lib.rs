@@ -3,6 +3,7 @@
 
 mod desired;
 mod explain;
+pub mod inbox;
 mod judge;
 mod lag;
 pub mod missed;

@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use crate::endpoints;
 use crate::error::Problem;
 use crate::seen::MIN_SEQ;
-use crate::v1::export::LogFormat;
+use crate::v1::export::{FileFormat, LogFormat};
 use crate::v1::report::Format;
 
 #[derive(OpenApi)]
@@ -29,7 +29,7 @@ use crate::v1::report::Format;
             lists under each status exactly the types it may have.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem, Format, LogFormat)),
+    components(schemas(Problem, Format, FileFormat, LogFormat)),
     security(("key" = []))
 )]
 pub(crate) struct Document;
@@ -55,6 +55,10 @@ const KEYLESS: &[(&str, &str)] = &[
     (
         "/v1/systems/{name}/webhook",
         "Takes no `Idempotency-Key`: its secret is shown once and not kept, so that it could not be shown again.",
+    ),
+    (
+        "/v1/inbox/apply",
+        "Takes no `Idempotency-Key`: what is done about a discrepancy ends it, and is not done again.",
     ),
     ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
     ("/v1/connect", "Takes no `Idempotency-Key`: done twice, the credentials are tested twice."),
@@ -239,10 +243,10 @@ fn problems(
         parameters.filter_map(named).any(|parameter| parameter.name == wanted)
     };
     let mut problems = vec![400, 401, 429, 500, 503];
-    if path.contains('{') {
+    if path.contains('{') || has("sku") || has("location") {
         problems.push(404);
     }
-    if ["as_of", "at", "from", "barcode"].into_iter().any(has) {
+    if ["as_of", "at", "from", "barcode", "by", "cause"].into_iter().any(has) {
         problems.push(422);
     }
     let problems = problems.into_iter().map(|status| (status, Vec::new()));

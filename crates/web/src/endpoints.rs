@@ -26,6 +26,8 @@ enum Edge {
     Right,
     /// Something must be held, to be approved or rejected.
     Held,
+    /// What is proposed is done, by a command that may be refused.
+    Proposal,
     /// An outside system is spoken with.
     Outside,
     /// A secret is sealed, or opened.
@@ -100,7 +102,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/orders/{id}/cancel", &[C::CancelOrder], &[Edge::Id]).never(&[TooLarge]),
     at("/v1/orders/{id}/return", &[C::ReturnOrder], &[Edge::Id, Edge::Time]).never(&[TooLarge]),
     at("/v1/orders/{id}/reallocate", &[C::Reallocate], &[Edge::Id]),
-    at("/v1/documents", &[C::Record], &[Edge::Time, Edge::Field]),
+    at("/v1/documents", &[C::Record], &[Edge::Day, Edge::Time, Edge::Field]),
     at("/v1/holds", &[C::PlaceHold], &[Edge::Time, Edge::Field]),
     at("/v1/holds/{id}/extend", &[C::ExtendHold], &[Edge::Id, Edge::Time, Edge::Field]),
     at("/v1/holds/{id}/release", &[C::ReleaseHold, C::ReleaseLines], &[Edge::Id]).never(&[TooLarge]),
@@ -112,6 +114,8 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/selling/resume", &[C::ResumeSelling], &[]),
     at("/v1/rules/{id}", &[C::EndRule], &[Edge::Id]),
     at("/v1/discrepancies/{id}/resolve", &[C::Resolve], &[Edge::Id]),
+    at("/v1/discrepancies/{id}/apply", &[], &[Edge::Id, Edge::Field, Edge::Proposal]),
+    at("/v1/inbox/apply", &[], &[Edge::Field]),
     at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside, Edge::Secret])
         .never(&[UnknownLocation, Twice]),
     at("/v1/systems/{name}/listings", &[C::PutListing], &[Edge::Name]).never(&[UnknownSystem]),
@@ -177,6 +181,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
             Edge::Time => problems.extend([(422, "time")]),
             Edge::Day => problems.extend([(422, "date")]),
             Edge::Field => problems.extend([(422, InvalidKind::Field.name())]),
+            Edge::Proposal => problems.extend([(409, "not_applied")]),
             Edge::Right => problems.extend([(403, "forbidden")]),
             Edge::Held => problems.extend([(409, "not_held")]),
             Edge::Outside => problems.extend([(502, "channel")]),

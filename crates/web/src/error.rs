@@ -106,6 +106,18 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, detail)
     }
 
+    /// What is proposed could not be done. What is wrong on our side stays what it is.
+    #[must_use]
+    pub(crate) fn of_proposal(self) -> Self {
+        if self.status >= 500 || self.status == 429 || self.kind.ends_with("#key_reused") {
+            return self;
+        }
+        let title = "What is proposed could not be done";
+        let mut problem = Self::new(StatusCode::CONFLICT, "not_applied", title, self.detail);
+        (problem.missing, problem.replayed, problem.kept) = (self.missing, self.replayed, self.kept);
+        problem
+    }
+
     /// A line was not done, since another one of its group was not.
     pub fn of_group(group: &str, line: u64) -> Self {
         let detail = format!("line {line} was refused, and the group `{group}` is done wholly or not at all");

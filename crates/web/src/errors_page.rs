@@ -28,6 +28,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "In a counting session counters disagree, or a difference is large, or stock moved meanwhile.",
         "Count the items named in `detail` again.",
     ),
+    (
+        "not_applied",
+        "What is proposed about a discrepancy could not be done: the command that does it was refused.",
+        "See `detail`. Nothing was done; look at the discrepancy again, and choose another proposal.",
+    ),
     ("session_ended", "The counting session was applied or cancelled.", "Open another."),
     ("already_resolved", "The discrepancy was resolved before.", "Nothing."),
     (

@@ -3,28 +3,97 @@
 use axum::extract::FromRequestParts;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use axum::http::{StatusCode, Uri};
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
 
 use crate::error::Problem;
+use crate::seen::MIN_SEQ;
 
-/// As axum's.
+/// As axum's, but a parameter that there is not is an error: a mistyped `as_of` would be answered with the stock of now.
 pub(crate) struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(query_problem)
+        let query = axum::extract::Query::<Known<T>>::try_from_uri(&parts.uri);
+        let axum::extract::Query(known) = query.map_err(query_problem)?;
+        let Some(names) = known.names else { return Ok(Self(known.query)) };
+        let sent =
+            axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(query_problem)?;
+        match sent.0.iter().find(|(name, _)| name != MIN_SEQ && !names.contains(&name.as_str())) {
+            None => Ok(Self(known.query)),
+            Some((unknown, _)) => {
+                let names: Vec<String> =
+                    names.iter().chain([&MIN_SEQ]).map(|name| format!("`{name}`")).collect();
+                let detail =
+                    format!("there is no parameter `{unknown}` here; there are {}", names.join(", "));
+                Err(Problem::new(StatusCode::BAD_REQUEST, "query", QUERY, detail).field(unknown))
+            }
+        }
+    }
+}
+
+/// What a query says beside what its endpoint asks of it.
+pub(crate) fn part_of_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let query = axum::extract::Query::try_from_uri(uri);
+    query.map(|axum::extract::Query(query)| query).map_err(query_problem)
+}
+
+const QUERY: &str = "The query is not as it must be";
+
+/// What a query says, and the parameters it may have, where they have names.
+struct Known<T> {
+    query: T,
+    names: Option<&'static [&'static str]>,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Known<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut names = None;
+        let query = T::deserialize(Naming { inner: deserializer, names: &mut names })?;
+        Ok(Self { query, names })
+    }
+}
+
+/// A deserializer that notes which fields are asked for.
+struct Naming<'n, D> {
+    inner: D,
+    names: &'n mut Option<&'static [&'static str]>,
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Naming<'_, D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_any(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_seq(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        *self.names = Some(fields);
+        self.inner.deserialize_struct(name, fields, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct tuple tuple_struct map enum identifier ignored_any
     }
 }
 
 fn query_problem(rejection: QueryRejection) -> Problem {
     let text = rejection.body_text();
-    let problem =
-        |detail| Problem::new(rejection.status(), "query", "The query is not as it must be", detail);
+    let problem = |detail| Problem::new(rejection.status(), "query", QUERY, detail);
     // axum says `Failed to deserialize query string: limit: invalid digit found in string`.
     let message = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
     let is_name = |name: &str| name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
@@ -33,7 +102,10 @@ fn query_problem(rejection: QueryRejection) -> Problem {
         return problem(format!("`{field}` is told twice; tell it once")).field(field);
     }
     match message.split_once(": ").filter(|(field, _)| is_name(field)) {
-        // Only whole numbers are parsed here; all else is text.
+        Some((field, reason)) if reason.starts_with("unknown variant") => {
+            problem(format!("`{field}` is not as it must be: {reason}")).field(field)
+        }
+        // Only whole numbers are parsed here else; all else is text.
         Some((field, reason)) => problem(format!("`{field}` must be a whole number ({reason})")).field(field),
         None => problem(message.to_owned()),
     }

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts as _, Request};
+use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -13,7 +13,7 @@ use onhand_ledger::Seq;
 use serde::Deserialize;
 
 use crate::error::Problem;
-use crate::extract::Query;
+use crate::extract::part_of_query;
 use crate::v1::page::is_position;
 
 /// How long a read waits for the entry it must have seen, at most: less than anybody's patience, more than a commit takes.
@@ -44,9 +44,9 @@ pub(crate) async fn name(request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
         return next.run(request).await;
     }
-    let (mut parts, body) = request.into_parts();
-    let at_least = match Query::<Asked>::from_request_parts(&mut parts, &()).await {
-        Ok(Query(asked)) => asked.min_seq.unwrap_or(0),
+    let (parts, body) = request.into_parts();
+    let at_least = match part_of_query::<Asked>(&parts.uri) {
+        Ok(asked) => asked.min_seq.unwrap_or(0),
         Err(problem) => return problem.into_response(),
     };
     if !is_position(at_least) {

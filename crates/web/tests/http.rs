@@ -324,6 +324,9 @@ async fn every_read_names_the_entry_it_is_true_at_and_waits_for_the_one_it_is_as
     let bought = shop.accepted("/v1/purchase-orders", purchase).await["id"].as_u64().unwrap();
     let counting = shop.accepted("/v1/count-sessions", json!({ "location": "LONDON" })).await;
     let counting = counting["id"].as_u64().unwrap();
+    let sold = json!([{ "line": "1", "sku": "NOPE", "quantity": 1 }]);
+    let sold = json!({ "system": "WEB", "document": "W-1", "version": 1, "order": { "lines": sold } });
+    let waits = shop.accepted("/v1/documents", sold).await["discrepancies"][0].as_u64().unwrap();
     let key = json!({ "sku": "MUG", "name": "Mug" });
     let changed = shop.ask("POST", "/v1/items", &key.to_string()).await;
     let seq = seq_of(&changed).expect("a change says where it is");
@@ -338,6 +341,7 @@ async fn every_read_names_the_entry_it_is_true_at_and_waits_for_the_one_it_is_as
             "/v1/transfers/{id}" => moved,
             "/v1/purchase-orders/{id}" => bought,
             "/v1/count-sessions/{id}" => counting,
+            "/v1/discrepancies/{id}" => waits,
             _ => placed,
         };
         let sku = if path.contains("{lot}") { "MILK" } else { "MUG" };

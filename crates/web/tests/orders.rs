@@ -29,7 +29,7 @@ impl Shop {
     async fn with_key(&self, name: &str, rights: &[Right]) -> Self {
         let key = auth::create_key_with(&self.handle, TenantId::DEFAULT, name, rights, None).await.unwrap();
         let (router, handle, clock) = (self.router.clone(), self.handle.clone(), self.clock.clone());
-        Self { router, handle, clock, key }
+        Self { router, handle, clock, key, document: self.document.clone() }
     }
 }
 

@@ -86,8 +86,9 @@ fn camel(name: &str) -> String {
 }
 
 /// Kinds that every endpoint shares, with how the request is read: tried at each of them below, or where they have their
-/// own test (`http.rs`, `it/faults.rs`, `systems.rs`).
-const SHARED: &[&str] = &["unauthorised", "rate", "internal", "store", "busy", "key", "path", "body", "seal"];
+/// own test (`http.rs`, `it/faults.rs`, `systems.rs`, `inbox.rs`).
+const SHARED: &[&str] =
+    &["unauthorised", "rate", "internal", "store", "busy", "key", "path", "body", "seal", "not_applied"];
 
 /// What its own tests try (`files.rs`): its body is a file.
 const FILES: &str = "/v1/import/{what}";

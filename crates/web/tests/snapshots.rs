@@ -162,8 +162,13 @@ async fn held_snapshots_change_nothing_until_a_person_approves_them() {
     assert_eq!(shop.stock().await, (36, 3));
     // Who may approve approves; it counts as of its own time, and the newer one stands.
     let key = create_key_with(&shop.handle, TenantId::DEFAULT, "Ada", &[Right::Approve], None).await.unwrap();
-    let ada =
-        Shop { router: shop.router.clone(), handle: shop.handle.clone(), clock: shop.clock.clone(), key };
+    let ada = Shop {
+        router: shop.router.clone(),
+        handle: shop.handle.clone(),
+        clock: shop.clock.clone(),
+        key,
+        document: shop.document.clone(),
+    };
     let approved = ada.at("12:00").accepted(&format!("{SNAPSHOTS}/D/approve"), json!({})).await;
     assert_eq!((&approved["state"], &approved["taken"]["taken"]), (&json!("taken"), &json!(36)));
     assert_eq!(shop.stock().await, (36, 3));

@@ -29,20 +29,27 @@ const OWN: [&str; 14] = [
 ];
 
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
-    let counted = if table.has("counted") { "counted" } else { "on_hand" };
+    let counted = if table.has("on_hand") && !table.has("counted") { "on_hand" } else { "counted" };
     super::check_header(table, &OWN, &["sku", "location", counted], "")?;
     let (mut tasks, mut bad) = (Vec::<Task>::new(), Vec::new());
-    let mut places = HashMap::<(&str, &str, &str), usize>::new();
+    let mut places = HashMap::<(&str, &str, &str), (usize, u64)>::new();
     for (index, record) in table.records() {
         match line(&record) {
             Ok(None) => {}
             Ok(Some(_)) => {
                 let place = (record.field("sku"), record.field("location"), record.field("as_of"));
                 let is_tracked = !record.field("lot").is_empty() || !record.field("serial").is_empty();
-                match places.get(&place).filter(|_| is_tracked) {
-                    Some(task) => tasks[*task].make.add(index),
+                match places.get(&place) {
+                    Some((task, _)) if is_tracked => tasks[*task].make.add(index),
+                    Some((_, first)) => {
+                        let (sku, location, _) = place;
+                        let problem = format!(
+                            "`{sku}` at `{location}` is counted on line {first} too; once, or each with its own as_of"
+                        );
+                        bad.push(Bad::new(record.line(), Some("sku"), problem));
+                    }
                     None => {
-                        places.insert(place, tasks.len());
+                        places.insert(place, (tasks.len(), record.line()));
                         tasks.push(Task::row(index));
                     }
                 }

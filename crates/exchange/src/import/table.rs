@@ -235,37 +235,92 @@ pub(super) fn read(
     Ok(table)
 }
 
+/// A row of its own behind a file's last: where it does not come by itself, a quote was left open.
+const END: &str = "\u{1a}";
+
 fn csv(input: impl Read) -> Result<Table, FileProblem> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(Limited::new(input));
-    let header = reader.headers().map_err(|error| FileProblem(format!("line 1 cannot be read: {error}")))?;
-    let header: Vec<String> =
-        header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-    if header.len() > MOST_COLUMNS {
-        return Err(FileProblem(format!("line 1: there are more than {MOST_COLUMNS} columns")));
-    }
-    let mut table = Table { header, ..Table::default() };
+    let end = format!("\n{END}\n").into_bytes();
+    let input = Newlines::new(Limited::new(input)).chain(std::io::Cursor::new(end));
+    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(input);
+    let mut table = Table::default();
     let mut record = csv::StringRecord::new();
+    let mut is_header = true;
     loop {
-        let line = reader.position().line();
-        match reader.read_record(&mut record) {
-            Ok(false) => return Ok(table),
-            Ok(true) if record.len() != table.header.len() => {
-                table.has_room()?;
-                let line = record.position().map_or(line, csv::Position::line);
-                let problem = format!("has {} fields, the header has {}", record.len(), table.header.len());
-                table.bad.push(Bad::new(line, None, problem));
-            }
-            Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                table.push(line, record.iter(), Vec::new())?;
-            }
+        let before = reader.position().line();
+        let is_there = match reader.read_record(&mut record) {
+            Ok(is_there) => is_there,
             Err(error) => match error.kind() {
-                csv::ErrorKind::Utf8 { .. } => {
+                csv::ErrorKind::Utf8 { .. } if !is_header => {
                     table.has_room()?;
-                    table.bad.push(Bad::new(line, None, "is not UTF-8; save the file as UTF-8"));
+                    table.bad.push(Bad::new(before, None, "is not UTF-8; save the file as UTF-8"));
+                    continue;
                 }
-                _ => return Err(FileProblem(format!("line {line}: {error}"))),
+                csv::ErrorKind::Utf8 { .. } => {
+                    return Err(FileProblem("line 1 is not UTF-8; save the file as UTF-8".to_owned()));
+                }
+                _ => return Err(FileProblem(format!("line {before}: {error}"))),
             },
+        };
+        if is_there && record.len() == 1 && record.get(0) == Some(END) {
+            return Ok(table);
+        }
+        let inside: usize = record.iter().map(|field| field.matches('\n').count()).sum();
+        let line = reader.position().line().saturating_sub(inside as u64 + 1);
+        if !is_there || record.iter().next_back().is_some_and(|field| field.ends_with(&format!("\n{END}\n")))
+        {
+            // No end of its line was read.
+            let line = line + 1;
+            let problem =
+                format!("line {line}: a quote is opened in the row that begins here, and never closed");
+            return Err(FileProblem(problem));
+        }
+        if is_header {
+            is_header = false;
+            let names = record.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned());
+            table.header = names.collect();
+            if table.header.len() > MOST_COLUMNS {
+                return Err(FileProblem(format!("line 1: there are more than {MOST_COLUMNS} columns")));
+            }
+        } else if record.len() == table.header.len() {
+            table.push(line, record.iter(), Vec::new())?;
+        } else {
+            table.has_room()?;
+            let problem = format!("has {} fields, the header has {}", record.len(), table.header.len());
+            table.bad.push(Bad::new(line, None, problem));
+        }
+    }
+}
+
+/// Ends every line with `\n` alone, however the file does: so that lines can be counted.
+struct Newlines<R> {
+    inner: R,
+    after_return: bool,
+}
+
+impl<R> Newlines<R> {
+    const fn new(inner: R) -> Self {
+        Self { inner, after_return: false }
+    }
+}
+
+impl<R: Read> Read for Newlines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let read = self.inner.read(buffer)?;
+            let mut kept = 0;
+            for index in 0..read {
+                let byte = buffer[index];
+                let is_second = byte == b'\n' && self.after_return;
+                self.after_return = byte == b'\r';
+                if !is_second {
+                    buffer[kept] = if self.after_return { b'\n' } else { byte };
+                    kept += 1;
+                }
+            }
+            // A lone `\n` of a pair is nothing, and not the end.
+            if kept > 0 || read == 0 {
+                return Ok(kept);
+            }
         }
     }
 }
@@ -564,6 +619,39 @@ mod tests {
                     "{row}: {problem}"
                 ),
             }
+        }
+    }
+
+    fn lines_of(file: &str) -> (Vec<u64>, Vec<u64>) {
+        let table = read(Cursor::new(file.as_bytes()), Some(FileKind::Csv), &[]).unwrap();
+        let rows = table.records().map(|(_, record)| record.line()).collect();
+        (rows, table.bad.iter().map(|bad| bad.line).collect())
+    }
+
+    #[test]
+    fn a_row_is_on_the_line_where_it_begins_however_lines_end() {
+        let file = "sku,name\nA,a\n\n\nB,\"two\nlines\"\nC\nD,d";
+        for end in ["\n", "\r\n", "\r"] {
+            for last in ["", end] {
+                let file = file.replace('\n', end) + last;
+                assert_eq!(lines_of(&file), (vec![2, 5, 8], vec![7]), "{file:?}");
+            }
+        }
+        assert_eq!(lines_of(""), (vec![], vec![]));
+        assert_eq!(lines_of("\u{feff}sku,name\r\nA,a\r\n"), (vec![2], vec![]));
+    }
+
+    #[test]
+    fn a_file_that_ends_inside_quotes_is_named_by_the_line_and_not_imported() {
+        for (file, line) in [
+            ("sku,name\nA,a\nB,\"cut of", 3),
+            ("sku,name\r\nA,a\r\nB,\"cut of\r\n", 3),
+            ("sku,name\nA,\"a\nB,b\nC,c\n", 2),
+            ("sku,\"name\nA,a\n", 1),
+        ] {
+            let problem = read(Cursor::new(file.as_bytes()), Some(FileKind::Csv), &[]).unwrap_err();
+            let FileProblem(said) = problem;
+            assert!(said.starts_with(&format!("line {line}: a quote is opened")), "{file:?}: {said}");
         }
     }
 

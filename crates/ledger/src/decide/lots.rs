@@ -180,18 +180,22 @@ fn find_or_make(
     of: Option<LotId>,
 ) -> Result<LotId, Stop> {
     let Some(id) = tx.lot_id(item, code)? else {
-        let expires = match of {
-            Some(of) => line.expires.or(tx.lot(of)?.expires),
-            None => line.expires,
-        };
+        if let Some(of) = of {
+            must_be_a_lot(tx, of, &line.sku)?;
+        }
+        // A piece of a lot ends with it.
+        let expires = if of.is_some() { None } else { line.expires };
         let id = LotId(tx.next_seq());
         let code = code.to_owned();
         let lot = Lot { item, code, expires, recalled: false, recalled_at: None, of };
         tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(id);
     };
+    if let Some(of) = of {
+        must_be_of(tx, id, of, &line.sku)?;
+    }
     let known = tx.lot(id)?.clone();
-    match (line.expires, known.expires) {
+    match (line.expires, tx.lot_in_effect(id)?.expires) {
         (Some(told), Some(day)) if told != day => {
             let problem = format!(
                 "`{code}` of `{}` expires on {day} by our books, not {told}; change the lot first",
@@ -203,6 +207,34 @@ fn find_or_make(
         _ => {}
     }
     Ok(id)
+}
+
+/// Pieces are of a lot, and not of one another.
+fn must_be_a_lot(tx: &Tx<'_>, of: LotId, sku: &str) -> Result<(), Stop> {
+    let lot = tx.lot(of)?;
+    if lot.of.is_none() {
+        return Ok(());
+    }
+    let problem =
+        format!("`{}` of `{sku}` is a piece, not a lot; name the lot that the pieces are of", lot.code);
+    Err(Invalid::Field { field: "lot", problem }.into())
+}
+
+/// A piece is of one lot for good; of one that is told later, where none was told before.
+fn must_be_of(tx: &mut Tx<'_>, piece: LotId, of: LotId, sku: &str) -> Result<(), Stop> {
+    let (known, lot) = (tx.lot(piece)?.clone(), tx.lot(of)?.clone());
+    let problem = match known.of {
+        Some(known) if known == of => return Ok(()),
+        Some(other) => {
+            let other = &tx.lot(other)?.code;
+            format!("`{}` of `{sku}` is of the lot `{other}` by our books, not of `{}`", known.code, lot.code)
+        }
+        None if piece == of || lot.of.is_some() => {
+            format!("`{}` of `{sku}` is a piece, not a lot; name the lot that the pieces are of", lot.code)
+        }
+        None => return change(tx, piece, Lot { of: Some(of), ..known }),
+    };
+    Err(Invalid::Field { field: "lot", problem }.into())
 }
 
 /// A piece is in one place: it does not come in while it is somewhere.
@@ -289,28 +321,33 @@ pub(super) fn put(tx: &mut Tx<'_>, put: &PutLot) -> Result<Answer, Stop> {
     Ok(Answer::Lot(id))
 }
 
-/// Writes what is new of a lot, and what follows where it lies.
+/// Writes what is new of a lot, and what follows where it lies: it, or pieces of it.
 fn change(tx: &mut Tx<'_>, id: LotId, lot: Lot) -> Result<(), Stop> {
-    let before = tx.lot(id)?.clone();
-    if before == lot {
+    if *tx.lot(id)? == lot {
         return Ok(());
     }
-    let (item, day, recalled) = (lot.item, lot.expires, lot.recalled);
+    let item = lot.item;
     tx.emit(Entry::Lot(id, Box::new(lot)))?;
-    let lies: BTreeSet<LocationId> = tx
-        .stocked(item)?
-        .into_iter()
-        .filter(|(cell, _)| cell.lot == id)
-        .map(|(cell, _)| cell.location)
-        .collect();
-    tx.want(lies.iter().map(|location| Key::Expires(*location, id)))?;
-    for location in &lies {
-        if before.expires != day {
-            register(tx, id, *location)?;
+    let stocked: BTreeSet<(LotId, LocationId)> =
+        tx.stocked(item)?.into_iter().map(|(cell, _)| (cell.lot, cell.location)).collect();
+    let stocked: Vec<_> = stocked.into_iter().filter(|(lot, _)| lot.0 != 0).collect();
+    let in_pieces = tx.item(item)?.tracking == Tracking::Serials;
+    if in_pieces {
+        tx.want(stocked.iter().map(|(lot, _)| Key::Lot(*lot)))?;
+    }
+    let mut lies = Vec::new();
+    for (lot, location) in stocked {
+        if lot == id || (in_pieces && tx.lot(lot)?.of == Some(id)) {
+            lies.push((lot, location));
         }
-        let over = tx.expires(id, *location)?.is_some_and(|at| at <= tx.now);
+    }
+    tx.want_lots(lies.iter().copied())?;
+    for (lot, location) in lies {
+        register(tx, lot, location)?;
+        let recalled = tx.lot_in_effect(lot)?.recalled;
+        let over = tx.expires(lot, location)?.is_some_and(|at| at <= tx.now);
         if recalled || over {
-            set_aside(tx, item, id, *location, if recalled { "recalled" } else { "expired" })?;
+            set_aside(tx, item, lot, location, if recalled { "recalled" } else { "expired" })?;
         }
     }
     // Stock that may be sold again serves who waits.
@@ -320,7 +357,7 @@ fn change(tx: &mut Tx<'_>, id: LotId, lot: Lot) -> Result<(), Stop> {
 
 /// Notes when a lot ends at a location, where that is not noted as it is.
 pub(super) fn register(tx: &mut Tx<'_>, lot: LotId, location: LocationId) -> Result<(), Stop> {
-    let at = match tx.lot(lot)?.expires {
+    let at = match tx.lot_in_effect(lot)?.expires {
         Some(day) => Some(end_of(tx, day, location)?),
         None => None,
     };

@@ -619,10 +619,29 @@ pub(super) fn take_back(tx: &mut Tx<'_>, back: &ReturnOrder) -> Result<Answer, S
     merge::renew_lines(tx, order)?;
     let out = |line: &OrderLine| line.shipped_total() - line.returned;
     let lines = chosen_lines(tx, order, "return", Some(&back.lines), out)?;
+    for (index, lot, quantity) in &lines {
+        if let Some(lot) = lot {
+            must_have_left(tx, order, *index, *lot, *quantity)?;
+        }
+    }
     for (index, lot, quantity) in lines {
         come_back(tx, order, index, quantity, lot, to, back.into, at)?;
     }
     answer(tx, order)
+}
+
+/// No lot or piece comes back that a line has not shipped: another one in its place is not what was returned. Of what
+/// nobody said which lot it was of it may have been any.
+fn must_have_left(tx: &Tx<'_>, order: OrderId, line: u32, lot: LotId, wanted: Quantity) -> Result<(), Stop> {
+    let known = &tx.order(order)?.lines[line as usize];
+    let may_be = known.shipped.iter().filter(|at| at.lot == lot || at.lot.0 == 0);
+    let back = known.returned_lots.iter().find(|(other, _)| *other == lot).map(|(_, back)| *back);
+    let has = may_be.map(|at| at.quantity).sum::<Quantity>() - back.unwrap_or_default();
+    if wanted <= has {
+        return Ok(());
+    }
+    let verb = format!("return of `{}`", tx.lot(lot)?.code);
+    Err(Refusal::LineHasLess { order, line: known.line.clone(), verb, has, wanted }.into())
 }
 
 /// So much of a line came back: where it was shipped from, unless a place is named.

@@ -294,7 +294,7 @@ fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At
         .filter(|(cell, _)| nodes.contains(&cell.location) && (lot.0 == 0 || cell.lot == lot))
         .collect();
     let lots = cells.iter().filter(|(cell, _)| cell.lot.0 != 0);
-    tx.want(lots.flat_map(|(cell, _)| availability::lot_keys(cell.lot, cell.location)))?;
+    tx.want_lots(lots.map(|(cell, _)| (cell.lot, cell.location)))?;
     let mut missing = quantity;
     let mut pieces = Vec::new();
     for state in ORDER {
@@ -303,7 +303,7 @@ fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At
             let (mut is_sold, mut expires) = (false, Instant::MAX);
             if cell.lot.0 != 0 {
                 let ends = tx.expires(cell.lot, cell.location)?;
-                is_sold = !availability::is_sellable(tx.lot(cell.lot)?, ends, tx.now);
+                is_sold = !availability::is_sellable(&tx.lot_in_effect(cell.lot)?, ends, tx.now);
                 expires = ends.unwrap_or(Instant::MAX);
             }
             let node = nodes.iter().position(|node| *node == cell.location);

@@ -177,9 +177,10 @@ fn keep(
 /// Nothing is promised of a lot that ended or was called back. It may be sent all the same, without being kept before.
 fn must_be_sellable(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
     let of_lots = || steps.iter().filter(|step| step.lot.0 != 0);
-    tx.want(of_lots().flat_map(|step| availability::lot_keys(step.lot, step.from.0)))?;
+    tx.want_lots(of_lots().map(|step| (step.lot, step.from.0)))?;
     for step in of_lots() {
-        if !availability::is_sellable(tx.lot(step.lot)?, tx.expires(step.lot, step.from.0)?, tx.now) {
+        let lot = tx.lot_in_effect(step.lot)?;
+        if !availability::is_sellable(&lot, tx.expires(step.lot, step.from.0)?, tx.now) {
             return Err(Refusal::Insufficient(vec![Missing {
                 sku: tx.sku(step.item)?,
                 location: Some(tx.location_code(step.from.0)?),

@@ -8,7 +8,7 @@ use crate::entry::{Account, Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::Choice;
 use crate::model::{
-    Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
+    Became, Cause, Component, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
     OrderLine, Promise, Rules, Sites, System, Tracking, TransferDocument, Waiting,
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
@@ -421,6 +421,21 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// A lot or serial with what holds of the lot that it is of.
+    pub fn lot_in_effect(&self, id: LotId) -> Result<Lot, Stop> {
+        let lot = self.lot(id)?.clone();
+        let of = lot.of.map(|of| self.lot(of)).transpose()?;
+        Ok(lot.within(of))
+    }
+
+    /// Fetches together what says whether these lots are sold at these places.
+    pub fn want_lots(&self, at: impl IntoIterator<Item = (LotId, LocationId)>) -> Result<(), Stop> {
+        let at: Vec<(LotId, LocationId)> = at.into_iter().collect();
+        self.want(at.iter().flat_map(|(lot, location)| availability::lot_keys(*lot, *location)))?;
+        let of = at.iter().filter_map(|(lot, _)| self.lot(*lot).ok()?.of);
+        self.want(of.map(Key::Lot).collect::<BTreeSet<_>>())
+    }
+
     /// The lot or serial of a name, if there is one.
     pub fn lot_id(&self, item: ItemId, code: &str) -> Result<Option<LotId>, Stop> {
         Ok(match self.value(&Key::LotCode(item, code.to_owned()))? {
@@ -639,10 +654,23 @@ impl<'a> Tx<'a> {
     }
 
     pub fn known_document(&self, system: SystemId, name: &str) -> Result<Option<KnownDocument>, Stop> {
-        Ok(match self.value(&Key::Document(system, name.to_owned()))? {
-            Some(Value::Document(document)) => Some(*document.clone()),
-            _ => None,
-        })
+        match self.value(&Key::Document(system, name.to_owned()))? {
+            Some(Value::Document(document)) => Ok(Some(*document.clone())),
+            _ if system == SystemId::ONHAND => self.order_without_reference(name),
+            _ => Ok(None),
+        }
+    }
+
+    /// An order of ours that was placed without a reference is called by its id, which names it as a reference does.
+    fn order_without_reference(&self, name: &str) -> Result<Option<KnownDocument>, Stop> {
+        let Some(id) = name.parse().ok().map(OrderId) else { return Ok(None) };
+        if id.0 > Seq::MAX >> 1 || id.0.to_string() != name {
+            return Ok(None);
+        }
+        let Some(Value::Order(order)) = self.value(&Key::Order(id))? else { return Ok(None) };
+        let is_meant = order.system == SystemId::ONHAND && order.document == name;
+        let became = Became::Order(id);
+        Ok(is_meant.then_some(KnownDocument { version: order.version, fingerprint: 0, seq: id.0, became }))
     }
 
     pub fn waiting(&self, system: SystemId, name: &str) -> Result<Option<Waiting>, Stop> {
@@ -838,9 +866,9 @@ impl Look for &Tx<'_> {
     }
 
     fn lots(&mut self, at: &[(LotId, LocationId)]) -> Result<Vec<(Lot, Option<Instant>)>, Stop> {
-        self.want(at.iter().flat_map(|(lot, location)| availability::lot_keys(*lot, *location)))?;
+        self.want_lots(at.iter().copied())?;
         at.iter()
-            .map(|(lot, location)| Ok((self.lot(*lot)?.clone(), self.expires(*lot, *location)?)))
+            .map(|(lot, location)| Ok((self.lot_in_effect(*lot)?, self.expires(*lot, *location)?)))
             .collect()
     }
 }

@@ -7,6 +7,7 @@ mod documents;
 mod explain;
 mod export;
 mod import;
+mod inbox;
 mod item;
 mod location;
 mod migrate;
@@ -62,6 +63,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Item(asked) => {
             through(Link::open_existing(&db)?, async |link| item::run(link, asked, json).await).await?;
+        }
+        Command::Inbox(asked) => {
+            through(Link::open_existing(&db)?, async |link| inbox::run(link, asked, json).await).await?;
         }
         Command::Location(asked) => {
             through(Link::open_existing(&db)?, async |link| location::run(link, asked, json).await).await?;

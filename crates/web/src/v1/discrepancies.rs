@@ -1,14 +1,19 @@
-//! The inbox: differences that lag does not explain, and whatever waits for a person.
+//! The inbox: differences that lag does not explain, and whatever waits for a person; what could be done about them, and
+//! what was.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_ledger::command::Resolve;
-use onhand_ledger::model::Choice;
-use onhand_ledger::{Body, DiscrepancyId, Key, Seq, Value};
+use onhand_engine::View;
+use onhand_engine::inbox::{Done, Group, Which, done_note};
+use onhand_ledger::command::{Noted, Resolve};
+use onhand_ledger::model::{Cause, Choice, Discrepancy};
+use onhand_ledger::{Body, DiscrepancyId};
+use onhand_store::StoreError;
+use onhand_sync::inbox::{Proposal, map, propose};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,8 +27,17 @@ use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Id, Query};
 
+/// So many are dealt with in one request.
+const MOST: usize = 1_000;
+
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(resolve))
+        .routes(routes!(apply))
+        .routes(routes!(groups))
+        .routes(routes!(apply_all))
 }
 
 /// A discrepancy.
@@ -49,53 +63,184 @@ struct DiscrepancyBody {
     chosen: Option<&'static str>,
 }
 
-/// All discrepancies, the oldest first; resolved ones too.
-#[utoipa::path(get, path = "/discrepancies", tag = "discrepancies", params(PageQuery),
+fn cause_name(cause: Cause) -> String {
+    let name = serde_json::to_value(cause).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn cause_of(name: &str) -> Result<Cause, Problem> {
+    serde_json::from_value(name.into()).map_err(|error| {
+        let said = error.to_string();
+        let known = said.split_once("expected ").map_or("", |(_, known)| known);
+        Problem::of_field("cause", format!("`{name}` is no cause; there are {known}"))
+    })
+}
+
+fn body(view: &mut View<'_>, id: DiscrepancyId, known: Discrepancy) -> Result<DiscrepancyBody, StoreError> {
+    let sku = known.item.map(|item| view.item(item)).transpose()?.flatten().map(|item| item.sku);
+    let location = known.location.map(|location| view.location(location)).transpose()?.flatten();
+    let system = view.system(known.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
+    Ok(DiscrepancyBody {
+        id: id.0,
+        cause: cause_name(known.cause),
+        sentence: known.sentence,
+        sku,
+        location: location.map(|location| location.code),
+        system,
+        document: known.document,
+        quantity: known.quantity.into(),
+        evidence: known.evidence,
+        opened_at: known.opened_at.to_string(),
+        resolved_at: known.resolved_at.map(|at| at.to_string()),
+        choices: known.choices.iter().map(|choice| choice.name()).collect(),
+        chosen: known.chosen.map(Choice::name),
+    })
+}
+
+/// Which discrepancies.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DiscrepanciesQuery {
+    /// How many at most: 1 to 100; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only of this cause, such as `short`.
+    cause: Option<String>,
+    /// Only from this system.
+    system: Option<String>,
+    /// `true`: only open ones; `false`: only those that have ended.
+    open: Option<String>,
+}
+
+/// Which part of the inbox.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct InboxQuery {
+    /// Only of this cause, such as `short`.
+    cause: Option<String>,
+    /// Only from this system.
+    system: Option<String>,
+}
+
+/// What is meant by names; none where there is no such system.
+fn which(
+    view: &mut View<'_>,
+    cause: Option<Cause>,
+    system: Option<&str>,
+) -> Result<Option<Which>, StoreError> {
+    let system = match system {
+        None => None,
+        Some("onhand") => Some(onhand_ledger::SystemId::ONHAND),
+        Some(name) => match view.system_by_name(name)? {
+            Some((id, _)) => Some(id),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(Which { cause, system, open: None }))
+}
+
+fn no_system(name: Option<&str>) -> Problem {
+    Problem::of_field("system", format!("no system is called `{}`", name.unwrap_or_default()))
+}
+
+/// Discrepancies, the oldest first; resolved ones too unless `open` says otherwise.
+#[utoipa::path(get, path = "/discrepancies", tag = "discrepancies", params(DiscrepanciesQuery),
     responses((status = 200, body = Page<DiscrepancyBody>)))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<DiscrepanciesQuery>,
 ) -> Result<Json<Page<DiscrepancyBody>>, Problem> {
+    let DiscrepanciesQuery { limit, cursor, cause, system, open } = query;
+    let page = PageQuery { limit, cursor };
     let (limit, after) = (page.limit()?, page.after("discrepancies")?);
-    let found = read(&app, &caller, |view| {
-        let from = Key::Discrepancy(DiscrepancyId(after + 1));
-        let to = Key::Discrepancy(DiscrepancyId(Seq::MAX >> 1));
-        let mut rows = Vec::new();
-        for (key, value) in view.range(&from, &to, false, limit + 1)? {
-            let (Key::Discrepancy(id), Value::Discrepancy(known)) = (key, value) else { continue };
-            let sku = match known.item {
-                Some(item) => view.item(item)?.map(|item| item.sku),
-                None => None,
-            };
-            let location = match known.location {
-                Some(location) => view.location(location)?.map(|location| location.code),
-                None => None,
-            };
-            let system = view.system(known.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
-            let cause = serde_json::to_value(known.cause).ok();
-            rows.push((
-                id.0,
-                DiscrepancyBody {
-                    id: id.0,
-                    cause: cause.and_then(|cause| cause.as_str().map(str::to_owned)).unwrap_or_default(),
-                    sentence: known.sentence,
-                    sku,
-                    location,
-                    system,
-                    document: known.document,
-                    quantity: known.quantity.into(),
-                    evidence: known.evidence,
-                    opened_at: known.opened_at.to_string(),
-                    resolved_at: known.resolved_at.map(|at| at.to_string()),
-                    choices: known.choices.iter().map(|choice| choice.name()).collect(),
-                    chosen: known.chosen.map(Choice::name),
-                },
-            ));
+    let cause = cause.as_deref().map(cause_of).transpose()?;
+    let open = match open.as_deref() {
+        None => None,
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(other) => {
+            return Err(Problem::of_field("open", format!("`open` is `{other}`; it must be true or false")));
         }
-        Ok(Page::new("discrepancies", rows, limit, view.seq()))
+    };
+    let found = read(&app, &caller, |view| {
+        let Some(which) = which(view, cause, system.as_deref())? else { return Ok(None) };
+        let which = Which { open, ..which };
+        let mut rows = Vec::new();
+        for (id, known) in view.discrepancies(which, DiscrepancyId(after), limit + 1)? {
+            rows.push((id.0, body(view, id, known)?));
+        }
+        Ok(Some(Page::new("discrepancies", rows, limit, view.seq())))
     });
-    found.await.map(Json)
+    found.await?.map(Json).ok_or_else(|| no_system(system.as_deref()))
+}
+
+/// Something that could be done about a discrepancy.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProposalBody {
+    /// What it is applied by; the same for all that is alike.
+    name: String,
+    /// What would be done.
+    sentence: String,
+    /// Is a SKU to be told with it?
+    needs_sku: bool,
+    /// The command that does it, as `POST /v1/commands` would take it; none where a SKU is to be told.
+    #[schema(value_type = Option<Object>)]
+    command: Option<Body>,
+}
+
+impl From<Proposal> for ProposalBody {
+    fn from(proposal: Proposal) -> Self {
+        let Proposal { name, sentence, body } = proposal;
+        Self { name: name.to_owned(), sentence, needs_sku: body.is_none(), command: body }
+    }
+}
+
+/// Something that was done about a discrepancy.
+#[derive(Debug, Serialize, ToSchema)]
+struct DoneBody {
+    /// The proposal.
+    proposal: String,
+    /// Who chose it: the API key.
+    actor: String,
+    at: String,
+    /// The log as of then: the change is at or before this entry.
+    seq: u64,
+}
+
+/// A discrepancy, what could be done about it, and what was.
+#[derive(Debug, Serialize, ToSchema)]
+struct MatterBody {
+    discrepancy: DiscrepancyBody,
+    /// What helps most comes first. None once it has ended.
+    proposals: Vec<ProposalBody>,
+    /// What was done about it, the first first.
+    done: Vec<DoneBody>,
+}
+
+/// A discrepancy, what could be done about it, and what was.
+#[utoipa::path(get, path = "/discrepancies/{id}", tag = "discrepancies", params(("id" = u64, Path)),
+    responses((status = 200, body = MatterBody)))]
+async fn get(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<MatterBody>, Problem> {
+    let id = DiscrepancyId(id);
+    let found = read(&app, &caller, |view| {
+        let Some(known) = view.discrepancy(id)? else { return Ok(None) };
+        let proposals = match known.resolved_at {
+            None => propose(&view.matter(id, &known)?),
+            Some(_) => Vec::new(),
+        };
+        let done = view.done_about(id)?.into_iter().map(|done| DoneBody {
+            proposal: done.proposal,
+            actor: done.actor,
+            at: done.at.to_string(),
+            seq: done.seq,
+        });
+        let (proposals, done) = (proposals.into_iter().map(ProposalBody::from).collect(), done.collect());
+        Ok(Some(MatterBody { discrepancy: body(view, id, known)?, proposals, done }))
+    });
+    found.await?.map(Json).ok_or_else(|| Problem::unknown("discrepancy", id))
 }
 
 /// An answer to a discrepancy that is a question: a change over there is set back or becomes an adjustment; zeros that are held are sent,
@@ -132,4 +277,218 @@ async fn resolve(State(app): State<App>, Id(id): Id, ask: Ask<ResolveInput>) -> 
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
-only_objects!(ResolveInput);
+/// What to do about a discrepancy.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ApplyProposal {
+    /// One of its proposals, by its name.
+    proposal: String,
+    /// The SKU that it needs.
+    sku: Option<String>,
+}
+
+/// What was done about a discrepancy.
+#[derive(Debug, Serialize, ToSchema)]
+struct AppliedBody {
+    /// The discrepancy.
+    id: u64,
+    /// The proposal.
+    proposal: String,
+}
+
+/// Does what is proposed about a discrepancy. Where the command that does it is refused the answer says why, and nothing
+/// was done.
+#[utoipa::path(post, path = "/discrepancies/{id}/apply", tag = "discrepancies", params(("id" = u64, Path)),
+    responses((status = 200, body = AppliedBody)))]
+async fn apply(State(app): State<App>, Id(id): Id, ask: Ask<ApplyProposal>) -> Result<Response, Problem> {
+    let id = DiscrepancyId(id);
+    let ApplyProposal { proposal, sku } = &ask.body;
+    let committed = apply_to(&app, &ask, id, proposal, sku.as_deref()).await?;
+    Ok(reply(StatusCode::OK, &committed, AppliedBody { id: id.0, proposal: proposal.clone() }))
+}
+
+async fn apply_to<T>(
+    app: &App,
+    ask: &Ask<T>,
+    id: DiscrepancyId,
+    proposal: &str,
+    sku: Option<&str>,
+) -> Result<onhand_engine::Committed, Problem> {
+    let found = read(app, &ask.caller, |view| {
+        let Some(known) = view.discrepancy(id)? else { return Ok(None) };
+        if known.resolved_at.is_some() {
+            // Under a key it was ended with the ledger answers what it answered then, and else that it has ended.
+            let end = Body::Resolve(Resolve { discrepancy: id, choice: None });
+            return Ok(Some((Some(end), String::new(), true, view.done_about(id)?)));
+        }
+        let matter = view.matter(id, &known)?;
+        let proposals = propose(&matter);
+        let body = match proposals.iter().find(|known| known.name == proposal) {
+            None => None,
+            Some(Proposal { body: Some(body), .. }) => Some(body.clone()),
+            Some(_) => sku.and_then(|sku| map(&matter, sku)),
+        };
+        let names: Vec<String> = proposals.iter().map(|known| format!("`{}`", known.name)).collect();
+        let is_known = proposals.iter().any(|known| known.name == proposal);
+        Ok(Some((body, names.join(", "), is_known, view.done_about(id)?)))
+    });
+    let (body, names, is_known, mut done) =
+        found.await?.ok_or_else(|| Problem::unknown("discrepancy", id))?;
+    let Some(body) = body else {
+        return Err(if is_known {
+            Problem::of_field("sku", format!("`{proposal}` needs a `sku`: which item it is"))
+        } else {
+            Problem::of_field(
+                "proposal",
+                format!("discrepancy {id} has no proposal `{proposal}`; it has {names}"),
+            )
+        });
+    };
+    // A document is told as it was; all else names what it was done about.
+    let body = match body {
+        Body::Record(_) => body,
+        body => Body::Noted(Box::new(Noted {
+            reference: Some(format!("discrepancy {id}")),
+            note: Some(proposal.to_owned()),
+            body,
+        })),
+    };
+    let committed = ask.submit(app, body).await.map_err(Problem::of_proposal)?;
+    if !committed.replayed {
+        let (actor, at) = (ask.caller.name.clone(), app.handle.ledger().clock().now());
+        done.push(Done { proposal: proposal.to_owned(), actor, at, seq: committed.seq });
+        app.handle.submit_with(ask.caller.tenant, None, vec![done_note(id, &done)]).await?;
+    }
+    Ok(committed)
+}
+
+/// Open discrepancies that are alike: of one cause, from one system.
+#[derive(Debug, Serialize, ToSchema)]
+struct GroupBody {
+    /// Why they came up, such as `short` or `manual_edit`.
+    cause: String,
+    /// Whose word started them.
+    system: String,
+    /// How many are open.
+    open: usize,
+    /// The oldest.
+    oldest: u64,
+    /// When the oldest came up.
+    oldest_at: String,
+    /// When the newest came up.
+    newest_at: String,
+    /// What the oldest says.
+    sentence: String,
+    /// What could be done about all that is alike.
+    proposals: Vec<GroupProposal>,
+}
+
+/// What could be done about many.
+#[derive(Debug, Serialize, ToSchema)]
+struct GroupProposal {
+    name: String,
+    /// For how many of the first 100 of the group.
+    of_first_100: usize,
+}
+
+/// The inbox: what is open, grouped by cause and system. What there is most of comes first.
+#[derive(Debug, Serialize, ToSchema)]
+struct InboxBody {
+    seq: u64,
+    groups: Vec<GroupBody>,
+}
+
+/// The inbox: what is open, grouped by cause and system.
+#[utoipa::path(get, path = "/inbox", tag = "discrepancies", operation_id = "show_inbox", params(InboxQuery),
+    responses((status = 200, body = InboxBody)))]
+async fn groups(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<InboxQuery>,
+) -> Result<Json<InboxBody>, Problem> {
+    let cause = query.cause.as_deref().map(cause_of).transpose()?;
+    let found = read(&app, &caller, |view| {
+        let Some(which) = which(view, cause, query.system.as_deref())? else { return Ok(None) };
+        let mut groups = Vec::new();
+        for group in view.inbox(which)? {
+            let Group { cause, system, open, oldest, oldest_at, newest_at, sentence, proposals } = group;
+            let system = view.system(system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
+            let proposals = proposals
+                .into_iter()
+                .map(|(name, of_first_100)| GroupProposal { name: name.to_owned(), of_first_100 });
+            groups.push(GroupBody {
+                cause: cause_name(cause),
+                system,
+                open,
+                oldest: oldest.0,
+                oldest_at: oldest_at.to_string(),
+                newest_at: newest_at.to_string(),
+                sentence,
+                proposals: proposals.collect(),
+            });
+        }
+        Ok(Some(InboxBody { seq: view.seq(), groups }))
+    });
+    found.await?.map(Json).ok_or_else(|| no_system(query.system.as_deref()))
+}
+
+/// What to do about all that is alike.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ApplyAll {
+    /// Only what came up for this reason.
+    cause: String,
+    /// Only what this system's word started.
+    system: String,
+    /// The proposal, by its name. What has none of that name is left as it is.
+    proposal: String,
+}
+
+/// What was not done.
+#[derive(Debug, Serialize, ToSchema)]
+struct LeftBody {
+    /// The discrepancy.
+    id: u64,
+    /// Why.
+    problem: Problem,
+}
+
+/// What was done about all that is alike.
+#[derive(Debug, Serialize, ToSchema)]
+struct AppliedAllBody {
+    /// The discrepancies that it was done about.
+    applied: Vec<u64>,
+    /// Those that it was not done about, and why.
+    left: Vec<LeftBody>,
+    /// There are more: a request deals with 1,000. Ask again.
+    has_more: bool,
+}
+
+/// Does the same about all that is alike, one by one, the oldest first: up to 1,000 in a request.
+#[utoipa::path(post, path = "/inbox/apply", tag = "discrepancies", operation_id = "apply_to_all",
+    responses((status = 200, body = AppliedAllBody)))]
+async fn apply_all(State(app): State<App>, mut ask: Ask<ApplyAll>) -> Result<Json<AppliedAllBody>, Problem> {
+    let ApplyAll { cause, system, proposal } = &ask.body;
+    let (cause, proposal) = (cause_of(cause)?, proposal.clone());
+    let found = read(&app, &ask.caller, |view| {
+        let Some(which) = which(view, Some(cause), Some(system))? else { return Ok(None) };
+        let which = Which { open: Some(true), ..which };
+        Ok(Some(view.discrepancies(which, DiscrepancyId(0), MOST + 1)?))
+    });
+    let mut found = found.await?.ok_or_else(|| no_system(Some(system)))?;
+    let has_more = found.len() > MOST;
+    found.truncate(MOST);
+    // What was done is done no second time: each by itself has no key.
+    ask.key = None;
+    let (mut applied, mut left) = (Vec::new(), Vec::new());
+    for (id, _) in found {
+        match apply_to(&app, &ask, id, &proposal, None).await {
+            Ok(_) => applied.push(id.0),
+            Err(problem) if problem.status == 503 => return Err(problem),
+            Err(problem) => left.push(LeftBody { id: id.0, problem }),
+        }
+    }
+    Ok(Json(AppliedAllBody { applied, left, has_more }))
+}
+
+only_objects!(ResolveInput, ApplyProposal, ApplyAll);

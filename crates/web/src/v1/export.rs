@@ -197,7 +197,7 @@ async fn export_log(
 /// How it is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(crate) enum FileFormat {
     #[default]
     Csv,
     Xlsx,
@@ -208,7 +208,7 @@ enum Format {
 #[into_params(parameter_in = Query)]
 struct FileQuery {
     /// `csv` unless told, or `xlsx`.
-    format: Option<Format>,
+    format: Option<FileFormat>,
 }
 
 /// The thing that a path names.
@@ -279,7 +279,7 @@ async fn export_things(
 ) -> Result<Response, Problem> {
     let what = what(&name)?;
     let mut export = read(&app, &caller, |view| Export::begin(view, what)).await?;
-    if query.format.unwrap_or_default() == Format::Csv {
+    if query.format.unwrap_or_default() == FileFormat::Csv {
         let run = CsvRun { app, caller, export, what };
         return Ok(streamed("text/csv; charset=utf-8", format!("{name}.csv"), run));
     }

@@ -100,7 +100,7 @@ struct MovementBody {
 
 /// A count.
 #[derive(Debug, Serialize, ToSchema)]
-struct CountBody {
+struct CountTaken {
     /// Its entry in the log.
     seq: u64,
     sku: String,
@@ -120,7 +120,7 @@ struct CountBody {
 #[serde(rename_all = "snake_case", tag = "kind")]
 enum EntryShown {
     Movement(Box<MovementBody>),
-    Count(CountBody),
+    Count(CountTaken),
 }
 
 fn sku(view: &mut View<'_>, item: ItemId) -> Result<String, StoreError> {
@@ -369,7 +369,7 @@ async fn show_movement(
                 let row = LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost };
                 movement_body(view, row).map(|body| Some(EntryShown::Movement(Box::new(body))))
             }
-            Some((Entry::Count(_, count), record, _)) => Ok(Some(EntryShown::Count(CountBody {
+            Some((Entry::Count(_, count), record, _)) => Ok(Some(EntryShown::Count(CountTaken {
                 seq,
                 sku: sku(view, count.item)?,
                 location: code(view, count.location)?,

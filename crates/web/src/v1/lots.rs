@@ -7,7 +7,8 @@ use axum::response::Response;
 use onhand_engine::View;
 use onhand_ledger::command::PutLot;
 use onhand_ledger::model::Lot;
-use onhand_ledger::{Body, Entry, ItemId, LotId, Quantity, Seq};
+use onhand_ledger::state::CellSlot;
+use onhand_ledger::{Body, CellKey, Entry, LotId, Quantity, Seq};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -61,6 +62,8 @@ async fn put_lot(State(app): State<App>, ask: Ask<PutLotBody>) -> Result<Respons
 #[derive(Debug, Serialize, ToSchema)]
 struct LotPlace {
     location: String,
+    /// Which piece of the lot it is, where it has serials.
+    serial: Option<String>,
     /// `available`, `committed`, …
     state: String,
     quantity: Decimal,
@@ -82,17 +85,31 @@ struct LotBody {
     places: Vec<LotPlace>,
 }
 
-fn body(view: &mut View<'_>, item: ItemId, id: LotId, lot: Lot) -> Result<LotBody, StoreError> {
+/// The serial of what is a piece of that lot.
+fn piece_of(view: &mut View<'_>, lot: LotId, of: LotId) -> Result<Option<String>, StoreError> {
+    if lot == of {
+        return Ok(None);
+    }
+    Ok(view.lot(lot)?.map(|piece| piece.code))
+}
+
+fn body(
+    view: &mut View<'_>,
+    cells: &[(CellKey, CellSlot)],
+    id: LotId,
+    lot: Lot,
+) -> Result<LotBody, StoreError> {
     let mut places = Vec::new();
-    for (cell, slot) in view.cells_of(item)? {
-        if cell.lot != id || cell.state.is_party() || slot.quantity.is_zero() {
+    for (cell, slot) in cells {
+        if cell.state.is_party() || slot.quantity.is_zero() || !view.is_of_lot(cell.lot, id)? {
             continue;
         }
         places.push(LotPlace {
             location: view.location(cell.location)?.map_or_else(String::new, |location| location.code),
+            serial: piece_of(view, cell.lot, id)?,
             state: cell.state.name().to_owned(),
             quantity: slot.quantity.into(),
-            expires_at: view.expires(id, cell.location)?.map(|at| at.to_string()),
+            expires_at: view.expires(cell.lot, cell.location)?.map(|at| at.to_string()),
         });
     }
     let of = match lot.of {
@@ -126,9 +143,9 @@ async fn list_lots(
     let limit = super::page::PageQuery { limit: query.limit, cursor: None }.limit()?;
     let found = read(&app, &caller, |view| {
         let Some((item, _)) = view.item_by_sku(&sku)? else { return Ok(None) };
-        let mut lots = Vec::new();
+        let (mut lots, cells) = (Vec::new(), view.cells_of(item)?);
         for (id, lot) in view.lots_of(item, query.after.as_deref().unwrap_or_default(), limit)? {
-            lots.push(body(view, item, id, lot)?);
+            lots.push(body(view, &cells, id, lot)?);
         }
         Ok(Some(lots))
     });
@@ -140,6 +157,8 @@ async fn list_lots(
 struct Step {
     /// The movement's entry in the log.
     seq: u64,
+    /// Which piece of the lot it moved, where it has serials.
+    serial: Option<String>,
     occurred_at: String,
     recorded_at: String,
     /// A location's code and a state, or an outside party: `supplier`, `customer`, `adjustment`, `production`.
@@ -209,6 +228,7 @@ async fn trace_lot(
             };
             steps.push(Step {
                 seq: row.seq,
+                serial: piece_of(view, movement.from.lot.max(movement.to.lot), id)?,
                 occurred_at: movement.occurred_at.to_string(),
                 recorded_at: row.record.recorded_at.to_string(),
                 from,
@@ -222,9 +242,10 @@ async fn trace_lot(
         }
         let has_more = steps.len() > limit;
         steps.truncate(limit);
-        Ok(Some(Trace { lot: body(view, item, id, lot)?, steps, has_more }))
+        let cells = view.cells_of(item)?;
+        Ok(Some(Trace { lot: body(view, &cells, id, lot)?, steps, has_more }))
     });
-    found.await?.map(Json).ok_or_else(|| Problem::unknown("lot", format!("`{code}` of `{sku}`")))
+    found.await?.map(Json).ok_or_else(|| Problem::unknown(&format!("lot or serial of `{sku}` called"), &code))
 }
 
 /// The name of the order whose promise a movement changes.

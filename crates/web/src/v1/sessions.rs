@@ -171,7 +171,7 @@ struct SeenBody {
 
 /// A piece that nobody has seen.
 #[derive(Debug, Serialize, ToSchema)]
-struct MissingBody {
+struct MissingPiece {
     sku: String,
     /// Its serial.
     lot: String,
@@ -186,7 +186,7 @@ struct ReportBody {
     lines: Vec<SeenBody>,
     /// Pieces that should be there, of items of which some were looked for, and that nobody has seen so far: they are
     /// missing once the session is applied. Not shown to counters of a blind session.
-    missing: Vec<MissingBody>,
+    missing: Vec<MissingPiece>,
     /// Listed, and not seen by anybody: applying the session does not touch these.
     not_counted: Vec<String>,
 }
@@ -229,7 +229,7 @@ async fn show_session(
         if shown && session.state == SessionState::Open {
             for (item, lot) in view.not_seen(SessionId(id), &session)? {
                 let sku = view.item(item)?.map_or_else(String::new, |item| item.sku);
-                missing.extend(view.lot(lot)?.map(|lot| MissingBody { sku, lot: lot.code }));
+                missing.extend(view.lot(lot)?.map(|lot| MissingPiece { sku, lot: lot.code }));
             }
         }
         Ok(Some(ReportBody { session: session_body(view, id, &session)?, lines, missing, not_counted }))

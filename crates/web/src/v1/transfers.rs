@@ -305,7 +305,7 @@ async fn cancel(
 
 /// A transfer, in full.
 #[derive(Debug, Serialize, ToSchema)]
-struct TransferBody {
+struct TransferInFull {
     id: u64,
     reference: Option<String>,
     from: String,
@@ -320,12 +320,16 @@ struct TransferBody {
     lines: Vec<TransferLineBody>,
 }
 
-fn transfer_body(view: &mut View<'_>, id: u64, known: TransferDocument) -> Result<TransferBody, StoreError> {
+fn transfer_body(
+    view: &mut View<'_>,
+    id: u64,
+    known: TransferDocument,
+) -> Result<TransferInFull, StoreError> {
     let mut code = |id| Ok(view.location(id)?.map_or_else(String::new, |location| location.code));
     let (from, to) = (code(known.from)?, code(known.to)?);
     let lines = known.lines.into_iter().map(|line| TransferLineBody::new(view, line));
     let lines = lines.collect::<Result<_, StoreError>>()?;
-    Ok(TransferBody {
+    Ok(TransferInFull {
         id,
         reference: known.reference,
         from,
@@ -340,12 +344,12 @@ fn transfer_body(view: &mut View<'_>, id: u64, known: TransferDocument) -> Resul
 
 /// All transfers, the oldest first.
 #[utoipa::path(get, path = "/transfers", tag = "transfers", params(PageQuery),
-    responses((status = 200, body = Page<TransferBody>)))]
+    responses((status = 200, body = Page<TransferInFull>)))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(page): Query<PageQuery>,
-) -> Result<Json<Page<TransferBody>>, Problem> {
+) -> Result<Json<Page<TransferInFull>>, Problem> {
     let (limit, after) = (page.limit()?, page.after("transfers")?);
     let found = read(&app, &caller, |view| {
         let (from, to) = (Key::Transfer(TransferId(after + 1)), Key::Transfer(TransferId(Seq::MAX >> 1)));
@@ -362,8 +366,8 @@ async fn list(
 
 /// A transfer.
 #[utoipa::path(get, path = "/transfers/{id}", tag = "transfers", params(("id" = u64, Path)),
-    responses((status = 200, body = TransferBody)))]
-async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<TransferBody>, Problem> {
+    responses((status = 200, body = TransferInFull)))]
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<TransferInFull>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Transfer(TransferId(id)))? {
         Some(Value::Transfer(known)) => transfer_body(view, id, *known).map(Some),
         _ => Ok(None),

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each binary of tests uses its own part of it")]
 
+pub mod document;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -109,6 +111,8 @@ pub struct Shop {
     pub handle: Handle,
     pub clock: Arc<ManualClock>,
     pub key: String,
+    /// What the API says of itself.
+    pub document: Arc<Value>,
 }
 
 impl Shop {
@@ -121,7 +125,12 @@ impl Shop {
         let (handle, queue) = queue(Arc::new(ledger));
         std::thread::spawn(move || queue.run());
         let key = auth::create_key(&handle, TenantId::DEFAULT, "test").await.unwrap();
-        let shop = Self { router: onhand_web::router(app(handle.clone())), handle, clock, key };
+        let router = onhand_web::router(app(handle.clone()));
+        let ask = Request::builder().uri("/openapi.json").body(HttpBody::empty()).unwrap();
+        let answer = router.clone().oneshot(ask).await.unwrap();
+        let document = answer.into_body().collect().await.unwrap().to_bytes();
+        let document = Arc::new(serde_json::from_slice(&document).unwrap());
+        let shop = Self { router, handle, clock, key, document };
         for name in ["WEB", "WMS"] {
             let put = PutSystem { name: name.to_owned(), kind: "test".to_owned(), ..PutSystem::default() };
             let command =
@@ -138,6 +147,7 @@ impl Shop {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
+    /// The answer, which is what the API's document says of it.
     pub async fn call(&self, path: &str, key: Option<&str>, body: Option<Value>) -> (StatusCode, Value) {
         let mut request = Request::builder()
             .uri(path)
@@ -148,10 +158,15 @@ impl Shop {
             request = request.header("idempotency-key", key);
         }
         let body = body.map_or_else(HttpBody::empty, |body| HttpBody::from(body.to_string()));
-        let answer = self.send(request.body(body).unwrap()).await;
+        let request = request.body(body).unwrap();
+        let method = request.method().clone();
+        let answer = self.send(request).await;
         let status = answer.status();
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        let answer = serde_json::from_slice(&bytes).unwrap_or_default();
+        let complaints = document::complaints(&self.document, &method, path, status, &answer);
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+        (status, answer)
     }
 
     pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
