@@ -72,6 +72,7 @@ pub trait Connector: Send + Sync {
 }
 
 /// What is known of a listing at a remote location: kept beside the ledger.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ShownState {
     /// What the system last acknowledged, or was taken over from a reading.

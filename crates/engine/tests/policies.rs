@@ -51,7 +51,7 @@ async fn asked_about_and_adopted() {
     let open = world.open();
     assert_eq!(open.len(), 1, "{open:#?}");
     assert_eq!(open[0].1.quantity.whole_units(), -5);
-    world.restart("SHOP").await;
+    world.restart("SHOP");
     world.until("10:11").await;
     world.answer(open[0].0, Choice::Adopt).await;
     world.until("10:15").await;
@@ -67,7 +67,7 @@ async fn an_answer_that_came_while_nobody_worked_is_heard_of() {
         world.until("10:05").await;
         let (id, _) = world.open()[0].clone();
         world.answer(id, choice).await;
-        world.restart("SHOP").await;
+        world.restart("SHOP");
         world.until("10:10").await;
         let number = if choice == Choice::Adopt { 97 } else { 100 };
         assert_eq!((world.available("MUG"), shop.shows("MUG")), (number, number));

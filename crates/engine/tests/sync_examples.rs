@@ -177,7 +177,7 @@ async fn example_30_adopting() {
     assert_eq!((actor.as_str(), *quantity), ("SHOP", 3));
     assert!(note.contains("from 100 to 97"), "{note}");
     // A worker that begins anew adopts nothing twice.
-    world.restart("SHOP").await;
+    world.restart("SHOP");
     world.until("10:10").await;
     assert_eq!((world.available("MUG"), world.adopted().len()), (97, 1));
 }
@@ -215,7 +215,7 @@ async fn example_31_waves() {
     world.until("10:02:10").await;
     assert_eq!(shop.shows("I0008"), 0, "sold out elsewhere: not held any more");
     // A worker that begins anew holds them still.
-    world.restart("SHOP").await;
+    world.restart("SHOP");
     world.until("10:04").await;
     assert_eq!(shop.shows("I0001"), 10);
     // Rejected: they stay as they are, and nobody is asked again.

@@ -76,7 +76,7 @@ impl Numbers {
 
 /// Why a formula is none.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{problem}{}", place(.at))]
+#[error("{problem}{}", place(*.at))]
 pub struct NotAFormula {
     /// What is wrong, and what would be right.
     pub problem: String,
@@ -84,7 +84,7 @@ pub struct NotAFormula {
     pub at: Option<u32>,
 }
 
-fn place(at: &Option<u32>) -> String {
+fn place(at: Option<u32>) -> String {
     at.map_or_else(String::new, |at| format!(" (at character {at})"))
 }
 

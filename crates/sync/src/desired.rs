@@ -231,6 +231,7 @@ mod tests {
         Stock { available: Quantity::units(available), ..Stock::default() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is asked for")]
     fn by<'a>(rule: &'a Publication, formula: Option<&'a Formula>) -> Option<Speaking<'a>> {
         Some(Speaking { id: RuleId(1), rule, formula })
     }

@@ -33,6 +33,7 @@ impl Stop {
 }
 
 /// What is known of a listing at a remote location.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Status {
     /// What it shows now as far as is known: what was acknowledged, and what was done over there since.

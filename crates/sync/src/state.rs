@@ -142,6 +142,7 @@ mod tests {
         Facts { stage: Stage::Live, connected: true, ..Facts::default() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is asked for")]
     fn trouble(ends_by_itself: bool) -> Option<Trouble> {
         Some(Trouble { reason: "it is ill".to_owned(), since: None, ends_by_itself })
     }

@@ -379,7 +379,7 @@ impl World {
     }
 
     /// Ends the worker of a system as a crash would, and begins another.
-    pub async fn restart(&mut self, name: &str) {
+    pub fn restart(&mut self, name: &str) {
         let index =
             self.systems.iter().position(|(system, ..)| system.name == name).expect("it is connected");
         let (shop, id, _) = self.systems.remove(index);
