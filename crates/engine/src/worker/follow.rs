@@ -35,7 +35,7 @@ impl Worker {
         let mut let_go = BTreeMap::new();
         let mut unmapped = Vec::new();
         let mut overdue = false;
-        let mut loaded = false;
+        let mut policy_due = false;
         ledger.read(tenant, |view| {
             let head = view.seq();
             overdue = view.overdue();
@@ -120,7 +120,7 @@ impl Worker {
                 }
                 self.seq = head;
                 self.stale = false;
-                loaded = true;
+                policy_due = true;
                 for item in self.by_item.keys() {
                     touch(&mut touched, *item, view.now, false);
                 }
@@ -148,6 +148,7 @@ impl Worker {
             }
             if rules_changed {
                 self.index = view.published()?;
+                policy_due = true;
             }
             for (item, touch) in touched {
                 self.recompute(view, item, touch, true)?;
@@ -173,7 +174,7 @@ impl Worker {
             self.refresh_due = true;
         }
         self.forget_what_is_told().await?;
-        if loaded {
+        if policy_due {
             self.check_policy().await?;
         }
         self.let_go(&let_go).await

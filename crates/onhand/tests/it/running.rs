@@ -286,7 +286,7 @@ async fn logs_are_as_they_must_be(folder: &Path, database: &OsStr) {
     let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
     let access: Vec<_> = objects.iter().filter(|object| object["target"] == "onhand::access").collect();
     let statuses: Vec<_> = access.iter().map(|line| line["status"].as_u64().unwrap()).collect();
-    assert_eq!(statuses, [200, 401, 200, 201]);
+    assert_eq!(statuses, [400, 401, 200, 201]);
     let first = &access[0];
     assert_eq!((&first["level"], &first["message"]), (&json!("DEBUG"), &json!("answered")), "{first}");
     assert_eq!(
