@@ -469,6 +469,10 @@ const EXCEPTIONS: [(&str, &str); 5] = [
         "whose systems are connected, for the node that runs the workers",
         "SELECT DISTINCT tenant_id FROM note WHERE space = 'connection' ORDER BY tenant_id",
     ),
+    (
+        "whose snapshots wait",
+        "SELECT DISTINCT tenant_id FROM note WHERE space = 'inbound' ORDER BY tenant_id",
+    ),
     ("whose documents wait", "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id"),
     ("all tenants, for a start and for audits", "SELECT tenant_id FROM head ORDER BY tenant_id"),
     ("the version of the tables", "SELECT version, min_compatible FROM schema_version"),
