@@ -179,7 +179,7 @@ fn ten_nodes_that_start_together_make_the_tables_once() {
     for thread in starting {
         assert_eq!(thread.join().unwrap(), Head::default());
     }
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "2|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "3|1");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
     // What it sends is of the first version as well: as such it goes on.
     let mut before = open(&address);
     write(&mut before, TENANT, "0");
-    for index in ["object_due", "object_waiting", "note_connection"] {
+    for index in ["object_due", "object_waiting", "note_connection", "note_inbound"] {
         run_sql(&address, &format!("DROP INDEX onhand.{index}"));
     }
     run_sql(&address, "UPDATE onhand.schema_version SET version = 1");
@@ -214,9 +214,10 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
         over.store(true, Ordering::SeqCst);
         writing.join().unwrap()
     });
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "2|1");
-    let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN ('object_due', 'object_waiting', 'note_connection')";
-    assert_eq!(run_sql(&address, made), "3");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "3|1");
+    let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN \
+                ('object_due', 'object_waiting', 'note_connection', 'note_inbound')";
+    assert_eq!(run_sql(&address, made), "4");
     let chunks = open(&address).chunks_after(TENANT, 0, 10_000).unwrap();
     assert_eq!(chunks.len(), written, "all of it is there once");
     assert_eq!(open(&address).tenants().unwrap().len(), 11);
@@ -230,7 +231,7 @@ fn a_newer_version_says_who_may_go_on_beside_it() {
     write(&mut open(&address), TENANT, "a neighbour");
     run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 6");
     match PostgresStore::open(&url(&address)).err() {
-        Some(error @ StoreError::TooOld { needed: 6, known: 2, .. }) => {
+        Some(error @ StoreError::TooOld { needed: 6, known: 3, .. }) => {
             assert!(error.to_string().contains("schema 6"), "{error}");
         }
         other => panic!("{other:?}"),

@@ -10,10 +10,10 @@ use super::wire::{Connection, Failure};
 use crate::StoreError;
 
 /// The version of [`STEPS`] all done.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// For each version: what makes it of the one before, and the least version whose nodes may go on beside it.
-pub(super) const STEPS: [(&str, i64); 2] = [(FIRST, 1), (WORK, 1)];
+pub(super) const STEPS: [(&str, i64); 3] = [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1)];
 
 /// The same tables as in SQLite but for keys, which any node may write. Texts are compared byte by byte, as there, and a note's
 /// key is bytes, for it may hold what a text here may not (a zero). Bodies of the log are packed already.
@@ -48,6 +48,11 @@ const WORK: &str = "
 CREATE INDEX object_due ON object(key, tenant_id) WHERE kind = 16;
 CREATE INDEX object_waiting ON object(tenant_id) WHERE kind = 14;
 CREATE INDEX note_connection ON note(tenant_id) WHERE space = 'connection';
+";
+
+/// And snapshots that wait.
+const SNAPSHOTS: &str = "
+CREATE INDEX note_inbound ON note(tenant_id) WHERE space = 'inbound';
 ";
 
 /// Makes what is missing, or refuses.
