@@ -319,6 +319,6 @@ async fn a_worker_that_is_stopped_anywhere_reads_on_from_what_is_applied() {
             break;
         }
     }
-    assert!(places > 5, "it waits several times: {places}");
+    assert!(places > 2, "it waits several times: {places}");
     tokio::time::sleep(Duration::ZERO).await;
 }

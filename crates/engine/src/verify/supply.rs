@@ -164,7 +164,7 @@ fn received(
             }
         }
         for (seq, quantity) in &mut parts {
-            *quantity -= corrected(*seq, entries);
+            *quantity -= sent_back(*seq, entries);
         }
         parts.retain(|_, quantity| !quantity.is_zero());
         let said: BTreeMap<Seq, Quantity> =
@@ -187,6 +187,20 @@ fn goes_on_as(merged: &BTreeMap<ItemId, ItemId>, mut item: ItemId) -> ItemId {
         }
     }
     item
+}
+
+/// How much of what a supplier brought goes back by these entries. What carries a late receipt over a merge names it too, and takes
+/// nothing back.
+fn sent_back(seq: Seq, entries: &[Entry]) -> Quantity {
+    let of = |entry: &Entry| match entry {
+        Entry::Movement(movement)
+            if movement.corrects == Some(seq) && movement.to.state == StockState::Supplier =>
+        {
+            Some(movement.quantity)
+        }
+        _ => None,
+    };
+    entries.iter().filter_map(of).sum()
 }
 
 /// How much of a movement is taken back by these entries.
