@@ -12,10 +12,7 @@ use onhand_sync::{Standing, exposed};
 
 use crate::history::{HistoryFilter, LedgerRow};
 use crate::published::counted_by;
-use crate::systems::{
-    ItemShown, STATUS, Sent, ShownState, WorkerStatus, read_note, remote_locations, shown, shown_key,
-    shown_space,
-};
+use crate::systems::{ItemShown, STATUS, Sent, ShownState, WorkerStatus, read_note, remote_locations, shown};
 use crate::view::View;
 
 /// So many of the movements since a number was sent are told.
@@ -88,11 +85,10 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
         let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
         for remote_location in remote_locations(&system) {
             let found = shown(view, &index, id, &listing, &system, &remote_location, &worker)?;
-            let Some((shown, should, status)) = found else { continue };
-            let state: ShownState =
-                read_note(view, &shown_space(listing.system), &shown_key(id, &remote_location))?;
+            let Some((shown, should, status, state)) = found else { continue };
             let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
-            let since = last_change(view, item, &behind)?;
+            let newest = newest(view, item, &behind, TOLD)?;
+            let since = newest.first().map(|row| row.record.recorded_at);
             let chain = Chain {
                 stock: stock_behind(view, item, &behind)?,
                 available: should.available,
@@ -100,7 +96,7 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
                 because: should.because(),
                 since,
                 sent: state.sent,
-                between: between(view, item, &behind, &system, &state)?,
+                between: between(view, &newest, &behind, &system, &state)?,
             };
             let standing = Standing::of(&status, &should, since, view.now);
             let exposed = exposed(status.shows(), listing.multiplier, should.available);
@@ -120,30 +116,31 @@ fn stock_behind(view: &mut View<'_>, item: ItemId, behind: &[LocationId]) -> Res
     Ok(all)
 }
 
-fn filter(view: &mut View<'_>, behind: &[LocationId]) -> Result<HistoryFilter, StoreError> {
+/// A location and all that is inside it, of each.
+fn inside(view: &mut View<'_>, behind: &[LocationId]) -> Result<BTreeSet<LocationId>, StoreError> {
     let mut locations = BTreeSet::new();
     for location in behind {
         locations.extend(view.inside(*location)?);
     }
-    let state = Some(StockState::Available);
-    Ok(HistoryFilter { locations: Some(locations), state, ..HistoryFilter::default() })
+    Ok(locations)
 }
 
-/// When what is available there last changed.
-fn last_change(
+/// The newest movements that changed what is available there, the newest first.
+fn newest(
     view: &mut View<'_>,
     item: ItemId,
     behind: &[LocationId],
-) -> Result<Option<Instant>, StoreError> {
-    let filter = filter(view, behind)?;
-    let newest = view.item_history(item, &filter, Seq::MAX >> 1, 1, EXAMINED)?;
-    Ok(newest.rows.first().map(|row| row.record.recorded_at))
+    limit: usize,
+) -> Result<Vec<LedgerRow>, StoreError> {
+    let (locations, state) = (Some(inside(view, behind)?), Some(StockState::Available));
+    let filter = HistoryFilter { locations, state, ..HistoryFilter::default() };
+    Ok(view.item_history(item, &filter, Seq::MAX >> 1, limit, EXAMINED)?.rows)
 }
 
 /// What happened since the number was sent: here, and over there.
 fn between(
     view: &mut View<'_>,
-    item: ItemId,
+    newest: &[LedgerRow],
     behind: &[LocationId],
     system: &System,
     state: &ShownState,
@@ -162,10 +159,9 @@ fn between(
         })
         .collect();
     if let Some(sent) = &state.sent {
-        let filter = filter(view, behind)?;
-        let page = view.item_history(item, &filter, Seq::MAX >> 1, TOLD, EXAMINED)?;
-        for row in page.rows.iter().filter(|row| row.seq > sent.seq) {
-            all.push(told(view, row, filter.locations.as_ref())?);
+        let locations = inside(view, behind)?;
+        for row in newest.iter().filter(|row| row.seq > sent.seq) {
+            all.push(told(view, row, &locations)?);
         }
     }
     all.sort_by_key(|one| (one.at, one.seq));
@@ -177,13 +173,11 @@ fn between(
 fn told(
     view: &mut View<'_>,
     row: &LedgerRow,
-    locations: Option<&BTreeSet<LocationId>>,
+    locations: &BTreeSet<LocationId>,
 ) -> Result<Between, StoreError> {
     let Movement { from, to, occurred_at, reason, .. } = &row.movement;
-    let counts = |account: &Account| {
-        account.state == StockState::Available
-            && locations.is_none_or(|locations| locations.contains(&account.location))
-    };
+    let counts =
+        |account: &Account| account.state == StockState::Available && locations.contains(&account.location);
     let mut quantity = Quantity::ZERO;
     let mut place = None;
     for (account, sign) in [(from, -row.movement.quantity), (to, row.movement.quantity)] {
@@ -273,15 +267,13 @@ fn exposed_at(
     worker: &WorkerStatus,
 ) -> Result<Option<Exposure>, StoreError> {
     let found = shown(view, index, id, listing, system, remote_location, worker)?;
-    let (Some((_, should, status)), Some(item)) = (found, listing.item) else { return Ok(None) };
+    let (Some((_, should, status, _)), Some(item)) = (found, listing.item) else { return Ok(None) };
     let exposed = exposed(status.shows(), listing.multiplier, should.available);
     let Some(shows) = status.shows().filter(|_| exposed.is_positive() && !should.is_skipped) else {
         return Ok(None);
     };
-    let since = {
-        let behind = counted_by(view, index, id, listing, system, remote_location)?;
-        last_change(view, item, &behind)?
-    };
+    let behind = counted_by(view, index, id, listing, system, remote_location)?;
+    let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
     Ok(Some(Exposure {

@@ -271,7 +271,7 @@ pub(crate) fn shown(
     system: &System,
     remote_location: &str,
     worker: &WorkerStatus,
-) -> Result<Option<(ItemShown, Shown, Status)>, StoreError> {
+) -> Result<Option<(ItemShown, Shown, Status, ShownState)>, StoreError> {
     let Some(should) = desired_by(view, index, id, listing, system, remote_location)? else {
         return Ok(None);
     };
@@ -285,7 +285,7 @@ pub(crate) fn shown(
         // What was acknowledged after it was last read is newer.
         observed: state.observed.filter(|(_, at)| state.acknowledged_at.is_none_or(|newer| newer <= *at)),
         unanswered: state.unanswered,
-        stopped: state.stopped.map(|stopped| (stopped.why, stopped.reason)),
+        stopped: state.stopped.as_ref().map(|stopped| (stopped.why, stopped.reason.clone())),
         paused: system.paused,
         all_stopped: view.rules()?.pushing_stopped.is_some(),
         one_way_in: !system.mode.direction.sends(),
@@ -310,7 +310,7 @@ pub(crate) fn shown(
         is_skipped: should.is_skipped,
         explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
     };
-    Ok(Some((shown, should, status)))
+    Ok(Some((shown, should, status, state)))
 }
 
 /// The remote locations that have one of ours behind them, each once.

@@ -7,12 +7,8 @@ use std::time::Duration;
 
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Reply, SubmitError, queue};
 use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
-use onhand_ledger::state::{CellSlot, Slot, TrailRow};
-use onhand_ledger::{Body, CellKey, Command, Instant, ItemId, Key, Quantity, Seq, TenantId};
-use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Note, Reader, Store, StoreError};
-
-#[path = "support/through.rs"]
-mod through;
+use onhand_ledger::{Body, Command, Instant, Quantity, TenantId};
+use onhand_store::{Batch, MemoryStore, Note, Reader, Store, StoreError};
 
 /// A store whose commits begin at once and end when the test lets them.
 struct Gated {
@@ -22,7 +18,7 @@ struct Gated {
     broken: Arc<AtomicBool>,
 }
 
-through::read_through!(Gated, store, {
+onhand_store::read_through!(Gated, store, {
     fn notes_after(
         &mut self,
         tenant: TenantId,

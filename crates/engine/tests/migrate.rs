@@ -7,17 +7,12 @@ use std::sync::Arc;
 use onhand_engine::migrate::{Copied, MigrateError, is_unfinished, migrate};
 use onhand_engine::{Ledger, ManualClock, Options, Submission, verify};
 use onhand_ledger::command::{PutItem, PutLocation, Receive};
-use onhand_ledger::state::{CellSlot, Slot, TrailRow};
-use onhand_ledger::{Answer, Body, CellKey, Command, Instant, ItemId, Key, Seq, TenantId};
+use onhand_ledger::{Answer, Body, Command, TenantId};
 use onhand_store::{
-    Batch, Chunk, Head, KeyAt, MemoryStore, Note, PostgresStore, PostgresUrl, Reader, SqliteStore, Store,
-    StoreError,
+    Batch, MemoryStore, Note, PostgresStore, PostgresUrl, Reader, SqliteStore, Store, StoreError,
 };
 
 use crate::shop::{Shop, time, units};
-
-#[path = "support/through.rs"]
-mod through;
 
 #[expect(dead_code, reason = "shared with tests that tell it more")]
 #[path = "support/shop.rs"]
@@ -242,7 +237,7 @@ fn a_source_that_is_not_whole_is_not_copied_any_further() {
 /// Somebody writes to it after its log was read.
 struct Moving(MemoryStore, bool);
 
-through::read_through!(Moving, 0, {
+onhand_store::read_through!(Moving, 0, {
     fn notes_after(
         &mut self,
         tenant: TenantId,

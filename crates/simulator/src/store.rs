@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use onhand_ledger::state::{CellSlot, Slot, TrailRow};
-use onhand_ledger::{CellKey, Instant, ItemId, Key, Seq, TenantId};
-use onhand_store::{Batch, Chunk, Head, KeyAt, MemoryStore, Note, Reader, Store, StoreError};
+use onhand_ledger::TenantId;
+use onhand_store::{Batch, KeyAt, MemoryStore, Note, Reader, Store, StoreError};
 use parking_lot::Mutex;
 
 /// How the next commit fails.
@@ -50,111 +49,7 @@ impl Store for Disk {
     }
 }
 
-impl Reader for Disk {
-    fn tenants(&mut self) -> Result<Vec<TenantId>, StoreError> {
-        self.store.tenants()
-    }
-
-    fn head(&mut self, tenant: TenantId) -> Result<Head, StoreError> {
-        self.store.head(tenant)
-    }
-
-    fn cell(&mut self, tenant: TenantId, key: &CellKey) -> Result<CellSlot, StoreError> {
-        self.store.cell(tenant, key)
-    }
-
-    fn cells_of(&mut self, tenant: TenantId, item: ItemId) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
-        self.store.cells_of(tenant, item)
-    }
-
-    fn cells_after(
-        &mut self,
-        tenant: TenantId,
-        after: Option<CellKey>,
-        limit: usize,
-    ) -> Result<Vec<(CellKey, CellSlot)>, StoreError> {
-        self.store.cells_after(tenant, after, limit)
-    }
-
-    fn object(&mut self, tenant: TenantId, key: &Key) -> Result<Slot, StoreError> {
-        self.store.object(tenant, key)
-    }
-
-    fn range(
-        &mut self,
-        tenant: TenantId,
-        from: &Key,
-        to: &Key,
-        reverse: bool,
-        limit: usize,
-    ) -> Result<Vec<(Key, Slot)>, StoreError> {
-        self.store.range(tenant, from, to, reverse, limit)
-    }
-
-    fn objects_after(
-        &mut self,
-        tenant: TenantId,
-        after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Slot)>, StoreError> {
-        self.store.objects_after(tenant, after, limit)
-    }
-
-    fn keys_after(
-        &mut self,
-        tenant: TenantId,
-        after: Option<KeyAt>,
-        limit: usize,
-    ) -> Result<Vec<KeyAt>, StoreError> {
-        self.store.keys_after(tenant, after, limit)
-    }
-
-    fn keys_like(&mut self, tenant: TenantId, hash: u64) -> Result<Vec<Seq>, StoreError> {
-        self.store.keys_like(tenant, hash)
-    }
-
-    fn chunk_of(&mut self, tenant: TenantId, seq: Seq) -> Result<Option<Chunk>, StoreError> {
-        self.store.chunk_of(tenant, seq)
-    }
-
-    fn chunks_after(&mut self, tenant: TenantId, seq: Seq, limit: usize) -> Result<Vec<Chunk>, StoreError> {
-        self.store.chunks_after(tenant, seq, limit)
-    }
-
-    fn trail_before(
-        &mut self,
-        tenant: TenantId,
-        cell: &CellKey,
-        at: Instant,
-        known: Seq,
-    ) -> Result<Option<TrailRow>, StoreError> {
-        self.store.trail_before(tenant, cell, at, known)
-    }
-
-    fn trail(
-        &mut self,
-        tenant: TenantId,
-        cell: &CellKey,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Vec<TrailRow>, StoreError> {
-        self.store.trail(tenant, cell, before, limit)
-    }
-
-    fn note(&mut self, tenant: TenantId, space: &str, key: &str) -> Result<Option<String>, StoreError> {
-        self.store.note(tenant, space, key)
-    }
-
-    fn notes(
-        &mut self,
-        tenant: TenantId,
-        space: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, String)>, StoreError> {
-        self.store.notes(tenant, space, after, limit)
-    }
-
+onhand_store::read_through!(Disk, store, {
     fn notes_after(
         &mut self,
         tenant: TenantId,
@@ -163,4 +58,4 @@ impl Reader for Disk {
     ) -> Result<Vec<Note>, StoreError> {
         self.store.notes_after(tenant, after, limit)
     }
-}
+});

@@ -374,6 +374,7 @@ mod records;
 mod rows;
 mod sqlite;
 mod sum;
+mod through;
 mod trail;
 
 pub use keys::{KeyAt, key_hash};
