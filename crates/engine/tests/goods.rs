@@ -204,6 +204,133 @@ fn kits_that_the_shop_shipped_by_mistake_come_back_also_those_that_were_not_ther
     });
 }
 
+/// WEB's order of so much of an item, in the state it is in now.
+fn web_document(version: u64, sku: &str, [quantity, shipped, returned]: [i64; 3]) -> Body {
+    let line = OrderContentLine {
+        line: "1".to_owned(),
+        item: Name::Sku(sku.to_owned()),
+        quantity: Quantity::units(quantity),
+        shipped: Quantity::units(shipped),
+        returned: Quantity::units(returned),
+        location: None,
+        price: None,
+    };
+    let content = Content::Order(OrderContent { lines: vec![line], ..OrderContent::default() });
+    let (system, document) = ("WEB".to_owned(), "1044".to_owned());
+    Body::Record(Document { system, document, version, content })
+}
+
+fn is_verified(shop: &Shop) {
+    let verified = onhand_engine::verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap();
+    assert!(verified.violation.is_none(), "{:?}", verified.violation);
+}
+
+#[test]
+fn a_return_that_its_own_document_takes_back_is_with_the_customer_again() {
+    each_way(|shop| {
+        let shop = &shop;
+        item(shop, "KIT", &[("A", 2), ("B", 1)]);
+        tracked(shop, "MILK", Tracking::Lots);
+        receive(shop.at("10:00"), "LONDON", [units("A", 8), units("B", 4), units("MUG", 4)].concat());
+        receive(shop, "LONDON", vec![lot("MILK", 2, "L1", "2026-12-01"), lot("MILK", 2, "L2", "2026-12-02")]);
+        let lots = || {
+            let cells = |view: &mut onhand_engine::View<'_>| {
+                let (item, _) = view.item_by_sku("MILK")?.unwrap();
+                let mut cells: Vec<_> =
+                    view.cells_of(item)?.into_iter().map(|(cell, slot)| (cell, slot.quantity)).collect();
+                cells.retain(|(cell, held)| cell.location.0 != 0 && !held.is_zero());
+                cells.sort();
+                Ok(cells)
+            };
+            shop.ledger.read(TenantId::DEFAULT, cells).unwrap()
+        };
+        for sku in ["MUG", "KIT", "MILK"] {
+            let parts = if sku == "KIT" { &["A", "B"][..] } else { &[sku][..] };
+            let stands =
+                || [StockState::Available, StockState::Customer].map(|state| all(state, shop, parts));
+            let document = |version, told| {
+                let (system, document) = ("WEB".to_owned(), format!("1044 {sku}"));
+                let Body::Record(known) = web_document(version, sku, told) else { unreachable!() };
+                shop.tell(Body::Record(Document { system, document, ..known }));
+            };
+            document(1, [4, 3, 0]);
+            let (gone, gone_lots) = (stands(), lots());
+            document(2, [4, 3, 1]);
+            let one = stands();
+            document(3, [4, 3, 3]);
+            assert_ne!(stands(), one);
+            document(4, [4, 3, 1]);
+            assert_eq!(stands(), one, "{sku}: two of the three did not come back after all");
+            document(5, [4, 3, 0]);
+            assert_eq!((stands(), lots()), (gone, gone_lots), "{sku}");
+            document(6, [4, 3, 2]);
+            document(7, [4, 0, 0]);
+            assert_eq!(
+                all(StockState::Customer, shop, parts),
+                vec![0; parts.len()],
+                "{sku}: nothing has left"
+            );
+            is_verified(shop);
+        }
+        assert!(shop.discrepancies().is_empty(), "{:?}", shop.discrepancies());
+    });
+}
+
+#[test]
+fn a_return_taken_back_of_what_was_sold_again_is_said_and_what_we_booked_as_returned_stays() {
+    each_way(|shop| {
+        let shop = &shop;
+        receive(shop.at("10:00"), "LONDON", units("MUG", 3));
+        shop.tell(web_document(1, "MUG", [3, 3, 0]));
+        let back = LineQuantity { lot: None, line: "1".to_owned(), quantity: Quantity::ONE };
+        let told = shop.tell(web_document(2, "MUG", [3, 3, 2]));
+        let Answer::Recorded { order: Some(known), .. } = told else {
+            panic!("it is not recorded: {told:?}")
+        };
+        let lines = vec![back];
+        let into = StockState::Available;
+        shop.tell(Body::ReturnOrder(ReturnOrder {
+            order: known,
+            lines,
+            location: None,
+            into,
+            occurred_at: None,
+        }));
+        assert_eq!(shop.stock("MUG"), (3, 0, 0));
+        shop.tell(web_document(3, "MUG", [3, 3, 0]));
+        assert_eq!(shop.stock("MUG"), (1, 0, 0), "what a clerk has booked is here");
+        shop.tell(web_document(4, "MUG", [3, 3, 3]));
+        placed(order(shop, units("MUG", 3)));
+        shop.tell(web_document(5, "MUG", [3, 3, 2]));
+        let causes: Vec<_> = shop.discrepancies().iter().map(|found| found.cause).collect();
+        assert!(causes.contains(&Cause::PromiseBroken), "{causes:?}");
+        is_verified(shop);
+    });
+}
+
+#[test]
+fn more_returned_than_has_left_is_said_once_and_the_rest_comes_in() {
+    each_way(|shop| {
+        let shop = &shop;
+        receive(shop.at("10:00"), "LONDON", units("MUG", 5));
+        shop.tell(web_document(1, "MUG", [5, 3, 4]));
+        assert_eq!(shop.stock("MUG"), (3, 0, 2), "three came back");
+        let said = shop.discrepancies();
+        assert_eq!((said.len(), said[0].cause), (1, Cause::MoreThanOrdered));
+        let sentence = "Order 1044 says that 4 of MUG came back, and 3 have left. Check the return.";
+        assert_eq!(said[0].sentence, sentence);
+        shop.tell(web_document(2, "MUG", [5, 3, 4]));
+        assert_eq!(shop.discrepancies().len(), 1, "once");
+        shop.tell(web_document(3, "MUG", [5, 4, 4]));
+        assert_eq!((shop.stock("MUG"), shop.discrepancies().len()), ((4, 0, 1), 1), "the fourth, too");
+        // Of five it has said, all that can be has come back: of four it says now, nothing leaves again.
+        shop.tell(web_document(4, "MUG", [5, 4, 5]));
+        shop.tell(web_document(5, "MUG", [5, 4, 4]));
+        assert_eq!(shop.stock("MUG"), (4, 0, 1));
+        is_verified(shop);
+    });
+}
+
 #[test]
 fn a_kit_is_built_of_whichever_lots_there_are() {
     each_way(|shop| {

@@ -671,6 +671,10 @@ pub struct OrderLine {
     pub returned: Quantity,
     /// Of `returned`, which lots and serials, where these are told apart.
     pub returned_lots: Vec<(LotId, Quantity)>,
+    /// What its own document last said came back.
+    pub told_returned: Quantity,
+    /// Of `returned`: what moved by the word of its own document, in the order it was told.
+    pub returned_by_document: Vec<CameBack>,
     /// What its own document last said has left.
     pub told_shipped: Quantity,
     /// Of `shipped`: what moved by the word of its own document, rather than of a warehouse's shipment, in the order
@@ -774,6 +778,17 @@ pub struct ByDocument {
     pub components: Vec<(ComponentAt, Quantity)>,
 }
 
+/// A part of an order's line that came back, and where to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CameBack {
+    /// How much.
+    pub quantity: Quantity,
+    /// What of it came back whole.
+    pub whole: Vec<At>,
+    /// The components of what left as these.
+    pub components: Vec<ComponentAt>,
+}
+
 impl OrderLine {
     /// A line of which nothing is allocated, short or shipped yet.
     pub fn new(line: String, item: ItemId, wanted: Quantity) -> Self {
@@ -791,6 +806,8 @@ impl OrderLine {
             shipped: Vec::new(),
             returned: Quantity::ZERO,
             returned_lots: Vec::new(),
+            told_returned: Quantity::ZERO,
+            returned_by_document: Vec::new(),
             told_shipped: Quantity::ZERO,
             by_document: Vec::new(),
             told: Vec::new(),

@@ -1,4 +1,4 @@
-//! Are the tests tested? Changes the ledger and the store in one small way at a time, and says which changes no test notices.
+//! Are the tests tested? Changes the ledger, the store and the sync decisions in one small way at a time, and says which changes no test notices.
 //!
 //! cargo-mutants says which changes there are. They are woven into a copy of the workspace, hundreds in one build, and the
 //! tests run once for each; the first test that fails ends it. What was noticed is kept, and not tried again.
@@ -43,9 +43,12 @@ pub struct Mutants {
 const FOLDER: &str = "target/mutants";
 /// Those that change nothing that a test could see: named there by their mark.
 const EXPLAINED: &str = "docs/mutants.md";
-const PACKAGES: [(&str, &str); 2] =
-    [("onhand-ledger", "crate::mutant()"), ("onhand-store", "onhand_ledger::mutant()")];
-const TESTED_WITH: [&str; 3] = ["onhand-ledger", "onhand-store", "onhand-engine"];
+/// What is changed, how its code asks which change runs, and whose tests must notice.
+const PACKAGES: [(&str, &str, &[&str]); 3] = [
+    ("onhand-ledger", "crate::mutant()", &["onhand-ledger", "onhand-store", "onhand-engine"]),
+    ("onhand-store", "onhand_ledger::mutant()", &["onhand-store", "onhand-engine"]),
+    ("onhand-sync", "onhand_ledger::mutant()", &["onhand-sync", "onhand-simulator"]),
+];
 /// Programs of tests that need a server, or measure what is large.
 const PROGRAMS_SKIPPED: [&str; 3] = ["postgres", "nodes", "large"];
 /// Tests that load the machine, that need a server, or that write each step of many to disk.
@@ -116,7 +119,7 @@ fn list() -> Result<Vec<Mutant>> {
         let mut install = cargo(["install", "cargo-mutants", "--locked"]);
         timed("install cargo-mutants, which is not on this machine", &mut install)?;
     }
-    let packages = PACKAGES.iter().flat_map(|(package, _)| ["--package", *package]);
+    let packages = PACKAGES.iter().flat_map(|(package, ..)| ["--package", *package]);
     let listed = cargo(["mutants", "--list", "--json"]).args(packages).stderr(Stdio::inherit()).output()?;
     ensure!(listed.status.success(), "cargo-mutants could not list them");
     serde_json::from_slice(&listed.stdout).context("cargo-mutants lists in another way than it did")
@@ -199,7 +202,7 @@ fn copy_workspace(tree: &Path) -> Result<()> {
         .output()?;
     ensure!(listed.status.success(), "git could not list the workspace's files");
     for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
-        let is_source = PACKAGES.iter().any(|(package, _)| is_source_of(package, name));
+        let is_source = PACKAGES.iter().any(|(package, ..)| is_source_of(package, name));
         // Woven files are written by the weaver.
         if let (false, Ok(content)) = (is_source, fs::read(run::root().join(name))) {
             write_if_other(&tree.join(name), &content)?;
@@ -236,7 +239,7 @@ fn weave_all(tree: &Path, sources: &Sources, mutants: &BTreeMap<u32, Chosen>) ->
     for (name, text) in &sources.0 {
         let mut text = text.clone();
         if let Some(mutants) = by_file.get(name.as_str()) {
-            let how = PACKAGES.iter().find(|(package, _)| is_source_of(package, name));
+            let how = PACKAGES.iter().find(|(package, ..)| is_source_of(package, name));
             let woven = weave::weave(&text, mutants, how.context("only packages are woven")?.1);
             text = woven.text;
             lines.insert(name.clone(), woven.lines);
@@ -255,7 +258,7 @@ struct Sources(BTreeMap<String, String>);
 impl Sources {
     fn read() -> Result<Self> {
         let mut all = BTreeMap::new();
-        for (package, _) in PACKAGES {
+        for (package, ..) in PACKAGES {
             for path in files(&run::root().join(package.replace("onhand-", "crates/")).join("src"))? {
                 let name = path.strip_prefix(run::root())?.to_string_lossy().into_owned();
                 all.insert(name, fs::read_to_string(path)?);
@@ -289,7 +292,11 @@ enum Built {
 
 fn build(tree: &Path, lines: &Lines) -> Result<Built> {
     let mut build = cargo(["test", "--no-run", "--lib", "--tests", "--message-format", "json"]);
-    for package in TESTED_WITH {
+    let changed =
+        PACKAGES.iter().filter(|(package, ..)| lines.keys().any(|name| is_source_of(package, name)));
+    let tested_with: BTreeSet<&str> =
+        changed.flat_map(|(.., tested_with)| tested_with.iter().copied()).collect();
+    for package in tested_with {
         build.args(["--package", package]);
     }
     build.current_dir(tree).env("CARGO_TARGET_DIR", run::root().join(FOLDER).join("target"));
@@ -431,7 +438,7 @@ fn run_tests(program: &Path, (number, cases): (u32, u32), may_take: Duration) ->
 fn folder_of(program: &Path) -> PathBuf {
     let name = name(program);
     let package =
-        PACKAGES.iter().map(|(package, _)| *package).find(|package| package.replace('-', "_") == name);
+        PACKAGES.iter().map(|(package, ..)| *package).find(|package| package.replace('-', "_") == name);
     let package = package.unwrap_or("onhand-engine").replace("onhand-", "crates/");
     run::root().join(FOLDER).join("tree").join(package)
 }

@@ -291,7 +291,8 @@ impl Model {
                 self.want(order, index, 0, None);
             }
         }
-        for (index, _, _, shipped, _) in &told {
+        for (index, _, _, shipped, returned) in &told {
+            self.no_longer_returned(order, *index, *returned, at);
             self.no_longer_shipped(order, *index, *shipped, at);
         }
         // Silent: what a version gives back is there for what it takes, before older orders' short lines.
@@ -388,16 +389,40 @@ impl Model {
         }
     }
 
-    /// So much came back so far: no more than was shipped.
+    /// So much came back so far: no more than was shipped, and what is beyond all that has left is told.
     pub fn told_returned(&mut self, system: &str, order: usize, line: usize, told: i64, at: i64) {
         let known = self.orders[order].lines[line].clone();
-        let part = (told - known.returned).min(total(&known.shipped) - known.returned);
+        self.orders[order].lines[line].said_returned = told;
+        if told > total(&known.shipped).max(known.said).max(known.said_returned) {
+            self.note(Cause::MoreThanOrdered);
+        }
+        let part = told.min(total(&known.shipped)) - known.returned;
         if part <= 0 {
             return;
         }
         let place = known.shipped.last().unwrap().0;
         if self.moves(system, known.item, place) {
             self.come_back(order, line, place, StockState::Available, part, at);
+            self.orders[order].lines[line].returned_by_document.push((place, part));
+        }
+    }
+
+    /// The document says that less came back than it said before: what came by its word leaves again, the last first.
+    pub fn no_longer_returned(&mut self, order: usize, line: usize, told: i64, at: i64) {
+        let known = self.orders[order].lines[line].clone();
+        let mut back = (known.said_returned - told).min(known.returned - told);
+        for (place, quantity) in known.returned_by_document.into_iter().rev() {
+            let part = quantity.min(back);
+            if part <= 0 {
+                break;
+            }
+            back -= part;
+            let of_line = &mut self.orders[order].lines[line];
+            of_line.returned -= part;
+            of_line.returned_by_document.pop();
+            of_line.returned_by_document.extend((part < quantity).then_some((place, quantity - part)));
+            let absorbed = self.first_count(known.item, place, at);
+            self.depart((known.item, place), StockState::Customer, part, at, absorbed, 0);
         }
     }
 

@@ -79,6 +79,9 @@ pub struct OrderLine {
     pub returned: i64,
     /// What its own document last said has left.
     pub said: i64,
+    /// What it last said came back, and what came by its word, and where to, in the order it did.
+    pub said_returned: i64,
+    pub returned_by_document: Vec<(usize, i64)>,
     /// What of it left by that document's word, in the order it did.
     pub by_document: Vec<ByDocument>,
     /// How much each system's shipments have told to have left.

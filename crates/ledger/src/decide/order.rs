@@ -7,7 +7,9 @@ use crate::availability;
 use crate::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Became, ComponentAt, Holder, KnownDocument, Order, OrderLine, Tracking};
+use crate::model::{
+    Became, CameBack, ComponentAt, Holder, KnownDocument, Order, OrderLine, Tracking, add_at,
+};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId};
 
@@ -644,7 +646,7 @@ fn must_have_left(tx: &Tx<'_>, order: OrderId, line: u32, lot: LotId, wanted: Qu
     Err(Refusal::LineHasLess { order, line: known.line.clone(), verb, has, wanted }.into())
 }
 
-/// So much of a line came back: where it was shipped from, unless a place is named.
+/// So much of a line came back: where it was shipped from, unless a place is named. Says where to.
 pub(super) fn come_back(
     tx: &mut Tx<'_>,
     order: OrderId,
@@ -654,7 +656,7 @@ pub(super) fn come_back(
     to: Option<LocationId>,
     into: StockState,
     at: Instant,
-) -> Result<(), Stop> {
+) -> Result<CameBack, Stop> {
     let known = &tx.order(order)?.lines[line as usize];
     let item = known.item;
     // What left as components comes back as these, before what left assembled.
@@ -694,6 +696,7 @@ pub(super) fn come_back(
         let at = known.shipped.last().expect("a line that has shipped has a place it shipped from");
         back.push(ComponentAt { item, location: at.location, lot: at.lot, quantity: missing });
     }
+    let mut came = CameBack { quantity, whole: Vec::new(), components: Vec::new() };
     for what in back {
         let location = to.unwrap_or(what.location);
         if tx.document.is_none() {
@@ -712,6 +715,11 @@ pub(super) fn come_back(
             seen_from: at,
         };
         stock::put_in(tx, change, into)?;
+        if what.item == item {
+            add_at(&mut came.whole, location, what.lot, what.quantity);
+        } else {
+            came.components.push(ComponentAt { location, ..what });
+        }
         if what.lot.0 != 0 && what.item == item {
             let lots = &mut tx.edit_order(order)?.lines[line as usize].returned_lots;
             match lots.iter_mut().find(|(other, _)| *other == what.lot) {
@@ -725,7 +733,7 @@ pub(super) fn come_back(
         ComponentAt::add(&mut edited.build.left, ComponentAt { quantity: -part.quantity, ..part });
     }
     edited.returned += quantity;
-    Ok(())
+    Ok(came)
 }
 
 /// Sets how much of a line is wanted: more is allocated as far as it goes, less is released, short lines first.

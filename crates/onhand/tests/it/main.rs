@@ -23,4 +23,5 @@ mod server;
 mod sync;
 mod three_nodes;
 mod vendure;
+mod vendure_modes;
 mod vendure_server;

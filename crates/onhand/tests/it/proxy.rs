@@ -18,6 +18,9 @@ pub struct Proxy {
 struct Line {
     server: AtomicU16,
     delay_ms: AtomicU64,
+    lose_one_in: AtomicU64,
+    answers: AtomicU64,
+    lost: AtomicU64,
     silent: watch::Sender<bool>,
     cuts: watch::Sender<u64>,
     burials: watch::Sender<u64>,
@@ -30,6 +33,9 @@ impl Proxy {
         let line = Arc::new(Line {
             server: AtomicU16::new(server),
             delay_ms: AtomicU64::new(0),
+            lose_one_in: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             silent: watch::channel(false).0,
             cuts: watch::channel(0).0,
             burials: watch::channel(0).0,
@@ -59,6 +65,16 @@ impl Proxy {
         self.line.burials.send_modify(|burials| *burials += 1);
     }
 
+    /// Of the server's answers one in so many never comes: the connection ends in its place. None are lost with 0.
+    pub fn lose_one_in(&self, answers: u64) {
+        self.line.lose_one_in.store(answers, Ordering::SeqCst);
+    }
+
+    /// How many answers were lost.
+    pub fn lost(&self) -> u64 {
+        self.line.lost.load(Ordering::SeqCst)
+    }
+
     /// Every piece takes so long, and twice as long now and then.
     pub fn delay(&self, milliseconds: u64) {
         self.line.delay_ms.store(milliseconds, Ordering::SeqCst);
@@ -81,8 +97,8 @@ async fn connection(line: Arc<Line>, mut client: TcpStream) {
     let _ = (client.set_zero_linger(), server.set_zero_linger());
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
     tokio::select! {
-        () = pass_on(&line, from_client, to_server) => {}
-        () = pass_on(&line, from_server, to_client) => {}
+        () = pass_on(&line, from_client, to_server, false) => {}
+        () = pass_on(&line, from_server, to_client, true) => {}
         _ = cuts.changed() => return,
         _ = burials.changed() => {}
     }
@@ -91,11 +107,19 @@ async fn connection(line: Arc<Line>, mut client: TcpStream) {
     }
 }
 
-async fn pass_on(line: &Line, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) {
+async fn pass_on(line: &Line, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, answers: bool) {
     let mut silent = line.silent.subscribe();
     let mut bytes = vec![0; 65_536];
     for piece in 0_u64.. {
         let Ok(read @ 1..) = from.read(&mut bytes).await else { return };
+        let lose_one_in = line.lose_one_in.load(Ordering::Relaxed);
+        if answers
+            && lose_one_in > 0
+            && line.answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(lose_one_in)
+        {
+            line.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let delay = line.delay_ms.load(Ordering::Relaxed);
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay * (1 + piece % 2))).await;

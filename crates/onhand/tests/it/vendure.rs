@@ -13,13 +13,15 @@ use crate::vendure_server::Vendure;
 
 const PLACE: &str = "LONDON";
 
-struct Connected {
-    server: Server,
-    vendure: Vendure,
+pub struct Connected {
+    pub server: Server,
+    pub vendure: Vendure,
+    /// Where Onhand reaches it.
+    url: String,
     _folder: tempfile::TempDir,
 }
 
-async fn receive(server: &Server, sku: &str, quantity: i64) {
+pub async fn receive(server: &Server, sku: &str, quantity: i64) {
     let lines = json!([{ "sku": sku, "quantity": quantity }]);
     let (status, body) =
         server.post("/v1/movements/receive", json!({ "location": PLACE, "lines": lines })).await;
@@ -27,19 +29,25 @@ async fn receive(server: &Server, sku: &str, quantity: i64) {
 }
 
 /// Onhand with so much of each of the first products, not connected yet.
-async fn stocked(quantity: i64, products: usize) -> Connected {
+pub async fn stocked(quantity: i64, products: usize) -> Connected {
     let vendure = Vendure::start(3);
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(&folder.path().join("vendure.db"), &["--reconcile-seconds", "3"]);
     for number in 1..=products {
         server.stocked(&format!("VEN-{number:03}"), quantity).await;
     }
-    Connected { server, vendure, _folder: folder }
+    let url = vendure.url.clone();
+    Connected { server, vendure, url, _folder: folder }
 }
 
 impl Connected {
-    async fn add(&self, password: &str) -> (StatusCode, Value) {
-        let url = &self.vendure.url;
+    /// Reaches it over a line that ends at this port.
+    pub fn through(&mut self, port: u16) {
+        self.url = format!("http://127.0.0.1:{port}");
+    }
+
+    pub async fn add(&self, password: &str) -> (StatusCode, Value) {
+        let url = &self.url;
         let add = json!({
             "name": "Vendure", "kind": "vendure", "url": url, "username": "superadmin", "secret": password,
         });
@@ -61,21 +69,21 @@ impl Connected {
         );
     }
 
-    async fn sells(&self, sku: &str, quantity: i64) {
+    pub async fn sells(&self, sku: &str, quantity: i64) {
         self.eventually(&format!("customers can buy {quantity} of {sku}"), || async {
             self.vendure.buyable(sku).await == quantity
         })
         .await;
     }
 
-    async fn knows(&self, sku: &str, stock: (i64, i64)) {
+    pub async fn knows(&self, sku: &str, stock: (i64, i64)) {
         self.eventually(&format!("(available, committed) of {sku} is {stock:?}"), || async {
             self.server.stock(sku).await == stock
         })
         .await;
     }
 
-    async fn in_step(&self) {
+    pub async fn in_step(&self) {
         self.eventually("all in step", || async {
             let (_, systems) = self.server.get("/v1/systems").await;
             systems["data"].as_array().unwrap().iter().all(|system| system["in_step"] == system["listings"])
@@ -83,7 +91,7 @@ impl Connected {
         .await;
     }
 
-    async fn nothing_is_unexplained(&self) {
+    pub async fn nothing_is_unexplained(&self) {
         let (_, discrepancies) = self.server.get("/v1/discrepancies").await;
         assert_eq!(discrepancies["data"], json!([]), "{discrepancies}");
     }

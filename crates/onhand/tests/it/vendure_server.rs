@@ -55,6 +55,17 @@ impl Vendure {
         Self { child, _stdin: stdin, url, http, owner: Mutex::new(None) }
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap()
+    }
+
+    /// Stops it where it is, or lets it go on.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
     async fn ask(&self, api: &str, token: &Mutex<Option<String>>, query: &str, variables: Value) -> Value {
         let mut request = self.http.post(format!("{}/{api}", self.url));
         if let Some(token) = token.lock().unwrap().as_ref() {

@@ -72,6 +72,7 @@ pub(super) fn apply_order(
         order::want(tx, order, gone, Quantity::ZERO, None)?;
     }
     for (position, line) in content.lines.iter().enumerate() {
+        take_back_returned(tx, order, indexes[position], names.quantity(position, line.returned), at)?;
         take_back_shipped(tx, order, indexes[position], names.quantity(position, line.shipped), at)?;
     }
     let together = allocation::route_of(tx, order, None)?.is_of_the_order();
@@ -368,6 +369,7 @@ fn take_back_kits(
     Ok(())
 }
 
+/// The system says that so much of a line came back so far: of what left, and where this system's word moves stock.
 fn tell_returned(
     tx: &mut Tx<'_>,
     system: SystemId,
@@ -377,14 +379,83 @@ fn tell_returned(
     at: Instant,
 ) -> Result<(), Stop> {
     let known = tx.order(order)?.lines[line as usize].clone();
-    let new = told - known.returned;
-    let possible = new.min(known.shipped_total() - known.returned);
+    tx.edit_order(order)?.lines[line as usize].told_returned = told;
+    let left = known.shipped_total().max(known.told_shipped);
+    if told > left.max(known.told_returned) {
+        let (name, sku) = (tx.order(order)?.document.clone(), tx.sku(known.item)?);
+        let sentence = format!(
+            "Order {name} says that {told} of {sku} came back, and {left} have left. Check the return."
+        );
+        tx.discrepancy(Found::new(Cause::MoreThanOrdered, sentence).stock(known.item, None, told - left))?;
+    }
+    let possible = told.min(known.shipped_total()) - known.returned;
     if !possible.is_positive() {
         return Ok(());
     }
     let Some(place) = known.shipped.last() else { return Ok(()) };
     if stock::moves(tx, system, known.item, place.location)? {
-        order::come_back(tx, order, line, possible, None, None, StockState::Available, at)?;
+        let back = order::come_back(tx, order, line, possible, None, None, StockState::Available, at)?;
+        tx.edit_order(order)?.lines[line as usize].returned_by_document.push(back);
+    }
+    Ok(())
+}
+
+/// The document no longer says that so much of a line came back: what came in by its word, the last first, is with the
+/// customer as it was before. What was booked here as returned stays so.
+fn take_back_returned(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    line: u32,
+    told: Quantity,
+    at: Instant,
+) -> Result<(), Stop> {
+    let known = tx.order(order)?.lines[line as usize].clone();
+    let mut missing = (known.told_returned - told).min(known.returned - told);
+    while missing.is_positive() {
+        let Some(mut part) = tx.edit_order(order)?.lines[line as usize].returned_by_document.pop() else {
+            break;
+        };
+        let quantity = part.quantity.min(missing);
+        missing -= quantity;
+        let mut rest = quantity;
+        let mut gone = Vec::new();
+        for there in part.whole.iter_mut().rev() {
+            let whole = there.quantity.min(rest);
+            there.quantity -= whole;
+            rest -= whole;
+            gone.push((known.item, At { quantity: whole, ..*there }));
+        }
+        for component in &known.build.recipe {
+            let mut missing = availability::times(component.quantity, rest).unwrap_or_default();
+            for there in part.components.iter_mut().rev().filter(|there| there.item == component.item) {
+                let of_it = there.quantity.min(missing);
+                there.quantity -= of_it;
+                missing -= of_it;
+                let ComponentAt { item, location, lot, .. } = *there;
+                gone.push((item, At { location, lot, quantity: of_it }));
+                let left = ComponentAt { quantity: of_it, ..*there };
+                ComponentAt::add(&mut tx.edit_order(order)?.lines[line as usize].build.left, left);
+            }
+        }
+        gone.retain(|(_, at)| at.quantity.is_positive());
+        let edited = &mut tx.edit_order(order)?.lines[line as usize];
+        edited.returned -= quantity;
+        part.quantity -= quantity;
+        part.whole.retain(|there| there.quantity.is_positive());
+        part.components.retain(|there| there.quantity.is_positive());
+        edited.returned_by_document.extend(part.quantity.is_positive().then_some(part));
+        for (item, At { lot, quantity, .. }) in gone.iter().filter(|(_, at)| at.lot.0 != 0) {
+            if let Some((_, back)) =
+                edited.returned_lots.iter_mut().find(|(other, _)| other == lot && *item == known.item)
+            {
+                *back -= *quantity;
+            }
+        }
+        edited.returned_lots.retain(|(_, back)| back.is_positive());
+        for (item, At { location, lot, quantity }) in gone {
+            let change = by(item, location, quantity, StockState::Customer, at, "return cancelled");
+            stock::take_out(tx, Change { lot, inside: false, ..change }, None)?;
+        }
     }
     Ok(())
 }
