@@ -547,10 +547,7 @@ impl Ledger {
     pub fn look(&self) -> Result<(), StoreError> {
         if self.is_shared() {
             let tenants = self.tenants_at(Work::Connected)?;
-            let (now, heads) = match &self.beside {
-                Some(store) => store.lock().heads_now(&tenants)?,
-                None => self.shares[0].read().store.lock().here()?.heads_now(&tenants)?,
-            };
+            let (now, heads) = self.with_store(|store| store.heads_now(&tenants))?;
             self.clock.tell(now);
             // Whichever of them went on: each has a log of its own.
             let all = heads.iter().fold(0, |all: Seq, head| all.wrapping_add(head.seq));
@@ -560,6 +557,17 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Does something beside the log on a shared store, and keeps no committer waiting where it has a store of its own for that.
+    pub(crate) fn with_store<T>(
+        &self,
+        does: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &self.beside {
+            Some(store) => does(store.lock().as_mut()),
+            None => does(self.shares[0].read().store.lock().here()?),
+        }
     }
 
     /// A message has come that something happened at a system: its worker looks at once. Where that works on another node, it

@@ -15,6 +15,7 @@ mod lanes;
 mod low;
 mod masters;
 pub mod migrate;
+pub mod nodes;
 pub mod policies;
 pub mod published;
 mod queue;

@@ -172,7 +172,7 @@ pub struct Serve {
     /// How often it is looked what every system has for sale, in seconds: what is new, renamed or gone.
     #[arg(long, env = "ONHAND_DISCOVER_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(i64).range(1..=604_800))]
     pub discover_seconds: i64,
-    /// Leaves connected systems to another node: of all nodes on one PostgreSQL database exactly one must speak with them.
+    /// Leaves connected systems to other nodes: of all nodes on one PostgreSQL database each takes its share of them, unless told so.
     #[arg(long, env = "ONHAND_NO_SYNC")]
     pub no_sync: bool,
     /// Speak TLS, with the certificates in this PEM file: the server's own first. Read again on SIGHUP, and when it changes.

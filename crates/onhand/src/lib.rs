@@ -10,6 +10,7 @@ pub mod database;
 mod http;
 mod link;
 mod logs;
+mod nodes;
 pub mod output;
 pub mod place;
 mod runtime;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::Router;
 use onhand_engine::migrate::is_unfinished;
+use onhand_engine::nodes::Connected;
 use onhand_engine::seal::SealError;
 use onhand_engine::systems::found::discover;
 use onhand_engine::systems::{Connection, Connector, connections, seal_connections};
@@ -25,6 +26,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::connector::Channels;
 use crate::database::Kept;
+use crate::nodes::Nodes;
 use crate::seal_keys;
 
 /// Of so many due times the tenants are swept together.
@@ -41,6 +43,7 @@ pub(crate) struct Runtime {
     pub handle: Handle,
     pub app: App,
     pub acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+    nodes: Arc<Nodes>,
     committer: std::thread::JoinHandle<()>,
     tasks: JoinSet<()>,
 }
@@ -91,7 +94,8 @@ impl Runtime {
             fair: Arc::default(),
             metrics: Arc::new(Metrics::default()),
         };
-        Ok(Self { handle, app, acknowledged: Arc::default(), committer, tasks: JoinSet::new() })
+        let nodes = Arc::new(Nodes::new(handle.clone()));
+        Ok(Self { handle, app, acknowledged: Arc::default(), nodes, committer, tasks: JoinSet::new() })
     }
 
     /// An API key may send so many requests a second, unless it says otherwise; 0 is any number.
@@ -115,11 +119,13 @@ impl Runtime {
         }
     }
 
-    /// Sweeps what is due, and keeps connected systems equal.
+    /// Sweeps what is due, and keeps connected systems equal: those that are this node's.
     pub fn work(&mut self, pace: Pace) {
         self.sweep();
-        self.tasks.spawn(supervise(self.app.clone(), pace, self.acknowledged.clone()));
-        self.tasks.spawn(rediscover(self.app.clone(), pace));
+        let nodes = self.nodes.clone();
+        self.tasks.spawn(async move { nodes.stay().await });
+        self.tasks.spawn(supervise(self.app.clone(), self.nodes.clone(), pace, self.acknowledged.clone()));
+        self.tasks.spawn(rediscover(self.app.clone(), self.nodes.clone(), pace));
     }
 
     /// Sweeps what is due; connected systems are another node's.
@@ -135,6 +141,8 @@ impl Runtime {
     /// Ends the workers, then commits what waits, then writes the tables.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.tasks.shutdown().await;
+        self.nodes.leave().await;
+        drop(self.nodes);
         drop(self.app);
         drop(self.handle);
         let committer = self.committer;
@@ -232,7 +240,7 @@ async fn settle_snapshots(handle: Handle) {
 }
 
 /// Whose work of a kind there is; nobody's where that cannot be read now.
-async fn tenants_at(handle: &Handle, work: Work) -> Vec<TenantId> {
+pub(crate) async fn tenants_at(handle: &Handle, work: Work) -> Vec<TenantId> {
     let ledger = handle.ledger().clone();
     match tokio::task::spawn_blocking(move || ledger.tenants_at(work)).await {
         Ok(Ok(tenants)) => tenants,
@@ -245,7 +253,7 @@ async fn tenants_at(handle: &Handle, work: Work) -> Vec<TenantId> {
 }
 
 /// Looks now and then for what connected systems have for sale.
-async fn rediscover(app: App, pace: Pace) {
+async fn rediscover(app: App, nodes: Arc<Nodes>, pace: Pace) {
     let mut resting = BTreeMap::<(TenantId, SystemId), Instant>::new();
     loop {
         tokio::time::sleep(LOOK_FOR_DISCOVERY).await;
@@ -257,7 +265,9 @@ async fn rediscover(app: App, pace: Pace) {
             });
             let now = app.handle.ledger().clock().now();
             for (id, system, connection) in due {
-                if resting.get(&(tenant, id)).is_some_and(|until| *until > now) {
+                if !nodes.is_ours((tenant, id))
+                    || resting.get(&(tenant, id)).is_some_and(|until| *until > now)
+                {
                     continue;
                 }
                 let done = async {
@@ -273,14 +283,24 @@ async fn rediscover(app: App, pace: Pace) {
     }
 }
 
-/// Runs a worker for each connected system, new ones too.
-async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
+/// Runs a worker for each connected system that is this node's, new ones too.
+async fn supervise(app: App, nodes: Arc<Nodes>, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
+    let mut given = nodes.changes();
     let mut running = BTreeMap::<(TenantId, SystemId), (Connection, AbortHandle)>::new();
     let mut workers = JoinSet::new();
     let mut locked = BTreeMap::<(TenantId, SystemId), SealError>::new();
     loop {
         let changed = app.systems_changed.notified();
-        for tenant in tenants_at(&app.handle, Work::Connected).await {
+        given.mark_unchanged();
+        running.retain(|system, (_, worker)| {
+            let is_ours = nodes.is_ours(*system);
+            if !is_ours {
+                // It ends by itself too; were it given back at once there would be two.
+                worker.abort();
+            }
+            is_ours
+        });
+        for tenant in nodes.tenants().await {
             let ledger = app.handle.ledger();
             let known = match ledger.read(tenant, |view| connections(view, ledger.seal())) {
                 Ok(known) => known,
@@ -290,6 +310,9 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
                 }
             };
             for (id, system, connection) in known {
+                if !nodes.is_ours((tenant, id)) {
+                    continue;
+                }
                 let connection = match connection {
                     Ok(connection) => connection,
                     Err(error) => {
@@ -324,7 +347,13 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
                     );
                 match started {
                     Ok(worker) => {
-                        let run = run_worker(worker, app.handle.clone(), acknowledged.clone());
+                        let run = run_ours(
+                            (tenant, id),
+                            nodes.clone(),
+                            worker,
+                            app.handle.clone(),
+                            acknowledged.clone(),
+                        );
                         running.insert((tenant, id), (connection, workers.spawn(run)));
                     }
                     Err(error) => tracing::error!(%error, "a system's worker cannot start"),
@@ -333,8 +362,24 @@ async fn supervise(app: App, pace: Pace, acknowledged: Arc<Mutex<Vec<Acknowledge
         }
         tokio::select! {
             () = changed => {}
+            _ = given.changed() => {}
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
         }
+    }
+}
+
+/// Runs a worker for as long as its system is this node's.
+async fn run_ours(
+    system: Connected,
+    nodes: Arc<Nodes>,
+    worker: Worker,
+    handle: Handle,
+    acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+) {
+    tokio::select! {
+        biased;
+        () = nodes.lost(system) => {}
+        () = run_worker(worker, handle, acknowledged) => {}
     }
 }
 

@@ -183,6 +183,28 @@ pub enum Work {
     Inbound,
 }
 
+/// How a node is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// It begins, under a name that no node ever had, and is there for so many milliseconds by the store's own clock.
+    Enters(u32),
+    /// It goes on for so many milliseconds from now, where it is still there.
+    Stays(u32),
+    /// It ends: what was given to it is free.
+    Leaves,
+}
+
+/// A connected system, and the node that speaks with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which: the key of its note of the space `connection`.
+    pub key: String,
+    /// The node it was given to, which may be there no more.
+    pub node: Option<String>,
+}
+
 /// Reads what is committed. All methods see one tenant, but for those that look for work.
 pub trait Reader: Send {
     /// All tenants that have a head.
@@ -329,6 +351,21 @@ pub trait Store: Reader {
     fn heads_now(&mut self, tenants: &[TenantId]) -> Result<(Instant, Vec<Head>), StoreError> {
         let heads: Result<Vec<Head>, StoreError> = tenants.iter().map(|tenant| self.head(*tenant)).collect();
         Ok((Instant::MIN, heads?))
+    }
+    /// Says how a node is there, and which are there then, in order. One that is not among them was not heard of for too long: it
+    /// never comes back under that name, and others may have been given what it had. Asked of shared stores only.
+    fn stay(&mut self, node: &str, presence: Presence) -> Result<Vec<String>, StoreError> {
+        Ok(if presence == Presence::Leaves { Vec::new() } else { vec![node.to_owned()] })
+    }
+    /// All connected systems, of all tenants, in order. Asked of shared stores only.
+    fn given(&mut self) -> Result<Vec<Given>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// Gives a connected system to a node, or to none, where it is given as `now` says. Was it? Not where somebody else was
+    /// quicker. Asked of shared stores only.
+    fn give(&mut self, now: &Given, to: Option<&str>) -> Result<bool, StoreError> {
+        let _ = (now, to);
+        Ok(false)
     }
     /// Until [`Store::end_reading`], what is read is read together, which is quicker. Nothing is written meanwhile.
     fn begin_reading(&mut self) -> Result<(), StoreError> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use onhand_ledger::state::{CellSlot, TrailRow};
 use onhand_ledger::{CellKey, Instant, ItemId, LocationId, Quantity, Seq, StockState, TenantId};
 use onhand_store::{
-    Batch, Chunk, Head, Note, PostgresStore, PostgresUrl, Reader as _, Store as _, StoreError, Work,
-    WriteKeys, chain,
+    Batch, Chunk, Given, Head, Note, PostgresStore, PostgresUrl, Presence, Reader as _, Store as _,
+    StoreError, Work, WriteKeys, chain,
 };
 use onhand_testpg::{Server, database, database_on, run_sql};
 
@@ -179,7 +179,7 @@ fn ten_nodes_that_start_together_make_the_tables_once() {
     for thread in starting {
         assert_eq!(thread.join().unwrap(), Head::default());
     }
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "3|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "4|1");
 }
 
 #[test]
@@ -191,6 +191,7 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
     for index in ["object_due", "object_waiting", "note_connection", "note_inbound"] {
         run_sql(&address, &format!("DROP INDEX onhand.{index}"));
     }
+    run_sql(&address, "DROP TABLE onhand.node, onhand.given");
     run_sql(&address, "UPDATE onhand.schema_version SET version = 1");
     let over = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
@@ -214,7 +215,7 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
         over.store(true, Ordering::SeqCst);
         writing.join().unwrap()
     });
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "3|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "4|1");
     let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN \
                 ('object_due', 'object_waiting', 'note_connection', 'note_inbound')";
     assert_eq!(run_sql(&address, made), "4");
@@ -231,7 +232,7 @@ fn a_newer_version_says_who_may_go_on_beside_it() {
     write(&mut open(&address), TENANT, "a neighbour");
     run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 6");
     match PostgresStore::open(&url(&address)).err() {
-        Some(error @ StoreError::TooOld { needed: 6, known: 3, .. }) => {
+        Some(error @ StoreError::TooOld { needed: 6, known: 4, .. }) => {
             assert!(error.to_string().contains("schema 6"), "{error}");
         }
         other => panic!("{other:?}"),
@@ -461,7 +462,7 @@ fn a_store_is_used_from_within_a_runtime() {
 }
 
 /// Statements that name no tenant, or may name all: what each is for, and how it begins.
-const EXCEPTIONS: [(&str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str); 7] = [
     (
         "what is due first, whoever's it is: swept by whichever node is there",
         "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1",
@@ -474,6 +475,11 @@ const EXCEPTIONS: [(&str, &str); 6] = [
         "whose snapshots wait",
         "SELECT DISTINCT tenant_id FROM note WHERE space = 'inbound' ORDER BY tenant_id",
     ),
+    (
+        "who speaks with whose connected systems, for nodes to take their share of them",
+        "SELECT n.tenant_id, n.key, g.node FROM note n LEFT JOIN given g ON g.tenant_id = n.tenant_id AND g.key = n.key \
+         WHERE n.space = 'connection' ORDER BY n.tenant_id, n.key",
+    ),
     ("whose documents wait", "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id"),
     ("all tenants, for a start and for audits", "SELECT tenant_id FROM head ORDER BY tenant_id"),
     ("the version of the tables", "SELECT version, min_compatible FROM schema_version"),
@@ -485,7 +491,7 @@ fn every_statement_names_exactly_one_tenant() {
         Server::start_with("-c fsync=off -c log_statement=all -c log_line_prefix='|%a|'", false).unwrap();
     let address = database_on(&server.address());
     use_everything(&address);
-    let tables = ["head", "log", "cell", "trail", "object", "request_key", "note", "schema_version"];
+    let tables = ["head", "log", "cell", "trail", "object", "request_key", "note", "given", "schema_version"];
     let (mut seen, mut wrong) = (std::collections::BTreeSet::new(), Vec::new());
     // A line goes on in lines that begin with a tab.
     for line in server.log().replace("\n\t", " ").lines() {
@@ -515,11 +521,13 @@ fn every_statement_names_exactly_one_tenant() {
         seen.insert(sql.to_owned());
     }
     assert_eq!(wrong, [""; 0], "they name no tenant by their first parameter, or more than one");
-    for table in &tables[..7] {
+    for table in &tables[..8] {
         for word in ["SELECT ", "INSERT INTO ", "DELETE FROM "] {
             // A head ends with its tenant, and what is only ever added is deleted by a rebuild alone.
             let is_there = seen.iter().any(|sql| sql.starts_with(word) && sql.contains(table));
-            assert!(is_there || (*table == "head" && word == "DELETE FROM "), "no {word}of {table} was seen");
+            let is_none =
+                (*table == "head" && word == "DELETE FROM ") || (*table == "given" && word == "SELECT ");
+            assert!(is_there || is_none, "no {word}of {table} was seen");
         }
     }
     assert!(seen.len() >= 35, "{} statements were seen", seen.len());
@@ -556,6 +564,11 @@ fn use_everything(address: &str) {
     reader.tenants_at(Work::Waiting).unwrap();
     reader.tenants_at(Work::Inbound).unwrap();
     reader.due_first(10).unwrap();
+    let free = Given { tenant: TENANT, key: "1".to_owned(), node: None };
+    let ours = Given { node: Some("a".to_owned()), ..free.clone() };
+    assert!(store.give(&free, Some("a")).unwrap() && store.give(&ours, Some("a")).unwrap());
+    assert!(store.give(&ours, None).unwrap());
+    store.given().unwrap();
     reader.cells_of(TENANT, ItemId(1)).unwrap();
     reader.cells_after(TENANT, Some(cell), 10).unwrap();
     reader.object(TENANT, &key).unwrap();
@@ -576,4 +589,33 @@ fn use_everything(address: &str) {
     store.clear_projections().unwrap();
     let head = store.head(TENANT).unwrap();
     assert_eq!((head.flushed, head.keyed, head.seq), (0, 0, 3));
+}
+
+#[test]
+fn a_node_that_was_silent_for_too_long_never_comes_back_and_what_it_had_is_taken_by_one() {
+    let address = database();
+    let (mut one, mut other) = (open(&address), open(&address));
+    write(&mut one, TENANT, "there");
+    let after = one.head(TENANT).unwrap();
+    let note =
+        |key: &str| Note { space: "connection".to_owned(), key: key.to_owned(), body: Some("{}".to_owned()) };
+    let batch = Batch { after, head: after, notes: vec![note("7"), note("8")], ..Batch::default() };
+    one.commit(&[(TENANT, batch)]).unwrap();
+    assert_eq!(one.stay("a", Presence::Enters(60_000)).unwrap(), ["a"]);
+    assert_eq!(other.stay("b", Presence::Enters(60_000)).unwrap(), ["a", "b"]);
+    let free = |key: &str| Given { tenant: TENANT, key: key.to_owned(), node: None };
+    assert_eq!(one.given().unwrap(), [free("7"), free("8")]);
+    assert!(one.give(&free("7"), Some("a")).unwrap());
+    assert!(!other.give(&free("7"), Some("b")).unwrap(), "who was quicker has it");
+    let of = |node: &str| Given { node: Some(node.to_owned()), ..free("7") };
+    assert_eq!(other.given().unwrap(), [of("a"), free("8")]);
+    assert!(!other.give(&of("c"), Some("b")).unwrap(), "it is not given as that says");
+    // Its time is over by the server's clock.
+    assert_eq!(one.stay("a", Presence::Stays(0)).unwrap(), ["b"]);
+    assert_eq!(one.stay("a", Presence::Stays(60_000)).unwrap(), ["b"], "it never comes back");
+    assert!(other.give(&of("a"), Some("b")).unwrap());
+    assert!(!one.give(&of("a"), None).unwrap(), "it is another's");
+    assert_eq!(other.stay("b", Presence::Leaves).unwrap(), [""; 0]);
+    assert!(other.give(&of("b"), None).unwrap());
+    assert_eq!(other.given().unwrap(), [free("7"), free("8")]);
 }

@@ -10,6 +10,7 @@ pub mod missed;
 mod plan;
 mod policy;
 mod retry;
+pub mod shares;
 pub mod snapshot;
 mod state;
 mod timing;

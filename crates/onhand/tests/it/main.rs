@@ -25,3 +25,4 @@ mod three_nodes;
 mod vendure;
 mod vendure_modes;
 mod vendure_server;
+mod workers;

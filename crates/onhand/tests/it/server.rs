@@ -75,6 +75,11 @@ impl Server {
         Self { child, base, key, http: Client::builder().no_proxy().build().unwrap() }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: nothing is said goodbye to.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

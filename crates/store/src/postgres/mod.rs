@@ -8,6 +8,7 @@
 //! What is not its business: when a batch is decided anew because another node was quicker.
 
 mod kept;
+mod nodes;
 mod read;
 mod schema;
 mod url;
@@ -27,7 +28,7 @@ use self::kept::{Epoch, KeptRows};
 use self::read::{PostgresReader, Seat};
 use self::wire::{Connection, Failure, Wire};
 use self::write::Prepared;
-use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work};
+use crate::{Batch, Chunk, Given, Head, KeyAt, Note, Presence, Reader, Store, StoreError, Work};
 
 /// How many connections all readers share.
 const READERS: usize = 4;
@@ -169,6 +170,29 @@ impl Store for PostgresStore {
         self.on_connection("read", move |connection: Arc<Connection>| {
             let tenants = tenants.clone();
             async move { read::heads_now(&connection, &tenants).await }
+        })
+    }
+
+    fn stay(&mut self, node: &str, presence: Presence) -> Result<Vec<String>, StoreError> {
+        let node = node.to_owned();
+        self.on_connection("written", move |connection: Arc<Connection>| {
+            let node = node.clone();
+            async move { nodes::stay(&connection, &node, presence).await }
+        })
+    }
+
+    fn given(&mut self) -> Result<Vec<Given>, StoreError> {
+        self.on_connection(
+            "read",
+            |connection: Arc<Connection>| async move { nodes::given(&connection).await },
+        )
+    }
+
+    fn give(&mut self, now: &Given, to: Option<&str>) -> Result<bool, StoreError> {
+        let (now, to) = (now.clone(), to.map(ToOwned::to_owned));
+        self.on_connection("written", move |connection: Arc<Connection>| {
+            let (now, to) = (now.clone(), to.clone());
+            async move { nodes::give(&connection, &now, to.as_deref()).await }
         })
     }
 

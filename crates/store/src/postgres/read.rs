@@ -127,7 +127,10 @@ fn limited(limit: usize) -> i64 {
 }
 
 /// A column that is what it must be.
-fn get<'r, T: tokio_postgres::types::FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, StoreError> {
+pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
+    row: &'r Row,
+    column: usize,
+) -> Result<T, StoreError> {
     row.try_get(column).map_err(|error| StoreError::Damaged(format!("a column cannot be read: {error}")))
 }
 

@@ -10,10 +10,10 @@ use super::wire::{Connection, Failure};
 use crate::StoreError;
 
 /// The version of [`STEPS`] all done.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// For each version: what makes it of the one before, and the least version whose nodes may go on beside it.
-pub(super) const STEPS: [(&str, i64); 3] = [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1)];
+pub(super) const STEPS: [(&str, i64); 4] = [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1), (NODES, 1)];
 
 /// The same tables as in SQLite but for keys, which any node may write. Texts are compared byte by byte, as there, and a note's
 /// key is bytes, for it may hold what a text here may not (a zero). Bodies of the log are packed already.
@@ -53,6 +53,13 @@ CREATE INDEX note_connection ON note(tenant_id) WHERE space = 'connection';
 /// And snapshots that wait.
 const SNAPSHOTS: &str = "
 CREATE INDEX note_inbound ON note(tenant_id) WHERE space = 'inbound';
+";
+
+/// Which nodes are there until when, by the server's clock; and which of them runs the worker of which connected system.
+const NODES: &str = "
+CREATE TABLE node(name TEXT COLLATE \"C\" PRIMARY KEY, until BIGINT NOT NULL) WITH (fillfactor = 50);
+CREATE TABLE given(tenant_id BIGINT NOT NULL, key BYTEA NOT NULL, node TEXT COLLATE \"C\" NOT NULL,
+  PRIMARY KEY(tenant_id, key)) WITH (fillfactor = 50);
 ";
 
 /// Makes what is missing, or refuses.
