@@ -542,17 +542,16 @@ impl Ledger {
         })
     }
 
-    /// Looks whether other nodes have written to tenants that have connected systems; the feed tells of it. Nothing to do where
-    /// nobody else writes.
-    pub fn look(&self) -> Result<(), StoreError> {
+    /// Looks whether other nodes have written to some tenants: those whose systems this node speaks with. The feed tells of it.
+    /// Nothing to do where nobody else writes.
+    pub fn look(&self, tenants: &[TenantId]) -> Result<(), StoreError> {
         if self.is_shared() {
-            let tenants = self.tenants_at(Work::Connected)?;
-            let (now, heads) = self.with_store(|store| store.heads_now(&tenants))?;
+            let (now, ends) = self.with_store(|store| store.ends(tenants))?;
             self.clock.tell(now);
             // Whichever of them went on: each has a log of its own.
-            let all = heads.iter().fold(0, |all: Seq, head| all.wrapping_add(head.seq));
+            let all = ends.iter().fold(0, |all: Seq, seq| all.wrapping_add(*seq));
             if std::mem::replace(&mut *self.looked_at.lock(), all) != all {
-                let newest = heads.iter().map(|head| head.seq).max().unwrap_or(0);
+                let newest = ends.into_iter().max().unwrap_or(0);
                 self.feed.send_modify(|seq| *seq = newest.max(*seq));
             }
         }
@@ -623,6 +622,19 @@ impl Ledger {
         let answer = read(reader.as_mut())?;
         self.readers.lock().push(reader);
         Ok(answer)
+    }
+
+    /// All tenants there are, in memory or not; fails where one has a log and no head.
+    pub fn all_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        if !self.is_shared() {
+            return Ok(self.tenants());
+        }
+        self.with_reader(|reader| match reader.headless()? {
+            Some(tenant) => Err(StoreError::Damaged(format!(
+                "the log of tenant {tenant} has entries, and its head is missing"
+            ))),
+            None => reader.tenants(),
+        })
     }
 
     /// The tenants in memory: where nobody else writes, all that have a log.

@@ -24,6 +24,9 @@ const AHEAD: Seq = 1 << 40;
 /// What was only read is forgotten when at least so much is in memory.
 const FORGET_AT: usize = 20_000;
 
+/// So many records' parts of the log are looked through at a time.
+const CHUNKS: usize = 64;
+
 /// A rehearsal.
 #[derive(Debug)]
 pub struct Rehearsal {
@@ -33,6 +36,8 @@ pub struct Rehearsal {
     /// What was rehearsed, where somebody may name an entry of it.
     records: Option<Vec<(Seq, Record)>>,
     answered: HashMap<String, Answered>,
+    /// By hash: the entries of keys that the tables did not have when it was looked for first.
+    new_keys: Option<HashMap<u64, Vec<Seq>>>,
     /// What was only read is forgotten when so much is in memory.
     forget_at: usize,
 }
@@ -61,7 +66,7 @@ impl Rehearsal {
 
     fn beginning_at(view: &View<'_>, head: Seq, records: Option<Vec<(Seq, Record)>>) -> Self {
         let state = State::new(head, view.state.recorded_at, view.state.due_until(Instant::MAX));
-        Self { state, own: head + 1, records, answered: HashMap::new(), forget_at: FORGET_AT }
+        Self { state, own: head + 1, records, answered: HashMap::new(), new_keys: None, forget_at: FORGET_AT }
     }
 
     /// What it is answered, after those before it.
@@ -113,11 +118,36 @@ impl Rehearsal {
         answer
     }
 
-    fn earlier(&self, view: &mut View<'_>, key: &str) -> Result<Earlier, StoreError> {
+    /// The keys that a file's tables do not have yet: they are in the log.
+    fn new_keys(&mut self, view: &mut View<'_>) -> Result<&HashMap<u64, Vec<Seq>>, StoreError> {
+        if self.new_keys.is_none() {
+            let mut new = HashMap::<u64, Vec<Seq>>::new();
+            let mut after = view.reader.head(view.tenant)?.keyed;
+            while after < view.seq() {
+                let chunks = view.reader.chunks_after(view.tenant, after, CHUNKS)?;
+                let Some(last) = chunks.last() else { break };
+                after = last.first_seq + last.entries - 1;
+                for chunk in &chunks {
+                    for (seq, record) in decode_records(chunk)? {
+                        if let Some(key) = &record.key {
+                            new.entry(key_hash(key)).or_default().push(seq);
+                        }
+                    }
+                }
+            }
+            self.new_keys = Some(new);
+        }
+        Ok(self.new_keys.get_or_insert_default())
+    }
+
+    fn earlier(&mut self, view: &mut View<'_>, key: &str) -> Result<Earlier, StoreError> {
         if let Some(answered) = self.answered.get(key) {
             return Ok(Earlier::Answered(Box::new(answered.clone())));
         }
-        for seq in view.reader.keys_like(view.tenant, key_hash(key))? {
+        let hash = key_hash(key);
+        let mut like = view.reader.keys_like(view.tenant, hash)?;
+        like.extend(self.new_keys(view)?.get(&hash).into_iter().flatten());
+        for seq in like {
             let chunk = view.chunk_of(seq)?;
             let found = decode_records(&chunk)?.into_iter().find(|(first, _)| *first == seq);
             if let Some((_, record)) = found.filter(|(_, record)| record.key.as_deref() == Some(key)) {

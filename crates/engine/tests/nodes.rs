@@ -262,16 +262,16 @@ fn the_feed_tells_what_other_nodes_wrote_to_tenants_with_connected_systems() {
     nodes[1].on_hand();
     let feed = nodes[1].0.feed();
     nodes[0].asks("one", receive(1)).unwrap();
-    nodes[1].0.look().unwrap();
+    nodes[1].0.look(&[]).unwrap();
     assert!(!feed.has_changed().unwrap(), "no worker waits for it");
     let note = Note { space: "connection".to_owned(), key: "1".to_owned(), body: Some("{}".to_owned()) };
     let connects = Submission { tenant: TENANT, command: None, notes: vec![note] };
     nodes[0].0.commit(vec![connects]).remove(0).unwrap();
     assert_eq!(nodes[1].0.tenants_at(Work::Connected).unwrap(), [TENANT]);
-    nodes[1].0.look().unwrap();
+    nodes[1].0.look(&[TENANT]).unwrap();
     assert!(feed.has_changed().unwrap());
     let committed = nodes[0].asks("two", receive(1)).unwrap();
-    nodes[1].0.look().unwrap();
+    nodes[1].0.look(&[TENANT]).unwrap();
     assert_eq!(*feed.borrow(), committed.seq);
 }
 

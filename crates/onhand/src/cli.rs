@@ -481,6 +481,13 @@ pub enum Key {
         #[arg(long, value_name = "REQUESTS")]
         rate: Option<u32>,
     },
+    /// Show the keys there are, the newest last: their ids, never the keys themselves.
+    List,
+    /// End a key: within ten seconds no node takes it any more.
+    Revoke {
+        /// Its id, as `onhand key list` shows it.
+        id: String,
+    },
 }
 
 fn key_name(text: &str) -> Result<String, String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use onhand_engine::Options;
-use onhand_store::{PostgresStore, PostgresUrl, SqliteStore, Store, StoreError};
+use onhand_store::{PostgresStore, PostgresUrl, SqliteStore, Store, StoreError, behind_links};
 
 use crate::runtime;
 
@@ -22,8 +22,8 @@ impl From<OsString> for Database {
     fn from(typed: OsString) -> Self {
         match typed.into_string() {
             Ok(text) if PostgresUrl::is_one(&text) => Self::Server(text),
-            Ok(text) => Self::File(PathBuf::from(text)),
-            Err(typed) => Self::File(PathBuf::from(typed)),
+            Ok(text) => Self::File(behind_links(Path::new(&text))),
+            Err(typed) => Self::File(behind_links(Path::new(&typed))),
         }
     }
 }
@@ -52,17 +52,52 @@ impl Database {
         match self {
             Self::File(path) => Ok(Kept::InFile(runtime::open(path)?)),
             Self::Server(address) => {
-                let password = std::env::var("PGPASSWORD").ok();
-                let url = PostgresUrl::parse(address, password.as_deref())?;
+                let url = Self::url(address)?;
                 // It waits for the network, on a thread where others wait for us.
                 tokio::task::block_in_place(|| PostgresStore::open(&url)).map(Kept::OnServer)
             }
         }
     }
 
-    /// Fails where it is a file that is not there, or has nothing in it.
+    /// The address of a server.
+    fn url(address: &str) -> Result<PostgresUrl, StoreError> {
+        PostgresUrl::parse(address, std::env::var("PGPASSWORD").ok().as_deref())
+    }
+
+    /// Fails where it cannot be one, whatever is there: an empty name, or the address of something else.
+    pub(crate) fn must_be_possible(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Server(address) => Ok(Self::url(address).map(|_| ())?),
+            Self::File(file) if file.as_os_str().is_empty() => {
+                anyhow::bail!("the database has no name: name a file, or postgres://USER@HOST/DATABASE")
+            }
+            Self::File(file) => {
+                // What is before `://` alone: there may be a password behind it.
+                let shown = file.to_string_lossy();
+                let scheme = shown.split_once("://").map(|(scheme, _)| scheme);
+                match scheme.filter(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')) {
+                    Some(scheme) => anyhow::bail!(
+                        "`{scheme}://…` is no database that Onhand knows: name a file, or postgres://USER@HOST/DATABASE"
+                    ),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Fails where there is none, or a file that has nothing in it.
     pub(crate) fn must_be_there(&self) -> anyhow::Result<()> {
-        let Self::File(file) = self else { return Ok(()) };
+        self.must_be_possible()?;
+        let file = match self {
+            Self::File(file) => file,
+            Self::Server(address) => {
+                let url = Self::url(address)?;
+                if tokio::task::block_in_place(|| PostgresStore::is_there(&url))? {
+                    return Ok(());
+                }
+                anyhow::bail!("there is nothing of Onhand in {self}; `onhand serve {self}` makes it");
+            }
+        };
         let shown = file.display();
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");

@@ -420,7 +420,7 @@ impl Link {
 
 /// The audit of all tenants: figures added up, the head's hash of the first, and the first violation.
 pub(crate) fn audit(ledger: &Ledger, progress: &ProgressBar) -> Result<Value, StoreError> {
-    let mut tenants = ledger.tenants();
+    let mut tenants = ledger.all_tenants()?;
     if tenants.is_empty() {
         tenants.push(TenantId::DEFAULT);
     }
@@ -453,7 +453,9 @@ pub(crate) fn audit(ledger: &Ledger, progress: &ProgressBar) -> Result<Value, St
             return Ok(told);
         }
     }
-    Ok(serde_json::to_value(all.map(VerifyBody::from)).unwrap_or_default())
+    let mut told = serde_json::to_value(all.map(VerifyBody::from)).unwrap_or_default();
+    told["tenants"] = json!(tenants.len());
+    Ok(told)
 }
 
 /// Lines of what comes in parts.

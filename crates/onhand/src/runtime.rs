@@ -132,7 +132,7 @@ impl Runtime {
     pub fn sweep(&mut self) {
         self.tasks.spawn(sweep(self.handle.clone()));
         if self.handle.ledger().is_shared() {
-            self.tasks.spawn(look(self.handle.clone()));
+            self.tasks.spawn(look(self.handle.clone(), self.nodes.clone()));
         }
         self.tasks.spawn(wait_for_clocks(self.handle.clone()));
         self.tasks.spawn(settle_snapshots(self.handle.clone()));
@@ -201,11 +201,15 @@ async fn sweep(handle: Handle) {
 }
 
 /// Has the feed tell of what other nodes wrote.
-async fn look(handle: Handle) {
+async fn look(handle: Handle, nodes: Arc<Nodes>) {
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let ledger = handle.ledger().clone();
-        match tokio::task::spawn_blocking(move || ledger.look()).await {
+        if !ledger.is_shared() {
+            return;
+        }
+        let tenants = nodes.tenants().await;
+        match tokio::task::spawn_blocking(move || ledger.look(&tenants)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "what other nodes wrote cannot be seen; it is tried again")
@@ -257,7 +261,7 @@ async fn rediscover(app: App, nodes: Arc<Nodes>, pace: Pace) {
     let mut resting = BTreeMap::<(TenantId, SystemId), Instant>::new();
     loop {
         tokio::time::sleep(LOOK_FOR_DISCOVERY).await;
-        for tenant in tenants_at(&app.handle, Work::Connected).await {
+        for tenant in nodes.tenants().await {
             let due = onhand_engine::systems::due_for_discovery(&app.handle, tenant, pace.discover_ms);
             let due = due.unwrap_or_else(|error| {
                 tracing::warn!(%error, "which systems are to be looked at cannot be read; it is tried again");
@@ -318,7 +322,7 @@ async fn supervise(app: App, nodes: Arc<Nodes>, pace: Pace, acknowledged: Arc<Mu
                     Err(error) => {
                         // It is shown to need somebody, too: whoever reads of it sees the same.
                         if locked.insert((tenant, id), error.clone()) != Some(error.clone()) {
-                            tracing::error!(system = system.name, %error, "a system's credentials do not open");
+                            tracing::error!(tenant = tenant.0, system = system.name, %error, "a system's credentials do not open");
                         }
                         continue;
                     }

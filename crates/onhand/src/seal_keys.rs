@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use onhand_engine::seal::{KeySource, Seal};
+use onhand_engine::seal::{KeySource, Seal, SealError};
 
 use crate::runtime::folder_of;
 
@@ -37,6 +37,20 @@ pub(crate) fn provide(seal: &Seal, database: Option<&Path>) {
     }
     let Some(path) = NAMED.get().cloned().or_else(|| database.map(beside)) else { return };
     seal.provide(Arc::new(InFile { path, is_ours: database.is_some() }));
+}
+
+/// Fails where keys are told of that are none: no node begins with those. A file that is not there yet is one where this
+/// process may make it.
+pub(crate) fn check(is_shared: bool) -> Result<(), SealError> {
+    let seal = Seal::default();
+    match (std::env::var(VARIABLE), NAMED.get()) {
+        (Ok(keys), _) => seal.provide(Arc::new(Given(keys))),
+        (Err(_), Some(path)) if is_shared || path.exists() => {
+            seal.provide(Arc::new(InFile { path: path.clone(), is_ours: !is_shared }));
+        }
+        _ => return Ok(()),
+    }
+    seal.names().map(|_| ())
 }
 
 struct Given(String);

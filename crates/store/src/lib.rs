@@ -209,6 +209,10 @@ pub struct Given {
 pub trait Reader: Send {
     /// All tenants that have a head.
     fn tenants(&mut self) -> Result<Vec<TenantId>, StoreError>;
+    /// A tenant whose log has entries and that has no head, which is damage. None where nothing is opened that has one.
+    fn headless(&mut self) -> Result<Option<TenantId>, StoreError> {
+        Ok(None)
+    }
     /// The tenants that have such work, without looking at the others. Where one node writes all, it knows all of them anyway.
     fn tenants_at(&mut self, work: Work) -> Result<Vec<TenantId>, StoreError> {
         let _ = work;
@@ -352,6 +356,16 @@ pub trait Store: Reader {
         let heads: Result<Vec<Head>, StoreError> = tenants.iter().map(|tenant| self.head(*tenant)).collect();
         Ok((Instant::MIN, heads?))
     }
+    /// What time the store's own clock says, and where the logs of some tenants end, of those that have one: all of them asked for
+    /// together. Asked of shared stores only.
+    fn ends(&mut self, tenants: &[TenantId]) -> Result<(Instant, Vec<Seq>), StoreError> {
+        let (now, heads) = self.heads_now(tenants)?;
+        Ok((now, heads.iter().map(|head| head.seq).collect()))
+    }
+    /// Which database it is, where two addresses may lead to one.
+    fn identity(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
     /// Says how a node is there, and which are there then, in order. One that is not among them was not heard of for too long: it
     /// never comes back under that name, and others may have been given what it had. Asked of shared stores only.
     fn stay(&mut self, node: &str, presence: Presence) -> Result<Vec<String>, StoreError> {
@@ -418,7 +432,7 @@ pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl};
 pub use records::{decode_records, encode_records};
-pub use sqlite::{CopyProgress, FileFacts, SqliteStore, backup, inspect, put_in_place};
+pub use sqlite::{CopyProgress, FileFacts, SqliteStore, backup, behind_links, inspect, put_in_place};
 
 /// The blocks that a cell's rows are kept in, each with the latest time known at its first row: these times never fall
 /// along `seq`, late rows or not, so that a block can be found by time. `latest_before` is the latest time before the first.

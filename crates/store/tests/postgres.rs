@@ -229,8 +229,16 @@ fn a_newer_version_says_who_may_go_on_beside_it() {
     let address = database();
     open(&address);
     run_sql(&address, "UPDATE onhand.schema_version SET version = 7");
-    write(&mut open(&address), TENANT, "a neighbour");
+    let mut running = open(&address);
+    write(&mut running, TENANT, "a neighbour");
     run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 6");
+    let head = running.head(TENANT).unwrap();
+    let batch = Batch { after: head, head, ..Batch::default() };
+    let refused = running.commit(&[(TENANT, batch)]).unwrap_err();
+    assert!(
+        matches!(refused, StoreError::TooOld { needed: 6, known: 4, .. }),
+        "while it runs, too: {refused}"
+    );
     match PostgresStore::open(&url(&address)).err() {
         Some(error @ StoreError::TooOld { needed: 6, known: 4, .. }) => {
             assert!(error.to_string().contains("schema 6"), "{error}");
@@ -462,7 +470,7 @@ fn a_store_is_used_from_within_a_runtime() {
 }
 
 /// Statements that name no tenant, or may name all: what each is for, and how it begins.
-const EXCEPTIONS: [(&str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str); 8] = [
     (
         "what is due first, whoever's it is: swept by whichever node is there",
         "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1",
@@ -479,6 +487,10 @@ const EXCEPTIONS: [(&str, &str); 7] = [
         "who speaks with whose connected systems, for nodes to take their share of them",
         "SELECT n.tenant_id, n.key, g.node FROM note n LEFT JOIN given g ON g.tenant_id = n.tenant_id AND g.key = n.key \
          WHERE n.space = 'connection' ORDER BY n.tenant_id, n.key",
+    ),
+    (
+        "where the logs end of all tenants whose systems a node speaks with",
+        "SELECT tenant_id, seq FROM head WHERE tenant_id = ANY($1)",
     ),
     ("whose documents wait", "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id"),
     ("all tenants, for a start and for audits", "SELECT tenant_id FROM head ORDER BY tenant_id"),

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use onhand_engine::{Handle, Ledger, SubmitError};
+use onhand_engine::{Handle, Ledger, SubmitError, View};
 use onhand_ledger::{Body, Instant, TenantId};
 use onhand_store::{Note, StoreError};
 use parking_lot::RwLock;
@@ -109,10 +110,15 @@ impl Caller {
     }
 }
 
+/// A key of which another node may have said meanwhile that it is none any more is looked up again, in microseconds.
+const LOOK_AGAIN: i64 = 10_000_000;
+
 /// A key that was seen.
 struct Known {
     caller: Caller,
     bucket: Option<Bucket>,
+    /// In microseconds since 1970.
+    looked_up: AtomicI64,
 }
 
 /// Keys seen since the start.
@@ -131,7 +137,10 @@ impl Keys {
     async fn known(&self, ledger: &Ledger, token: &str) -> Result<Option<Arc<Known>>, StoreError> {
         let Some(tenant) = tenant_of(token) else { return Ok(None) };
         let hash = hash(token);
-        if let Some(known) = self.seen.read().get(&hash) {
+        let now = ledger.clock().now().micros();
+        if let Some(known) = self.seen.read().get(&hash)
+            && now.abs_diff(known.looked_up.load(Ordering::Relaxed)) < LOOK_AGAIN.unsigned_abs()
+        {
             return Ok(Some(known.clone()));
         }
         let look = || self.look_up(ledger, tenant, hash);
@@ -144,14 +153,20 @@ impl Keys {
         tenant: TenantId,
         hash: String,
     ) -> Result<Option<Arc<Known>>, StoreError> {
-        let Some(body) = ledger.read(tenant, |view| view.note(SPACE, &hash))? else { return Ok(None) };
+        let now = ledger.clock().now().micros();
+        let Some(body) = ledger.read(tenant, |view| view.note(SPACE, &hash))? else {
+            self.seen.write().remove(&hash);
+            return Ok(None);
+        };
         let record: KeyRecord = serde_json::from_str(&body)
             .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
         let bucket = Bucket::of(record.rate.unwrap_or(self.rate));
         let caller = Caller { tenant, name: record.name, rights: record.rights, rate: record.rate };
         // Two that look at once have one bucket.
-        let known = Arc::new(Known { caller, bucket });
-        Ok(Some(self.seen.write().entry(hash).or_insert(known).clone()))
+        let known = Arc::new(Known { caller, bucket, looked_up: AtomicI64::new(now) });
+        let known = self.seen.write().entry(hash).or_insert(known).clone();
+        known.looked_up.store(now, Ordering::Relaxed);
+        Ok(Some(known))
     }
 }
 
@@ -198,6 +213,18 @@ pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result
     create_key_with(handle, tenant, name, &[], None).await
 }
 
+/// A new key with rights, which is none until its note is kept.
+pub fn fresh_key(
+    handle: &Handle,
+    tenant: TenantId,
+    name: &str,
+    rights: &[Right],
+) -> Result<(String, Note), SubmitError> {
+    let mut random = [0; 20];
+    getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
+    Ok(new_key(tenant, name, rights, None, random, handle.ledger().clock().now()))
+}
+
 /// Makes a key with rights and perhaps a rate (requests a second, 0 for any number), and keeps it.
 pub async fn create_key_with(
     handle: &Handle,
@@ -211,6 +238,55 @@ pub async fn create_key_with(
     let (token, note) = new_key(tenant, name, rights, rate, random, handle.ledger().clock().now());
     handle.submit_with(tenant, None, vec![note]).await?;
     Ok(token)
+}
+
+/// A key there is, by the first of its hash.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shown {
+    /// 16 digits: 64 bits of its hash.
+    pub id: String,
+    /// What is kept of it.
+    pub record: KeyRecord,
+}
+
+/// So many digits of a key's hash name it.
+const ID_DIGITS: usize = 16;
+
+/// A tenant's keys, by when they were made.
+pub(crate) fn shown(view: &mut View<'_>) -> Result<Vec<Shown>, StoreError> {
+    let (mut all, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let part = view.notes(SPACE, after.as_deref(), 1_000)?;
+        let Some((last, _)) = part.last() else { break };
+        after = Some(last.clone());
+        for (hash, body) in part {
+            let record = serde_json::from_str(&body)
+                .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
+            all.push(Shown { id: hash.chars().take(ID_DIGITS).collect(), record });
+        }
+    }
+    all.sort_by_key(|key: &Shown| key.record.created_at);
+    Ok(all)
+}
+
+/// Ends a tenant's key.
+pub(crate) async fn revoke(app: &App, tenant: TenantId, id: &str) -> Result<(), Problem> {
+    let ledger = app.handle.ledger();
+    let look = || {
+        ledger.read(tenant, |view| {
+            // A hash begins with its id, and comes after it.
+            Ok(view
+                .notes(SPACE, Some(id), 1)?
+                .into_iter()
+                .map(|(hash, _)| hash)
+                .find(|hash| hash.starts_with(id)))
+        })
+    };
+    let Some(hash) = blocking(look).await? else { return Err(Problem::unknown("key", id)) };
+    let note = Note { space: SPACE.to_owned(), key: hash.clone(), body: None };
+    app.handle.submit_with(tenant, None, vec![note]).await?;
+    app.keys.seen.write().remove(&hash);
+    Ok(())
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {

@@ -40,6 +40,7 @@ const KEYLESS: &[(&str, &str)] = &[
         "/v1/keys",
         "Takes no `Idempotency-Key`: a key's secret is shown once and not kept, so that it could not be shown again.",
     ),
+    ("/v1/keys/{name}", "Takes no `Idempotency-Key`: told again, there is no such key."),
     ("/v1/commands", "Takes no `Idempotency-Key` header: each line has its own `key`."),
     ("/v1/systems/{name}/snapshots", "Takes no `Idempotency-Key`: its `document` is its key."),
     ("/v1/systems/{name}/deltas", "Takes no `Idempotency-Key`: its `document` and `version` are its key."),

@@ -144,6 +144,7 @@ const ENDPOINTS: &[Endpoint] = &[
         .never(&[UnknownLocation, Twice]),
     at("/v1/connect", &[], &[Edge::Field, Edge::Outside, Edge::Secret]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
+    at("/v1/keys/{name}", &[], &[Edge::Name, Edge::Right]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),
     at("/v1/import/{what}", &[], &[Edge::Name, Edge::File]),
@@ -169,7 +170,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
         problems.insert((409, InvalidKind::KeyReused.name()));
     }
     // These take no key and are committed all the same.
-    if takes_key || path == "/v1/keys" || path.starts_with("/v1/systems/") {
+    if takes_key || path.starts_with("/v1/keys") || path.starts_with("/v1/systems/") {
         problems.insert((503, "busy"));
     }
     if reads_body {

@@ -22,16 +22,49 @@ const BLOCKS: usize = 16;
 /// Half of the files that are in memory at a time (`v1/import.rs`); each has up to 8 blocks under way.
 const IMPORTS: usize = 1;
 
+/// Files of a tenant that are being made at a time, and those of all of them.
+const EXPORTS: usize = 4;
+const ALL_EXPORTS: usize = 16;
+
 /// The places of all tenants.
-#[derive(Default)]
-pub struct Fair(RwLock<HashMap<TenantId, Arc<Places>>>);
+pub struct Fair {
+    tenants: RwLock<HashMap<TenantId, Arc<Places>>>,
+    exports: Arc<Semaphore>,
+    /// An audit reads all of a log, and takes all of a processor while it does.
+    audits: Arc<Semaphore>,
+}
+
+impl Default for Fair {
+    fn default() -> Self {
+        let (exports, audits) = (Semaphore::new(ALL_EXPORTS), Semaphore::new(1));
+        Self { tenants: RwLock::default(), exports: Arc::new(exports), audits: Arc::new(audits) }
+    }
+}
+
+/// A place of one's own, and one of all.
+pub(crate) struct Both {
+    _own: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
 
 impl Fair {
+    /// To make a file, until all of it is read.
+    pub(crate) async fn to_export(&self, tenant: TenantId) -> Both {
+        let own = owned(&self.of(tenant).exports).await;
+        Both { _own: own, _of_all: owned(&self.exports).await }
+    }
+
+    /// To audit a ledger, until that is done.
+    pub(crate) async fn to_audit(&self, tenant: TenantId) -> Both {
+        let own = owned(&self.of(tenant).audits).await;
+        Both { _own: own, _of_all: owned(&self.audits).await }
+    }
+
     pub(crate) fn of(&self, tenant: TenantId) -> Arc<Places> {
-        if let Some(places) = self.0.read().get(&tenant) {
+        if let Some(places) = self.tenants.read().get(&tenant) {
             return places.clone();
         }
-        self.0.write().entry(tenant).or_default().clone()
+        self.tenants.write().entry(tenant).or_default().clone()
     }
 }
 
@@ -42,6 +75,8 @@ pub(crate) struct Places {
     waiting: Semaphore,
     blocks: Arc<Semaphore>,
     imports: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+    audits: Arc<Semaphore>,
 }
 
 impl Default for Places {
@@ -52,6 +87,8 @@ impl Default for Places {
             waiting: Semaphore::new(WAITING),
             blocks: Arc::new(Semaphore::new(BLOCKS)),
             imports: Arc::new(Semaphore::new(IMPORTS)),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
+            audits: Arc::new(Semaphore::new(1)),
         }
     }
 }

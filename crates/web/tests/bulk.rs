@@ -242,6 +242,22 @@ async fn a_hundred_thousand_lines_are_run_and_one_more_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_group_that_goes_on_beyond_what_a_request_may_have_is_not_done() {
+    let shop = Shop::open().await;
+    let plain = |many: usize| "{\"body\":\"tick\"}\n".repeat(many);
+    let grouped = |many: usize| line(&receive("1")).replacen('{', "{\"group\":\"last\",", 1).repeat(many);
+    let told = shop.lines(&(plain(99_990) + &grouped(20))).await;
+    assert_eq!(told.len(), 100_001);
+    assert_eq!(shop.available("MUG").await, 0, "half of it would be none of it");
+    assert_eq!(told[100_000]["error"]["title"], "Too many lines");
+    assert!(told[99_990..].iter().all(|told| !told["error"].is_null()), "{}", told[99_990]);
+    // Its name is free: sent again whole, it is done. One that ends where the bound is, is whole.
+    let told = shop.lines(&(plain(99_990) + &grouped(10) + &plain(1))).await;
+    assert_eq!(told[100_000]["error"]["title"], "Too many lines");
+    assert_eq!(shop.available("MUG").await, 10);
+}
+
+#[tokio::test]
 async fn a_line_that_is_too_long_is_one_wrong_line() {
     let shop = Shop::open().await;
     let long = format!("{{\"body\":\"{}\"}}\n", "x".repeat(1024 * 1024));

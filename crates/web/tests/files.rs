@@ -102,6 +102,21 @@ async fn a_file_that_is_sent_twice_counts_once() {
         assert_eq!(summary["already_there"], if times == 1 { 0 } else { 2 });
         assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], 7);
     }
+    // The same key for another file: none of it is imported, and the dry run knows it.
+    let other = "Artikel,Ort,Menge\nMUG,LONDON,6\nMUG,LONDON,2\nMUG,LONDON,1\n";
+    let (dry, _) = shop.import(&format!("{path}&dry_run=true"), Some("delivery-7"), other).await;
+    assert_eq!(dry[0]["result"], "left_out", "{dry:?}");
+    let (rows, summary) = shop.import(path, Some("delivery-7"), other).await;
+    assert_eq!(
+        (rows[2]["result"].as_str(), &summary["nothing_imported"]),
+        (Some("not_imported"), &json!(true))
+    );
+    assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], 7);
+    let (status, problem) = shop.problem(&format!("{path}&map=sku=Ort"), Some(CSV), file).await;
+    assert_eq!(
+        (status, &problem["detail"]),
+        (StatusCode::BAD_REQUEST, &json!("`map` names `sku` twice; it is one column"))
+    );
     let (rows, _) = shop.import(path, None, file).await;
     assert!(rows.iter().all(|row| row["result"] == "imported"), "without a key it is another delivery");
 }

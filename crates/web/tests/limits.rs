@@ -76,6 +76,25 @@ async fn a_limited_key_makes_none_that_may_send_more() {
     assert_eq!(shop.post("/v1/keys", json!({ "name": "k", "rate": 0 })).await.0.as_u16(), 422);
 }
 
+#[tokio::test]
+async fn a_key_that_is_revoked_is_taken_no_more() {
+    let mut shop = Shop::open().await;
+    let (_, made) = shop.post("/v1/keys", json!({ "name": "till" })).await;
+    let keys = shop.get("/v1/keys").await;
+    let till = keys["data"].as_array().unwrap().iter().find(|key| key["name"] == "till").unwrap();
+    assert!(!keys.to_string().contains(made["key"].as_str().unwrap()), "a key itself is never shown");
+    let first = std::mem::replace(&mut shop.key, made["key"].as_str().unwrap().to_owned());
+    assert_eq!(shop.call("/v1/items/MUG", None, None).await.0, StatusCode::OK);
+    let path = format!("/v1/keys/{}", till["id"].as_str().unwrap());
+    let till_key = std::mem::replace(&mut shop.key, first);
+    let (status, told) = shop.delete(&path).await;
+    assert_eq!((status, &told["name"]), (StatusCode::OK, &json!("till")));
+    assert_eq!(shop.get("/v1/keys").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(shop.delete(&path).await.0, StatusCode::NOT_FOUND);
+    shop.key = till_key;
+    assert_eq!(shop.call("/v1/items/MUG", None, None).await.0, StatusCode::UNAUTHORIZED);
+}
+
 /// Two tenants, and a committer that has not begun.
 struct Two {
     handle: Handle,

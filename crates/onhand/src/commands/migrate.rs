@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::ProgressBar;
 use onhand_engine::migrate::{Copied, MigrateError, migrate};
 use onhand_engine::{Clock, DatabaseClock, Ledger, Options, SystemClock};
-use onhand_store::Store;
+use onhand_store::{Store, StoreError};
 use serde_json::{Value, json};
 
 use super::backup::hex;
@@ -62,13 +63,30 @@ fn run_through(asked: &Migrate, bar: &ProgressBar) -> anyhow::Result<(Vec<Copied
     if source.tenants()?.is_empty() {
         return Err(MigrateError::Empty.into());
     }
-    let mut copy = |target: &mut dyn Store| {
+    let identity = source.identity()?;
+    let mut copy_once = |target: &mut dyn Store| {
         migrate(source.as_mut(), target, *slice, &mut |told| {
             bar.set_length(told.of);
             bar.set_position(told.checked);
         })
     };
+    // One that was killed a moment ago may have a batch under way.
+    let mut copy = |target: &mut dyn Store| {
+        let mut left = 10;
+        loop {
+            match copy_once(target) {
+                Err(MigrateError::Store(StoreError::Moved { .. })) if left > 0 => {
+                    left -= 1;
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+                done => return done,
+            }
+        }
+    };
     let (mut target, mut options) = to.open()?.into_store();
+    if identity.is_some_and(|one| target.identity().ok().flatten() == Some(one)) {
+        bail!("{from} and {to} are the same database: name another with --to");
+    }
     let copied = match copy(target.as_mut()) {
         // As a file is that was not closed: its tables are written first.
         Err(MigrateError::Behind(_)) => {

@@ -40,7 +40,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         seal_keys::name(file);
     }
     match command {
-        Command::Serve(asked) if asked.check => serve::check(&asked, &told, json)?,
+        Command::Serve(asked) if asked.check => serve::check(&asked, &db, &told, json)?,
         Command::Serve(serve) => serve::run(&serve, &db, json).await?,
         Command::Demo(demo) => return demo::run(&demo, json).await,
         Command::Bench(bench) => bench::run(&bench, &db, json).await?,
@@ -121,6 +121,19 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             })
             .await?;
         }
+        Command::Key(Key::List) => {
+            through(Link::open_existing(&db)?, async |link| list_keys(link, json).await).await?;
+        }
+        Command::Key(Key::Revoke { id }) => {
+            through(Link::open_existing(&db)?, async |link| {
+                let told = link.delete(&format!("/v1/keys/{}", crate::link::segment(&id)?)).await?;
+                print(json, &told, |told| {
+                    say(format!("The key {} is revoked.", told["name"].as_str().unwrap_or_default()))
+                })?;
+                Ok(())
+            })
+            .await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -170,11 +183,31 @@ fn tell_verified(found: &Value, json: bool) -> anyhow::Result<ExitCode> {
             "{entries} entries, {movements} movements, {cells} cells, {objects} objects, {keys} keys; head {head}"
         ))?;
         match found["violation"].as_str() {
-            None => say("Every balance, the hash chain, the tables and laws 1, 2 and 5 hold."),
+            None => {
+                let of = match found["tenants"].as_u64() {
+                    Some(1) | None => String::new(),
+                    Some(tenants) => format!("Of all {tenants} tenants: "),
+                };
+                say(format!("{of}Every balance, the hash chain, the tables and laws 1, 2 and 5 hold."))
+            }
             Some(violation) => say(format!("VIOLATED: {violation}")),
         }
     })?;
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn list_keys(link: &Link, json: bool) -> anyhow::Result<()> {
+    let told = link.get("/v1/keys").await?;
+    print(json, &told, |told| {
+        for key in told["data"].as_array().into_iter().flatten() {
+            let rights: Vec<&str> =
+                key["rights"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let text = |field: &str| key[field].as_str().unwrap_or_default().to_owned();
+            say(format!("{}  {}  {}  {}", text("id"), text("created_at"), text("name"), rights.join(", ")))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 async fn create_key(

@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::http::{Api, interrupted};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
+use crate::seal_keys;
 use crate::service;
 use crate::settings::{self, Told};
 use crate::tls::Certificate;
@@ -23,6 +24,7 @@ use crate::tls::Certificate;
 pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Result<()> {
     let (database, listen) = (serve.database.as_ref().unwrap_or(db), serve.listen);
     let certificate = certificate(serve)?;
+    must_be_possible(database)?;
     for name in settings::strangers() {
         tracing::warn!(name, "this variable of the environment is no setting");
     }
@@ -93,8 +95,9 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
 }
 
 /// `serve --check`: what would be served, and how.
-pub(crate) fn check(serve: &Serve, told: &[Told], json: bool) -> anyhow::Result<()> {
+pub(crate) fn check(serve: &Serve, db: &Database, told: &[Told], json: bool) -> anyhow::Result<()> {
     certificate(serve)?;
+    must_be_possible(serve.database.as_ref().unwrap_or(db))?;
     let strangers = settings::strangers();
     if json {
         let settings = told.iter().map(|told| {
@@ -110,6 +113,12 @@ pub(crate) fn check(serve: &Serve, told: &[Told], json: bool) -> anyhow::Result<
     }
     strangers.iter().try_for_each(|name| say(format!("{name} is in the environment, and is no setting")))?;
     Ok(())
+}
+
+/// The database's address, and the keys that seal what is in it.
+fn must_be_possible(database: &Database) -> anyhow::Result<()> {
+    database.must_be_possible()?;
+    Ok(seal_keys::check(matches!(database, Database::Server(_)))?)
 }
 
 /// The certificate, where TLS is to be spoken.
@@ -133,22 +142,47 @@ struct KeyFile {
     replaced: bool,
 }
 
-/// The operator's key, in a file that only its owner reads. A key that this database does not know
-/// (the file of one that was there before, or a backup was restored) would be of no use: a new one takes its place.
+/// The operator's key, in a file that only its owner reads. A key of a database file that was there before, or of one that a backup
+/// was restored to, would be of no use: a new one takes its place. Nothing else that is in the file is written over, and of a
+/// database that nodes share no other key either.
 async fn operators_key(runtime: &Runtime, path: PathBuf) -> anyhow::Result<KeyFile> {
-    let found = match std::fs::read(&path) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let replaced = match found {
-        Some(token) if is_known(runtime, &token)? => return Ok(KeyFile { path, replaced: false }),
-        found => found.is_some(),
-    };
-    let key = auth::create_key_with(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL, None)
-        .await?;
-    write_key(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(KeyFile { path, replaced })
+    let shown = path.display();
+    let is_shared = runtime.handle.ledger().is_shared();
+    // Another node may write it at this moment, and make its key known a moment later.
+    for _ in 0..50 {
+        let found = match std::fs::read(&path) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).trim().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+        };
+        match &found {
+            Some(token) if is_known(runtime, token)? => return Ok(KeyFile { path, replaced: false }),
+            Some(token) if !token.is_empty() && !token.starts_with("ohk_") => {
+                bail!(
+                    "{shown} has something else than an API key in it, and is left as it is: name another file with --key-file"
+                )
+            }
+            Some(token) if is_shared && !token.is_empty() => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+            _ => {}
+        }
+        let (token, note) =
+            auth::fresh_key(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL)?;
+        let is_empty = found.as_ref().is_some_and(String::is_empty);
+        let written = write_key(&path, &token, !is_shared || is_empty);
+        if matches!(&written, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
+            continue;
+        }
+        written.with_context(|| format!("cannot write {shown}"))?;
+        runtime.handle.submit_with(TenantId::DEFAULT, None, vec![note]).await?;
+        return Ok(KeyFile { path, replaced: found.is_some() && !is_empty });
+    }
+    bail!(
+        "the key in {shown} is none of this database: it may be another's. Name another file with --key-file, or make one with \
+         `onhand key create` and put it there"
+    )
 }
 
 fn is_known(runtime: &Runtime, token: &str) -> Result<bool, StoreError> {
@@ -160,10 +194,10 @@ fn is_known(runtime: &Runtime, token: &str) -> Result<bool, StoreError> {
 }
 
 /// All of it or nothing, and never readable by others: temporary files are made with mode 0600.
-fn write_key(path: &Path, key: &str) -> io::Result<()> {
+fn write_key(path: &Path, key: &str, may_replace: bool) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(runtime::folder_of(path))?;
     file.write_all(key.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    let placed = if may_replace { file.persist(path) } else { file.persist_noclobber(path) };
+    placed.map(|_| ()).map_err(|error| error.error)
 }

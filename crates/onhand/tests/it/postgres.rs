@@ -83,3 +83,64 @@ async fn a_hold_ends_at_a_node_that_was_never_asked_about_it() {
     }
     assert_eq!(other.stock("MUG").await, (7, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tenants_of_a_postgres_database_are_verified_and_none_is_made_to_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = onhand_testpg::database();
+    let database = Path::new(&address);
+    let output = onhand(database, &["verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("there is nothing of Onhand in"), "{}", text(&output.stderr));
+    let tables = "SELECT count(*) FROM pg_namespace WHERE nspname = 'onhand'";
+    assert_eq!(onhand_testpg::run_sql(&address, tables), "0", "what only reads makes nothing");
+    let key_file = folder.path().join("key");
+    let server = Server::start_with(database, &["--key-file", key_file.to_str().unwrap()]);
+    server.stocked("MUG", 7).await;
+    server.kill();
+    let made = onhand(database, &["key", "create", "--tenant", "2", "--json"]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    std::fs::write(&key_file, made["key"].as_str().unwrap()).unwrap();
+    let server = Server::start_with(database, &["--key-file", key_file.to_str().unwrap()]);
+    server.stocked("MUG", 9).await;
+    server.kill();
+    let verified = || {
+        let output = onhand(database, &["verify", "--json"]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.success(), told, text(&output.stderr))
+    };
+    let (good, told, _) = verified();
+    assert_eq!((good, &told["tenants"]), (true, &Value::from(2)), "{told}");
+    onhand_testpg::run_sql(&address, "UPDATE onhand.cell SET quantity = quantity + 1 WHERE tenant_id = 2");
+    let (good, told, said) = verified();
+    assert!(!good && format!("{told}{said}").contains("tenant 2"), "{told} {said}");
+    onhand_testpg::run_sql(&address, "DELETE FROM onhand.head WHERE tenant_id = 2");
+    let (good, told, said) = verified();
+    assert!(!good && format!("{told}{said}").contains("its head is missing"), "{told} {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_together_share_one_operators_key_and_keep_those_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = onhand_testpg::database();
+    let key_file = folder.path().join("key");
+    let arguments = ["--no-sync", "--key-file", key_file.to_str().unwrap()];
+    let (database, arguments) = (Path::new(&address), &arguments);
+    let nodes: Vec<Server> = std::thread::scope(|scope| {
+        let starting: Vec<_> =
+            (0..4).map(|_| scope.spawn(move || Server::start_with(database, arguments))).collect();
+        starting.into_iter().map(|node| node.join().unwrap()).collect()
+    });
+    assert!(nodes.iter().all(|node| node.key == nodes[0].key));
+    let keys = onhand_testpg::run_sql(&address, "SELECT count(*) FROM onhand.note WHERE space = 'api_key'");
+    assert_eq!(keys, "1");
+    drop(nodes);
+    let other = onhand_testpg::database();
+    let output = onhand(
+        Path::new(&other),
+        &["serve", "--key-file", key_file.to_str().unwrap(), "--listen", "127.0.0.1:0"],
+    );
+    assert!(text(&output.stderr).contains("is none of this database"), "{}", text(&output.stderr));
+    let server = Server::start_with(database, arguments);
+    server.stocked("MUG", 1).await;
+}

@@ -69,6 +69,24 @@ fn settings_are_checked_without_serving_and_say_where_they_come_from() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no database was made");
 }
 
+#[test]
+fn a_check_refuses_what_a_start_would() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, environment, says) in [
+        ("database = \"\"", &[][..], "the database has no name"),
+        ("database = \"mysql://u:s3cret@h/x\"", &[], "`mysql://…` is no database that Onhand knows"),
+        ("database = \"postgres://u:s3cret@h:99999/x\"", &[], "the database's address cannot be used"),
+        ("database = \"postgres://u:s3cret@h/x\"\nseal_key_file = \"/nope\"", &[], "/nope is not there"),
+        ("database = \"x.db\"", &[("ONHAND_SEAL_KEY", "bad")], "key"),
+    ] {
+        let output = check(folder.path(), file, environment);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{file}: {}{said}", text(&output.stdout));
+        assert!(said.contains(says) && !said.contains("s3cret"), "{file}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no database was made");
+}
+
 /// Every setting is in the operator's book, by each of its names, with its usual value.
 #[test]
 fn the_book_has_every_setting() {

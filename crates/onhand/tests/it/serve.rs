@@ -50,7 +50,7 @@ async fn a_key_file_of_another_database_is_replaced_and_a_good_one_kept() {
     let key_file = folder.path().join("keys.db.key");
     let first = Server::start(&database).key.clone();
     assert_eq!(Server::start(&database).key, first, "a known key stays");
-    for stale in ["ohk_1_0123456789012345678901234567890123456789", "", "ohk_x_1", "\u{fffd}"] {
+    for stale in ["ohk_1_0123456789012345678901234567890123456789", "", "ohk_x_1"] {
         std::fs::write(&key_file, stale).unwrap();
         std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o644)).unwrap();
         let server = Server::start(&database);
@@ -64,6 +64,53 @@ async fn a_key_file_of_another_database_is_replaced_and_a_good_one_kept() {
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     std::fs::write(&key_file, made["key"].as_str().unwrap()).unwrap();
     assert_eq!(json!(Server::start(&database).key), made["key"]);
+}
+
+#[test]
+fn a_file_that_is_no_key_file_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, precious) = (folder.path().join("keys.db"), folder.path().join("server.pem"));
+    for content in ["-----BEGIN PRIVATE KEY-----\n", "\u{fffd}"] {
+        std::fs::write(&precious, content).unwrap();
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--key-file", precious.to_str().unwrap()];
+        let output = onhand(&database, &arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let says = text(&output.stderr);
+        assert!(says.contains("something else than an API key"), "{says}");
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), content);
+    }
+}
+
+/// One file, whatever it is called: two writers of it would lose what they acknowledged.
+#[tokio::test]
+async fn a_database_that_is_opened_by_a_link_is_one_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let (real, link) = (data.join("s.db"), folder.path().join("s.db"));
+    // To a file that is not there yet, too.
+    std::os::unix::fs::symlink("data/s.db", &link).unwrap();
+    let server = Server::start(&link);
+    server.stocked("MUG", 3).await;
+    assert!(data.join("s.db.key").exists() && !folder.path().join("s.db.key").exists(), "beside the file");
+    for name in [&real, &link] {
+        let output = onhand(name, &["serve", "--listen", "127.0.0.1:0"]);
+        assert!(
+            text(&output.stderr).contains("is in use by another Onhand process"),
+            "{}",
+            text(&output.stderr)
+        );
+        assert!(onhand(name, &["verify"]).status.success(), "by the server that has it");
+    }
+    server.kill();
+    let (other, database) = (folder.path().join("other.db"), Server::start(&real));
+    assert_eq!(database.stock("MUG").await, (3, 0));
+    database.kill();
+    std::fs::hard_link(&real, &other).unwrap();
+    let says = text(&onhand(&other, &["verify"]).stderr);
+    assert!(says.contains("has 2 names (hard links)"), "{says}");
+    std::fs::remove_file(&other).unwrap();
+    assert!(onhand(&real, &["verify"]).status.success());
 }
 
 #[test]

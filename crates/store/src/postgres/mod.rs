@@ -28,6 +28,7 @@ use self::kept::{Epoch, KeptRows};
 use self::read::{PostgresReader, Seat};
 use self::wire::{Connection, Failure, Wire};
 use self::write::Prepared;
+use crate::rows::signed;
 use crate::{Batch, Chunk, Given, Head, KeyAt, Note, Presence, Reader, Store, StoreError, Work};
 
 /// How many connections all readers share.
@@ -75,6 +76,19 @@ impl PostgresStore {
             next_reader: Arc::default(),
             writers: seats(WRITERS),
             kept: KeptRows::default(),
+        })
+    }
+
+    /// Is there a database of ours at this address? Nothing is made.
+    pub fn is_there(url: &PostgresUrl) -> Result<bool, StoreError> {
+        let wire = Arc::new(Wire::new(url.clone(), PATIENCE)?);
+        let (connecting, seat) = (wire.clone(), Seat::default());
+        wire.wait(async move {
+            let looked = async {
+                let connection = seat.connection(&connecting).await?;
+                Ok(schema::found(&connection).await?.is_some())
+            };
+            looked.await.map_err(|failure: Failure| failure.told("opened", &connecting.url))
         })
     }
 
@@ -170,6 +184,23 @@ impl Store for PostgresStore {
         self.on_connection("read", move |connection: Arc<Connection>| {
             let tenants = tenants.clone();
             async move { read::heads_now(&connection, &tenants).await }
+        })
+    }
+
+    fn ends(&mut self, tenants: &[TenantId]) -> Result<(Instant, Vec<Seq>), StoreError> {
+        let tenants: Vec<i64> = tenants.iter().map(|tenant| signed(tenant.0)).collect();
+        self.on_connection("read", move |connection: Arc<Connection>| {
+            let tenants = tenants.clone();
+            async move { read::ends(&connection, tenants).await }
+        })
+    }
+
+    fn identity(&mut self) -> Result<Option<String>, StoreError> {
+        self.on_connection("read", |connection: Arc<Connection>| async move {
+            // A server that starts does so at a microsecond of its own.
+            let asked = "SELECT current_database() || ' of ' || pg_postmaster_start_time()";
+            let row = connection.first(asked).await?;
+            row.map(|row| row.try_get(0)).transpose().map_err(Failure::from)
         })
     }
 

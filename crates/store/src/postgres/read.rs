@@ -58,6 +58,12 @@ impl Seat {
 pub(super) const HEAD: &str =
     "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1";
 const TENANTS: &str = "SELECT tenant_id FROM head ORDER BY tenant_id";
+/// Of those whose systems a node speaks with: each of some tenants' heads by its key.
+const ENDS: &str = "SELECT tenant_id, seq FROM head WHERE tenant_id = ANY($1)";
+/// From tenant to tenant by the key, not through the whole log.
+const HEADLESS: &str = "WITH RECURSIVE having_log(id) AS (SELECT min(tenant_id) FROM log UNION ALL \
+    SELECT (SELECT min(tenant_id) FROM log WHERE tenant_id > id) FROM having_log WHERE id IS NOT NULL) \
+    SELECT min(id) FROM having_log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)";
 /// The kind of keys of due times, and of documents that wait (14): statements and indexes have them too.
 const DUE_KIND: u8 = 16;
 /// These three name no tenant: each reads an index of its own, made for it.
@@ -223,6 +229,16 @@ pub(super) async fn heads_now(
     Ok((Instant::from_micros(now.unwrap_or_default()), heads.map(head).collect::<Result<_, StoreError>>()?))
 }
 
+/// The server's clock, and where the logs of some tenants end: one round trip, and one statement for all of them.
+pub(super) async fn ends(connection: &Connection, tenants: Vec<i64>) -> Result<(Instant, Vec<Seq>), Failure> {
+    let asks =
+        [Ask { sql: CLOCK, parameters: Vec::new() }, Ask { sql: ENDS, parameters: parameters![tenants] }];
+    let answers = connection.ask_all(&asks, None).await?;
+    let now = answers.first().and_then(|rows| rows.first()).map(|row| get::<i64>(row, 0)).transpose()?;
+    let ends = answers.iter().skip(1).flatten().map(|row| unsigned(row, 1)).collect::<Result<_, _>>()?;
+    Ok((Instant::from_micros(now.unwrap_or_default()), ends))
+}
+
 impl PostgresReader {
     pub fn new(wire: Arc<Wire>, seat: Arc<Seat>) -> Self {
         Self { wire, seat, snapshot: None }
@@ -319,6 +335,12 @@ impl PostgresReader {
 impl Reader for PostgresReader {
     fn tenants(&mut self) -> Result<Vec<TenantId>, StoreError> {
         self.rows(TENANTS, Vec::new())?.iter().map(|row| unsigned(row, 0).map(TenantId)).collect()
+    }
+
+    fn headless(&mut self) -> Result<Option<TenantId>, StoreError> {
+        let rows = self.rows(HEADLESS, Vec::new())?;
+        let tenant = rows.first().map(|row| get::<Option<i64>>(row, 0)).transpose()?.flatten();
+        Ok(tenant.map(|tenant| TenantId(tenant.unsigned_abs())))
     }
 
     fn tenants_at(&mut self, work: Work) -> Result<Vec<TenantId>, StoreError> {

@@ -117,7 +117,7 @@ fn fits(url: &PostgresUrl, least: i64) -> Result<(), StoreError> {
 }
 
 /// The version that is there, and the least that may use it.
-async fn found(connection: &Connection) -> Result<Option<(i64, i64)>, Error> {
+pub(super) async fn found(connection: &Connection) -> Result<Option<(i64, i64)>, Error> {
     let is_there = connection.first("SELECT to_regclass('onhand.schema_version') IS NOT NULL").await?;
     if !is_there.map_or(Ok(false), |row| row.try_get::<_, bool>(0))? {
         return Ok(None);

@@ -30,7 +30,7 @@ use crate::StoreError;
 /// hangs while it has a tenant's head: it has it between two round trips, which take milliseconds.
 const SETTINGS: &str = "SET search_path = onhand; SET enable_seqscan = off; SET enable_hashjoin = off; \
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
-    SET lock_timeout = '6s'; SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = warning; \
+    SET lock_timeout = '6s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = warning; \
     SET default_transaction_isolation = 'read committed'; SET extra_float_digits = 1; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -341,6 +341,13 @@ pub(super) fn told(doing: &'static str, error: &Error, url: &PostgresUrl) -> Sto
         }
         Some(code) if ["XX001", "XX002"].contains(&code.code()) => {
             return StoreError::Damaged(format!("{} (see the server's log)", plain(error)));
+        }
+        _ if doing == "opened" && plain(error).contains("certificate") => {
+            format!(
+                "the certificate of {hosts} is not taken ({}); name the one that signed it with sslrootcert=FILE, or give the \
+                 server one that is signed for its name",
+                plain(error)
+            )
         }
         _ if doing == "opened" && error.as_db_error().is_none() => {
             format!(

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::read::{Seat, read_cell, read_cell_key, read_head, signed_hash};
+use super::schema;
 use super::wire::{Ask, Connection, Failure, Wire, parameters, plain};
 use crate::rows::{CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, signed};
 use crate::{Batch, Chunk, Head, KeyAt, StoreError};
@@ -20,8 +21,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Two first batches of a tenant wait for one another as any two do, though there is no row yet.
 const MAKE_HEAD: &str = "INSERT INTO head(tenant_id, seq, hash, recorded_at, flushed, keyed, sum) \
     VALUES($1, 0, $2, 0, 0, 0, $3) ON CONFLICT (tenant_id) DO NOTHING";
-const TAKE_HEAD: &str =
-    "SELECT seq, hash, recorded_at, flushed, keyed, sum FROM head WHERE tenant_id = $1 FOR UPDATE";
+const TAKE_HEAD: &str = "SELECT seq, hash, recorded_at, flushed, keyed, sum, (SELECT max(min_compatible) FROM schema_version) \
+    FROM head WHERE tenant_id = $1 FOR UPDATE OF head";
 /// Each looked up by its whole key: as a join, a plan made while the table was small reads all of the tenant for each.
 pub(super) const CELLS: &str = "SELECT k.item_id, k.location_id, k.state, k.lot_id, k.consignor_id, c.quantity, c.seq, c.latest, \
     c.latest_before, c.recent, c.sum FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
@@ -151,6 +152,7 @@ impl Prepared {
         let moved = || StoreError::Moved { tenant: self.tenant };
         let mut found = found.iter().skip(usize::from(self.after.seq == 0));
         let head = found.next().and_then(|rows| rows.first()).ok_or_else(moved)?;
+        must_be_new_enough(head)?;
         let head = read_head(self.tenant, head)?;
         // Fewer rows in tables than we knew: another node makes them anew.
         if (head.seq, head.hash) != (self.after.seq, self.after.hash) || head.flushed < self.after.flushed {
@@ -326,6 +328,19 @@ fn take_head(tenant: TenantId, may_be_new: bool) -> Vec<Ask> {
     }
     asks.push(Ask { sql: TAKE_HEAD, parameters: parameters![id] });
     asks
+}
+
+/// A newer node may have changed the tables since this one started, so that it may use them no more.
+fn must_be_new_enough(taken: &Row) -> Result<(), StoreError> {
+    match taken.try_get::<_, Option<i64>>(6) {
+        Ok(Some(least)) if least > schema::VERSION => {
+            let number = |version: i64| u32::try_from(version).unwrap_or(u32::MAX);
+            let (needed, known) = (number(least), number(schema::VERSION));
+            Err(StoreError::TooOld { database: "the database".to_owned(), needed, known })
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(StoreError::Io { doing: "read", reason: error.to_string() }),
+    }
 }
 
 fn put_head(tenant: TenantId, head: &Head) -> Ask {

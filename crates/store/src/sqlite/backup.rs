@@ -83,6 +83,7 @@ pub fn put_in_place(
     aside: Option<&str>,
     aside_log: &str,
 ) -> Result<Vec<PathBuf>, StoreError> {
+    let path = &super::behind_links(path);
     let _lock = lock(path)?;
     let cannot = |error: std::io::Error| StoreError::Io {
         doing: "written",

@@ -105,6 +105,7 @@ impl SqliteStore {
                 reason: format!("SQLite {} can lose commits; 3.51.3 or newer is needed", rusqlite::version()),
             });
         }
+        let path = &behind_links(path);
         refuse_foreign(path)?;
         let lock = Arc::new(lock(path)?);
         let connection = Connection::open(path).map_err(|error| failed("opened", &error))?;
@@ -236,9 +237,17 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     }
     let Ok(file) = File::open(path) else { return Ok(()) };
     let mut header = Vec::new();
-    file.take(100)
+    (&file)
+        .take(100)
         .read_to_end(&mut header)
         .map_err(|error| StoreError::Io { doing: "opened", reason: error.to_string() })?;
+    if let Some(names) = names_of(&file).filter(|names| *names > 1) {
+        // Each name would have a lock and a log of its own.
+        let reason = format!(
+            "the file has {names} names (hard links), and each would have another log beside it; copy it"
+        );
+        return Err(StoreError::NotOurs { path: shown, reason });
+    }
     // Empty, or grown and not yet written when the power went: SQLite sees by its journal what to do.
     if header.iter().all(|byte| *byte == 0) {
         return Ok(());
@@ -252,6 +261,27 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
         return Err(StoreError::NotOurs { path: shown, reason: "another program made it".to_owned() });
     }
     Ok(())
+}
+
+/// How many names a file has, where that is known.
+fn names_of(file: &File) -> Option<u64> {
+    #[cfg(unix)]
+    return file.metadata().ok().map(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata));
+    #[cfg(not(unix))]
+    return None;
+}
+
+/// The file that a name leads to: it is locked by its own name, whichever link it is opened by, and what is kept beside it
+/// lies beside the file.
+pub fn behind_links(path: &Path) -> PathBuf {
+    // As many as Linux follows: <https://man7.org/linux/man-pages/man7/path_resolution.7.html>.
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or_else(|| Path::new("")).join(target);
+    }
+    path
 }
 
 fn lock(path: &Path) -> Result<Lock, StoreError> {

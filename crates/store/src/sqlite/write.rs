@@ -16,11 +16,22 @@ pub(super) fn write_batch(
     batch: &Batch,
     index: &mut Index,
 ) -> Result<(), StoreError> {
+    must_go_on(transaction, tenant, batch)?;
     index.remember(&batch.keys);
     index.work(transaction, tenant, batch.write_keys, batch.head.seq)?;
     write_cells(transaction, tenant, &batch.cells)?;
     let keyed = index.keyed();
     write_rows(transaction, signed(tenant.0), batch, keyed).map_err(|error| failed("written", &error))
+}
+
+/// A batch goes on where the log ends. Whoever got past the lock on the file, and wrote since, is not written over.
+fn must_go_on(transaction: &Connection, tenant: TenantId, batch: &Batch) -> Result<(), StoreError> {
+    let seq = || {
+        let mut head = transaction.prepare_cached("SELECT seq FROM head WHERE tenant_id = ?1")?;
+        head.query_row([signed(tenant.0)], |row| row.get::<_, i64>(0)).optional()
+    };
+    let there = seq().map_err(|error| failed("read", &error))?;
+    if there.unwrap_or(0) == signed(batch.after.seq) { Ok(()) } else { Err(StoreError::Moved { tenant }) }
 }
 
 fn write_rows(transaction: &Connection, tenant: i64, batch: &Batch, keyed: Seq) -> rusqlite::Result<()> {

@@ -12,15 +12,20 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ask::Ask;
+use super::ask::{Ask, read};
 use super::systems::unsealed;
 use crate::App;
-use crate::auth::{Caller, Right, check_key_name, create_key_with};
+use crate::auth::{Caller, Right, Shown, check_key_name, create_key_with, revoke, shown};
 use crate::body::only_objects;
 use crate::error::Problem;
+use crate::extract::Path;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(make_key)).routes(routes!(verify_ledger)).routes(routes!(rotate))
+    OpenApiRouter::new()
+        .routes(routes!(make_key, list_keys))
+        .routes(routes!(revoke_key))
+        .routes(routes!(verify_ledger))
+        .routes(routes!(rotate))
 }
 
 /// A key to make.
@@ -63,6 +68,58 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
 }
 
+/// A key there is; never the key itself.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyShownBody {
+    /// What names it here.
+    id: String,
+    /// What people call it.
+    name: String,
+    /// When it was made.
+    created_at: String,
+    /// What it may do beyond what every key may.
+    rights: Vec<Right>,
+    /// How many requests a second it may send, 0 for any number; none: as many as is usual.
+    rate: Option<u32>,
+}
+
+impl From<Shown> for KeyShownBody {
+    fn from(Shown { id, record }: Shown) -> Self {
+        let created_at = onhand_ledger::Instant::from_micros(record.created_at).to_string();
+        Self { id, name: record.name, created_at, rights: record.rights, rate: record.rate }
+    }
+}
+
+/// All keys of this tenant, by when they were made.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeysBody {
+    data: Vec<KeyShownBody>,
+}
+
+/// The API keys of this tenant.
+#[utoipa::path(get, path = "/keys", tag = "admin", responses((status = 200, body = KeysBody)))]
+async fn list_keys(State(app): State<App>, caller: Caller) -> Result<Json<KeysBody>, Problem> {
+    let keys = read(&app, &caller, shown).await?;
+    Ok(Json(KeysBody { data: keys.into_iter().map(KeyShownBody::from).collect() }))
+}
+
+/// Ends an API key of this tenant: this node takes it no more at once, others within ten seconds. A key ends none that has a right
+/// which it has not itself.
+#[utoipa::path(delete, path = "/keys/{name}", tag = "admin",
+    params(("name" = String, Path, description = "Its `id`, as the list of keys has it.")),
+    responses((status = 200, body = KeyShownBody)))]
+async fn revoke_key(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<KeyShownBody>, Problem> {
+    let keys = read(&app, &caller, shown).await?;
+    let found = keys.into_iter().find(|key| key.id == id).ok_or_else(|| Problem::unknown("key", &id))?;
+    found.record.rights.iter().try_for_each(|right| caller.must_have(*right))?;
+    revoke(&app, caller.tenant, &found.id).await?;
+    Ok(Json(found.into()))
+}
+
 /// The rate of a new key: nobody gives more than they have.
 fn rate(caller: &Caller, asked: Option<u32>) -> Result<Option<u32>, Problem> {
     match (caller.rate.filter(|most| *most > 0), asked) {
@@ -91,6 +148,8 @@ pub struct VerifyBody {
     hash: String,
     /// The first violation.
     violation: Option<String>,
+    /// How many tenants were audited: over the API that of the key.
+    tenants: u64,
 }
 
 impl From<Verified> for VerifyBody {
@@ -104,16 +163,22 @@ impl From<Verified> for VerifyBody {
             keys: verified.keys,
             hash: verified.head_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             violation: verified.violation.map(|violation| violation.to_string()),
+            tenants: 1,
         }
     }
 }
 
-/// Recomputes every balance from the log, walks the hash chain, checks the laws.
+/// Recomputes every balance of this key's tenant from the log, walks the hash chain, checks the laws. One at a time: who comes while
+/// another is audited waits.
 #[utoipa::path(post, path = "/verify", tag = "admin", responses((status = 200, body = VerifyBody)))]
 async fn verify_ledger(State(app): State<App>, caller: Caller) -> Result<Json<VerifyBody>, Problem> {
     let ledger = app.handle.ledger().clone();
-    let verified =
-        tokio::task::spawn_blocking(move || onhand_engine::verify(&ledger, caller.tenant, &mut |_| {}));
+    let place = app.fair.to_audit(caller.tenant).await;
+    let verified = tokio::task::spawn_blocking(move || {
+        let verified = onhand_engine::verify(&ledger, caller.tenant, &mut |_| {});
+        drop(place);
+        verified
+    });
     let verified = verified.await.map_err(|error| Problem::internal(&error.to_string()))??;
     Ok(Json(verified.into()))
 }

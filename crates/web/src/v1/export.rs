@@ -1,6 +1,7 @@
 //! What there is, as a file; the log, for other tools. Written while it is read.
 
 use std::io::{Read as _, Seek as _};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -21,6 +22,7 @@ use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
+use crate::fair::Both;
 
 /// How many things are looked at while the committer waits.
 const SLICE: usize = 100;
@@ -61,9 +63,16 @@ pub(crate) enum LogFormat {
 
 type Parts = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
+/// Who reads nothing for so long has gone away.
+const UNREAD: Duration = Duration::from_mins(2);
+
 /// A part is handed on; or nobody reads any more.
 async fn hand_on(parts: &Parts, part: Vec<u8>) -> Result<(), Stop> {
-    if part.is_empty() { Ok(()) } else { parts.send(Ok(part.into())).await.map_err(|_| Stop::Unread) }
+    if part.is_empty() {
+        return if parts.is_closed() { Err(Stop::Unread) } else { Ok(()) };
+    }
+    let sent = tokio::time::timeout(UNREAD, parts.send(Ok(part.into()))).await;
+    if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Stop::Unread) }
 }
 
 /// Why an export ends before its end.
@@ -81,9 +90,10 @@ impl From<Problem> for Stop {
 }
 
 /// The answer whose body comes from a task. Where that fails the connection ends without the last chunk.
-fn streamed(kind: &'static str, name: String, begin: impl AsyncRun) -> Response {
+fn streamed(kind: &'static str, name: String, place: Both, begin: impl AsyncRun) -> Response {
     let (parts, receive) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
+        let _place = place;
         if let Err(Stop::Problem(detail)) = begin.run(parts.clone()).await {
             tracing::error!(detail, "an export could not be finished");
             let _ = parts.send(Err(std::io::Error::other(detail))).await;
@@ -184,13 +194,14 @@ async fn export_log(
             return Err(Problem::new(StatusCode::BAD_REQUEST, "cursor", "Not an entry", detail).field(field));
         }
     }
+    let place = app.fair.to_export(caller.tenant).await;
     let reader = read(&app, &caller, |view| LogReader::begin(view, from_seq, to_seq)).await?;
     let format = format.unwrap_or_default();
     let from = from_seq.unwrap_or(1);
     let run = LogRun { app, caller, reader, from, format };
     Ok(match format {
-        LogFormat::Ndjson => streamed("application/x-ndjson", "log.ndjson".to_owned(), run),
-        LogFormat::Parquet => streamed(PARQUET, "log.parquet".to_owned(), run),
+        LogFormat::Ndjson => streamed("application/x-ndjson", "log.ndjson".to_owned(), place, run),
+        LogFormat::Parquet => streamed(PARQUET, "log.parquet".to_owned(), place, run),
     })
 }
 
@@ -278,10 +289,11 @@ async fn export_things(
     Query(query): Query<FileQuery>,
 ) -> Result<Response, Problem> {
     let what = what(&name)?;
+    let place = app.fair.to_export(caller.tenant).await;
     let mut export = read(&app, &caller, |view| Export::begin(view, what)).await?;
     if query.format.unwrap_or_default() == FileFormat::Csv {
         let run = CsvRun { app, caller, export, what };
-        return Ok(streamed("text/csv; charset=utf-8", format!("{name}.csv"), run));
+        return Ok(streamed("text/csv; charset=utf-8", format!("{name}.csv"), place, run));
     }
     let mut book = Workbook::new(what).map_err(sheet_problem)?;
     while !export.is_done() {
@@ -294,7 +306,7 @@ async fn export_things(
         file.rewind().map_err(|error| Problem::internal(&error.to_string()))?;
         Ok::<_, Problem>(file)
     });
-    Ok(streamed(XLSX, format!("{name}.xlsx"), FileRun(made.await?)))
+    Ok(streamed(XLSX, format!("{name}.xlsx"), place, FileRun(made.await?)))
 }
 
 fn sheet_problem(problem: SheetProblem) -> Problem {

@@ -158,6 +158,9 @@ fn asked(name: &str, query: Vec<(String, String)>) -> Result<(What, Reading, Ask
             "dry_run" => asked.dry_run = truth()?,
             "skip_bad_rows" => asked.skip_bad_rows = truth()?,
             "map" => match value.split_once('=') {
+                Some((ours, _)) if reading.map.iter().any(|(known, _)| known == ours) => {
+                    return Err(wrong(format!("`map` names `{ours}` twice; it is one column")));
+                }
                 Some((ours, theirs)) if !ours.is_empty() && !theirs.is_empty() => {
                     reading.map.push((ours.to_owned(), theirs.to_owned()));
                 }

@@ -95,6 +95,10 @@ fn must(is: bool, what: impl FnOnce() -> String) -> Result<(), Wrong> {
 impl<'c> Trial<'c> {
     pub async fn begin(table: &Table, case: &'c Case) -> Self {
         let mut trial = Self { case, shop: Shop::open().await, words: table.words() };
+        if case.path.contains("$operator") {
+            let operator = trial.shop.operator().await;
+            trial.words.insert("operator".to_owned(), operator);
+        }
         let world = trial.filled("$world");
         for answer in trial.lines(&world.lines().map(str::to_owned).collect::<Vec<_>>()).await {
             assert!(answer["error"].is_null(), "the world: {answer}");

@@ -142,6 +142,26 @@ impl Shop {
         shop
     }
 
+    /// The id of a key that may do everything.
+    pub async fn operator(&self) -> String {
+        auth::create_key_with(&self.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL, None)
+            .await
+            .unwrap();
+        let keys = self.get("/v1/keys").await;
+        let keys = keys["data"].as_array().unwrap();
+        let operator = keys.iter().find(|key| key["name"] == "operator").unwrap();
+        operator["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends something there is.
+    pub async fn delete(&self, path: &str) -> (StatusCode, Value) {
+        let request = Request::delete(path).header(header::AUTHORIZATION, format!("Bearer {}", self.key));
+        let answer = self.send(request.body(HttpBody::empty()).unwrap()).await;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
     /// Sends a request as it is.
     pub async fn send(&self, request: Request<HttpBody>) -> Response {
         self.router.clone().oneshot(request).await.unwrap()

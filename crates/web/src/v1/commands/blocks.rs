@@ -172,6 +172,14 @@ impl Blocks {
         }
     }
 
+    /// May this line be one more of the group whose lines are coming?
+    pub fn goes_on_with(&self, text: &[u8]) -> bool {
+        self.group.as_ref().is_some_and(|group| {
+            let line = body::parse::<LineInput<'_>>("a line", text);
+            line.map_or(true, |line| line.group.as_ref() == Some(&group.name))
+        })
+    }
+
     /// Adds a line that cannot be read. Where a group's lines are coming it may be one of them, and the group is not done
     /// without it.
     pub fn add_wrong(&mut self, number: u64, problem: Problem) {

@@ -107,7 +107,19 @@ impl Run {
             while let Some((number, line)) = lines.next() {
                 taken += 1;
                 if taken > MOST {
-                    self.finish(Some(too_many(number))).await;
+                    let is_of_group = match line {
+                        Line::Whole(text) => self.blocks.goes_on_with(text),
+                        Line::TooLong => true,
+                    };
+                    let last = if is_of_group {
+                        // A group is done whole, or not.
+                        self.blocks.add_wrong(number, too_many(number));
+                        None
+                    } else {
+                        let problem = too_many(number);
+                        Some(LineResult::failed(Some(number), None, problem))
+                    };
+                    self.finish(last).await;
                     return lines.pass_over().await;
                 }
                 match line {
@@ -177,12 +189,12 @@ fn broken(detail: &str) -> Problem {
     Problem::of_body("The body cannot be read", detail.to_owned())
 }
 
-fn too_many(number: u64) -> LineResult {
+fn too_many(number: u64) -> Problem {
     let detail = format!(
         "at most {MOST} lines are run in a request: line {number} and what follows it were not; what was answered above \
          is as it says. Send the rest in another request"
     );
-    LineResult::failed(Some(number), None, Problem::of_body("Too many lines", detail))
+    Problem::of_body("Too many lines", detail)
 }
 
 /// What lines would be run as, in words: for fuzzing.
