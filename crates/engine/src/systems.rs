@@ -166,6 +166,12 @@ impl ShownState {
         }
     }
 
+    /// What is known of it, but for when it was last read as it is.
+    pub(crate) fn but_for_times(&self) -> Self {
+        let observed = self.observed.map(|(quantity, _)| (quantity, Instant::MIN));
+        Self { acknowledged_at: None, observed, ..self.clone() }
+    }
+
     /// What it shows now, as far as we know.
     pub fn shows(&self) -> Option<Quantity> {
         onhand_sync::shows(&self.known(Instant::MIN))

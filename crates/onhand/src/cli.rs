@@ -621,6 +621,26 @@ pub enum Seal {
     New,
 }
 
+/// See [`Bench::Sync`].
+#[derive(Debug, Args)]
+pub struct SyncBench {
+    /// So many listings of which a rule changes a tenth, and which are all read back.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..))]
+    pub listings: usize,
+    /// So many listings that all differ.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..))]
+    pub dirty: usize,
+    /// One call takes so many of them; 5,000 a second are allowed.
+    #[arg(long, default_value_t = 50, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=5_000))]
+    pub batch: usize,
+    /// Changes a second, where it is measured how soon one is sent.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub changes_per_second: u64,
+    /// For so long, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+}
+
 /// See [`LedgerBench::part`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
@@ -649,6 +669,9 @@ pub enum Bench {
         #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..))]
         movements: u64,
     },
+    /// How soon and how fast connected systems are kept equal: from a commit to its push, many differing listings at a system with a
+    /// limit, what a rule changes, and reading everything back. The system is one inside this process.
+    Sync(SyncBench),
     /// Single-line orders over HTTP by keep-alive clients, on random items and on one hot item.
     Orders {
         /// Seconds for each figure.

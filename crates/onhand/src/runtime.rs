@@ -387,7 +387,11 @@ async fn run_ours(
     }
 }
 
-async fn run_worker(mut worker: Worker, handle: Handle, acknowledged: Arc<Mutex<Vec<Acknowledged>>>) {
+pub(crate) async fn run_worker(
+    mut worker: Worker,
+    handle: Handle,
+    acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+) {
     let mut feed = handle.ledger().feed();
     loop {
         feed.mark_unchanged();

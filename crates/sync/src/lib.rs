@@ -20,7 +20,7 @@ pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Standing, Status, Stop, explain, exposed};
 pub use judge::{Known, Observation, OwnChange, Verdict, judge, may_be_a_part, shows};
 pub use lag::{Lag, in_words};
-pub use plan::{Difference, danger_first};
+pub use plan::{Danger, Difference, danger, danger_first};
 pub use policy::{Barrier, Reaction, barrier, barrier_from, react};
 pub use retry::{Allowance, Failure, OPEN_AFTER, may_call_at, next_random, rest_ms};
 pub use state::{Facts, State, Trouble, state};

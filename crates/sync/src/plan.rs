@@ -13,20 +13,28 @@ pub struct Difference<K> {
     pub desired: Quantity,
 }
 
+/// How dangerous a difference is: the lesser goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Danger(u8, i64);
+
+/// How dangerous it is that a listing shows something else than it should; see [`danger_first`].
+pub fn danger(shows: Option<Quantity>, desired: Quantity) -> Danger {
+    let class = match shows {
+        _ if desired.is_zero() => 0,
+        Some(shows) if desired > shows => 2,
+        _ => 1,
+    };
+    Danger(class, -shows.map_or(0, |shows| (desired.micros() - shows.micros()).abs()))
+}
+
 /// Sorts differences so that the most dangerous goes first: falling to zero, then falling (what was never read may
 /// be), then rising; the larger change first.
 pub fn danger_first<K: Ord>(differences: &mut [Difference<K>]) {
     differences.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key)));
 }
 
-fn rank<K>(difference: &Difference<K>) -> (u8, i64) {
-    let Difference { shows, desired, .. } = difference;
-    let class = match shows {
-        _ if desired.is_zero() => 0,
-        Some(shows) if desired > shows => 2,
-        _ => 1,
-    };
-    (class, -shows.map_or(0, |shows| (desired.micros() - shows.micros()).abs()))
+fn rank<K>(difference: &Difference<K>) -> Danger {
+    danger(difference.shows, difference.desired)
 }
 
 #[cfg(test)]

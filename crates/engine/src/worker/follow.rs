@@ -9,6 +9,7 @@ use onhand_ledger::{
 use onhand_store::StoreError;
 use onhand_sync::{Stop, fall};
 
+use super::lines::Sorted;
 use super::zeros::{is_prompt, was_prompt};
 use super::{Kept, Line, Worker, WorkerError};
 use crate::published::Place;
@@ -200,7 +201,8 @@ impl Worker {
         }
         let Kept { keys, facts: Some(facts) } = kept else { return Ok(()) };
         for key in keys {
-            let Some(line) = self.lines.get_mut(key) else { continue };
+            let Some(mut line) = self.lines.get_mut(key) else { continue };
+            let line = &mut *line;
             let place = Place {
                 id: line.id,
                 listing: &line.listing,
@@ -250,13 +252,13 @@ impl Worker {
         self.read_back.clear();
         let mut forgotten = Vec::new();
         let mut over = Vec::new();
-        for (key, line) in &mut self.lines {
-            let blank = ShownState::default();
-            if line.state != blank {
-                over.extend(std::mem::take(&mut line.state).stopped.and_then(|stopped| stopped.discrepancy));
-                (line.reading, line.suspected) = (None, None);
-                forgotten.push(key.clone());
-            }
+        let blank = ShownState::default();
+        let known = self.lines.iter().filter(|(_, line)| line.state != blank);
+        forgotten.extend(known.map(|(key, _)| key.clone()));
+        for key in &forgotten {
+            let Some(mut line) = self.lines.get_mut(key) else { continue };
+            over.extend(std::mem::take(&mut line.state).stopped.and_then(|stopped| stopped.discrepancy));
+            (line.reading, line.suspected) = (None, None);
         }
         self.keep(&forgotten).await?;
         for discrepancy in over {
@@ -275,13 +277,15 @@ impl Worker {
             let Some(item) = listing.item else { continue };
             for remote_location in remote_locations(&self.system) {
                 let key = shown_key(listing_id, &remote_location);
+                let state = known.remove(&key).unwrap_or_default();
                 let line = match before.remove(&key) {
                     Some(line) => Line { listing: listing.clone(), ..line },
                     None => Line {
                         listing: listing.clone(),
                         id: listing_id,
                         remote_location,
-                        state: known.remove(&key).unwrap_or_default(),
+                        kept_at: state.observed.map_or(Instant::MIN, |(_, at)| at),
+                        state,
                         desired: Quantity::ZERO,
                         is_skipped: false,
                         basis: None,
@@ -290,6 +294,7 @@ impl Worker {
                         suspected: None,
                         read_first: false,
                         fall: None,
+                        sorted: Sorted::default(),
                     },
                 };
                 if line.state.observed.is_none() || line.state.unanswered.is_some() {

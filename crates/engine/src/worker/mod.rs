@@ -4,12 +4,13 @@
 //! the newest `seq`; a crash loses nothing, because the difference is still there afterwards. Has no timer of its
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
-//! `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
+//! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
 //! hears of what the system did by itself, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
 //! zeros, `stops` tells a person why nothing is sent.
 
 mod follow;
 mod hooks;
+mod lines;
 mod orders;
 mod policy;
 mod push;
@@ -28,6 +29,7 @@ use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, Sy
 use onhand_store::{Note, StoreError};
 use onhand_sync::{Failure, Fall, OPEN_AFTER, Observation, Stop, next_random, rest_ms};
 
+use self::lines::{Lines, Sorted};
 use crate::published::{Basis, Facts};
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{STATUS, ShownState, WorkerStatus, shown_space};
@@ -77,6 +79,10 @@ impl WorkerError {
     }
 }
 
+/// The states of so many are kept together.
+const KEPT: usize = 1_000;
+/// So many lines are read together, before they are judged.
+const PART: usize = 5_000;
 /// The status is kept at least this often, in seconds, while nothing else changes of it.
 const STATUS_SECONDS: i64 = 5;
 
@@ -126,6 +132,10 @@ struct Line {
     read_first: bool,
     /// Where it should show 0: what that follows from.
     fall: Option<Fall>,
+    /// When what is known of it was kept last.
+    kept_at: Instant,
+    /// In which of the sets it is.
+    sorted: Sorted,
 }
 
 impl Line {
@@ -149,6 +159,7 @@ struct Kept {
 }
 
 /// A system's worker.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Worker {
     handle: Handle,
     tenant: TenantId,
@@ -156,7 +167,7 @@ pub struct Worker {
     system: System,
     channel: Arc<dyn Channel>,
     pace: Pace,
-    lines: BTreeMap<String, Line>,
+    lines: Lines,
     by_item: BTreeMap<ItemId, Kept>,
     /// What publication rules say, as of `seq`.
     index: Index,
@@ -176,6 +187,8 @@ pub struct Worker {
     next_orders: Instant,
     next_read: Instant,
     next_reconcile: Instant,
+    /// Everything is being read: all up to this key was.
+    reconciled_to: Option<String>,
     failures: u32,
     /// Spreads the rests of those who wait; the same worker waits the same each time.
     random: u64,
@@ -184,6 +197,10 @@ pub struct Worker {
     /// Rounds of pushes in a row whose answers were lost.
     lost_rounds: u32,
     next_push: Instant,
+    /// The system may be called again from then on, by what it said of its limit.
+    next_call: Instant,
+    /// It was called since its orders were asked for.
+    called: bool,
     /// Nothing is pushed to any system.
     pushing_stopped: bool,
     /// The batch that is on its way.
@@ -220,7 +237,7 @@ impl Worker {
             system,
             channel,
             pace,
-            lines: BTreeMap::new(),
+            lines: Lines::default(),
             by_item: BTreeMap::new(),
             index: Index::default(),
             changing: BTreeSet::new(),
@@ -235,11 +252,14 @@ impl Worker {
             next_orders: now,
             next_read: now,
             next_reconcile: now,
+            reconciled_to: None,
             failures: 0,
             random: tenant.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ id.0,
             rest_until: now,
             lost_rounds: 0,
             next_push: now,
+            next_call: now,
+            called: true,
             pushing_stopped: false,
             batch: None,
             zeros_sent: Vec::new(),
@@ -306,16 +326,21 @@ impl Worker {
         self.failures = 0;
         // What time alone changes is sent in its time, whoever else calls.
         let by_time = self.changing.first().map(|(at, _)| *at);
-        let mut next = [by_time, self.next_due].into_iter().flatten().fold(self.next_orders, Instant::min);
+        let orders_at = self.next_orders.max(self.next_call);
+        let mut next = [by_time, self.next_due].into_iter().flatten().fold(orders_at, Instant::min);
         if std::mem::take(&mut self.refresh_due) {
             next = now;
         }
         if self.system.mode.direction.sends() {
             let reading = if self.read_back.is_empty() { self.next_reconcile } else { self.next_read };
-            next = next.min(reading).min(self.next_reconcile);
+            next = next.min(reading.max(self.next_call)).min(self.next_reconcile);
         }
-        if self.next_push > now && !self.differences(now).is_empty() {
-            next = next.min(self.next_push);
+        if self.reconciled_to.is_some() && self.read_back.len() < PART {
+            next = next.min(self.next_call.max(now));
+        }
+        let may_push_at = self.next_push.max(self.next_call);
+        if may_push_at > now && !self.differences(now, 1).is_empty() {
+            next = next.min(may_push_at);
         }
         next.min(self.next_due(now).unwrap_or(next))
     }
@@ -329,27 +354,43 @@ impl Worker {
         for key in self.untold_stops.clone() {
             self.tell_stop(&key).await?;
         }
-        self.push().await?;
+        // Where each call counts, sending and hearing take turns.
+        let orders_first = self.called && self.now() >= self.next_orders && self.channel.budget().is_some();
+        if !orders_first {
+            self.push().await?;
+        }
         let sends = self.system.mode.direction.sends();
         if sends && self.now() >= self.next_reconcile {
-            let all: Vec<String> = self.lines.keys().cloned().collect();
-            self.read_back.extend(all);
             self.next_reconcile = self.now().plus_micros(self.pace.reconcile_ms * 1_000);
+            self.reconciled_to.get_or_insert_default();
+        }
+        // All of them in parts, so that there is never more in memory, and what changes meanwhile goes in between.
+        let may_go_on = sends && self.may_call() && self.read_back.len() < PART;
+        if may_go_on && let Some(after) = self.reconciled_to.take() {
+            let part = self.lines.keys_after(&after, PART);
+            self.reconciled_to = part.last().filter(|_| part.len() == PART).cloned();
+            self.read_back.extend(part);
             self.next_read = self.now();
         }
-        if sends && !self.read_back.is_empty() && self.now() >= self.next_read {
+        if sends
+            && !orders_first
+            && self.may_call()
+            && !self.read_back.is_empty()
+            && self.now() >= self.next_read
+        {
             // What is read for the first time has in it all that was sold before: that is heard of first.
-            if self.lines.values().any(|line| line.state.acknowledged.is_none()) {
+            if self.lines.has_new() && self.called {
                 self.orders().await?;
             }
-            self.read().await?;
             // What was read can only be judged once the orders up to then are known.
-            self.next_orders = self.now();
+            if self.read().await? {
+                self.next_orders = self.now();
+            }
         }
         if self.is_hinted() {
             self.next_orders = self.now();
         }
-        if self.now() >= self.next_orders {
+        if self.now() >= self.next_orders && self.may_call() {
             self.orders().await?;
             self.next_orders = self.now().plus_micros(self.pace.orders_ms * 1_000);
             self.judge().await?;
@@ -357,6 +398,11 @@ impl Worker {
             self.push().await?;
         }
         Ok(())
+    }
+
+    /// May the system be called, by what it says of its limit?
+    fn may_call(&self) -> bool {
+        self.now() >= self.next_call
     }
 
     /// May anything be sent at all?
@@ -375,11 +421,19 @@ impl Worker {
     }
 
     /// Keeps the state of these listings.
-    async fn keep(&self, keys: &[String]) -> Result<(), WorkerError> {
-        let note = |key: &String| Some(shown_note(self.id, key, &self.lines.get(key)?.state));
-        let notes: Vec<Note> = keys.iter().filter_map(note).collect();
-        if !notes.is_empty() {
-            self.handle.submit_with(self.tenant, None, notes).await?;
+    async fn keep(&mut self, keys: &[String]) -> Result<(), WorkerError> {
+        for part in keys.chunks(KEPT) {
+            let note = |key: &String| Some(shown_note(self.id, key, &self.lines.get(key)?.state));
+            let notes: Vec<Note> = part.iter().filter_map(note).collect();
+            if !notes.is_empty() {
+                self.handle.submit_with(self.tenant, None, notes).await?;
+            }
+            let now = self.now();
+            for key in part {
+                if let Some(mut line) = self.lines.get_mut(key) {
+                    line.kept_at = now;
+                }
+            }
         }
         Ok(())
     }

@@ -1,19 +1,19 @@
 //! Hearing of what a system did by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_channels::{ChannelError, Meaning, RemoteOrder};
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Answer, Body, Instant, Invalid, Key, Quantity, Value};
-use onhand_store::Note;
+use onhand_ledger::{Answer, Body, Instant, Invalid, Key, ListingId, Quantity, Value};
+use onhand_store::{Note, StoreError};
 use onhand_sync::{OwnChange, Stop};
 
 use super::hooks::status_note;
-use super::{STATUS_SECONDS, Worker, WorkerError, shown_note};
+use super::{Line, STATUS_SECONDS, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::queue::SubmitError;
-use crate::systems::{ShownState, Stopped, WorkerStatus};
+use crate::systems::{ShownState, Stopped, WorkerStatus, remote_locations, shown_key};
 
 /// Up to where a page of orders is read.
 struct Read {
@@ -30,6 +30,8 @@ impl Worker {
         loop {
             let asked_at = self.now();
             let page = self.channel.orders(self.status.cursor.as_deref()).await?;
+            self.keep_to_budget();
+            self.called = false;
             let read = Read { cursor: page.cursor.clone(), known_to: (!page.more).then_some(asked_at) };
             if let Some((last, before)) = page.orders.split_last() {
                 for order in before {
@@ -115,7 +117,18 @@ impl Worker {
         let note = Note { space, key: order.document.clone(), body: Some(body) };
         let command = self.command(Body::Record(document));
         // What it did to its own number is kept in the same transaction: told again it would be no news.
-        let changed = self.changed_by_itself(order, is_first, &wanted_before, &wanted_now);
+        let named = order.lines.iter().map(|line| &line.listing);
+        let named: BTreeSet<&String> = named.chain(wanted_before.keys()).collect();
+        let listings = ledger.read(self.tenant, |view| {
+            let id = |listing: &&String| view.get(&Key::RemoteListing(self.id, (*listing).clone()));
+            let ids = named.iter().map(id).collect::<Result<Vec<_>, StoreError>>()?;
+            Ok(ids.into_iter().filter_map(|id| match id {
+                Some(Value::ListingId(id)) => Some(id),
+                _ => None,
+            }))
+        })?;
+        let listings: Vec<ListingId> = listings.collect();
+        let changed = self.changed_by_itself(order, &listings, is_first, &wanted_before, &wanted_now);
         let states = changed.iter().map(|(key, state)| shown_note(self.id, key, state));
         let mut notes: Vec<Note> = std::iter::once(note).chain(states).collect();
         if let Some(Read { cursor, known_to }) = read {
@@ -140,7 +153,7 @@ impl Worker {
             self.next_read = self.next_read.max(self.now().plus_micros(self.pace.read_back_ms * 500));
         }
         for (key, state) in changed {
-            if let Some(line) = self.lines.get_mut(&key) {
+            if let Some(mut line) = self.lines.get_mut(&key) {
                 line.state = state;
             }
             self.read_back.insert(key);
@@ -148,10 +161,11 @@ impl Worker {
         Ok(())
     }
 
-    /// The listings whose number the system changed by an order, applied or waiting, as they are from now on.
+    /// Of these listings of an order, those whose number the system changed by an order, applied or waiting, as they are from now on.
     fn changed_by_itself(
         &self,
         order: &RemoteOrder,
+        listings: &[ListingId],
         is_first: bool,
         before: &BTreeMap<String, Quantity>,
         now: &BTreeMap<String, Quantity>,
@@ -165,7 +179,7 @@ impl Worker {
         if self.channel.meaning() != Meaning::SellableNetOfOwnOrders {
             return changed;
         }
-        for (key, line) in &self.lines {
+        for (key, line) in listings.iter().flat_map(|listing| self.lines_of(*listing)) {
             let listing = &line.listing.remote_id;
             let wanted =
                 |orders: &BTreeMap<String, Quantity>| orders.get(listing).copied().unwrap_or_default();
@@ -181,10 +195,19 @@ impl Worker {
                 let mut state = line.state.clone();
                 state.changes.extend(both);
                 state.changes.sort();
-                changed.push((key.clone(), state));
+                changed.push((key, state));
             }
         }
         changed
+    }
+
+    /// The lines of a listing, each with its key.
+    fn lines_of(&self, listing: ListingId) -> impl Iterator<Item = (String, &Line)> {
+        let keys = remote_locations(&self.system).into_iter().map(move |place| shown_key(listing, &place));
+        keys.filter_map(|key| {
+            let line = self.lines.get(&key)?;
+            Some((key, line))
+        })
     }
 
     /// A document that cannot be taken at all still reaches a person, once. What it names has been sold over there all
@@ -229,7 +252,7 @@ impl Worker {
                 number: None,
                 discrepancy: Some(discrepancy),
             });
-            if let Some(line) = self.lines.get_mut(&key) {
+            if let Some(mut line) = self.lines.get_mut(&key) {
                 line.state = state;
             }
         }

@@ -96,7 +96,7 @@ impl Worker {
         told_as: String,
         why: String,
     ) -> Result<Option<String>, WorkerError> {
-        let Some(line) = self.lines.get_mut(key) else { return Ok(None) };
+        let Some(mut line) = self.lines.get_mut(key) else { return Ok(None) };
         let before = line.state.clone();
         (line.state.unexplained, line.state.drift) = (Quantity::ZERO, None);
         let place = self.handle.ledger().read(self.tenant, |view| {
@@ -126,6 +126,7 @@ impl Worker {
                 return Err(error.into());
             }
         };
+        drop(line);
         self.read_back.insert(key.to_owned());
         Ok(refused)
     }
@@ -144,14 +145,16 @@ impl Worker {
         if was_asked {
             self.resume(key).await?;
         }
-        let Some(line) = self.lines.get_mut(key) else { return Ok(()) };
+        let Some(mut line) = self.lines.get_mut(key) else { return Ok(()) };
         line.state.adoptable = barrier.is_none();
         line.state.unexplained = by;
         // Whoever changed it has changed it back.
         if was_asked && by.is_zero() {
+            drop(line);
             return self.keep(&[key.to_owned()]).await;
         }
         let desired = line.desired;
+        drop(line);
         let what = match barrier {
             None => format!(
                 "Answer `set_back`: it shows {desired} again; or `adopt`: stock changes by {by} there."

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use onhand_channels::{Budget, Push, Pushed, Reading};
 use onhand_ledger::Instant;
-use onhand_sync::{Allowance, Difference, Fall, Stop, danger_first, may_call_at};
+use onhand_sync::{Allowance, Fall, Stop, may_call_at};
 
-use super::{Acknowledged, Worker, WorkerError};
+use super::{Acknowledged, Line, Worker, WorkerError};
 use crate::systems::Sent;
 
 /// What is refused is tried again after this long, and ever longer, in seconds.
@@ -15,34 +15,26 @@ const RETRY_SECONDS: i64 = 30;
 const RETRY_AT_LEAST: i64 = 3_600;
 
 impl Worker {
-    /// What differs and may be sent now.
-    pub(super) fn differences(&self, now: Instant) -> Vec<Difference<String>> {
+    /// What differs and may be sent now, the most dangerous first: at most so many.
+    pub(super) fn differences(&self, now: Instant, limit: usize) -> Vec<String> {
         if !self.may_send() {
             return Vec::new();
         }
-        let open = self.lines.iter().filter(|(_, line)| {
-            let state = &line.state;
-            let stopped = state.stopped.as_ref();
-            let falls = state.shows().is_some_and(|shows| line.desired < shows);
-            let may_retry = stopped.is_none_or(|stopped| {
-                let is_another = stopped.number.is_some_and(|refused| refused != line.desired);
-                stopped.retry_at.is_some_and(|at| at <= now || (falls && is_another))
-            });
-            // What was never read, or may be on its way, is read first; what nothing explains is looked into first.
-            !line.is_skipped
-                && state.acknowledged.is_some()
-                && state.unanswered.is_none()
-                && may_retry
-                && line.suspected.is_none()
-                && !line.read_first
-        });
-        open.filter(|(key, line)| self.is_due(key, line, now))
-            .map(|(key, line)| Difference {
-                key: key.clone(),
-                shows: line.state.shows(),
-                desired: line.desired,
-            })
-            .collect()
+        let is_due = |(key, line): &(&String, &Line)| self.may_go(key, line, now);
+        let mut due: Vec<String> =
+            self.lines.open().filter(is_due).take(limit).map(|(key, _)| key.clone()).collect();
+        // In a batch of all of them also what is as it should be goes, once what differs has gone.
+        if let Some(batch) = self.batch.as_ref().filter(|batch| batch.full && due.len() < limit) {
+            let lines = batch.left.iter().filter_map(|key| Some((key, self.lines.get(key)?)));
+            let same = lines.filter(|(_, line)| !line.differs()).filter(is_due);
+            due.extend(same.take(limit - due.len()).map(|(key, _)| key.clone()));
+        }
+        due
+    }
+
+    /// May a line be sent now?
+    fn may_go(&self, key: &str, line: &Line, now: Instant) -> bool {
+        line.may_be_sent_at(now) && self.is_due(key, line, now)
     }
 
     /// Sends what differs, the most dangerous first, until nothing does, the system says no, or orders are due: what
@@ -55,18 +47,16 @@ impl Worker {
 
     async fn send_all(&mut self) -> Result<(), WorkerError> {
         loop {
+            debug_assert!(self.lines.len() > 1_000 || self.lines.are_sorted(), "a line was not sorted anew");
             self.guard_zeros().await?;
             let now = self.now();
-            if now < self.next_push {
+            if now < self.next_push || now < self.next_call {
                 return Ok(());
             }
-            let mut differences = self.differences(now);
-            if differences.is_empty() {
+            let keys = self.differences(now, self.channel.batch_size());
+            if keys.is_empty() {
                 return Ok(());
             }
-            danger_first(&mut differences);
-            differences.truncate(self.channel.batch_size());
-            let keys: Vec<String> = differences.into_iter().map(|difference| difference.key).collect();
             let read_at = self.now();
             let before = self.before_push(&keys).await?;
             self.send(keys, before, read_at).await?;
@@ -77,11 +67,11 @@ impl Worker {
         }
     }
 
-    /// Sends no faster than the system says it may be called.
-    fn keep_to_budget(&mut self) {
+    /// Calls no faster than the system says it may be called.
+    pub(super) fn keep_to_budget(&mut self) {
         if let Some(Budget { remaining, refill_per_second, cost }) = self.channel.budget() {
             let allowance = Allowance { remaining, refill_per_second, cost };
-            self.next_push = self.next_push.max(may_call_at(allowance, self.now()));
+            self.next_call = may_call_at(allowance, self.now());
         }
     }
 
@@ -110,14 +100,15 @@ impl Worker {
         // The last step: what should they show now, at the newest entry there is.
         self.refresh().await?;
         let now = self.now();
-        let still: std::collections::BTreeSet<String> =
-            self.differences(now).into_iter().map(|difference| difference.key).collect();
+        let still = |key: &String| self.lines.get(key).is_some_and(|line| self.may_go(key, line, now));
+        let keys: Vec<String> =
+            if self.may_send() { keys.into_iter().filter(still).collect() } else { Vec::new() };
         let reads_first = self.channel.reads_before_push();
         let compares = self.channel.compares();
         let mut chosen = Vec::new();
         let mut pushes = Vec::new();
-        for key in keys.into_iter().filter(|key| still.contains(key)) {
-            let Some(line) = self.lines.get_mut(&key) else { continue };
+        for key in keys {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
             let expected = line.state.shows().filter(|_| compares);
             line.state.unanswered = Some((line.desired, now));
             line.state.sent = Some(Sent {
@@ -135,6 +126,7 @@ impl Worker {
                 before: before.remove(&(line.listing.remote_id.clone(), line.remote_location.clone())),
                 expected,
             });
+            drop(line);
             chosen.push(key);
         }
         if pushes.is_empty() {
@@ -145,6 +137,7 @@ impl Worker {
         let results = match self.channel.push(&pushes).await {
             Ok(results) => {
                 self.keep_to_budget();
+                self.called = true;
                 results
             }
             Err(error) => {
@@ -159,7 +152,7 @@ impl Worker {
         let mut over = Vec::new();
         let (mut any_lost, mut any_stale) = (false, false);
         for ((key, push), result) in chosen.iter().zip(&pushes).zip(results) {
-            let Some(line) = self.lines.get_mut(key) else { continue };
+            let Some(mut line) = self.lines.get_mut(key) else { continue };
             match result {
                 Pushed::Acknowledged => {
                     line.state.acknowledged = Some(push.quantity);

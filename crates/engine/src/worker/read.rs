@@ -1,12 +1,12 @@
 //! Reading numbers back, and judging them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use onhand_channels::Reading;
 use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Observation, Stop, Verdict, judge, may_be_a_part};
 
-use super::{Found, Worker, WorkerError};
+use super::{Found, PART, Worker, WorkerError};
 use crate::systems::Sent;
 
 /// How many times somebody may set a number back before we stop writing it.
@@ -16,6 +16,8 @@ const SECOND_MASTER: u32 = 3;
 const SUSPECTED_FOR: i64 = 3_000_000;
 /// How often it may become another one before it is called one all the same.
 const SUSPECTED_AT_MOST: u32 = 4;
+/// What is read and is as it was is kept again after so long, in seconds: by then what is shown of it says when it was read.
+const KEPT_AGAIN: i64 = 600;
 /// Left alone for so long, what a second master did before is over, in seconds.
 const LEFT_ALONE: i64 = 300;
 /// A write of ours whose answer was lost is looked for in what is read for so long, in seconds.
@@ -46,16 +48,26 @@ impl Suspicion {
 }
 
 impl Worker {
-    /// Reads numbers back, for judging once the orders are known.
-    pub(super) async fn read(&mut self) -> Result<(), WorkerError> {
-        let keys: Vec<String> = std::mem::take(&mut self.read_back).into_iter().collect();
-        for part in keys.chunks(self.channel.batch_size().max(1)) {
+    /// Reads numbers back, of so many as are judged together, for judging once the orders are known. Says
+    /// whether all of these were: not where the system may not be called for a while.
+    pub(super) async fn read(&mut self) -> Result<bool, WorkerError> {
+        let keys: Vec<String> = std::iter::from_fn(|| self.read_back.pop_first()).take(PART).collect();
+        for (nth, part) in keys.chunks(self.channel.batch_size().max(1)).enumerate() {
+            // What it allows is there for what we send first.
+            if !self.may_call() {
+                let left = keys.iter().skip(nth * self.channel.batch_size().max(1));
+                self.read_back.extend(left.cloned());
+                self.next_read = self.next_call;
+                return Ok(false);
+            }
             if let Err(error) = self.read_lines(part).await {
                 self.read_back.extend(keys);
                 return Err(error);
             }
+            self.keep_to_budget();
+            self.called = true;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads these lines' numbers. What is not tracked or not there any more stops; what is again goes on.
@@ -64,11 +76,13 @@ impl Worker {
         let readings = self.channel.read(&self.listings_of(keys)).await?;
         let mut stops = Vec::new();
         let mut over = Vec::new();
+        let place = |reading: &'_ Reading| (reading.listing.clone(), reading.location.clone());
+        let read: HashMap<(String, String), &Reading> =
+            readings.iter().map(|reading| (place(reading), reading)).collect();
         for key in keys {
-            let Some(line) = self.lines.get_mut(key) else { continue };
-            let reading = readings.iter().find(|reading| {
-                reading.listing == line.listing.remote_id && reading.location == line.remote_location
-            });
+            let Some(mut line) = self.lines.get_mut(key) else { continue };
+            let here = (line.listing.remote_id.clone(), line.remote_location.clone());
+            let reading = read.get(&here).copied();
             let why = match reading {
                 // Its number is its own.
                 _ if line.is_skipped => None,
@@ -104,8 +118,14 @@ impl Worker {
         let mut over = Vec::new();
         let mut again = BTreeSet::new();
         let reads_first = self.channel.reads_before_push();
-        for (key, line) in &mut self.lines {
+        // What is adopted is told under a name that is made of what is kept.
+        let keeps_all = self.system.mode.adopts();
+        let now = self.now();
+        for key in self.lines.read() {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            let line = &mut *line;
             let Some(observation) = line.reading else { continue };
+            let before = line.state.but_for_times();
             let state = &mut line.state;
             state.lost.retain(|(_, at)| at.plus_seconds(MAY_ARRIVE) >= observation.at);
             // A push that began after the reading began says nothing about it: read again.
@@ -209,7 +229,11 @@ impl Worker {
             {
                 over.push(key.clone());
             }
-            judged.push(key.clone());
+            // What is as it was is kept now and then only: of a million listings that is most of the work.
+            let is_news = keeps_all || before != line.state.but_for_times();
+            if is_news || line.kept_at.plus_seconds(KEPT_AGAIN) <= now {
+                judged.push(key.clone());
+            }
         }
         if !again.is_empty() {
             let soon = self.now().plus_micros(self.pace.read_back_ms * 1_000);

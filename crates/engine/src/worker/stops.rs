@@ -18,7 +18,13 @@ impl Worker {
     ) -> Result<(), WorkerError> {
         let now = self.now();
         let (mut changed, mut adopted) = (Vec::new(), Vec::new());
-        for (key, line) in &mut self.lines {
+        if seen_to.is_empty() {
+            return Ok(());
+        }
+        let stopped = self.lines.iter().filter(|(_, line)| line.state.stopped.is_some());
+        let stopped: Vec<String> = stopped.map(|(key, _)| key.clone()).collect();
+        for key in &stopped {
+            let Some(mut line) = self.lines.get_mut(key) else { continue };
             let state = &mut line.state;
             let Some(stopped) = &mut state.stopped else { continue };
             let Some(about) = stopped.discrepancy else { continue };
@@ -64,7 +70,7 @@ impl Worker {
         retry: Option<(Instant, Quantity)>,
     ) -> Result<(), WorkerError> {
         let now = self.now();
-        let Some(line) = self.lines.get_mut(key) else { return Ok(()) };
+        let Some(mut line) = self.lines.get_mut(key) else { return Ok(()) };
         let (before, other) = match line.state.stopped.take() {
             Some(before) if before.why == why => (Some(before), None),
             // What waits for a person goes on waiting.
@@ -80,6 +86,7 @@ impl Worker {
         let (retry_at, number) = (retry.map(|(at, _)| at), retry.map(|(_, number)| number));
         let stopped = Stopped { why, reason, since, times, retry_at, number, discrepancy: told };
         line.state.stopped = Some(stopped);
+        drop(line);
         // What stopped it before does no longer. That is said first: a crash in between leaves nothing open.
         if let Some(discrepancy) = other.and_then(|other| other.discrepancy) {
             self.resolve(discrepancy).await?;
@@ -143,7 +150,9 @@ impl Worker {
         };
         let told_as = Some(told_as);
         let discrepancy = self.note_with(told_as, cause, &listing, quantity, sentence, choices).await?;
-        if let Some(stopped) = self.lines.get_mut(key).and_then(|line| line.state.stopped.as_mut()) {
+        if let Some(mut line) = self.lines.get_mut(key)
+            && let Some(stopped) = line.state.stopped.as_mut()
+        {
             stopped.discrepancy = discrepancy;
         }
         self.untold_stops.remove(key);
@@ -166,7 +175,7 @@ impl Worker {
         if let Some(discrepancy) = stopped.and_then(|stopped| stopped.discrepancy) {
             self.resolve(discrepancy).await?;
         }
-        if let Some(line) = self.lines.get_mut(key) {
+        if let Some(mut line) = self.lines.get_mut(key) {
             line.state.stopped = None;
             line.state.drifts = 0;
         }

@@ -17,7 +17,7 @@ pub(super) struct Batch {
     /// Those of it that are not acknowledged yet.
     pub left: BTreeSet<String>,
     /// Of all listings, also those that are as they should be.
-    full: bool,
+    pub full: bool,
 }
 
 impl Worker {
@@ -42,8 +42,9 @@ impl Worker {
         match &self.system.mode.timing {
             Timing::Batch(_) if self.batch.is_some() => None,
             Timing::Batch(schedule) => self.status.batched_at.map(|last| next_batch(schedule, last)),
+            Timing::NearRealTime { debounce_ms: 0 } => None,
             Timing::NearRealTime { .. } => {
-                let differing = self.lines.iter().filter(|(_, line)| line.differs());
+                let differing = self.lines.open();
                 differing.filter_map(|(key, line)| self.may_go_at(key, line)).filter(|at| *at > now).min()
             }
         }

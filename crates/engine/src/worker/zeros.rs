@@ -20,8 +20,6 @@ use crate::view::View;
 const WINDOW: i64 = 600;
 /// So many names stand in the sentence.
 const NAMED: usize = 3;
-/// So many states are kept together.
-const KEPT: usize = 1_000;
 
 /// Does a movement come from an order, a hold or a shipment, or from a day that is over?
 pub(super) fn is_prompt(movement: &Movement) -> bool {
@@ -61,7 +59,7 @@ pub(super) fn was_prompt(
 }
 
 impl Line {
-    fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         self.state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Held)
     }
 
@@ -85,23 +83,24 @@ impl Worker {
         let now = self.now();
         self.zeros_sent.retain(|at| at.plus_seconds(WINDOW) > now);
         let (mut held, mut pending, mut untold) = (Vec::new(), Vec::new(), false);
-        for (key, line) in &self.lines {
+        for key in self.lines.guarded() {
+            let Some(line) = self.lines.get(&key) else { continue };
             if line.is_held() && !line.state.zero_rejected {
-                held.push(key.clone());
                 untold |= line.told_of().is_none();
+                held.push(key);
             } else if line.state.stopped.is_none()
                 && line.state.acknowledged.is_some()
                 && line.is_guarded()
                 && !line.state.zero_allowed
             {
-                pending.push(key.clone());
+                pending.push(key);
             }
         }
         let zeros = held.len() + pending.len() + self.zeros_sent.len();
         let is_new = !pending.is_empty() && is_wave(zeros, self.lines.len(), self.system.mode.zeros);
         if is_new {
             for key in &pending {
-                let Some(line) = self.lines.get_mut(key) else { continue };
+                let Some(mut line) = self.lines.get_mut(key) else { continue };
                 line.state.held_at = Some(now);
                 line.state.stopped = Some(Stopped {
                     why: Stop::Held,
@@ -114,7 +113,7 @@ impl Worker {
                 });
             }
             // They are held before it is told: a crash sends nothing, and tells it then.
-            self.keep_all(&pending).await?;
+            self.keep(&pending).await?;
             held.append(&mut pending);
         }
         if is_new || untold { self.tell_zeros(&held).await } else { Ok(()) }
@@ -149,11 +148,13 @@ impl Worker {
         let committed = self.handle.submit(self.tenant, command).await?;
         let Answer::Discrepancy(discrepancy) = committed.answer else { return Ok(()) };
         for key in held {
-            if let Some(stopped) = self.lines.get_mut(key).and_then(|line| line.state.stopped.as_mut()) {
+            if let Some(mut line) = self.lines.get_mut(key)
+                && let Some(stopped) = line.state.stopped.as_mut()
+            {
                 stopped.discrepancy = Some(discrepancy);
             }
         }
-        self.keep_all(held).await?;
+        self.keep(held).await?;
         for discrepancy in before {
             self.resolve(discrepancy).await?;
         }
@@ -164,7 +165,8 @@ impl Worker {
     async fn release_zeros(&mut self) -> Result<(), WorkerError> {
         let mut changed = Vec::new();
         let mut told = BTreeSet::new();
-        for (key, line) in &mut self.lines {
+        for key in self.lines.guarded() {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
             let is_zero = line.desired.is_zero();
             if line.is_held() && !line.is_guarded() {
                 told.extend(line.told_of());
@@ -177,17 +179,13 @@ impl Worker {
                 changed.push(key.clone());
             }
         }
-        self.keep_all(&changed).await?;
+        self.keep(&changed).await?;
+        if told.is_empty() {
+            return Ok(());
+        }
         let still: BTreeSet<DiscrepancyId> = self.lines.values().filter_map(Line::told_of).collect();
         for discrepancy in told.difference(&still) {
             self.resolve(*discrepancy).await?;
-        }
-        Ok(())
-    }
-
-    async fn keep_all(&mut self, keys: &[String]) -> Result<(), WorkerError> {
-        for part in keys.chunks(KEPT) {
-            self.keep(part).await?;
         }
         Ok(())
     }

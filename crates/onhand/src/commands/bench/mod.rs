@@ -6,6 +6,7 @@ mod in_process;
 mod ledger;
 mod orders;
 mod store;
+mod sync;
 mod system;
 
 use std::time::Instant as Stopwatch;
@@ -24,6 +25,7 @@ pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Res
         Bench::Ledger(bench) => ledger::run(bench, json).await,
         Bench::Compare { seconds } => compare::run(*seconds, json).await,
         Bench::Store { movements } => store::run(db, *movements, json).await,
+        Bench::Sync(bench) => sync::run(bench, json).await,
         Bench::Orders { seconds, runs } => orders::orders_over_http(*seconds, *runs, json).await,
         Bench::System { kind, url, username, secret, changes } => {
             let (kind, url) = (kind.clone(), url.clone());

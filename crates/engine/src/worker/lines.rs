@@ -1,0 +1,208 @@
+//! A system's lines, and those of them that something is to be done with, found without looking at all of them.
+//!
+//! Whoever changes a line does so through [`LineMut`], which sorts it anew when it is done: so no set can be forgotten.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::ops::{Bound, Deref, DerefMut};
+
+use onhand_ledger::Instant;
+use onhand_sync::{Danger, Fall, danger};
+
+use super::Line;
+
+/// Of a line, what decides which sets it is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Sorted {
+    /// It differs, and only time keeps it from being sent.
+    open: Option<Danger>,
+    /// It was read, and is to be judged.
+    is_read: bool,
+    /// It falls, or fell, to zero in a way that is guarded.
+    is_guarded: bool,
+    /// Nothing was ever acknowledged of it.
+    is_new: bool,
+}
+
+/// The lines by their keys.
+#[derive(Default)]
+pub(super) struct Lines {
+    all: BTreeMap<String, Line>,
+    sets: Sets,
+}
+
+#[derive(Default)]
+struct Sets {
+    open: BTreeSet<(Danger, String)>,
+    read: BTreeSet<String>,
+    guarded: BTreeSet<String>,
+    new: usize,
+}
+
+/// A line that may be changed.
+pub(super) struct LineMut<'a> {
+    key: &'a str,
+    line: &'a mut Line,
+    sets: &'a mut Sets,
+}
+
+impl Deref for LineMut<'_> {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        self.line
+    }
+}
+
+impl DerefMut for LineMut<'_> {
+    fn deref_mut(&mut self) -> &mut Line {
+        self.line
+    }
+}
+
+impl Drop for LineMut<'_> {
+    fn drop(&mut self) {
+        self.sets.sort(self.key, self.line);
+    }
+}
+
+impl Line {
+    /// May it be sent, as far as what is known of it goes? What was never read, or may be on its way, is read first; what nothing
+    /// explains is looked into first; what is stopped waits for a person or for its time.
+    fn may_be_sent(&self) -> bool {
+        let state = &self.state;
+        !self.is_skipped
+            && state.acknowledged.is_some()
+            && state.unanswered.is_none()
+            && state.stopped.as_ref().is_none_or(|stopped| stopped.retry_at.is_some())
+            && self.suspected.is_none()
+            && !self.read_first
+    }
+
+    /// May it be sent now? What was refused waits for its time, unless it falls and is another number.
+    pub(super) fn may_be_sent_at(&self, now: Instant) -> bool {
+        let falls = self.state.shows().is_some_and(|shows| self.desired < shows);
+        self.may_be_sent()
+            && self.state.stopped.as_ref().is_none_or(|stopped| {
+                let is_another = stopped.number.is_some_and(|refused| refused != self.desired);
+                stopped.retry_at.is_some_and(|at| at <= now || (falls && is_another))
+            })
+    }
+
+    fn sorts(&self) -> Sorted {
+        let differs = self.differs();
+        Sorted {
+            open: (differs && self.may_be_sent()).then(|| danger(self.state.shows(), self.desired)),
+            is_read: self.reading.is_some(),
+            is_guarded: self.is_held()
+                || self.state.zero_allowed
+                || (self.fall == Some(Fall::Guarded) && differs),
+            is_new: self.state.acknowledged.is_none(),
+        }
+    }
+}
+
+impl Sets {
+    fn sort(&mut self, key: &str, line: &mut Line) {
+        let now = line.sorts();
+        let before = std::mem::replace(&mut line.sorted, now);
+        self.change(key, before, now);
+    }
+
+    fn change(&mut self, key: &str, before: Sorted, now: Sorted) {
+        if before == now {
+            return;
+        }
+        if before.open != now.open {
+            if let Some(danger) = before.open {
+                self.open.remove(&(danger, key.to_owned()));
+            }
+            if let Some(danger) = now.open {
+                self.open.insert((danger, key.to_owned()));
+            }
+        }
+        let member = |set: &mut BTreeSet<String>, before: bool, now: bool| match (before, now) {
+            (false, true) => drop(set.insert(key.to_owned())),
+            (true, false) => drop(set.remove(key)),
+            _ => {}
+        };
+        member(&mut self.read, before.is_read, now.is_read);
+        member(&mut self.guarded, before.is_guarded, now.is_guarded);
+        self.new = self.new + usize::from(now.is_new) - usize::from(before.is_new);
+    }
+}
+
+impl Lines {
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Line> {
+        self.all.get(key)
+    }
+
+    pub fn get_mut<'a>(&'a mut self, key: &'a str) -> Option<LineMut<'a>> {
+        let line = self.all.get_mut(key)?;
+        Some(LineMut { key, line, sets: &mut self.sets })
+    }
+
+    pub fn insert(&mut self, key: String, mut line: Line) {
+        self.remove(&key);
+        line.sorted = Sorted::default();
+        self.sets.sort(&key, &mut line);
+        self.all.insert(key, line);
+    }
+
+    pub fn remove(&mut self, key: &str) -> Option<Line> {
+        let line = self.all.remove(key)?;
+        self.sets.change(key, line.sorted, Sorted::default());
+        Some(line)
+    }
+
+    pub fn iter(&self) -> btree_map::Iter<'_, String, Line> {
+        self.all.iter()
+    }
+
+    pub fn values(&self) -> btree_map::Values<'_, String, Line> {
+        self.all.values()
+    }
+
+    pub fn into_values(self) -> btree_map::IntoValues<String, Line> {
+        self.all.into_values()
+    }
+
+    /// The keys after one, at most so many.
+    pub fn keys_after(&self, after: &str, limit: usize) -> Vec<String> {
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        self.all.range::<str, _>(after).take(limit).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Those that differ and may be sent, as far as time does not keep them: the most dangerous first.
+    pub fn open(&self) -> impl Iterator<Item = (&String, &Line)> {
+        self.sets.open.iter().filter_map(|(_, key)| Some((key, self.all.get(key)?)))
+    }
+
+    /// Those that were read and are to be judged.
+    pub fn read(&self) -> Vec<String> {
+        self.sets.read.iter().cloned().collect()
+    }
+
+    /// Those that are held, or fall to zero by what is guarded, or were allowed to.
+    pub fn guarded(&self) -> Vec<String> {
+        self.sets.guarded.iter().cloned().collect()
+    }
+
+    /// Is each in the sets that it belongs in, and nothing else in them?
+    pub fn are_sorted(&self) -> bool {
+        let mut sets = Sets::default();
+        for (key, line) in &self.all {
+            sets.change(key, Sorted::default(), line.sorts());
+        }
+        let Sets { open, read, guarded, new } = &self.sets;
+        (open, read, guarded, *new) == (&sets.open, &sets.read, &sets.guarded, sets.new)
+    }
+
+    /// Is there any of which nothing was ever acknowledged?
+    pub fn has_new(&self) -> bool {
+        self.sets.new > 0
+    }
+}
