@@ -212,6 +212,15 @@ pub struct Budget {
     pub cost: u32,
 }
 
+/// What the clock of an HTTP server says, by the `Date` of whatever it answers at an address
+/// (<https://www.rfc-editor.org/rfc/rfc9110#name-date>); to the second, rounded down.
+pub(crate) async fn date_of(http: &reqwest::Client, url: &str) -> Option<Instant> {
+    let answer = http.get(url).send().await.ok()?;
+    let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    Some(Instant::from_micros(date.as_microsecond()))
+}
+
 /// One outside system, spoken to over its own API.
 #[async_trait::async_trait]
 pub trait Channel: Send + Sync {
@@ -245,6 +254,11 @@ pub trait Channel: Send + Sync {
     /// Are we let in, and may we do what we must? Changes nothing.
     async fn test(&self) -> Result<(), ChannelError> {
         self.discover().await.map(drop)
+    }
+
+    /// What its clock says; none where it does not tell.
+    async fn clock(&self) -> Result<Option<Instant>, ChannelError> {
+        Ok(None)
     }
 
     /// Everything sellable and every stock location.

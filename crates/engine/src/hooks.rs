@@ -109,6 +109,11 @@ pub async fn renew(
     Ok(NewHook { secret: hook.secret(&token), token })
 }
 
+/// Has a system an address for its webhooks?
+pub fn has_address(view: &mut View<'_>, system: SystemId) -> Result<bool, StoreError> {
+    Ok(!hooks_of(view, system)?.is_empty())
+}
+
 fn hooks_of(view: &mut View<'_>, system: SystemId) -> Result<Vec<String>, StoreError> {
     let all = view.notes(HOOK, None, usize::MAX >> 1)?;
     let is_of = |body: &str| serde_json::from_str::<Hook>(body).is_ok_and(|hook| hook.system == system);

@@ -16,6 +16,7 @@ mod low;
 mod masters;
 pub mod migrate;
 pub mod nodes;
+pub mod owners;
 pub mod policies;
 pub mod published;
 mod queue;

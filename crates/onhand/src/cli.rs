@@ -136,6 +136,11 @@ pub enum Command {
     /// Connected systems.
     #[command(subcommand)]
     System(System),
+    /// What is not set up as it should be, of a system or of all. Exit code 1 if numbers are wrong by it.
+    Doctor {
+        /// The system's name; all unless told.
+        system: Option<String>,
+    },
     /// The keys that secrets are sealed with.
     #[command(subcommand)]
     Seal(Seal),

@@ -1,6 +1,7 @@
 //! The decisions: what each listing shall show, whether what a system shows is as it should be, what to push next,
 //! and the sentences that say why. Pure: data in, data out; no clock, no I/O.
 
+mod check;
 mod desired;
 mod explain;
 pub mod inbox;
@@ -9,6 +10,7 @@ mod lag;
 pub mod missed;
 mod plan;
 mod policy;
+mod recommend;
 mod retry;
 pub mod shares;
 pub mod snapshot;
@@ -16,12 +18,14 @@ mod state;
 mod timing;
 mod zeros;
 
+pub use check::{Checked, Finding, Severity, Some5, Webhooks, findings};
 pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Standing, Status, Stop, explain, exposed};
 pub use judge::{Known, Observation, OwnChange, Verdict, judge, may_be_a_part, shows};
 pub use lag::{Lag, in_words};
 pub use plan::{Danger, Difference, danger, danger_first};
 pub use policy::{Barrier, Reaction, barrier, barrier_from, react};
+pub use recommend::{Candidate, Recommendation, recommend};
 pub use retry::{Allowance, Failure, OPEN_AFTER, may_call_at, next_random, rest_ms};
 pub use state::{Facts, State, Trouble, state};
 pub use timing::{may_go_at, next_batch};

@@ -62,6 +62,7 @@ const KEYLESS: &[(&str, &str)] = &[
         "Takes no `Idempotency-Key`: what is done about a discrepancy ends it, and is not done again.",
     ),
     ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
+    ("/v1/ownership/preview", "Takes no `Idempotency-Key`: it changes nothing."),
     ("/v1/connect", "Takes no `Idempotency-Key`: done twice, the credentials are tested twice."),
     ("/v1/systems/{name}/discover", "Takes no `Idempotency-Key`: done twice, it is looked twice."),
     ("/v1/systems/{name}/matches", "Takes no `Idempotency-Key`: what is done is not done again."),

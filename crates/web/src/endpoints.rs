@@ -108,6 +108,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/holds/{id}/release", &[C::ReleaseHold, C::ReleaseLines], &[Edge::Id]).never(&[TooLarge]),
     at("/v1/holds/{id}/convert", &[C::ConvertHold], &[Edge::Id]),
     at("/v1/ownership", &[C::SetOwnership], &[]),
+    at("/v1/ownership/preview", &[C::SetOwnership], &[]),
     at("/v1/publication", &[C::SetPublication], &[Edge::Day]),
     at("/v1/allocation", &[C::SetAllocation], &[]),
     at("/v1/selling/stop", &[C::StopSelling], &[]),

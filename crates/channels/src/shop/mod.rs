@@ -5,13 +5,15 @@
 
 mod wire;
 
-use onhand_ledger::Quantity;
+use onhand_ledger::{Instant, Quantity};
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::webhook::{Encoding, WebhookScheme};
-use crate::{Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation};
+use crate::{
+    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation, date_of,
+};
 
 /// How many listings one call takes.
 const BATCH: usize = 100;
@@ -86,6 +88,10 @@ impl Channel for CornerShop {
     fn webhook(&self) -> Option<WebhookScheme> {
         let (header, event) = ("x-shop-signature", Some("x-shop-event"));
         Some(WebhookScheme::HmacSha256 { header, encoding: Encoding::Base64, prefix: "", event })
+    }
+
+    async fn clock(&self) -> Result<Option<Instant>, ChannelError> {
+        Ok(date_of(&self.http, &self.url).await)
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {

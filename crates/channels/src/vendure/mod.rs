@@ -28,7 +28,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::webhook::WebhookScheme;
-use crate::{Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder};
+use crate::{
+    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder, date_of,
+};
 
 /// How many rows one call asks for.
 const PAGE: usize = 100;
@@ -354,6 +356,16 @@ impl Channel for Vendure {
 
     fn reads_before_push(&self) -> bool {
         true
+    }
+
+    /// A session, and what it may do: nothing is looked through.
+    async fn test(&self) -> Result<(), ChannelError> {
+        self.sign_in().await?;
+        self.check_rights().await
+    }
+
+    async fn clock(&self) -> Result<Option<Instant>, ChannelError> {
+        Ok(date_of(&self.http, &self.url).await)
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {

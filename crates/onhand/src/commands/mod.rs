@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod demo;
+mod doctor;
 mod documents;
 mod explain;
 mod export;
@@ -110,6 +111,12 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::System(asked) => {
             through(Link::open_existing(&db)?, async |link| system::run(link, asked, json).await).await?;
+        }
+        Command::Doctor { system } => {
+            return through(Link::open_existing(&db)?, async |link| {
+                doctor::run(link, system.as_deref(), json).await
+            })
+            .await;
         }
         Command::Seal(Seal::New) => seal::new(json)?,
         Command::Seal(asked) => {

@@ -6,6 +6,7 @@ mod bad_input;
 mod cli;
 mod connecting;
 mod crash;
+mod doctor;
 mod documents;
 mod durable;
 mod faults;

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_engine::View;
+use onhand_engine::owners::Handover;
+use onhand_engine::{CommitError, Rehearsal, SubmitError, View};
 use onhand_ledger::command::SetOwnership;
 use onhand_ledger::model::Ownership;
-use onhand_ledger::{Body, RuleId, SystemId};
+use onhand_ledger::{Answer, Body, Command, RuleId, SystemId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -24,7 +25,11 @@ use crate::error::Problem;
 use crate::extract::Query;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(set_ownership, list_ownership)).routes(routes!(master))
+    OpenApiRouter::new()
+        .routes(routes!(set_ownership, list_ownership))
+        .routes(routes!(master))
+        .routes(routes!(preview))
+        .routes(routes!(list_recommended))
 }
 
 /// Who is master of some stock.
@@ -155,6 +160,144 @@ async fn master(
         Ok(Ok(MasterBody { sku: known.sku, location: place.code, master, rule }))
     });
     found.await?.map(Json).map_err(|(what, name)| Problem::unknown(what, name))
+}
+
+/// Some stock whose master would be another.
+#[derive(Debug, Serialize, ToSchema)]
+struct HandoverBody {
+    location: String,
+    /// Of this item.
+    sku: Option<String>,
+    /// Or of those with this tag; of neither: of all that no other rule names.
+    tag: Option<String>,
+    /// The master by now: a system's name, or `onhand`.
+    from: String,
+    /// And then.
+    to: String,
+    /// Whose absolute quantities would be evidence from then on, and no longer stock; in a sentence.
+    refused: String,
+}
+
+/// What an ownership rule would change.
+#[derive(Debug, Serialize, ToSchema)]
+struct PreviewBody {
+    /// How many locations and groups of items would change their master.
+    count: usize,
+    /// The first 1,000 of them.
+    changes: Vec<HandoverBody>,
+}
+
+/// So many changes are shown.
+const SHOWN: usize = 1_000;
+
+/// A dry run of an ownership rule: which stock would change its master, and whose absolute quantities would be refused from then on. What
+/// would be refused as a rule is refused here too. Changes nothing.
+#[utoipa::path(post, path = "/ownership/preview", tag = "rules", request_body = OwnershipInput,
+    responses((status = 200, body = PreviewBody)))]
+async fn preview(State(app): State<App>, ask: Ask<OwnershipInput>) -> Result<Json<PreviewBody>, Problem> {
+    let OwnershipInput { location, group, sku, tag, master } = &ask.body;
+    let body = Body::SetOwnership(SetOwnership {
+        location: location.clone(),
+        group: group.clone(),
+        sku: sku.clone(),
+        tag: tag.clone(),
+        master: master.clone(),
+    });
+    let command = Command::keyed(None, &*ask.caller.name, body);
+    let found = read(&app, &ask.caller, |view| {
+        match Rehearsal::begin(view).decide(view, &command) {
+            Ok(rehearsed) => {
+                if let Answer::Refused(refusal) = rehearsed.answer {
+                    return Ok(Err(Problem::from(refusal)));
+                }
+            }
+            Err(CommitError::Store(error)) => {
+                return Ok(Err(SubmitError::Commit(CommitError::Store(error)).into()));
+            }
+            Err(error) => return Ok(Err(SubmitError::Commit(error).into())),
+        }
+        // It can be decided: so all that it names is there.
+        let location = match location {
+            Some(code) => view.location_by_code(code)?.map(|(id, _)| id),
+            None => None,
+        };
+        let item = match sku {
+            Some(sku) => view.item_by_sku(sku)?.map(|(id, _)| id),
+            None => None,
+        };
+        let master = match view.system_by_name(master)? {
+            Some((id, _)) => id,
+            None => SystemId::ONHAND,
+        };
+        let rule = Ownership { location, group: group.clone(), item, tag: tag.clone(), master };
+        Ok(Ok(onhand_engine::owners::preview(view, &rule)?))
+    });
+    let changes = found.await??;
+    let count = changes.len();
+    let changes = changes.into_iter().take(SHOWN).map(HandoverBody::from).collect();
+    Ok(Json(PreviewBody { count, changes }))
+}
+
+impl From<Handover> for HandoverBody {
+    fn from(change: Handover) -> Self {
+        let Handover { location, sku, tag, from, to } = change;
+        let named = |system: Option<String>| system.unwrap_or_else(|| "onhand".to_owned());
+        let (from, to) = (named(from), named(to));
+        let of = match (&sku, &tag) {
+            (Some(sku), _) => format!("{sku} at {location}"),
+            (None, Some(tag)) => format!("what is tagged {tag} at {location}"),
+            (None, None) => format!("{location}"),
+        };
+        let refused = match from.as_str() {
+            "onhand" => format!("What people count or adjust of {of} in Onhand is then {to}'s to do."),
+            from => {
+                format!("{from}'s snapshots and counts of {of} are then evidence in the inbox, not stock.")
+            }
+        };
+        Self { location, sku, tag, from, to, refused }
+    }
+}
+
+/// Whom we would take as master of a location.
+#[derive(Debug, Serialize, ToSchema)]
+struct RecommendedBody {
+    location: String,
+    /// Its master by now, for what no other rule names: a system's name, or `onhand`.
+    master: String,
+    /// Does a rule say so? Else it is Onhand's only because none speaks.
+    by_rule: bool,
+    /// Whom we would take.
+    recommended: String,
+    /// Why.
+    because: String,
+    /// Two that both act as master, where there are.
+    warning: Option<String>,
+}
+
+/// Whom we would take as master of each location that systems share, and why: the system that is the nearest to the goods, by its `role`. Warns
+/// where two both act as one.
+#[utoipa::path(get, path = "/ownership/recommended", tag = "rules", params(PageQuery),
+    responses((status = 200, body = Page<RecommendedBody>)))]
+async fn list_recommended(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<RecommendedBody>>, Problem> {
+    let found = read(&app, &caller, |view| Ok((onhand_engine::owners::recommended(view)?, view.seq())));
+    let (found, seq) = found.await?;
+    let named = |system: Option<String>| system.unwrap_or_else(|| "onhand".to_owned());
+    let rows = found.into_iter().zip(1_u64..).map(|(one, number)| {
+        let body = RecommendedBody {
+            location: one.location,
+            master: named(one.master),
+            by_rule: one.by_rule,
+            recommended: named(one.recommendation.master),
+            because: one.recommendation.because,
+            warning: one.recommendation.warning,
+        };
+        (number, body)
+    });
+    Page::of_all("recommended masters", rows.collect(), &page, seq).map(Json)
 }
 
 only_objects!(OwnershipInput);

@@ -1,5 +1,6 @@
 //! Connected systems and their listings.
 
+mod check;
 mod listings;
 mod steps;
 
@@ -36,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add, list))
         .merge(listings::routes())
+        .merge(check::routes())
         .merge(steps::routes())
         .routes(routes!(pause))
 }

@@ -1,0 +1,356 @@
+//! What is not set up as it should be: findings, each with how bad it is, a sentence, and what to do.
+
+use onhand_ledger::Instant;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Numbers may be wrong by it.
+    Warning,
+    /// Numbers are wrong by it, or the system is not kept at all.
+    Error,
+}
+
+impl Severity {
+    /// Its name, as it is told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Something that is not set up as it should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which of the checks found it.
+    pub check: &'static str,
+    /// What is so.
+    pub sentence: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+/// How many, and some of them by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Some5 {
+    /// How many there are.
+    pub count: usize,
+    /// The first five.
+    pub named: Vec<String>,
+}
+
+impl Some5 {
+    /// One more.
+    pub fn add(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.named.len() < 5 {
+            self.named.push(name());
+        }
+    }
+
+    fn shown(&self) -> String {
+        let more = if self.count > self.named.len() { ", …" } else { "" };
+        format!("{}{more}", self.named.join(", "))
+    }
+}
+
+/// How a system's webhooks are doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Webhooks {
+    /// It sends none, or they come.
+    #[default]
+    Well,
+    /// It can send some, and was given no address to send them to.
+    NoAddress,
+    /// It was given an address, and none ever came.
+    Silent,
+    /// Some came, and of what was found by reading since, none spoke.
+    Missed,
+}
+
+/// What was seen of a system.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// Is it watched or live?
+    pub works: bool,
+    /// Do we speak with it?
+    pub connected: bool,
+    /// Why its credentials do not open.
+    pub locked: Option<String>,
+    /// What it said when it was asked just now whether we may do what we must; none: all is well.
+    pub refused: Option<String>,
+    /// It could not be asked.
+    pub unreachable: Option<String>,
+    /// Seconds that its clock is ahead of ours; none where it is not told.
+    pub ahead_seconds: Option<i64>,
+    /// Its stock locations that are none of ours.
+    pub unmapped_locations: Some5,
+    /// Has it any that is one of ours?
+    pub has_location: bool,
+    /// Locations of ours behind it that are Onhand's only because no rule speaks.
+    pub unspoken: Some5,
+    /// Listings that nobody has said anything of.
+    pub unmapped: Some5,
+    /// Items with several listings that sell different amounts.
+    pub doubly_mapped: Some5,
+    /// Mapped listings that are no longer there.
+    pub gone: Some5,
+    /// Mapped listings whose stock it does not track.
+    pub untracked: Some5,
+    /// How its webhooks are doing.
+    pub webhooks: Webhooks,
+    /// When its orders were last read.
+    pub heard_at: Option<Instant>,
+}
+
+/// A clock that is off by more makes its times be taken as now, or wait (see the ledger's own bound of five minutes).
+const CLOCK_SECONDS: i64 = 60;
+/// A system that works is asked every second or so: one unheard for so long is silent.
+const SILENT_SECONDS: i64 = 300;
+
+/// What is not as it should be, the worst first.
+pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
+    use Severity::{Error, Info, Warning};
+    let name = &seen.name;
+    let mut all = Vec::new();
+    let mut find = |severity, check, sentence: String, advice| {
+        all.push(Finding { severity, check, sentence, advice });
+    };
+    if let Some(reason) = &seen.locked {
+        find(
+            Error,
+            "credentials",
+            format!("{name}'s credentials do not open: {reason}."),
+            "Give the key back, or enter the credentials anew: POST /v1/connect.",
+        );
+    }
+    if let Some(reason) = &seen.refused {
+        find(
+            Error,
+            "permissions",
+            format!("{name} does not let us do what we must: {reason}."),
+            "Give the user those permissions over there, or enter another: POST /v1/connect.",
+        );
+    }
+    if let Some(reason) = &seen.unreachable {
+        find(
+            Error,
+            "unreachable",
+            format!("{name} cannot be asked: {reason}."),
+            "See that it is up, and that its address is right.",
+        );
+    }
+    if seen.connected && !seen.has_location {
+        find(
+            Error,
+            "locations",
+            format!("None of {name}'s stock locations is one of ours: nothing is kept equal."),
+            "Map them: POST /v1/systems/{name}/locations.",
+        );
+    }
+    let silent = seen.heard_at.filter(|at| at.plus_seconds(SILENT_SECONDS) < now);
+    if let Some(at) = silent.filter(|_| seen.works && seen.connected && seen.unreachable.is_none()) {
+        find(
+            Error,
+            "silent",
+            format!("{name} has been silent since {at}: its orders are not known since."),
+            "See its state: GET /v1/systems/{name}. A server with `no_sync` speaks with none.",
+        );
+    }
+    if let Some(seconds) = seen.ahead_seconds.filter(|seconds| seconds.abs() > CLOCK_SECONDS) {
+        let (by, where_) = (seconds.abs(), if seconds > 0 { "ahead of" } else { "behind" });
+        find(Warning, "clock", format!("{name}'s clock is {by} s {where_} ours."), "Set both clocks by NTP.");
+    }
+    let some = |seen: &Some5, one: &str, several: &str| match seen.count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {several}"),
+    };
+    if seen.untracked.count > 0 {
+        let listings = some(&seen.untracked, "listing", "listings");
+        find(
+            Warning,
+            "tracking",
+            format!(
+                "{name} does not track stock of {listings}, and sells without end: {}.",
+                seen.untracked.shown()
+            ),
+            "Switch tracking on over there.",
+        );
+    }
+    if seen.doubly_mapped.count > 0 {
+        let items = some(&seen.doubly_mapped, "item has", "items have");
+        find(
+            Warning,
+            "doubly_mapped",
+            format!(
+                "At {name} {items} listings that sell different amounts: {}.",
+                seen.doubly_mapped.shown()
+            ),
+            "See that each multiplier is right: one may be a pack.",
+        );
+    }
+    if seen.gone.count > 0 {
+        let listings = some(&seen.gone, "mapped listing", "mapped listings");
+        find(
+            Warning,
+            "gone",
+            format!("{name} no longer has {listings}: {}.", seen.gone.shown()),
+            "Nothing, if they were removed on purpose; else bring them back over there.",
+        );
+    }
+    if seen.unmapped.count > 0 {
+        let listings = some(&seen.unmapped, "listing", "listings");
+        find(
+            Warning,
+            "unmapped",
+            format!(
+                "Of {name} {listings} wait for somebody to say what they are: {}.",
+                seen.unmapped.shown()
+            ),
+            "Link them, ignore them, or make items of them: POST /v1/systems/{name}/matches.",
+        );
+    }
+    if let Some((severity, sentence, advice)) = webhooks(name, seen.webhooks) {
+        find(severity, "webhooks", sentence, advice);
+    }
+    if seen.unmapped_locations.count > 0 && seen.has_location {
+        let places = some(&seen.unmapped_locations, "stock location", "stock locations");
+        find(
+            Info,
+            "locations",
+            format!(
+                "{name} has {places} that are none of ours: {}. What lies there can be sold as well.",
+                seen.unmapped_locations.shown()
+            ),
+            "Map them, or empty them over there.",
+        );
+    }
+    if seen.unspoken.count > 0 {
+        let places = some(&seen.unspoken, "location is", "locations are");
+        find(
+            Info,
+            "ownership",
+            format!("{places} Onhand's only because no rule speaks: {}.", seen.unspoken.shown()),
+            "Say who is master: POST /v1/ownership; GET /v1/ownership/recommended says whom we would take.",
+        );
+    }
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    all
+}
+
+/// What is to be said of a system's webhooks: without them it is heard as often as it is read, and no later.
+fn webhooks(name: &str, webhooks: Webhooks) -> Option<(Severity, String, &'static str)> {
+    match webhooks {
+        Webhooks::Well => None,
+        Webhooks::NoAddress => Some((
+            Severity::Info,
+            format!(
+                "{name} can send webhooks, and has no address to send them to: it is heard when it is read."
+            ),
+            "Give it one: POST /v1/systems/{name}/webhook.",
+        )),
+        Webhooks::Silent => Some((
+            Severity::Warning,
+            format!("{name} was given an address for its webhooks, and none ever came."),
+            "Register the address over there, with its secret; a new one: POST /v1/systems/{name}/webhook.",
+        )),
+        Webhooks::Missed => Some((
+            Severity::Warning,
+            format!("{name} no longer sends webhooks of all that happens: some was found by reading alone."),
+            "Look whether they still point here, and are switched on over there.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Instant {
+        Instant::parse("2026-11-23T12:00:00Z").unwrap()
+    }
+
+    fn well() -> Checked {
+        Checked {
+            name: "Shop".to_owned(),
+            works: true,
+            connected: true,
+            has_location: true,
+            heard_at: Some(now()),
+            ..Checked::default()
+        }
+    }
+
+    fn some(names: &[&str]) -> Some5 {
+        let mut some = Some5::default();
+        names.iter().for_each(|name| some.add(|| (*name).to_owned()));
+        some
+    }
+
+    #[test]
+    fn each_thing_that_is_not_as_it_should_be_is_found_once_and_nothing_else() {
+        assert_eq!(findings(&well(), now()), []);
+        let text = || Some("why".to_owned());
+        let cases: Vec<(Checked, &str, Severity)> = vec![
+            (Checked { locked: text(), ..well() }, "credentials", Severity::Error),
+            (Checked { refused: text(), ..well() }, "permissions", Severity::Error),
+            (Checked { unreachable: text(), heard_at: None, ..well() }, "unreachable", Severity::Error),
+            (Checked { has_location: false, ..well() }, "locations", Severity::Error),
+            (Checked { heard_at: Some(now().plus_seconds(-301)), ..well() }, "silent", Severity::Error),
+            (Checked { ahead_seconds: Some(61), ..well() }, "clock", Severity::Warning),
+            (Checked { ahead_seconds: Some(-61), ..well() }, "clock", Severity::Warning),
+            (Checked { untracked: some(&["A"]), ..well() }, "tracking", Severity::Warning),
+            (Checked { doubly_mapped: some(&["A"]), ..well() }, "doubly_mapped", Severity::Warning),
+            (Checked { gone: some(&["A"]), ..well() }, "gone", Severity::Warning),
+            (Checked { unmapped: some(&["A"]), ..well() }, "unmapped", Severity::Warning),
+            (Checked { webhooks: Webhooks::NoAddress, ..well() }, "webhooks", Severity::Info),
+            (Checked { webhooks: Webhooks::Silent, ..well() }, "webhooks", Severity::Warning),
+            (Checked { webhooks: Webhooks::Missed, ..well() }, "webhooks", Severity::Warning),
+            (Checked { unmapped_locations: some(&["A"]), ..well() }, "locations", Severity::Info),
+            (Checked { unspoken: some(&["A"]), ..well() }, "ownership", Severity::Info),
+        ];
+        for (seen, check, severity) in cases {
+            let found = findings(&seen, now());
+            assert_eq!(found.len(), 1, "{seen:?}: {found:?}");
+            assert_eq!((found[0].check, found[0].severity), (check, severity));
+            assert!(!found[0].sentence.is_empty() && !found[0].advice.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_just_well_enough_is_no_finding() {
+        let cases = [
+            Checked { ahead_seconds: Some(60), ..well() },
+            Checked { heard_at: Some(now().plus_seconds(-300)), ..well() },
+            Checked { heard_at: Some(now().plus_seconds(-301)), works: false, ..well() },
+            Checked { webhooks: Webhooks::Well, ..well() },
+            Checked { connected: false, has_location: false, heard_at: None, ..well() },
+        ];
+        for seen in cases {
+            assert_eq!(findings(&seen, now()), [], "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_five_are_named() {
+        let seen = Checked {
+            unspoken: some(&["LONDON"]),
+            unmapped: some(&["1", "2", "3", "4", "5", "6"]),
+            refused: Some("no".to_owned()),
+            ..well()
+        };
+        let checks: Vec<&str> = findings(&seen, now()).iter().map(|found| found.check).collect();
+        assert_eq!(checks, ["permissions", "unmapped", "ownership"]);
+        let sentence = &findings(&seen, now())[1].sentence;
+        assert_eq!(sentence, "Of Shop 6 listings wait for somebody to say what they are: 1, 2, 3, 4, 5, ….");
+    }
+}
