@@ -278,7 +278,8 @@ impl Place<'_> {
             None => view.basis(self.item, self.system, self.remote_location, needs)?,
         };
         let halt = view.halt(index, self.item, &facts.tags)?;
-        let shown = desired(&known.stock, facts.precision, self.listing.multiplier, rule, halt);
+        let listing = (self.listing.multiplier, self.listing.buffer.as_deref());
+        let shown = desired(&known.stock, facts.precision, listing, rule, halt);
         let shown = Shown { changes_at: known.changes_at, ..shown };
         *basis = Some(known);
         Ok(shown)

@@ -105,6 +105,11 @@ impl Rehearsal {
         }
     }
 
+    /// What something is after all that was rehearsed, where a command has read or changed it.
+    pub fn known(&self, key: &Key) -> Option<&Value> {
+        self.state.object(key)?.value.as_ref()
+    }
+
     /// Keeps what later commands may ask for, and gives back the answer.
     fn keep(&mut self, seq: Seq, record: Record) -> Answer {
         let answer = record.answer.clone();

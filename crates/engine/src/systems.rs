@@ -1,5 +1,6 @@
 //! Connected systems: adding one, what each of its listings should show and shows, and why.
 
+pub mod asked;
 pub mod check;
 pub mod connecting;
 pub mod found;

@@ -5,10 +5,13 @@
 mod simulated;
 
 use onhand_channels::Budget;
-use onhand_ledger::Body;
+use onhand_engine::buffers::size_all;
+use onhand_engine::explain::explain_item;
+use onhand_engine::systems::asked::{Doing, Progress, ask, progress};
 use onhand_ledger::command::PutMode;
-use onhand_ledger::model::{Cause, Direction, Schedule, Timing};
-use simulated::{World, direction, time, timing};
+use onhand_ledger::model::{Cause, Direction, Listing, Schedule, Timing};
+use onhand_ledger::{Body, Quantity};
+use simulated::{TENANT, World, direction, time, timing};
 
 fn batch(cron: &str, full: bool) -> PutMode {
     timing(Timing::Batch(Schedule { cron: cron.to_owned(), time_zone: "UTC".to_owned(), full }))
@@ -243,4 +246,143 @@ async fn a_system_that_is_down_is_tried_by_one_light_call_at_a_time() {
     shop.inside.lock().down = false;
     world.until("10:37").await;
     assert_eq!(shop.shows("MUG"), 8);
+}
+
+/// How far what was asked of the first system has come.
+fn how_far(world: &World) -> Progress {
+    let id = world.systems[0].1;
+    world.handle.ledger().read(TENANT, |view| progress(view, id)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_for_what_differs_goes_now_and_in_full_everything_does() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    world.item("CUP", 9).await;
+    let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("0 6 * * *", false)).await;
+    world.until("10:01").await;
+    let id = world.systems[0].1;
+    world.adjust("MUG", -2).await;
+    world.until("10:02").await;
+    assert_eq!(shop.pushed("MUG"), Vec::<i64>::new(), "its batch is tomorrow's");
+    let asked = ask(&world.handle, TENANT, id, false).await.unwrap();
+    assert_eq!((asked.doing, how_far(&world).doing), (Doing::Waiting, Doing::Waiting));
+    world.until("10:03").await;
+    let done = how_far(&world);
+    assert_eq!((done.doing, done.total, done.sent), (Doing::Done, 2, 1), "{done:?}");
+    assert_eq!(done.sentence("SHOP"), "Done: 0 listings found, 2 numbers compared, 1 sent.");
+    assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![7], vec![]));
+    // What changes after it waits for its batch again.
+    world.adjust("MUG", -1).await;
+    world.until("10:04").await;
+    assert_eq!(shop.pushed("MUG"), [7]);
+    ask(&world.handle, TENANT, id, true).await.unwrap();
+    // A worker that begins anew goes on with what was asked.
+    world.restart("SHOP");
+    world.until("10:05").await;
+    let done = how_far(&world);
+    assert_eq!((done.doing, done.sent, done.full), (Doing::Done, 2, true), "{done:?}");
+    assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![7, 6], vec![9]));
+    // Where nothing may be sent it is said, and all is read and compared.
+    world.tell(Body::StopPushing).await;
+    ask(&world.handle, TENANT, id, true).await.unwrap();
+    world.until("10:06").await;
+    let done = how_far(&world);
+    assert_eq!((done.doing, done.sent), (Doing::Done, 0), "{done:?}");
+    assert!(
+        done.sentence("SHOP").ends_with("none sent: all pushing is stopped."),
+        "{}",
+        done.sentence("SHOP")
+    );
+    // It cannot be reached, again and again: that is an end, too.
+    shop.inside.lock().down = true;
+    ask(&world.handle, TENANT, id, false).await.unwrap();
+    world.until("10:10").await;
+    let failed = how_far(&world);
+    assert_eq!(failed.doing, Doing::Failed, "{failed:?}");
+    assert!(failed.sentence("SHOP").contains("no route"), "{}", failed.sentence("SHOP"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_what_was_asked_goes_a_fall_to_zero_elsewhere_does_not_wait() {
+    let mut world = World::new().await;
+    world.item("MUG", 9).await;
+    world.item("CUP", 1).await;
+    let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 1)], PutMode::default()).await;
+    world.until("10:01").await;
+    // MUG is looked into for three seconds: somebody changed it.
+    shop.set("MUG", 5);
+    ask(&world.handle, TENANT, world.systems[0].1, true).await.unwrap();
+    world.until("10:01:01").await;
+    assert_eq!((how_far(&world).doing, shop.pushed("CUP")), (Doing::Push, vec![1]));
+    world.adjust("CUP", -1).await;
+    world.until("10:01:02").await;
+    assert_eq!((how_far(&world).doing, shop.pushed("CUP")), (Doing::Push, vec![1, 0]));
+    world.until("10:02").await;
+    assert_eq!((how_far(&world).doing, shop.pushed("MUG")), (Doing::Done, vec![9]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adaptive_buffer_follows_what_is_measured_and_is_kept_as_an_entry() {
+    let mut world = World::new().await;
+    world.item("MUG", 1_000).await;
+    let shop = world.connect("SHOP", &[("MUG", 1_000)], PutMode::default()).await;
+    let woo = world.connect("WOO", &[("MUG", 1_000)], batch("*/40 * * * *", false)).await;
+    let adapts = world
+        .publication_of("SHOP", |rule| {
+            (rule.risk_one_in, rule.buffer_at_most) = (Some(1_000), Some(Quantity::units(50)));
+        })
+        .await;
+    let sized = |world: &World| {
+        world.handle.ledger().read(TENANT, |view| {
+            let (item, _) = view.item_by_sku("MUG")?.expect("it is there");
+            let of_shop =
+                |(_, listing): (_, Listing)| (listing.system == world.systems[0].1).then_some(listing);
+            Ok(view.listings_of(item)?.into_iter().find_map(of_shop).and_then(|listing| listing.buffer))
+        })
+    };
+    world.until("10:01").await;
+    assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 1);
+    let first = sized(&world).unwrap().expect("it was measured");
+    assert_eq!((first.quantity, first.sales), (Quantity::ZERO, 0), "nothing was sold yet");
+    assert_eq!(first.lagging.as_deref(), Some("WOO"));
+    // 12 sales, each heard of at once.
+    for minute in 1..=12 {
+        woo.sell("MUG", 1);
+        world.until(&format!("10:{:02}", minute + 1)).await;
+    }
+    assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 1);
+    let size = sized(&world).unwrap().expect("it was measured");
+    assert_eq!((size.sales, size.sold.whole_units(), size.over_seconds), (12, 12, 86_400), "{size:?}");
+    assert!(size.is_measured && (2_400_000..2_402_000).contains(&size.lag_ms), "{size:?}");
+    assert_eq!(size.quantity, Quantity::units(3));
+    world.until("10:14").await;
+    assert_eq!(shop.shows("MUG"), 1_000 - 12 - 3);
+    // What is measured again and comes to the same is no entry.
+    let head = world.head();
+    assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 0);
+    assert_eq!(world.head(), head);
+    let explained = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku("MUG")?.expect("it is there");
+        explain_item(view, item)
+    });
+    let explained = explained.unwrap().into_iter().find(|one| one.shown.system == "SHOP").unwrap();
+    let because = "keeps back 3: 12 sold a day, WOO lags up to 40 minutes, risk 1 in 1,000";
+    assert_eq!(explained.chain.because, because);
+    let sentence = format!("SHOP shows 985: 988 available, {because} (rule {adapts}).");
+    assert_eq!(explained.shown.explanation, sentence);
+    // A worker that begins anew, and the log folded anew, come to the same number without measuring.
+    world.restart("SHOP");
+    let ledger = world.handle.ledger().clone();
+    ledger.rebuild().unwrap();
+    assert_eq!(sized(&world).unwrap(), Some(size));
+    let verified = onhand_engine::verify(&ledger, TENANT, &mut |_| {}).unwrap();
+    assert_eq!(verified.violation, None);
+    world.until("10:20").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG").last()), (985, Some(&985)));
+    // Without the rule nothing of it counts.
+    world.tell(Body::EndRule(adapts)).await;
+    world.until("10:21").await;
+    assert_eq!(shop.shows("MUG"), 988);
+    assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 0);
 }

@@ -7,13 +7,14 @@ mod mirror;
 mod shop;
 
 use mirror::{Mirrored, shop_of};
+use onhand_engine::preview::{Differs, Preview, preview};
 use onhand_engine::published::desired_at;
 use onhand_engine::systems::system_status;
 use onhand_ledger::command::{
     Line, PlaceHold, PlacePurchase, PurchaseOrderLine, PutItem, PutListing, PutLocation, PutSystem, Receive,
     ResumeSelling, SetPublication, Source, StopSelling,
 };
-use onhand_ledger::{Answer, Body, Quantity, Refusal, RuleId, TenantId};
+use onhand_ledger::{Answer, Body, Command, Quantity, Refusal, RuleId, TenantId};
 use onhand_sync::Shown;
 use shop::{Shop, each_way, units};
 
@@ -441,4 +442,52 @@ async fn supply_that_comes_into_the_window_or_stays_away_changes_what_is_shown_a
     assert_eq!(shop.shows("A"), 6);
     shop.until(at("2026-11-26T00:00:01Z")).await;
     assert_eq!(shop.shows("A"), 1, "its day is over, and it has not come");
+}
+
+#[test]
+fn a_rule_is_previewed_on_real_stock_and_nothing_is_written() {
+    each_way(|shop| previews(&shop));
+}
+
+fn previews(shop: &Shop) {
+    connected(shop);
+    for (sku, there_is) in [("MUG", 5), ("CUP", 2), ("JUG", 9)] {
+        tagged(shop, sku, &["glass"]);
+        receive(shop, "LONDON", sku, there_is);
+        listed(shop, sku, sku, 1);
+    }
+    receive(shop, "PARIS", "MUG", 2);
+    set(shop, SetPublication { sku: some("JUG"), cap: quantity(4), ..rule() });
+    let head = || shop.ledger.read(TENANT, |view| Ok(view.seq())).unwrap();
+    let before = head();
+    let previewed = |set: SetPublication, most| {
+        let command = Command::keyed(None, "test", Body::SetPublication(set));
+        preview(&shop.ledger, TENANT, &command, most).unwrap()
+    };
+    let told = |found: &Preview| {
+        let number = |quantity: Option<Quantity>| quantity.map_or(-1, Quantity::whole_units);
+        let row = |one: &Differs| {
+            format!("{} {}: {} -> {}", one.sku, one.remote_location, number(one.from), number(one.to))
+        };
+        found.first.iter().map(row).collect::<Vec<String>>()
+    };
+    let kept_back = SetPublication { tag: some("glass"), buffer: quantity(2), ..rule() };
+    let found = previewed(kept_back.clone(), 10).unwrap();
+    // JUG's own rule says something else; nothing of CUP is in PARIS, before and after.
+    assert_eq!(told(&found), ["MUG here: 5 -> 3", "MUG there: 2 -> 0", "CUP here: 2 -> 0"]);
+    assert_eq!((found.compared, found.changes, found.zeros), (6, 3, 2));
+    assert_eq!(found.first[0].because, "2 kept back");
+    assert_eq!(told(&previewed(kept_back.clone(), 1).unwrap()).len(), 1, "as many as are asked for");
+    // The same rule changed, at one place over there, and left to the system.
+    let skip = SetPublication { sku: some("JUG"), skip: Some(true), ..rule() };
+    assert_eq!(told(&previewed(skip, 10).unwrap()), ["JUG here: 4 -> -1", "JUG there: 0 -> -1"]);
+    let there =
+        SetPublication { system: some("SHOP"), remote_location: some("there"), cap: quantity(1), ..rule() };
+    assert_eq!(told(&previewed(there, 10).unwrap()), ["MUG there: 2 -> 1"]);
+    assert_eq!(head(), before, "nothing was written");
+    // What would be refused is.
+    tagged(shop, "MUG", &["glass", "blue"]);
+    set(shop, SetPublication { tag: some("blue"), buffer: quantity(1), ..rule() });
+    let tie = previewed(kept_back, 10);
+    assert!(matches!(tie, Err(Refusal::PublicationTie { .. })), "{tie:?}");
 }

@@ -58,6 +58,25 @@ async fn example_23_not_known_yet_is_not_drift() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn example_24_what_a_number_means() {
+    let mut world = World::new().await;
+    world.item("MUG", 100).await;
+    let vendure = world.connect("VENDURE", &[("MUG", 100)], PutMode::default()).await;
+    vendure.inside.lock().sets_aside = true;
+    world.until("10:01").await;
+    // One unit is ordered there, and not shipped.
+    vendure.sell("MUG", 1);
+    world.until("10:03").await;
+    assert_eq!((world.available("MUG"), vendure.shows("MUG"), vendure.on_hand("MUG")), (99, 99, 100));
+    assert_eq!((vendure.pushed("MUG"), world.discrepancies()), (vec![], vec![]), "it is not taken off twice");
+    // What comes in is on its shelf too, and what it has set aside stays set aside.
+    world.receive("MUG", 5).await;
+    world.until("10:05").await;
+    assert_eq!((world.available("MUG"), vendure.shows("MUG"), vendure.on_hand("MUG")), (104, 104, 105));
+    assert_eq!((vendure.pushed("MUG"), world.discrepancies()), (vec![104], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn example_25_the_answer_was_lost() {
     let (mut world, shop) = shop_of_100().await;
     shop.inside.lock().loses_answers = 1;

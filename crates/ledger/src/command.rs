@@ -163,6 +163,8 @@ pub enum Body {
     StopPushing,
     /// Ends [`Body::StopPushing`].
     ResumePushing,
+    /// Says how much an adaptive rule keeps back at a listing, and what was measured.
+    SizeBuffer(SizeBuffer),
 }
 
 impl Body {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Allocation, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot, Order,
-    Ownership, Publication, Purchase, PushingStopped, Reversals, Seen, SellingStop, Session, System,
+    Allocation, BufferSize, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot,
+    Order, Ownership, Publication, Purchase, PushingStopped, Reversals, Seen, SellingStop, Session, System,
     TransferDocument, Waiting,
 };
 use crate::{
@@ -137,6 +137,8 @@ pub enum Entry {
     SellingStop(RuleId, Option<Box<SellingStop>>),
     /// All pushing was stopped, or goes on (none).
     Pushing(Option<PushingStopped>),
+    /// What an adaptive rule keeps back of an item at a listing.
+    Buffer(ListingId, ItemId, Box<BufferSize>),
 }
 
 /// One side of a movement.

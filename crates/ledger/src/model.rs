@@ -381,6 +381,8 @@ pub struct Listing {
     pub item: Option<ItemId>,
     /// How many units of the item one of the listing is: 1, or 6 for a pack of six. Whole, at least 1.
     pub multiplier: u32,
+    /// What an adaptive rule keeps back; none until it was sized.
+    pub buffer: Option<Box<BufferSize>>,
 }
 
 /// Who is master of the stock on hand of some items at some locations.

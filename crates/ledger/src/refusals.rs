@@ -391,6 +391,9 @@ commands! {
     Note = "note",
         NoteRefusal {},
         invalid { UnknownSku, UnknownSystem };
+    SizeBuffer = "size_buffer",
+        SizeBufferRefusal {},
+        invalid { Field, UnknownSystem };
     Tick = "tick",
         TickRefusal {},
         invalid {};
@@ -428,6 +431,7 @@ impl Body {
             Self::Record(_) => CommandKind::Record,
             Self::Resolve(_) => CommandKind::Resolve,
             Self::Note(_) => CommandKind::Note,
+            Self::SizeBuffer(_) => CommandKind::SizeBuffer,
             Self::Tick => CommandKind::Tick,
             Self::RenameItem(_) => CommandKind::RenameItem,
             Self::ChangeAliases(_) => CommandKind::ChangeAliases,

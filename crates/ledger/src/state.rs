@@ -615,6 +615,13 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
             }
             sink.put(Key::Listing(*id), Slot { value: Some(Value::Listing(listing.clone())), seq });
         }
+        Entry::Buffer(id, _, size) => change(sink, Key::Listing(*id), seq, |value| match value {
+            Some(Value::Listing(mut listing)) => {
+                listing.buffer = Some(size.clone());
+                Some(Value::Listing(listing))
+            }
+            other => other,
+        })?,
         Entry::Ownership(id, rule) => {
             change_rules(sink, seq, |rules| set_rule(&mut rules.ownership, *id, rule.as_ref()))?
         }

@@ -136,6 +136,14 @@ pub enum Command {
     /// Connected systems.
     #[command(subcommand)]
     System(System),
+    /// Keep a system equal now: look at what it has for sale, read and compare every number, send what differs.
+    Sync {
+        /// The system's name.
+        system: String,
+        /// Send all numbers, also those that are as they should be.
+        #[arg(long)]
+        full: bool,
+    },
     /// What is not set up as it should be, of a system or of all. Exit code 1 if numbers are wrong by it.
     Doctor {
         /// The system's name; all unless told.

@@ -35,6 +35,8 @@ const SWEPT: usize = 256;
 const LOOK_FOR_DUE: Duration = Duration::from_millis(500);
 /// How often it is looked whose listings are to be discovered again.
 const LOOK_FOR_DISCOVERY: Duration = Duration::from_secs(5);
+/// How often it is measured how much rules that adapt shall keep back.
+const SIZE_BUFFERS: Duration = Duration::from_mins(5);
 /// After a failure it is tried again so soon.
 const UNSEEN: Duration = Duration::from_millis(200);
 
@@ -126,6 +128,7 @@ impl Runtime {
         self.tasks.spawn(async move { nodes.stay().await });
         self.tasks.spawn(supervise(self.app.clone(), self.nodes.clone(), pace, self.acknowledged.clone()));
         self.tasks.spawn(rediscover(self.app.clone(), self.nodes.clone(), pace));
+        self.tasks.spawn(size_buffers(self.handle.clone()));
     }
 
     /// Sweeps what is due; connected systems are another node's.
@@ -238,6 +241,18 @@ async fn settle_snapshots(handle: Handle) {
         for tenant in tenants_at(&handle, Work::Inbound).await {
             if let Err(error) = onhand_engine::snapshots::settle_all(&handle, tenant).await {
                 tracing::warn!(%error, "snapshots that wait could not be looked at; it is tried again");
+            }
+        }
+    }
+}
+
+/// Measures now and then how much rules that adapt shall keep back. Where several nodes do so, the second finds nothing new.
+async fn size_buffers(handle: Handle) {
+    loop {
+        tokio::time::sleep(SIZE_BUFFERS).await;
+        for tenant in tenants_at(&handle, Work::Connected).await {
+            if let Err(error) = onhand_engine::buffers::size_all(&handle, tenant).await {
+                tracing::warn!(%error, "what is kept back cannot be measured; it is tried again");
             }
         }
     }

@@ -292,7 +292,9 @@ mod tests {
 
     fn some(names: &[&str]) -> Some5 {
         let mut some = Some5::default();
-        names.iter().for_each(|name| some.add(|| (*name).to_owned()));
+        for name in names {
+            some.add(|| (*name).to_owned());
+        }
         some
     }
 

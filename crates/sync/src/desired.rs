@@ -1,7 +1,7 @@
 //! What number a listing shall show: a formula over stock (law 7).
 
 use onhand_ledger::formula::{Formula, Name, NoNumber, Numbers};
-use onhand_ledger::model::Publication;
+use onhand_ledger::model::{BufferSize, Publication};
 use onhand_ledger::publication::Speaking;
 use onhand_ledger::{Instant, Precision, Quantity, RuleId};
 
@@ -68,7 +68,7 @@ pub struct Halt {
 }
 
 /// One thing that is done to the number on its way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// So much was sold by orders that wait in the inbox.
     Claimed(Quantity),
@@ -82,6 +82,8 @@ pub enum Step {
     StopsAt(Quantity),
     /// So much is kept back.
     KeptBack(Quantity),
+    /// So much is kept back by a rule that adapts, by what was measured.
+    Adapted(Quantity, Box<BufferSize>),
     /// So many hundredths of it are shown.
     Share(u8),
     /// No more than this is shown.
@@ -128,6 +130,13 @@ impl std::fmt::Display for Step {
             Self::NoNumber(why) => write!(f, "nothing is shown: {why}"),
             Self::StopsAt(stop_at) => write!(f, "stops at {stop_at}"),
             Self::KeptBack(buffer) => write!(f, "{buffer} kept back"),
+            Self::Adapted(kept, size) => {
+                write!(f, "keeps back {kept}: {}", crate::buffer_because(size))?;
+                if size.quantity == *kept {
+                    return Ok(());
+                }
+                write!(f, ", which asks for {} by itself", size.quantity)
+            }
             Self::Share(percentage) => write!(f, "{percentage} % of it"),
             Self::AtMost(cap) => write!(f, "at most {cap}"),
             Self::Packs(of) => write!(f, "in packs of {of}"),
@@ -135,17 +144,18 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// What a listing of `multiplier` units shall show of the stock that counts, less what documents that wait have sold of it:
+/// What a listing of so many units, with what an adaptive rule keeps back at it, shall show of the stock that counts, less what documents that wait have sold of it:
 /// incoming, stop-at, buffer, percentage, cap, packs; or what a formula makes of it, and packs. All in units of the item; exact,
 /// rounded down where a share does not come out even. Nothing where its selling was stopped, and where a formula gives no
 /// number: what cannot be computed is not promised.
 pub fn desired(
     stock: &Stock,
     precision: Precision,
-    multiplier: u32,
+    listing: (u32, Option<&BufferSize>),
     rule: Option<Speaking<'_>>,
     halt: Option<Halt>,
 ) -> Shown {
+    let (multiplier, size) = listing;
     let free = stock.available - stock.claimed;
     let mut left = free.max(Quantity::ZERO);
     let mut steps = Vec::new();
@@ -162,7 +172,7 @@ pub fn desired(
             if rule.incoming.is_some() && stock.incoming.is_positive() {
                 steps.push(Step::Expected(stock.incoming));
             }
-            left = ruled(free + stock.incoming, rule, &mut steps);
+            left = ruled(free + stock.incoming, rule, size, &mut steps);
         }
         None => {}
     }
@@ -197,13 +207,18 @@ fn by_formula(stock: &Stock, precision: Precision, formula: &Formula) -> Step {
 }
 
 /// What a rule makes of what is free, which may be less than nothing.
-fn ruled(free: Quantity, rule: &Publication, steps: &mut Vec<Step>) -> Quantity {
+fn ruled(free: Quantity, rule: &Publication, size: Option<&BufferSize>, steps: &mut Vec<Step>) -> Quantity {
     let mut left = free.max(Quantity::ZERO);
     if let Some(stop_at) = rule.stop_at.filter(|stop_at| free <= *stop_at) {
         left = Quantity::ZERO;
         steps.push(Step::StopsAt(stop_at));
     }
-    if rule.buffer.is_positive() {
+    if let Some(size) = size.filter(|_| rule.risk_one_in.is_some()) {
+        let most = rule.buffer_at_most.unwrap_or(Quantity::MAX_INPUT);
+        let kept = size.quantity.min(most).max(rule.buffer);
+        left = (left - kept).max(Quantity::ZERO);
+        steps.push(Step::Adapted(kept, Box::new(size.clone())));
+    } else if rule.buffer.is_positive() {
         left = (left - rule.buffer).max(Quantity::ZERO);
         steps.push(Step::KeptBack(rule.buffer));
     }
@@ -237,7 +252,8 @@ mod tests {
     }
 
     fn shown(available: i64, multiplier: u32, rule: Publication) -> i64 {
-        let shown = desired(&there_is(available), Precision::WHOLE, multiplier, by(&rule, None), None);
+        let shown =
+            desired(&there_is(available), Precision::WHOLE, (multiplier, None), by(&rule, None), None);
         shown.quantity.whole_units()
     }
 
@@ -255,7 +271,7 @@ mod tests {
         assert_eq!(shown(101, 6, buffer(5)), 16);
         assert_eq!(shown(101, 1, buffer(200)), 0);
         let waiting = Stock { claimed: Quantity::units(40), ..there_is(100) };
-        assert_eq!(desired(&waiting, Precision::WHOLE, 1, None, None).quantity, Quantity::units(60));
+        assert_eq!(desired(&waiting, Precision::WHOLE, (1, None), None, None).quantity, Quantity::units(60));
     }
 
     #[test]
@@ -269,8 +285,8 @@ mod tests {
         };
         let left_to_the_shop = Publication { skip: true, ..Publication::default() };
         let rule = by(&left_to_the_shop, None);
-        assert!(desired(&there_is(9), Precision::WHOLE, 1, rule, None).is_skipped);
-        let stopped = desired(&there_is(9), Precision::WHOLE, 1, rule, Some(halt.clone()));
+        assert!(desired(&there_is(9), Precision::WHOLE, (1, None), rule, None).is_skipped);
+        let stopped = desired(&there_is(9), Precision::WHOLE, (1, None), rule, Some(halt.clone()));
         assert_eq!((stopped.quantity, stopped.is_skipped, stopped.halt), (Quantity::ZERO, false, Some(halt)));
     }
 
@@ -280,7 +296,7 @@ mod tests {
         let rule = Publication::default();
         let made = |text: &str, precision, multiplier| {
             let formula = Formula::parse(text).unwrap();
-            desired(&stock, precision, multiplier, by(&rule, Some(&formula)), None)
+            desired(&stock, precision, (multiplier, None), by(&rule, Some(&formula)), None)
         };
         let grams = Precision::new(3).unwrap();
         assert_eq!(made("available", Precision::WHOLE, 1).quantity, Quantity::units(8));
@@ -315,7 +331,7 @@ mod tests {
             stop_at: Some(Quantity::units(3)),
             ..Publication::default()
         };
-        let shown = desired(&stock, Precision::WHOLE, 1, by(&rule, None), None);
+        let shown = desired(&stock, Precision::WHOLE, (1, None), by(&rule, None), None);
         assert_eq!(
             (shown.quantity, shown.because().as_str()),
             (Quantity::units(27), "30 more expected, 5 kept back")
@@ -345,8 +361,9 @@ mod tests {
                 incoming: Quantity::units(next(10)),
                 ..Stock::default()
             };
-            let shown =
-                |stock: &Stock| desired(stock, Precision::WHOLE, multiplier, by(&rule, None), None).quantity;
+            let shown = |stock: &Stock| {
+                desired(stock, Precision::WHOLE, (multiplier, None), by(&rule, None), None).quantity
+            };
             let (less, more) = (
                 shown(&stock),
                 shown(&Stock {
@@ -362,5 +379,43 @@ mod tests {
             assert!(rule.cap.is_none_or(|cap| Quantity::units(packs) <= cap), "{rule:?} {stock:?}");
             assert!(Quantity::units(packs) <= (stock.available + stock.incoming).max(Quantity::ZERO));
         }
+    }
+
+    #[test]
+    fn a_buffer_that_adapts_keeps_back_what_was_sized_between_its_bounds() {
+        let sized = |units| BufferSize {
+            quantity: Quantity::units(units),
+            sold: Quantity::units(336),
+            sales: 336,
+            over_seconds: 28 * 86_400,
+            lag_ms: 2_400_000,
+            lagging: Some("Woo".to_owned()),
+            is_measured: true,
+            one_in: 1_000,
+            at: Instant::MIN,
+        };
+        let (least, most) = (Quantity::units(1), Some(Quantity::units(5)));
+        let rule = Publication {
+            risk_one_in: Some(1_000),
+            buffer: least,
+            buffer_at_most: most,
+            ..Publication::default()
+        };
+        let shown = |size: Option<&BufferSize>, rule: &Publication| {
+            let shown = desired(&there_is(10), Precision::WHOLE, (1, size), by(rule, None), None);
+            (shown.quantity.whole_units(), shown.because())
+        };
+        assert_eq!(shown(None, &rule), (9, "1 kept back".to_owned()), "not sized yet: the least");
+        let three = "keeps back 3: 12 sold a day, Woo lags up to 40 minutes, risk 1 in 1,000";
+        assert_eq!(shown(Some(&sized(3)), &rule), (7, three.to_owned()));
+        let (number, because) = shown(Some(&sized(9)), &rule);
+        assert_eq!(number, 5);
+        assert!(
+            because.starts_with("keeps back 5: ") && because.ends_with(", which asks for 9 by itself"),
+            "{because}"
+        );
+        assert_eq!(shown(Some(&sized(0)), &rule).0, 9);
+        // Another rule says nothing of what is measured.
+        assert_eq!(shown(Some(&sized(3)), &Publication::default()).0, 10);
     }
 }

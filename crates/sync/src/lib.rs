@@ -1,6 +1,7 @@
 //! The decisions: what each listing shall show, whether what a system shows is as it should be, what to push next,
 //! and the sentences that say why. Pure: data in, data out; no clock, no I/O.
 
+mod buffer;
 mod check;
 mod desired;
 mod explain;
@@ -18,6 +19,7 @@ mod state;
 mod timing;
 mod zeros;
 
+pub use buffer::{Lagging, Selling, because as buffer_because, buffer, is_another, sales_to_cover};
 pub use check::{Checked, Finding, Severity, Some5, Webhooks, findings};
 pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Standing, Status, Stop, explain, exposed};

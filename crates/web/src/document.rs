@@ -63,6 +63,8 @@ const KEYLESS: &[(&str, &str)] = &[
     ),
     ("/v1/verify", "Takes no `Idempotency-Key`: it changes nothing."),
     ("/v1/ownership/preview", "Takes no `Idempotency-Key`: it changes nothing."),
+    ("/v1/publication/preview", "Takes no `Idempotency-Key`: it changes nothing."),
+    ("/v1/systems/{name}/sync", "Takes no `Idempotency-Key`: asked again, it begins anew."),
     ("/v1/connect", "Takes no `Idempotency-Key`: done twice, the credentials are tested twice."),
     ("/v1/systems/{name}/discover", "Takes no `Idempotency-Key`: done twice, it is looked twice."),
     ("/v1/systems/{name}/matches", "Takes no `Idempotency-Key`: what is done is not done again."),

@@ -259,3 +259,35 @@ async fn a_fact_that_names_an_unknown_item_is_applied_once_there_is_one() {
     assert_eq!(shop.accepted("/v1/documents", body).await["result"], "already_applied");
     assert!(shop.discrepancies().await.iter().all(|(cause, _, open)| !open || cause != "unknown_name"));
 }
+
+/// Example 30, its last sentence: the policy is checked when it is saved.
+#[tokio::test]
+async fn adopting_cannot_be_saved_with_a_cap_and_the_message_says_why() {
+    let shop = Shop::open().await;
+    let here = json!([["here", "LONDON"]]);
+    let put = json!({ "put_system": { "name": "SHOP", "kind": "test", "locations": here } });
+    let made = shop.accepted("/v1/commands", json!({ "body": put })).await;
+    assert!(made["error"].is_null(), "{made}");
+    let listing = json!({ "remote_id": "1", "sku": "MUG", "multiplier": 1 });
+    shop.accepted("/v1/systems/SHOP/listings", listing).await;
+    let rule = shop.accepted("/v1/publication", json!({ "system": "SHOP", "sku": "MUG", "cap": 10 })).await;
+    let adopt = || shop.call("/v1/systems/SHOP/mode", None, Some(json!({ "policy": "adopt" })));
+    let (status, problem) = adopt().await;
+    assert_eq!(
+        (status, &problem["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("policy")),
+        "{problem}"
+    );
+    let why = format!(
+        "changes in SHOP cannot be adopted for 1 listing, such as 1: rule {} shows the same number for several amounts of stock \
+         (a buffer alone would be right: no cap, percentage or stop)",
+        rule["id"]
+    );
+    assert!(problem["detail"].as_str().unwrap().contains(&why), "{problem}");
+    assert_eq!(shop.get("/v1/systems/SHOP").await["mode"]["policy"], "master_wins", "nothing was changed");
+    // A buffer can be inverted.
+    shop.accepted("/v1/publication", json!({ "system": "SHOP", "sku": "MUG", "buffer": 5 })).await;
+    let (status, answer) = adopt().await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(shop.get("/v1/systems/SHOP").await["mode"]["policy"], "adopt");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use onhand_ledger::model::BufferSize;
 use onhand_ledger::{
     Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Seq,
     Value,
@@ -49,6 +50,7 @@ impl Worker {
             let mut ruled_at = None;
             let mut touched = BTreeMap::<ItemId, Touch>::new();
             let mut ended = BTreeMap::<LotId, Instant>::new();
+            let mut sized = BTreeMap::<ListingId, (ItemId, Box<BufferSize>)>::new();
             while !self.stale && self.seq < head {
                 let records = view.records_after(self.seq, 4_096)?;
                 let Some((first, last)) = records.last() else { break };
@@ -58,6 +60,10 @@ impl Worker {
                         match entry {
                             Entry::Movement(movement) => {
                                 touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));
+                            }
+                            Entry::Buffer(listing, item, size) => {
+                                sized.insert(*listing, (*item, size.clone()));
+                                touch(&mut touched, *item, record.recorded_at, false);
                             }
                             Entry::Claimed { item, .. } => {
                                 touch(&mut touched, *item, record.recorded_at, true);
@@ -124,6 +130,14 @@ impl Worker {
                 policy_due = true;
                 for item in self.by_item.keys() {
                     touch(&mut touched, *item, view.now, false);
+                }
+            }
+            for (listing, (item, size)) in sized {
+                let keys = self.by_item.get(&item).map(|kept| kept.keys.clone()).unwrap_or_default();
+                for key in keys {
+                    if let Some(mut line) = self.lines.get_mut(&key).filter(|line| line.id == listing) {
+                        line.listing.buffer = Some(size.clone());
+                    }
                 }
             }
             for item in passed {

@@ -6,8 +6,9 @@
 //!
 //! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
 //! hears of what the system did by itself, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
-//! zeros, `stops` tells a person why nothing is sent.
+//! zeros, `stops` tells a person why nothing is sent, `asked` does it all now.
 
+mod asked;
 mod follow;
 mod hooks;
 mod lines;
@@ -203,6 +204,8 @@ pub struct Worker {
     called: bool,
     /// Nothing is pushed to any system.
     pushing_stopped: bool,
+    /// What a person asked for, under way.
+    asked: Option<asked::Now>,
     /// The batch that is on its way.
     batch: Option<timing::Batch>,
     /// When zeros were sent that no order explains, lately.
@@ -261,6 +264,7 @@ impl Worker {
             next_call: now,
             called: true,
             pushing_stopped: false,
+            asked: None,
             batch: None,
             zeros_sent: Vec::new(),
             untold: VecDeque::new(),
@@ -318,6 +322,7 @@ impl Worker {
         }
         if let Err(error) = done {
             self.failures += 1;
+            self.asked_in_vain(&error, self.failures).await;
             self.random = next_random(self.random);
             let rest = rest_ms(error.failure(), self.failures, self.random);
             self.rest_until = now.plus_micros(rest * 1_000);
@@ -354,6 +359,12 @@ impl Worker {
         for key in self.untold_stops.clone() {
             self.tell_stop(&key).await?;
         }
+        if self.is_hinted() {
+            self.next_orders = self.now();
+        }
+        if self.now() >= self.next_orders && self.may_call() {
+            self.take_up().await?;
+        }
         // Where each call counts, sending and hearing take turns.
         let orders_first = self.called && self.now() >= self.next_orders && self.channel.budget().is_some();
         if !orders_first {
@@ -386,9 +397,7 @@ impl Worker {
             if self.read().await? {
                 self.next_orders = self.now();
             }
-        }
-        if self.is_hinted() {
-            self.next_orders = self.now();
+            self.go_on().await?;
         }
         if self.now() >= self.next_orders && self.may_call() {
             self.orders().await?;
@@ -397,7 +406,7 @@ impl Worker {
             self.refresh().await?;
             self.push().await?;
         }
-        Ok(())
+        self.go_on().await
     }
 
     /// May the system be called, by what it says of its limit?

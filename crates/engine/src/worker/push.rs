@@ -168,8 +168,11 @@ impl Worker {
                     if push.quantity.is_zero() && is_guarded {
                         self.zeros_sent.push(at);
                     }
-                    if let Some(batch) = &mut self.batch {
-                        batch.left.remove(key);
+                    if let Some(batch) = &mut self.batch
+                        && batch.left.remove(key)
+                        && let Some(now) = self.asked.as_mut().filter(|_| batch.asked)
+                    {
+                        now.was_sent();
                     }
                     if line.state.stopped.is_some() {
                         over.push(key.clone());

@@ -66,6 +66,7 @@ impl Worker {
             }
             self.keep_to_budget();
             self.called = true;
+            self.were_read(part).await?;
         }
         Ok(true)
     }
@@ -145,6 +146,9 @@ impl Worker {
             if verdict == Verdict::First && heard_since > 0 {
                 again.insert(key.clone());
                 continue;
+            }
+            if let Some(now) = &mut self.asked {
+                now.was_judged(&key);
             }
             let drift = match verdict {
                 Verdict::Drift(drift) if !line.is_skipped => Some(drift),

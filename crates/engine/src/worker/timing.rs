@@ -13,11 +13,13 @@ use super::{Line, Worker, WorkerError};
 
 /// A batch on its way.
 pub(super) struct Batch {
-    began_at: Instant,
+    pub began_at: Instant,
     /// Those of it that are not acknowledged yet.
     pub left: BTreeSet<String>,
     /// Of all listings, also those that are as they should be.
     pub full: bool,
+    /// A person asked for it: it is none of the schedule's.
+    pub asked: bool,
 }
 
 impl Worker {
@@ -28,10 +30,10 @@ impl Worker {
 
     /// Does a listing's number go now?
     pub(super) fn is_due(&self, key: &str, line: &Line, now: Instant) -> bool {
-        match &self.batch {
-            Some(batch) => batch.left.contains(key) && !line.is_skipped && (batch.full || line.differs()),
-            None => line.differs() && self.may_go_at(key, line).is_some_and(|at| at <= now),
-        }
+        let with_batch = self.batch.as_ref().is_some_and(|batch| {
+            batch.left.contains(key) && !line.is_skipped && (batch.full || line.differs())
+        });
+        with_batch || (line.differs() && self.may_go_at(key, line).is_some_and(|at| at <= now))
     }
 
     /// When something goes next by itself.
@@ -52,6 +54,9 @@ impl Worker {
 
     /// Begins a batch whose time has come.
     pub(super) async fn begin_batch(&mut self) -> Result<(), WorkerError> {
+        if self.batch.as_ref().is_some_and(|batch| batch.asked) {
+            return Ok(());
+        }
         let Timing::Batch(schedule) = &self.system.mode.timing else {
             self.batch = None;
             if self.status.batched_at.take().is_some() {
@@ -70,7 +75,7 @@ impl Worker {
         }
         let of_it = self.lines.iter().filter(|(_, line)| full || line.differs());
         let left = of_it.map(|(key, _)| key.clone()).collect();
-        self.batch = Some(Batch { began_at: now, left, full });
+        self.batch = Some(Batch { began_at: now, left, full, asked: false });
         Ok(())
     }
 
@@ -84,7 +89,7 @@ impl Worker {
                 may_go && (batch.full || line.differs() || line.state.unanswered.is_some())
             })
         });
-        if batch.left.is_empty() {
+        if batch.left.is_empty() && !batch.asked {
             self.status.batched_at = Some(batch.began_at);
             self.batch = None;
             self.keep_status().await?;

@@ -29,6 +29,7 @@ pub fn time(text: &str) -> Instant {
 }
 
 /// What a simulated system is and does.
+#[expect(clippy::struct_excessive_bools, reason = "what it does is switched on by itself")]
 #[derive(Debug, Default)]
 pub struct Inside {
     /// What its listings show.
@@ -59,6 +60,10 @@ pub struct Inside {
     pub batch_size: usize,
     /// Has it compare-and-set?
     pub compares: bool,
+    /// It keeps what is on the shelf, and sets aside what was ordered: what it shows is the difference.
+    pub sets_aside: bool,
+    /// So much of each listing is set aside for its orders that are not shipped.
+    pub set_aside: BTreeMap<String, i64>,
 }
 
 /// A simulated shop with one location `here`. Its own orders lower its numbers.
@@ -84,6 +89,7 @@ impl Simulated {
         let at = self.clock.now();
         let mut inside = self.inside.lock();
         *inside.numbers.get_mut(listing).unwrap() -= quantity;
+        *inside.set_aside.entry(listing.to_owned()).or_default() += quantity;
         let document = format!("{}", inside.orders.len() + 1);
         inside.orders.push(RemoteOrder {
             document,
@@ -101,6 +107,12 @@ impl Simulated {
                 returned: Quantity::ZERO,
             }],
         });
+    }
+
+    /// What is on the shelf of a listing, as it has it.
+    pub fn on_hand(&self, listing: &str) -> i64 {
+        let inside = self.inside.lock();
+        inside.numbers[listing] + inside.set_aside.get(listing).copied().unwrap_or(0)
     }
 
     /// What was pushed of a listing since the beginning.
@@ -138,6 +150,10 @@ impl Channel for Simulated {
         self.inside.lock().compares
     }
 
+    fn reads_before_push(&self) -> bool {
+        self.inside.lock().sets_aside
+    }
+
     fn budget(&self) -> Option<Budget> {
         self.inside.lock().budget
     }
@@ -150,12 +166,15 @@ impl Channel for Simulated {
         self.call()?;
         let inside = self.inside.lock();
         let reading = |listing: &String| {
+            let number = *inside.numbers.get(listing)?;
+            let set_aside = inside.set_aside.get(listing).copied().unwrap_or(0);
+            let told = |units| inside.sets_aside.then_some(Quantity::units(units));
             Some(Reading {
                 listing: listing.clone(),
                 location: "here".to_owned(),
-                quantity: Quantity::units(*inside.numbers.get(listing)?),
-                on_hand: None,
-                allocated: None,
+                quantity: Quantity::units(number),
+                on_hand: told(number + set_aside),
+                allocated: told(set_aside),
                 tracked: true,
             })
         };
@@ -185,7 +204,13 @@ impl Channel for Simulated {
                 continue;
             }
             inside.pushes.push((at, push.listing.clone(), number));
-            let now_shows = inside.second_master.unwrap_or(number);
+            let mut now_shows = inside.second_master.unwrap_or(number);
+            if inside.sets_aside {
+                // What is written is the shelf, by what was set aside when it was read.
+                let read = push.before.as_ref().and_then(|before| before.allocated).expect("it was read");
+                let set_aside = inside.set_aside.get(&push.listing).copied().unwrap_or(0);
+                now_shows += read.whole_units() - set_aside;
+            }
             inside.numbers.insert(push.listing.clone(), now_shows);
             if inside.loses_answers > 0 {
                 inside.loses_answers -= 1;

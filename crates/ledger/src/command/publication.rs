@@ -22,6 +22,10 @@ pub struct SetPublication {
     pub locations: Option<Vec<Source>>,
     /// Kept back; not negative. Default 0.
     pub buffer: Option<Quantity>,
+    /// Keep back what is measured to be enough but for one time in so many, 2 to 1,000,000; at least `buffer`.
+    pub risk_one_in: Option<u32>,
+    /// And no more than this; needs `risk_one_in`, and is not less than `buffer`.
+    pub buffer_at_most: Option<Quantity>,
     /// Never more than this; not negative.
     pub cap: Option<Quantity>,
     /// 0 to 100. Default 100.
@@ -36,6 +40,31 @@ pub struct SetPublication {
     pub formula: Option<String>,
     /// Leave the number to the system: nothing is sent or judged. Goes with nothing but a scope.
     pub skip: Option<bool>,
+}
+
+/// See [`super::Body::SizeBuffer`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SizeBuffer {
+    /// A system's name.
+    pub system: String,
+    /// One of its listings, by its remote id.
+    pub listing: String,
+    /// So much of its item is kept back; not negative.
+    pub quantity: Quantity,
+    /// So much of the item was sold; not negative.
+    pub sold: Quantity,
+    /// In so many sales.
+    pub sales: u32,
+    /// In so many seconds.
+    pub over_seconds: u32,
+    /// How long the slowest other system may sell what is gone, in milliseconds.
+    pub lag_ms: u64,
+    /// That system's name.
+    pub lagging: Option<String>,
+    /// Was that measured?
+    pub is_measured: bool,
+    /// The risk it is for: one time in so many.
+    pub one_in: u32,
 }
 
 /// See [`super::Body::StopSelling`].

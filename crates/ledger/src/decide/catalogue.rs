@@ -279,6 +279,8 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
             .or_else(|| before.as_ref().and_then(|before| before.remote_sku.clone())),
         item,
         multiplier: put.multiplier,
+        // What was measured of another item says nothing of this one.
+        buffer: before.as_ref().filter(|before| before.item == item).and_then(|before| before.buffer.clone()),
     };
     let id = known.unwrap_or(ListingId(tx.next_seq()));
     if before.as_ref() != Some(&listing) {

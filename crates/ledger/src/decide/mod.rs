@@ -280,6 +280,7 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::Resolve(resolve) => catalogue::resolve(tx, resolve),
         Body::Note(note) => catalogue::note(tx, note),
         Body::Group(bodies) => group::run_all(tx, bodies),
+        Body::SizeBuffer(size) => rules::size_buffer(tx, size),
         Body::Tick => Ok(Answer::Ticked(tx.lapsed)),
         Body::RenameItem(rename) => item::rename(tx, rename),
         Body::ChangeAliases(change) => item::change_aliases(tx, change),

@@ -4,11 +4,11 @@
 //! ends that had decided, where an item is tagged.
 
 use crate::answer::{Answer, Invalid, Refusal, Tied};
-use crate::command::{ResumeSelling, SetPublication, StopSelling, check_name};
+use crate::command::{ResumeSelling, SetPublication, SizeBuffer, StopSelling, check_name};
 use crate::entry::Entry;
 use crate::formula::{Formula, Name};
 use crate::key::Key;
-use crate::model::{Horizon, Item, Publication, PushingStopped, Rules, SellingStop};
+use crate::model::{BufferSize, Horizon, Item, Publication, PushingStopped, Rules, SellingStop};
 use crate::publication::{Place, tags_that_tie, tie};
 use crate::state::Value;
 use crate::{ItemId, ListingId, Quantity, RuleId, SystemId};
@@ -16,6 +16,8 @@ use crate::{ItemId, ListingId, Quantity, RuleId, SystemId};
 use super::tx::{Stop, Tx};
 use super::{allocation, masters};
 
+/// The risks that an adaptive buffer is sized for: one time in so many.
+const RISKS: std::ops::RangeInclusive<u32> = 2..=1_000_000;
 /// What is expected counts at most so many days ahead.
 const FARTHEST: u16 = 3_650;
 
@@ -59,7 +61,13 @@ fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
     {
         return wrong("sku", "name a SKU, a tag or a listing, one of them");
     }
-    for (field, quantity) in [("buffer", set.buffer), ("cap", set.cap), ("stop_at", set.stop_at)] {
+    let quantities = [
+        ("buffer", set.buffer),
+        ("buffer_at_most", set.buffer_at_most),
+        ("cap", set.cap),
+        ("stop_at", set.stop_at),
+    ];
+    for (field, quantity) in quantities {
         if quantity.is_some_and(Quantity::is_negative) {
             return wrong(field, "must not be negative");
         }
@@ -68,6 +76,7 @@ fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
     if percentage > 100 {
         return wrong("percentage", "must be 0 to 100");
     }
+    check_adaptive(set)?;
     let locations = set.locations.as_deref().unwrap_or_default();
     let rule = Publication {
         system,
@@ -77,6 +86,8 @@ fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
         listing: listing(tx, set, system)?,
         counts: allocation::sources(tx, locations, false)?,
         buffer: set.buffer.unwrap_or_default(),
+        risk_one_in: set.risk_one_in,
+        buffer_at_most: set.buffer_at_most,
         cap: set.cap,
         percentage,
         stop_at: set.stop_at,
@@ -92,6 +103,58 @@ fn proposed(tx: &Tx<'_>, set: &SetPublication) -> Result<Publication, Stop> {
         check_name("tag", tag, 100)?;
     }
     Ok(rule)
+}
+
+/// A buffer that adapts has a risk within bounds, and no more at least than at most.
+fn check_adaptive(set: &SetPublication) -> Result<(), Stop> {
+    match (set.risk_one_in, set.buffer_at_most) {
+        (Some(one_in), _) if !RISKS.contains(&one_in) => wrong(
+            "risk_one_in",
+            "must be 2 to 1000000: one time in so many more may be sold than is kept back",
+        ),
+        (None, Some(_)) => wrong("buffer_at_most", "a buffer that adapts needs `risk_one_in` beside it"),
+        (Some(_), Some(most)) if most < set.buffer.unwrap_or_default() => {
+            wrong("buffer_at_most", "must not be less than `buffer`, which is kept back at least")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What an adaptive rule keeps back at a listing; the same again is nothing new.
+pub(super) fn size_buffer(tx: &mut Tx<'_>, set: &SizeBuffer) -> Result<Answer, Stop> {
+    let system = tx.system_id(&set.system)?;
+    for (field, quantity) in [("quantity", set.quantity), ("sold", set.sold)] {
+        if quantity.is_negative() {
+            return wrong(field, "must not be negative");
+        }
+    }
+    if !RISKS.contains(&set.one_in) {
+        return wrong("one_in", "must be 2 to 1000000");
+    }
+    let remote = Key::RemoteListing(system, set.listing.clone());
+    let Some(Value::ListingId(id)) = tx.value(&remote)?.cloned() else {
+        return wrong("listing", format!("`{}` is no listing that is known of that system", set.listing));
+    };
+    let known = tx.listing(system, &set.listing)?;
+    let Some((item, before)) = known.and_then(|known| Some((known.item?, known.buffer.clone()))) else {
+        return wrong("listing", format!("`{}` is mapped to no item", set.listing));
+    };
+    let size = BufferSize {
+        quantity: set.quantity,
+        sold: set.sold,
+        sales: set.sales,
+        over_seconds: set.over_seconds,
+        lag_ms: set.lag_ms,
+        lagging: set.lagging.clone(),
+        is_measured: set.is_measured,
+        one_in: set.one_in,
+        at: tx.now,
+    };
+    let is_same = |before: &BufferSize| BufferSize { at: size.at, ..before.clone() } == size;
+    if !before.as_deref().is_some_and(is_same) {
+        tx.emit(Entry::Buffer(id, item, Box::new(size)))?;
+    }
+    Ok(Answer::Listing(id))
 }
 
 /// How far ahead it counts what is expected.
@@ -113,9 +176,13 @@ fn check_formula(rule: &Publication) -> Result<(), Stop> {
         Err(error) => return wrong("formula", error.to_string()),
     };
     let plain = Publication::default();
-    let made_of = |rule: &Publication| (rule.buffer, rule.cap, rule.percentage, rule.stop_at);
+    let made_of =
+        |rule: &Publication| (rule.buffer, rule.risk_one_in, rule.cap, rule.percentage, rule.stop_at);
     if made_of(rule) != made_of(&plain) {
-        return wrong("formula", "a formula says it all: leave out buffer, cap, percentage and stop_at");
+        return wrong(
+            "formula",
+            "a formula says it all: leave out buffer, risk_one_in, cap, percentage and stop_at",
+        );
     }
     match (formula.names(Name::Incoming), rule.incoming.is_some()) {
         (true, false) => {

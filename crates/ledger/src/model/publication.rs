@@ -23,8 +23,12 @@ pub struct Publication {
     pub listing: Option<ListingId>,
     /// Which of our locations count; none: those behind the remote location. What is inside another counts once.
     pub counts: Vec<Source>,
-    /// Kept back from what is available.
+    /// Kept back from what is available; where it adapts at least so much.
     pub buffer: Quantity,
+    /// What is kept back adapts to what is measured: more may be sold than that one time in so many. See [`BufferSize`].
+    pub risk_one_in: Option<u32>,
+    /// Where it adapts no more than this.
+    pub buffer_at_most: Option<Quantity>,
     /// Never show more than this.
     pub cap: Option<Quantity>,
     /// Show this share of it, 0 to 100.
@@ -59,6 +63,8 @@ impl Default for Publication {
             listing: None,
             counts: Vec::new(),
             buffer: Quantity::ZERO,
+            risk_one_in: None,
+            buffer_at_most: None,
             cap: None,
             percentage: 100,
             stop_at: None,
@@ -67,6 +73,30 @@ impl Default for Publication {
             skip: false,
         }
     }
+}
+
+/// How much of its item an adaptive rule keeps back at a listing, and what that followed from when it was sized: so that whoever reads
+/// the log comes to the same number.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct BufferSize {
+    /// So much, in units of the item.
+    pub quantity: Quantity,
+    /// So much of the item was sold,
+    pub sold: Quantity,
+    /// in so many sales,
+    pub sales: u32,
+    /// in so many seconds.
+    pub over_seconds: u32,
+    /// So long the slowest other system that sells it may sell what is gone, in milliseconds.
+    pub lag_ms: u64,
+    /// Which one that is, by the name it had; none: no other sells it.
+    pub lagging: Option<String>,
+    /// Was that measured? Else it was assumed.
+    pub is_measured: bool,
+    /// The risk that was chosen: one time in so many more is sold.
+    pub one_in: u32,
+    /// When it was sized.
+    pub at: Instant,
 }
 
 /// Some items are not sold anywhere until somebody lifts it: whatever rules say, every listing of them shows 0.

@@ -9,6 +9,8 @@ pub enum Rule {
     List,
     /// Make a rule, or change the one for the same things at the same place.
     Set(Box<RuleFields>),
+    /// What a rule would change, on the stock there is now: which listings would show what instead of what. Nothing is written.
+    Preview(Box<RuleFields>),
     /// End a rule.
     End {
         /// Its id.
@@ -70,6 +72,12 @@ pub struct RuleFields {
     /// Keep so much back.
     #[arg(long)]
     pub buffer: Option<String>,
+    /// Keep back what is measured to be enough but for one time in so many, such as 1000; at least the buffer.
+    #[arg(long, value_name = "N")]
+    pub risk_one_in: Option<u32>,
+    /// And no more than this.
+    #[arg(long, value_name = "QUANTITY", requires = "risk_one_in")]
+    pub buffer_at_most: Option<String>,
     /// Never show more than this.
     #[arg(long)]
     pub cap: Option<String>,
@@ -86,7 +94,7 @@ pub struct RuleFields {
     #[arg(long, value_name = "DAY", conflicts_with = "incoming_days")]
     pub incoming_until: Option<String>,
     /// A formula in CEL in place of buffer, cap, percentage and stop-at, such as "available - safety_stock".
-    #[arg(long, value_name = "CEL", conflicts_with_all = ["buffer", "cap", "percentage", "stop_at"])]
+    #[arg(long, value_name = "CEL", conflicts_with_all = ["buffer", "risk_one_in", "cap", "percentage", "stop_at"])]
     pub formula: Option<String>,
     /// Leave the number to the system: nothing is sent.
     #[arg(long)]

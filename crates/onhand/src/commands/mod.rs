@@ -20,6 +20,7 @@ mod seal;
 mod serve;
 mod simulate;
 mod snapshots;
+mod sync;
 mod system;
 
 use std::io;
@@ -111,6 +112,12 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::System(asked) => {
             through(Link::open_existing(&db)?, async |link| system::run(link, asked, json).await).await?;
+        }
+        Command::Sync { system, full } => {
+            return through(Link::open_existing(&db)?, async |link| {
+                sync::run(link, &system, full, json).await
+            })
+            .await;
         }
         Command::Doctor { system } => {
             return through(Link::open_existing(&db)?, async |link| {

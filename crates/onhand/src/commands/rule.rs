@@ -1,5 +1,7 @@
 //! `onhand rule`: what other systems show, and what is not sold at all.
 
+use std::io;
+
 use serde_json::{Value, json};
 
 use super::item::{all, text};
@@ -14,6 +16,10 @@ pub(crate) async fn run(link: &Link, asked: Rule, json: bool) -> anyhow::Result<
         Rule::Set(fields) => {
             let made = link.post("/v1/publication", &body(&fields)).await?;
             Ok(print(json, &made, |made| say(format!("Rule {} is in force.", made["id"])))?)
+        }
+        Rule::Preview(fields) => {
+            let found = link.post("/v1/publication/preview", &body(&fields)).await?;
+            Ok(print(json, &found, previewed)?)
         }
         Rule::End { id } => {
             let ended = link.delete(&format!("/v1/rules/{id}")).await?;
@@ -36,6 +42,27 @@ pub(crate) async fn run(link: &Link, asked: Rule, json: bool) -> anyhow::Result<
     }
 }
 
+/// How many numbers a rule would change, and the first of them.
+fn previewed(found: &Value) -> io::Result<()> {
+    let [compared, changes, zeros] =
+        ["compared", "changes", "zeros"].map(|field| found[field].as_u64().unwrap_or(0));
+    let to_zero = if zeros > 0 { format!(", {zeros} of them to 0") } else { String::new() };
+    say(format!("{changes} of {compared} numbers would change{to_zero}. Nothing was changed."))?;
+    let first = found["first"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for one in first {
+        let number = |field: &str| match &one[field] {
+            Value::Null => "left to it".to_owned(),
+            number => number.to_string(),
+        };
+        let because = text(one, "because");
+        let because = if because.is_empty() { String::new() } else { format!("  ({because})") };
+        let (system, listing, sku) = (text(one, "system"), text(one, "listing"), text(one, "sku"));
+        say(format!("  {system}  {sku} ({listing})  {} -> {}{because}", number("from"), number("to")))?;
+    }
+    let more = changes.saturating_sub(first.len() as u64);
+    if more > 0 { say(format!("  and {more} more")) } else { Ok(()) }
+}
+
 fn named(what: &What) -> String {
     match (&what.sku, &what.tag) {
         (Some(sku), _) => sku.clone(),
@@ -53,11 +80,13 @@ fn body(fields: &RuleFields) -> Value {
     let RuleFields { system, remote_location, sku, tag, listing, locations, groups, .. } = fields;
     let RuleFields { buffer, cap, percentage, stop_at, incoming_days, incoming_until, formula, skip, .. } =
         fields;
+    let RuleFields { risk_one_in, buffer_at_most, .. } = fields;
     let groups = groups.iter().map(|group| json!({ "group": group }));
     let counts: Vec<Value> = locations.iter().map(|code| json!(code)).chain(groups).collect();
     without_nulls(json!({
         "system": system, "remote_location": remote_location, "sku": sku, "tag": tag, "listing": listing,
-        "locations": (!counts.is_empty()).then_some(counts), "buffer": buffer, "cap": cap,
+        "locations": (!counts.is_empty()).then_some(counts), "buffer": buffer,
+        "risk_one_in": risk_one_in, "buffer_at_most": buffer_at_most, "cap": cap,
         "percentage": percentage, "stop_at": stop_at, "incoming_days": incoming_days,
         "incoming_until": incoming_until, "formula": formula, "skip": skip.then_some(true)
     }))
@@ -80,7 +109,18 @@ fn row(rule: &Value) -> String {
     let counts: Vec<&str> =
         counts.filter_map(|source| source.as_str().or_else(|| source["group"].as_str())).collect();
     add("of ", &counts.join(", "));
-    for field in ["buffer", "cap", "percentage", "stop_at", "incoming_days", "incoming_until", "formula"] {
+    let fields = [
+        "buffer",
+        "risk_one_in",
+        "buffer_at_most",
+        "cap",
+        "percentage",
+        "stop_at",
+        "incoming_days",
+        "incoming_until",
+        "formula",
+    ];
+    for field in fields {
         let usual = match field {
             "buffer" => "0",
             "percentage" => "100",

@@ -58,12 +58,12 @@ async fn a_system_that_is_set_up_badly_is_told_of_with_what_to_do() {
     let checked = server.get("/v1/systems/Corner/check").await.1;
     let silent = checked["findings"][0]["sentence"].as_str().unwrap();
     assert!(silent.ends_with("and none ever came."), "{checked}");
-    shop.change_token("another");
+    shop.change_token("tulip");
     let ill = onhand(&database, &["doctor", "Corner", "--json"]);
     assert_eq!(ill.status.code(), Some(1));
     let told: Value = serde_json::from_slice(&ill.stdout).unwrap();
     assert_eq!(checks(&told["systems"][0]), ["permissions", "webhooks"], "{told}");
-    assert!(!text(&ill.stdout).contains("another"));
+    assert!(!text(&ill.stdout).contains("token\""), "no secret is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,4 +106,40 @@ async fn a_master_is_recommended_and_a_rule_is_a_dry_run_first() {
     let tagged = json!({ "sku": "MUG", "master": "onhand" });
     let preview = server.post("/v1/ownership/preview", tagged).await.1;
     assert_eq!((&preview["count"], &preview["changes"][0]["sku"]), (&json!(1), &json!("MUG")), "{preview}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_is_kept_equal_now_because_somebody_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("now.db");
+    let server = Server::start(&database);
+    server.stocked("MUG", 5).await;
+    let shop = CornerShop::new("token", Arc::new(micros));
+    shop.list("1", "MUG", "Blue mug", 5);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(shop::serve(listener, shop.clone(), std::future::pending()));
+    let add = json!({ "name": "Corner", "kind": "shop", "url": url, "secret": "token" });
+    assert_eq!(server.post("/v1/systems", add).await.0, StatusCode::CREATED);
+    assert_eq!(server.get("/v1/systems/Corner/sync").await.1["step"], "never");
+    // Found, matched by its SKU, read and sent, long before anybody would have looked by schedule.
+    server.stocked("CUP", 8).await;
+    shop.list("2", "CUP", "A cup", 3);
+    let done = onhand(&database, &["sync", "Corner", "--full", "--json"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let counts = (&told["step"], &told["listings"], &told["total"], &told["sent"], &told["full"]);
+    assert_eq!(counts, (&json!("done"), &json!(2), &json!(2), &json!(2), &json!(true)), "{told}");
+    assert_eq!(shop.stock_of("2"), Some(8));
+    let previewed = onhand(&database, &["rule", "preview", "--buffer", "6"]);
+    let rows = "2 of 2 numbers would change, 1 of them to 0. Nothing was changed.\n  Corner  MUG (1)  5 -> 0  (6 kept back)\n  \
+                Corner  CUP (2)  8 -> 2  (6 kept back)\n";
+    assert_eq!(text(&previewed.stdout), rows, "{}", text(&previewed.stderr));
+    assert_eq!((shop.stock_of("1"), shop.stock_of("2")), (Some(5), Some(8)));
+    shop.change_token("another");
+    let failed = onhand(&database, &["sync", "Corner"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", text(&failed.stdout));
+    assert!(text(&failed.stdout).contains("does not accept these credentials"), "{}", text(&failed.stdout));
+    let unknown = onhand(&database, &["sync", "Nobody"]);
+    assert!(text(&unknown.stderr).contains("Nobody"), "{}", text(&unknown.stderr));
 }

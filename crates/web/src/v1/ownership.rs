@@ -246,7 +246,7 @@ impl From<Handover> for HandoverBody {
         let of = match (&sku, &tag) {
             (Some(sku), _) => format!("{sku} at {location}"),
             (None, Some(tag)) => format!("what is tagged {tag} at {location}"),
-            (None, None) => format!("{location}"),
+            (None, None) => location.clone(),
         };
         let refused = match from.as_str() {
             "onhand" => format!("What people count or adjust of {of} in Onhand is then {to}'s to do."),

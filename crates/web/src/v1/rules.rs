@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_engine::View;
+use onhand_engine::preview::{Differs, Preview, preview};
+use onhand_engine::{SubmitError, View};
 use onhand_ledger::command::{SetPublication, Source};
 use onhand_ledger::model::{Horizon, Publication};
-use onhand_ledger::{Body, RuleId};
+use onhand_ledger::{Body, Command, RuleId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,13 +21,17 @@ use super::ask::{Ask, date, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::blocking::blocking;
 use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Id, Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(set_publication, list_publication)).routes(routes!(end))
+    OpenApiRouter::new()
+        .routes(routes!(set_publication, list_publication))
+        .routes(routes!(preview_publication))
+        .routes(routes!(end))
 }
 
 /// How a number follows from stock: stop-at, buffer, percentage, cap, in that order.
@@ -48,6 +53,11 @@ struct PublicationInput {
     locations: Option<Vec<Source>>,
     /// Kept back.
     buffer: Option<Decimal>,
+    /// Keep back as much as is measured to be enough, but for one time in so many (2 to 1,000,000): by the item's rate of sale and how long the
+    /// slowest other system may sell what is gone. At least `buffer`; sized every five minutes, each new size an entry.
+    risk_one_in: Option<u32>,
+    /// And no more than this.
+    buffer_at_most: Option<Decimal>,
     /// Never more than this.
     cap: Option<Decimal>,
     /// 0 to 100.
@@ -78,6 +88,8 @@ impl PublicationInput {
             listing: self.listing.clone(),
             locations: self.locations.clone(),
             buffer: self.buffer.map(|buffer| buffer.0),
+            risk_one_in: self.risk_one_in,
+            buffer_at_most: self.buffer_at_most.map(|most| most.0),
             cap: self.cap.map(|cap| cap.0),
             percentage: self.percentage,
             stop_at: self.stop_at.map(|stop_at| stop_at.0),
@@ -99,6 +111,63 @@ async fn set_publication(State(app): State<App>, ask: Ask<PublicationInput>) -> 
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
+/// A number that would be another.
+#[derive(Debug, Serialize, ToSchema)]
+struct DiffersBody {
+    system: String,
+    /// The listing's id over there.
+    listing: String,
+    /// The remote location's id.
+    remote_location: String,
+    sku: String,
+    /// What it should show by the rules there are; none: it is left to the system.
+    from: Option<Decimal>,
+    /// What it would show.
+    to: Option<Decimal>,
+    /// Why so much; empty where it is all that is available.
+    because: String,
+}
+
+impl From<Differs> for DiffersBody {
+    fn from(differs: Differs) -> Self {
+        let Differs { system, listing, remote_location, sku, from, to, because } = differs;
+        let (from, to) = (from.map(Decimal::from), to.map(Decimal::from));
+        Self { system, listing, remote_location, sku, from, to, because }
+    }
+}
+
+/// What a publication rule would change.
+#[derive(Debug, Serialize, ToSchema)]
+struct PublicationPreviewBody {
+    /// Numbers that were compared: one for each mapped listing at each remote location.
+    compared: usize,
+    /// Of them would change.
+    changes: usize,
+    /// Of these would become zero.
+    zeros: usize,
+    /// The first 1,000 of them.
+    first: Vec<DiffersBody>,
+}
+
+/// So many changes are told.
+const TOLD: usize = 1_000;
+
+/// A dry run of a publication rule, on the stock there is now: which listings would show what instead of what. What would be refused as a
+/// rule is refused here too. Nothing is written, and nothing is sent.
+#[utoipa::path(post, path = "/publication/preview", tag = "rules", request_body = PublicationInput,
+    responses((status = 200, body = PublicationPreviewBody)))]
+async fn preview_publication(
+    State(app): State<App>,
+    ask: Ask<PublicationInput>,
+) -> Result<Json<PublicationPreviewBody>, Problem> {
+    let command = Command::keyed(None, &*ask.caller.name, Body::SetPublication(ask.body.command()?));
+    let (ledger, tenant) = (app.handle.ledger().clone(), ask.caller.tenant);
+    let found = blocking(|| preview(&ledger, tenant, &command, TOLD)).await.map_err(SubmitError::Commit)?;
+    let Preview { compared, changes, zeros, first } = found.map_err(Problem::from)?;
+    let first = first.into_iter().map(DiffersBody::from).collect();
+    Ok(Json(PublicationPreviewBody { compared, changes, zeros, first }))
+}
+
 /// A publication rule.
 #[derive(Debug, Serialize, ToSchema)]
 struct PublicationBody {
@@ -113,6 +182,9 @@ struct PublicationBody {
     listing_remote_id: Option<String>,
     locations: Vec<SourceBody>,
     buffer: Decimal,
+    /// It adapts: one time in so many more is sold than is kept back.
+    risk_one_in: Option<u32>,
+    buffer_at_most: Option<Decimal>,
     cap: Option<Decimal>,
     percentage: u8,
     stop_at: Option<Decimal>,
@@ -165,6 +237,8 @@ fn publication(view: &mut View<'_>, id: RuleId, rule: Publication) -> Result<Pub
         listing_remote_id,
         locations: names(view, rule.counts)?,
         buffer: rule.buffer.into(),
+        risk_one_in: rule.risk_one_in,
+        buffer_at_most: rule.buffer_at_most.map(Decimal::from),
         cap: rule.cap.map(Decimal::from),
         percentage: rule.percentage,
         stop_at: rule.stop_at.map(Decimal::from),

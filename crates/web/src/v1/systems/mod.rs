@@ -3,6 +3,7 @@
 mod check;
 mod listings;
 mod steps;
+mod sync;
 
 use axum::Json;
 use axum::extract::State;
@@ -39,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .merge(listings::routes())
         .merge(check::routes())
         .merge(steps::routes())
+        .merge(sync::routes())
         .routes(routes!(pause))
 }
 
