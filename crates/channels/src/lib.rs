@@ -4,12 +4,16 @@
 //! in a file apart from the logic; limits and quirks are data with the vendor's page as their source.
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
+pub mod notice;
 pub mod shop;
 pub mod vendure;
 pub mod webhook;
 
+use std::fmt;
+
 use onhand_ledger::{Instant, Quantity};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use webhook::WebhookScheme;
 
@@ -131,6 +135,44 @@ pub struct RemoteOrderLine {
     pub returned: Quantity,
 }
 
+/// A document as its system tells it, names and addresses and all, as JSON. It goes where it is sealed and nowhere else: it is
+/// part of no `Debug` and of no evidence.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Raw(String);
+
+impl Raw {
+    /// The text itself: for whoever seals it, or needs whom to send goods to.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Raw {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Raw(…)")
+    }
+}
+
+/// What we read of something, with all that was told of it.
+struct Told<T> {
+    content: T,
+    raw: Raw,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Told<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let raw = Raw(value.to_string());
+        Ok(Self { content: serde_json::from_value(value).map_err(D::Error::custom)?, raw })
+    }
+}
+
 /// An order over there, in the state it is in now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RemoteOrder {
@@ -150,6 +192,9 @@ pub struct RemoteOrder {
     pub cancelled: bool,
     /// Its lines.
     pub lines: Vec<RemoteOrderLine>,
+    /// All that its system tells of it, where it tells whom it is for.
+    #[serde(skip)]
+    pub raw: Option<Raw>,
 }
 
 /// Orders that changed since a cursor.

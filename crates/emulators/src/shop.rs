@@ -67,6 +67,20 @@ pub struct Order {
     pub shipped: bool,
     /// What.
     pub lines: Vec<Line>,
+    /// For whom, where the customer said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Customer>,
+}
+
+/// Who buys.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Customer {
+    /// Their name.
+    pub name: String,
+    /// Where they are written to.
+    pub email: String,
+    /// Where it goes.
+    pub address: String,
 }
 
 /// Something that happened to a number.
@@ -224,8 +238,16 @@ impl CornerShop {
             }
         }
         let (id, lines) = (id.to_owned(), lines.to_vec());
-        let order =
-            Order { id, change, placed_at: at, updated_at: at, cancelled: false, shipped: false, lines };
+        let order = Order {
+            id,
+            change,
+            placed_at: at,
+            updated_at: at,
+            cancelled: false,
+            shipped: false,
+            lines,
+            customer: None,
+        };
         shop.orders.insert(number, order);
     }
 
@@ -263,6 +285,11 @@ impl CornerShop {
 
     /// A customer buys: all lines or nothing.
     pub fn place_order(&self, lines: &[Line]) -> Result<Order, OrderError> {
+        self.place_order_of(None, lines)
+    }
+
+    /// As [`CornerShop::place_order`], by somebody who says who they are.
+    pub fn place_order_of(&self, customer: Option<Customer>, lines: &[Line]) -> Result<Order, OrderError> {
         let at = (self.clock)();
         let mut shop = self.shop.lock();
         let mut wanted = BTreeMap::<&str, i64>::new();
@@ -288,6 +315,7 @@ impl CornerShop {
             cancelled: false,
             shipped: false,
             lines: lines.to_vec(),
+            customer,
         };
         for line in lines {
             let Some(listing) = shop.listings.get_mut(&line.listing) else { continue };

@@ -4,6 +4,7 @@
 //! calls [`Ledger::commit`] with what is waiting, and each worker's `step` when it is due. So all of it can be
 //! simulated. What is decided where: stock in `ledger`, numbers shown in `sync`; here it is only carried out.
 
+pub mod alerts;
 pub mod buffers;
 mod claims;
 mod clock;
@@ -22,6 +23,7 @@ pub mod policies;
 pub mod preview;
 pub mod published;
 mod queue;
+pub mod raw;
 mod rehearse;
 mod report;
 mod scribe;

@@ -50,6 +50,7 @@ impl Till {
             returned: Quantity::ZERO,
         };
         orders.push(RemoteOrder {
+            raw: None,
             document: format!("{}", 1_000 + version),
             version,
             placed_at: at,

@@ -1,6 +1,8 @@
 //! What can be typed.
 
+mod alerts;
 mod documents;
+mod erase;
 mod inbox;
 mod location;
 mod modes;
@@ -16,7 +18,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::database::Database;
 use crate::place::Place;
 
+pub use alerts::{Alert, AlertTarget};
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
+pub use erase::Erase;
 pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
 pub use modes::{Choice, Direction, Mode, Policy, Push};
@@ -149,6 +153,11 @@ pub enum Command {
         /// The system's name; all unless told.
         system: Option<String>,
     },
+    /// Alerts: who is told of troubles, by e-mail, webhook or chat.
+    #[command(subcommand)]
+    Alert(Alert),
+    /// Erase what is kept of a person, or of an order: names and addresses. Stock and the ledger stay as they are.
+    Erase(Erase),
     /// The keys that secrets are sealed with.
     #[command(subcommand)]
     Seal(Seal),
@@ -185,6 +194,12 @@ pub struct Serve {
     /// How often it is looked what every system has for sale, in seconds: what is new, renamed or gone.
     #[arg(long, env = "ONHAND_DISCOVER_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(i64).range(1..=604_800))]
     pub discover_seconds: i64,
+    /// How often troubles are looked for that people are told of (`onhand alert`), in seconds.
+    #[arg(long, env = "ONHAND_ALERT_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub alert_seconds: u64,
+    /// Lets alerts go to private addresses too, such as a mail server of your own net; otherwise only to public ones.
+    #[arg(long, env = "ONHAND_ALERT_PRIVATE")]
+    pub alert_private: bool,
     /// Leaves connected systems to other nodes: of all nodes on one PostgreSQL database each takes its share of them, unless told so.
     #[arg(long, env = "ONHAND_NO_SYNC")]
     pub no_sync: bool,

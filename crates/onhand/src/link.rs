@@ -154,6 +154,7 @@ impl Link {
 
     async fn send(
         &self,
+        tenant: TenantId,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
@@ -165,10 +166,15 @@ impl Link {
                     .uri(path)
                     .header(header::CONTENT_TYPE, "application/json")
                     .body(body.map_or_else(Body::empty, Body::from))?;
-                request.extensions_mut().insert(caller(TenantId::DEFAULT));
+                request.extensions_mut().insert(caller(tenant));
                 let response = router.clone().oneshot(request).await.map_err(|never| match never {})?;
                 let status = response.status().as_u16();
                 Ok((status, response.into_body().collect().await?.to_bytes().to_vec()))
+            }
+            Self::Remote { .. } if tenant != TenantId::DEFAULT => {
+                bail!(
+                    "a server has the database: set ONHAND_KEY to a key of that tenant, and leave the tenant out"
+                )
             }
             Self::Remote { base, key, http } => {
                 let mut request = http.request(method, format!("{base}{path}")).bearer_auth(key);
@@ -184,8 +190,19 @@ impl Link {
 
     /// Calls the API. A problem's detail becomes the error.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.call_for(TenantId::DEFAULT, method, path, body).await
+    }
+
+    /// As [`Link::call`], for another tenant than the first: where no server has the database.
+    pub async fn call_for(
+        &self,
+        tenant: TenantId,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
         let body = body.map(serde_json::to_vec).transpose()?;
-        let (status, bytes) = self.send(method, path, body).await?;
+        let (status, bytes) = self.send(tenant, method, path, body).await?;
         let value: Value = serde_json::from_slice(&bytes)
             .with_context(|| format!("the server answered {status} with something that is no JSON"))?;
         if status >= 400 {
@@ -342,7 +359,7 @@ impl Link {
             serde_json::to_writer(&mut body, &line)?;
             body.push(b'\n');
         }
-        let (status, bytes) = self.send(Method::POST, "/v1/commands", Some(body)).await?;
+        let (status, bytes) = self.send(TenantId::DEFAULT, Method::POST, "/v1/commands", Some(body)).await?;
         if status >= 400 {
             bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes));
         }
@@ -379,7 +396,7 @@ impl Link {
         }
         loop {
             let path = format!("/v1/changes?limit=100&after={after}");
-            let (status, bytes) = self.send(Method::GET, &path, None).await?;
+            let (status, bytes) = self.send(TenantId::DEFAULT, Method::GET, &path, None).await?;
             if status >= 400 {
                 bail!("the server answered {status}: {}", String::from_utf8_lossy(&bytes));
             }

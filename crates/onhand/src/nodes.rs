@@ -30,6 +30,8 @@ pub(crate) struct Ours {
     systems: BTreeSet<Connected>,
     /// They are ours until then.
     until: Option<Instant>,
+    /// Is no other node before us?
+    is_first: bool,
 }
 
 impl Ours {
@@ -59,6 +61,12 @@ impl Nodes {
     /// Is a system's worker to run here?
     pub fn is_ours(&self, system: Connected) -> bool {
         !self.is_shared() || self.ours.borrow().has(system)
+    }
+
+    /// Does this node do what one of all nodes does?
+    pub fn is_first(&self) -> bool {
+        let is_first = |ours: &Ours| ours.is_first && ours.until.is_some_and(|until| Instant::now() < until);
+        !self.is_shared() || is_first(&self.ours.borrow())
     }
 
     /// Waits until a system's worker is no longer to run here.
@@ -127,6 +135,7 @@ impl Nodes {
         // What is ours stays ours while it is looked what else is.
         self.ours.send_if_modified(|ours| {
             ours.until = Some(said_at + OURS);
+            ours.is_first = there.first() == Some(&name);
             false
         });
         let ours = self.ours.clone();

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
+use onhand_channels::notice::Teller;
+use onhand_engine::alerts::{Alerts, Due};
 use onhand_engine::migrate::is_unfinished;
 use onhand_engine::nodes::Connected;
 use onhand_engine::seal::SealError;
@@ -37,6 +39,8 @@ const LOOK_FOR_DUE: Duration = Duration::from_millis(500);
 const LOOK_FOR_DISCOVERY: Duration = Duration::from_secs(5);
 /// How often it is measured how much rules that adapt shall keep back.
 const SIZE_BUFFERS: Duration = Duration::from_mins(5);
+/// How often it is looked which raw documents are kept no longer.
+const LOOK_AT_RAW: Duration = Duration::from_hours(1);
 /// After a failure it is tried again so soon.
 const UNSEEN: Duration = Duration::from_millis(200);
 
@@ -95,6 +99,7 @@ impl Runtime {
             systems_changed: Arc::new(Notify::new()),
             fair: Arc::default(),
             metrics: Arc::new(Metrics::default()),
+            teller: Teller::default(),
         };
         let nodes = Arc::new(Nodes::new(handle.clone()));
         Ok(Self { handle, app, acknowledged: Arc::default(), nodes, committer, tasks: JoinSet::new() })
@@ -103,6 +108,11 @@ impl Runtime {
     /// An API key may send so many requests a second, unless it says otherwise; 0 is any number.
     pub fn limit(&mut self, rate: u32) {
         self.app.keys = Arc::new(onhand_web::auth::Keys::with_rate(rate));
+    }
+
+    /// Alerts may go to private addresses.
+    pub fn may_call_private(&mut self, may: bool) {
+        self.app.teller = Teller { may_call_private: may };
     }
 
     /// The API.
@@ -131,6 +141,11 @@ impl Runtime {
         self.tasks.spawn(size_buffers(self.handle.clone()));
     }
 
+    /// Tells people of troubles, looking for them so often: one node of all that speak with systems does.
+    pub fn alert(&mut self, every: Duration) {
+        self.tasks.spawn(alert(self.app.clone(), self.nodes.clone(), every));
+    }
+
     /// Sweeps what is due; connected systems are another node's.
     pub fn sweep(&mut self) {
         self.tasks.spawn(sweep(self.handle.clone()));
@@ -139,6 +154,7 @@ impl Runtime {
         }
         self.tasks.spawn(wait_for_clocks(self.handle.clone()));
         self.tasks.spawn(settle_snapshots(self.handle.clone()));
+        self.tasks.spawn(let_go(self.handle.clone()));
     }
 
     /// Ends the workers, then commits what waits, then writes the tables.
@@ -256,6 +272,79 @@ async fn size_buffers(handle: Handle) {
             }
         }
     }
+}
+
+/// Lets go of raw documents whose time is over.
+async fn let_go(handle: Handle) {
+    loop {
+        for tenant in tenants_at(&handle, Work::Raw).await {
+            match onhand_engine::raw::sweep(&handle, tenant).await {
+                Ok(0) => {}
+                Ok(gone) => tracing::info!(gone, "raw documents whose orders are closed for long are gone"),
+                Err(error) => {
+                    tracing::warn!(%error, "raw documents could not be looked at; it is tried again")
+                }
+            }
+        }
+        tokio::time::sleep(LOOK_AT_RAW).await;
+    }
+}
+
+/// Tells people of troubles, and when they are over. Who does not answer keeps nobody else waiting.
+async fn alert(app: App, nodes: Arc<Nodes>, every: Duration) {
+    let mut known = BTreeMap::<TenantId, Alerts>::new();
+    let mut telling = JoinSet::new();
+    let mut busy = BTreeSet::<(TenantId, String)>::new();
+    loop {
+        tokio::time::sleep(every).await;
+        while let Some(done) = telling.try_join_next() {
+            let Ok(done) = done else { return };
+            busy.remove(&done);
+        }
+        if !nodes.is_first() {
+            continue;
+        }
+        let tenants = tenants_at(&app.handle, Work::Alerting).await;
+        known.retain(|tenant, _| tenants.contains(tenant));
+        for tenant in tenants {
+            let mut alerts = known.remove(&tenant).unwrap_or_default();
+            let ledger = app.handle.ledger().clone();
+            let looked = tokio::task::spawn_blocking(move || {
+                let due = alerts.look(&ledger, tenant);
+                (alerts, due)
+            });
+            let Ok((alerts, due)) = looked.await else { return };
+            known.insert(tenant, alerts);
+            match due {
+                Ok(due) => {
+                    for due in due {
+                        if busy.insert((tenant, due.target.name.clone())) {
+                            telling.spawn(tell(app.clone(), tenant, due));
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "what is to be told cannot be seen; it is tried again"),
+            }
+        }
+    }
+}
+
+async fn tell(app: App, tenant: TenantId, due: Due) -> (TenantId, String) {
+    let name = due.target.name.clone();
+    let told = match &due.notice {
+        None => Ok(()),
+        Some(notice) => app.teller.tell(&due.target.way, notice).await,
+    };
+    if let Err(error) = &told {
+        tracing::error!(target = name, error, "an alert could not be told; it is tried again");
+    }
+    let notes = due.notes(told.as_ref().copied().map_err(String::as_str));
+    if !notes.is_empty()
+        && let Err(error) = app.handle.submit_with(tenant, None, notes).await
+    {
+        tracing::warn!(%error, "what was told could not be kept: it is told again, under the same id");
+    }
+    (tenant, name)
 }
 
 /// Whose work of a kind there is; nobody's where that cannot be read now.

@@ -182,6 +182,7 @@ fn remote(order: Order) -> RemoteOrder {
         cancelled: order.cancelled,
         lines: order.lines.iter().enumerate().map(line).collect(),
         document: order.id,
+        raw: None,
     }
 }
 

@@ -181,6 +181,10 @@ pub enum Work {
     Waiting,
     /// Snapshots wait: there are notes of the space `inbound`.
     Inbound,
+    /// Somebody is told of troubles: there are notes of the space `alert_target`.
+    Alerting,
+    /// Raw documents are kept, that are let go of in time: there are notes of the space `raw`.
+    Raw,
 }
 
 /// How a node is there.

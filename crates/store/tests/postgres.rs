@@ -179,7 +179,7 @@ fn ten_nodes_that_start_together_make_the_tables_once() {
     for thread in starting {
         assert_eq!(thread.join().unwrap(), Head::default());
     }
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "4|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "5|1");
 }
 
 #[test]
@@ -188,7 +188,9 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
     // What it sends is of the first version as well: as such it goes on.
     let mut before = open(&address);
     write(&mut before, TENANT, "0");
-    for index in ["object_due", "object_waiting", "note_connection", "note_inbound"] {
+    for index in
+        ["object_due", "object_waiting", "note_connection", "note_inbound", "note_alert_target", "note_raw"]
+    {
         run_sql(&address, &format!("DROP INDEX onhand.{index}"));
     }
     run_sql(&address, "DROP TABLE onhand.node, onhand.given");
@@ -215,10 +217,10 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
         over.store(true, Ordering::SeqCst);
         writing.join().unwrap()
     });
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "4|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "5|1");
     let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN \
-                ('object_due', 'object_waiting', 'note_connection', 'note_inbound')";
-    assert_eq!(run_sql(&address, made), "4");
+                ('object_due', 'object_waiting', 'note_connection', 'note_inbound', 'note_alert_target', 'note_raw')";
+    assert_eq!(run_sql(&address, made), "6");
     let chunks = open(&address).chunks_after(TENANT, 0, 10_000).unwrap();
     assert_eq!(chunks.len(), written, "all of it is there once");
     assert_eq!(open(&address).tenants().unwrap().len(), 11);
@@ -236,11 +238,11 @@ fn a_newer_version_says_who_may_go_on_beside_it() {
     let batch = Batch { after: head, head, ..Batch::default() };
     let refused = running.commit(&[(TENANT, batch)]).unwrap_err();
     assert!(
-        matches!(refused, StoreError::TooOld { needed: 6, known: 4, .. }),
+        matches!(refused, StoreError::TooOld { needed: 6, known: 5, .. }),
         "while it runs, too: {refused}"
     );
     match PostgresStore::open(&url(&address)).err() {
-        Some(error @ StoreError::TooOld { needed: 6, known: 4, .. }) => {
+        Some(error @ StoreError::TooOld { needed: 6, known: 5, .. }) => {
             assert!(error.to_string().contains("schema 6"), "{error}");
         }
         other => panic!("{other:?}"),
@@ -470,7 +472,7 @@ fn a_store_is_used_from_within_a_runtime() {
 }
 
 /// Statements that name no tenant, or may name all: what each is for, and how it begins.
-const EXCEPTIONS: [(&str, &str); 8] = [
+const EXCEPTIONS: [(&str, &str); 10] = [
     (
         "what is due first, whoever's it is: swept by whichever node is there",
         "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1",
@@ -491,6 +493,14 @@ const EXCEPTIONS: [(&str, &str); 8] = [
     (
         "where the logs end of all tenants whose systems a node speaks with",
         "SELECT tenant_id, seq FROM head WHERE tenant_id = ANY($1)",
+    ),
+    (
+        "who is told of troubles",
+        "SELECT DISTINCT tenant_id FROM note WHERE space = 'alert_target' ORDER BY tenant_id",
+    ),
+    (
+        "whose raw documents are let go of in time",
+        "SELECT DISTINCT tenant_id FROM note WHERE space = 'raw' ORDER BY tenant_id",
     ),
     ("whose documents wait", "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id"),
     ("all tenants, for a start and for audits", "SELECT tenant_id FROM head ORDER BY tenant_id"),
@@ -575,6 +585,8 @@ fn use_everything(address: &str) {
     reader.tenants_at(Work::Connected).unwrap();
     reader.tenants_at(Work::Waiting).unwrap();
     reader.tenants_at(Work::Inbound).unwrap();
+    reader.tenants_at(Work::Alerting).unwrap();
+    reader.tenants_at(Work::Raw).unwrap();
     reader.due_first(10).unwrap();
     let free = Given { tenant: TENANT, key: "1".to_owned(), node: None };
     let ours = Given { node: Some("a".to_owned()), ..free.clone() };

@@ -1,6 +1,7 @@
 //! The decisions: what each listing shall show, whether what a system shows is as it should be, what to push next,
 //! and the sentences that say why. Pure: data in, data out; no clock, no I/O.
 
+pub mod alerts;
 mod buffer;
 mod check;
 mod desired;

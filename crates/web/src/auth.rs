@@ -32,17 +32,20 @@ pub enum Right {
     Approve,
     /// Rotate the keys that seal secrets.
     Secrets,
+    /// Read and erase what is kept of people.
+    People,
 }
 
 impl Right {
     /// Every right there is.
-    pub const ALL: [Self; 2] = [Self::Approve, Self::Secrets];
+    pub const ALL: [Self; 3] = [Self::Approve, Self::Secrets, Self::People];
 
     /// Its name, as typed and told.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Approve => "approve",
             Self::Secrets => "secrets",
+            Self::People => "people",
         }
     }
 }

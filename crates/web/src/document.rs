@@ -57,6 +57,10 @@ const KEYLESS: &[(&str, &str)] = &[
         "/v1/systems/{name}/webhook",
         "Takes no `Idempotency-Key`: its secret is shown once and not kept, so that it could not be shown again.",
     ),
+    ("/v1/erase", "Takes no `Idempotency-Key`: what is gone is gone."),
+    ("/v1/alerts", "Takes no `Idempotency-Key`: done twice it is what it was."),
+    ("/v1/alerts/{name}", "Takes no `Idempotency-Key`: what is gone is gone."),
+    ("/v1/alerts/{name}/test", "Takes no `Idempotency-Key`: each time something is sent."),
     (
         "/v1/inbox/apply",
         "Takes no `Idempotency-Key`: what is done about a discrepancy ends it, and is not done again.",

@@ -118,6 +118,10 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/discrepancies/{id}/resolve", &[C::Resolve], &[Edge::Id]),
     at("/v1/discrepancies/{id}/apply", &[], &[Edge::Id, Edge::Field, Edge::Proposal]),
     at("/v1/inbox/apply", &[], &[Edge::Field]),
+    at("/v1/alerts", &[], &[Edge::Field, Edge::Secret]),
+    at("/v1/alerts/{name}", &[], &[Edge::Name]),
+    at("/v1/alerts/{name}/test", &[], &[Edge::Name, Edge::Outside, Edge::Secret]),
+    at("/v1/erase", &[], &[Edge::Field, Edge::Right]),
     at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside, Edge::Secret])
         .never(&[UnknownLocation, Twice]),
     at("/v1/systems/{name}/listings", &[C::PutListing], &[Edge::Name]).never(&[UnknownSystem]),
@@ -173,7 +177,12 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
         problems.insert((409, InvalidKind::KeyReused.name()));
     }
     // These take no key and are committed all the same.
-    if takes_key || path.starts_with("/v1/keys") || path.starts_with("/v1/systems/") {
+    if takes_key
+        || path.starts_with("/v1/keys")
+        || path.starts_with("/v1/systems/")
+        || path.starts_with("/v1/alerts")
+        || path == "/v1/erase"
+    {
         problems.insert((503, "busy"));
     }
     if reads_body {

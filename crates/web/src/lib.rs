@@ -31,6 +31,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use onhand_channels::notice::Teller;
 use onhand_engine::Handle;
 use onhand_engine::systems::Connector;
 use tokio::sync::Notify;
@@ -64,6 +65,8 @@ pub struct App {
     pub fair: Arc<Fair>,
     /// Figures of this process.
     pub metrics: Arc<Metrics>,
+    /// Tells people of troubles.
+    pub teller: Teller,
 }
 
 /// All routes.

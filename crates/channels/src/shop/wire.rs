@@ -3,7 +3,7 @@
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderPage, RemoteListing, RemoteOrder, RemoteOrderLine};
+use crate::{OrderPage, Raw, RemoteListing, RemoteOrder, RemoteOrderLine, Told};
 
 #[derive(Deserialize)]
 pub(super) struct Location {
@@ -73,15 +73,15 @@ struct Order {
 
 #[derive(Deserialize)]
 pub(super) struct Orders {
-    orders: Vec<Order>,
+    orders: Vec<Told<Order>>,
     more: bool,
 }
 
 impl Orders {
     pub fn into_page(self, since: String) -> OrderPage {
-        let cursor = self.orders.last().map_or(since, |order| order.change.to_string());
+        let cursor = self.orders.last().map_or(since, |order| order.content.change.to_string());
         OrderPage {
-            orders: self.orders.into_iter().map(Order::into_remote).collect(),
+            orders: self.orders.into_iter().map(|told| told.content.into_remote(told.raw)).collect(),
             cursor,
             more: self.more,
         }
@@ -89,7 +89,7 @@ impl Orders {
 }
 
 impl Order {
-    fn into_remote(self) -> RemoteOrder {
+    fn into_remote(self, raw: Raw) -> RemoteOrder {
         let shipped = |quantity| if self.shipped { quantity } else { Quantity::ZERO };
         let line = |(number, line): (usize, &Line)| {
             let quantity = Quantity::units(line.quantity);
@@ -102,6 +102,7 @@ impl Order {
             }
         };
         RemoteOrder {
+            raw: Some(raw),
             version: self.change,
             placed_at: Instant::from_micros(self.placed_at),
             updated_at: Instant::from_micros(self.updated_at),

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::webhook::WebhookScheme;
 use crate::{
-    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder, date_of,
+    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder, Told, date_of,
 };
 
 /// How many rows one call asks for.
@@ -232,10 +232,10 @@ impl Vendure {
         }
     }
 
-    fn remote(&self, orders: Vec<wire::Order>) -> Result<Vec<RemoteOrder>, ChannelError> {
+    fn remote(&self, orders: Vec<Told<wire::Order>>) -> Result<Vec<RemoteOrder>, ChannelError> {
         orders
             .into_iter()
-            .map(|order| order.into_remote().map_err(|reason| self.unexpected(reason)))
+            .map(|told| told.content.into_remote(told.raw).map_err(|reason| self.unexpected(reason)))
             .collect()
     }
 
@@ -252,7 +252,7 @@ impl Vendure {
             let page = wire::Page { take: PAGE, skip: open.len() };
             let page: wire::Orders = self.query(wire::OPEN_ORDERS, &page).await?;
             let (known, full) = (open.len(), page.orders.items.len() == PAGE);
-            open.extend(page.orders.items.into_iter().map(|order| (order.id.clone(), order)));
+            open.extend(page.orders.items.into_iter().map(|order| (order.content.id.clone(), order)));
             if !full || open.len() == known {
                 break;
             }
@@ -260,10 +260,10 @@ impl Vendure {
         // What was done with before we came is none of ours, even if it changed a moment ago.
         let recent: wire::Orders =
             self.query(wire::CHANGED_ORDERS, &wire::After { take: MOST, after: &cursor.after }).await?;
-        for order in recent.orders.items {
+        for Told { content: order, raw } in recent.orders.items {
             if !open.contains_key(&order.id) {
                 let id = order.id.clone();
-                let order = order.into_remote().map_err(|reason| self.unexpected(reason))?;
+                let order = order.into_remote(raw).map_err(|reason| self.unexpected(reason))?;
                 cursor.closed.insert(id.clone());
                 cursor.seen.insert(id, order.version);
             }
@@ -452,16 +452,16 @@ impl Channel for Vendure {
             let page: wire::Orders = self.query(wire::CHANGED_ORDERS, &after).await?;
             let page = page.orders.items;
             let full = page.len() >= take;
+            let updated_at = |order: &Told<wire::Order>| order.content.updated_at.clone();
             // A page of one instant leads nowhere: a larger one does.
-            let stuck = full
-                && page.first().map(|order| &order.updated_at) == page.last().map(|order| &order.updated_at);
+            let stuck = full && page.first().map(updated_at) == page.last().map(updated_at);
             match stuck {
                 true if take < MOST => take = MOST,
                 true => return Err(self.unexpected(format!("{MOST} orders changed in one millisecond"))),
                 false => break (page, full),
             }
         };
-        let Some(last) = page.last() else {
+        let Some(Told { content: last, .. }) = page.last() else {
             return Ok(OrderPage { orders: Vec::new(), cursor: cursor.write(), more: false });
         };
         // Go on a millisecond before the last of a full page: more may have changed in the same.
@@ -474,10 +474,10 @@ impl Channel for Vendure {
         let since = cursor.since;
         let mut seen = if full { cursor.seen.clone() } else { BTreeMap::new() };
         let mut orders = Vec::new();
-        for order in page {
+        for Told { content: order, raw } in page {
             seen.remove(&order.id);
             let (id, changed) = (order.id.clone(), order.updated_at.clone());
-            let mut order = order.into_remote().map_err(|reason| self.unexpected(reason))?;
+            let mut order = order.into_remote(raw).map_err(|reason| self.unexpected(reason))?;
             order.history =
                 since.is_some_and(|since| order.placed_at <= since) || cursor.closed.contains(&id);
             let known = cursor.seen.get(&id) == Some(&order.version);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
-use crate::{Reading, RemoteListing, RemoteLocation, RemoteOrder, RemoteOrderLine};
+use crate::{Raw, Reading, RemoteListing, RemoteLocation, RemoteOrder, RemoteOrderLine, Told};
 
 pub(super) const LOGIN: &str = "mutation($username: String!, $password: String!) {
   login(username: $username, password: $password, rememberMe: true) {
@@ -43,12 +43,15 @@ pub(super) const SET_STOCK: &str = "mutation($input: [UpdateProductVariantInput!
   }
 }";
 
-/// The fields of an order that we read.
+/// The fields of an order that we read, and whom it is for (<https://docs.vendure.io/reference/graphql-api/admin/object-types#order>): that
+/// goes into its raw document alone.
 macro_rules! order_fields {
     () => {
         "id code state updatedAt orderPlacedAt
       lines { id updatedAt quantity orderPlacedQuantity productVariant { id } }
       modifications { id }
+      customer { emailAddress firstName lastName phoneNumber }
+      shippingAddress { fullName company streetLine1 streetLine2 city province postalCode country phoneNumber }
       fulfillments { state createdAt updatedAt lines { orderLineId quantity } }"
     };
 }
@@ -336,7 +339,7 @@ pub(super) struct SetLevel {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Orders<T = Order> {
+pub(super) struct Orders<T = Told<Order>> {
     pub orders: List<T>,
 }
 
@@ -393,7 +396,7 @@ struct FulfillmentLine {
 
 impl Order {
     /// The order as it is now, or what is wrong with it.
-    pub fn into_remote(self) -> Result<RemoteOrder, String> {
+    pub fn into_remote(self, raw: Raw) -> Result<RemoteOrder, String> {
         let instant =
             |text: &str| Instant::parse(text).map_err(|error| format!("order {}: {error}", self.code));
         let fulfillments = self.fulfillments.unwrap_or_default();
@@ -459,6 +462,7 @@ impl Order {
             history: false,
             cancelled,
             lines,
+            raw: Some(raw),
         })
     }
 }

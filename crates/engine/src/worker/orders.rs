@@ -13,6 +13,7 @@ use super::hooks::status_note;
 use super::{Line, STATUS_SECONDS, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::queue::SubmitError;
+use crate::raw;
 use crate::systems::{ShownState, Stopped, WorkerStatus, remote_locations, shown_key};
 
 /// Up to where a page of orders is read.
@@ -131,6 +132,10 @@ impl Worker {
         let changed = self.changed_by_itself(order, &listings, is_first, &wanted_before, &wanted_now);
         let states = changed.iter().map(|(key, state)| shown_note(self.id, key, state));
         let mut notes: Vec<Note> = std::iter::once(note).chain(states).collect();
+        if let Some(raw) = &order.raw {
+            let of = raw::Of { system: self.id, document: order.document.clone() };
+            notes.extend(raw::notes(&ledger, self.tenant, &of, raw)?);
+        }
         if let Some(Read { cursor, known_to }) = read {
             let orders_known_to = known_to.or(self.status.orders_known_to);
             let status =

@@ -92,6 +92,7 @@ impl Simulated {
         *inside.set_aside.entry(listing.to_owned()).or_default() += quantity;
         let document = format!("{}", inside.orders.len() + 1);
         inside.orders.push(RemoteOrder {
+            raw: None,
             document,
             version: 1,
             placed_at: at,

@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
+mod alert;
 mod backup;
 mod bench;
 mod demo;
 mod doctor;
 mod documents;
+mod erase;
 mod explain;
 mod export;
 mod import;
@@ -74,6 +76,12 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Rule(asked) => {
             through(Link::open_existing(&db)?, async |link| rule::run(link, asked, json).await).await?;
+        }
+        Command::Erase(asked) => {
+            through(Link::open_existing(&db)?, async |link| erase::run(link, &asked, json).await).await?;
+        }
+        Command::Alert(asked) => {
+            through(Link::open_existing(&db)?, async |link| alert::run(link, asked, json).await).await?;
         }
         Command::Snapshot(asked) => {
             through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;

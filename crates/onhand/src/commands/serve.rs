@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use onhand_engine::worker::Pace;
@@ -46,6 +47,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     store.announce(&base)?;
     let mut runtime = Runtime::open(store)?;
     runtime.limit(serve.rate);
+    runtime.may_call_private(serve.alert_private);
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
     runtime.seal_what_is_in_clear().await;
@@ -58,6 +60,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
             discover_ms: serve.discover_seconds * 1_000,
             ..Pace::default()
         });
+        runtime.alert(Duration::from_secs(serve.alert_seconds));
     }
     // Before anybody hears that it is up, and may tell it to end.
     let stop = interrupted();

@@ -1,5 +1,6 @@
 //! The binary and its API, as their users use them. One file for each concern; helpers read like sentences.
 
+mod alerts;
 mod api;
 mod backup;
 mod bad_input;
@@ -13,6 +14,7 @@ mod faults;
 mod items;
 mod migrate;
 mod nodes;
+mod people;
 mod postgres;
 mod proxy;
 mod race;

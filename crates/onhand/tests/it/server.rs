@@ -60,7 +60,8 @@ impl Server {
         Self::spawn(command, database)
     }
 
-    fn spawn(mut command: Command, database: &Path) -> Self {
+    /// Starts what the command says on a free port.
+    pub fn spawn(mut command: Command, database: &Path) -> Self {
         let mut child = command
             .args(["--listen", "127.0.0.1:0", "--json", "--db"])
             .arg(database)

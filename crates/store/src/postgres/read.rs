@@ -66,10 +66,12 @@ const HEADLESS: &str = "WITH RECURSIVE having_log(id) AS (SELECT min(tenant_id) 
     SELECT min(id) FROM having_log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)";
 /// The kind of keys of due times, and of documents that wait (14): statements and indexes have them too.
 const DUE_KIND: u8 = 16;
-/// These three name no tenant: each reads an index of its own, made for it.
+/// These name no tenant: each reads an index of its own, made for it.
 const DUE_FIRST: &str = "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1";
 const CONNECTED: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'connection' ORDER BY tenant_id";
 const INBOUND: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'inbound' ORDER BY tenant_id";
+const ALERTING: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'alert_target' ORDER BY tenant_id";
+const RAW: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'raw' ORDER BY tenant_id";
 const WAITING: &str = "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id";
 const CELL: &str = "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = $1 \
     AND item_id = $2 AND location_id = $3 AND state = $4 AND lot_id = $5 AND consignor_id = $6";
@@ -348,6 +350,8 @@ impl Reader for PostgresReader {
             Work::Connected => CONNECTED,
             Work::Waiting => WAITING,
             Work::Inbound => INBOUND,
+            Work::Alerting => ALERTING,
+            Work::Raw => RAW,
         };
         self.rows(sql, Vec::new())?.iter().map(|row| unsigned(row, 0).map(TenantId)).collect()
     }

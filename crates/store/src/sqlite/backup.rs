@@ -172,6 +172,7 @@ fn copy_pages(
                 }
             }
         }
+        forget_people(&target)?;
         // Its header says WAL, as the source's does: without that one file is all there is.
         target.pragma_update(None, "journal_mode", "DELETE")?;
         target.close().map_err(|(_, error)| error)
@@ -183,6 +184,13 @@ fn copy_pages(
         other => other,
     })?;
     made.sync_all().map_err(|error| cannot_write(to, error))
+}
+
+/// What speaks of people is kept for a time and erased when they ask: a copy, which nobody would erase it from, has none of it.
+fn forget_people(target: &Connection) -> rusqlite::Result<()> {
+    target.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    target.execute("DELETE FROM note WHERE space IN ('raw', 'raw_closed')", [])?;
+    Ok(())
 }
 
 /// What a database has, as a connection sees it.

@@ -64,9 +64,9 @@ fn write_rows(transaction: &Connection, tenant: i64, batch: &Batch, keyed: Seq) 
             }
         };
     }
-    // What was a connection's secret, once in clear, is not left behind in what SQLite calls free
+    // What was a connection's secret, once in clear, or speaks of a person, is not left behind in what SQLite calls free
     // (<https://sqlite.org/pragma.html#pragma_secure_delete>).
-    let wipes = batch.notes.iter().any(|note| note.space == "connection");
+    let wipes = batch.notes.iter().any(|note| matches!(note.space.as_str(), "connection" | "raw"));
     if wipes {
         wipe(transaction, true)?;
     }

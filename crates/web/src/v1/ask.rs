@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use onhand_engine::{CommitError, Committed, SubmitError, View};
 use onhand_ledger::command::Noted;
 use onhand_ledger::{Answer, Body, Command, Date, Instant, Invalid, Seq};
-use onhand_store::StoreError;
+use onhand_store::{Note, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -68,6 +68,17 @@ impl<T> Ask<T> {
 
     /// As [`Ask::submit`], where the address names an item by its SKU: where that is none, nothing is at the address.
     pub async fn submit_about(&self, app: &App, body: Body, sku: Option<&str>) -> Result<Committed, Problem> {
+        self.submit_noting(app, body, sku, Vec::new()).await
+    }
+
+    /// As [`Ask::submit_about`], with notes that are committed with it.
+    pub async fn submit_noting(
+        &self,
+        app: &App,
+        body: Body,
+        sku: Option<&str>,
+        notes: Vec<Note>,
+    ) -> Result<Committed, Problem> {
         self.caller.may(&body)?;
         let command = Command {
             key: self.key.clone(),
@@ -78,7 +89,7 @@ impl<T> Ask<T> {
         let places = app.fair.of(self.caller.tenant);
         let submitted = async {
             let _place = places.to_ask().await?;
-            app.handle.submit(self.caller.tenant, command).await
+            app.handle.submit_with(self.caller.tenant, Some(command), notes).await
         };
         let committed = submitted.instrument(trace::commit()).await.map_err(|error| match error {
             SubmitError::Commit(CommitError::Invalid(Invalid::UnknownSku(named)))

@@ -3,11 +3,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onhand_channels::Raw;
+use onhand_engine::raw::Of;
 use onhand_ledger::command::{
     Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, ReceiptContent,
     ReceiptLine, ShipmentContent, ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity};
+use onhand_store::Note;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +19,7 @@ use utoipa_axum::routes;
 use super::answers::{LineBody, PriceInput};
 use super::ask::{Ask, date, instant, reply};
 use crate::App;
+use crate::blocking::blocking;
 use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
@@ -42,6 +46,9 @@ struct DocumentBody {
     movements: Option<Vec<MovementInput>>,
     /// Goods that came in for a purchase order or a transfer.
     receipt: Option<ReceiptInput>,
+    /// The document as its system has it, names and addresses and all: any JSON. It is no part of the ledger; it is kept sealed until the
+    /// order is closed and 30 days more.
+    raw: Option<serde_json::Value>,
 }
 
 /// Goods that came in for a purchase order or a transfer. That of a transfer takes newer versions.
@@ -261,6 +268,19 @@ fn content(body: &DocumentBody) -> Result<Content, Problem> {
     }
 }
 
+/// What keeps the raw document with it. Of a system that there is not nothing is kept: the ledger will say so.
+async fn raw_notes(app: &App, ask: &Ask<DocumentBody>) -> Result<Vec<Note>, Problem> {
+    let Some(raw) = &ask.body.raw else { return Ok(Vec::new()) };
+    let ledger = app.handle.ledger();
+    let found = blocking(|| {
+        let system = ledger.read(ask.caller.tenant, |view| view.system_by_name(&ask.body.system))?;
+        let Some((system, _)) = system else { return Ok(Vec::new()) };
+        let of = Of { system, document: ask.body.document.clone() };
+        onhand_engine::raw::notes(ledger, ask.caller.tenant, &of, &Raw::from(raw.to_string()))
+    });
+    found.await.map_err(Problem::from)
+}
+
 /// Tells what has happened elsewhere. Always recorded: what stock cannot cover is short, what names unknown things
 /// waits in the inbox (202) and is applied once they are known.
 #[utoipa::path(post, path = "/documents", tag = "documents", request_body = DocumentBody,
@@ -272,7 +292,8 @@ async fn record(State(app): State<App>, ask: Ask<DocumentBody>) -> Result<Respon
         version: ask.body.version,
         content: content(&ask.body)?,
     });
-    let committed = ask.submit(&app, body).await?;
+    let notes = raw_notes(&app, &ask).await?;
+    let committed = ask.submit_noting(&app, body, None, notes).await?;
     let nothing = |result| RecordedAnswer {
         result,
         order: None,

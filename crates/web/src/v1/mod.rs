@@ -1,6 +1,7 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
+mod alerts;
 mod allocation;
 mod answers;
 mod ask;
@@ -24,6 +25,7 @@ mod movements;
 mod orders;
 mod ownership;
 pub(crate) mod page;
+mod people;
 mod production;
 mod purchases;
 pub(crate) mod report;
@@ -74,6 +76,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(export::routes())
         .merge(import::routes())
         .merge(discrepancies::routes())
+        .merge(alerts::routes())
+        .merge(people::routes())
         .merge(commands::routes())
         .merge(admin::routes())
 }

@@ -102,6 +102,7 @@ pub fn app(handle: Handle) -> App {
         connector: Arc::new(Outside),
         systems_changed: Arc::new(Notify::new()),
         fair: Arc::default(),
+        teller: onhand_channels::notice::Teller::default(),
         metrics: Arc::new(Metrics::default()),
     }
 }
