@@ -5,17 +5,21 @@
 //! events out of order and old ones are read again and are nothing new.
 //!
 //! An address has a secret (`ohh_<tenant>_<secret>`) of which only a hash is kept. What signs is made of it and of a salt
-//! that is kept: neither who sees the address nor who sees the database can sign.
+//! that is kept: neither who sees the address nor who sees the database can sign. A system that makes the secret by itself (as
+//! Shopify's apps have one, <https://shopify.dev/docs/apps/build/webhooks/subscribe/https>) gives it to us: it is kept sealed.
 
 use onhand_ledger::{Instant, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{Handle, SubmitError};
+use crate::seal::{KeepError, Seal, SealError, Secret};
 use crate::view::View;
 
 /// The notes that addresses are kept in, by the hash of the whole address.
 const HOOK: &str = "hook";
+/// The notes that secrets are kept in which systems made by themselves, by system: sealed.
+const OWN: &str = "hook_secret";
 /// So many events of a system may wait for being read.
 const WAITING_AT_MOST: usize = 2_000;
 
@@ -82,6 +86,33 @@ impl Hook {
         // As Standard Webhooks writes secrets.
         format!("whsec_{}", base64(key.as_bytes()))
     }
+}
+
+/// What a system signs with by its own will, where it does; or why that does not open.
+pub fn own_secret(
+    view: &mut View<'_>,
+    seal: &Seal,
+    system: SystemId,
+) -> Result<Option<Result<Secret, SealError>>, StoreError> {
+    let key = system.to_string();
+    let Some(sealed) = view.note(OWN, &key)? else { return Ok(None) };
+    let plain = seal.open(view.tenant(), OWN, &key, &sealed);
+    let text = plain.and_then(|plain| String::from_utf8(plain).map_err(|_| SealError::Malformed));
+    Ok(Some(text.map(Secret::from)))
+}
+
+/// Keeps what a system signs with by its own will; none: it signs with what we make.
+pub async fn keep_own_secret(
+    handle: &Handle,
+    tenant: TenantId,
+    system: SystemId,
+    secret: Option<&str>,
+) -> Result<(), KeepError> {
+    let key = system.to_string();
+    let seal = handle.ledger().seal();
+    let body = secret.map(|secret| seal.seal(tenant, OWN, &key, secret.as_bytes())).transpose()?;
+    handle.submit_with(tenant, None, vec![Note { space: OWN.to_owned(), key, body }]).await?;
+    Ok(())
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -322,6 +322,17 @@ pub fn is_sealed(body: &str) -> bool {
     parts(body).is_some()
 }
 
+/// Why a secret is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// It cannot be written now.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
 /// Why not all was sealed anew.
 #[derive(Debug, thiserror::Error)]
 pub enum ResealError {

@@ -57,6 +57,8 @@ const KEYLESS: &[(&str, &str)] = &[
         "/v1/systems/{name}/webhook",
         "Takes no `Idempotency-Key`: its secret is shown once and not kept, so that it could not be shown again.",
     ),
+    ("/hooks/{address}", "Takes no `Idempotency-Key`: told again, it is a copy."),
+    ("/v1/systems/{name}/webhook/secret", "Takes no `Idempotency-Key`: done twice it is what it was."),
     ("/v1/erase", "Takes no `Idempotency-Key`: what is gone is gone."),
     ("/v1/alerts", "Takes no `Idempotency-Key`: done twice it is what it was."),
     ("/v1/alerts/{name}", "Takes no `Idempotency-Key`: what is gone is gone."),

@@ -138,6 +138,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/systems/{name}/documents-known", &[], &[Edge::Name, Edge::Time, Edge::Field]),
     at("/v1/systems/{name}/webhook", &[], &[Edge::Name, Edge::Field]),
     at("/v1/systems/{name}/sync", &[], &[Edge::Name, Edge::Field]),
+    at("/v1/systems/{name}/webhook/secret", &[], &[Edge::Name, Edge::Field, Edge::Secret]),
     at("/v1/systems/{name}/discover", &[], &[Edge::Name, Edge::Field, Edge::Outside, Edge::Secret]),
     at("/v1/systems/{name}/locations", &[C::PutSystem], &[Edge::Name, Edge::Field]),
     at("/v1/systems/{name}/matches", &[], &[Edge::Name]),
@@ -158,6 +159,9 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/verify", &[], &[]),
 ];
 
+/// Systems call it, not who has a key.
+const HOOKS: &str = "/hooks/{address}";
+
 /// Status and kind of every problem that an endpoint that changes something can answer. `takes_key`: may it have an
 /// `Idempotency-Key`; `reads_body`: has it a body that is read before it is answered?
 ///
@@ -165,6 +169,18 @@ const ENDPOINTS: &[Endpoint] = &[
 ///
 /// Where nothing is said of that address: an endpoint that nobody has thought through.
 pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSet<(u16, &'static str)> {
+    if path == HOOKS {
+        let body = [(408, "body"), (413, "body")];
+        let rest = [
+            (400, "path"),
+            (401, "unauthorised"),
+            (404, "not_found"),
+            (500, "internal"),
+            (503, "busy"),
+            (503, "store"),
+        ];
+        return body.into_iter().chain(rest).collect();
+    }
     let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
     let endpoint = endpoint.unwrap_or_else(|| panic!("{path} is in the table of endpoints"));
     let mut problems =

@@ -2,15 +2,16 @@
 //! signs as the system's channel says. What is verified is kept and answered at once; the system's worker reads after.
 
 use axum::Json;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use onhand_channels::webhook::Delivery;
-use onhand_engine::hooks::{Heard, hear, hook_of, tenant_of};
+use onhand_engine::hooks::{Heard, hear, hook_of, own_secret, tenant_of};
 use onhand_engine::systems::connection;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::App;
 use crate::blocking::blocking;
@@ -21,10 +22,22 @@ use crate::extract::Path;
 /// The longest webhook: 1 MiB.
 const LONGEST: usize = 1024 * 1024;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/hooks/{address}", post(receive)).layer(DefaultBodyLimit::max(LONGEST))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(receive)).layer(DefaultBodyLimit::max(LONGEST))
 }
 
+/// What became of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+struct HeardBody {
+    /// `kept`: the system is read now; `copy`: it was heard before.
+    result: &'static str,
+}
+
+/// Takes a webhook of a connected system: for systems, not for you. Its address is secret (`POST /v1/systems/{name}/webhook` makes it), and
+/// it is signed as the system signs. What it says is a hint to read the system, and is not kept.
+#[utoipa::path(post, path = "/hooks/{address}", tag = "webhooks", operation_id = "receive_webhook", security(()),
+    params(("address" = String, Path)), request_body(content = Vec<u8>, content_type = "*/*"),
+    responses((status = 202, body = HeardBody, description = "Kept."), (status = 200, body = HeardBody)))]
 async fn receive(
     State(app): State<App>,
     Path(address): Path<String>,
@@ -38,15 +51,18 @@ async fn receive(
         ledger.read(tenant, |view| {
             let Some(hook) = hook_of(view, &address)? else { return Ok(None) };
             let name = view.system(hook.system)?.map(|system| system.name);
-            Ok(Some((connection(view, ledger.seal(), hook.system)?, hook, name)))
+            let own = own_secret(view, ledger.seal(), hook.system)?;
+            Ok(Some((connection(view, ledger.seal(), hook.system)?, own, hook, name)))
         })
     });
-    let (connection, hook, name) = known.await?.ok_or_else(nobody)?;
+    let (connection, own, hook, name) = known.await?.ok_or_else(nobody)?;
     let (Some(connection), Some(name)) = (connection, name) else { return Err(nobody()) };
     let unavailable = |detail: String| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Not now", detail).retry_after(60)
     };
     let connection = connection.map_err(|error| unavailable(error.to_string()))?;
+    let own = own.transpose().map_err(|error| unavailable(error.to_string()))?;
+    let secret = own.map_or_else(|| hook.secret(&address), |own| own.reveal().to_owned());
     let channel = app.connector.connect(&name, &connection);
     let scheme = channel.ok().and_then(|channel| channel.webhook()).ok_or_else(nobody)?;
     let headers = request.headers().clone();
@@ -56,14 +72,14 @@ async fn receive(
         let delivery = Delivery { header: &header, body: &body };
         // What is wrong is told: whoever sends it knows the address. Nothing is kept, and the answer is counted.
         scheme
-            .verify(&hook.secret(&address), &delivery, ledger.clock().now())
+            .verify(&secret, &delivery, ledger.clock().now())
             .map_err(|why| Problem::unauthorised(&format!("{why}; nothing was kept")))?;
         scheme.event(&delivery)
     };
     let heard = hear(&app.handle, tenant, hook.system, &event).await?;
     match heard {
-        Heard::New => Ok((StatusCode::ACCEPTED, Json(json!({ "result": "kept" }))).into_response()),
-        Heard::Copy => Ok((StatusCode::OK, Json(json!({ "result": "copy" }))).into_response()),
+        Heard::New => Ok((StatusCode::ACCEPTED, Json(HeardBody { result: "kept" })).into_response()),
+        Heard::Copy => Ok((StatusCode::OK, Json(HeardBody { result: "copy" })).into_response()),
         Heard::Full => Err(unavailable("too many webhooks of this system wait; send it again".to_owned())),
     }
 }

@@ -74,6 +74,8 @@ pub fn router(app: App) -> Router {
     let (api, mut document) = OpenApiRouter::with_openapi(document::Document::openapi())
         .nest("/v1", v1::routes())
         .split_for_parts();
+    let (hooks, hooks_document) = hooks::routes().split_for_parts();
+    document.merge(hooks_document);
     document::Completed.modify(&mut document);
     let guarded = api
         .layer(middleware::from_fn(seen::name))
@@ -87,7 +89,7 @@ pub fn router(app: App) -> Router {
         .merge(guarded)
         .merge(viewer.url("/openapi.json", document))
         .merge(health::routes())
-        .merge(hooks::routes())
+        .merge(hooks)
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .route("/docs/errors", get(errors_page::page))

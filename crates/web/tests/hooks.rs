@@ -81,6 +81,39 @@ async fn only_what_is_signed_is_kept_and_nothing_of_a_person() {
 }
 
 #[tokio::test]
+async fn a_system_that_has_a_secret_of_its_own_signs_with_it_and_no_other() {
+    let hooked = hooked().await;
+    let keep = |secret: Value| {
+        hooked.shop.accepted("/v1/systems/CORNER/webhook/secret", json!({ "secret": secret }))
+    };
+    let own = "shpss_made-by-the-shop";
+    assert_eq!(keep(json!(own)).await["own"], true);
+    let (by_own, by_ours) = (signature(own, BODY), signature(&hooked.secret, BODY));
+    assert_eq!(hooked.send(&hooked.path, Some(&by_own), "e1").await.0, StatusCode::ACCEPTED);
+    assert_eq!(hooked.send(&hooked.path, Some(&by_ours), "e2").await.0, StatusCode::UNAUTHORIZED);
+    let ledger = hooked.shop.handle.ledger();
+    let kept = ledger.read(TenantId::DEFAULT, |view| view.notes("hook_secret", None, 10)).unwrap();
+    assert!(kept.len() == 1 && !kept[0].1.contains("shpss"), "it is sealed: {kept:?}");
+    // A new address is signed for with it too; and taken away, ours counts again.
+    let made = hooked.shop.accepted("/v1/systems/CORNER/webhook", json!({})).await;
+    assert!(made["secret"].is_null(), "{made}");
+    let path = made["path"].as_str().unwrap();
+    assert_eq!(hooked.send(path, Some(&by_own), "e3").await.0, StatusCode::ACCEPTED);
+    assert_eq!(keep(Value::Null).await["own"], false);
+    assert_eq!(hooked.send(path, Some(&by_own), "e4").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn the_document_says_how_webhooks_come() {
+    let document = Shop::open().await.get("/openapi.json").await;
+    let hook = &document["paths"]["/hooks/{address}"]["post"];
+    assert_eq!((&hook["operationId"], &hook["security"]), (&json!("receive_webhook"), &json!([{}])));
+    for status in ["200", "202", "401", "404", "503"] {
+        assert!(hook["responses"][status].is_object(), "{status}: {hook}");
+    }
+}
+
+#[tokio::test]
 async fn thirty_two_copies_at_one_instant_are_one() {
     let hooked = hooked().await;
     let right = signature(&hooked.secret, BODY);

@@ -96,7 +96,9 @@ const FILES: &str = "/v1/import/{what}";
 /// What the document says of every operation that changes something: method, path, status and kind of problem.
 fn declared(document: &Value) -> BTreeSet<(String, String, u16, String)> {
     let mut all = BTreeSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
+    // What systems call, with no key, has tests of its own (`hooks.rs`).
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/"));
+    for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap().iter().filter(|(method, _)| *method != "get") {
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let status: u16 = status.parse().unwrap();

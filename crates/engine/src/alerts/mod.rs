@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::Ledger;
 use crate::queue::{Handle, SubmitError};
-use crate::seal::{Seal, SealError};
+use crate::seal::{KeepError, Seal, SealError};
 use crate::systems::read_note;
 use crate::view::View;
 
@@ -228,17 +228,6 @@ pub fn targets(view: &mut View<'_>, seal: &Seal) -> Result<Vec<(String, Opened)>
         (name, target)
     };
     Ok(view.notes(TARGET, None, usize::MAX >> 1)?.into_iter().map(open).collect())
-}
-
-/// Why a target is not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    /// Its secrets cannot be sealed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// It cannot be written now.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
 }
 
 /// Keeps a target, in place of the one of that name. It is tried again at once if it could not be reached.

@@ -11,6 +11,7 @@ mod doctor;
 mod documents;
 mod durable;
 mod faults;
+mod hooks;
 mod items;
 mod migrate;
 mod nodes;

@@ -66,7 +66,10 @@ fn write_rows(transaction: &Connection, tenant: i64, batch: &Batch, keyed: Seq) 
     }
     // What was a connection's secret, once in clear, or speaks of a person, is not left behind in what SQLite calls free
     // (<https://sqlite.org/pragma.html#pragma_secure_delete>).
-    let wipes = batch.notes.iter().any(|note| matches!(note.space.as_str(), "connection" | "raw"));
+    let wipes = batch
+        .notes
+        .iter()
+        .any(|note| matches!(note.space.as_str(), "connection" | "raw" | "alert_target" | "hook_secret"));
     if wipes {
         wipe(transaction, true)?;
     }

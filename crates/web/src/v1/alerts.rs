@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use onhand_channels::notice::{Line, Mailer, Notice, Security, Way, check};
-use onhand_engine::alerts::{Delivery, KeepError, TARGET, Target, delivery, forget, keep, seen_by, targets};
+use onhand_engine::alerts::{Delivery, TARGET, Target, delivery, forget, keep, seen_by, targets};
 use onhand_engine::seal::SealError;
 use onhand_store::StoreError;
 use onhand_sync::alerts::{Kind, Patience};
@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ask::{Ask, read};
-use super::systems::unsealed;
+use super::systems::{not_kept, unsealed};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -287,10 +287,7 @@ async fn put(State(app): State<App>, ask: Ask<AlertInput>) -> Result<Json<AlertB
     let target = ask.body.target()?;
     let allowed = app.teller.may_call(&target.way).await;
     allowed.map_err(|(field, right)| Problem::of_field(field, format!("{field} must be {right}")))?;
-    keep(&app.handle, ask.caller.tenant, &target).await.map_err(|error| match error {
-        KeepError::Seal(error) => unsealed(&error),
-        KeepError::Submit(error) => error.into(),
-    })?;
+    keep(&app.handle, ask.caller.tenant, &target).await.map_err(not_kept)?;
     Ok(Json(AlertBody::of(target.name.clone(), Ok(target), Delivery::default())))
 }
 

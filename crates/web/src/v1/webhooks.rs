@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use onhand_channels::webhook::WebhookScheme;
-use onhand_engine::hooks::renew;
+use onhand_engine::hooks::{keep_own_secret, own_secret, renew};
 use onhand_engine::systems::connection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,13 +13,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ask::{Ask, read};
+use super::systems::not_kept;
 use crate::App;
 use crate::body::only_objects;
 use crate::error::Problem;
 use crate::extract::Path;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(make_webhook))
+    OpenApiRouter::new().routes(routes!(make_webhook)).routes(routes!(keep_secret))
 }
 
 /// Nothing.
@@ -32,7 +33,8 @@ struct NothingMore {}
 struct WebhookBody {
     /// The path of the address, secret: put it after where this API is reached from outside. Shown once.
     path: String,
-    /// What the system signs with; shown once. None where it cannot sign: who knows the address may send.
+    /// What the system signs with; shown once. None where it has a secret of its own, which was given to us, and where it cannot sign:
+    /// who knows the address may send.
     secret: Option<String>,
     /// How it signs: `hmac_sha256`, `standard_webhooks` or `secret_path`.
     scheme: &'static str,
@@ -53,9 +55,10 @@ async fn make_webhook(
     let ledger = app.handle.ledger().clone();
     let found = read(&app, &ask.caller, |view| {
         let Some((id, _)) = view.system_by_name(&system)? else { return Ok(None) };
-        Ok(Some((id, connection(view, ledger.seal(), id)?)))
+        let has_own = own_secret(view, ledger.seal(), id)?.is_some();
+        Ok(Some((id, connection(view, ledger.seal(), id)?, has_own)))
     });
-    let (id, connection) = found.await?.ok_or_else(|| Problem::unknown("system", &system))?;
+    let (id, connection, has_own) = found.await?.ok_or_else(|| Problem::unknown("system", &system))?;
     let channel = connection.and_then(Result::ok).map(|known| app.connector.connect(&system, &known));
     let scheme = channel.and_then(Result::ok).and_then(|channel| channel.webhook());
     let Some(scheme) = scheme else {
@@ -74,8 +77,42 @@ async fn make_webhook(
         WebhookScheme::StandardWebhooks => ("standard_webhooks", None, true),
         WebhookScheme::SecretPath => ("secret_path", None, false),
     };
-    let body = WebhookBody { path, secret: signs.then_some(made.secret), scheme: name, header };
+    let body = WebhookBody { path, secret: (signs && !has_own).then_some(made.secret), scheme: name, header };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-only_objects!(NothingMore);
+/// What a system signs with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct SecretInput {
+    /// The secret that the system made by itself, 8 to 200 characters, kept sealed and never answered. None: it signs with the one that
+    /// came with its address.
+    secret: Option<String>,
+}
+
+/// Whose secret signs.
+#[derive(Debug, Serialize, ToSchema)]
+struct SecretBody {
+    /// The system's own; else ours.
+    own: bool,
+}
+
+/// Takes the secret that a system signs its webhooks with, where it makes that by itself.
+#[utoipa::path(post, path = "/systems/{name}/webhook/secret", tag = "systems", operation_id = "keep_webhook_secret",
+    params(("name" = String, Path)), responses((status = 200, body = SecretBody)))]
+async fn keep_secret(
+    State(app): State<App>,
+    Path(system): Path<String>,
+    ask: Ask<SecretInput>,
+) -> Result<Json<SecretBody>, Problem> {
+    let secret = ask.body.secret.as_deref();
+    if secret.is_some_and(|secret| !(8..=200).contains(&secret.chars().count())) {
+        return Err(Problem::of_field("secret", "secret must have 8 to 200 characters"));
+    }
+    let found = read(&app, &ask.caller, |view| view.system_by_name(&system)).await?;
+    let (id, _) = found.ok_or_else(|| Problem::unknown("system", &system))?;
+    keep_own_secret(&app.handle, ask.caller.tenant, id, secret).await.map_err(not_kept)?;
+    Ok(Json(SecretBody { own: secret.is_some() }))
+}
+
+only_objects!(NothingMore, SecretInput);

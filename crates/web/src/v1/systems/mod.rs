@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use onhand_channels::ChannelError;
-use onhand_engine::seal::{Seal, SealError, Secret};
+use onhand_engine::seal::{KeepError, Seal, SealError, Secret};
 use onhand_engine::systems::{AddError, Added, Asked, Connection, Places, add_system, system_status};
 use onhand_engine::{CommitError, Committed, SubmitError, View};
 use onhand_ledger::command::PutSystem;
@@ -272,6 +272,13 @@ impl From<AddError> for Problem {
 pub(super) fn unsealed(error: &SealError) -> Problem {
     let title = "Secrets cannot be kept or read";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "seal", title, error.to_string())
+}
+
+pub(super) fn not_kept(error: KeepError) -> Problem {
+    match error {
+        KeepError::Seal(error) => unsealed(&error),
+        KeepError::Submit(error) => error.into(),
+    }
 }
 
 const SUCH_AS: &str = "such as http://127.0.0.1:3000";
