@@ -5,6 +5,7 @@
 mod fuzz;
 mod mutants;
 mod package;
+mod planted;
 mod proof;
 mod run;
 mod servers;
@@ -38,6 +39,8 @@ enum Chore {
     IoErrors(proof::IoErrors),
     /// Changes the ledger and the store in small ways, and says which changes no test notices
     Mutants(mutants::Mutants),
+    /// Plants bugs in the engine and its decisions, and says at which seed the simulator finds each
+    Planted(planted::Planted),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),
         Chore::IoErrors(choice) => proof::io_errors(&choice),
         Chore::Mutants(choice) => mutants::mutants(&choice),
+        Chore::Planted(choice) => planted::planted(&choice),
     };
     // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.
     outcome.unwrap_or_else(|error| {

@@ -13,6 +13,8 @@ use crate::{package, servers};
 
 /// How many cases a property test tries with `--quick`.
 const QUICK_CASES: &str = "32";
+/// How many stories are simulated with `--quick`.
+const QUICK_SEEDS: &str = "100";
 
 #[derive(Args)]
 pub struct Choice {
@@ -39,6 +41,9 @@ fn quick(choice: &Choice) -> Result<ExitCode> {
     nextest.env(onhand_testpg::VARIABLE, postgresql.address());
     if std::env::var_os("PROPTEST_CASES").is_none() {
         nextest.env("PROPTEST_CASES", QUICK_CASES);
+    }
+    if std::env::var_os("ONHAND_SEEDS").is_none() {
+        nextest.env("ONHAND_SEEDS", QUICK_SEEDS);
     }
     run::run("tests, without the heavy ones", nextest.args(&choice.filters))
 }

@@ -33,6 +33,8 @@ use found::Discovered;
 pub const CONNECTION: &str = "connection";
 /// The notes that a system's own state is kept in, by system id.
 pub const STATUS: &str = "system_status";
+/// It is remembered so long what a listing showed at most, in seconds.
+const MOST_FOR: i64 = 120;
 
 /// Where a system is and who we are there.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -90,11 +92,17 @@ pub struct ShownState {
     /// What was last sent, answered or not.
     #[serde(default)]
     pub sent: Option<Sent>,
-    /// What was sent and not answered, and when.
+    /// The most that it showed in the last minutes, and when.
+    #[serde(default)]
+    pub most: Option<(Quantity, Instant)>,
+    /// What was sent and not answered, and when it was computed.
     pub unanswered: Option<(Quantity, Instant)>,
     /// What was sent, not answered and seen not to have arrived, and when: it may arrive late, also after what was sent
     /// and acknowledged since.
     pub lost: Vec<(Quantity, Instant)>,
+    /// What the system's own orders did to its number since the first of what was sent and may still arrive was computed.
+    #[serde(default)]
+    pub since_sent: Vec<OwnChange>,
     /// Why nothing is sent.
     pub stopped: Option<Stopped>,
     /// A change over there that nothing explains: from, to, when it was read.
@@ -163,15 +171,30 @@ impl ShownState {
             changes: &self.changes,
             may_be_overwritten: self.may_be_overwritten,
             known_to,
-            unanswered: self.unanswered.map(|(quantity, _)| quantity),
+            unanswered: self.unanswered,
             lost: &self.lost,
+            most: self.most.map(|(most, _)| most),
         }
     }
 
     /// What is known of it, but for when it was last read as it is.
     pub(crate) fn but_for_times(&self) -> Self {
         let observed = self.observed.map(|(quantity, _)| (quantity, Instant::MIN));
-        Self { acknowledged_at: None, observed, ..self.clone() }
+        let most = self.most.map(|(most, _)| (most, Instant::MIN));
+        Self { acknowledged_at: None, observed, most, ..self.clone() }
+    }
+
+    /// It shows that, from then on, as far as we know.
+    pub fn acknowledge(&mut self, quantity: Quantity, at: Instant) {
+        let shown = self.acknowledged.unwrap_or(quantity).max(quantity);
+        let still = self.most.filter(|(most, since)| *most >= shown && since.plus_seconds(MOST_FOR) >= at);
+        self.most = Some(still.unwrap_or((shown, at)));
+        (self.acknowledged, self.acknowledged_at) = (Some(quantity), Some(at));
+    }
+
+    /// Is there anything that was sent, not answered, and may still arrive?
+    pub fn may_arrive(&self) -> bool {
+        self.unanswered.is_some() || !self.lost.is_empty()
     }
 
     /// What it shows now, as far as we know.

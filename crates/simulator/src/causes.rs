@@ -34,9 +34,18 @@ const TOLD_LATE: i64 = 15;
 /// A change may come so long before the one that was told of before it was.
 const LOOKED_INTO: i64 = 8;
 
-/// Judges all that was told of listings; and what was told wrongly.
-pub fn score(world: &World, books: &Books) -> (Causes, Vec<String>) {
-    let (mut causes, mut wrong) = (Causes::default(), Vec::new());
+/// What was told that was not right.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// As certain.
+    pub wrong: Vec<String>,
+    /// As what it may be.
+    pub unsure: Vec<String>,
+}
+
+/// Judges all that was told of listings.
+pub fn score(world: &World, books: &Books) -> (Causes, Told) {
+    let (mut causes, mut not_right) = (Causes::default(), Told::default());
     // When a change of a listing was told before.
     let mut told = BTreeMap::<String, Instant>::new();
     for discrepancy in books.discrepancies.values() {
@@ -58,6 +67,7 @@ pub fn score(world: &World, books: &Books) -> (Causes, Vec<String>) {
         match discrepancy.cause {
             Cause::Unexplained => {
                 causes.unsure += 1;
+                not_right.unsure.push(format!("{at}: {}", discrepancy.sentence));
                 continue;
             }
             Cause::ManualEdit => {
@@ -70,8 +80,8 @@ pub fn score(world: &World, books: &Books) -> (Causes, Vec<String>) {
             causes.right += 1;
         } else {
             causes.wrong += 1;
-            wrong.push(format!("{at}: {}", discrepancy.sentence));
+            not_right.wrong.push(format!("{at}: {}", discrepancy.sentence));
         }
     }
-    (causes, wrong)
+    (causes, not_right)
 }

@@ -121,6 +121,11 @@ impl Channel for Remote {
             let mut sent = self.sent.lock();
             sent.extend(pushes.iter().map(|push| Sent { at: now, shop: self.shop, push: push.clone() }));
         }
+        for push in pushes {
+            self.world.lock().tell(now, || {
+                format!("{}: {} is sent for {} (entry {})", self.name, push.quantity, push.listing, push.seq)
+            });
+        }
         if let Some(error) = self.failed(fate) {
             self.time.micros(there).await;
             return Err(error);

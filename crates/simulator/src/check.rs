@@ -51,7 +51,7 @@ pub fn laws(seen: &Seen<'_>) -> Vec<String> {
     let mut found = Vec::new();
     conservation(seen, &mut found);
     pushes(seen, &mut found);
-    orders(seen, &mut found);
+    orders(seen.world, seen.books, seen.ids, &mut found);
     inbox(seen, &mut found);
     for (key, times) in &seen.books.keys {
         if *times > 1 {
@@ -106,15 +106,15 @@ fn pushes(seen: &Seen<'_>, found: &mut Vec<String>) {
 }
 
 /// Law 10: each order is known as it is now, or waits in the inbox.
-fn orders(seen: &Seen<'_>, found: &mut Vec<String>) {
-    for (shop, id) in seen.world.shops.iter().zip(seen.ids) {
+pub fn orders(world: &World, books: &Books, ids: &[SystemId], found: &mut Vec<String>) {
+    for (shop, id) in world.shops.iter().zip(ids) {
         for told in &shop.orders {
             let order = told.now();
             let key = (*id, order.id.clone());
-            if seen.books.waiting.contains(&key) {
+            if books.waiting.contains(&key) {
                 continue;
             }
-            let Some(known) = seen.books.documents.get(&key) else {
+            let Some(known) = books.documents.get(&key) else {
                 found.push(format!("law 10: order {} was never heard of", order.id));
                 continue;
             };
@@ -126,7 +126,7 @@ fn orders(seen: &Seen<'_>, found: &mut Vec<String>) {
                 continue;
             }
             if let Became::Order(known) = known.became
-                && let Some(known) = seen.books.orders.get(&known)
+                && let Some(known) = books.orders.get(&known)
             {
                 for (nth, line) in order.lines.iter().enumerate() {
                     let wanted = if order.cancelled { 0 } else { line.quantity };

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// Causes that were told wrongly.
     pub wrong: Vec<String>,
+    /// Causes that were told as what they may be.
+    pub unsure: Vec<String>,
     /// The same for the same story, whatever happens around it.
     pub digest: String,
     /// What happened, where it was asked for.
@@ -524,6 +526,9 @@ impl Play<'_> {
         self.later.retain(|_, what| matches!(what, Later::Starts));
         self.world.lock().shops.iter_mut().for_each(|shop| shop.heal(now));
         self.world.lock().tell(now, || "faults stop".to_owned());
+        // It runs by then, and has answered whoever asks again and again.
+        self.until(now.plus_seconds(15))?;
+        let now = self.time.now();
         for system in 0..self.story.systems.len() {
             self.send(format!("quiet-{system}"), pause(system, false));
         }
@@ -557,7 +562,8 @@ impl Play<'_> {
             let now = self.time.now();
             self.until(now.plus_seconds(2))?;
             self.read_books().map_err(store)?;
-            let unequal = check::unequal(&self.world.lock(), &self.books, &self.onhand.ids);
+            let mut unequal = check::unequal(&self.world.lock(), &self.books, &self.onhand.ids);
+            check::orders(&self.world.lock(), &self.books, &self.onhand.ids, &mut unequal);
             let now_sent = self.onhand.sent.lock().len();
             if !unequal.is_empty() || now_sent != sent {
                 sent = now_sent;
@@ -615,9 +621,10 @@ impl Play<'_> {
             }
             None => self.violations.push("it does not run at the end".to_owned()),
         }
-        let (causes, wrong) = causes::score(&world, &self.books);
+        let (causes, told) = causes::score(&world, &self.books);
         Outcome {
-            wrong,
+            wrong: told.wrong,
+            unsure: told.unsure,
             events: world.events,
             faults: world.faults.clone(),
             causes,

@@ -100,7 +100,7 @@ pub fn seeds(
                             return;
                         }
                         let story = Story::of(seed);
-                        let outcome = play(&story, false);
+                        let outcome = play_whatever(&story);
                         sum.lock().add(&outcome);
                         if !outcome.violations.is_empty() || !outcome.wrong.is_empty() {
                             failures.lock().push((seed, story, outcome));
@@ -120,6 +120,40 @@ pub fn seeds(
         report(&progress, &told.collect::<Vec<_>>())?;
     }
     Ok(progress)
+}
+
+/// Plays a story; that it ends in a panic is what is wrong with it.
+fn play_whatever(story: &Story) -> Outcome {
+    std::panic::catch_unwind(|| play(story, false)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+        let violations = vec![format!("a panic: {}", said.unwrap_or_default())];
+        Outcome { violations, ..Outcome::default() }
+    })
+}
+
+/// The first of so many seeds that breaks a law or tells a cause wrongly, and what it did.
+pub fn first_failure(many: u64, threads: usize) -> Option<(u64, Outcome)> {
+    let (next, found) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
+                // All before one that fails have been begun, and are played to their end.
+                while found.lock().is_empty() {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= many {
+                        return;
+                    }
+                    let outcome = play_whatever(&Story::of(seed));
+                    if !outcome.violations.is_empty() || !outcome.wrong.is_empty() {
+                        found.lock().insert(seed, outcome);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().pop_first()
 }
 
 impl Report {

@@ -129,3 +129,26 @@ fn an_order_placed_and_cancelled_around_a_write_before_it_is_heard_of_is_no_manu
         told_of_nothing(&story(nature(), steps));
     }
 }
+
+#[test]
+fn an_order_whose_commit_was_written_and_said_to_have_failed_is_no_manual_edit() {
+    let told_to_fail = What::StoreFails { written: true };
+    let outcome = told_of_nothing(&story(nature(), vec![(5_010, sale(3)), (5_020, told_to_fail)]));
+    assert!(outcome.faults.contains_key(&Fault::StoreUnclear));
+}
+
+#[test]
+fn an_order_that_its_list_leaves_out_for_seconds_is_no_manual_edit() {
+    let outcome = told_of_nothing(&story(
+        nature(),
+        vec![(8_000, fault(Fault::LostOrderEvent, 8_000, 0)), (8_100, sale(3))],
+    ));
+    assert!(outcome.faults.contains_key(&Fault::LostOrderEvent));
+}
+
+#[test]
+fn a_reading_of_a_while_ago_does_not_take_a_sale_for_one_that_was_in_the_number_before() {
+    let stale = fault(Fault::StaleRead, 1_500, 1_500_000);
+    let outcome = told_of_nothing(&story(nature(), vec![(12_000, stale), (12_050, sale(3))]));
+    assert!(outcome.faults.contains_key(&Fault::StaleRead));
+}

@@ -24,6 +24,18 @@ pub struct OwnChange {
     pub heard_at: Instant,
     /// By how much.
     pub quantity: Quantity,
+    /// Where it may be the sum of several: what is known of them.
+    #[serde(default)]
+    pub summed: Option<Summed>,
+}
+
+/// An order changed, perhaps several times before we heard of it: what of that came before a write of ours was overwritten.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Summed {
+    /// None of it happened before that; by the same clock.
+    pub begun_at: Instant,
+    /// We had not heard of the order before: it may have been larger at first.
+    pub may_have_been_more: bool,
 }
 
 /// What we know of a listing when a reading is judged.
@@ -39,10 +51,13 @@ pub struct Known<'a> {
     pub may_be_overwritten: bool,
     /// All that the system did up to this instant has been heard of; by our clock.
     pub known_to: Instant,
-    /// What was sent and never answered; none where every push was.
-    pub unanswered: Option<Quantity>,
+    /// What was sent and never answered, and when it was computed: what we had heard of by then it has overwritten where it has
+    /// arrived. None where every push was answered.
+    pub unanswered: Option<(Quantity, Instant)>,
     /// What was sent before, never answered, and seen not to have arrived, and when that was: each may arrive late.
     pub lost: &'a [(Quantity, Instant)],
+    /// The most that it showed lately: no order was for more. None where that is not known.
+    pub most: Option<Quantity>,
 }
 
 /// What follows from a reading.
@@ -68,6 +83,14 @@ pub enum Verdict {
         /// What was sent.
         quantity: Quantity,
     },
+    /// It follows only if what was told late was in the number that was read before, or was overwritten by what was sent before
+    /// that; or else it is a reading of a while ago, or somebody changed it.
+    ToldLate {
+        /// So many of the last changes are not in the number yet.
+        later: usize,
+        /// How much nothing else explains.
+        otherwise: Quantity,
+    },
     /// A push whose answer was lost has not arrived: send again.
     Lost {
         /// So many of the last changes are not in the number yet.
@@ -80,8 +103,8 @@ pub enum Verdict {
 }
 
 /// So much the time of a change may be wrong still, in microseconds: what a system's clock is known to be wrong by is known
-/// only as well as its fastest order was heard of.
-const CLOCKS_DIFFER: i64 = 5_000_000;
+/// only as well as its fastest order was heard of, and a list of orders may leave a new one out for some seconds.
+const CLOCKS_DIFFER: i64 = 12_000_000;
 
 /// So many changes at either end are tried as what may be in a number, or not.
 const TRIED: usize = 64;
@@ -89,7 +112,7 @@ const TRIED: usize = 64;
 /// Judges a reading. First the number is read, then that system's own doings up to that time must be known.
 pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     let Some(acknowledged) = known.acknowledged else {
-        return if known.unanswered == Some(observation.quantity) {
+        return if known.unanswered.is_some_and(|(sent, _)| sent == observation.quantity) {
             Verdict::Arrived { later: known.changes.len() }
         } else {
             Verdict::First
@@ -98,8 +121,9 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     if known.known_to < observation.at {
         return Verdict::Wait;
     }
-    if let Some(sent) = known.unanswered
-        && let Some(later) = explained(observation, sent, known, true)
+    if let Some((sent, at)) = known.unanswered
+        && let Some(later) =
+            explained_from(observation, sent, known, heard_before(at, known), known.changes.len())
     {
         return Verdict::Arrived { later };
     }
@@ -116,27 +140,41 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
             return Verdict::ArrivedLate { later, quantity: *lost };
         }
     }
-    // What was told late may have been in the number that was read before, or been overwritten by what was sent before that.
-    if let Some(later) = told_late(observation, acknowledged, known) {
-        return if known.unanswered.is_some() {
-            Verdict::Lost { later }
-        } else {
-            Verdict::Explained { later }
-        };
-    }
     let expected = acknowledged + sum(&known.changes[overwritten(known)..]);
-    Verdict::Drift(observation.quantity - expected)
+    let otherwise = observation.quantity - expected;
+    match told_late(observation, acknowledged, known) {
+        Some(later) => Verdict::ToldLate { later, otherwise },
+        None => Verdict::Drift(otherwise),
+    }
 }
 
 /// May a drift be a part of a change that we heard of as one, though it was several over there, and that a write of ours
-/// has overwritten in between?
+/// has overwritten in between? An order only ever gives back, once it is placed.
 pub fn may_be_a_part(drift: Quantity, known: &Known<'_>) -> bool {
     let Some(acknowledged_at) = known.acknowledged_at else { return false };
-    let late = acknowledged_at.plus_micros(CLOCKS_DIFFER);
-    known.changes.iter().filter(|change| change.at <= late).any(|change| {
-        let (drift, change) = (drift.micros(), change.quantity.micros());
-        drift.signum() == -change.signum() && drift.abs() < change.abs()
+    let (early, late) =
+        (acknowledged_at.plus_micros(-CLOCKS_DIFFER), acknowledged_at.plus_micros(CLOCKS_DIFFER));
+    known.changes.iter().any(|change| {
+        change.summed.is_some_and(|summed| {
+            let is_around = summed.begun_at <= late && change.at >= early;
+            let is_part = drift.micros().abs() < change.quantity.micros().abs();
+            let may_be_more = drift.is_positive() && known.most.is_none_or(|most| drift < most);
+            is_around && (is_part || (summed.may_have_been_more && may_be_more))
+        })
     })
+}
+
+/// Where a system takes off what was set aside since a number was computed: may what it shows be one of these numbers, that
+/// arrived late, less what was sold since, or a part of that? `since`: all that it did by itself since the first of them.
+pub fn may_be_less_of(
+    shown: Quantity,
+    mut sent: impl Iterator<Item = Quantity>,
+    since: &[OwnChange],
+) -> bool {
+    let quantities = || since.iter().map(|change| change.quantity);
+    let fell: Quantity = quantities().filter(|quantity| quantity.is_negative()).sum();
+    let rose: Quantity = quantities().filter(|quantity| quantity.is_positive()).sum();
+    sent.any(|sent| (sent + fell..=sent + rose).contains(&shown))
 }
 
 /// What it shows now, as far as is known: what was acknowledged, and what was done over there since.
@@ -156,11 +194,16 @@ fn overwritten(known: &Known<'_>) -> usize {
     }
 }
 
+/// How many of the first changes happened before then, as one of them or of those after it was heard of by then.
+fn heard_before(at: Instant, known: &Known<'_>) -> usize {
+    known.changes.iter().rposition(|change| change.heard_at < at).map_or(0, |last| last + 1)
+}
+
 /// Does a number follow from what was acknowledged, if what happened before that, and was told later, was in it?
 fn told_late(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> Option<usize> {
     let last = known.acknowledged_at?.plus_micros(CLOCKS_DIFFER);
     let late = known.changes.partition_point(|change| change.at <= last);
-    explained_from(observation, acknowledged, known, late)
+    explained_from(observation, acknowledged, known, 0, late)
 }
 
 /// Does a number follow from one before it? Then how many of the last changes are not in it.
@@ -170,27 +213,27 @@ fn explained(
     known: &Known<'_>,
     may_be_overwritten: bool,
 ) -> Option<usize> {
-    let first = if may_be_overwritten { known.changes.len() } else { 0 };
-    explained_from(observation, before, known, first)
+    let most = if may_be_overwritten { known.changes.len() } else { 0 };
+    explained_from(observation, before, known, 0, most)
 }
 
-/// Where so many of the first changes may be in the number before.
+/// Where so many of the first changes, at least and at most, may be in the number before.
 fn explained_from(
     observation: Observation,
     before: Quantity,
     known: &Known<'_>,
-    in_it: usize,
+    at_least: usize,
+    at_most: usize,
 ) -> Option<usize> {
     let changes = known.changes;
     // Heard of before the reading began: in the number.
-    let settled =
-        changes.iter().rposition(|change| change.heard_at < observation.at).map_or(0, |last| last + 1);
+    let settled = heard_before(observation.at, known);
     let by_clock = changes.partition_point(|change| change.at <= observation.at).max(settled);
     let ends = [by_clock].into_iter().chain((settled..=changes.len()).rev().take(TRIED));
-    let last_start = in_it.min(TRIED);
+    let last_start = at_most.min(at_least + TRIED);
     for end in ends {
-        let starts = [overwritten(known)].into_iter().chain(0..=last_start);
-        for start in starts.filter(|start| *start <= end) {
+        let starts = [overwritten(known)].into_iter().chain(at_least..=last_start);
+        for start in starts.filter(|start| (at_least..=end).contains(start)) {
             if before + sum(&changes[start..end]) == observation.quantity {
                 return Some(changes.len() - end);
             }
@@ -208,7 +251,7 @@ mod tests {
     }
 
     fn change(units: i64, happened: i64, heard: i64) -> OwnChange {
-        OwnChange { at: at(happened), heard_at: at(heard), quantity: Quantity::units(units) }
+        OwnChange { at: at(happened), heard_at: at(heard), quantity: Quantity::units(units), summed: None }
     }
 
     fn known(acknowledged: i64, changes: &[OwnChange], known_to: i64) -> Known<'_> {
@@ -220,6 +263,7 @@ mod tests {
             known_to: at(known_to),
             unanswered: None,
             lost: &[],
+            most: None,
         }
     }
 
@@ -264,28 +308,64 @@ mod tests {
     #[test]
     fn an_order_that_was_told_late_may_be_in_the_number_already() {
         let sale = [change(-2, -1, 60)];
-        assert_eq!(judge(read(50, 120), &known(50, &sale, 180)), EXPLAINED);
+        let told_late = Verdict::ToldLate { later: 0, otherwise: Quantity::units(2) };
+        assert_eq!(judge(read(50, 120), &known(50, &sale, 180)), told_late);
         assert_eq!(judge(read(48, 120), &known(50, &sale, 180)), EXPLAINED);
         assert_eq!(judge(read(49, 120), &known(50, &sale, 180)), Verdict::Drift(Quantity::units(1)));
     }
 
     #[test]
     fn two_returns_told_as_one_may_lie_on_either_side_of_a_write() {
-        let returned = [change(2, -1, 60)];
+        let summed = |units, begun, happened, may_have_been_more| {
+            let summed = Some(Summed { begun_at: at(begun), may_have_been_more });
+            [OwnChange { summed, ..change(units, happened, 60) }]
+        };
+        let returned = summed(2, -40, 1, false);
         let drift = Quantity::units(-1);
         assert_eq!(judge(read(51, 120), &known(50, &returned, 180)), Verdict::Drift(drift));
-        assert!(may_be_a_part(drift, &known(50, &returned, 180)));
-        assert!(!may_be_a_part(Quantity::units(1), &known(50, &returned, 180)));
-        assert!(!may_be_a_part(Quantity::units(-3), &known(50, &returned, 180)));
-        assert!(!may_be_a_part(drift, &known(50, &[change(2, 90, 100)], 180)), "long after the write");
+        for (units, changes, expected) in [
+            (-1, &returned, true),
+            // The half of it came after the write, and by the clocks neither did.
+            (1, &returned, true),
+            (-2, &returned, false),
+            (3, &returned, false),
+            // Wholly before the write, or after it.
+            (-1, &summed(2, -40, -19, false), false),
+            (-1, &summed(2, 19, 30, false), false),
+            // Known to be one change only.
+            (-1, &[change(2, 1, 60)], false),
+            // Of six, five were taken off before we heard of the order at all.
+            (5, &summed(0, -3, 1, true), true),
+            (-5, &summed(0, -3, 1, true), false),
+        ] {
+            let found = may_be_a_part(Quantity::units(units), &known(50, changes, 180));
+            assert_eq!(found, expected, "{units} of {changes:?}");
+        }
+        // It never showed as many.
+        let changes = summed(0, -3, 1, true);
+        let most = Known { most: Some(Quantity::units(5)), ..known(50, &changes, 180) };
+        assert!(may_be_a_part(Quantity::units(4), &most) && !may_be_a_part(Quantity::units(5), &most));
+    }
+
+    #[test]
+    fn a_late_write_is_less_by_what_was_sold_since_it_was_computed() {
+        let since = [change(-4, 10, 11), change(1, 20, 21)];
+        let may_be =
+            |shown| may_be_less_of(Quantity::units(shown), [Quantity::units(30)].into_iter(), &since);
+        assert_eq!([25, 26, 30, 31, 32].map(may_be), [false, true, true, true, false]);
     }
 
     #[test]
     fn the_answer_was_lost() {
-        let unanswered = Known { unanswered: Some(Quantity::units(96)), ..known(101, &[], 180) };
+        let unanswered = Known { unanswered: Some((Quantity::units(96), at(0))), ..known(101, &[], 180) };
         assert_eq!(judge(read(96, 120), &unanswered), Verdict::Arrived { later: 0 });
         assert_eq!(judge(read(101, 120), &unanswered), Verdict::Lost { later: 0 });
         assert_eq!(judge(read(90, 120), &unanswered), Verdict::Drift(Quantity::units(-11)));
+        // A return that we had heard of before we sent is in what it showed before, and would be overwritten.
+        let returned = [change(1, -2, -1)];
+        let sent = Some((Quantity::units(96), at(0)));
+        let unanswered = Known { unanswered: sent, ..known(96, &returned, 180) };
+        assert_eq!(judge(read(97, 120), &unanswered), Verdict::Lost { later: 0 });
         let sent = [(Quantity::units(96), at(-50)), (Quantity::units(97), at(-40))];
         let late = Known { lost: &sent, ..known(101, &[], 180) };
         for units in [96, 97] {

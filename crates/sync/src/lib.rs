@@ -24,7 +24,9 @@ pub use buffer::{Lagging, Selling, because as buffer_because, buffer, is_another
 pub use check::{Checked, Finding, Severity, Some5, Webhooks, findings};
 pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Standing, Status, Stop, explain, exposed};
-pub use judge::{Known, Observation, OwnChange, Verdict, judge, may_be_a_part, shows};
+pub use judge::{
+    Known, Observation, OwnChange, Summed, Verdict, judge, may_be_a_part, may_be_less_of, shows,
+};
 pub use lag::{Lag, in_words};
 pub use plan::{Danger, Difference, danger, danger_first};
 pub use policy::{Barrier, Reaction, barrier, barrier_from, react};

@@ -72,7 +72,8 @@ pub fn mutants(choice: &Mutants) -> Result<ExitCode> {
     let sources = Sources::read()?;
     let mut mutants = choose(choice, list()?, &kept, &sources)?;
     let tree = run::root().join(FOLDER).join("tree");
-    copy_workspace(&tree)?;
+    // Woven files are written by the weaver.
+    copy_workspace(&tree, |name| PACKAGES.iter().any(|(package, ..)| is_source_of(package, name)))?;
     let programs = loop {
         let lines = weave_all(&tree, &sources, &mutants)?;
         match build(&tree, &lines)? {
@@ -194,17 +195,16 @@ impl Kept {
 
 // ---- the copy ----------------------------------------------------------------------------------------------------------
 
-/// Copies all that git knows, or would take; what is the same stays as it is, so that it is not built again.
-fn copy_workspace(tree: &Path) -> Result<()> {
+/// Copies all that git knows, or would take, but what is written otherwise; what is the same stays as it is, so that it is not
+/// built again.
+pub(crate) fn copy_workspace(tree: &Path, is_written_otherwise: impl Fn(&str) -> bool) -> Result<()> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(run::root())
         .output()?;
     ensure!(listed.status.success(), "git could not list the workspace's files");
     for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
-        let is_source = PACKAGES.iter().any(|(package, ..)| is_source_of(package, name));
-        // Woven files are written by the weaver.
-        if let (false, Ok(content)) = (is_source, fs::read(run::root().join(name))) {
+        if let (false, Ok(content)) = (is_written_otherwise(name), fs::read(run::root().join(name))) {
             write_if_other(&tree.join(name), &content)?;
         }
     }
@@ -216,7 +216,7 @@ fn is_source_of(package: &str, name: &str) -> bool {
     Path::new(name).extension().is_some_and(|end| end == "rs") && name.starts_with(&format!("{folder}/src/"))
 }
 
-fn write_if_other(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write_if_other(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).ok().as_deref() == Some(content) {
         return Ok(());
     }

@@ -106,10 +106,19 @@ struct Found {
     to: Quantity,
     at: Instant,
     times: u32,
-    /// It may be a write of ours that arrived late, or a part of what an order did.
-    may_be_ours: bool,
+    /// What else it may be; none: nothing.
+    doubt: Option<Doubt>,
     /// When what it was changed from was acknowledged.
     base: Option<Instant>,
+}
+
+/// What a change over there may be, other than that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Doubt {
+    /// A write of ours that arrived late.
+    LateWrite,
+    /// A part of what an order did.
+    PartOfOrder,
 }
 
 struct Line {
@@ -321,6 +330,9 @@ impl Worker {
             }
         }
         if let Err(error) = done {
+            if matches!(error, WorkerError::Submit(_)) {
+                self.forget();
+            }
             self.failures += 1;
             self.asked_in_vain(&error, self.failures).await;
             self.random = next_random(self.random);
@@ -350,7 +362,20 @@ impl Worker {
         next.min(self.next_due(now).unwrap_or(next))
     }
 
+    /// Nobody knows whether what was to be kept is kept: what is known of its listings is what the store says, as after a crash.
+    fn forget(&mut self) {
+        self.lines = lines::Lines::default();
+        self.untold.clear();
+        self.untold_stops.clear();
+        self.batch = None;
+        self.stale = true;
+    }
+
     async fn work(&mut self) -> Result<(), WorkerError> {
+        // What an order changes is kept of listings that are known.
+        if self.stale {
+            self.refresh().await?;
+        }
         // The circuit is open: one light call says whether there is anybody.
         if self.failures >= OPEN_AFTER {
             self.orders().await?;

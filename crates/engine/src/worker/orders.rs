@@ -7,7 +7,7 @@ use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, Order
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Answer, Body, Instant, Invalid, Key, ListingId, Quantity, Value};
 use onhand_store::{Note, StoreError};
-use onhand_sync::{OwnChange, Stop};
+use onhand_sync::{OwnChange, Stop, Summed};
 
 use super::hooks::status_note;
 use super::{Line, STATUS_SECONDS, Worker, WorkerError, shown_note};
@@ -192,12 +192,23 @@ impl Worker {
             let lines = order.lines.iter().filter(|line| is_first && line.listing == *listing);
             let placed: Quantity = lines.map(|line| line.quantity).sum();
             let since = wanted(before) + placed - wanted(now);
-            let both = [(placed_at, -placed), (at, since)];
-            let both = both.into_iter().filter(|(_, quantity)| !quantity.is_zero());
-            let both: Vec<OwnChange> =
-                both.map(|(at, quantity)| OwnChange { at, heard_at, quantity }).collect();
+            let change = |at, quantity, summed| OwnChange { at, heard_at, quantity, summed };
+            // What it was before, nobody says of an order that is new to us and has changed already.
+            let is_changed = order.updated_at != order.placed_at;
+            let may_have_been_more = is_first && is_changed && placed.is_positive();
+            let summed = is_changed.then_some(Summed { begun_at: placed_at, may_have_been_more });
+            let mut both = Vec::new();
+            if !placed.is_zero() {
+                both.push(change(placed_at, -placed, None));
+            }
+            if !since.is_zero() || may_have_been_more {
+                both.push(change(at, since, summed));
+            }
             if !both.is_empty() {
                 let mut state = line.state.clone();
+                if state.may_arrive() {
+                    state.since_sent.extend(&both);
+                }
                 state.changes.extend(both);
                 state.changes.sort();
                 changed.push((key, state));

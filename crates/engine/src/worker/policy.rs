@@ -7,7 +7,7 @@ use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Invalid, Quan
 use onhand_store::StoreError;
 use onhand_sync::{Barrier, Reaction, Stop, barrier_from, react};
 
-use super::{Found, Worker, WorkerError, shown_note};
+use super::{Doubt, Found, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::policies::{Unadoptable, barrier_of, rule_of, unadoptable};
 use crate::queue::SubmitError;
@@ -18,23 +18,30 @@ const NOTE: usize = 500;
 impl Worker {
     /// Does what the policy says.
     pub(super) async fn react(&mut self, found: Found) -> Result<(), WorkerError> {
-        let Found { key, from, to, at, base, may_be_ours, .. } = found;
+        let Found { key, from, to, at, base, doubt, .. } = found;
         let Some(line) = self.lines.get(&key) else { return Ok(()) };
         let (listing, was_asked) = (line.listing.clone(), line.is_asked());
         let name = self.system.name.clone();
         let shown = listing.remote_sku.clone().unwrap_or_else(|| listing.remote_id.clone());
-        let (cause, happened) = if may_be_ours {
-            let sentence = format!(
-                "{shown} in {name} changed before {at}, from {from} to {to}: somebody changed it, or an order that changed several \
-                 times, or a number that we sent before and whose answer was lost, explains it."
-            );
-            (Cause::Unexplained, sentence)
-        } else {
-            let sentence = format!(
-                "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of ours explains it."
-            );
-            (Cause::ManualEdit, sentence)
+        let changed =
+            format!("{shown} in {name} changed before {at}, from {from} to {to}: somebody changed it, or");
+        let (cause, happened) = match doubt {
+            Some(Doubt::LateWrite) => (
+                Cause::Unexplained,
+                format!("{changed} a number that we sent before and whose answer was lost explains it."),
+            ),
+            Some(Doubt::PartOfOrder) => {
+                (Cause::Unexplained, format!("{changed} an order that changed several times explains it."))
+            }
+            None => {
+                let sentence = format!(
+                    "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of ours explains it."
+                );
+                (Cause::ManualEdit, sentence)
+            }
         };
+        // Told again after a crash, or where nobody could say whether it was kept, it is the same discrepancy.
+        let told_as = Some(format!("changed/{}/{key}/{}", self.id, base.map_or(0, Instant::micros)));
         let barrier = self.barrier(&key, from)?;
         // What is only watched is compared, and nothing follows from it.
         let reaction = match self.system.stage {
@@ -46,7 +53,7 @@ impl Worker {
         }
         match (reaction, barrier) {
             // What may be a write of ours is no change of theirs: a person says.
-            (Reaction::Adopt, _) if !was_asked && !may_be_ours => {
+            (Reaction::Adopt, _) if !was_asked && doubt.is_none() => {
                 let told_as = format!("adopted/{}/{key}/{}", self.id, base.map_or(0, Instant::micros));
                 let refused = self.adopt(&key, to - from, told_as, happened.clone()).await?;
                 match refused {
@@ -62,7 +69,8 @@ impl Worker {
                     "{happened} {master} is master of that stock, so it is proposed to {master}: count it there. {name} is set to what it should \
                      show."
                 );
-                self.note(Cause::NotMaster, &listing, to - from, sentence).await.map(drop)
+                let cause = Cause::NotMaster;
+                self.note_with(told_as, cause, &listing, to - from, sentence, Vec::new()).await.map(drop)
             }
             (Reaction::SetBack | Reaction::Propose, _) => {
                 let later = if !self.system.is_sent_to() || self.pushing_stopped {
@@ -71,7 +79,7 @@ impl Worker {
                     ""
                 };
                 let sentence = format!("{happened} It is set to what it should be{later}.");
-                self.note(cause, &listing, to - from, sentence).await.map(drop)
+                self.note_with(told_as, cause, &listing, to - from, sentence, Vec::new()).await.map(drop)
             }
         }
     }

@@ -110,7 +110,12 @@ impl Worker {
         for key in keys {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };
             let expected = line.state.shows().filter(|_| compares);
-            line.state.unanswered = Some((line.desired, now));
+            if !line.state.may_arrive() {
+                let heard_since = line.state.changes.iter().filter(|change| change.heard_at >= read_at);
+                line.state.since_sent = heard_since.copied().collect();
+            }
+            // What is set aside after it was read comes off it.
+            line.state.unanswered = Some((line.desired, if reads_first { read_at } else { now }));
             line.state.sent = Some(Sent {
                 quantity: line.desired,
                 at: now,
@@ -155,8 +160,7 @@ impl Worker {
             let Some(mut line) = self.lines.get_mut(key) else { continue };
             match result {
                 Pushed::Acknowledged => {
-                    line.state.acknowledged = Some(push.quantity);
-                    line.state.acknowledged_at = Some(at);
+                    line.state.acknowledge(push.quantity, at);
                     // What was set aside since the numbers were read came off what was sent, or did not.
                     line.state.changes.retain(|change| reads_first && change.heard_at >= read_at);
                     line.state.may_be_overwritten =

@@ -4,16 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 
 use onhand_channels::Reading;
 use onhand_ledger::{Instant, Quantity};
-use onhand_sync::{Observation, Stop, Verdict, judge, may_be_a_part};
+use onhand_sync::{Observation, OwnChange, Stop, Verdict, judge, may_be_a_part, may_be_less_of};
 
-use super::{Found, PART, Worker, WorkerError};
+use super::{Doubt, Found, PART, Worker, WorkerError};
 use crate::systems::Sent;
 
 /// How many times somebody may set a number back before we stop writing it.
 const SECOND_MASTER: u32 = 3;
-/// So long a drift must be seen before it is called one, in microseconds: by then an order that was placed before has been
-/// told of, and readings are not of an older number.
-const SUSPECTED_FOR: i64 = 3_000_000;
+/// So long a drift must be seen before it is called one, in microseconds: by then an order that was placed or changed before has
+/// been told of (a list of orders may leave a new one out for some seconds), and readings are not of an older number.
+const SUSPECTED_FOR: i64 = 12_000_000;
+/// Readings are of a while ago for up to so long, in microseconds: what is explained only by what was told late is seen for as long.
+const STALE_FOR: i64 = 3_000_000;
 /// How often it may become another one before it is called one all the same.
 const SUSPECTED_AT_MOST: u32 = 4;
 /// What is read and is as it was is kept again after so long, in seconds: by then what is shown of it says when it was read.
@@ -39,11 +41,11 @@ impl Suspicion {
     }
 
     /// Has it been there for long enough?
-    fn is_settled(&mut self, drift: Quantity, at: Instant) -> bool {
+    fn is_settled(&mut self, drift: Quantity, at: Instant, patience: i64) -> bool {
         if self.drift != drift && self.changed + 1 < SUSPECTED_AT_MOST {
             *self = Self { drift, since: at, changed: self.changed + 1 };
         }
-        self.since.plus_micros(SUSPECTED_FOR) <= at
+        self.since.plus_micros(patience) <= at
     }
 }
 
@@ -156,21 +158,38 @@ impl Worker {
             };
             // An order may be on its way to us, or the reading be of a while ago. Seen as long as that takes, nothing
             // explains it.
-            if let Some(drift) = drift
+            let doubted = match verdict {
+                Verdict::ToldLate { otherwise, .. } if !line.is_skipped => Some((otherwise, STALE_FOR)),
+                _ => drift.map(|drift| (drift, SUSPECTED_FOR)),
+            };
+            if let Some((otherwise, patience)) = doubted
                 && !line
                     .suspected
-                    .get_or_insert_with(|| Suspicion::new(drift, observation.at))
-                    .is_settled(drift, observation.at)
+                    .get_or_insert_with(|| Suspicion::new(otherwise, observation.at))
+                    .is_settled(otherwise, observation.at, patience)
             {
                 again.insert(key.clone());
                 continue;
             }
             line.suspected = None;
-            // What is sent there comes out as less, by all that was set aside since it was computed.
-            let may_be_ours = (reads_first && !state.lost.is_empty())
-                || drift.is_some_and(|drift| may_be_a_part(drift, &state.known(known_to)));
+            // What is sent there comes out as less, by what was set aside since it was computed, or a part of that.
+            let is_less_of = |sent: &mut dyn Iterator<Item = Quantity>, since: &[OwnChange]| {
+                reads_first && may_be_less_of(observation.quantity, sent, since)
+            };
+            let is_pushed = state.sent.is_some_and(|sent| sent.acknowledged_at == state.acknowledged_at);
+            let drift = drift
+                .filter(|_| !(is_pushed && is_less_of(&mut state.acknowledged.into_iter(), &state.changes)));
+            let doubt = drift.and_then(|drift| {
+                let sent = state.lost.iter().chain(&state.unanswered).map(|(quantity, _)| *quantity);
+                if is_less_of(&mut { sent }, &state.since_sent) {
+                    Some(Doubt::LateWrite)
+                } else {
+                    may_be_a_part(drift, &state.known(known_to)).then_some(Doubt::PartOfOrder)
+                }
+            });
             let later = match verdict {
                 Verdict::Explained { later }
+                | Verdict::ToldLate { later, .. }
                 | Verdict::Arrived { later }
                 | Verdict::ArrivedLate { later, .. }
                 | Verdict::Lost { later } => later,
@@ -179,32 +198,26 @@ impl Worker {
             };
             let base = state.acknowledged_at;
             state.observed = Some((observation.quantity, observation.at));
-            state.acknowledged = Some(observation.quantity);
-            state.acknowledged_at = Some(observation.at);
+            state.acknowledge(observation.quantity, observation.at);
             state.may_be_overwritten = false;
             state.changes = state.changes.split_off(state.changes.len() - later);
             if later > 0 {
                 again.insert(key.clone());
             }
-            match verdict {
-                Verdict::ArrivedLate { quantity, .. } => {
-                    if let Some(one) = state.lost.iter().rposition(|(sent, _)| *sent == quantity) {
-                        state.lost.remove(one);
-                    }
-                }
-                Verdict::Arrived { .. } => {
-                    state.sent = state.sent.map(|sent| Sent {
-                        acknowledged_at: Some(observation.at),
-                        by_reading: true,
-                        ..sent
-                    });
-                }
-                _ => {}
+            if matches!(verdict, Verdict::Arrived { .. }) {
+                state.sent = state.sent.map(|sent| Sent {
+                    acknowledged_at: Some(observation.at),
+                    by_reading: true,
+                    ..sent
+                });
             }
             // What was sent and is not what is seen may arrive yet.
             let sent = state.unanswered.take().map(|(quantity, _)| (quantity, observation.at));
             if !matches!(verdict, Verdict::Arrived { .. }) {
                 state.lost.extend(sent);
+            }
+            if !state.may_arrive() {
+                state.since_sent.clear();
             }
             if let Some(drift) = drift {
                 let from = observation.quantity - drift;
@@ -217,7 +230,7 @@ impl Worker {
                 // A second master has been told of.
                 if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
                     let key = key.clone();
-                    self.untold.push_back(Found { key, from, to, at, times, may_be_ours, base });
+                    self.untold.push_back(Found { key, from, to, at, times, doubt, base });
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;

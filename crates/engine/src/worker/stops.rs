@@ -182,18 +182,8 @@ impl Worker {
         self.keep(&[key.to_owned()]).await
     }
 
-    pub(super) async fn note(
-        &self,
-        cause: Cause,
-        listing: &Listing,
-        quantity: Quantity,
-        sentence: String,
-    ) -> Result<Option<DiscrepancyId>, WorkerError> {
-        self.note_with(None, cause, listing, quantity, sentence, Vec::new()).await
-    }
-
     /// Tells a person, under a key where it may be told again, and what there is to choose of.
-    async fn note_with(
+    pub(super) async fn note_with(
         &self,
         told_as: Option<String>,
         cause: Cause,
