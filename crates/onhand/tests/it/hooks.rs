@@ -21,7 +21,7 @@ fn buy(shop: &CornerShop) -> String {
 
 /// The shop's names of all orders that are known, sorted.
 async fn orders(server: &Server) -> Vec<String> {
-    let (status, answer) = server.get("/v1/orders?limit=500").await;
+    let (status, answer) = server.get("/v1/orders?limit=100").await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let rows = answer["data"].as_array().unwrap().iter();
     let mut names: Vec<String> = rows.map(|row| row["document"].as_str().unwrap().to_owned()).collect();
@@ -31,6 +31,8 @@ async fn orders(server: &Server) -> Vec<String> {
 
 async fn until_known(server: &Server, wanted: &[String]) {
     let mut known = Vec::new();
+    let mut wanted = wanted.to_vec();
+    wanted.sort();
     for _ in 0..600 {
         known = orders(server).await;
         if known == wanted {

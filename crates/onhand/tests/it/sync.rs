@@ -46,7 +46,7 @@ async fn connected_by(stock: i64, clock: shop::Clock) -> Connected {
 
 impl Connected {
     async fn eventually(&self, what: &str, mut holds: impl FnMut(&CornerShop) -> bool) {
-        for _ in 0..300 {
+        for _ in 0..2_000 {
             if holds(&self.shop) {
                 return;
             }
@@ -57,7 +57,7 @@ impl Connected {
     }
 
     async fn in_step(&self) -> Value {
-        for _ in 0..300 {
+        for _ in 0..2_000 {
             let (_, systems) = self.server.get("/v1/systems").await;
             let system = systems["data"][0].clone();
             if system["in_step"] == system["listings"] && system["listings"] != 0 {
@@ -199,7 +199,7 @@ async fn hands_on_the_number_while_paused_are_no_second_master() {
     for quantity in [7, 6, 5] {
         it.shop.edit("1", quantity);
         told += 1;
-        for _ in 0..200 {
+        for _ in 0..700 {
             let (_, found) = it.server.get("/v1/discrepancies").await;
             if found["data"].as_array().map(Vec::len) == Some(told) {
                 break;
@@ -222,8 +222,8 @@ impl Connected {
     async fn set_back_until_we_stop(&self) {
         let mut set_back = 0;
         let mut quiet = 0;
-        // What nothing explains is looked into for three seconds before it is set again.
-        while quiet < 200 {
+        // What nothing explains is looked into for twelve seconds before it is set again.
+        while quiet < 500 {
             if self.shop.stock_of("1") == Some(96) {
                 self.shop.edit("1", 92);
                 set_back += 1;
@@ -243,7 +243,7 @@ impl Connected {
     }
 
     async fn eventually_open(&self, cause: &str, count: usize) -> Vec<Value> {
-        for _ in 0..300 {
+        for _ in 0..2_000 {
             let open = self.open(cause).await;
             if open.len() == count {
                 return open;
@@ -353,7 +353,7 @@ async fn a_shop_that_announces_its_orders_is_heard() {
     it.shop.set_webhook(&url, made["secret"].as_str().unwrap());
     it.shop.place_order(&[Line { listing: "1".to_owned(), quantity: 4 }]).unwrap();
     it.eventually("the other listing shows 6", |shop| shop.stock_of("2") == Some(6)).await;
-    for _ in 0..300 {
+    for _ in 0..2_000 {
         if heard().await != Value::Null {
             return;
         }
