@@ -193,7 +193,7 @@ const BUGS: &[Bug] = &[
     Bug {
         name: "the answers to a batch are given to the wrong listings",
         file: "crates/engine/src/worker/push.rs",
-        right: "self.keep_to_budget();\n                results",
+        right: "self.called = true;\n                results",
         wrong: "results.into_iter().rev().collect()",
     },
     Bug {

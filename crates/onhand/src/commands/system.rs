@@ -85,6 +85,9 @@ async fn add(link: &Link, name: &str, body: &Value, json: bool) -> anyhow::Resul
 async fn list(link: &Link, json: bool) -> anyhow::Result<()> {
     let systems = link.get("/v1/systems").await?;
     print(json, &systems, |systems| {
+        if rows(systems, "data").next().is_none() {
+            say("No system is connected yet; `onhand system connect` begins with one.")?;
+        }
         rows(systems, "data").try_for_each(|system| {
             let (in_step, listings) = (&system["in_step"], &system["listings"]);
             let (sign, name, kind) = (text(system, "sign"), text(system, "name"), text(system, "kind"));
