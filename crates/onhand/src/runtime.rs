@@ -138,7 +138,7 @@ impl Runtime {
         self.tasks.spawn(async move { nodes.stay().await });
         self.tasks.spawn(supervise(self.app.clone(), self.nodes.clone(), pace, self.acknowledged.clone()));
         self.tasks.spawn(rediscover(self.app.clone(), self.nodes.clone(), pace));
-        self.tasks.spawn(size_buffers(self.handle.clone()));
+        self.tasks.spawn(size_buffers(self.handle.clone(), self.nodes.clone()));
     }
 
     /// Tells people of troubles, looking for them so often: one node of all that speak with systems does.
@@ -262,11 +262,12 @@ async fn settle_snapshots(handle: Handle) {
     }
 }
 
-/// Measures now and then how much rules that adapt shall keep back. Where several nodes do so, the second finds nothing new.
-async fn size_buffers(handle: Handle) {
+/// Measures now and then how much rules that adapt shall keep back, for whose systems are this node's. Where a tenant's are several
+/// nodes', the second finds nothing new.
+async fn size_buffers(handle: Handle, nodes: Arc<Nodes>) {
     loop {
         tokio::time::sleep(SIZE_BUFFERS).await;
-        for tenant in tenants_at(&handle, Work::Connected).await {
+        for tenant in nodes.tenants().await {
             if let Err(error) = onhand_engine::buffers::size_all(&handle, tenant).await {
                 tracing::warn!(%error, "what is kept back cannot be measured; it is tried again");
             }

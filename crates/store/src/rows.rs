@@ -14,6 +14,11 @@ const RECENT_BYTES: usize = 512;
 /// So many movements at once are more than that.
 const RECENT_ROWS: usize = trail::BLOCK;
 
+/// A tenant whose log has entries and that has no head: from tenant to tenant by the key, not through the whole log.
+pub(crate) const HEADLESS: &str = "WITH RECURSIVE having_log(id) AS (SELECT min(tenant_id) FROM log UNION ALL \
+    SELECT (SELECT min(tenant_id) FROM log WHERE tenant_id > id) FROM having_log WHERE id IS NOT NULL) \
+    SELECT min(id) FROM having_log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)";
+
 /// Integers of both engines are signed; ids and seqs fit them.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("ids and seqs stay below 2^63")

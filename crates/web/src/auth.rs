@@ -216,16 +216,17 @@ pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result
     create_key_with(handle, tenant, name, &[], None).await
 }
 
-/// A new key with rights, which is none until its note is kept.
+/// A new key with rights and perhaps a rate, which is none until its note is kept.
 pub fn fresh_key(
     handle: &Handle,
     tenant: TenantId,
     name: &str,
     rights: &[Right],
+    rate: Option<u32>,
 ) -> Result<(String, Note), SubmitError> {
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
-    Ok(new_key(tenant, name, rights, None, random, handle.ledger().clock().now()))
+    Ok(new_key(tenant, name, rights, rate, random, handle.ledger().clock().now()))
 }
 
 /// Makes a key with rights and perhaps a rate (requests a second, 0 for any number), and keeps it.
@@ -236,24 +237,25 @@ pub async fn create_key_with(
     rights: &[Right],
     rate: Option<u32>,
 ) -> Result<String, SubmitError> {
-    let mut random = [0; 20];
-    getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
-    let (token, note) = new_key(tenant, name, rights, rate, random, handle.ledger().clock().now());
+    let (token, note) = fresh_key(handle, tenant, name, rights, rate)?;
     handle.submit_with(tenant, None, vec![note]).await?;
     Ok(token)
 }
 
-/// A key there is, by the first of its hash.
+/// A key there is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Shown {
-    /// 16 digits: 64 bits of its hash.
-    pub id: String,
+    hash: String,
     /// What is kept of it.
     pub record: KeyRecord,
 }
 
-/// So many digits of a key's hash name it.
-const ID_DIGITS: usize = 16;
+impl Shown {
+    /// 16 digits: 64 bits of its hash.
+    pub fn id(&self) -> &str {
+        self.hash.get(..16).unwrap_or(&self.hash)
+    }
+}
 
 /// A tenant's keys, by when they were made.
 pub(crate) fn shown(view: &mut View<'_>) -> Result<Vec<Shown>, StoreError> {
@@ -265,7 +267,7 @@ pub(crate) fn shown(view: &mut View<'_>) -> Result<Vec<Shown>, StoreError> {
         for (hash, body) in part {
             let record = serde_json::from_str(&body)
                 .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
-            all.push(Shown { id: hash.chars().take(ID_DIGITS).collect(), record });
+            all.push(Shown { hash, record });
         }
     }
     all.sort_by_key(|key: &Shown| key.record.created_at);
@@ -273,22 +275,10 @@ pub(crate) fn shown(view: &mut View<'_>) -> Result<Vec<Shown>, StoreError> {
 }
 
 /// Ends a tenant's key.
-pub(crate) async fn revoke(app: &App, tenant: TenantId, id: &str) -> Result<(), Problem> {
-    let ledger = app.handle.ledger();
-    let look = || {
-        ledger.read(tenant, |view| {
-            // A hash begins with its id, and comes after it.
-            Ok(view
-                .notes(SPACE, Some(id), 1)?
-                .into_iter()
-                .map(|(hash, _)| hash)
-                .find(|hash| hash.starts_with(id)))
-        })
-    };
-    let Some(hash) = blocking(look).await? else { return Err(Problem::unknown("key", id)) };
-    let note = Note { space: SPACE.to_owned(), key: hash.clone(), body: None };
+pub(crate) async fn revoke(app: &App, tenant: TenantId, key: &Shown) -> Result<(), SubmitError> {
+    let note = Note { space: SPACE.to_owned(), key: key.hash.clone(), body: None };
     app.handle.submit_with(tenant, None, vec![note]).await?;
-    app.keys.seen.write().remove(&hash);
+    app.keys.seen.write().remove(&key.hash);
     Ok(())
 }
 

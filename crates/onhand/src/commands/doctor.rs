@@ -36,7 +36,7 @@ pub(super) async fn run(link: &Link, system: Option<&str>, json: bool) -> anyhow
     print(json, &json!({ "ok": ok, "systems": checked, "owners": warnings }), |_| {
         let text = |value: &Value, field: &str| value[field].as_str().unwrap_or("").to_owned();
         if checked.is_empty() {
-            say("No system is connected yet; `onhand system connect` begins with one.")?;
+            say(super::NONE_CONNECTED)?;
         }
         for system in &checked {
             let findings = system["findings"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -189,6 +189,9 @@ fn counted(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
+/// What is said where there is nothing to list.
+const NONE_CONNECTED: &str = "No system is connected yet; `onhand system connect` begins with one.";
+
 async fn verify(link: &Link, json: bool) -> anyhow::Result<ExitCode> {
     let found = link.verify(&progress(json)).await?;
     tell_verified(&found, json)

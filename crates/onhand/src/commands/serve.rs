@@ -172,7 +172,7 @@ async fn operators_key(runtime: &Runtime, path: PathBuf) -> anyhow::Result<KeyFi
             _ => {}
         }
         let (token, note) =
-            auth::fresh_key(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL)?;
+            auth::fresh_key(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL, None)?;
         let is_empty = found.as_ref().is_some_and(String::is_empty);
         let written = write_key(&path, &token, !is_shared || is_empty);
         if matches!(&written, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {

@@ -86,7 +86,7 @@ async fn list(link: &Link, json: bool) -> anyhow::Result<()> {
     let systems = link.get("/v1/systems").await?;
     print(json, &systems, |systems| {
         if rows(systems, "data").next().is_none() {
-            say("No system is connected yet; `onhand system connect` begins with one.")?;
+            say(super::NONE_CONNECTED)?;
         }
         rows(systems, "data").try_for_each(|system| {
             let (in_step, listings) = (&system["in_step"], &system["listings"]);

@@ -10,7 +10,9 @@ use onhand_ledger::{
 use tokio_postgres::Row;
 
 use super::wire::{Ask, Connection, Failure, Parameter, Wire, parameters};
-use crate::rows::{CellRow, ObjectRow, cell_numbers, head_sum, signed, trail_sum, whole_chunk, whole_note};
+use crate::rows::{
+    CellRow, HEADLESS, ObjectRow, cell_numbers, head_sum, signed, trail_sum, whole_chunk, whole_note,
+};
 use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, Work, trail};
 
 /// Whoever reads, on a connection that it may share.
@@ -60,10 +62,6 @@ pub(super) const HEAD: &str =
 const TENANTS: &str = "SELECT tenant_id FROM head ORDER BY tenant_id";
 /// Of those whose systems a node speaks with: each of some tenants' heads by its key.
 const ENDS: &str = "SELECT tenant_id, seq FROM head WHERE tenant_id = ANY($1)";
-/// From tenant to tenant by the key, not through the whole log.
-const HEADLESS: &str = "WITH RECURSIVE having_log(id) AS (SELECT min(tenant_id) FROM log UNION ALL \
-    SELECT (SELECT min(tenant_id) FROM log WHERE tenant_id > id) FROM having_log WHERE id IS NOT NULL) \
-    SELECT min(id) FROM having_log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)";
 /// The kind of keys of due times, and of documents that wait (14): statements and indexes have them too.
 const DUE_KIND: u8 = 16;
 /// These name no tenant: each reads an index of its own, made for it.

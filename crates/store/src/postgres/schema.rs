@@ -99,7 +99,9 @@ pub(super) async fn prepare(connection: &Connection, url: &PostgresUrl) -> Resul
     }
     // As a rule nothing is to be done, and nobody waits for a lock.
     match found(connection).await? {
-        Some((version, least)) if version >= VERSION => return fits(url, least).map_err(Failure::Ours),
+        Some((version, least)) if version >= VERSION => {
+            return fits(&url.to_string(), least).map_err(Failure::Ours);
+        }
         _ => {}
     }
     make_version_table(connection).await?;
@@ -114,12 +116,13 @@ pub(super) async fn prepare(connection: &Connection, url: &PostgresUrl) -> Resul
     done
 }
 
-fn fits(url: &PostgresUrl, least: i64) -> Result<(), StoreError> {
+/// May nodes of this version use tables that need `least`?
+pub(super) fn fits(database: &str, least: i64) -> Result<(), StoreError> {
     if least <= VERSION {
         return Ok(());
     }
     let number = |version: i64| u32::try_from(version).unwrap_or(u32::MAX);
-    Err(StoreError::TooOld { database: url.to_string(), needed: number(least), known: number(VERSION) })
+    Err(StoreError::TooOld { database: database.to_owned(), needed: number(least), known: number(VERSION) })
 }
 
 /// The version that is there, and the least that may use it.
@@ -158,7 +161,7 @@ async fn make_version_table(connection: &Connection) -> Result<(), Failure> {
 async fn upgrade(connection: &Connection, url: &PostgresUrl) -> Result<(), Failure> {
     // Another node may have done it while this one waited for the lock.
     let (version, least) = found(connection).await?.unwrap_or((0, 0));
-    fits(url, least)?;
+    fits(&url.to_string(), least)?;
     let from = usize::try_from(version).unwrap_or(usize::MAX);
     for (number, (step, least)) in STEPS.iter().enumerate().skip(from) {
         connection.run(step).await?;

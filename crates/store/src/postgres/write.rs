@@ -10,7 +10,7 @@ use onhand_ledger::{CellKey, TenantId};
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use super::read::{Seat, read_cell, read_cell_key, read_head, signed_hash};
+use super::read::{Seat, get, read_cell, read_cell_key, read_head, signed_hash};
 use super::schema;
 use super::wire::{Ask, Connection, Failure, Wire, parameters, plain};
 use crate::rows::{CellRow, cell_numbers, head_sum, log_sum, note_sum, object_sum, signed};
@@ -332,15 +332,8 @@ fn take_head(tenant: TenantId, may_be_new: bool) -> Vec<Ask> {
 
 /// A newer node may have changed the tables since this one started, so that it may use them no more.
 fn must_be_new_enough(taken: &Row) -> Result<(), StoreError> {
-    match taken.try_get::<_, Option<i64>>(6) {
-        Ok(Some(least)) if least > schema::VERSION => {
-            let number = |version: i64| u32::try_from(version).unwrap_or(u32::MAX);
-            let (needed, known) = (number(least), number(schema::VERSION));
-            Err(StoreError::TooOld { database: "the database".to_owned(), needed, known })
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(StoreError::Io { doing: "read", reason: error.to_string() }),
-    }
+    let least = get::<Option<i64>>(taken, 6)?;
+    least.map_or(Ok(()), |least| schema::fits("the database", least))
 }
 
 fn put_head(tenant: TenantId, head: &Head) -> Ask {

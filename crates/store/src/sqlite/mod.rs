@@ -26,7 +26,7 @@ use self::checkpoint::Checkpointer;
 use self::keys::Index;
 use self::read::SqliteReader;
 use self::write::{write_batch, write_head};
-use crate::rows::signed;
+use crate::rows::{HEADLESS, signed};
 use crate::{Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError};
 
 /// `PRAGMA application_id`: "Onhd".
@@ -208,11 +208,7 @@ impl SqliteStore {
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { path, found, known: SCHEMA_VERSION });
         }
-        // From tenant to tenant by the key, not through the whole log.
-        let headless = "WITH RECURSIVE having_log(id) AS (SELECT min(tenant_id) FROM log UNION ALL \
-            SELECT (SELECT min(tenant_id) FROM log WHERE tenant_id > id) FROM having_log WHERE id IS NOT NULL) \
-            SELECT min(id) FROM having_log WHERE id NOT IN (SELECT tenant_id FROM head)";
-        let headless = connection.query_row(headless, [], |row| row.get::<_, Option<i64>>(0));
+        let headless = connection.query_row(HEADLESS, [], |row| row.get::<_, Option<i64>>(0));
         if let Some(tenant) = headless.map_err(|error| failed("read", &error))? {
             return Err(StoreError::Damaged(format!(
                 "the log of tenant {tenant} has entries, and its head is missing"

@@ -84,7 +84,8 @@ struct KeyShownBody {
 }
 
 impl From<Shown> for KeyShownBody {
-    fn from(Shown { id, record }: Shown) -> Self {
+    fn from(key: Shown) -> Self {
+        let (id, record) = (key.id().to_owned(), key.record);
         let created_at = onhand_ledger::Instant::from_micros(record.created_at).to_string();
         Self { id, name: record.name, created_at, rights: record.rights, rate: record.rate }
     }
@@ -114,9 +115,9 @@ async fn revoke_key(
     Path(id): Path<String>,
 ) -> Result<Json<KeyShownBody>, Problem> {
     let keys = read(&app, &caller, shown).await?;
-    let found = keys.into_iter().find(|key| key.id == id).ok_or_else(|| Problem::unknown("key", &id))?;
+    let found = keys.into_iter().find(|key| key.id() == id).ok_or_else(|| Problem::unknown("key", &id))?;
     found.record.rights.iter().try_for_each(|right| caller.must_have(*right))?;
-    revoke(&app, caller.tenant, &found.id).await?;
+    revoke(&app, caller.tenant, &found).await?;
     Ok(Json(found.into()))
 }
 
