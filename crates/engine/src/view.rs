@@ -41,7 +41,8 @@ pub struct HistoryRow {
 
 impl<'a> View<'a> {
     pub(crate) fn new(tenant: TenantId, state: &'a State, reader: &'a mut dyn Reader, now: Instant) -> Self {
-        Self { tenant, state, reader, now }
+        // Another node's clock may be ahead of ours: what it wrote is not of the future.
+        Self { tenant, state, reader, now: now.max(state.recorded_at) }
     }
 
     /// The last entry that this view sees.

@@ -11,6 +11,8 @@ use onhand_ledger::TenantId;
 use onhand_ledger::command::PutMode;
 use onhand_store::Note;
 use onhand_sync::alerts::{Kind, Patience};
+use rstest::rstest;
+use simulated::Kept::{self, File, Memory, Postgres};
 use simulated::{World, time};
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -23,8 +25,8 @@ struct Told {
 }
 
 impl Told {
-    async fn new() -> Self {
-        let mut world = World::new().await;
+    async fn new(kept: Kept) -> Self {
+        let mut world = World::new(kept).await;
         world.item("MUG", 100).await;
         world.item("CUP", 100).await;
         world.connect("SHOP", &[("MUG", 100), ("CUP", 100)], PutMode::default()).await;
@@ -104,9 +106,12 @@ impl Before for onhand_engine::ManualClock {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn lag_and_exposure_are_told_once_they_last_and_again_when_they_are_over_after_a_restart_too() {
-    let mut told = Told::new().await;
+async fn lag_and_exposure_are_told_once_they_last_and_again_when_they_are_over_after_a_restart_too(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut told = Told::new(kept).await;
     assert_eq!(told.until("10:05", true).await, [""; 0]);
     // Nobody sets what the shop shows.
     told.world.adjust("MUG", -4).await;
@@ -121,9 +126,10 @@ async fn lag_and_exposure_are_told_once_they_last_and_again_when_they_are_over_a
     assert_eq!(told.until("10:40", true).await, [""; 0]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_that_is_silent_is_told_with_the_reason() {
-    let mut told = Told::new().await;
+async fn a_system_that_is_silent_is_told_with_the_reason(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut told = Told::new(kept).await;
     assert_eq!(told.until("10:05", true).await, [""; 0]);
     told.world.systems[0].0.inside.lock().down = true;
     assert_eq!(told.until("10:19", true).await, [""; 0]);
@@ -135,9 +141,12 @@ async fn a_system_that_is_silent_is_told_with_the_reason() {
     assert!(over.len() == 1 && over[0].starts_with("desk: Onhand: over: SHOP is silent"), "{over:?}");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn who_cannot_be_reached_is_tried_less_and_less_and_others_are_told_that() {
-    let mut told = Told::new().await;
+async fn who_cannot_be_reached_is_tried_less_and_less_and_others_are_told_that(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut told = Told::new(kept).await;
     let kinds = [Kind::Lag, Kind::Exposure, Kind::Unreached];
     told.target("desk", &kinds).await;
     told.target("other", &kinds).await;
@@ -161,9 +170,12 @@ async fn who_cannot_be_reached_is_tried_less_and_less_and_others_are_told_that()
     assert!(at_last[1].starts_with("other: Onhand: over: Alerts do not reach `desk` since"), "{at_last:?}");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_have_been_told_is_told_again_under_the_same_id() {
-    let mut told = Told::new().await;
+async fn what_may_not_have_been_told_is_told_again_under_the_same_id(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut told = Told::new(kept).await;
     assert_eq!(told.until("10:01", true).await, [""; 0]);
     told.world.adjust("MUG", -4).await;
     assert_eq!(told.until("10:06", false).await, [""; 0]);

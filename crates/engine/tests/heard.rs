@@ -1,5 +1,8 @@
 //! A worker that hears of orders: by messages, by reading what no message spoke of, and stopped anywhere.
 
+#[path = "support/kept.rs"]
+mod kept;
+
 #[path = "support/shop.rs"]
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
@@ -10,6 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use kept::Kept::{self, File, Memory, Postgres};
+use kept::Place;
 use onhand_channels::webhook::WebhookScheme;
 use onhand_channels::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder, RemoteOrderLine,
@@ -17,14 +22,14 @@ use onhand_channels::{
 use onhand_engine::hooks::{Heard, hear};
 use onhand_engine::systems::{STATUS, WorkerStatus};
 use onhand_engine::worker::{Pace, Worker};
-use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
+use onhand_engine::{Handle, Ledger, ManualClock, Queue, queue};
 use onhand_ledger::command::{PutItem, PutListing, PutLocation, PutSystem, Receive};
 use onhand_ledger::model::{Cause, Discrepancy};
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, Key, Quantity, Seq, StockState, SystemId, TenantId, Value,
 };
-use onhand_store::MemoryStore;
 use parking_lot::Mutex;
+use rstest::rstest;
 use shop::{time, units};
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -115,15 +120,36 @@ struct House {
     clock: Arc<ManualClock>,
     till: Arc<Till>,
     system: SystemId,
+    _place: Place,
+}
+
+/// What waits for the committer alone, with a turn of it each time that it waits.
+fn drive<T>(queue: &mut Queue, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => queue.turn(),
+        }
+    }
 }
 
 impl House {
-    async fn open() -> Self {
-        let clock = Arc::new(ManualClock::at(time("10:00")));
-        let store = Box::new(MemoryStore::default());
-        let ledger = Arc::new(Ledger::open(store, clock.clone(), Options::default()).unwrap());
-        let (handle, waiting) = queue(ledger);
+    /// With a committer that works by itself.
+    fn open(kept: Kept) -> Self {
+        let (house, waiting) = Self::still(kept);
         std::thread::spawn(move || waiting.run());
+        house
+    }
+
+    /// With a committer that works when it is told to.
+    fn still(kept: Kept) -> (Self, Queue) {
+        let clock = Arc::new(ManualClock::at(time("10:00")));
+        let place = kept.place();
+        let ledger = Ledger::open(place.store(), clock.clone(), place.options()).unwrap();
+        let ledger = Arc::new(ledger);
+        let (handle, mut waiting) = queue(ledger);
         let mut system = SystemId(0);
         for body in [
             Body::PutItem(PutItem { sku: "MUG".to_owned(), ..PutItem::default() }),
@@ -149,11 +175,12 @@ impl House {
             }),
         ] {
             let command = Command { key: None, fingerprint: 0, actor: "test".to_owned(), body };
-            if let Answer::System(made) = handle.submit(TENANT, command).await.unwrap().answer {
+            if let Answer::System(made) = drive(&mut waiting, handle.submit(TENANT, command)).unwrap().answer
+            {
                 system = made;
             }
         }
-        Self { handle, clock, till: Arc::default(), system }
+        (Self { handle, clock, till: Arc::default(), system, _place: place }, waiting)
     }
 
     /// A worker, as it was left.
@@ -209,9 +236,12 @@ impl House {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_has_the_orders_read_at_once_and_copies_change_nothing() {
-    let house = House::open().await;
+async fn a_message_has_the_orders_read_at_once_and_copies_change_nothing(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let house = House::open(kept);
     let mut worker = house.worker();
     worker.step().await;
     house.at("10:01").till.sell(2, time("10:01"));
@@ -235,9 +265,12 @@ async fn a_message_has_the_orders_read_at_once_and_copies_change_nothing() {
     assert_eq!(house.handle.ledger().read(TENANT, |view| Ok(view.seq())).unwrap(), head);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_message_spoke_of_is_told_once_and_is_over_when_they_come_again() {
-    let house = House::open().await;
+async fn what_no_message_spoke_of_is_told_once_and_is_over_when_they_come_again(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let house = House::open(kept);
     let mut worker = house.worker();
     let step = async |worker: &mut Worker, now: &str| {
         house.at(now);
@@ -279,12 +312,14 @@ async fn what_no_message_spoke_of_is_told_once_and_is_over_when_they_come_again(
 
 /// Stopped at each place where it waits for something, it goes on with nothing lost and nothing twice; and the place to go
 /// on from is never ahead of what is applied.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_stopped_anywhere_reads_on_from_what_is_applied() {
+#[rstest]
+fn a_worker_that_is_stopped_anywhere_reads_on_from_what_is_applied(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
     let mut places = 0;
     for stop_at in 1..200 {
-        let house = House::open().await;
-        house.worker().step().await;
+        let (house, mut waiting) = House::still(kept);
+        drive(&mut waiting, house.worker().step());
         for _ in 0..5 {
             house.till.sell(1, time("10:01"));
         }
@@ -300,11 +335,11 @@ async fn a_worker_that_is_stopped_anywhere_reads_on_from_what_is_applied() {
                 }
                 waited += 1;
                 if waited == stop_at {
+                    // What was handed in is committed all the same.
+                    waiting.turn();
                     break false;
                 }
-                // What was handed in is committed meanwhile.
-                let mark = Command { key: None, fingerprint: 0, actor: String::new(), body: Body::Tick };
-                house.handle.submit(TENANT, mark).await.unwrap();
+                waiting.turn();
             }
         };
         drop(worker);
@@ -313,7 +348,7 @@ async fn a_worker_that_is_stopped_anywhere_reads_on_from_what_is_applied() {
             assert!(house.is_applied(&format!("{}", 1_000 + version)), "{version} of {cursor}, {stop_at}");
         }
         house.at("10:03");
-        house.worker().step().await;
+        drive(&mut waiting, house.worker().step());
         assert_eq!((house.committed(), house.status().cursor.as_deref()), (5, Some("5")), "{stop_at}");
         if ended {
             places = stop_at;
@@ -321,5 +356,4 @@ async fn a_worker_that_is_stopped_anywhere_reads_on_from_what_is_applied() {
         }
     }
     assert!(places > 2, "it waits several times: {places}");
-    tokio::time::sleep(Duration::ZERO).await;
 }

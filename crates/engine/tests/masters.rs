@@ -1,6 +1,9 @@
 //! Law 6: each (location, item) has exactly one master, whatever rules, groups, tags, places and merges come in whatever
 //! order. A naive model, written from the design's sentences, says who that is, and which commands would make two.
 
+#[path = "support/kept.rs"]
+mod kept;
+
 #[path = "support/shop.rs"]
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
@@ -10,11 +13,13 @@ mod cases;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kept::Kept::{self, File, Memory, Postgres};
 use onhand_engine::{CommitError, Options, verify};
 use onhand_ledger::command::{MergeItems, PutItem, PutLocation, SetOwnership, TakeCount};
 use onhand_ledger::{Answer, Body, Quantity, Refusal, RuleId, StockState, TenantId};
 use onhand_store::MemoryStore;
 use proptest::prelude::*;
+use rstest::rstest;
 use shop::{Shop, units};
 
 const ITEMS: [&str; 3] = ["MUG", "A", "B"];
@@ -479,9 +484,25 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases::config(12, 60))]
+
+    #[test]
+    fn there_is_one_master_on_each_engine(acts in acts()) {
+        for kept in [File, Postgres] {
+            let place = kept.place();
+            let shop = Shop::over(place.store(), place.options());
+            let (model, _) = run(&shop, &acts);
+            absolutes_are_their_masters(&shop, &model);
+            let verified = verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap();
+            prop_assert_eq!(verified.violation, None);
+        }
+    }
+}
+
 /// So that the property above is not kept by acts that mean nothing.
-#[test]
-fn every_way_to_a_tie_is_refused() {
+#[rstest]
+fn every_way_to_a_tie_is_refused(#[values(Memory, File, Postgres)] kept: Kept) {
     let rule = |item, tag, place, group, master| Act::Rule { item, tag, place, group, master };
     let into = |place, groups: &[usize]| Act::Place { place, parent: None, groups: Some(groups.to_vec()) };
     let under = |place, parent| Act::Place { place, parent: Some(parent), groups: None };
@@ -564,17 +585,19 @@ fn every_way_to_a_tie_is_refused() {
         }),
     ];
     for (way, acts) in ways {
-        let shop = Shop::over(Box::new(MemoryStore::default()), Options::default());
-        let (_, ties) = run(&shop, &acts);
-        assert_eq!(ties, 1, "{way}");
-        let (_, ties) =
-            run(&Shop::over(Box::new(MemoryStore::default()), Options::default()), &acts[..acts.len() - 1]);
+        let ties = |acts: &[Act]| {
+            let place = kept.place();
+            run(&Shop::over(place.store(), place.options()), acts).1
+        };
+        assert_eq!(ties(&acts), 1, "{way}");
+        let ties = ties(&acts[..acts.len() - 1]);
         assert_eq!(ties, 0, "{way}: only the last step makes it");
     }
 }
 
-#[test]
-fn a_merge_takes_rules_for_groups_along() {
+#[rstest]
+fn a_merge_takes_rules_for_groups_along(#[values(Memory, File, Postgres)] kept: Kept) {
+    let place = kept.place();
     let into = |place, group| Act::Place { place, parent: None, groups: Some(vec![group]) };
     let rule = |item, group, master| Act::Rule { item, tag: None, place: None, group, master };
     let acts = [
@@ -587,7 +610,7 @@ fn a_merge_takes_rules_for_groups_along() {
         // What the mug had in the one group and the other item in the other is known by these rules alone now.
         rule(None, None, 2),
     ];
-    let shop = Shop::over(Box::new(MemoryStore::default()), Options::default());
+    let shop = Shop::over(place.store(), place.options());
     let (model, ties) = run(&shop, &acts);
     assert_eq!((ties, model.rules.len()), (0, 3));
     for place in ["LONDON", "PARIS"] {

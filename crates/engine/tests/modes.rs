@@ -11,15 +11,20 @@ use onhand_engine::systems::asked::{Doing, Progress, ask, progress};
 use onhand_ledger::command::PutMode;
 use onhand_ledger::model::{Cause, Direction, Listing, Schedule, Timing};
 use onhand_ledger::{Body, Quantity};
+use rstest::rstest;
+use simulated::Kept::{self, File, Memory, Postgres};
 use simulated::{TENANT, World, direction, time, timing};
 
 fn batch(cron: &str, full: bool) -> PutMode {
     timing(Timing::Batch(Schedule { cron: cron.to_owned(), time_zone: "UTC".to_owned(), full }))
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn one_way_in_is_sent_nothing_and_its_orders_are_heard_of() {
-    let mut world = World::new().await;
+async fn one_way_in_is_sent_nothing_and_its_orders_are_heard_of(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 100).await;
     let shop = world.connect("SHOP", &[("MUG", 40)], direction(Direction::OneWayIn)).await;
     world.until("10:05").await;
@@ -43,9 +48,12 @@ async fn one_way_in_is_sent_nothing_and_its_orders_are_heard_of() {
     assert_eq!((shop.shows("MUG"), world.discrepancies().len()), (97, 0));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn one_way_out_sets_back_what_was_changed_whatever_the_policy() {
-    let mut world = World::new().await;
+async fn one_way_out_sets_back_what_was_changed_whatever_the_policy(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 100).await;
     let mode =
         PutMode { policy: Some(onhand_ledger::model::Policy::Adopt), ..direction(Direction::OneWayOut) };
@@ -57,9 +65,12 @@ async fn one_way_out_sets_back_what_was_changed_whatever_the_policy() {
     assert_eq!(world.discrepancies()[0].1.cause, Cause::ManualEdit);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_debounced_change_waits_for_others_and_a_fall_to_zero_does_not() {
-    let mut world = World::new().await;
+async fn a_debounced_change_waits_for_others_and_a_fall_to_zero_does_not(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     world.item("CUP", 9).await;
     let mode = timing(Timing::NearRealTime { debounce_ms: 5_000 });
@@ -76,9 +87,10 @@ async fn a_debounced_change_waits_for_others_and_a_fall_to_zero_does_not() {
     assert_eq!(shop.pushed("CUP"), [0]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_goes_at_its_time_with_what_is_desired_then() {
-    let mut world = World::new().await;
+async fn a_batch_goes_at_its_time_with_what_is_desired_then(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     world.item("CUP", 9).await;
     let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("*/15 * * * *", false)).await;
@@ -100,9 +112,12 @@ async fn a_batch_goes_at_its_time_with_what_is_desired_then() {
     assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![0, 0], vec![9]), "once");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_was_missed_goes_once_and_one_that_fails_goes_on() {
-    let mut world = World::new().await;
+async fn a_batch_that_was_missed_goes_once_and_one_that_fails_goes_on(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     world.item("CUP", 9).await;
     let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("0 * * * *", false)).await;
@@ -125,9 +140,10 @@ async fn a_batch_that_was_missed_goes_once_and_one_that_fails_goes_on() {
     assert_eq!(shop.pushed("MUG"), [8, 7]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn one_switch_stops_all_pushing() {
-    let mut world = World::new().await;
+async fn one_switch_stops_all_pushing(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     let first = world.connect("FIRST", &[("MUG", 9)], PutMode::default()).await;
     let second = world.connect("SECOND", &[("MUG", 9)], PutMode::default()).await;
@@ -152,10 +168,13 @@ async fn one_switch_stops_all_pushing() {
     assert_eq!((first.shows("MUG"), second.shows("MUG")), (4, 4));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_compare_and_set_a_sale_between_is_not_overwritten() {
+async fn where_there_is_compare_and_set_a_sale_between_is_not_overwritten(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
     for compares in [true, false] {
-        let mut world = World::new().await;
+        let mut world = World::new(kept).await;
         world.item("MUG", 9).await;
         let shop = world.connect("SHOP", &[("MUG", 9)], PutMode::default()).await;
         world.until("10:01").await;
@@ -169,9 +188,12 @@ async fn where_there_is_compare_and_set_a_sale_between_is_not_overwritten() {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_compare_and_set_an_edit_is_seen_before_it_is_overwritten() {
-    let mut world = World::new().await;
+async fn where_there_is_compare_and_set_an_edit_is_seen_before_it_is_overwritten(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     let shop = world.connect("SHOP", &[("MUG", 9)], PutMode::default()).await;
     world.until("10:01").await;
@@ -186,9 +208,10 @@ async fn where_there_is_compare_and_set_an_edit_is_seen_before_it_is_overwritten
 }
 
 /// So many that they are read back in several parts: what somebody changed is found in the last of them, too.
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_changed_is_found_among_many_listings() {
-    let mut world = World::new().await;
+async fn what_somebody_changed_is_found_among_many_listings(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     let skus: Vec<String> = (10_000..15_100).map(|number| format!("I{number}")).collect();
     for sku in &skus {
         world.item(sku, 0).await;
@@ -205,9 +228,10 @@ async fn what_somebody_changed_is_found_among_many_listings() {
     assert_eq!(found.collect::<std::collections::BTreeSet<_>>(), [3, 4].into());
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_that_says_its_limits_is_called_no_faster() {
-    let mut world = World::new().await;
+async fn a_system_that_says_its_limits_is_called_no_faster(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     let skus: Vec<String> = (0..40).map(|number| format!("I{number}")).collect();
     for sku in &skus {
         world.item(sku, 9).await;
@@ -230,9 +254,12 @@ async fn a_system_that_says_its_limits_is_called_no_faster() {
     assert_eq!(shop.inside.lock().pushes.len(), 40);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_that_is_down_is_tried_by_one_light_call_at_a_time() {
-    let mut world = World::new().await;
+async fn a_system_that_is_down_is_tried_by_one_light_call_at_a_time(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     let shop = world.connect("SHOP", &[("MUG", 9)], PutMode::default()).await;
     world.until("10:01").await;
@@ -254,9 +281,12 @@ fn how_far(world: &World) -> Progress {
     world.handle.ledger().read(TENANT, |view| progress(view, id)).unwrap()
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_for_what_differs_goes_now_and_in_full_everything_does() {
-    let mut world = World::new().await;
+async fn asked_for_what_differs_goes_now_and_in_full_everything_does(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     world.item("CUP", 9).await;
     let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("0 6 * * *", false)).await;
@@ -303,9 +333,12 @@ async fn asked_for_what_differs_goes_now_and_in_full_everything_does() {
     assert!(failed.sentence("SHOP").contains("no route"), "{}", failed.sentence("SHOP"));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn while_what_was_asked_goes_a_fall_to_zero_elsewhere_does_not_wait() {
-    let mut world = World::new().await;
+async fn while_what_was_asked_goes_a_fall_to_zero_elsewhere_does_not_wait(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 9).await;
     world.item("CUP", 1).await;
     let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 1)], PutMode::default()).await;
@@ -322,9 +355,12 @@ async fn while_what_was_asked_goes_a_fall_to_zero_elsewhere_does_not_wait() {
     assert_eq!((how_far(&world).doing, shop.pushed("MUG")), (Doing::Done, vec![9]));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_adaptive_buffer_follows_what_is_measured_and_is_kept_as_an_entry() {
-    let mut world = World::new().await;
+async fn an_adaptive_buffer_follows_what_is_measured_and_is_kept_as_an_entry(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 1_000).await;
     let shop = world.connect("SHOP", &[("MUG", 1_000)], PutMode::default()).await;
     let woo = world.connect("WOO", &[("MUG", 1_000)], batch("*/40 * * * *", false)).await;

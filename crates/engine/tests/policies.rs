@@ -9,20 +9,23 @@ use onhand_engine::policies::unadoptable;
 use onhand_ledger::Body;
 use onhand_ledger::command::{PutListing, PutMode, PutSystem, SetOwnership};
 use onhand_ledger::model::{Cause, Choice, Policy};
+use rstest::rstest;
+use simulated::Kept::{self, File, Memory, Postgres};
 use simulated::{Simulated, TENANT, World, policy};
 
 /// SHOP shows 100 of MUG, as it should, since 10:00.
-async fn shop_of_100(mode: PutMode) -> (World, std::sync::Arc<Simulated>) {
-    let mut world = World::new().await;
+async fn shop_of_100(kept: Kept, mode: PutMode) -> (World, std::sync::Arc<Simulated>) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 100).await;
     let shop = world.connect("SHOP", &[("MUG", 100)], mode).await;
     world.until("10:01").await;
     (world, shop)
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_about_and_set_back() {
-    let (mut world, shop) = shop_of_100(policy(Policy::Ask)).await;
+async fn asked_about_and_set_back(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept, policy(Policy::Ask)).await;
     shop.set("MUG", 97);
     world.until("10:05").await;
     let open = world.open();
@@ -40,9 +43,10 @@ async fn asked_about_and_set_back() {
     assert_eq!((shop.shows("MUG"), world.available("MUG"), world.open().len()), (89, 89, 0));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_about_and_adopted() {
-    let (mut world, shop) = shop_of_100(policy(Policy::Ask)).await;
+async fn asked_about_and_adopted(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept, policy(Policy::Ask)).await;
     shop.set("MUG", 97);
     world.until("10:05").await;
     // Changed once more before the answer: it is one question, of both.
@@ -59,10 +63,11 @@ async fn asked_about_and_adopted() {
     assert_eq!((world.adopted().len(), world.open().len()), (1, 0));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_came_while_nobody_worked_is_heard_of() {
+async fn an_answer_that_came_while_nobody_worked_is_heard_of(#[values(Memory, File, Postgres)] kept: Kept) {
     for choice in [Choice::Adopt, Choice::SetBack] {
-        let (mut world, shop) = shop_of_100(policy(Policy::Ask)).await;
+        let (mut world, shop) = shop_of_100(kept, policy(Policy::Ask)).await;
         shop.set("MUG", 97);
         world.until("10:05").await;
         let (id, _) = world.open()[0].clone();
@@ -74,9 +79,12 @@ async fn an_answer_that_came_while_nobody_worked_is_heard_of() {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_is_over_once_it_is_changed_back_or_counted_here() {
-    let (mut world, shop) = shop_of_100(policy(Policy::Ask)).await;
+async fn a_question_is_over_once_it_is_changed_back_or_counted_here(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let (mut world, shop) = shop_of_100(kept, policy(Policy::Ask)).await;
     shop.set("MUG", 97);
     world.until("10:05").await;
     assert_eq!(world.open().len(), 1);
@@ -91,9 +99,12 @@ async fn a_question_is_over_once_it_is_changed_back_or_counted_here() {
     assert_eq!((world.open(), shop.pushed("MUG"), world.available("MUG")), (vec![], vec![], 97));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rule_that_comes_later_keeps_from_adopting_and_is_told() {
-    let (mut world, shop) = shop_of_100(policy(Policy::Adopt)).await;
+async fn a_rule_that_comes_later_keeps_from_adopting_and_is_told(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let (mut world, shop) = shop_of_100(kept, policy(Policy::Adopt)).await;
     let cap = world.publication_of("SHOP", |rule| rule.cap = Some(onhand_ledger::Quantity::units(500))).await;
     world.until("10:02").await;
     let open = world.open();
@@ -116,9 +127,12 @@ async fn a_rule_that_comes_later_keeps_from_adopting_and_is_told() {
     assert_eq!((world.available("MUG"), shop.shows("MUG")), (97, 97));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn where_another_is_master_an_edit_is_proposed_to_it_and_never_adopted() {
-    let (mut world, shop) = shop_of_100(policy(Policy::Adopt)).await;
+async fn where_another_is_master_an_edit_is_proposed_to_it_and_never_adopted(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let (mut world, shop) = shop_of_100(kept, policy(Policy::Adopt)).await;
     let wms = PutSystem { name: "WMS".to_owned(), kind: "test".to_owned(), ..PutSystem::default() };
     world.tell(Body::PutSystem(wms)).await;
     let set = SetOwnership {
@@ -138,9 +152,10 @@ async fn where_another_is_master_an_edit_is_proposed_to_it_and_never_adopted() {
     assert!(found[0].1.sentence.contains("proposed to WMS"), "{}", found[0].1.sentence);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_there_is_cannot_be_adopted() {
-    let (mut world, shop) = shop_of_100(policy(Policy::Adopt)).await;
+async fn more_than_there_is_cannot_be_adopted(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept, policy(Policy::Adopt)).await;
     shop.inside.lock().compares = true;
     shop.set("MUG", 50);
     world.adjust("MUG", -98).await;
@@ -154,9 +169,10 @@ async fn more_than_there_is_cannot_be_adopted() {
     assert_eq!((shop.shows("MUG"), world.open().len()), (2, 0));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_adopted_is_found_when_it_is_saved() {
-    let (world, _) = shop_of_100(PutMode::default()).await;
+async fn what_cannot_be_adopted_is_found_when_it_is_saved(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (world, _) = shop_of_100(kept, PutMode::default()).await;
     let found = || {
         world.handle.ledger().read(TENANT, |view| {
             let (id, system) = view.system_by_name("SHOP")?.unwrap();

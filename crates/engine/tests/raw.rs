@@ -8,6 +8,8 @@ use onhand_channels::Raw;
 use onhand_engine::raw::{self, Of, Whom};
 use onhand_ledger::command::{Content, Document, Name, OrderContent, OrderContentLine, PutMode};
 use onhand_ledger::{Body, Quantity, TenantId};
+use rstest::rstest;
+use simulated::Kept::{self, File, Memory, Postgres};
 use simulated::World;
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -16,8 +18,8 @@ const TENANT: TenantId = TenantId::DEFAULT;
 struct Told(World);
 
 impl Told {
-    async fn new() -> Self {
-        let mut world = World::new().await;
+    async fn new(kept: Kept) -> Self {
+        let mut world = World::new(kept).await;
         world.item("MUG", 10).await;
         world.connect("SHOP", &[("MUG", 10)], PutMode::default()).await;
         world.handle.ledger().seal().make_for_this_process().unwrap();
@@ -66,9 +68,12 @@ impl Told {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_kept_until_its_order_is_closed_and_thirty_days_more() {
-    let told = Told::new().await;
+async fn it_is_kept_until_its_order_is_closed_and_thirty_days_more(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let told = Told::new(kept).await;
     told.order("1", 1, 0).await;
     told.order("2", 1, 0).await;
     assert_eq!(told.days_later(100).await, 0, "an open order needs it");
@@ -88,9 +93,12 @@ async fn it_is_kept_until_its_order_is_closed_and_thirty_days_more() {
     assert!(!told.is_kept("3"));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_nothing_is_kept_and_the_order_is_all_the_same() {
-    let mut world = World::new().await;
+async fn without_a_key_nothing_is_kept_and_the_order_is_all_the_same(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 10).await;
     world.connect("SHOP", &[("MUG", 10)], PutMode::default()).await;
     let told = Told(world);
@@ -99,9 +107,12 @@ async fn without_a_key_nothing_is_kept_and_the_order_is_all_the_same() {
     assert_eq!(told.0.available("MUG"), 9);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erased_order_is_not_kept_again_also_where_it_is_heard_of_later() {
-    let told = Told::new().await;
+async fn an_erased_order_is_not_kept_again_also_where_it_is_heard_of_later(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let told = Told::new(kept).await;
     told.order("1", 1, 0).await;
     let whom = Whom::Email("ADA@example.com".to_owned());
     let dry = raw::erase(&told.0.handle, TENANT, &whom, true).await.unwrap();

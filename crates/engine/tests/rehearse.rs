@@ -1,10 +1,14 @@
 //! A rehearsal answers what the commands are answered, and does nothing.
 
+#[path = "support/kept.rs"]
+mod kept;
+
 #[path = "support/cases.rs"]
 mod cases;
 
 use std::sync::Arc;
 
+use kept::Kept::{self, File, Memory, Postgres};
 use onhand_engine::{CommitError, Ledger, ManualClock, Options, Rehearsal, Submission};
 use onhand_ledger::command::{
     Adjust, CancelOrder, ConvertHold, FulfilOrder, Line, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot,
@@ -12,8 +16,9 @@ use onhand_ledger::command::{
 };
 use onhand_ledger::model::Tracking;
 use onhand_ledger::{Answer, Body, Command, HoldId, Instant, OrderId, Quantity, Seq, StockState, TenantId};
-use onhand_store::{MemoryStore, SqliteStore, Store};
+use onhand_store::{MemoryStore, Store};
 use proptest::prelude::*;
+use rstest::rstest;
 
 const TENANT: TenantId = TenantId::DEFAULT;
 const START: &str = "2026-11-23T08:00:00Z";
@@ -203,11 +208,25 @@ proptest! {
     }
 }
 
-#[test]
-fn a_file_on_disk_is_rehearsed_too_and_what_comes_meanwhile_does_no_harm() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
-    let shop = Shop::open(Box::new(store), Options { flush_at: 4, slice: 2, cache: 8 });
+proptest! {
+    #![proptest_config(cases::config(8, 40))]
+
+    #[test]
+    fn what_is_rehearsed_is_what_comes_on_each_engine(
+        before in prop::collection::vec(act(), 0..40),
+        acts in prop::collection::vec(act(), 1..30),
+    ) {
+        for kept in [File, Postgres] {
+            let place = kept.place();
+            is_as_rehearsed(&Shop::open(place.store(), place.options()), &before, &acts)?;
+        }
+    }
+}
+
+#[rstest]
+fn what_comes_meanwhile_does_no_harm(#[values(Memory, File, Postgres)] kept: Kept) {
+    let place = kept.place();
+    let shop = Shop::open(place.store(), place.options());
     let receive = |quantity| {
         let lines = vec![Line::new("MUG", Quantity::units(quantity))];
         let location = "LONDON".to_owned();

@@ -1,5 +1,8 @@
 //! A worker among failures and floods.
 
+#[path = "support/kept.rs"]
+mod kept;
+
 #[path = "support/shop.rs"]
 #[expect(dead_code, reason = "the examples use the rest")]
 mod shop;
@@ -8,17 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kept::Kept::{self, File, Memory, Postgres};
+use kept::Place;
 use onhand_channels::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteListing,
 };
 use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::worker::{Pace, Worker};
-use onhand_engine::{Clock, Handle, Ledger, ManualClock, Options, View, queue};
+use onhand_engine::{Clock, Handle, Ledger, ManualClock, View, queue};
 use onhand_ledger::command::{Adjust, Line, PutItem, PutListing, PutLocation, PutSystem, Receive};
 use onhand_ledger::model::System;
 use onhand_ledger::{Answer, Body, Command, ListingId, Quantity, SystemId, TenantId};
-use onhand_store::{MemoryStore, StoreError};
+use onhand_store::StoreError;
 use onhand_sync::Standing;
+use rstest::rstest;
 use shop::{time, units};
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -96,10 +102,10 @@ impl Channel for Fake {
     }
 }
 
-async fn worker(throttles: bool) -> (Worker, Arc<Fake>) {
+async fn worker(place: &Place, throttles: bool) -> (Worker, Arc<Fake>) {
     let clock = Arc::new(ManualClock::at(time("10:00")));
-    let store = Box::new(MemoryStore::default());
-    let (handle, waiting) = queue(Arc::new(Ledger::open(store, clock.clone(), Options::default()).unwrap()));
+    let ledger = Ledger::open(place.store(), clock.clone(), place.options()).unwrap();
+    let (handle, waiting) = queue(Arc::new(ledger));
     std::thread::spawn(move || waiting.run());
     let bodies = [
         Body::PutItem(PutItem { sku: "MUG".to_owned(), ..PutItem::default() }),
@@ -131,9 +137,13 @@ async fn worker(throttles: bool) -> (Worker, Arc<Fake>) {
     (worker, fake)
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_that_asks_us_to_wait_is_left_alone_whatever_the_feed_brings() {
-    let (mut worker, fake) = worker(true).await;
+async fn a_system_that_asks_us_to_wait_is_left_alone_whatever_the_feed_brings(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let place = kept.place();
+    let (mut worker, fake) = worker(&place, true).await;
     for _ in 0..20 {
         fake.handle.submit(TENANT, receive()).await.unwrap();
         worker.step().await;
@@ -144,9 +154,11 @@ async fn a_system_that_asks_us_to_wait_is_left_alone_whatever_the_feed_brings() 
     assert_eq!(fake.asked.load(Ordering::SeqCst), 2);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_heard_of_while_stock_never_stands_still() {
-    let (mut worker, fake) = worker(false).await;
+async fn orders_are_heard_of_while_stock_never_stands_still(#[values(Memory, File, Postgres)] kept: Kept) {
+    let place = kept.place();
+    let (mut worker, fake) = worker(&place, false).await;
     worker.step().await;
     fake.handle.submit(TENANT, receive()).await.unwrap();
     let before = fake.asked.load(Ordering::SeqCst);
@@ -160,9 +172,13 @@ async fn orders_are_heard_of_while_stock_never_stands_still() {
     assert!(fake.pushes.load(Ordering::SeqCst) > 3, "and it still pushes");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn each_number_is_explained_from_the_stock_to_what_was_sent() {
-    let (mut worker, fake) = worker(false).await;
+async fn each_number_is_explained_from_the_stock_to_what_was_sent(
+    #[values(Memory, File, Postgres)] kept: Kept,
+) {
+    let place = kept.place();
+    let (mut worker, fake) = worker(&place, false).await;
     worker.step().await;
     fake.handle.submit(TENANT, receive()).await.unwrap();
     worker.step().await;

@@ -1,42 +1,47 @@
 //! Snapshots of an outside master on the core: examples 13 and 14, stopped and begun again anywhere, told all at once.
 
+#[path = "support/kept.rs"]
+mod kept;
+
 use std::sync::Arc;
 
+use kept::Kept::{self, File, Memory, Postgres};
+use kept::Place;
 use onhand_engine::snapshots::{Row, Snapshot, Standing, say_known_to, settle_all, snapshots, tell};
-use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
+use onhand_engine::{Handle, Ledger, ManualClock, queue};
 use onhand_ledger::command::{
     Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, PutItem, PutLocation,
     PutSystem, SetOwnership, ShipmentContent, ShipmentLine,
 };
 use onhand_ledger::model::Inbound;
 use onhand_ledger::{Body, Command, Instant, Quantity, StockState, TenantId};
-use onhand_store::{SqliteStore, Store};
+use rstest::rstest;
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
 struct House {
     handle: Handle,
     clock: Arc<ManualClock>,
-    folder: tempfile::TempDir,
+    place: Place,
 }
 
 fn time(text: &str) -> Instant {
     Instant::parse(&format!("2026-11-23T{text}:00Z")).unwrap()
 }
 
-fn over(folder: &tempfile::TempDir, clock: &Arc<ManualClock>) -> Handle {
-    let store: Box<dyn Store> = Box::new(SqliteStore::open(&folder.path().join("test.db")).unwrap());
-    let (handle, queue) = queue(Arc::new(Ledger::open(store, clock.clone(), Options::default()).unwrap()));
+fn over(place: &Place, clock: &Arc<ManualClock>) -> Handle {
+    let ledger = Ledger::open(place.store(), clock.clone(), place.options()).unwrap();
+    let (handle, queue) = queue(Arc::new(ledger));
     std::thread::spawn(move || queue.run());
     handle
 }
 
 impl House {
     /// BERLIN is mastered by the WMS, which waits so long for its documents: 37 free, 3 promised to order S.
-    async fn berlin(wait_seconds: Option<u32>) -> Self {
+    async fn berlin(kept: Kept, wait_seconds: Option<u32>) -> Self {
         let clock = Arc::new(ManualClock::at(time("09:00")));
-        let folder = tempfile::tempdir().unwrap();
-        let house = Self { handle: over(&folder, &clock), clock, folder };
+        let place = kept.place();
+        let house = Self { handle: over(&place, &clock), clock, place };
         let inbound = Inbound { wait_seconds, ..Inbound::default() };
         for body in [
             Body::PutItem(PutItem { sku: "MUG".to_owned(), ..PutItem::default() }),
@@ -172,9 +177,10 @@ fn of(sku: &str, as_of: &str, quantity: i64) -> Snapshot {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_snapshot_waits_for_the_shipments_in_it() {
-    let house = House::berlin(Some(900)).await;
+async fn a_snapshot_waits_for_the_shipments_in_it(#[values(Memory, File, Postgres)] kept: Kept) {
+    let house = House::berlin(kept, Some(900)).await;
     house.known_to("09:00").await;
     house.at("10:00").known_to("10:00").await;
     house.at("10:04").snapshot("10:03", 37).await;
@@ -185,9 +191,10 @@ async fn a_snapshot_waits_for_the_shipments_in_it() {
     assert_eq!((house.stock(), house.states()), ((37, 0), vec![("10:03".to_owned(), true)]));
 }
 
+#[rstest]
 #[tokio::test]
-async fn or_stops_waiting_and_is_still_right() {
-    let house = House::berlin(Some(300)).await;
+async fn or_stops_waiting_and_is_still_right(#[values(Memory, File, Postgres)] kept: Kept) {
+    let house = House::berlin(kept, Some(300)).await;
     house.at("10:00").known_to("10:00").await;
     house.at("10:04").snapshot("10:03", 37).await;
     house.at("10:08").settle().await;
@@ -198,23 +205,17 @@ async fn or_stops_waiting_and_is_still_right() {
     assert_eq!(house.stock(), (37, 0));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_waits_survives_a_restart_and_is_taken_once_in_the_order_of_its_time() {
-    let house = House::berlin(None).await;
+async fn what_waits_survives_a_restart_and_is_taken_once_in_the_order_of_its_time(
+    #[values(File, Postgres)] kept: Kept,
+) {
+    let house = House::berlin(kept, None).await;
     house.at("11:00").snapshot("10:50", 38).await;
     house.snapshot("10:40", 39).await;
-    let House { handle, clock, folder } = house;
+    let House { handle, clock, place } = house;
     drop(handle);
-    let again = loop {
-        // The file is free once the last of the old process is gone.
-        match SqliteStore::open(&folder.path().join("test.db")) {
-            Ok(store) => {
-                drop(store);
-                break House { handle: over(&folder, &clock), clock, folder };
-            }
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
+    let again = House { handle: over(&place, &clock), clock, place };
     let waiting = [("10:40".to_owned(), false), ("10:50".to_owned(), false)];
     assert_eq!((again.states(), again.stock()), (waiting.to_vec(), (37, 3)));
     // Whoever looks, and however often: each is counted once.
@@ -230,9 +231,10 @@ async fn what_waits_survives_a_restart_and_is_taken_once_in_the_order_of_its_tim
     assert_eq!((again.stock(), again.head()), ((35, 3), head));
 }
 
+#[rstest]
 #[tokio::test]
-async fn copies_at_one_instant_are_one_snapshot() {
-    let house = House::berlin(Some(0)).await;
+async fn copies_at_one_instant_are_one_snapshot(#[values(Memory, File, Postgres)] kept: Kept) {
+    let house = House::berlin(kept, Some(0)).await;
     house.at("10:00");
     let tasks: Vec<_> = (0..32)
         .map(|_| {

@@ -7,11 +7,13 @@ mod simulated;
 use onhand_ledger::Body;
 use onhand_ledger::command::PutMode;
 use onhand_ledger::model::{Cause, Choice, Policy, Timing};
+use rstest::rstest;
+use simulated::Kept::{self, File, Memory, Postgres};
 use simulated::{World, policy, timing};
 
 /// SHOP shows 100 of MUG, as it should, since 10:00.
-async fn shop_of_100() -> (World, std::sync::Arc<simulated::Simulated>) {
-    let mut world = World::new().await;
+async fn shop_of_100(kept: Kept) -> (World, std::sync::Arc<simulated::Simulated>) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 100).await;
     let shop = world.connect("SHOP", &[("MUG", 100)], PutMode::default()).await;
     world.until("10:01").await;
@@ -19,9 +21,10 @@ async fn shop_of_100() -> (World, std::sync::Arc<simulated::Simulated>) {
     (world, shop)
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_22_sold_since_is_not_drift() {
-    let (mut world, shop) = shop_of_100().await;
+async fn example_22_sold_since_is_not_drift(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept).await;
     shop.sell("MUG", 1);
     world.until("10:03").await;
     assert_eq!((shop.shows("MUG"), world.available("MUG")), (99, 99));
@@ -32,10 +35,11 @@ async fn example_22_sold_since_is_not_drift() {
     );
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_23_not_known_yet_is_not_drift() {
+async fn example_23_not_known_yet_is_not_drift(#[values(Memory, File, Postgres)] kept: Kept) {
     // Its orders are not known up to the reading: wait. Then known, with the sale.
-    let (mut world, shop) = shop_of_100().await;
+    let (mut world, shop) = shop_of_100(kept).await;
     shop.inside.lock().keeps_orders = true;
     shop.sell("MUG", 1);
     world.until("10:03").await;
@@ -44,7 +48,7 @@ async fn example_23_not_known_yet_is_not_drift() {
     world.until("10:06").await;
     assert_eq!((shop.shows("MUG"), shop.pushed("MUG"), world.discrepancies().len()), (99, vec![], 0));
     // The same number, and no sale: somebody changed it.
-    let (mut world, shop) = shop_of_100().await;
+    let (mut world, shop) = shop_of_100(kept).await;
     shop.inside.lock().keeps_orders = true;
     shop.set("MUG", 99);
     world.until("10:03").await;
@@ -57,9 +61,10 @@ async fn example_23_not_known_yet_is_not_drift() {
     assert_eq!((shop.shows("MUG"), world.available("MUG")), (100, 100));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_24_what_a_number_means() {
-    let mut world = World::new().await;
+async fn example_24_what_a_number_means(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 100).await;
     let vendure = world.connect("VENDURE", &[("MUG", 100)], PutMode::default()).await;
     vendure.inside.lock().sets_aside = true;
@@ -76,9 +81,10 @@ async fn example_24_what_a_number_means() {
     assert_eq!((vendure.pushed("MUG"), world.discrepancies()), (vec![104], vec![]));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_25_the_answer_was_lost() {
-    let (mut world, shop) = shop_of_100().await;
+async fn example_25_the_answer_was_lost(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept).await;
     shop.inside.lock().loses_answers = 1;
     world.adjust("MUG", -4).await;
     world.until("10:03").await;
@@ -92,9 +98,10 @@ async fn example_25_the_answer_was_lost() {
     assert_eq!(world.discrepancies(), vec![]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_26_no_echo() {
-    let (mut world, shop) = shop_of_100().await;
+async fn example_26_no_echo(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept).await;
     world.adjust("MUG", -4).await;
     let head = world.head();
     world.until("10:10").await;
@@ -102,9 +109,10 @@ async fn example_26_no_echo() {
     assert_eq!(world.head(), head, "what we pushed comes back as no entry");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_27_somebody_else_writes() {
-    let (mut world, shop) = shop_of_100().await;
+async fn example_27_somebody_else_writes(#[values(Memory, File, Postgres)] kept: Kept) {
+    let (mut world, shop) = shop_of_100(kept).await;
     shop.inside.lock().second_master = Some(92);
     world.adjust("MUG", -4).await;
     world.until("10:20").await;
@@ -117,9 +125,10 @@ async fn example_27_somebody_else_writes() {
     assert_eq!(shop.pushed("MUG"), pushed);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_28_danger_first() {
-    let mut world = World::new().await;
+async fn example_28_danger_first(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     for (sku, quantity) in [("X", 10), ("Y", 5), ("Z", 1)] {
         world.item(sku, quantity).await;
     }
@@ -140,9 +149,10 @@ async fn example_28_danger_first() {
     assert_eq!(order, [("X", 0), ("Y", 3), ("Z", 50)]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_29_only_now_counts() {
-    let mut world = World::new().await;
+async fn example_29_only_now_counts(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 5).await;
     let mode = timing(Timing::NearRealTime { debounce_ms: 2_000 });
     let shop = world.connect("SHOP", &[("MUG", 9)], mode).await;
@@ -161,10 +171,11 @@ async fn example_29_only_now_counts() {
     assert_eq!((shop.shows("MUG"), shop.pushed("MUG")), (4, vec![4]));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_32_time_alone() {
+async fn example_32_time_alone(#[values(Memory, File, Postgres)] kept: Kept) {
     use onhand_ledger::command::{Line, PlaceHold};
-    let mut world = World::new().await;
+    let mut world = World::new(kept).await;
     world.item("MUG", 1).await;
     let first = world.connect("FIRST", &[("MUG", 1)], PutMode::default()).await;
     let second = world.connect("SECOND", &[("MUG", 1)], PutMode::default()).await;
@@ -177,9 +188,10 @@ async fn example_32_time_alone() {
     assert_eq!((first.shows("MUG"), second.shows("MUG")), (1, 1), "nobody called");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_30_adopting() {
-    let mut world = World::new().await;
+async fn example_30_adopting(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     world.item("MUG", 100).await;
     let shop = world.connect("SHOP", &[("MUG", 100)], policy(Policy::Adopt)).await;
     let other = world.connect("OTHER", &[("MUG", 100)], PutMode::default()).await;
@@ -201,9 +213,10 @@ async fn example_30_adopting() {
     assert_eq!((world.available("MUG"), world.adopted().len()), (97, 1));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn example_31_waves() {
-    let mut world = World::new().await;
+async fn example_31_waves(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
     let skus: Vec<String> = (0..1_000).map(|number| format!("I{number:04}")).collect();
     for (number, sku) in skus.iter().enumerate() {
         // 300 of them are the last ten.

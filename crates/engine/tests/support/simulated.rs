@@ -8,7 +8,7 @@ use onhand_channels::{
     RemoteOrderLine,
 };
 use onhand_engine::worker::{Pace, Worker};
-use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, Options, queue};
+use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, queue};
 use onhand_ledger::command::{
     Adjust, Line, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive, Resolve, SetPublication,
 };
@@ -17,8 +17,13 @@ use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Entry, Instant, Key, Quantity, RuleId, Seq, SystemId, TenantId,
     Value,
 };
-use onhand_store::MemoryStore;
 use parking_lot::Mutex;
+
+pub use self::kept::Kept;
+use self::kept::Place;
+
+#[path = "kept.rs"]
+mod kept;
 
 pub const TENANT: TenantId = TenantId::DEFAULT;
 
@@ -241,17 +246,18 @@ pub struct World {
     pub handle: Handle,
     pub clock: Arc<ManualClock>,
     pub systems: Vec<(Arc<Simulated>, SystemId, Worker)>,
+    _place: Place,
 }
 
 impl World {
     /// At 10:00, with LONDON.
-    pub async fn new() -> Self {
+    pub async fn new(kept: Kept) -> Self {
         let clock = Arc::new(ManualClock::at(time("10:00")));
-        let store = Box::new(MemoryStore::default());
-        let ledger = Ledger::open(store, clock.clone(), Options::default()).unwrap();
+        let place = kept.place();
+        let ledger = Ledger::open(place.store(), clock.clone(), place.options()).unwrap();
         let (handle, waiting) = queue(Arc::new(ledger));
         std::thread::spawn(move || waiting.run());
-        let world = Self { handle, clock, systems: Vec::new() };
+        let world = Self { handle, clock, systems: Vec::new(), _place: place };
         world.tell(Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..Default::default() })).await;
         world
     }

@@ -7,6 +7,7 @@ mod backup;
 mod checkpoint;
 mod keys;
 mod read;
+mod shape;
 mod upgrade;
 mod write;
 

@@ -269,6 +269,9 @@ impl Reader for SqliteReader {
         if let Some(found) = found.filter(|found| found != "ok") {
             return Ok(Some(found));
         }
+        if let Some(found) = super::shape::check(&self.connection).map_err(|error| failed("read", &error))? {
+            return Ok(Some(found));
+        }
         for tenant in self.tenants()? {
             match super::keys::check(&self.connection, tenant) {
                 Ok(()) => {}
