@@ -6,7 +6,7 @@ use onhand_ledger::entry::{Account, Movement};
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
-use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq};
+use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq, SystemId};
 use onhand_store::StoreError;
 use onhand_sync::{Standing, exposed};
 
@@ -101,6 +101,44 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
             let standing = Standing::of(&status, &should, since, view.now);
             let exposed = exposed(status.shows(), listing.multiplier, should.available);
             all.push(Explained { shown, standing, exposed, chain });
+        }
+    }
+    Ok(all)
+}
+
+/// A listing of a system, and the number it shows at one of its locations.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListingNumber {
+    /// The listing.
+    pub listing: Listing,
+    /// The number beside what it should be, and how it stands; none where it is not linked, or no location is.
+    pub shown: Option<(ItemShown, Standing)>,
+}
+
+/// The listings of a system after one, up to `limit` of them: each once for each location over there that one of ours is behind.
+pub fn numbers_of(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: ListingId,
+    limit: usize,
+) -> Result<Vec<(ListingId, ListingNumber)>, StoreError> {
+    let Some(known) = view.system(system)? else { return Ok(Vec::new()) };
+    let (index, remote) = (view.published()?, remote_locations(&known));
+    let worker: WorkerStatus = read_note(view, STATUS, &system.to_string())?;
+    let mut all = Vec::new();
+    for (id, listing) in view.listings_in(system, after, limit)? {
+        let mut is_told = false;
+        for place in &remote {
+            let found = shown(view, &index, id, &listing, &known, place, &worker)?;
+            let (Some((number, should, status, _)), Some(item)) = (found, listing.item) else { continue };
+            let behind = counted_by(view, &index, id, &listing, &known, place)?;
+            let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
+            let standing = Standing::of(&status, &should, since, view.now);
+            all.push((id, ListingNumber { listing: listing.clone(), shown: Some((number, standing)) }));
+            is_told = true;
+        }
+        if !is_told {
+            all.push((id, ListingNumber { listing, shown: None }));
         }
     }
     Ok(all)

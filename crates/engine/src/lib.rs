@@ -18,6 +18,7 @@ mod low;
 mod masters;
 pub mod migrate;
 pub mod nodes;
+pub mod open;
 pub mod owners;
 pub mod policies;
 pub mod preview;

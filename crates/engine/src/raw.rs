@@ -13,8 +13,8 @@ use onhand_ledger::{Instant, Key, SystemId, TenantId, Value};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::alerts::open_of;
 use crate::commit::Ledger;
+use crate::open::open_of;
 use crate::queue::{Handle, SubmitError};
 use crate::seal::SealError;
 use crate::view::View;

@@ -369,6 +369,8 @@ pub struct SystemStatus {
     pub orders_known_to: Option<Instant>,
     /// When a webhook of it last came and was read.
     pub heard_at: Option<Instant>,
+    /// From a change to its acknowledgement, usually, in milliseconds; none where that is not known.
+    pub usual_lag: Option<u32>,
 }
 
 /// How a system is doing.
@@ -414,7 +416,8 @@ pub fn system_status(
     let trouble = locked.or(worker.trouble);
     let state = onhand_sync::state(&facts);
     let (orders_known_to, heard_at) = (worker.orders_known_to, worker.hooks.heard_at);
-    Ok(SystemStatus { state, listings, in_step, skipped, trouble, orders_known_to, heard_at })
+    let usual_lag = worker.push_lag.usual();
+    Ok(SystemStatus { state, listings, in_step, skipped, trouble, orders_known_to, heard_at, usual_lag })
 }
 
 /// The connection of a system, if it has one; or why it does not open.

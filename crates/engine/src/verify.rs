@@ -31,7 +31,7 @@ const TRAILS: usize = 256;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Violation {
     /// The database engine itself finds its file damaged.
-    #[error("the database file is damaged: {0}")]
+    #[error("the database is damaged: {0}")]
     File(String),
     /// A chunk is missing, doubled or out of order.
     #[error("law 5 (append-only): entry {expected} should follow, entry {found} does")]

@@ -100,6 +100,7 @@ impl Runtime {
             fair: Arc::default(),
             metrics: Arc::new(Metrics::default()),
             teller: Teller::default(),
+            watched: Arc::default(),
         };
         let nodes = Arc::new(Nodes::new(handle.clone()));
         Ok(Self { handle, app, acknowledged: Arc::default(), nodes, committer, tasks: JoinSet::new() })

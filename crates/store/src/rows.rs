@@ -19,6 +19,19 @@ pub(crate) const HEADLESS: &str = "WITH RECURSIVE having_log(id) AS (SELECT min(
     SELECT (SELECT min(tenant_id) FROM log WHERE tenant_id > id) FROM having_log WHERE id IS NOT NULL) \
     SELECT min(id) FROM having_log WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)";
 
+/// A tenant that has rows of what follows from the log, and no head.
+pub(crate) fn orphaned(tables: &[&str]) -> String {
+    let of = |table: &&str| {
+        format!(
+            "SELECT min(id) AS id FROM (WITH RECURSIVE having(id) AS (SELECT min(tenant_id) FROM {table} UNION ALL \
+             SELECT (SELECT min(tenant_id) FROM {table} WHERE tenant_id > id) FROM having WHERE id IS NOT NULL) \
+             SELECT id FROM having) AS found WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)"
+        )
+    };
+    let all: Vec<String> = tables.iter().map(of).collect();
+    format!("SELECT min(id) FROM ({}) AS everywhere", all.join(" UNION ALL "))
+}
+
 /// Integers of both engines are signed; ids and seqs fit them.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("ids and seqs stay below 2^63")

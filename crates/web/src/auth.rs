@@ -102,6 +102,17 @@ impl Caller {
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "This key may not do that", detail))
     }
 
+    /// As [`Caller::must_have`], of a key that is to be ended.
+    pub(crate) fn must_have_to_revoke(&self, right: Right) -> Result<(), Problem> {
+        self.must_have(right).map_err(|mut problem| {
+            let (name, right) = (&self.name, right.name());
+            problem.detail = format!(
+                "that key has the right `{right}`, which `{name}` has not: only a key that has it ends it"
+            );
+            problem
+        })
+    }
+
     /// Refuses a command that needs a right the caller does not have.
     pub(crate) fn may(&self, body: &Body) -> Result<(), Problem> {
         match body {
@@ -137,9 +148,22 @@ impl Keys {
         Self { rate, ..Self::default() }
     }
 
+    /// How many requests a second a key may send that does not say; 0 is any number.
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
+    }
+
     async fn known(&self, ledger: &Ledger, token: &str) -> Result<Option<Arc<Known>>, StoreError> {
         let Some(tenant) = tenant_of(token) else { return Ok(None) };
-        let hash = hash(token);
+        self.known_by(ledger, tenant, hash(token)).await
+    }
+
+    async fn known_by(
+        &self,
+        ledger: &Ledger,
+        tenant: TenantId,
+        hash: String,
+    ) -> Result<Option<Arc<Known>>, StoreError> {
         let now = ledger.clock().now().micros();
         if let Some(known) = self.seen.read().get(&hash)
             && now.abs_diff(known.looked_up.load(Ordering::Relaxed)) < LOOK_AGAIN.unsigned_abs()
@@ -148,6 +172,28 @@ impl Keys {
         }
         let look = || self.look_up(ledger, tenant, hash);
         blocking(look).await
+    }
+
+    /// Whose key it is, and by what it is found again.
+    pub(crate) async fn of_token(
+        &self,
+        ledger: &Ledger,
+        token: &str,
+    ) -> Result<Option<(Caller, String)>, StoreError> {
+        let known = self.known(ledger, token).await?;
+        Ok(known.map(|known| (known.caller.clone(), hash(token))))
+    }
+
+    /// Whose key is found by that, as long as it is one; refused where it asks too often.
+    pub(crate) async fn of_hash(
+        &self,
+        ledger: &Ledger,
+        tenant: TenantId,
+        hash: String,
+    ) -> Result<Option<Caller>, Problem> {
+        let Some(known) = self.known_by(ledger, tenant, hash).await? else { return Ok(None) };
+        known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(&known.caller.name))?;
+        Ok(Some(known.caller.clone()))
     }
 
     fn look_up(

@@ -40,13 +40,19 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(what: &str, text: &'de [u8]) -> Re
     serde_json::from_slice(text).map_err(|error| {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let place = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
-        wrong(what, &error, place.as_ref().map(serde_path_to_error::Error::path))
+        wrong(what, text, &error, place.as_ref().map(serde_path_to_error::Error::path))
     })
 }
 
-fn wrong(what: &str, error: &serde_json::Error, path: Option<&serde_path_to_error::Path>) -> Problem {
+fn wrong(
+    what: &str,
+    text: &[u8],
+    error: &serde_json::Error,
+    path: Option<&serde_path_to_error::Path>,
+) -> Problem {
     let problem = |title, detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "body", title, detail);
-    if !error.is_data() {
+    // What an enum says of a value that is none of its is of the same kind as what is no JSON at all.
+    if !error.is_data() && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err() {
         return problem("The body is not JSON", format!("{what} is not JSON: {error}"));
     }
     let message = error.to_string();

@@ -1,7 +1,7 @@
 //! The one shape of errors: RFC 9457 problem details.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use onhand_engine::{CommitError, SubmitError};
 use onhand_ledger::answer::Missing;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::decimal::Decimal;
-use crate::{endpoints, errors_page, request};
+use crate::{endpoints, errors_page, pages, request};
 
 /// What went wrong, and what would be right.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -331,9 +331,12 @@ pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
         .into_response()
 }
 
-pub(crate) async fn not_found(uri: Uri) -> Problem {
-    let detail = format!("nothing is at {}; see /docs for what is", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "Nothing here", detail)
+pub(crate) async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
+    let is_page = pages::is_asked_for(&headers);
+    let there = if is_page { "go back, or find it from the overview" } else { "see /docs for what is" };
+    let detail = format!("nothing is at {}; {there}", uri.path());
+    let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", "Nothing here", detail);
+    if is_page { pages::shown(&problem) } else { problem.into_response() }
 }
 
 pub(crate) async fn method_not_allowed(uri: Uri) -> Problem {

@@ -1,7 +1,7 @@
-//! The HTTP API: `/v1` with OpenAPI 3.1 at `/openapi.json` and readable documentation at `/docs`.
+//! The HTTP API and the pages: `/v1` with OpenAPI 3.1 at `/openapi.json` and readable documentation at `/docs`.
 //!
 //! Handlers parse, hand a command to the queue or read a view, and render the answer; they decide nothing.
-//! Everything under `/v1` needs a bearer API key, which carries its tenant. Errors are RFC 9457 problem details.
+//! The pages are under every other address (see [`pages`]). Everything under `/v1` needs a bearer API key, which carries its tenant. Errors are RFC 9457 problem details.
 
 pub mod auth;
 mod blocking;
@@ -16,6 +16,7 @@ mod fair;
 mod health;
 mod hooks;
 mod metrics;
+mod pages;
 mod rate;
 mod request;
 mod seen;
@@ -44,6 +45,7 @@ pub use decimal::Decimal;
 pub use error::Problem;
 pub use fair::Fair;
 pub use metrics::Metrics;
+pub use pages::Watched;
 pub use v1::admin::VerifyBody;
 pub use v1::commands::commands_of;
 
@@ -67,6 +69,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Tells people of troubles.
     pub teller: Teller,
+    /// What is open of tenants whose pages somebody looks at.
+    pub watched: Arc<Watched>,
 }
 
 /// All routes.
@@ -90,6 +94,7 @@ pub fn router(app: App) -> Router {
         .merge(viewer.url("/openapi.json", document))
         .merge(health::routes())
         .merge(hooks)
+        .merge(pages::routes())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .route("/docs/errors", get(errors_page::page))

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_ledger::model::{Cause, Discrepancy, Listing, Order, Stage, System, Timing};
+use onhand_ledger::model::{Cause, Listing, Stage, System, Timing};
 use onhand_ledger::{
-    DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, OrderId, Quantity, Seq, SystemId, TenantId, Value,
+    DiscrepancyId, Instant, ItemId, Key, ListingId, OrderId, Quantity, SystemId, TenantId, Value,
 };
 use onhand_store::StoreError;
 use onhand_sync::alerts::{Fact, Kind};
@@ -13,6 +13,7 @@ use onhand_sync::{exposed, next_batch};
 
 use super::{Delivery, Target, delivery};
 use crate::commit::Ledger;
+use crate::open::{Open, open_of};
 use crate::systems::{self, STATUS, WorkerStatus, read_note, remote_locations};
 use crate::view::View;
 
@@ -101,7 +102,7 @@ impl Memory {
                 }
             }
             if of_inbox {
-                let ids = facts.take(Kind::StaleDiscrepancy, open.discrepancies.iter().copied().collect());
+                let ids = facts.take(Kind::StaleDiscrepancy, open.discrepancies().keys().copied().collect());
                 if facts.cut.contains(&Kind::StaleDiscrepancy) {
                     facts.cut.insert(Kind::ShortOrder);
                 }
@@ -115,94 +116,6 @@ impl Memory {
         }
         Ok(facts)
     }
-}
-
-/// Orders that are to leave by a time and have not, and discrepancies that are open.
-#[derive(Debug, Default)]
-struct Open {
-    /// All that came before is known.
-    seq: Seq,
-    orders: BTreeMap<OrderId, Instant>,
-    discrepancies: BTreeSet<DiscrepancyId>,
-}
-
-impl Open {
-    /// All there are.
-    fn all(ledger: &Ledger, tenant: TenantId) -> Result<Self, StoreError> {
-        let seq = ledger.read(tenant, |view| Ok::<_, StoreError>(view.seq()))?;
-        let mut open = Self { seq, ..Self::default() };
-        let last = Seq::MAX >> 1;
-        for (mut from, to) in [
-            (Key::Order(OrderId(0)), Key::Order(OrderId(last))),
-            (Key::Discrepancy(DiscrepancyId(0)), Key::Discrepancy(DiscrepancyId(last))),
-        ] {
-            loop {
-                let page = ledger.read(tenant, |view| view.range(&from, &to, false, PAGE))?;
-                let more = page.len() >= PAGE;
-                for (key, value) in page {
-                    match (key, value) {
-                        (Key::Order(id), Value::Order(order)) => {
-                            from = Key::Order(OrderId(id.0 + 1));
-                            open.note_order(id, &order);
-                        }
-                        (Key::Discrepancy(id), Value::Discrepancy(known)) => {
-                            from = Key::Discrepancy(DiscrepancyId(id.0 + 1));
-                            open.note_discrepancy(id, &known);
-                        }
-                        _ => {}
-                    }
-                }
-                if !more {
-                    break;
-                }
-            }
-        }
-        Ok(open)
-    }
-
-    /// Learns what changed since the last look.
-    fn follow(&mut self, ledger: &Ledger, tenant: TenantId) -> Result<(), StoreError> {
-        loop {
-            let records = ledger.read(tenant, |view| view.records_after(self.seq, PAGE))?;
-            let Some((first, last)) = records.last() else { return Ok(()) };
-            self.seq = first + last.entries.len() as Seq - 1;
-            for entry in records.iter().flat_map(|(_, record)| &record.entries) {
-                match entry {
-                    Entry::Order(id, order) => self.note_order(*id, order),
-                    Entry::Discrepancy(id, known) => self.note_discrepancy(*id, known),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn note_order(&mut self, id: OrderId, order: &Order) {
-        match order.ship_by.filter(|_| open_of(order).is_positive()) {
-            Some(ship_by) => self.orders.insert(id, ship_by),
-            None => self.orders.remove(&id),
-        };
-    }
-
-    fn note_discrepancy(&mut self, id: DiscrepancyId, known: &Discrepancy) {
-        if known.resolved_at.is_none() {
-            self.discrepancies.insert(id);
-        } else {
-            self.discrepancies.remove(&id);
-        }
-    }
-
-    /// Orders that should have left by now.
-    fn late(&self, now: Instant) -> Vec<OrderId> {
-        self.orders.iter().filter(|(_, ship_by)| **ship_by <= now).map(|(id, _)| *id).collect()
-    }
-}
-
-/// How much of an order has not left.
-pub(crate) fn open_of(order: &Order) -> Quantity {
-    if order.cancelled {
-        return Quantity::ZERO;
-    }
-    order.lines.iter().map(|line| (line.wanted - line.shipped_total()).max(Quantity::ZERO)).sum()
 }
 
 /// When something was seen first, and whether it may have been so before that.

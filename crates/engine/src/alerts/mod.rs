@@ -22,7 +22,6 @@ use crate::systems::read_note;
 use crate::view::View;
 
 use gather::Facts;
-pub(crate) use gather::open_of;
 
 /// The notes that targets are kept in, by name: sealed.
 pub const TARGET: &str = "alert_target";

@@ -101,7 +101,8 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let seconds = demo.seconds.or(demo.headless.then_some(10));
     let ends = seconds.map(|seconds| began.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2)));
     let addresses = vec![
-        format!("API   {api_url}"),
+        format!("pages {api_url}"),
+        format!("API   {api_url}/v1"),
         format!("docs  {api_url}/docs"),
         format!("shop  {shop_url}"),
         format!("key   {key}"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use onhand_engine::worker::Pace;
 use onhand_ledger::TenantId;
-use onhand_store::StoreError;
+use onhand_store::{Note, StoreError};
 use onhand_web::auth;
 use tokio::net::TcpListener;
 
@@ -73,7 +73,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
         }))?;
     } else {
         say(format!("Onhand serves {database} at {base}"))?;
-        say(format!("Documentation: {base}/docs"))?;
+        say(format!("Pages: {base}/, documentation of the API: {base}/docs"))?;
         if key.replaced {
             say(format!("The key in {key_path} was none of this database: a new one is in it now."))?;
         }
@@ -174,12 +174,17 @@ async fn operators_key(runtime: &Runtime, path: PathBuf) -> anyhow::Result<KeyFi
         let (token, note) =
             auth::fresh_key(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL, None)?;
         let is_empty = found.as_ref().is_some_and(String::is_empty);
-        let written = write_key(&path, &token, !is_shared || is_empty);
-        if matches!(&written, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
-            continue;
-        }
-        written.with_context(|| format!("cannot write {shown}"))?;
+        // Known before it is written down: a file with a key that was never one would be in the way of every later start.
+        let gone = Note { body: None, ..note.clone() };
         runtime.handle.submit_with(TenantId::DEFAULT, None, vec![note]).await?;
+        let written = write_key(&path, &token, !is_shared || is_empty);
+        if let Err(error) = written {
+            runtime.handle.submit_with(TenantId::DEFAULT, None, vec![gone]).await?;
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                continue;
+            }
+            return Err(error).with_context(|| format!("cannot write {shown}"));
+        }
         return Ok(KeyFile { path, replaced: found.is_some() && !is_empty });
     }
     bail!(

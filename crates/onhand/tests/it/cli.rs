@@ -247,8 +247,8 @@ fn the_demo_draws_nothing_where_nobody_looks() {
     };
     let plain = text(&demo(&[]).stdout);
     let words: Vec<_> = plain.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(words[..4], ["API", "docs", "shop", "key"], "{plain}");
-    assert_eq!(words.len(), 5, "the addresses once, and the result: {plain}");
+    assert_eq!(words[..5], ["pages", "API", "docs", "shop", "key"], "{plain}");
+    assert_eq!(words.len(), 6, "the addresses once, and the result: {plain}");
     let output = demo(&["--json"]);
     assert_eq!(text(&output.stdout).lines().count(), 1);
     assert!(text(&output.stderr).contains("key   ohk_1_"), "{}", text(&output.stderr));

@@ -1,7 +1,7 @@
 //! Reading: every statement names one tenant.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
@@ -11,9 +11,14 @@ use tokio_postgres::Row;
 
 use super::wire::{Ask, Connection, Failure, Parameter, Wire, parameters};
 use crate::rows::{
-    CellRow, HEADLESS, ObjectRow, cell_numbers, head_sum, signed, trail_sum, whole_chunk, whole_note,
+    CellRow, HEADLESS, ObjectRow, cell_numbers, head_sum, orphaned, signed, trail_sum, whole_chunk,
+    whole_note,
 };
 use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, Work, trail};
+
+/// See [`orphaned`].
+static ORPHANED: LazyLock<String> =
+    LazyLock::new(|| orphaned(&["cell", "object", "trail", "note", "request_key"]));
 
 /// Whoever reads, on a connection that it may share.
 pub(super) struct PostgresReader {
@@ -511,6 +516,10 @@ impl Reader for PostgresReader {
     }
 
     fn check(&mut self) -> Result<Option<String>, StoreError> {
+        let rows = self.rows(&ORPHANED, Vec::new())?;
+        if let Some(tenant) = rows.first().map(|row| get::<Option<i64>>(row, 0)).transpose()?.flatten() {
+            return Ok(Some(format!("there are rows of tenant {tenant}, and its head is missing")));
+        }
         for tenant in self.tenants()? {
             match self.check_notes(tenant) {
                 Ok(()) => {}

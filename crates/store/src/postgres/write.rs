@@ -23,6 +23,8 @@ const MAKE_HEAD: &str = "INSERT INTO head(tenant_id, seq, hash, recorded_at, flu
     VALUES($1, 0, $2, 0, 0, 0, $3) ON CONFLICT (tenant_id) DO NOTHING";
 const TAKE_HEAD: &str = "SELECT seq, hash, recorded_at, flushed, keyed, sum, (SELECT max(min_compatible) FROM schema_version) \
     FROM head WHERE tenant_id = $1 FOR UPDATE OF head";
+/// The least version whose nodes may write.
+const LEAST: &str = "SELECT max(min_compatible) FROM schema_version";
 /// Each looked up by its whole key: as a join, a plan made while the table was small reads all of the tenant for each.
 pub(super) const CELLS: &str = "SELECT k.item_id, k.location_id, k.state, k.lot_id, k.consignor_id, c.quantity, c.seq, c.latest, \
     c.latest_before, c.recent, c.sum FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
@@ -152,7 +154,7 @@ impl Prepared {
         let moved = || StoreError::Moved { tenant: self.tenant };
         let mut found = found.iter().skip(usize::from(self.after.seq == 0));
         let head = found.next().and_then(|rows| rows.first()).ok_or_else(moved)?;
-        must_be_new_enough(head)?;
+        must_be_new_enough(head, 6)?;
         let head = read_head(self.tenant, head)?;
         // Fewer rows in tables than we knew: another node makes them anew.
         if (head.seq, head.hash) != (self.after.seq, self.after.hash) || head.flushed < self.after.flushed {
@@ -331,8 +333,8 @@ fn take_head(tenant: TenantId, may_be_new: bool) -> Vec<Ask> {
 }
 
 /// A newer node may have changed the tables since this one started, so that it may use them no more.
-fn must_be_new_enough(taken: &Row) -> Result<(), StoreError> {
-    let least = get::<Option<i64>>(taken, 6)?;
+fn must_be_new_enough(found: &Row, column: usize) -> Result<(), StoreError> {
+    let least = get::<Option<i64>>(found, column)?;
     least.map_or(Ok(()), |least| schema::fits("the database", least))
 }
 
@@ -521,7 +523,8 @@ pub(super) async fn clear(connection: &Arc<Connection>, tenant: TenantId) -> Res
 
 /// Writes and takes back, for a tenant that cannot be.
 pub(super) async fn try_writing(connection: &Arc<Connection>) -> Result<(), Failure> {
-    let asks: Vec<Ask> = TRY.iter().map(|sql| Ask { sql, parameters: parameters![-1_i64] }).collect();
+    let mut asks: Vec<Ask> = TRY.iter().map(|sql| Ask { sql, parameters: parameters![-1_i64] }).collect();
+    asks.push(Ask { sql: LEAST, parameters: parameters![] });
     let tried = async {
         connection.run("BEGIN").await?;
         connection.ask_all(&asks, Some("COMMIT")).await
@@ -530,5 +533,9 @@ pub(super) async fn try_writing(connection: &Arc<Connection>) -> Result<(), Fail
     if tried.is_err() {
         let _ = connection.run("ROLLBACK").await;
     }
-    Ok(tried.map(drop)?)
+    // What commits would be refused for: a newer node made the tables such as this one does not know.
+    match tried?.last().and_then(|rows| rows.first()) {
+        Some(row) => Ok(must_be_new_enough(row, 0)?),
+        None => Ok(()),
+    }
 }

@@ -76,8 +76,8 @@ pub struct SqliteStore {
     lock: Arc<Lock>,
     /// The checkpointer syncs the file by this. Whoever closes a file gives up the process's locks on it
     /// (<https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>), so it ends
-    /// last.
-    _synced: Arc<File>,
+    /// last. It is locked, for the file may have another name (a mount, or it was moved) with another lock beside it.
+    synced: Arc<File>,
 }
 
 struct Lock {
@@ -114,13 +114,14 @@ impl SqliteStore {
             doing: "opened",
             reason: format!("{}: {error}", path.display()),
         })?;
+        hold(&opened, path)?;
         let file = Arc::new(opened);
         let mut store = Self {
             checkpointer: None,
             reading: SqliteReader { connection, path: path.to_owned() },
             indexes: BTreeMap::new(),
             lock,
-            _synced: file.clone(),
+            synced: file.clone(),
         };
         store.prepare()?;
         store.checkpointer = Some(Checkpointer::start(path, file)?);
@@ -151,7 +152,21 @@ impl SqliteStore {
         Ok(self.indexes.get_mut(&tenant).expect("it was put there"))
     }
 
+    /// What is written beside a file that is elsewhere by now would be missed there.
+    fn must_be_there(&self) -> Result<(), StoreError> {
+        if is_at(&self.synced, &self.reading.path) {
+            return Ok(());
+        }
+        let path = self.reading.path.display();
+        let reason = format!(
+            "the file was moved away from {path}, or another was put there, while it was in use; what was written last is in \
+             {path}-wal: stop, put the file back, and start again"
+        );
+        Err(StoreError::Io { doing: "written", reason })
+    }
+
     fn write(&mut self, batches: &[(TenantId, Batch)]) -> Result<(), StoreError> {
+        self.must_be_there()?;
         for (tenant, _) in batches {
             self.index(*tenant)?;
         }
@@ -281,6 +296,35 @@ pub fn behind_links(path: &Path) -> PathBuf {
     path
 }
 
+/// Locks the file itself. SQLite's own locks are of another kind, which this does not touch
+/// (<https://man7.org/linux/man-pages/man2/flock.2.html>); where they are the same, the lock beside the file has to do.
+fn hold(file: &File, path: &Path) -> Result<(), StoreError> {
+    match cfg!(target_os = "linux").then(|| file.try_lock()) {
+        Some(Err(std::fs::TryLockError::WouldBlock)) => {
+            Err(StoreError::InUse { path: path.display().to_string(), holder: None })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Is this the file of that name? Yes, where that is not known.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        match (file.metadata(), path.metadata()) {
+            (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+            (_, Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
+            _ => true,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
+}
+
 fn lock(path: &Path) -> Result<Lock, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -389,6 +433,7 @@ impl Store for SqliteStore {
     }
 
     fn try_writing(&mut self) -> Result<(), StoreError> {
+        self.must_be_there()?;
         // Of a tenant that cannot be. What was inserted and deleted is written to the WAL all the same, and synced.
         let probe = "INSERT INTO log(tenant_id, first_seq, entries, recorded_at, hash, body, sum) \
                      VALUES(-1, 0, 0, 0, zeroblob(32), zeroblob(8192), 0); DELETE FROM log WHERE tenant_id = -1; \
@@ -547,5 +592,21 @@ mod tests {
         }
         drop(store);
         assert!(SqliteStore::open(&path).is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_was_moved_while_it_was_in_use_is_in_use_there_and_written_no_more_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("test.db"), folder.path().join("moved.db"));
+        let mut store = SqliteStore::open(&path).unwrap();
+        assert!(store.try_writing().is_ok());
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(matches!(SqliteStore::open(&moved).err(), Some(StoreError::InUse { holder: None, .. })));
+        for written in [store.try_writing(), store.commit(&[])] {
+            assert!(written.unwrap_err().to_string().contains("was moved away"));
+        }
+        std::fs::rename(&moved, &path).unwrap();
+        assert!(store.try_writing().is_ok() && store.commit(&[]).is_ok());
     }
 }

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::failed;
 use super::write::{CELL_ROW, read_cell};
 use crate::rows::{
-    CellRow, ObjectRow, cell_numbers, head_sum, note_sum, signed, trail_sum, whole_chunk, whole_note,
+    CellRow, ObjectRow, cell_numbers, head_sum, note_sum, orphaned, signed, trail_sum, whole_chunk,
+    whole_note,
 };
 use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, trail};
 
@@ -271,6 +272,10 @@ impl Reader for SqliteReader {
         }
         if let Some(found) = super::shape::check(&self.connection).map_err(|error| failed("read", &error))? {
             return Ok(Some(found));
+        }
+        let orphaned = orphaned(&["cell", "object", "trail", "note", "key_run"]);
+        if let Some(Some(tenant)) = self.row(&orphaned, [], |row| row.get::<_, Option<i64>>(0))? {
+            return Ok(Some(format!("there are rows of tenant {tenant}, and its head is missing")));
         }
         for tenant in self.tenants()? {
             match super::keys::check(&self.connection, tenant) {

@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 struct KeyInput {
-    /// What people call it: shown in history. 1 to 100 characters, none of them a control character.
+    /// What people call it: shown in history, so that no two have the same. 1 to 100 characters, none of them a control character.
     name: String,
     /// What it may do beyond what every key may; nothing unless told. Only who has a right can give it.
     rights: Option<Vec<Right>>,
@@ -63,7 +63,14 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
     }
     let rights = ask.body.rights.clone().unwrap_or_default();
     rights.iter().try_for_each(|right| ask.caller.must_have(*right))?;
-    let rate = rate(&ask.caller, ask.body.rate)?;
+    let rate = rate(&app, &ask.caller, ask.body.rate)?;
+    // History names who did what by it.
+    if read(&app, &ask.caller, shown).await?.iter().any(|key| key.record.name == *name) {
+        let detail = format!(
+            "a key is called `{name}` already, and history tells keys apart by their names; use another"
+        );
+        return Err(Problem::of_field("name", detail));
+    }
     let key = create_key_with(&app.handle, ask.caller.tenant, name, &rights, rate).await?;
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
 }
@@ -115,20 +122,24 @@ async fn revoke_key(
     Path(id): Path<String>,
 ) -> Result<Json<KeyShownBody>, Problem> {
     let keys = read(&app, &caller, shown).await?;
-    let found = keys.into_iter().find(|key| key.id() == id).ok_or_else(|| Problem::unknown("key", &id))?;
-    found.record.rights.iter().try_for_each(|right| caller.must_have(*right))?;
+    let found = keys
+        .into_iter()
+        .find(|key| key.id() == id)
+        .ok_or_else(|| Problem::unknown("key with the id", &id))?;
+    found.record.rights.iter().try_for_each(|right| caller.must_have_to_revoke(*right))?;
     revoke(&app, caller.tenant, &found).await?;
     Ok(Json(found.into()))
 }
 
 /// The rate of a new key: nobody gives more than they have.
-fn rate(caller: &Caller, asked: Option<u32>) -> Result<Option<u32>, Problem> {
-    match (caller.rate.filter(|most| *most > 0), asked) {
+fn rate(app: &App, caller: &Caller, asked: Option<u32>) -> Result<Option<u32>, Problem> {
+    let most = caller.rate.unwrap_or_else(|| app.keys.rate());
+    match (Some(most).filter(|most| *most > 0), asked) {
         (Some(most), Some(asked)) if asked == 0 || asked > most => {
             let detail = format!("rate must be 1 to {most}, as many as the key `{}` has", caller.name);
             Err(Problem::of_field("rate", detail))
         }
-        (most, asked) => Ok(asked.or(most)),
+        (_, asked) => Ok(asked.or(caller.rate)),
     }
 }
 

@@ -63,12 +63,12 @@ struct DiscrepancyBody {
     chosen: Option<&'static str>,
 }
 
-fn cause_name(cause: Cause) -> String {
+pub(crate) fn cause_name(cause: Cause) -> String {
     let name = serde_json::to_value(cause).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn cause_of(name: &str) -> Result<Cause, Problem> {
+pub(crate) fn cause_of(name: &str) -> Result<Cause, Problem> {
     serde_json::from_value(name.into()).map_err(|error| {
         let said = error.to_string();
         let known = said.split_once("expected ").map_or("", |(_, known)| known);
@@ -125,7 +125,7 @@ struct InboxQuery {
 }
 
 /// What is meant by names; none where there is no such system.
-fn which(
+pub(crate) fn which(
     view: &mut View<'_>,
     cause: Option<Cause>,
     system: Option<&str>,
@@ -307,7 +307,8 @@ async fn apply(State(app): State<App>, Id(id): Id, ask: Ask<ApplyProposal>) -> R
     Ok(reply(StatusCode::OK, &committed, AppliedBody { id: id.0, proposal: proposal.clone() }))
 }
 
-async fn apply_to<T>(
+/// Does what is proposed about a discrepancy, and keeps that it was done.
+pub(crate) async fn apply_to<T>(
     app: &App,
     ask: &Ask<T>,
     id: DiscrepancyId,

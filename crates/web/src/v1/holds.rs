@@ -131,6 +131,8 @@ struct HoldLineBody {
     sku: String,
     quantity: Decimal,
     reserved: Vec<AtBody>,
+    /// Kits that are kept as their components, which are reserved where these would be built.
+    to_build: Vec<AtBody>,
 }
 
 /// A hold.
@@ -157,6 +159,7 @@ async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json
                 sku,
                 quantity: line.quantity.into(),
                 reserved: places(view, &line.reserved)?,
+                to_build: places(view, &line.build.built)?,
             });
         }
         let state = format!("{:?}", hold.state).to_lowercase();

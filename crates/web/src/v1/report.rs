@@ -35,9 +35,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReportQuery {
-    /// Stock at this instant (RFC 3339), by what happened; now unless told. `as_of` is read too.
-    #[serde(alias = "as_of")]
-    at: Option<String>,
+    /// Stock at this instant (RFC 3339), by what happened; now unless told. `at` is read too.
+    #[serde(alias = "at")]
+    as_of: Option<String>,
     /// … as it was known at this instant; as known now unless told.
     known_at: Option<String>,
     /// Only at this location, and in all that is inside it.
@@ -136,7 +136,7 @@ async fn report_stock(
     caller: Caller,
     Query(query): Query<ReportQuery>,
 ) -> Result<Response, Problem> {
-    let at = instant("at", query.at.as_deref())?;
+    let at = instant("as_of", query.as_of.as_deref())?;
     let known_at = instant("known_at", query.known_at.as_deref())?;
     let format = query.format.unwrap_or_default();
     let begun = read(&app, &caller, |view| {

@@ -48,8 +48,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for LineInput<'a> {
 /// Something that is told in its place among the answers.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// A line that is no command.
-    Wrong(u64, Box<Problem>),
+    /// A line that is no command, or one of a group that is not done for one that is none.
+    Wrong(u64, Option<String>, Box<Problem>),
     /// The next answer is this line's.
     Line(u64),
     /// The next answer is that of all these lines.
@@ -185,7 +185,7 @@ impl Blocks {
     pub fn add_wrong(&mut self, number: u64, problem: Problem) {
         match &mut self.group {
             Some(group) => group.refuse(number, problem),
-            None => self.block.told.push(Told::Wrong(number, Box::new(problem))),
+            None => self.block.told.push(Told::Wrong(number, None, Box::new(problem))),
         }
         self.block.lines += 1;
     }
@@ -205,7 +205,7 @@ impl Blocks {
         for line in group.lines {
             let own = wrong.next_if(|(number, _)| *number == line).map(|(_, problem)| problem);
             let problem = own.unwrap_or_else(|| Box::new(Problem::of_group(&group.name, first)));
-            self.block.told.push(Told::Wrong(line, problem));
+            self.block.told.push(Told::Wrong(line, Some(group.name.clone()), problem));
         }
         self.block.lines += 1;
     }

@@ -79,7 +79,9 @@ pub(super) fn render(told: Vec<Told>, answers: std::result::Result<Vec<Result>, 
     };
     for told in told {
         match told {
-            Told::Wrong(line, problem) => write(&mut out, &LineResult::failed(Some(line), None, *problem)),
+            Told::Wrong(line, group, problem) => {
+                write(&mut out, &LineResult::failed(Some(line), group.as_deref(), *problem));
+            }
             Told::Line(line) => write(&mut out, &one(line, next())),
             Told::Group(name, lines) => group(&mut out, &name, &lines, next()),
         }

@@ -1,0 +1,56 @@
+//! Style and pictures, under names that change with what they are: a browser keeps them for ever.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use crate::App;
+
+const STYLE: &str = include_str!("../../assets/onhand.css");
+const ICON: &str = include_str!("../../assets/onhand.svg");
+
+static STYLE_NAME: LazyLock<String> = LazyLock::new(|| named("onhand", STYLE, "css"));
+static ICON_NAME: LazyLock<String> = LazyLock::new(|| named("onhand", ICON, "svg"));
+
+fn named(name: &str, content: &str, kind: &str) -> String {
+    let hash = blake3::hash(content.as_bytes()).to_hex();
+    format!("{name}-{}.{kind}", &hash[..12])
+}
+
+/// Where the style is.
+pub(super) fn style() -> String {
+    format!("/assets/{}", *STYLE_NAME)
+}
+
+/// Where the sign is.
+pub(super) fn icon() -> String {
+    format!("/assets/{}", *ICON_NAME)
+}
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/assets/{name}", get(asset))
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    let (kind, content) = if name == *STYLE_NAME {
+        ("text/css; charset=utf-8", STYLE)
+    } else if name == *ICON_NAME {
+        ("image/svg+xml", ICON)
+    } else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let kept = "public, max-age=31536000, immutable";
+    (
+        [
+            (header::CONTENT_TYPE, kind),
+            (header::CACHE_CONTROL, kept),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ],
+        content,
+    )
+        .into_response()
+}

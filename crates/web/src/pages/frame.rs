@@ -1,0 +1,108 @@
+//! What every page has around it: the rail with what waits, whoever is at the screen, and the banner while all pushing is stopped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use onhand_engine::open::Open;
+use onhand_ledger::{Instant, TenantId};
+use parking_lot::Mutex;
+
+use super::{assets, words};
+use crate::App;
+use crate::auth::Caller;
+use crate::blocking::blocking;
+use crate::error::Problem;
+use crate::v1::ask::read;
+
+/// What is open of each tenant whose pages somebody looks at, followed along the log.
+#[derive(Default)]
+pub struct Watched(Mutex<HashMap<TenantId, Arc<Mutex<Open>>>>);
+
+impl Watched {
+    /// What is open now, told to whoever asks.
+    pub(super) async fn look<T: Send>(
+        &self,
+        app: &App,
+        tenant: TenantId,
+        tell: impl FnOnce(&Open, Instant) -> T + Send,
+    ) -> Result<T, Problem> {
+        let known = self.0.lock().get(&tenant).cloned();
+        let look = || {
+            let ledger = app.handle.ledger();
+            let open = match known {
+                Some(open) => open,
+                None => {
+                    let open = Arc::new(Mutex::new(Open::all(ledger, tenant)?));
+                    self.0.lock().entry(tenant).or_insert(open).clone()
+                }
+            };
+            let mut open = open.lock();
+            open.follow(ledger, tenant)?;
+            Ok::<_, onhand_store::StoreError>(tell(&open, ledger.clock().now()))
+        };
+        Ok(blocking(look).await?)
+    }
+}
+
+/// A place in the rail.
+pub(super) struct Place {
+    pub href: &'static str,
+    pub name: &'static str,
+    /// How much waits there.
+    pub waiting: Option<String>,
+    pub is_here: bool,
+}
+
+/// What is around a page.
+pub(super) struct Frame {
+    pub style: String,
+    pub icon: String,
+    pub places: Vec<Place>,
+    /// Whoever is at the screen.
+    pub who: String,
+    /// All pushing is stopped since then.
+    pub stopped: Option<words::Time>,
+    /// When the page was made.
+    pub at: words::Time,
+    /// What was searched for.
+    pub query: String,
+}
+
+const PLACES: [(&str, &str); 6] = [
+    ("/", "Overview"),
+    ("/stock", "Stock"),
+    ("/orders", "Orders"),
+    ("/systems", "Systems"),
+    ("/discrepancies", "Discrepancies"),
+    ("/activity", "Activity"),
+];
+
+impl Frame {
+    /// Of a page in the rail's place of that address.
+    pub async fn of(app: &App, caller: &Caller, here: &str) -> Result<Self, Problem> {
+        let tell =
+            |open: &Open, now: Instant| (open.discrepancies().len(), open.short(), open.late(now).len());
+        let (discrepancies, short, late) = app.watched.look(app, caller.tenant, tell).await?;
+        let (stopped, now) = read(app, caller, |view| {
+            Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now))
+        })
+        .await?;
+        let places = PLACES.into_iter().map(|(href, name)| {
+            let waiting = match href {
+                "/orders" => short + late,
+                "/discrepancies" => discrepancies,
+                _ => 0,
+            };
+            Place { href, name, waiting: (waiting > 0).then(|| words::count(waiting)), is_here: href == here }
+        });
+        Ok(Self {
+            style: assets::style(),
+            icon: assets::icon(),
+            places: places.collect(),
+            who: caller.name.clone(),
+            stopped: stopped.map(|at| words::Time::of(at, now)),
+            at: words::Time::of(now, now),
+            query: String::new(),
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! The pages, for people: rendered here, by plain links and forms; what they show and do is what the API answers and does.
+//!
+//! Whoever signed in has a session (see [`session`]); what changes something comes from our own pages alone (CSRF), and nothing
+//! but our own style and script runs (CSP). Numbers, sentences and decisions come from the engine: a page adds none.
+
+mod activity;
+mod assets;
+mod discrepancies;
+mod frame;
+mod item;
+mod orders;
+mod overview;
+mod problem;
+mod session;
+mod stock;
+mod systems;
+mod words;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse as _, Response};
+use onhand_engine::Committed;
+use onhand_ledger::Body;
+use tower_http::csrf::CsrfLayer;
+
+pub use self::frame::Watched;
+use self::problem::Trouble;
+pub(crate) use self::problem::{is_asked_for, shown};
+use crate::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::v1::ask::Ask;
+
+/// The longest form: 64 KiB.
+const FORM_LIMIT: usize = 64 * 1024;
+
+/// What a page may load: its own style and pictures. No script of a page's own text runs, nobody frames it, and forms go to us.
+const CONTENT_SECURITY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; \
+    connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .merge(session::routes())
+        .merge(overview::routes())
+        .merge(stock::routes())
+        .merge(item::routes())
+        .merge(orders::routes())
+        .merge(systems::routes())
+        .merge(discrepancies::routes())
+        .merge(activity::routes())
+        .layer(DefaultBodyLimit::max(FORM_LIMIT))
+        .layer(CsrfLayer::new())
+        .layer(middleware::map_response(guarded))
+        .merge(assets::routes())
+}
+
+/// As browsers need to be told: <https://owasp.org/www-project-secure-headers/>.
+async fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What a handler of pages answers: a page, or what went wrong as one.
+type Shown = Result<Response, Trouble>;
+
+/// Does what a form asks for. Its own key makes it happen once, however often it is sent.
+async fn act(app: &App, caller: Caller, key: &str, body: Body) -> Result<Committed, Problem> {
+    let text = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error.to_string()))?;
+    let fingerprint = blake3::hash(&text).as_bytes().first_chunk::<8>().copied().unwrap_or_default();
+    let key = Some(key.to_owned()).filter(|key| (1..=255).contains(&key.len()));
+    let ask = Ask { caller, key, fingerprint: u64::from_be_bytes(fingerprint), body: () };
+    ask.submit(app, body).await
+}
+
+/// A key for a form.
+fn form_key() -> Result<String, Problem> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| Problem::internal(&error.to_string()))?;
+    Ok(format!("page-{:032x}", u128::from_be_bytes(random)))
+}
+
+/// A page as it is sent.
+fn page(template: &impl Template) -> Result<Response, Problem> {
+    let text = template.render().map_err(|error| Problem::internal(&error.to_string()))?;
+    Ok(Html(text).into_response())
+}

@@ -1,0 +1,189 @@
+//! Are all systems equal to the truth? What waits for somebody, and what changed in the last hour.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use onhand_engine::View;
+use onhand_engine::explain::exposure;
+use onhand_engine::open::Open;
+use onhand_engine::systems::system_status;
+use onhand_ledger::entry::Entry;
+use onhand_ledger::key::StockState;
+use onhand_ledger::model::System;
+use onhand_ledger::{Instant, ListingId, Quantity, SystemId};
+use onhand_store::StoreError;
+
+use super::frame::Frame;
+use super::session::Visitor;
+use super::{Shown, page, words};
+use crate::App;
+use crate::v1::ask::read;
+
+/// How many listings are looked at for what could be oversold, each time while the committer waits, and how often.
+const EXAMINED: usize = 250;
+const SLICES: usize = 8;
+/// How many records of the last hour are looked at.
+const RECORDS: usize = 2_000;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/", get(show))
+}
+
+/// A system, in a line.
+pub(super) struct Line {
+    pub href: String,
+    pub name: String,
+    pub sign: &'static str,
+    pub word: &'static str,
+    pub mode: String,
+    pub in_step: String,
+    pub lag: Option<String>,
+    pub read_at: Option<words::Time>,
+    /// What is to be said of it; none while it is simply kept equal.
+    pub sentence: Option<String>,
+    is_well: bool,
+}
+
+/// All systems, each in a line.
+pub(super) fn lines(view: &mut View<'_>, app: &App) -> Result<Vec<Line>, StoreError> {
+    let all = view.systems()?.into_iter().filter(|(id, _)| *id != SystemId::ONHAND);
+    all.map(|(id, system)| line(view, app, id, system)).collect()
+}
+
+/// A system, in a line.
+pub(super) fn line(view: &mut View<'_>, app: &App, id: SystemId, system: System) -> Result<Line, StoreError> {
+    let status = system_status(view, app.handle.ledger().seal(), id, &system)?;
+    let is_in_step = status.in_step == status.listings;
+    let (sign, word) = status.state.sign(is_in_step);
+    let is_live = status.state.name() == "live";
+    Ok(Line {
+        href: format!("/systems/{}", words::part(&system.name)),
+        sign,
+        word,
+        mode: system.mode.to_string(),
+        in_step: format!("{} of {}", words::count(status.in_step), words::count(status.listings)),
+        lag: status.usual_lag.map(words::lasting),
+        read_at: status.orders_known_to.map(|at| words::Time::of(at, view.now)),
+        sentence: (!is_live).then(|| status.state.sentence(&system.name)),
+        is_well: is_live && is_in_step,
+        name: system.name,
+    })
+}
+
+/// What could be oversold.
+struct Risk {
+    units: String,
+    items: String,
+    is_some: bool,
+    /// Not all listings were looked at.
+    is_more: bool,
+}
+
+/// What changed in the last hour.
+#[derive(Default)]
+struct Hour {
+    told: Vec<String>,
+}
+
+fn hour(view: &mut View<'_>) -> Result<Hour, StoreError> {
+    let from = view.seq_at(view.now.plus_seconds(-3_600))?;
+    let records = view.records_after(from, RECORDS + 1)?;
+    let is_more = records.len() > RECORDS;
+    let (mut sold, mut received, mut adjusted) = (Quantity::ZERO, Quantity::ZERO, 0);
+    let (mut counts, mut orders) = (0, BTreeSet::new());
+    for (_, record) in records.iter().take(RECORDS) {
+        for entry in &record.entries {
+            match entry {
+                Entry::Movement(movement) if movement.to.state == StockState::Customer => {
+                    sold += movement.quantity;
+                }
+                Entry::Movement(movement) if movement.reason == "received" => received += movement.quantity,
+                Entry::Movement(movement) if movement.reason == "correction" => adjusted += 1,
+                Entry::Count(..) => counts += 1,
+                Entry::Order(id, _) => {
+                    orders.insert(*id);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut told = Vec::new();
+    if !orders.is_empty() {
+        told.push(words::many(orders.len(), "order") + " came or changed");
+    }
+    for (quantity, what) in [(sold, "left"), (received, "received")] {
+        if quantity > Quantity::ZERO {
+            told.push(format!("{} {what}", words::number(quantity)));
+        }
+    }
+    for (number, what) in [(adjusted, "adjustment"), (counts, "count")] {
+        if number > 0 {
+            told.push(words::many(number, what));
+        }
+    }
+    if is_more {
+        told.push(format!("and more: the first {} changes are counted", words::count(RECORDS)));
+    }
+    Ok(Hour { told })
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    systems: Vec<Line>,
+    verdict: String,
+    risk: Risk,
+    short: String,
+    late: String,
+    waiting: String,
+    groups: usize,
+    hour: Hour,
+}
+
+async fn show(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
+    let frame = Frame::of(&app, &caller, "/").await?;
+    let tell = |open: &Open, now: Instant| {
+        let causes: BTreeSet<_> = open.discrepancies().values().collect();
+        (open.short(), open.late(now).len(), open.discrepancies().len(), causes.len())
+    };
+    let (short, late, waiting, groups) = app.watched.look(&app, caller.tenant, tell).await?;
+    let (systems, hour) = read(&app, &caller, |view| Ok((lines(view, &app)?, hour(view)?))).await?;
+    let (mut items, mut units, mut after) = (BTreeSet::new(), Quantity::ZERO, Some(ListingId(0)));
+    for _ in 0..SLICES {
+        let Some(from) = after else { break };
+        let (found, next) = read(&app, &caller, |view| exposure(view, from, EXAMINED, EXAMINED)).await?;
+        for one in found {
+            units += one.exposed;
+            items.insert(one.sku);
+        }
+        after = next;
+    }
+    let risk = Risk {
+        units: words::number(units),
+        items: words::many(items.len(), "item"),
+        is_some: !items.is_empty(),
+        is_more: after.is_some(),
+    };
+    let well = systems.iter().filter(|line| line.is_well).count();
+    let verdict = match (systems.len(), well) {
+        (0, _) => "Nothing is connected".to_owned(),
+        (1, 1) => "The system is in step".to_owned(),
+        (all, well) if all == well => format!("All {} systems are in step", words::count(all)),
+        (all, well) => format!("{} of {} are in step", words::count(well), words::many(all, "system")),
+    };
+    Ok(page(&Overview {
+        frame,
+        systems,
+        verdict,
+        risk,
+        short: words::count(short),
+        late: words::count(late),
+        waiting: words::count(waiting),
+        groups,
+        hour,
+    })?)
+}

@@ -1,0 +1,219 @@
+//! The pages, as a browser without script has them: signing in, what each shows, forms, and who is kept out.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use axum::body::Body as HttpBody;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use onhand_ledger::TenantId;
+use onhand_web::auth;
+use serde_json::json;
+use support::{Shop, time};
+
+const PAGES: [&str; 9] = [
+    "/",
+    "/stock",
+    "/items/MUG",
+    "/orders",
+    "/systems",
+    "/systems/WEB",
+    "/discrepancies",
+    "/activity",
+    "/stock?q=M&show=low",
+];
+
+/// Somebody at a screen.
+struct Browser<'a> {
+    shop: &'a Shop,
+    cookie: Option<String>,
+}
+
+impl Browser<'_> {
+    async fn ask(&self, request: Request<HttpBody>) -> (StatusCode, HeaderMap, String) {
+        let answer = self.shop.send(request).await;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, headers, String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, HeaderMap, String) {
+        let mut request =
+            Request::get(path).header(header::HOST, "127.0.0.1:7171").header(header::ACCEPT, "text/html");
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        self.ask(request.body(HttpBody::empty()).unwrap()).await
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let (status, headers, text) = self.get(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
+        text
+    }
+
+    async fn post(&self, path: &str, form: &str, site: &str) -> (StatusCode, HeaderMap, String) {
+        let mut request = Request::post(path)
+            .header(header::HOST, "127.0.0.1:7171")
+            .header(header::ACCEPT, "text/html")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", site);
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        self.ask(request.body(HttpBody::from(form.to_owned())).unwrap()).await
+    }
+
+    async fn sign_in(&mut self, key: &str) {
+        let (status, headers, text) =
+            self.post("/sign-in", &format!("key={key}&next=/stock"), "same-origin").await;
+        assert_eq!(
+            (status, headers[header::LOCATION].to_str().unwrap()),
+            (StatusCode::SEE_OTHER, "/stock"),
+            "{text}"
+        );
+        let set = headers[header::SET_COOKIE].to_str().unwrap();
+        assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
+        self.cookie = Some(set.split(';').next().unwrap().to_owned());
+    }
+}
+
+fn stranger(shop: &Shop) -> Browser<'_> {
+    Browser { shop, cookie: None }
+}
+
+async fn signed_in(shop: &Shop) -> Browser<'_> {
+    let mut browser = stranger(shop);
+    browser.sign_in(&shop.key).await;
+    browser
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sees_anything_who_has_not_signed_in() {
+    let shop = Shop::open().await;
+    let nobody = stranger(&shop);
+    let guest = Browser { shop: &shop, cookie: Some(format!("onhand_session=1.{}", "0".repeat(40))) };
+    for browser in [&nobody, &guest] {
+        for page in PAGES {
+            let (status, headers, text) = browser.get(page).await;
+            assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
+            assert!(headers[header::LOCATION].to_str().unwrap().starts_with("/sign-in?next=%2F"), "{page}");
+            assert!(!text.contains("MUG"));
+        }
+    }
+    let (status, _, text) = nobody.post("/sign-in", "key=ohk_1_no", "same-origin").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(text.contains("no key that is known here") && !text.contains("ohk_1_no"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_is_there_and_says_what_is_so() {
+    let shop = Shop::open().await;
+    shop.accepted(
+        "/v1/movements/receive",
+        json!({ "location": "LONDON", "lines": [{ "sku": "MUG", "quantity": 1204 }] }),
+    )
+    .await;
+    let order =
+        json!({ "reference": "A-<1>", "lines": [{ "sku": "MUG", "quantity": 4 }], "ship_by": time("07:00") });
+    let order = shop.accepted("/v1/orders", order).await["id"].as_u64().unwrap();
+    let browser = signed_in(&shop).await;
+    for page in PAGES {
+        let text = browser.page(page).await;
+        assert!(text.contains("<main") && text.contains("aria-current=\"page\""), "{page}");
+        assert!(!text.contains("<script") && !text.contains("style="), "{page} has nothing inline");
+    }
+    let item = browser.page("/items/MUG").await;
+    for said in ["1,200", "1,204", "LONDON", "received: 1,204 from supplier to available at LONDON"] {
+        assert!(item.contains(said), "{said}: {item}");
+    }
+    let orders = browser.page("/orders?show=late").await;
+    assert!(orders.contains("A-&#60;1&#62;") && orders.contains("late"), "{orders}");
+    assert!(browser.page(&format!("/orders/{order}")).await.contains("4 at LONDON"));
+    let overview = browser.page("/").await;
+    assert!(overview.contains("Late orders"), "{overview}");
+    let (status, headers, _) = browser.get("/find?q=MUG").await;
+    assert_eq!((status, headers[header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/items/MUG"));
+    let (status, _, text) = browser.get("/items/NONE").await;
+    assert!(status == StatusCode::NOT_FOUND && text.contains("there is no item with the SKU"), "{text}");
+    let (status, _, text) = browser.get("/nowhere").await;
+    assert!(status == StatusCode::NOT_FOUND && text.contains("<h1>Nothing here</h1>"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_form_does_is_done_once_by_whoever_is_at_the_screen() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let count = "key=page-1&location=LONDON&quantity=72&note=by%20hand";
+    for _ in 0..2 {
+        let (status, headers, text) = browser.post("/items/MUG/count", count, "same-origin").await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+        assert_eq!(headers[header::LOCATION].to_str().unwrap(), "/items/MUG#ledger");
+    }
+    let adjust = "key=page-2&location=LONDON&quantity=%E2%88%922&reason=shrinkage";
+    assert_eq!(browser.post("/items/MUG/adjust", adjust, "same-origin").await.0, StatusCode::SEE_OTHER);
+    let stock = shop.get("/v1/items/MUG/stock").await;
+    assert_eq!(stock["total"]["on_hand"], json!(70));
+    let history = shop.get("/v1/items/MUG/history").await;
+    assert_eq!(
+        (&history["data"][0]["actor"], &history["data"][0]["reason"]),
+        (&json!("test"), &json!("shrinkage"))
+    );
+    assert_eq!(history["data"].as_array().unwrap().len(), 2);
+    // What cannot be is told on a page, and changes nothing.
+    let wrong = "key=page-3&location=LONDON&quantity=-99&reason=shrinkage";
+    let (status, _, text) = browser.post("/items/MUG/adjust", wrong, "same-origin").await;
+    assert!(status.is_client_error() && text.contains("Nothing was changed"), "{status} {text}");
+    let (status, _, text) = browser.post("/pushing", "key=page-4&to=stop&note=x", "same-origin").await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+    assert!(browser.page("/stock").await.contains("All pushing is stopped"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_changes_nothing_in_our_name() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let form = "key=page-1&location=LONDON&quantity=72";
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(browser.post("/items/MUG/count", form, site).await.0, StatusCode::FORBIDDEN, "{site}");
+        assert_eq!(browser.post("/sign-out", "", site).await.0, StatusCode::FORBIDDEN, "{site}");
+    }
+    assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], json!(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_by_signing_out_by_evening_and_with_its_key() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    assert_eq!(browser.post("/sign-out", "", "same-origin").await.0, StatusCode::SEE_OTHER);
+    assert_eq!(browser.get("/stock").await.0, StatusCode::SEE_OTHER, "the cookie alone is nothing");
+    let browser = signed_in(&shop).await;
+    shop.clock.set(onhand_ledger::Instant::parse(&time("19:59")).unwrap());
+    browser.page("/stock").await;
+    shop.clock.set(onhand_ledger::Instant::parse(&time("20:01")).unwrap());
+    assert_eq!(browser.get("/stock").await.0, StatusCode::SEE_OTHER);
+    let key = auth::create_key(&shop.handle, TenantId::DEFAULT, "desk").await.unwrap();
+    let mut browser = stranger(&shop);
+    browser.sign_in(&key).await;
+    browser.page("/stock").await;
+    let keys = shop.get("/v1/keys").await;
+    let desk = keys["data"].as_array().unwrap().iter().find(|known| known["name"] == "desk").unwrap();
+    assert_eq!(shop.delete(&format!("/v1/keys/{}", desk["id"].as_str().unwrap())).await.0, StatusCode::OK);
+    assert_eq!(browser.get("/stock").await.0, StatusCode::SEE_OTHER, "its key was revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_sees_its_own_alone() {
+    let shop = Shop::open().await;
+    let key = auth::create_key(&shop.handle, TenantId(7), "other").await.unwrap();
+    let mut browser = stranger(&shop);
+    browser.sign_in(&key).await;
+    let stock = browser.page("/stock").await;
+    assert!(!stock.contains("MUG") && stock.contains("There are no items yet"), "{stock}");
+    assert_eq!(browser.get("/items/MUG").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(browser.get("/systems/WEB").await.0, StatusCode::NOT_FOUND);
+    let form = "key=page-1&location=LONDON&quantity=72";
+    assert!(browser.post("/items/MUG/count", form, "same-origin").await.0.is_client_error());
+    assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], json!(0));
+}
