@@ -266,6 +266,10 @@ pub(crate) async fn date_of(http: &reqwest::Client, url: &str) -> Option<Instant
     Some(Instant::from_micros(date.as_microsecond()))
 }
 
+/// How late a system of which nothing better is known may tell of its orders, in milliseconds. Chosen, not measured: a list that is fed from
+/// an index of its own leaves a new order out for seconds, and what somebody changed by hand can wait as long.
+pub const TELLS_WITHIN_MS: i64 = 12_000;
+
 /// One outside system, spoken to over its own API.
 #[async_trait::async_trait]
 pub trait Channel: Send + Sync {
@@ -284,6 +288,13 @@ pub trait Channel: Send + Sync {
     /// How its webhooks are verified; none: it sends none. What one says is a hint to look at its orders and numbers now.
     fn webhook(&self) -> Option<WebhookScheme> {
         None
+    }
+
+    /// How late it may tell of what it did by itself, in milliseconds: an order that moved a number is in [`Channel::orders`] so long after
+    /// that at the latest. For as long a number that nothing explains is looked at, before it is called somebody's change; at least
+    /// for as long as a reading may be of a while ago. A channel that knows better than [`TELLS_WITHIN_MS`] says so, with its source.
+    fn tells_within_ms(&self) -> i64 {
+        TELLS_WITHIN_MS
     }
 
     /// Has it compare-and-set: is a number set only where it shows [`Push::expected`]?

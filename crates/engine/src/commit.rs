@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use self::tenants::Tenants;
 use crate::clock::Clock;
+use crate::figures::Figures;
 use crate::scribe::{Records, Scribe, all_chunks};
 use crate::seal::Seal;
 use crate::view::View;
@@ -143,6 +144,7 @@ pub struct Ledger {
     pub(crate) snapshots: tokio::sync::Mutex<()>,
     /// Systems that a message has come of, since their workers looked.
     hints: Mutex<std::collections::BTreeSet<(TenantId, SystemId)>>,
+    figures: Figures,
 }
 
 struct Inner {
@@ -315,6 +317,7 @@ impl Ledger {
             seal: Seal::default(),
             snapshots,
             hints,
+            figures: Figures::default(),
         })
     }
 
@@ -567,6 +570,11 @@ impl Ledger {
             Some(store) => does(store.lock().as_mut()),
             None => does(self.shares[0].read().store.lock().here()?),
         }
+    }
+
+    /// How each connected system is doing, in figures.
+    pub const fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// A message has come that something happened at a system: its worker looks at once. Where that works on another node, it

@@ -10,6 +10,7 @@ mod claims;
 mod clock;
 mod commit;
 pub mod explain;
+pub mod figures;
 mod history;
 pub mod hooks;
 pub mod inbox;

@@ -114,6 +114,9 @@ pub struct ShownState {
     /// By how much somebody changed it over there, where a person is asked about that.
     #[serde(default)]
     pub unexplained: Quantity,
+    /// Is it uncertain whether somebody did?
+    #[serde(default)]
+    pub doubtful: bool,
     /// Can that be adopted?
     #[serde(default)]
     pub adoptable: bool,
@@ -163,8 +166,8 @@ pub struct Stopped {
 }
 
 impl ShownState {
-    /// What is known when it is judged, of all that the system did up to `known_to`.
-    pub fn known(&self, known_to: Instant) -> Known<'_> {
+    /// What is known when it is judged, of all that a system did up to `known_to` that may be so many microseconds late in telling of it.
+    pub fn known(&self, known_to: Instant, told_within: i64) -> Known<'_> {
         Known {
             acknowledged: self.acknowledged,
             acknowledged_at: self.acknowledged_at,
@@ -174,6 +177,7 @@ impl ShownState {
             unanswered: self.unanswered,
             lost: &self.lost,
             most: self.most.map(|(most, _)| most),
+            told_within,
         }
     }
 
@@ -199,7 +203,7 @@ impl ShownState {
 
     /// What it shows now, as far as we know.
     pub fn shows(&self) -> Option<Quantity> {
-        onhand_sync::shows(&self.known(Instant::MIN))
+        onhand_sync::shows(&self.known(Instant::MIN, 0))
     }
 }
 

@@ -39,6 +39,8 @@ const LOOK_FOR_DUE: Duration = Duration::from_millis(500);
 const LOOK_FOR_DISCOVERY: Duration = Duration::from_secs(5);
 /// How often it is measured how much rules that adapt shall keep back.
 const SIZE_BUFFERS: Duration = Duration::from_mins(5);
+/// How often the figures of inboxes learn what came to them.
+const FOLLOW_INBOXES: Duration = Duration::from_secs(5);
 /// How often it is looked which raw documents are kept no longer.
 const LOOK_AT_RAW: Duration = Duration::from_hours(1);
 /// After a failure it is tried again so soon.
@@ -140,6 +142,7 @@ impl Runtime {
         self.tasks.spawn(supervise(self.app.clone(), self.nodes.clone(), pace, self.acknowledged.clone()));
         self.tasks.spawn(rediscover(self.app.clone(), self.nodes.clone(), pace));
         self.tasks.spawn(size_buffers(self.handle.clone(), self.nodes.clone()));
+        self.tasks.spawn(follow_inboxes(self.handle.clone(), self.nodes.clone()));
     }
 
     /// Tells people of troubles, looking for them so often: one node of all that speak with systems does.
@@ -273,6 +276,29 @@ async fn size_buffers(handle: Handle, nodes: Arc<Nodes>) {
                 tracing::warn!(%error, "what is kept back cannot be measured; it is tried again");
             }
         }
+    }
+}
+
+/// Keeps the figures of what stands in the inboxes: one node of all does.
+async fn follow_inboxes(handle: Handle, nodes: Arc<Nodes>) {
+    loop {
+        let tenants = if nodes.is_first() { tenants_at(&handle, Work::Connected).await } else { Vec::new() };
+        if tenants.is_empty() {
+            handle.ledger().figures().forget();
+        }
+        for tenant in tenants {
+            let ledger = handle.ledger().clone();
+            let followed =
+                tokio::task::spawn_blocking(move || ledger.figures().follow(&ledger, tenant)).await;
+            match followed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "what stands in the inbox cannot be followed; it is tried again")
+                }
+                Err(_) => return,
+            }
+        }
+        tokio::time::sleep(FOLLOW_INBOXES).await;
     }
 }
 

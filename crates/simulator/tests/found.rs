@@ -152,3 +152,13 @@ fn a_reading_of_a_while_ago_does_not_take_a_sale_for_one_that_was_in_the_number_
     let outcome = told_of_nothing(&story(nature(), vec![(12_000, stale), (12_050, sale(3))]));
     assert!(outcome.faults.contains_key(&Fault::StaleRead));
 }
+
+#[test]
+fn a_change_whose_telling_was_written_and_said_to_have_failed_is_told_once() {
+    for after in 0..30 {
+        let edit = What::Edit { system: 0, listing: 0, to: 5 };
+        let fails = What::StoreFails { written: true };
+        let outcome = clean(&story(nature(), vec![(21_000, edit), (40_000 + 100 * after, fails)]));
+        assert_eq!(outcome.causes, Causes { right: 1, ..Causes::default() }, "{}", outcome.told.join("\n"));
+    }
+}

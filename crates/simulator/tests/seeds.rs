@@ -17,11 +17,6 @@ fn a_seed_is_one_story_bit_for_bit() {
 /// So many stories are played in a full test run; `cargo xtask test --quick` says fewer.
 const SEEDS: u64 = 2_000;
 
-/// A defect that is known: in these stories a cause is told as certain, and is wrong: what an order did to a number is heard of later than
-/// a change is looked into. Any other seed that fails is news, and so is one of
-/// these that does not any more.
-const KNOWN_WRONG: [u64; 4] = [170, 439, 1_390, 1_691];
-
 #[test]
 fn simulated_seeds_break_no_law_and_tell_no_cause_wrongly() {
     let said = std::env::var("ONHAND_SEEDS").ok();
@@ -35,13 +30,10 @@ fn simulated_seeds_break_no_law_and_tell_no_cause_wrongly() {
     .unwrap();
     let report = progress.report;
     assert_eq!((report.seeds, report.violations), (many, 0), "{:?}\n{}", progress.failed, told.join("\n"));
-    // Not as it shall be: see where they are named.
-    let known: Vec<u64> = KNOWN_WRONG.into_iter().filter(|seed| *seed < many).collect();
-    assert_eq!(progress.failed, known, "{}", told.join("\n"));
+    let Causes { right, wrong, unsure } = report.causes;
+    assert_eq!((progress.failed, wrong), (Vec::new(), 0), "{}", told.join("\n"));
     if many >= SEEDS {
-        // 990 of 1,000 is what it shall come to.
-        let Causes { right, wrong, unsure } = report.causes;
-        assert!(right * 1_000 >= (right + wrong + unsure) * 985, "{:?}", report.causes);
+        assert!(right * 1_000 >= (right + wrong + unsure) * 990, "{:?}", report.causes);
         assert!(report.faults.len() >= 20, "{:?}", report.faults);
     }
 }

@@ -58,6 +58,8 @@ pub struct Known<'a> {
     pub lost: &'a [(Quantity, Instant)],
     /// The most that it showed lately: no order was for more. None where that is not known.
     pub most: Option<Quantity>,
+    /// So late the system may tell of what it did, in microseconds.
+    pub told_within: i64,
 }
 
 /// What follows from a reading.
@@ -71,6 +73,8 @@ pub enum Verdict {
     },
     /// What was done over there up to the reading is not known yet: no verdict.
     Wait,
+    /// It follows in several ways, by which of the changes that were heard of since the reading began are in the number: read it again.
+    Ambiguous,
     /// A push whose answer was lost has arrived: it shows that.
     Arrived {
         /// So many of the last changes are not in the number yet.
@@ -102,9 +106,15 @@ pub enum Verdict {
     Drift(Quantity),
 }
 
-/// So much the time of a change may be wrong still, in microseconds: what a system's clock is known to be wrong by is known
-/// only as well as its fastest order was heard of, and a list of orders may leave a new one out for some seconds.
+/// So much the time of a change may be wrong still, in microseconds, or by as much as the system may be late in telling: what its clock is
+/// known to be wrong by is known only as well as its fastest order was heard of.
 const CLOCKS_DIFFER: i64 = 12_000_000;
+
+impl Known<'_> {
+    fn clocks_differ(&self) -> i64 {
+        self.told_within.max(CLOCKS_DIFFER)
+    }
+}
 
 /// So many changes at either end are tried as what may be in a number, or not.
 const TRIED: usize = 64;
@@ -121,18 +131,19 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     if known.known_to < observation.at {
         return Verdict::Wait;
     }
-    if let Some((sent, at)) = known.unanswered
-        && let Some(later) =
-            explained_from(observation, sent, known, heard_before(at, known), known.changes.len())
-    {
-        return Verdict::Arrived { later };
-    }
-    if let Some(later) = explained(observation, acknowledged, known, known.may_be_overwritten) {
-        return if known.unanswered.is_some() {
-            Verdict::Lost { later }
-        } else {
-            Verdict::Explained { later }
-        };
+    let arrived = known.unanswered.and_then(|(sent, at)| {
+        explained_from(observation, sent, known, heard_before(at, known), known.changes.len())
+    });
+    let as_before = explained(observation, acknowledged, known, known.may_be_overwritten);
+    let late = told_late(observation, acknowledged, known);
+    match (arrived, as_before) {
+        // Which changes are in the number differs: what is read after all of them were heard of says which it is.
+        (Some(one), Some(other)) if one != other => return Verdict::Ambiguous,
+        (Some(later), _) => return Verdict::Arrived { later },
+        (None, Some(one)) if late.is_some_and(|other| one != other) => return Verdict::Ambiguous,
+        (None, Some(later)) if known.unanswered.is_some() => return Verdict::Lost { later },
+        (None, Some(later)) => return Verdict::Explained { later },
+        (None, None) => {}
     }
     // The one that was sent last first: of two that explain it that is the likelier.
     for (lost, _) in known.lost.iter().rev() {
@@ -142,7 +153,7 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     }
     let expected = acknowledged + sum(&known.changes[overwritten(known)..]);
     let otherwise = observation.quantity - expected;
-    match told_late(observation, acknowledged, known) {
+    match late {
         Some(later) => Verdict::ToldLate { later, otherwise },
         None => Verdict::Drift(otherwise),
     }
@@ -152,8 +163,8 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
 /// has overwritten in between? An order only ever gives back, once it is placed.
 pub fn may_be_a_part(drift: Quantity, known: &Known<'_>) -> bool {
     let Some(acknowledged_at) = known.acknowledged_at else { return false };
-    let (early, late) =
-        (acknowledged_at.plus_micros(-CLOCKS_DIFFER), acknowledged_at.plus_micros(CLOCKS_DIFFER));
+    let differ = known.clocks_differ();
+    let (early, late) = (acknowledged_at.plus_micros(-differ), acknowledged_at.plus_micros(differ));
     known.changes.iter().any(|change| {
         change.summed.is_some_and(|summed| {
             let is_around = summed.begun_at <= late && change.at >= early;
@@ -201,7 +212,7 @@ fn heard_before(at: Instant, known: &Known<'_>) -> usize {
 
 /// Does a number follow from what was acknowledged, if what happened before that, and was told later, was in it?
 fn told_late(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> Option<usize> {
-    let last = known.acknowledged_at?.plus_micros(CLOCKS_DIFFER);
+    let last = known.acknowledged_at?.plus_micros(known.clocks_differ());
     let late = known.changes.partition_point(|change| change.at <= last);
     explained_from(observation, acknowledged, known, 0, late)
 }
@@ -264,6 +275,7 @@ mod tests {
             unanswered: None,
             lost: &[],
             most: None,
+            told_within: 0,
         }
     }
 
@@ -373,6 +385,25 @@ mod tests {
             assert_eq!(judge(read(units, 120), &late), Verdict::ArrivedLate { later: 0, quantity });
         }
         assert_eq!(judge(read(98, 120), &late), Verdict::Drift(Quantity::units(-3)));
+    }
+
+    #[test]
+    fn what_is_explained_in_two_ways_is_read_again() {
+        // A write of 37 may have arrived before a sale of 2, or neither has happened yet.
+        let sale = [change(-2, 121, 122)];
+        let sent = Some((Quantity::units(37), at(100)));
+        let unanswered = Known { unanswered: sent, ..known(35, &sale, 180) };
+        assert_eq!(judge(read(35, 120), &unanswered), Verdict::Ambiguous);
+        // Read after the sale was heard of, it is one or the other.
+        assert_eq!(judge(read(33, 125), &unanswered), Verdict::Lost { later: 0 });
+        assert_eq!(judge(read(35, 125), &unanswered), Verdict::Arrived { later: 0 });
+        // A sale that was told late may be in the number before, and a return not yet; or both are in this one.
+        let both = [change(-1, -6, 1), change(1, 121, 122)];
+        let late = |known_to| known(8, &both, known_to);
+        assert_eq!(judge(read(8, 120), &late(180)), Verdict::Ambiguous);
+        let otherwise = Quantity::units(1);
+        assert_eq!(judge(read(9, 125), &late(180)), Verdict::ToldLate { later: 0, otherwise });
+        assert_eq!(judge(read(8, 125), &late(180)), EXPLAINED);
     }
 
     #[test]

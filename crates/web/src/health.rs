@@ -48,6 +48,6 @@ async fn writing(app: &App) -> Result<&'static str, String> {
 }
 
 async fn metrics(State(app): State<App>) -> Result<([(&'static str, &'static str); 1], String), StatusCode> {
-    let text = app.metrics.render().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let text = app.metrics.render(app.handle.ledger()).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

@@ -13,6 +13,7 @@ mod error;
 mod errors_page;
 mod extract;
 mod fair;
+mod figures;
 mod health;
 mod hooks;
 mod metrics;

@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use onhand_engine::Ledger;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::App;
+use crate::figures::Systems;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RequestLabels {
@@ -28,6 +30,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<RequestLabels, Counter>,
     duration: Histogram,
+    systems: Systems,
     /// The last entry of the log, the newest over all tenants.
     pub log_seq: Gauge,
 }
@@ -45,15 +48,20 @@ impl Default for Metrics {
         );
         let log_seq = Gauge::default();
         registry.register("log_seq", "The last entry of the log", log_seq.clone());
-        Self { registry: Mutex::new(registry), requests, duration, log_seq }
+        let systems = Systems::default();
+        systems.register(&mut registry);
+        Self { registry: Mutex::new(registry), requests, duration, systems, log_seq }
     }
 }
 
 impl Metrics {
     /// As Prometheus reads it.
-    pub fn render(&self) -> Result<String, std::fmt::Error> {
+    pub fn render(&self, ledger: &Ledger) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
-        text::encode(&mut out, &self.registry.lock())?;
+        // Two who look at once do so one after the other: what is told of systems is told anew each time.
+        let registry = self.registry.lock();
+        self.systems.take(ledger.figures(), ledger.clock().now());
+        text::encode(&mut out, &registry)?;
         Ok(out)
     }
 }

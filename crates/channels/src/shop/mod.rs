@@ -90,6 +90,11 @@ impl Channel for CornerShop {
         Some(WebhookScheme::HmacSha256 { header, encoding: Encoding::Base64, prefix: "", event })
     }
 
+    /// An order and the number that it lowers change together, under one lock (see `onhand-emulators`).
+    fn tells_within_ms(&self) -> i64 {
+        0
+    }
+
     async fn clock(&self) -> Result<Option<Instant>, ChannelError> {
         Ok(date_of(&self.http, &self.url).await)
     }

@@ -358,6 +358,14 @@ impl Channel for Vendure {
         true
     }
 
+    /// An order's state and what it allocates are written in one transaction of the request that changes it: `onTransitionEnd`
+    /// allocates with the same `ctx`
+    /// (<https://github.com/vendure-ecommerce/vendure/blob/master/packages/core/src/config/order/default-order-process.ts>,
+    /// <https://docs.vendure.io/reference/typescript-api/request/transaction-decorator>). Lists of orders are read from the same tables.
+    fn tells_within_ms(&self) -> i64 {
+        0
+    }
+
     /// A session, and what it may do: nothing is looked through.
     async fn test(&self) -> Result<(), ChannelError> {
         self.sign_in().await?;

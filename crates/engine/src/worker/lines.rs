@@ -5,12 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::{Bound, Deref, DerefMut};
 
-use onhand_ledger::Instant;
-use onhand_sync::{Danger, Fall, danger};
+use onhand_ledger::{Instant, Quantity};
+use onhand_sync::{Danger, Fall, danger, exposed};
 
 use super::Line;
+use crate::figures::Standing;
+use crate::systems::ShownState;
 
 /// Of a line, what decides which sets it is in.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Sorted {
     /// It differs, and only time keeps it from being sent.
@@ -21,6 +24,14 @@ pub(super) struct Sorted {
     is_guarded: bool,
     /// Nothing was ever acknowledged of it.
     is_new: bool,
+    /// Its number is ours.
+    is_ours: bool,
+    /// It was last observed as it should be, with nothing unanswered.
+    in_step: bool,
+    /// So much of its item is offered that cannot be promised.
+    exposed: Quantity,
+    /// Since when it does not show what it should, where no person is asked about it.
+    behind_since: Option<Instant>,
 }
 
 /// The lines by their keys.
@@ -30,12 +41,18 @@ pub(super) struct Lines {
     sets: Sets,
 }
 
-#[derive(Default)]
+#[derive(PartialEq, Eq, Default)]
 struct Sets {
     open: BTreeSet<(Danger, String)>,
     read: BTreeSet<String>,
     guarded: BTreeSet<String>,
     new: usize,
+    ours: usize,
+    in_step: usize,
+    /// In millionths of units.
+    exposed: i128,
+    /// How many are behind since when.
+    behind: BTreeMap<Instant, usize>,
 }
 
 /// A line that may be changed.
@@ -97,7 +114,24 @@ impl Line {
                 || self.state.zero_allowed
                 || (self.fall == Some(Fall::Guarded) && differs),
             is_new: self.state.acknowledged.is_none(),
+            is_ours: !self.is_skipped,
+            in_step: !self.is_skipped
+                && self.state.unanswered.is_none()
+                && self.state.stopped.is_none()
+                && self.state.observed.is_some_and(|(quantity, _)| quantity == self.desired),
+            exposed: if self.is_skipped { Quantity::ZERO } else { self.exposed() },
+            behind_since: self
+                .changed_at
+                .filter(|_| !self.is_skipped && differs && self.state.stopped.is_none()),
         }
+    }
+
+    /// So much of its item is offered there that cannot be promised; by what was observed, or acknowledged since.
+    fn exposed(&self) -> Quantity {
+        let ShownState { observed, acknowledged_at, .. } = &self.state;
+        let newest = observed.filter(|(_, at)| acknowledged_at.is_none_or(|newer| newer <= *at));
+        let shows = newest.map(|(quantity, _)| quantity).or_else(|| self.state.shows());
+        exposed(shows, self.listing.multiplier, self.available)
     }
 }
 
@@ -127,7 +161,24 @@ impl Sets {
         };
         member(&mut self.read, before.is_read, now.is_read);
         member(&mut self.guarded, before.is_guarded, now.is_guarded);
-        self.new = self.new + usize::from(now.is_new) - usize::from(before.is_new);
+        let count = |sum: usize, before: bool, now: bool| sum + usize::from(now) - usize::from(before);
+        self.new = count(self.new, before.is_new, now.is_new);
+        self.ours = count(self.ours, before.is_ours, now.is_ours);
+        self.in_step = count(self.in_step, before.in_step, now.in_step);
+        self.exposed += i128::from(now.exposed.micros()) - i128::from(before.exposed.micros());
+        if before.behind_since != now.behind_since {
+            if let Some(since) = before.behind_since
+                && let Some(many) = self.behind.get_mut(&since)
+            {
+                *many -= 1;
+                if *many == 0 {
+                    self.behind.remove(&since);
+                }
+            }
+            if let Some(since) = now.behind_since {
+                *self.behind.entry(since).or_default() += 1;
+            }
+        }
     }
 }
 
@@ -197,8 +248,14 @@ impl Lines {
         for (key, line) in &self.all {
             sets.change(key, Sorted::default(), line.sorts());
         }
-        let Sets { open, read, guarded, new } = &self.sets;
-        (open, read, guarded, *new) == (&sets.open, &sets.read, &sets.guarded, sets.new)
+        self.sets == sets
+    }
+
+    /// What they come to.
+    pub fn standing(&self) -> Standing {
+        let Sets { ours, in_step, exposed, behind, .. } = &self.sets;
+        let behind_since = behind.first_key_value().map(|(since, _)| *since);
+        Standing { listings: *ours, in_step: *in_step, exposed: *exposed, behind_since }
     }
 
     /// Is there any of which nothing was ever acknowledged?

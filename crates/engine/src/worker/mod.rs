@@ -31,6 +31,7 @@ use onhand_store::{Note, StoreError};
 use onhand_sync::{Failure, Fall, OPEN_AFTER, Observation, Stop, next_random, rest_ms};
 
 use self::lines::{Lines, Sorted};
+use crate::figures::{OfSystem, Standing};
 use crate::published::{Basis, Facts};
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{STATUS, ShownState, WorkerStatus, shown_space};
@@ -128,6 +129,8 @@ struct Line {
     state: ShownState,
     /// What it should show, at `seq` of the worker.
     desired: Quantity,
+    /// What can be promised of its item where it counts, at the same `seq`.
+    available: Quantity,
     /// A rule leaves the number to the system.
     is_skipped: bool,
     /// What the number was computed from.
@@ -297,6 +300,7 @@ impl Worker {
             return self.rest_until;
         }
         let done = self.work().await;
+        self.leave_figures(&done);
         let now = self.now();
         let trouble = match &done {
             Err(error) if self.failures + 1 >= OPEN_AFTER => {
@@ -360,6 +364,22 @@ impl Worker {
             next = next.min(may_push_at);
         }
         next.min(self.next_due(now).unwrap_or(next))
+    }
+
+    /// What it comes to now, for whoever watches.
+    fn leave_figures(&self, done: &Result<(), WorkerError>) {
+        let sends = self.system.mode.direction.sends();
+        let standing = if sends { self.lines.standing() } else { Standing::default() };
+        self.figures(|figures| {
+            figures.name.clone_from(&self.system.name);
+            figures.standing = Some(standing);
+            let is_throttled = matches!(done, Err(WorkerError::Channel(ChannelError::Throttled { .. })));
+            figures.throttled += u64::from(is_throttled);
+        });
+    }
+
+    fn figures(&self, note: impl FnOnce(&mut OfSystem)) {
+        self.handle.ledger().figures().of((self.tenant, self.id), note);
     }
 
     /// Nobody knows whether what was to be kept is kept: what is known of its listings is what the store says, as after a crash.
@@ -477,5 +497,12 @@ impl Worker {
         let listings: BTreeSet<&String> =
             keys.iter().filter_map(|key| Some(&self.lines.get(key)?.listing.remote_id)).collect();
         listings.into_iter().cloned().collect()
+    }
+}
+
+/// What its listings came to is known to nobody here any more.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.figures(|figures| figures.standing = None);
     }
 }

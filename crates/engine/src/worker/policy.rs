@@ -40,6 +40,7 @@ impl Worker {
                 (Cause::ManualEdit, sentence)
             }
         };
+        self.found(cause);
         // Told again after a crash, or where nobody could say whether it was kept, it is the same discrepancy.
         let told_as = Some(format!("changed/{}/{key}/{}", self.id, base.map_or(0, Instant::micros)));
         let barrier = self.barrier(&key, from)?;
@@ -57,12 +58,13 @@ impl Worker {
                 let told_as = format!("adopted/{}/{key}/{}", self.id, base.map_or(0, Instant::micros));
                 let refused = self.adopt(&key, to - from, told_as, happened.clone()).await?;
                 match refused {
-                    Some(refused) => self.ask(&key, to - from, &happened, Some(refused)).await,
+                    Some(refused) => self.ask(&key, to - from, &happened, (false, Some(refused))).await,
                     None => Ok(()),
                 }
             }
             (Reaction::Ask | Reaction::Adopt, barrier) => {
-                self.ask(&key, to - from, &happened, barrier.map(|barrier| barrier.to_string())).await
+                let barrier = barrier.map(|barrier| barrier.to_string());
+                self.ask(&key, to - from, &happened, (doubt.is_some(), barrier)).await
             }
             (Reaction::Propose, Some(Barrier::Master(master))) => {
                 let sentence = format!(
@@ -139,13 +141,13 @@ impl Worker {
         Ok(refused)
     }
 
-    /// Asks a person about a change; several before the answer are one question.
+    /// Asks a person about a change, which it may not have been, or which cannot be adopted; several before the answer are one question.
     async fn ask(
         &mut self,
         key: &str,
         by: Quantity,
         happened: &str,
-        barrier: Option<String>,
+        (doubtful, barrier): (bool, Option<String>),
     ) -> Result<(), WorkerError> {
         let Some(line) = self.lines.get(key) else { return Ok(()) };
         let was_asked = line.is_asked();
@@ -155,6 +157,7 @@ impl Worker {
         }
         let Some(mut line) = self.lines.get_mut(key) else { return Ok(()) };
         line.state.adoptable = barrier.is_none();
+        line.state.doubtful = doubtful || (was_asked && line.state.doubtful);
         line.state.unexplained = by;
         // Whoever changed it has changed it back.
         if was_asked && by.is_zero() {
@@ -187,7 +190,7 @@ impl Worker {
         let told_as = format!("adopted/{}/{key}/by answer {discrepancy}", self.id);
         let refused = self.adopt(key, by, told_as, why.clone()).await?;
         match refused {
-            Some(refused) => self.ask(key, by, &why, Some(refused)).await,
+            Some(refused) => self.ask(key, by, &why, (false, Some(refused))).await,
             None => Ok(()),
         }
     }

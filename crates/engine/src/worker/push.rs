@@ -7,6 +7,7 @@ use onhand_ledger::Instant;
 use onhand_sync::{Allowance, Fall, Stop, may_call_at};
 
 use super::{Acknowledged, Line, Worker, WorkerError};
+use crate::figures::Outcome;
 use crate::systems::Sent;
 
 /// What is refused is tried again after this long, and ever longer, in seconds.
@@ -91,6 +92,22 @@ impl Worker {
         Ok(readings.into_iter().map(place).collect())
     }
 
+    fn count(&self, outcome: Outcome, many: usize) {
+        self.figures(|figures| *figures.pushes.entry(outcome).or_default() += many as u64);
+    }
+
+    fn count_results(&self, results: &[Pushed]) {
+        for result in results {
+            let outcome = match result {
+                Pushed::Acknowledged => Outcome::Acknowledged,
+                Pushed::Unknown { .. } => Outcome::Unanswered,
+                Pushed::Stale { .. } => Outcome::Stale,
+                Pushed::Refused { .. } => Outcome::Refused,
+            };
+            self.count(outcome, 1);
+        }
+    }
+
     async fn send(
         &mut self,
         keys: Vec<String>,
@@ -149,6 +166,7 @@ impl Worker {
                 // Nothing was taken, as far as the channel knows: it is read again to be sure.
                 self.read_back.extend(chosen);
                 self.next_read = self.now();
+                self.count(Outcome::Failed, pushes.len());
                 return Err(error.into());
             }
         };
@@ -156,6 +174,7 @@ impl Worker {
         let mut refused = Vec::new();
         let mut over = Vec::new();
         let (mut any_lost, mut any_stale) = (false, false);
+        self.count_results(&results);
         for ((key, push), result) in chosen.iter().zip(&pushes).zip(results) {
             let Some(mut line) = self.lines.get_mut(key) else { continue };
             match result {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use onhand_channels::Reading;
+use onhand_ledger::model::Cause;
 use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Observation, OwnChange, Stop, Verdict, judge, may_be_a_part, may_be_less_of};
 
@@ -11,10 +12,9 @@ use crate::systems::Sent;
 
 /// How many times somebody may set a number back before we stop writing it.
 const SECOND_MASTER: u32 = 3;
-/// So long a drift must be seen before it is called one, in microseconds: by then an order that was placed or changed before has
-/// been told of (a list of orders may leave a new one out for some seconds), and readings are not of an older number.
-const SUSPECTED_FOR: i64 = 12_000_000;
-/// Readings are of a while ago for up to so long, in microseconds: what is explained only by what was told late is seen for as long.
+/// Readings are of a while ago for up to so long, in microseconds: what nothing explains, or only what was told late, is seen for as long
+/// at least. What nothing explains is seen until the orders placed or changed before have been told of, however late their system may be
+/// in that ([`onhand_channels::Channel::tells_within_ms`]).
 const STALE_FOR: i64 = 3_000_000;
 /// How often it may become another one before it is called one all the same.
 const SUSPECTED_AT_MOST: u32 = 4;
@@ -29,7 +29,7 @@ const MAY_ARRIVE: i64 = 600;
 #[derive(Clone, Copy)]
 pub(super) struct Suspicion {
     drift: Quantity,
-    /// When it was seen first.
+    /// By when it was seen first.
     since: Instant,
     /// How often it was another one by then.
     changed: u32,
@@ -40,10 +40,10 @@ impl Suspicion {
         Self { drift, since, changed: 0 }
     }
 
-    /// Has it been there for long enough?
-    fn is_settled(&mut self, drift: Quantity, at: Instant, patience: i64) -> bool {
+    /// Is it there still in a reading that began long enough after it had been seen?
+    fn is_settled(&mut self, drift: Quantity, at: Instant, patience: i64, now: Instant) -> bool {
         if self.drift != drift && self.changed + 1 < SUSPECTED_AT_MOST {
-            *self = Self { drift, since: at, changed: self.changed + 1 };
+            *self = Self { drift, since: now, changed: self.changed + 1 };
         }
         self.since.plus_micros(patience) <= at
     }
@@ -121,9 +121,8 @@ impl Worker {
         let mut over = Vec::new();
         let mut again = BTreeSet::new();
         let reads_first = self.channel.reads_before_push();
-        // What is adopted is told under a name that is made of what is kept.
-        let keeps_all = self.system.mode.adopts();
         let now = self.now();
+        let told_within = self.channel.tells_within_ms() * 1_000;
         for key in self.lines.read() {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };
             let line = &mut *line;
@@ -137,11 +136,15 @@ impl Worker {
                 again.insert(key.clone());
                 continue;
             }
-            let verdict = judge(observation, &state.known(known_to));
+            let verdict = judge(observation, &state.known(known_to, told_within));
             if verdict == Verdict::Wait {
                 continue;
             }
             line.reading = None;
+            if verdict == Verdict::Ambiguous {
+                again.insert(key.clone());
+                continue;
+            }
             line.read_first = false;
             let heard_since = state.changes.iter().filter(|change| change.heard_at >= observation.at).count();
             // Nothing tells whether what was heard of since is in the first number that we see.
@@ -160,15 +163,22 @@ impl Worker {
             // explains it.
             let doubted = match verdict {
                 Verdict::ToldLate { otherwise, .. } if !line.is_skipped => Some((otherwise, STALE_FOR)),
-                _ => drift.map(|drift| (drift, SUSPECTED_FOR)),
+                _ => drift.map(|drift| (drift, told_within.max(STALE_FOR))),
             };
+            let is_new = line.suspected.is_none();
             if let Some((otherwise, patience)) = doubted
-                && !line
-                    .suspected
-                    .get_or_insert_with(|| Suspicion::new(otherwise, observation.at))
-                    .is_settled(otherwise, observation.at, patience)
+                && !line.suspected.get_or_insert_with(|| Suspicion::new(otherwise, now)).is_settled(
+                    otherwise,
+                    observation.at,
+                    patience,
+                    now,
+                )
             {
                 again.insert(key.clone());
+                // It is told under a name that is made of what it was changed from, and when: that is kept before.
+                if is_new {
+                    judged.push(key.clone());
+                }
                 continue;
             }
             line.suspected = None;
@@ -184,7 +194,7 @@ impl Worker {
                 if is_less_of(&mut { sent }, &state.since_sent) {
                     Some(Doubt::LateWrite)
                 } else {
-                    may_be_a_part(drift, &state.known(known_to)).then_some(Doubt::PartOfOrder)
+                    may_be_a_part(drift, &state.known(known_to, told_within)).then_some(Doubt::PartOfOrder)
                 }
             });
             let later = match verdict {
@@ -247,7 +257,7 @@ impl Worker {
                 over.push(key.clone());
             }
             // What is as it was is kept now and then only: of a million listings that is most of the work.
-            let is_news = keeps_all || before != line.state.but_for_times();
+            let is_news = before != line.state.but_for_times();
             if is_news || line.kept_at.plus_seconds(KEPT_AGAIN) <= now {
                 judged.push(key.clone());
             }
@@ -274,12 +284,18 @@ impl Worker {
         Ok(())
     }
 
+    /// A change over there was found, and said to be that.
+    pub(super) fn found(&self, cause: Cause) {
+        self.figures(|figures| *figures.drift.entry(cause).or_default() += 1);
+    }
+
     async fn tell_of(&mut self, found: Found) -> Result<(), WorkerError> {
         let Found { key, from, to, times, .. } = found.clone();
         let Some(line) = self.lines.get(&key) else { return Ok(()) };
         let name = &self.system.name;
         let shown = line.listing.remote_sku.as_ref().unwrap_or(&line.listing.remote_id);
         if times >= SECOND_MASTER {
+            self.found(Cause::SecondMaster);
             let reason = format!(
                 "each time we send {from} for {shown}, {name} shows {to} again ({times} times); another program \
                  writes this number. Stop it there, then resolve this"

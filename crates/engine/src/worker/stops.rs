@@ -126,6 +126,7 @@ impl Worker {
             ),
             Stop::SecondMaster => (Cause::SecondMaster, reason),
             Stop::Untaken => (Cause::UnknownName, reason),
+            Stop::Asked if line.state.doubtful => (Cause::Unexplained, reason),
             Stop::Asked => (Cause::ManualEdit, reason),
             Stop::Held => (Cause::ZerosHeld, reason),
             Stop::Untracked => (

@@ -79,6 +79,11 @@ pub struct Simulated {
 }
 
 impl Simulated {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What a listing shows.
     pub fn shows(&self, listing: &str) -> i64 {
         self.inside.lock().numbers[listing]
