@@ -13,7 +13,7 @@ use onhand_engine::systems::system_status;
 use onhand_ledger::command::PutMode;
 use onhand_ledger::model::{Cause, Policy};
 use onhand_ledger::{ListingId, Quantity};
-use simulated::{TENANT, World, policy, time};
+use simulated::{Kept, TENANT, World, policy, time};
 
 /// What is told of a system, which is as whoever looks at all of its listings finds it.
 fn told(world: &World, name: &str) -> OfSystem {
@@ -41,7 +41,7 @@ fn told(world: &World, name: &str) -> OfSystem {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_told_is_what_there_is() {
-    let mut world = World::new().await;
+    let mut world = World::new(Kept::Memory).await;
     for sku in ["MUG", "CUP"] {
         world.item(sku, 100).await;
     }
@@ -88,7 +88,7 @@ async fn what_is_told_is_what_there_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_in_the_inbox_and_what_was_oversold() {
-    let mut world = World::new().await;
+    let mut world = World::new(Kept::Memory).await;
     world.item("MUG", 10).await;
     let shop = world.connect("SHOP", &[("MUG", 10)], PutMode::default()).await;
     let till = world.connect("TILL", &[("MUG", 10)], PutMode::default()).await;
