@@ -6,6 +6,7 @@
 
 pub mod notice;
 pub mod shop;
+pub mod shopify;
 pub mod vendure;
 pub mod webhook;
 
@@ -133,6 +134,12 @@ pub struct RemoteOrderLine {
     pub shipped: Quantity,
     /// How much came back, by that system's word.
     pub returned: Quantity,
+    /// How much is wanted no more and was not put on sale again over there: its number did not rise by it.
+    #[serde(default)]
+    pub withheld: Quantity,
+    /// At which of its locations its number fell by this line, and by how much it still does; empty where it does not say: then at any.
+    #[serde(default)]
+    pub places: Vec<(String, Quantity)>,
 }
 
 /// A document as its system tells it, names and addresses and all, as JSON. It goes where it is sealed and nowhere else: it is
@@ -195,6 +202,48 @@ pub struct RemoteOrder {
     /// All that its system tells of it, where it tells whom it is for.
     #[serde(skip)]
     pub raw: Option<Raw>,
+}
+
+/// Goods of an order over there that were sent by somebody else.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Parcel {
+    /// The order's name ([`RemoteOrder::document`]).
+    pub document: String,
+    /// What was sent.
+    pub lines: Vec<ParcelLine>,
+    /// Who carries it.
+    pub carrier: Option<String>,
+    /// Its number there. One that the system knows is not told again.
+    pub number: Option<String>,
+    /// Where it can be followed.
+    pub url: Option<String>,
+}
+
+/// A part of a line that was sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ParcelLine {
+    /// The line's id ([`RemoteOrderLine::line`]).
+    pub line: String,
+    /// How much of it.
+    pub quantity: Quantity,
+}
+
+/// How telling of a parcel ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum ParcelTold {
+    /// The system has it as sent.
+    Told,
+    /// Nothing may be known of it: the answer was lost. With its number it can be told again.
+    Unknown {
+        /// What happened, for a person.
+        reason: String,
+    },
+    /// The system refused, and will again until somebody acts.
+    Refused {
+        /// What it said, for a person.
+        reason: String,
+    },
 }
 
 /// Orders that changed since a cursor.
@@ -260,8 +309,12 @@ pub struct Budget {
 /// What the clock of an HTTP server says, by the `Date` of whatever it answers at an address
 /// (<https://www.rfc-editor.org/rfc/rfc9110#name-date>); to the second, rounded down.
 pub(crate) async fn date_of(http: &reqwest::Client, url: &str) -> Option<Instant> {
-    let answer = http.get(url).send().await.ok()?;
-    let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
+    date_in(http.get(url).send().await.ok()?.headers())
+}
+
+/// The `Date` of an answer.
+pub(crate) fn date_in(headers: &reqwest::header::HeaderMap) -> Option<Instant> {
+    let date = headers.get(reqwest::header::DATE)?.to_str().ok()?;
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
     Some(Instant::from_micros(date.as_microsecond()))
 }
@@ -297,6 +350,16 @@ pub trait Channel: Send + Sync {
         TELLS_WITHIN_MS
     }
 
+    /// What it signs its webhooks with, where that is a part of what lets us in.
+    fn signing_secret(&self) -> Option<&str> {
+        None
+    }
+
+    /// Has its webhooks sent to this address from now on, and to no earlier one of ours. False where somebody must do that over there.
+    async fn register_webhook(&self, _address: &str) -> Result<bool, ChannelError> {
+        Ok(false)
+    }
+
     /// Has it compare-and-set: is a number set only where it shows [`Push::expected`]?
     fn compares(&self) -> bool {
         false
@@ -328,4 +391,9 @@ pub trait Channel: Send + Sync {
 
     /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;
+
+    /// Has it know that goods of an order of its own have left, where somebody else sent them.
+    async fn mark_shipped(&self, _parcel: &Parcel) -> Result<ParcelTold, ChannelError> {
+        Ok(ParcelTold::Refused { reason: "it is not told of parcels".to_owned() })
+    }
 }

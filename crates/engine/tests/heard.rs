@@ -52,6 +52,8 @@ impl Till {
             quantity: Quantity::units(quantity),
             shipped: Quantity::ZERO,
             returned: Quantity::ZERO,
+            withheld: Quantity::ZERO,
+            places: Vec::new(),
         };
         orders.push(RemoteOrder {
             raw: None,

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod documents;
+mod emulate;
 mod erase;
 mod inbox;
 mod location;
@@ -20,6 +21,7 @@ use crate::place::Place;
 
 pub use alerts::{Alert, AlertTarget};
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
+pub use emulate::{Emulate, ShopifyShop};
 pub use erase::Erase;
 pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
@@ -169,6 +171,9 @@ pub enum Command {
     Bench(Bench),
     /// Plays random stories of sales, faults and crashes on the real engine in virtual time, and checks the laws after each.
     Simulate(Simulate),
+    /// Run a stand-in for an outside system, to try Onhand with, or what you build on it.
+    #[command(subcommand)]
+    Emulate(Emulate),
     /// A script for your shell that completes this command's words.
     Completion {
         /// Which shell.

@@ -177,6 +177,8 @@ fn remote(order: Order) -> RemoteOrder {
         quantity: Quantity::units(line.quantity),
         shipped: Quantity::units(line.shipped),
         returned: Quantity::units(line.returned),
+        withheld: Quantity::ZERO,
+        places: Vec::new(),
     };
     RemoteOrder {
         version: order.change,

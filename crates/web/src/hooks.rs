@@ -62,9 +62,13 @@ async fn receive(
     };
     let connection = connection.map_err(|error| unavailable(error.to_string()))?;
     let own = own.transpose().map_err(|error| unavailable(error.to_string()))?;
-    let secret = own.map_or_else(|| hook.secret(&address), |own| own.reveal().to_owned());
-    let channel = app.connector.connect(&name, &connection);
-    let scheme = channel.ok().and_then(|channel| channel.webhook()).ok_or_else(nobody)?;
+    let channel = app.connector.connect(&name, &connection).map_err(|_| nobody())?;
+    let scheme = channel.webhook().ok_or_else(nobody)?;
+    let secret = match (own, channel.signing_secret()) {
+        (Some(own), _) => own.reveal().to_owned(),
+        (None, Some(secret)) => secret.to_owned(),
+        (None, None) => hook.secret(&address),
+    };
     let headers = request.headers().clone();
     let body = body::read(request).await?;
     let event = {

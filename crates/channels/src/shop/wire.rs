@@ -99,6 +99,8 @@ impl Order {
                 quantity,
                 shipped: shipped(quantity),
                 returned: Quantity::ZERO,
+                withheld: Quantity::ZERO,
+                places: Vec::new(),
             }
         };
         RemoteOrder {

@@ -445,6 +445,8 @@ impl Order {
                 quantity: Quantity::units(line.quantity.max(shipped)),
                 shipped: Quantity::units(shipped),
                 returned: Quantity::units(returned),
+                withheld: Quantity::ZERO,
+                places: Vec::new(),
             });
         }
         // How far it has come tells versions of one second apart: what has left, come back or been cancelled (a

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_channels::{ChannelError, Meaning, RemoteOrder};
+use onhand_channels::{ChannelError, Meaning, RemoteOrder, RemoteOrderLine};
 use onhand_ledger::command::{Content, Document, Name, Note as NoteCommand, OrderContent, OrderContentLine};
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Answer, Body, Instant, Invalid, Key, ListingId, Quantity, Value};
@@ -15,6 +15,24 @@ use crate::commit::CommitError;
 use crate::queue::SubmitError;
 use crate::raw;
 use crate::systems::{ShownState, Stopped, WorkerStatus, remote_locations, shown_key};
+
+/// Between a listing's remote id and a remote location's.
+const AT: char = '\u{1f}';
+
+/// How it is named what is wanted of a listing at one of its system's locations.
+fn shown_at(listing: &str, place: &str) -> String {
+    format!("{listing}{AT}{place}")
+}
+
+/// At which of our locations a line is: the one that stands beside where its system set it aside, or beside all there is.
+fn location_of(line: &RemoteOrderLine, codes: &[(String, String)]) -> Option<String> {
+    let mut at = codes.iter().filter(|(remote, _)| match line.places.as_slice() {
+        [] => true,
+        [(place, _)] => place == remote,
+        _ => false,
+    });
+    at.next().filter(|_| at.next().is_none()).map(|(_, code)| code.clone())
+}
 
 /// Up to where a page of orders is read.
 struct Read {
@@ -62,18 +80,20 @@ impl Worker {
     async fn order(&mut self, order: &RemoteOrder, read: Option<&Read>) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
         let ledger = self.handle.ledger().clone();
-        let (location, before, applied, waiting) = ledger.read(self.tenant, |view| {
-            let location = match self.system.locations.as_slice() {
-                [only] => view.location(only.location)?.map(|known| known.code),
-                _ => None,
-            };
+        let (codes, before, applied, waiting) = ledger.read(self.tenant, |view| {
+            let mut codes = Vec::new();
+            for mapping in &self.system.locations {
+                if let Some(known) = view.location(mapping.location)? {
+                    codes.push((mapping.remote_id.clone(), known.code));
+                }
+            }
             let before = view.note(&space, &order.document)?;
             let applied = match view.get(&Key::Document(self.id, order.document.clone()))? {
                 Some(Value::Document(known)) => Some(known.version),
                 _ => None,
             };
             let waiting = view.get(&Key::Waiting(self.id, order.document.clone()))?.is_some();
-            Ok((location, before, applied, waiting))
+            Ok((codes, before, applied, waiting))
         })?;
         let is_known = waiting || applied.is_some_and(|version| version > 0);
         if (order.history && !is_known) || applied.is_some_and(|version| order.version < version) {
@@ -85,8 +105,15 @@ impl Worker {
         let wanted_before: BTreeMap<String, Quantity> =
             before.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();
         let mut wanted_now = BTreeMap::<String, Quantity>::new();
-        for line in order.lines.iter().filter(|_| !order.cancelled) {
-            *wanted_now.entry(line.listing.clone()).or_default() += line.quantity - line.returned;
+        for line in &order.lines {
+            // What is wanted no more and was put back on sale nowhere still lowers its number.
+            let wanted = if order.cancelled { Quantity::ZERO } else { line.quantity - line.returned };
+            if line.places.is_empty() {
+                *wanted_now.entry(line.listing.clone()).or_default() += wanted + line.withheld;
+            }
+            for (place, quantity) in &line.places {
+                *wanted_now.entry(shown_at(&line.listing, place)).or_default() += *quantity;
+            }
         }
         if self.status.cursor.is_some() && applied.is_none_or(|version| version < order.version) {
             let sum = |orders: &BTreeMap<String, Quantity>| orders.values().copied().sum::<Quantity>();
@@ -99,7 +126,7 @@ impl Worker {
             quantity: line.quantity,
             shipped: line.shipped,
             returned: line.returned,
-            location: location.clone(),
+            location: location_of(line, &codes),
             price: None,
         });
         let document = Document {
@@ -119,7 +146,9 @@ impl Worker {
         let command = self.command(Body::Record(document));
         // What it did to its own number is kept in the same transaction: told again it would be no news.
         let named = order.lines.iter().map(|line| &line.listing);
-        let named: BTreeSet<&String> = named.chain(wanted_before.keys()).collect();
+        let known = wanted_before.keys().map(|name| name.split(AT).next().unwrap_or(name).to_owned());
+        let known: Vec<String> = known.collect();
+        let named: BTreeSet<&String> = named.chain(&known).collect();
         let listings = ledger.read(self.tenant, |view| {
             let id = |listing: &&String| view.get(&Key::RemoteListing(self.id, (*listing).clone()));
             let ids = named.iter().map(id).collect::<Result<Vec<_>, StoreError>>()?;
@@ -186,11 +215,20 @@ impl Worker {
         }
         for (key, line) in listings.iter().flat_map(|listing| self.lines_of(*listing)) {
             let listing = &line.listing.remote_id;
-            let wanted =
-                |orders: &BTreeMap<String, Quantity>| orders.get(listing).copied().unwrap_or_default();
+            let place = &line.remote_location;
+            let named = shown_at(listing, place);
+            let wanted = |orders: &BTreeMap<String, Quantity>| {
+                [listing, &named].into_iter().filter_map(|name| orders.get(name)).copied().sum::<Quantity>()
+            };
             // What was taken off and came back before we heard of it did both, and a write of ours may lie in between.
             let lines = order.lines.iter().filter(|line| is_first && line.listing == *listing);
-            let placed: Quantity = lines.map(|line| line.quantity).sum();
+            let placed: Quantity = lines
+                .map(|line| match line.places.iter().find(|(at, _)| at == place) {
+                    Some((_, quantity)) => *quantity,
+                    None if line.places.is_empty() => line.quantity + line.withheld,
+                    None => Quantity::ZERO,
+                })
+                .sum();
             let since = wanted(before) + placed - wanted(now);
             let change = |at, quantity, summed| OwnChange { at, heard_at, quantity, summed };
             // What it was before, nobody says of an order that is new to us and has changed already.

@@ -116,6 +116,8 @@ impl Simulated {
                 quantity: Quantity::units(quantity),
                 shipped: Quantity::ZERO,
                 returned: Quantity::ZERO,
+                withheld: Quantity::ZERO,
+                places: Vec::new(),
             }],
         });
     }

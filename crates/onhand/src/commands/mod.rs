@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod doctor;
 mod documents;
+mod emulate;
 mod erase;
 mod explain;
 mod export;
@@ -52,6 +53,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Restore(asked) => return restore::run(&asked, &db, json).await,
         Command::Migrate(asked) => return migrate::run(asked, json).await,
         Command::Simulate(asked) => return simulate::run(&asked, json),
+        Command::Emulate(asked) => emulate::run(&asked, json).await?,
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {

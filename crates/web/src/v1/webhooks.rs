@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ask::{Ask, read};
-use super::systems::not_kept;
+use super::systems::{check_url, not_kept};
 use crate::App;
 use crate::body::only_objects;
 use crate::error::Problem;
@@ -23,10 +23,14 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(make_webhook)).routes(routes!(keep_secret))
 }
 
-/// Nothing.
+/// Where this API is reached.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct NothingMore {}
+struct WebhookInput {
+    /// Where this API is reached from the system, such as `https://stock.example.com`: the system is asked to send its webhooks there, where
+    /// its kind can be asked. None: a person tells it.
+    base: Option<String>,
+}
 
 /// Where the system shall send its webhooks.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,18 +44,23 @@ struct WebhookBody {
     scheme: &'static str,
     /// The header that has the signature, where it is HMAC-SHA256 of the body.
     header: Option<&'static str>,
+    /// Was the system asked to send its webhooks there, and does it? Else a person must tell it.
+    registered: bool,
 }
 
 /// Makes the address that a system sends its webhooks to; the one before ends. What they say is a hint to read the system
 /// now: nothing else is done with it.
 #[utoipa::path(post, path = "/systems/{name}/webhook", tag = "systems", params(("name" = String, Path)),
-    responses((status = 201, body = WebhookBody)))]
+    request_body = WebhookInput, responses((status = 201, body = WebhookBody), (status = 502, body = Problem)))]
 async fn make_webhook(
     State(app): State<App>,
     Path(system): Path<String>,
-    ask: Ask<NothingMore>,
+    ask: Ask<WebhookInput>,
 ) -> Result<Response, Problem> {
-    let NothingMore {} = ask.body;
+    let base = ask.body.base.as_deref().map(|base| base.trim_end_matches('/'));
+    if let Some(base) = base {
+        check_url("base", base)?;
+    }
     let ledger = app.handle.ledger().clone();
     let found = read(&app, &ask.caller, |view| {
         let Some((id, _)) = view.system_by_name(&system)? else { return Ok(None) };
@@ -60,8 +69,9 @@ async fn make_webhook(
     });
     let (id, connection, has_own) = found.await?.ok_or_else(|| Problem::unknown("system", &system))?;
     let channel = connection.and_then(Result::ok).map(|known| app.connector.connect(&system, &known));
-    let scheme = channel.and_then(Result::ok).and_then(|channel| channel.webhook());
-    let Some(scheme) = scheme else {
+    let channel = channel.and_then(Result::ok);
+    let scheme = channel.as_ref().and_then(|channel| Some((channel, channel.webhook()?)));
+    let Some((channel, scheme)) = scheme else {
         let detail =
             format!("`{system}` is not spoken with, or sends no webhooks: it is read on a schedule alone");
         return Err(Problem::of_field("name", detail));
@@ -72,12 +82,26 @@ async fn make_webhook(
     getrandom::fill(&mut salt).map_err(failed)?;
     let made = renew(&app.handle, ask.caller.tenant, id, (secret, salt)).await?;
     let path = format!("/hooks/{}", made.token);
+    let registered = match base {
+        Some(base) => channel.register_webhook(&format!("{base}{path}")).await.map_err(|error| {
+            let title = "The system could not be asked to send its webhooks";
+            Problem::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
+        })?,
+        None => false,
+    };
+    let has_own = has_own || channel.signing_secret().is_some();
     let (name, header, signs) = match scheme {
         WebhookScheme::HmacSha256 { header, .. } => ("hmac_sha256", Some(header), true),
         WebhookScheme::StandardWebhooks => ("standard_webhooks", None, true),
         WebhookScheme::SecretPath => ("secret_path", None, false),
     };
-    let body = WebhookBody { path, secret: (signs && !has_own).then_some(made.secret), scheme: name, header };
+    let body = WebhookBody {
+        path,
+        secret: (signs && !has_own).then_some(made.secret),
+        scheme: name,
+        header,
+        registered,
+    };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
@@ -115,4 +139,4 @@ async fn keep_secret(
     Ok(Json(SecretBody { own: secret.is_some() }))
 }
 
-only_objects!(NothingMore, SecretInput);
+only_objects!(WebhookInput, SecretInput);

@@ -158,8 +158,8 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
     let AddBody { name, kind, url, username, secret, location, locations, role } = &ask.body;
     let role = role.map(OurRole::from);
     let Some(url) = url else {
-        if kind == "vendure" {
-            return Err(Problem::of_field("url", format!("a `vendure` is connected at its url, {SUCH_AS}")));
+        if ["shopify", "vendure"].contains(&kind.as_str()) {
+            return Err(Problem::of_field("url", format!("a `{kind}` is connected at its url, {SUCH_AS}")));
         }
         let put = PutSystem { name: name.clone(), kind: kind.clone(), role, ..PutSystem::default() };
         let committed = ask.submit(&app, Body::PutSystem(put)).await?;
@@ -233,7 +233,7 @@ fn connection(
     username: Option<&str>,
     secret: Option<&Secret>,
 ) -> Result<Connection, Problem> {
-    check_url(url)?;
+    check_url("url", url)?;
     let connection = Connection {
         kind: kind.to_owned(),
         url: url.to_owned(),
@@ -283,19 +283,19 @@ pub(super) fn not_kept(error: KeepError) -> Problem {
 
 const SUCH_AS: &str = "such as http://127.0.0.1:3000";
 
-fn check_url(url: &str) -> Result<(), Problem> {
+pub(super) fn check_url(field: &'static str, url: &str) -> Result<(), Problem> {
     let parsed = url.parse::<Uri>().ok();
     let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
     // What is in an address comes up in errors and logs.
     if parsed.as_ref().and_then(Uri::authority).is_some_and(|authority| authority.as_str().contains('@')) {
         let detail =
             "an address must not have a name or password in it: give them as `username` and `secret`";
-        return Err(Problem::of_field("url", detail));
+        return Err(Problem::of_field(field, detail));
     }
     if parsed.as_ref().is_some_and(is_http) {
         return Ok(());
     }
-    Err(Problem::of_field("url", format!("`{url}` is no address of an API, {SUCH_AS}")))
+    Err(Problem::of_field(field, format!("`{url}` is no address of an API, {SUCH_AS}")))
 }
 
 /// How a system is doing.

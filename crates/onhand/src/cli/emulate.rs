@@ -1,0 +1,46 @@
+//! Stand-ins for outside systems, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use onhand_emulators::shopify::Plan;
+
+/// See [`crate::cli::Command::Emulate`].
+#[derive(Debug, Subcommand)]
+pub enum Emulate {
+    /// A Shopify shop: its Admin API 2026-10, with a page to see and change its stock, and faults on demand.
+    Shopify(ShopifyShop),
+}
+
+/// See [`Emulate::Shopify`].
+#[derive(Debug, Args)]
+pub struct ShopifyShop {
+    /// Where it listens on this machine; 0 takes any that is free.
+    #[arg(long, default_value_t = 7272)]
+    pub port: u16,
+    /// How many things it sells: `EMU-0001` and on.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub listings: u32,
+    /// How many of each it has at each location.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub stock: i64,
+    /// How many locations it has.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub locations: u32,
+    /// What it pays for, and so how much may be asked of it: `standard`, `advanced`, `plus` or `enterprise`.
+    #[arg(long, default_value = "standard", value_parser = plan)]
+    pub plan: Plan,
+    /// The vendor's own schema, as an introspection of it answers (JSON, or gzip of that): what it refuses is refused too.
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+}
+
+fn plan(text: &str) -> Result<Plan, String> {
+    match text {
+        "standard" => Ok(Plan::Standard),
+        "advanced" => Ok(Plan::Advanced),
+        "plus" => Ok(Plan::Plus),
+        "enterprise" => Ok(Plan::Enterprise),
+        _ => Err("it must be standard, advanced, plus or enterprise".to_owned()),
+    }
+}

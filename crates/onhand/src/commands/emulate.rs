@@ -1,0 +1,72 @@
+//! `onhand emulate`: see `onhand-emulators`.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use onhand_emulators::shopify::{self, Setup, ShopifyShop, to_sdl};
+use onhand_engine::{Clock as _, SystemClock};
+use serde_json::json;
+
+use crate::cli::{Emulate, ShopifyShop as Asked};
+use crate::http::interrupted;
+use crate::output::say;
+
+pub(crate) async fn run(asked: &Emulate, json: bool) -> anyhow::Result<()> {
+    let Emulate::Shopify(asked) = asked;
+    let vendor_schema = asked.schema.as_deref().map(schema).transpose()?;
+    let setup = Setup { plan: asked.plan, vendor_schema, ..Setup::default() };
+    let shop = ShopifyShop::new(setup.clone(), Arc::new(|| SystemClock.now().micros()))
+        .map_err(anyhow::Error::msg)
+        .context("the vendor's schema cannot be used")?;
+    stock(&shop, asked);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", asked.port)).await;
+    let listener = listener.with_context(|| format!("cannot listen on port {}", asked.port))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let stopped = interrupted();
+    let Setup { client_id, client_secret, .. } = setup;
+    if json {
+        let told = json!({ "url": url, "client_id": client_id, "client_secret": client_secret });
+        say(told)?;
+    } else {
+        say(format_args!(
+            "A Shopify shop at {url} (open it in a browser to see its stock). Connect it:\n\
+             onhand system add shopify --url {url} --username {client_id} --secret {client_secret}\n\
+             Ctrl-C ends it, with all it knows."
+        ))?;
+    }
+    shopify::serve(listener, shop, stopped).await?;
+    Ok(())
+}
+
+fn stock(shop: &ShopifyShop, asked: &Asked) {
+    let names = ["London", "Paris", "Berlin"];
+    let name = |nth: u32| match usize::try_from(nth).ok().and_then(|nth| names.get(nth)) {
+        Some(name) => (*name).to_owned(),
+        None => format!("Location {}", nth + 1),
+    };
+    let locations: Vec<u64> = (0..asked.locations).map(|nth| shop.add_location(&name(nth))).collect();
+    for nth in 1..=asked.listings {
+        let item = shop.list(&format!("EMU-{nth:04}"), &format!("Product {nth}"));
+        for location in &locations {
+            shop.stock(item, *location, asked.stock);
+        }
+    }
+}
+
+/// The vendor's schema from a file, as SDL.
+fn schema(file: &Path) -> anyhow::Result<String> {
+    let shown = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    let mut text = String::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
+    } else {
+        text = String::from_utf8(bytes).with_context(|| format!("{shown} is not text"))?;
+    }
+    let read = serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
+    to_sdl(&read)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{shown} is no answer to an introspection"))
+}

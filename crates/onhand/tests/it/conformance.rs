@@ -1,0 +1,414 @@
+//! What every channel must stand, written once: each against its stand-in, through the real server and its worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use onhand_emulators::shop::{self, CornerShop};
+use onhand_emulators::shopify::{self, Buy, Setup, ShopifyShop};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::server::Server;
+
+/// What goes wrong over there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    Slow,
+    Closed,
+    Throttled,
+    Lost,
+    Refusing,
+    Healed,
+}
+
+/// A system that sells one thing, `MUG`, at one location, and what can be done to it.
+trait Stand: Send + Sync {
+    /// How it is connected, but for its name.
+    fn connection(&self) -> Value;
+    /// What its customers can buy.
+    fn shows(&self) -> i64;
+    /// How many numbers were set over its API.
+    fn writes(&self) -> u64;
+    /// Somebody changes the number there.
+    fn edit(&self, quantity: i64);
+    /// A customer buys so many: the order's name there.
+    fn buy(&self, quantity: i64) -> String;
+    fn ship(&self, order: &str);
+    fn cancel(&self, order: &str);
+    fn fault(&self, fault: Fault);
+    /// Has its webhooks sent to this address, where Onhand has not asked for that itself.
+    fn announce_to(&self, url: &str, secret: Option<&str>);
+    /// A webhook of an order as it sends them, once more: headers and body.
+    fn delivery(&self, order: &str, secret: Option<&str>) -> (Vec<(&'static str, String)>, String);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
+fn micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+fn signature(secret: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    BASE64.encode(mac.finalize().into_bytes())
+}
+
+struct Corner {
+    shop: Arc<CornerShop>,
+    url: String,
+}
+
+impl Stand for Corner {
+    fn connection(&self) -> Value {
+        json!({ "kind": "shop", "url": self.url, "secret": "token" })
+    }
+
+    fn shows(&self) -> i64 {
+        self.shop.stock_of("1").unwrap()
+    }
+
+    fn writes(&self) -> u64 {
+        let set = |event: &&shop::Event| matches!(event, shop::Event::Set { .. });
+        self.shop.audit().iter().filter(set).count() as u64
+    }
+
+    fn edit(&self, quantity: i64) {
+        assert!(self.shop.edit("1", quantity));
+    }
+
+    fn buy(&self, quantity: i64) -> String {
+        self.shop.place_order(&[shop::Line { listing: "1".to_owned(), quantity }]).unwrap().id
+    }
+
+    fn ship(&self, order: &str) {
+        assert!(self.shop.ship(order));
+    }
+
+    fn cancel(&self, order: &str) {
+        assert!(self.shop.cancel(order));
+    }
+
+    fn fault(&self, fault: Fault) {
+        let none = shop::Faults::default();
+        self.shop.set_faults(match fault {
+            Fault::Slow => shop::Faults { latency_ms: 300, ..none },
+            Fault::Closed => shop::Faults { fail_next: 4, ..none },
+            Fault::Throttled => shop::Faults { throttle_next: 2, ..none },
+            Fault::Lost => shop::Faults { lose_next: 4, ..none },
+            Fault::Refusing => shop::Faults { refuse_above: Some(0), ..none },
+            Fault::Healed => none,
+        });
+    }
+
+    fn announce_to(&self, url: &str, secret: Option<&str>) {
+        self.shop.set_webhook(url, secret.unwrap());
+    }
+
+    fn delivery(&self, order: &str, secret: Option<&str>) -> (Vec<(&'static str, String)>, String) {
+        let body = json!({ "topic": "order", "order": order }).to_string();
+        let signed = signature(secret.unwrap(), &body);
+        (vec![("x-shop-signature", signed), ("x-shop-event", format!("again-{order}"))], body)
+    }
+}
+
+struct Shopify {
+    shop: Arc<ShopifyShop>,
+    url: String,
+    item: u64,
+    place: u64,
+}
+
+impl Stand for Shopify {
+    fn connection(&self) -> Value {
+        json!({ "kind": "shopify", "url": self.url, "username": "client", "secret": "client-secret" })
+    }
+
+    fn shows(&self) -> i64 {
+        self.shop.available(self.item, self.place).unwrap()
+    }
+
+    fn writes(&self) -> u64 {
+        self.shop.writes()
+    }
+
+    fn edit(&self, quantity: i64) {
+        assert!(self.shop.edit(self.item, self.place, quantity));
+    }
+
+    fn buy(&self, quantity: i64) -> String {
+        self.shop.place_order(&[Buy { item: self.item, quantity }], None).unwrap().to_string()
+    }
+
+    fn ship(&self, order: &str) {
+        assert!(self.shop.ship(order.parse().unwrap()));
+    }
+
+    fn cancel(&self, order: &str) {
+        assert!(self.shop.cancel(order.parse().unwrap(), true));
+    }
+
+    fn fault(&self, fault: Fault) {
+        let none = shopify::Faults::default();
+        self.shop.set_faults(match fault {
+            Fault::Slow => shopify::Faults { latency_ms: 300, ..none },
+            Fault::Closed => shopify::Faults { fail_next: 4, ..none },
+            Fault::Throttled => shopify::Faults { throttle_next: 2, ..none },
+            Fault::Lost => shopify::Faults { lose_next: 4, ..none },
+            Fault::Refusing => shopify::Faults { refuse_above: Some(0), ..none },
+            Fault::Healed => none,
+        });
+    }
+
+    /// It was asked.
+    fn announce_to(&self, url: &str, secret: Option<&str>) {
+        assert_eq!(secret, None, "it signs with its app's secret");
+        assert!(
+            self.shop.subscriptions().iter().all(|(_, uri)| uri == url)
+                && !self.shop.subscriptions().is_empty()
+        );
+    }
+
+    fn delivery(&self, order: &str, _secret: Option<&str>) -> (Vec<(&'static str, String)>, String) {
+        let body = json!({ "id": order }).to_string();
+        let signed = signature("client-secret", &body);
+        (vec![("x-shopify-hmac-sha256", signed), ("x-shopify-event-id", format!("again-{order}"))], body)
+    }
+}
+
+async fn corner() -> Corner {
+    let shop = CornerShop::new("token", Arc::new(micros));
+    shop.list("1", "MUG", "Blue mug", 3);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(shop::serve(listener, shop.clone(), std::future::pending()));
+    Corner { shop, url }
+}
+
+async fn shopify() -> Shopify {
+    let shop = ShopifyShop::new(Setup::default(), Arc::new(micros)).unwrap();
+    let (place, item) = (shop.add_location("London"), shop.list("MUG", "Blue mug"));
+    shop.stock(item, place, 3);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(shopify::serve(listener, shop.clone(), std::future::pending()));
+    Shopify { shop, url, item, place }
+}
+
+/// A server with so many mugs, and the system connected.
+struct Connected<S> {
+    server: Server,
+    stand: S,
+    _folder: tempfile::TempDir,
+}
+
+async fn connected<S: Stand>(stand: S, stock: i64) -> Connected<S> {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&folder.path().join("conformance.db"), &["--reconcile-seconds", "2"]);
+    server.stocked("MUG", stock).await;
+    let mut add = stand.connection();
+    add["name"] = json!("Other");
+    let (status, added) = server.post("/v1/systems", add).await;
+    assert_eq!(status, StatusCode::CREATED, "{added}");
+    assert_eq!((&added["listings"], &added["matched"]), (&json!(1), &json!(1)), "{added}");
+    let it = Connected { server, stand, _folder: folder };
+    it.shows(stock).await;
+    it
+}
+
+impl<S: Stand> Connected<S> {
+    async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> bool) {
+        for _ in 0..1_200 {
+            if holds(self).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let (stock, shows) = (self.server.stock("MUG").await, self.stand.shows());
+        let explained = self.server.get("/v1/items/MUG/explain").await.1;
+        let systems = self.server.get("/v1/systems").await.1;
+        panic!("never: {what}; here {stock:?}, there {shows}; {explained}; {systems}");
+    }
+
+    async fn shows(&self, quantity: i64) {
+        self.until(&format!("it shows {quantity}"), async |it| {
+            it.stand.shows() == quantity && it.in_step().await
+        })
+        .await;
+    }
+
+    async fn in_step(&self) -> bool {
+        let system = self.server.get("/v1/systems").await.1["data"][0].clone();
+        system["in_step"] == system["listings"] && system["listings"] == 1
+    }
+
+    async fn has(&self, stock: (i64, i64)) {
+        self.until(&format!("{stock:?} here"), async |it| it.server.stock("MUG").await == stock).await;
+    }
+
+    async fn receive(&self, quantity: i64) {
+        let lines = json!([{ "sku": "MUG", "quantity": quantity }]);
+        let body = json!({ "location": "LONDON", "lines": lines });
+        assert_eq!(self.server.post("/v1/movements/receive", body).await.0, StatusCode::OK);
+    }
+
+    async fn causes(&self) -> Vec<String> {
+        let found = self.server.get("/v1/discrepancies").await.1;
+        let causes =
+            found["data"].as_array().unwrap().iter().map(|one| one["cause"].as_str().unwrap().to_owned());
+        causes.collect()
+    }
+
+    /// Where its webhooks go, and what they are signed with.
+    async fn announced(&self) -> (String, Option<String>) {
+        let base = self.server.base.clone();
+        let (status, made) = self.server.post("/v1/systems/Other/webhook", json!({ "base": base })).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let (url, secret) =
+            (format!("{base}{}", made["path"].as_str().unwrap()), made["secret"].as_str().map(str::to_owned));
+        self.stand.announce_to(&url, secret.as_deref());
+        (url, secret)
+    }
+}
+
+async fn goes_both_ways(stand: impl Stand) {
+    let it = connected(stand, 10).await;
+    it.receive(5).await;
+    it.shows(15).await;
+    let order = it.stand.buy(4);
+    it.has((11, 4)).await;
+    assert_eq!(it.stand.shows(), 11, "it took its own order off by itself");
+    it.stand.ship(&order);
+    it.has((11, 0)).await;
+    let cancelled = it.stand.buy(2);
+    it.has((9, 2)).await;
+    it.stand.cancel(&cancelled);
+    it.has((11, 0)).await;
+    it.shows(11).await;
+    assert_eq!(it.causes().await, Vec::<String>::new());
+}
+
+async fn stands_faults(stand: impl Stand) {
+    let it = connected(stand, 10).await;
+    let mut stock = 10;
+    for fault in [Fault::Slow, Fault::Closed, Fault::Throttled, Fault::Lost] {
+        it.stand.fault(fault);
+        it.receive(1).await;
+        it.stand.buy(1);
+        it.receive(2).await;
+        stock += 2;
+        it.until(&format!("{fault:?} is stood"), async |it| it.stand.shows() == stock).await;
+        it.stand.fault(Fault::Healed);
+        it.shows(stock).await;
+    }
+    it.has((stock, 4)).await;
+    assert_eq!(it.causes().await, Vec::<String>::new(), "nothing of it is anybody's change");
+    // What it refuses, it refuses until somebody has seen to it: that is told, once.
+    it.stand.fault(Fault::Refusing);
+    it.receive(1).await;
+    it.until("a refusal is told", async |it| !it.causes().await.is_empty()).await;
+    assert_eq!(it.stand.shows(), stock);
+    assert_eq!(it.causes().await.len(), 1);
+}
+
+async fn tells_of_edits(stand: impl Stand) {
+    let it = connected(stand, 10).await;
+    it.stand.edit(50);
+    it.until("a person is told", async |it| it.causes().await.contains(&"manual_edit".to_owned())).await;
+    it.shows(10).await;
+    assert_eq!(it.server.stock("MUG").await, (10, 0));
+}
+
+async fn is_silent_when_changes_stop(stand: impl Stand) {
+    let it = connected(stand, 10).await;
+    it.receive(1).await;
+    it.shows(11).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let writes = it.stand.writes();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(it.stand.writes(), writes, "read twice meanwhile, written never");
+    assert_eq!(writes, 2, "one for each number that was wanted");
+}
+
+async fn counts_each_order_once(stand: impl Stand) {
+    let it = connected(stand, 100).await;
+    let (url, secret) = it.announced().await;
+    let order = it.stand.buy(3);
+    let (headers, body) = it.stand.delivery(&order, secret.as_deref());
+    // 32 at one instant, while it is told by its own webhooks and polled.
+    let send = |_| {
+        let request =
+            headers.iter().fold(it.server.http.post(&url), |all, (name, value)| all.header(*name, value));
+        tokio::spawn(request.body(body.clone()).send())
+    };
+    let mut statuses = Vec::new();
+    for sent in (0..32).map(send).collect::<Vec<_>>() {
+        statuses.push(sent.await.unwrap().unwrap().status());
+    }
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!((count(StatusCode::ACCEPTED), count(StatusCode::OK)), (1, 31), "{statuses:?}");
+    let forged: Vec<_> =
+        headers.iter().map(|(name, value)| (*name, value.replace(['A', 'a'], "B"))).collect();
+    let request =
+        forged.iter().fold(it.server.http.post(&url), |all, (name, value)| all.header(*name, value));
+    assert_eq!(request.body(body.clone()).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    it.has((97, 3)).await;
+    // Sent again later, after what came of it.
+    it.stand.ship(&order);
+    it.has((97, 0)).await;
+    for _ in 0..3 {
+        let request =
+            headers.iter().fold(it.server.http.post(&url), |all, (name, value)| all.header(*name, value));
+        assert_eq!(request.body(body.clone()).send().await.unwrap().status(), StatusCode::OK);
+    }
+    // Its answers are lost while many are told at once.
+    it.stand.fault(Fault::Lost);
+    let many: Vec<String> = (0..10).map(|_| it.stand.buy(1)).collect();
+    for order in &many {
+        let (headers, body) = it.stand.delivery(order, secret.as_deref());
+        let request =
+            headers.iter().fold(it.server.http.post(&url), |all, (name, value)| all.header(*name, value));
+        assert_eq!(request.body(body).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    }
+    it.has((87, 10)).await;
+    it.shows(87).await;
+    let orders = it.server.get("/v1/orders?limit=100").await.1;
+    assert_eq!(orders["data"].as_array().unwrap().len(), 11, "{orders}");
+}
+
+macro_rules! conforms {
+    ($name:ident, $stand:ident) => {
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn goes_both_ways() {
+                super::goes_both_ways(super::$stand().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn stands_what_goes_wrong() {
+                super::stands_faults(super::$stand().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn tells_of_edits() {
+                super::tells_of_edits(super::$stand().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn is_silent_when_changes_stop() {
+                super::is_silent_when_changes_stop(super::$stand().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn counts_each_order_once() {
+                super::counts_each_order_once(super::$stand().await).await;
+            }
+        }
+    };
+}
+
+conforms!(a_corner_shop, corner);
+conforms!(a_shopify_shop, shopify);
