@@ -4,3 +4,4 @@
 //! so that a checker apart from Onhand can say who oversold.
 
 pub mod shop;
+pub mod wms;

@@ -15,6 +15,7 @@ mod item;
 mod location;
 mod migrate;
 mod modes;
+mod orders;
 mod replay;
 mod restore;
 mod rule;
@@ -85,6 +86,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Snapshot(asked) => {
             through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;
+        }
+        Command::Order(asked) => {
+            through(Link::open_existing(&db)?, async |link| orders::run(link, asked, json).await).await?;
         }
         Command::Transfer(asked) => {
             through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)
