@@ -5,6 +5,8 @@
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
 pub mod notice;
+pub mod outgoing;
+pub mod protocol;
 pub mod shop;
 pub mod shopify;
 pub mod vendure;
@@ -16,6 +18,7 @@ use onhand_ledger::{Instant, Quantity};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use outgoing::{FollowedPage, Outgoing, Sent};
 use webhook::WebhookScheme;
 
 /// What the number that a system shows for a listing means.
@@ -78,6 +81,28 @@ pub struct Reading {
     pub allocated: Option<Quantity>,
     /// Does it track stock of the listing? If not, it sells it without end, whatever the number.
     pub tracked: bool,
+}
+
+/// All that lies at a location, at one instant, as its master has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RemoteStock {
+    /// When that was so, by the master's clock.
+    pub as_of: Instant,
+    /// What lies there.
+    pub rows: Vec<RemoteRow>,
+}
+
+/// So much of something at a location.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RemoteRow {
+    /// The listing's remote id.
+    #[serde(rename = "item")]
+    pub listing: String,
+    /// How much.
+    pub quantity: Quantity,
+    /// Of which lot, where these are told apart.
+    #[serde(default)]
+    pub lot: Option<String>,
 }
 
 /// What a listing shall show at a remote location from now on.
@@ -395,5 +420,32 @@ pub trait Channel: Send + Sync {
     /// Has it know that goods of an order of its own have left, where somebody else sent them.
     async fn mark_shipped(&self, _parcel: &Parcel) -> Result<ParcelTold, ChannelError> {
         Ok(ParcelTold::Refused { reason: "it is not told of parcels".to_owned() })
+    }
+
+    /// Can it be asked for all that lies at a location, at one instant? An outside master's stock is taken from that.
+    fn tells_stock(&self) -> bool {
+        false
+    }
+
+    /// All that lies at a location, where it can be asked ([`Channel::tells_stock`]).
+    async fn stock(&self, location: &str) -> Result<RemoteStock, ChannelError> {
+        let reason = format!("it cannot be asked what lies at `{location}`");
+        Err(ChannelError::Unexpected { system: String::new(), reason })
+    }
+
+    /// Does it take orders that it shall ship, and say what becomes of them? Where it does not, nothing is sent to it.
+    fn takes_orders(&self) -> bool {
+        false
+    }
+
+    /// Sends orders, or what has changed of them: at most [`Channel::batch_size`]. One result for each, in order.
+    async fn send(&self, orders: &[Outgoing]) -> Result<Vec<Sent>, ChannelError> {
+        let reason = || "this channel sends no orders".to_owned();
+        Ok(orders.iter().map(|_| Sent::Unknown { reason: reason() }).collect())
+    }
+
+    /// What of the orders that were sent has changed since `cursor` (none: since the first was sent).
+    async fn followed(&self, cursor: Option<&str>) -> Result<FollowedPage, ChannelError> {
+        Ok(FollowedPage { cursor: cursor.unwrap_or_default().to_owned(), ..FollowedPage::default() })
     }
 }

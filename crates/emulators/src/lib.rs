@@ -5,3 +5,4 @@
 
 pub mod shop;
 pub mod shopify;
+pub mod wms;

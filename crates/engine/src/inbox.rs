@@ -192,6 +192,7 @@ impl View<'_> {
             Content::Shipment(shipment) => shipment.lines.iter().map(|line| &line.item).collect(),
             Content::Receipt(receipt) => receipt.lines.iter().map(|line| &line.item).collect(),
             Content::Movements(lines) => lines.iter().map(|line| &line.item).collect(),
+            Content::Reply(reply) => reply.lines.iter().map(|line| &line.item).collect(),
         };
         let mut unknown = Vec::new();
         for name in names {

@@ -30,6 +30,7 @@ mod rehearse;
 mod report;
 mod scribe;
 pub mod seal;
+pub mod sent;
 mod sessions;
 pub mod snapshots;
 mod stock;

@@ -16,7 +16,9 @@ pub use self::supply::*;
 use crate::answer::Invalid;
 use crate::gtin;
 use crate::key::StockState;
-use crate::model::{Direction, Inbound, Pack, Parcels, Policy, Role, Stage, Timing, Tracking, Zeros};
+use crate::model::{
+    Direction, GetsOrders, Inbound, Pack, Parcels, Policy, Role, Stage, Timing, Tracking, Zeros,
+};
 use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
 
 /// One command.
@@ -183,6 +185,7 @@ impl Body {
                 Content::Shipment(shipment) => shipment.lines.len(),
                 Content::Receipt(receipt) => receipt.lines.len(),
                 Content::Movements(lines) => lines.len(),
+                Content::Reply(reply) => reply.lines.len(),
             },
             Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
             Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
@@ -422,6 +425,9 @@ pub struct PutSystem {
     /// How far it is connected. Default: live.
     #[serde(default)]
     pub stage: Option<Stage>,
+    /// Who gives it the orders that it ships. Default: nobody here.
+    #[serde(default)]
+    pub gets_orders: Option<GetsOrders>,
 }
 
 /// What of a system's mode changes; none: unchanged. Before anything is told it is [`Mode::default`](crate::model::Mode).
@@ -828,6 +834,34 @@ pub enum Content {
     Movements(Vec<MovementLine>),
     /// Goods came in for a purchase order.
     Receipt(ReceiptContent),
+    /// A warehouse answers to an order that was sent to it.
+    Reply(ReplyContent),
+}
+
+/// What a warehouse will ship of an order that was sent to it. What has left by now is told by shipments, before this.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReplyContent {
+    /// Which order.
+    pub order: OrderId,
+    /// Where it shall leave from.
+    pub location: String,
+    /// Which version of what was sent this answers; a later one is answered anew.
+    pub sent_version: u64,
+    /// What it says for itself.
+    pub reason: Option<String>,
+    /// Line by line, each item once.
+    pub lines: Vec<ReplyLine>,
+}
+
+/// One line of a [`ReplyContent`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReplyLine {
+    /// What.
+    pub item: Name,
+    /// How much of what that version asks for it will never ship. Not negative.
+    pub declined: Quantity,
+    /// How much it still will ship: has taken on, and not shipped. Not negative.
+    pub open: Quantity,
 }
 
 /// How a document names what it is about.

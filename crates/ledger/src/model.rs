@@ -248,6 +248,29 @@ pub struct System {
     pub role: Option<Role>,
     /// How far it is connected.
     pub stage: Stage,
+    /// Who gives it the orders that it ships.
+    pub gets_orders: GetsOrders,
+}
+
+/// Who gives a system the orders that are allocated where it is master.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GetsOrders {
+    /// Somebody else does, or it asks for them: nothing is sent to it.
+    #[default]
+    ByItself,
+    /// Onhand sends them, and follows what becomes of each.
+    FromOnhand,
+}
+
+impl GetsOrders {
+    /// Its name, as typed and told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ByItself => "by_itself",
+            Self::FromOnhand => "from_onhand",
+        }
+    }
 }
 
 /// How the absolute quantities that a system tells are taken: its snapshots.
@@ -687,6 +710,9 @@ pub struct OrderLine {
     pub told: Vec<(SystemId, Quantity)>,
     /// The same of components, beyond the kits in `told` that they make.
     pub told_parts: Vec<(SystemId, ItemId, Quantity)>,
+    /// Places whose master will not ship some of it: no more of it is promised there, until goods come in there or
+    /// somebody has it allocated anew.
+    pub declined: Vec<LocationId>,
 }
 
 /// The kits of a line that are built for it when it leaves, rather than taken from assembled ones.
@@ -814,6 +840,7 @@ impl OrderLine {
             by_document: Vec::new(),
             told: Vec::new(),
             told_parts: Vec::new(),
+            declined: Vec::new(),
         }
     }
 
@@ -1109,6 +1136,17 @@ pub enum Became {
     Receipt(Vec<KnownLine>),
     /// A receipt of a transfer.
     Arrived(Box<Arrived>),
+    /// What a warehouse answered to an order that was sent to it.
+    Reply(Replied),
+}
+
+/// What a warehouse's newest answer to an order said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Replied {
+    /// Which version of what it was sent it answered.
+    pub sent_version: u64,
+    /// How much of that version it will not ship, item by item.
+    pub declined: Vec<(ItemId, Quantity)>,
 }
 
 /// What a line of a movement document did.

@@ -7,6 +7,7 @@ mod erase;
 mod inbox;
 mod location;
 mod modes;
+mod orders;
 mod rule;
 mod snapshots;
 
@@ -26,6 +27,7 @@ pub use erase::Erase;
 pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
 pub use modes::{Choice, Direction, Mode, Policy, Push};
+pub use orders::{Giver, Order};
 pub use rule::{Rule, RuleFields, What};
 pub use snapshots::{Snapshot, Which};
 
@@ -107,6 +109,9 @@ pub enum Command {
     /// Snapshots that outside masters told of their stock: what waits, what is held; approve or reject one.
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Orders: what is promised, short and shipped, where each was sent and what was answered.
+    #[command(subcommand)]
+    Order(Order),
     /// Transfers between locations: planned, dispatched, received.
     #[command(subcommand)]
     Transfer(Transfer),
@@ -199,6 +204,9 @@ pub struct Serve {
     /// How often it is looked what every system has for sale, in seconds: what is new, renamed or gone.
     #[arg(long, env = "ONHAND_DISCOVER_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(i64).range(1..=604_800))]
     pub discover_seconds: i64,
+    /// How often what lies at a system that is master of its stock is read, where it can be asked, in seconds.
+    #[arg(long, env = "ONHAND_STOCK_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(i64).range(1..=604_800))]
+    pub stock_seconds: i64,
     /// How often troubles are looked for that people are told of (`onhand alert`), in seconds.
     #[arg(long, env = "ONHAND_ALERT_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub alert_seconds: u64,
@@ -533,7 +541,7 @@ fn key_name(text: &str) -> Result<String, String> {
 pub enum System {
     /// Connect a system and keep it equal.
     Add {
-        /// `vendure` or `shop`.
+        /// `vendure`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -559,7 +567,7 @@ pub enum System {
     },
     /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
     Connect {
-        /// `vendure` or `shop`.
+        /// `vendure`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -604,6 +612,14 @@ pub enum System {
     List,
     /// Say how a system is kept equal: one-way or two-way, near real-time or batch.
     Set(Mode),
+    /// Say who gives a system the orders that are allocated where it is master.
+    Orders {
+        /// The system's name.
+        name: String,
+        /// `onhand`: they are sent to it and followed. `itself`: somebody else does, or it asks for them.
+        #[arg(long)]
+        from: Giver,
+    },
     /// Say what shall become of a number that somebody changed in a system, where that is asked.
     Answer {
         /// The discrepancy that asks.

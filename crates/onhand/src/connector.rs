@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onhand_channels::protocol::Protocol;
 use onhand_channels::shop::CornerShop;
 use onhand_channels::shopify::Shopify;
 use onhand_channels::vendure::Vendure;
@@ -33,11 +34,12 @@ impl Connector for Channels {
         match kind.as_str() {
             "shop" => Ok(Arc::new(CornerShop::new(name, url, secret.reveal(), http))),
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
+            "protocol" => Ok(Arc::new(Protocol::new(name, url, secret.reveal(), http))),
             "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret.reveal(), http))),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!(
-                    "there is no channel for systems of kind `{other}`; there are `shop`, `shopify` and `vendure`"
+                    "there is no channel for systems of kind `{other}`; there are `protocol`, `shop`, `shopify` and `vendure`"
                 ),
             }),
         }

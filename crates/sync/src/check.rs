@@ -110,6 +110,10 @@ pub struct Checked {
     pub webhooks: Webhooks,
     /// When its orders were last read.
     pub heard_at: Option<Instant>,
+    /// Orders that were sent to it, and that it does not answer.
+    pub unanswered: Some5,
+    /// Locations where it is master, and is to be sent orders, that are none of its stock locations.
+    pub unsent: Some5,
 }
 
 /// A clock that is off by more makes its times be taken as now, or wait (see the ledger's own bound of five minutes).
@@ -174,6 +178,27 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
         1 => format!("1 {one}"),
         count => format!("{count} {several}"),
     };
+    if seen.unsent.count > 0 {
+        let places = some(&seen.unsent, "location", "locations");
+        find(
+            Error,
+            "orders",
+            format!(
+                "Orders for {places} where {name} is master cannot be sent: {} is none of its stock locations.",
+                seen.unsent.shown()
+            ),
+            "Map it: POST /v1/systems/{name}/locations; or say who is master: POST /v1/ownership.",
+        );
+    }
+    if seen.unanswered.count > 0 {
+        let orders = some(&seen.unanswered, "order", "orders");
+        find(
+            Warning,
+            "orders",
+            format!("{name} does not answer to {orders} that it was sent: {}.", seen.unanswered.shown()),
+            "See what it says: GET /v1/orders/{id}; they are sent again until they are answered.",
+        );
+    }
     if seen.untracked.count > 0 {
         let listings = some(&seen.untracked, "listing", "listings");
         find(
@@ -319,6 +344,8 @@ mod tests {
             (Checked { webhooks: Webhooks::Missed, ..well() }, "webhooks", Severity::Warning),
             (Checked { unmapped_locations: some(&["A"]), ..well() }, "locations", Severity::Info),
             (Checked { unspoken: some(&["A"]), ..well() }, "ownership", Severity::Info),
+            (Checked { unsent: some(&["A"]), ..well() }, "orders", Severity::Error),
+            (Checked { unanswered: some(&["A"]), ..well() }, "orders", Severity::Warning),
         ];
         for (seen, check, severity) in cases {
             let found = findings(&seen, now());

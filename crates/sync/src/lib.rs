@@ -14,6 +14,7 @@ mod plan;
 mod policy;
 mod recommend;
 mod retry;
+pub mod sent;
 pub mod shares;
 pub mod snapshot;
 mod state;

@@ -131,6 +131,8 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/pushing/stop", &[C::StopPushing, C::Noted], &[]),
     at("/v1/pushing/resume", &[C::ResumePushing, C::Noted], &[]),
     at("/v1/systems/{name}/inbound", &[C::PutSystem], &[Edge::Name]).never(&[UnknownLocation, Twice]),
+    at("/v1/systems/{name}/orders", &[C::PutSystem], &[Edge::Name, Edge::Field])
+        .never(&[UnknownLocation, Twice]),
     at("/v1/systems/{name}/snapshots", &[], &[Edge::Name, Edge::Time, Edge::Field]),
     at("/v1/systems/{name}/snapshots/{document}/approve", &[], &[Edge::Name, Edge::Right, Edge::Held]),
     at("/v1/systems/{name}/snapshots/{document}/reject", &[], &[Edge::Name, Edge::Held]),

@@ -27,9 +27,11 @@ use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::outgoing::Recipient;
 use crate::webhook::WebhookScheme;
 use crate::{
-    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder, Told, date_of,
+    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Raw, Reading, RemoteOrder, Told,
+    date_of,
 };
 
 /// How many rows one call asks for.
@@ -336,6 +338,12 @@ impl Vendure {
             Failed::Other(error) => Err(error),
         }
     }
+}
+
+/// Whom an order is for, by its raw document.
+pub(crate) fn recipient(raw: &Raw) -> Option<Recipient> {
+    let told: wire::ForWhom = serde_json::from_str(raw.reveal()).ok()?;
+    told.into_recipient()
 }
 
 #[async_trait::async_trait]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
+use crate::outgoing::Recipient;
 use crate::{Raw, Reading, RemoteListing, RemoteLocation, RemoteOrder, RemoteOrderLine, Told};
 
 pub(super) const LOGIN: &str = "mutation($username: String!, $password: String!) {
@@ -54,6 +55,66 @@ macro_rules! order_fields {
       shippingAddress { fullName company streetLine1 streetLine2 city province postalCode country phoneNumber }
       fulfillments { state createdAt updatedAt lines { orderLineId quantity } }"
     };
+}
+
+/// Whom an order is for, as `order_fields!` asks for it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForWhom {
+    customer: Option<Customer>,
+    shipping_address: Option<Address>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Customer {
+    email_address: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    phone_number: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Address {
+    full_name: Option<String>,
+    company: Option<String>,
+    street_line1: Option<String>,
+    street_line2: Option<String>,
+    city: Option<String>,
+    province: Option<String>,
+    postal_code: Option<String>,
+    country: Option<String>,
+    phone_number: Option<String>,
+}
+
+impl ForWhom {
+    /// None where no address is told.
+    pub fn into_recipient(self) -> Option<Recipient> {
+        let told = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let address = self.shipping_address?;
+        let lines = [told(address.street_line1), told(address.street_line2)];
+        let (mut name, mut phone, mut email) = (told(address.full_name), told(address.phone_number), None);
+        if let Some(customer) = self.customer {
+            let names = [told(customer.first_name), told(customer.last_name)];
+            let full = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            name = name.or_else(|| told(Some(full)));
+            phone = phone.or_else(|| told(customer.phone_number));
+            email = told(customer.email_address);
+        }
+        let recipient = Recipient {
+            name,
+            company: told(address.company),
+            address: lines.into_iter().flatten().collect(),
+            city: told(address.city),
+            region: told(address.province),
+            postal_code: told(address.postal_code),
+            country: told(address.country),
+            phone,
+            email,
+        };
+        (!recipient.address.is_empty() || recipient.city.is_some()).then_some(recipient)
+    }
 }
 
 pub(super) const NEWEST_ORDER: &str = "query {

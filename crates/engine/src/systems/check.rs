@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_channels::{Channel, ChannelError};
-use onhand_ledger::model::{Listing, Stage, System};
+use onhand_ledger::model::{GetsOrders, Listing, Stage, System};
 use onhand_ledger::ownership::{Subject, speaking};
 use onhand_ledger::{ItemId, ListingId, LocationId, SystemId, TenantId};
 use onhand_store::StoreError;
@@ -17,10 +17,15 @@ use super::{
 };
 use crate::hooks::has_address;
 use crate::queue::Handle;
+use crate::sent::{open_documents, place_of};
 use crate::view::View;
 
 /// So many listings are looked at together.
 const SLICE: usize = 500;
+/// An order that was sent more often than this is not answered: that takes a minute.
+const OFTEN: u32 = 5;
+/// Or one that was sent so long ago, in seconds.
+const LATE_SECONDS: i64 = 900;
 
 /// Checks a system: what the ledger knows of it, and what it says itself just now. Changes nothing.
 pub async fn check(
@@ -31,12 +36,14 @@ pub async fn check(
     system: &System,
 ) -> Result<Vec<Finding>, AddError> {
     let ledger = handle.ledger();
-    let (connection, worker, steps, unspoken, has_address) = ledger.read(tenant, |view| {
+    let seen = ledger.read(tenant, |view| {
         let connection = connection(view, ledger.seal(), id)?;
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         let (steps, unspoken) = (sequence(view, id)?, unspoken(view, system)?);
-        Ok::<_, StoreError>((connection, worker, steps, unspoken, has_address(view, id)?))
+        let orders = (unanswered(view, id)?, unsent(view, id, system)?);
+        Ok::<_, StoreError>((connection, worker, steps, unspoken, has_address(view, id)?, orders))
     })?;
+    let (connection, worker, steps, unspoken, has_address, (unanswered, unsent)) = seen;
     let mut seen = Checked {
         name: system.name.clone(),
         works: system.stage != Stage::Connecting,
@@ -46,6 +53,8 @@ pub async fn check(
         // Where it does not tell its clock its orders may: none is heard of before it happened.
         ahead_seconds: worker.clock_ahead_micros.map(|micros| micros.max(0) / 1_000_000),
         unspoken,
+        unanswered,
+        unsent,
         ..Checked::default()
     };
     for remote in &steps.locations {
@@ -109,6 +118,37 @@ fn unspoken(view: &mut View<'_>, system: &System) -> Result<Some5, StoreError> {
         }
     }
     Ok(unspoken)
+}
+
+/// Orders that were sent to it often, or long ago, and that it does not answer.
+fn unanswered(view: &mut View<'_>, id: SystemId) -> Result<Some5, StoreError> {
+    let mut found = Some5::default();
+    for sent in open_documents(view, id)? {
+        let newest = sent.newest().0;
+        let is_answered = sent.reply.as_ref().is_some_and(|reply| reply.version >= newest);
+        let is_late = sent.tries > OFTEN || sent.sent_at.plus_seconds(LATE_SECONDS) < view.now;
+        if !is_answered && is_late {
+            found.add(|| sent.order.to_string());
+        }
+    }
+    Ok(found)
+}
+
+/// Locations where it is master, and is to be sent orders, that it has no name of.
+fn unsent(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Some5, StoreError> {
+    let mut found = Some5::default();
+    if system.gets_orders != GetsOrders::FromOnhand {
+        return Ok(found);
+    }
+    let (rules, sites) = (view.rules()?.ownership, view.sites()?);
+    for location in sites.all.iter().filter(|location| sites.sells(**location)) {
+        let rule = speaking(&rules, &sites, Subject::default(), Some(*location));
+        if rule.is_some_and(|(_, rule)| rule.master == id) && place_of(&sites, system, *location).is_none() {
+            let code = view.location(*location)?.map(|location| location.code).unwrap_or_default();
+            found.add(|| code);
+        }
+    }
+    Ok(found)
 }
 
 /// All of its listings, a slice at a time.

@@ -68,7 +68,11 @@ impl Worker {
                             Entry::Claimed { item, .. } => {
                                 touch(&mut touched, *item, record.recorded_at, true);
                             }
-                            Entry::Item(item, _) => touch(&mut touched, *item, record.recorded_at, false),
+                            Entry::Item(item, _) => {
+                                self.outbound.retag(*item);
+                                touch(&mut touched, *item, record.recorded_at, false);
+                            }
+                            Entry::Order(order, _) => self.outbound.touch(*order),
                             Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
@@ -108,6 +112,8 @@ impl Worker {
                 }
             }
             if self.stale {
+                // What came between was not looked at.
+                self.outbound.rescan();
                 if let Some(system) = view.system(id)? {
                     self.system = system;
                 }

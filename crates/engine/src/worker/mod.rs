@@ -5,7 +5,7 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `told` reads the stock of an outside master, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
 //! zeros, `stops` tells a person why nothing is sent, `asked` does it all now.
 
 mod asked;
@@ -13,11 +13,13 @@ mod follow;
 mod hooks;
 mod lines;
 mod orders;
+mod outbound;
 mod policy;
 mod push;
 mod read;
 mod stops;
 mod timing;
+mod told;
 mod zeros;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,11 +49,19 @@ pub struct Pace {
     pub reconcile_ms: i64,
     /// What a system has for sale is looked at this often, in milliseconds.
     pub discover_ms: i64,
+    /// What lies at an outside master is read this often where it can be asked, in milliseconds.
+    pub stock_ms: i64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { orders_ms: 500, read_back_ms: 250, reconcile_ms: 30_000, discover_ms: 3_600_000 }
+        Self {
+            orders_ms: 500,
+            read_back_ms: 250,
+            reconcile_ms: 30_000,
+            discover_ms: 3_600_000,
+            stock_ms: 3_600_000,
+        }
     }
 }
 
@@ -200,6 +210,7 @@ pub struct Worker {
     next_orders: Instant,
     next_read: Instant,
     next_reconcile: Instant,
+    next_stock: Instant,
     /// Everything is being read: all up to this key was.
     reconciled_to: Option<String>,
     failures: u32,
@@ -216,6 +227,8 @@ pub struct Worker {
     called: bool,
     /// Nothing is pushed to any system.
     pushing_stopped: bool,
+    /// Orders that it ships.
+    outbound: outbound::Outbound,
     /// What a person asked for, under way.
     asked: Option<asked::Now>,
     /// The batch that is on its way.
@@ -267,6 +280,7 @@ impl Worker {
             next_orders: now,
             next_read: now,
             next_reconcile: now,
+            next_stock: now,
             reconciled_to: None,
             failures: 0,
             random: tenant.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ id.0,
@@ -276,6 +290,7 @@ impl Worker {
             next_call: now,
             called: true,
             pushing_stopped: false,
+            outbound: outbound::Outbound::default(),
             asked: None,
             batch: None,
             zeros_sent: Vec::new(),
@@ -348,7 +363,8 @@ impl Worker {
         // What time alone changes is sent in its time, whoever else calls.
         let by_time = self.changing.first().map(|(at, _)| *at);
         let orders_at = self.next_orders.max(self.next_call);
-        let mut next = [by_time, self.next_due].into_iter().flatten().fold(orders_at, Instant::min);
+        let sent_at = self.outbound.next().map(|at| at.max(self.next_call));
+        let mut next = [by_time, self.next_due, sent_at].into_iter().flatten().fold(orders_at, Instant::min);
         if std::mem::take(&mut self.refresh_due) {
             next = now;
         }
@@ -388,6 +404,7 @@ impl Worker {
         self.untold.clear();
         self.untold_stops.clear();
         self.batch = None;
+        self.outbound.rescan();
         self.stale = true;
     }
 
@@ -410,6 +427,7 @@ impl Worker {
         if self.now() >= self.next_orders && self.may_call() {
             self.take_up().await?;
         }
+        self.send_orders().await?;
         // Where each call counts, sending and hearing take turns.
         let orders_first = self.called && self.now() >= self.next_orders && self.channel.budget().is_some();
         if !orders_first {
@@ -447,8 +465,10 @@ impl Worker {
         if self.now() >= self.next_orders && self.may_call() {
             self.orders().await?;
             self.next_orders = self.now().plus_micros(self.pace.orders_ms * 1_000);
+            self.read_stock().await?;
             self.judge().await?;
             self.refresh().await?;
+            self.send_orders().await?;
             self.push().await?;
         }
         self.go_on().await

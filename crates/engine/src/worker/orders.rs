@@ -46,8 +46,11 @@ impl Worker {
     /// after it where that was nothing new: never before what it stands behind is applied.
     pub(super) async fn orders(&mut self) -> Result<(), WorkerError> {
         let announced = self.announced()?;
+        let begun_at = self.now();
+        self.follow_sent().await?;
         loop {
-            let asked_at = self.now();
+            // What it shipped of what was sent to it is known up to before that was asked.
+            let asked_at = if self.is_followed() { begun_at } else { self.now() };
             let page = self.channel.orders(self.status.cursor.as_deref()).await?;
             self.keep_to_budget();
             self.called = false;

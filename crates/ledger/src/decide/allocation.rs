@@ -264,6 +264,9 @@ fn move_promises(tx: &mut Tx<'_>, order: OrderId, away: Option<LocationId>) -> R
     if let Some(away) = away {
         tx.avoided = tx.sites()?.below(away, false);
         route.places.retain(|site| *site != away);
+    } else if before.iter().any(|line| !line.declined.is_empty()) {
+        // Whoever has it allocated anew asks again where it was declined.
+        tx.edit_order(order)?.lines.iter_mut().for_each(|line| line.declined.clear());
     }
     let holder = Holder::Order(order);
     let now = tx.now;
@@ -283,6 +286,7 @@ fn move_promises(tx: &mut Tx<'_>, order: OrderId, away: Option<LocationId>) -> R
     }
     // What is not to be had elsewhere stays.
     tx.avoided.clear();
+    tx.regardless = true;
     for (index, (line, promised)) in (0..).zip(before.iter().zip(promised)) {
         let mut missing = (had(line) - promised).max(Quantity::ZERO);
         for at in line.allocated.iter().chain(&line.build.built) {

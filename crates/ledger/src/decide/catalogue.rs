@@ -7,7 +7,8 @@ use crate::command::{
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Choice, DEBOUNCE_AT_MOST, Item, Listing, Location, LocationMapping, Mode, System, Timing, Tracking,
+    Choice, DEBOUNCE_AT_MOST, GetsOrders, Item, Listing, Location, LocationMapping, Meaning, Mode, System,
+    Timing, Tracking,
 };
 use crate::state::Value;
 use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
@@ -212,7 +213,15 @@ pub(super) fn put_system(tx: &mut Tx<'_>, put: &PutSystem) -> Result<Answer, Sto
         inbound: put.inbound.or_else(|| before.as_ref().map(|before| before.inbound)).unwrap_or_default(),
         role: put.role.or(before.as_ref().and_then(|before| before.role)),
         stage: put.stage.or(before.as_ref().map(|before| before.stage)).unwrap_or_default(),
+        gets_orders: put.gets_orders.or(before.as_ref().map(|before| before.gets_orders)).unwrap_or_default(),
     };
+    if system.gets_orders == GetsOrders::FromOnhand && system.inbound.meaning == Meaning::NetOfOwnOrders {
+        let problem = format!(
+            "`{}` gets its orders from Onhand: what it tells of its stock must be what lies there (`physical`), not net of orders",
+            put.name
+        );
+        return Err(Invalid::Field { field: "meaning", problem }.into());
+    }
     for (field, percent) in [
         ("hold_above_percent", system.inbound.hold_above_percent),
         ("hold_below_rows_percent", system.inbound.hold_below_rows_percent),

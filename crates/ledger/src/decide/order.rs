@@ -67,16 +67,34 @@ fn serve_short(tx: &mut Tx<'_>, item: ItemId) -> Result<(), Stop> {
     let passes_over = passes_over(tx)?;
     for (key, value) in waiting {
         let (Key::Short(_, order, line), Some(_)) = (key, stock::as_quantity(&value)) else { continue };
+        ask_again_where_goods_came(tx, item, order, line)?;
         let known = &tx.order(order)?.lines[line as usize];
         let (short, is_plain) = (known.short, known.item == item && known.lot.is_none());
-        let is_plain = is_plain && known.build.recipe.is_empty() && !passes_over;
+        let is_plain = is_plain && known.build.recipe.is_empty() && known.declined.is_empty() && !passes_over;
         let allocated = allocate(tx, order, line, short, None, false)?;
         tx.edit_order(order)?.lines[line as usize].short -= allocated;
         // Whoever asks for one lot may go without, or a kit for want of another component, or where a rule leaves places
-        // out, and others after it be served.
+        // out, or a place has declined it, and others after it be served.
         if allocated < short && is_plain {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Where goods of an item came in, a place that has declined a line is asked again.
+fn ask_again_where_goods_came(tx: &mut Tx<'_>, item: ItemId, order: OrderId, line: u32) -> Result<(), Stop> {
+    let declined = tx.order(order)?.lines[line as usize].declined.clone();
+    if declined.is_empty() {
+        return Ok(());
+    }
+    let sites = tx.sites()?;
+    let came = |place: &LocationId| {
+        tx.replenished.iter().any(|(other, at)| *other == item && sites.is_in(*at, *place))
+    };
+    let still: Vec<LocationId> = declined.iter().copied().filter(|place| !came(place)).collect();
+    if still.len() < declined.len() {
+        tx.edit_order(order)?.lines[line as usize].declined = still;
     }
     Ok(())
 }
@@ -149,7 +167,7 @@ pub(super) fn allocate(
 }
 
 /// Promises up to so much to each of these lines, divided together where the rule says so; says how much to each.
-fn allocate_all(
+pub(super) fn allocate_all(
     tx: &mut Tx<'_>,
     order: OrderId,
     wanted: &[(u32, Quantity)],
@@ -389,7 +407,13 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
             Some(Became::Order(order)) => {
                 return Err(Refusal::ReferenceTaken { reference: reference.to_owned(), order }.into());
             }
-            Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_) | Became::Arrived(_)) => {
+            Some(
+                Became::Lines(_)
+                | Became::Shipment(_)
+                | Became::Receipt(_)
+                | Became::Arrived(_)
+                | Became::Reply(_),
+            ) => {
                 let problem = format!("`{reference}` is the name of another document; use a name of its own");
                 return Err(Invalid::Field { field: "reference", problem }.into());
             }

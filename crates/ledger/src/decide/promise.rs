@@ -7,7 +7,7 @@ use crate::availability::{self, Spot};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Build, Component, ComponentAt, Holder, add_at};
 use crate::state::Value;
-use crate::{Instant, ItemId, LocationId, LotId, Quantity, Seq};
+use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq};
 
 use super::tx::{Move, Stop, Tx};
 
@@ -19,6 +19,8 @@ pub(super) struct Wanted {
     pub lot: Option<LotId>,
     /// What one is built of, where it is a kit.
     pub recipe: Vec<Component>,
+    /// The places that have declined it, with all that is inside them.
+    pub avoids: Vec<LocationId>,
 }
 
 impl Wanted {
@@ -27,21 +29,28 @@ impl Wanted {
         Ok(match holder {
             Holder::Order(order) => {
                 let line = &tx.order(order)?.lines[line as usize];
-                Self { item: line.item, lot: line.lot, recipe: line.build.recipe.clone() }
+                let avoids = if line.declined.is_empty() || tx.regardless {
+                    Vec::new()
+                } else {
+                    let sites = tx.sites()?;
+                    line.declined.iter().flat_map(|place| sites.below(*place, false)).collect()
+                };
+                Self { item: line.item, lot: line.lot, recipe: line.build.recipe.clone(), avoids }
             }
             Holder::Hold(hold) => {
                 let line = &tx.hold(hold)?.lines[line as usize];
-                Self { item: line.item, lot: line.lot, recipe: line.build.recipe.clone() }
+                let recipe = line.build.recipe.clone();
+                Self { item: line.item, lot: line.lot, recipe, avoids: Vec::new() }
             }
             Holder::Transfer(transfer) => {
                 let line = &tx.transfer(transfer)?.lines[line as usize];
-                Self { item: line.item, lot: Some(line.lot), recipe: Vec::new() }
+                Self { item: line.item, lot: Some(line.lot), recipe: Vec::new(), avoids: Vec::new() }
             }
         })
     }
 
     fn is_wanted(&self, spot: &Spot) -> bool {
-        self.lot.is_none_or(|lot| lot == spot.lot)
+        self.lot.is_none_or(|lot| lot == spot.lot) && !self.avoids.contains(&spot.location)
     }
 }
 
@@ -87,6 +96,12 @@ pub(super) fn has(
 ) -> Result<Quantity, Stop> {
     let spots = availability::spots(&mut &*tx, wanted.item, site, states)?;
     let own: Quantity = spots.iter().filter(|spot| wanted.is_wanted(spot)).map(|spot| spot.quantity).sum();
+    if !wanted.avoids.is_empty()
+        && tx.sites()?.below(site, false).iter().any(|node| wanted.avoids.contains(node))
+    {
+        // Of what there is at such a site nobody says where its parts would come from.
+        return Ok(own);
+    }
     Ok(own + availability::buildable(&mut &*tx, &wanted.recipe, site, states)?)
 }
 
@@ -387,12 +402,35 @@ pub(super) fn break_promises(
     wanted: Quantity,
     reason: &str,
 ) -> Result<Vec<At>, Stop> {
+    break_those(tx, item, locations, |_, location, lot| is_meant(location, lot), wanted, reason)
+}
+
+/// As [`break_promises`], of what is promised to one order.
+pub(super) fn break_promises_of(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    item: ItemId,
+    locations: &[LocationId],
+    wanted: Quantity,
+    reason: &str,
+) -> Result<Vec<At>, Stop> {
+    break_those(tx, item, locations, |holder, _, _| holder == Holder::Order(order), wanted, reason)
+}
+
+fn break_those(
+    tx: &mut Tx<'_>,
+    item: ItemId,
+    locations: &[LocationId],
+    is_meant: impl Fn(Holder, LocationId, LotId) -> bool,
+    wanted: Quantity,
+    reason: &str,
+) -> Result<Vec<At>, Stop> {
     tx.want_ranges(locations.iter().map(|location| promises_range(item, *location)))?;
     let mut promises = Vec::new();
     for location in locations {
         for (key, value) in promises_at(tx, item, *location)? {
             if let (Key::Promise(_, _, holder, line, lot), Value::Promise(promise)) = (key, value)
-                && is_meant(*location, lot)
+                && is_meant(promise.holder, *location, lot)
             {
                 promises.push((holder, line, lot, *location, promise));
             }

@@ -157,6 +157,9 @@ pub(super) fn put_in_itself(tx: &mut Tx<'_>, change: Change<'_>, state: StockSta
     }
     let absorbed_by = if state.is_physical() { anchor(tx, &change)? } else { None };
     let Change { item, location, lot, quantity, occurred_at, .. } = change;
+    if state == StockState::Available {
+        tx.replenished.insert((item, location));
+    }
     let seq = tx.make(Move {
         item,
         lot,

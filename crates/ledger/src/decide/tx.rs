@@ -100,6 +100,10 @@ pub(super) struct Tx<'a> {
     pub discrepancies: Vec<DiscrepancyId>,
     /// Nothing is promised from these places; see [`super::allocation::reallocate`].
     pub avoided: Vec<LocationId>,
+    /// What is promised now may be promised where it was declined: it stays where it is.
+    pub regardless: bool,
+    /// Where goods came in that can be promised.
+    pub replenished: BTreeSet<(ItemId, LocationId)>,
 }
 
 impl<'a> Tx<'a> {
@@ -122,6 +126,8 @@ impl<'a> Tx<'a> {
             note: None,
             discrepancies: Vec::new(),
             avoided: Vec::new(),
+            regardless: false,
+            replenished: BTreeSet::new(),
         }
     }
 

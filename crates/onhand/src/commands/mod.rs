@@ -16,6 +16,7 @@ mod item;
 mod location;
 mod migrate;
 mod modes;
+mod orders;
 mod replay;
 mod restore;
 mod rule;
@@ -87,6 +88,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Snapshot(asked) => {
             through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;
+        }
+        Command::Order(asked) => {
+            through(Link::open_existing(&db)?, async |link| orders::run(link, asked, json).await).await?;
         }
         Command::Transfer(asked) => {
             through(Link::open_existing(&db)?, async |link| documents::transfer(link, asked, json).await)

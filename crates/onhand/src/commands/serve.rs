@@ -58,6 +58,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
         runtime.work(Pace {
             reconcile_ms: serve.reconcile_seconds * 1_000,
             discover_ms: serve.discover_seconds * 1_000,
+            stock_ms: serve.stock_seconds * 1_000,
             ..Pace::default()
         });
         runtime.alert(Duration::from_secs(serve.alert_seconds));

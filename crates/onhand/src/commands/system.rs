@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _};
 use serde_json::{Value, json};
 
 use super::{counted, print};
-use crate::cli::{Choice, System};
+use crate::cli::{Choice, Giver, System};
 use crate::link::{Link, segment};
 use crate::output::say;
 
@@ -43,6 +43,17 @@ pub(super) async fn run(link: &Link, asked: System, json: bool) -> anyhow::Resul
         System::Answer { discrepancy, choice } => {
             let choice = if choice == Choice::Adopt { "adopt" } else { "set_back" };
             super::modes::answer(link, discrepancy, choice, json).await
+        }
+        System::Orders { name, from } => {
+            let gets_orders = if from == Giver::Onhand { "from_onhand" } else { "by_itself" };
+            link.post(&at(&name, "/orders")?, &json!({ "gets_orders": gets_orders })).await?;
+            let system = link.get(&at(&name, "")?).await?;
+            Ok(print(json, &system, |_| match from {
+                Giver::Onhand => {
+                    say(format!("{name} is sent the orders that are allocated where it is master."))
+                }
+                Giver::Itself => say(format!("{name} gets its orders by itself; nothing is sent to it.")),
+            })?)
         }
         System::Set(asked) => super::modes::set(link, asked, json).await,
         System::Watch { name } => stage(link, &name, "watching", json).await,

@@ -31,4 +31,5 @@ mod three_nodes;
 mod vendure;
 mod vendure_modes;
 mod vendure_server;
+mod warehouse;
 mod workers;

@@ -3,7 +3,7 @@
 use onhand_engine::View;
 use onhand_ledger::answer::{Counted, ItemNotes, LineAnswer, Moved, Remains};
 use onhand_ledger::model::{At, Build, Order};
-use onhand_ledger::{Answer, Money, OrderId};
+use onhand_ledger::{Answer, LocationId, Money, OrderId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::holds::HeldAnswer;
 use super::purchases::PurchaseAnswer;
 use super::sessions::SightAnswer;
+use super::systems::sent::SentBody;
 use super::transfers::TransferAnswer;
 use crate::decimal::Decimal;
 
@@ -346,6 +347,9 @@ pub(crate) struct OrderLineBody {
     pub shipped: Vec<AtBody>,
     /// Came back.
     pub returned: Decimal,
+    /// Places whose master will not ship some of it: it is not promised there again before goods come in there, or it is reallocated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub declined: Vec<String>,
 }
 
 /// An order, in full.
@@ -369,6 +373,9 @@ pub(crate) struct OrderBody {
     pub ship_to: Option<String>,
     /// Its lines.
     pub lines: Vec<OrderLineBody>,
+    /// What of it was sent to systems that ship it, and what they answered; only where one order is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Vec<SentBody>>,
 }
 
 pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Result<OrderBody, StoreError> {
@@ -386,6 +393,7 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             price: line.price.map(PriceBody::from),
             shipped: places(view, &line.shipped)?,
             returned: line.returned.into(),
+            declined: codes(view, &line.declined)?,
             line: line.line,
         });
     }
@@ -401,7 +409,14 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
         ship_by: order.ship_by.map(|at| at.to_string()),
         ship_to: order.ship_to,
         lines,
+        sent: None,
     })
+}
+
+fn codes(view: &mut View<'_>, locations: &[LocationId]) -> Result<Vec<String>, StoreError> {
+    let code = |location: &LocationId| Ok(view.location(*location)?.map(|location| location.code));
+    let found = locations.iter().map(code).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, StoreError> {

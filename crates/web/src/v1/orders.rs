@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use super::answers::{OrderAnswer, OrderBody, PriceInput, order_body};
 use super::ask::{Ask, instant, read, reply};
 use super::page::{Page, PageQuery};
+use super::systems::sent::sent_bodies;
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -127,12 +128,16 @@ async fn list(
     found.await.map(Json)
 }
 
-/// An order.
+/// An order, with what of it was sent to systems that ship it.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = u64, Path)),
     responses((status = 200, body = OrderBody)))]
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<OrderBody>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Order(OrderId(id)))? {
-        Some(Value::Order(order)) => order_body(view, OrderId(id), *order).map(Some),
+        Some(Value::Order(order)) => {
+            let body = order_body(view, OrderId(id), *order)?;
+            let sent = sent_bodies(view, OrderId(id))?;
+            Ok(Some(OrderBody { sent: Some(sent), ..body }))
+        }
         _ => Ok(None),
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("order", id))

@@ -133,7 +133,7 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
             with("multiplier", json!(1));
             ("put_listing", None)
         }
-        (_, ["systems", system, "pause" | "stage" | "locations"]) => {
+        (_, ["systems", system, "pause" | "stage" | "locations" | "orders"]) => {
             with("name", json!(system));
             with("kind", json!("test"));
             ("put_system", None)

@@ -8,12 +8,13 @@ mod movements;
 mod orders;
 mod parts;
 mod receipts;
+mod replies;
 mod shipments;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
-use crate::command::{Content, Document, Name};
+use crate::command::{Content, Document, Name, ReplyLine};
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
@@ -23,6 +24,7 @@ use self::arrivals::{apply_arrival, transfer_of};
 use self::movements::apply_movements;
 use self::orders::apply_order;
 use self::receipts::{apply_receipt, purchase_of};
+use self::replies::apply_reply;
 use self::shipments::apply_shipment;
 use super::stock::Change;
 use super::tx::{Found, Stop, Tx};
@@ -114,6 +116,14 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
             (Became::Lines(lines), None, answers)
         }
+        Content::Reply(content) => {
+            let earlier = known.as_ref().and_then(|known| match &known.became {
+                Became::Reply(earlier) => Some(earlier),
+                _ => None,
+            });
+            let replied = apply_reply(tx, system, content, &names, earlier)?;
+            (Became::Reply(replied), Some(content.order), Vec::new())
+        }
     };
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
     let known = KnownDocument { version: document.version, fingerprint, seq, became };
@@ -146,7 +156,9 @@ fn fingerprint(content: &impl serde::Serialize) -> u64 {
 /// transfer, and of that one transfer.
 fn takes_newer(tx: &Tx<'_>, known: &KnownDocument, content: &Content) -> Result<bool, Stop> {
     Ok(match (&known.became, content) {
-        (Became::Order(_), Content::Order(_)) | (Became::Lines(_), Content::Movements(_)) => true,
+        (Became::Order(_), Content::Order(_))
+        | (Became::Lines(_), Content::Movements(_))
+        | (Became::Reply(_), Content::Reply(_)) => true,
         (Became::Arrived(arrived), Content::Receipt(receipt)) => match transfer_of(tx, receipt) {
             Ok(transfer) => transfer == Some(arrived.transfer),
             Err(Stop::Invalid(_)) => false,
@@ -196,9 +208,18 @@ fn check(document: &Document) -> Result<(), Stop> {
             lines.iter().map(|line| line.line.as_str()).collect(),
             lines.iter().map(|line| line.quantity).collect(),
         ),
+        Content::Reply(reply) => {
+            if reply.lines.iter().any(|line| line.declined.is_negative() || line.open.is_negative()) {
+                return field("quantity", "must not be negative");
+            }
+            (vec![], vec![])
+        }
     };
     // An order may have lost its last line.
-    if names.is_empty() && quantities.is_empty() && !matches!(document.content, Content::Order(_)) {
+    if names.is_empty()
+        && quantities.is_empty()
+        && !matches!(document.content, Content::Order(_) | Content::Reply(_))
+    {
         return Err(Invalid::NoLines("a document").into());
     }
     if quantities.iter().any(|quantity| !quantity.is_positive()) {
@@ -218,6 +239,7 @@ fn latest(content: &Content) -> Option<Instant> {
         Content::Shipment(shipment) => shipment.occurred_at,
         Content::Receipt(receipt) => receipt.occurred_at,
         Content::Movements(lines) => lines.iter().filter_map(|line| line.occurred_at).max(),
+        Content::Reply(_) => None,
     }
 }
 
@@ -257,6 +279,11 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             transfer_of(tx, receipt)?;
             let location = Some(receipt.location.as_str());
             receipt.lines.iter().map(|line| (&line.item, location, [line.quantity; 3])).collect()
+        }
+        Content::Reply(reply) => {
+            let location = Some(reply.location.as_str());
+            let line = |line: &'_ ReplyLine| [line.declined, line.open, line.open];
+            reply.lines.iter().map(|told| (&told.item, location, line(told))).collect()
         }
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;

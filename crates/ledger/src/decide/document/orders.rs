@@ -34,7 +34,13 @@ pub(super) fn apply_order(
             order::want_promises(tx, *order)?;
             *order
         }
-        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_) | Became::Arrived(_)) => {
+        Some(
+            Became::Lines(_)
+            | Became::Shipment(_)
+            | Became::Receipt(_)
+            | Became::Arrived(_)
+            | Became::Reply(_),
+        ) => {
             let problem = format!("`{}` is known as another kind of document", document.document);
             return Err(Invalid::Field { field: "document", problem }.into());
         }
@@ -114,7 +120,7 @@ pub(super) fn apply_order(
         )?;
         tell_returned(tx, system, order, index, names.quantity(position, line.returned), at)?;
     }
-    report_short(tx, order, short_before)?;
+    report_short(tx, order, short_before, "")?;
     Ok(order)
 }
 
@@ -460,8 +466,13 @@ fn take_back_returned(
     Ok(())
 }
 
-/// One discrepancy for a document that wants more than there is.
-fn report_short(tx: &mut Tx<'_>, order: OrderId, before: Quantity) -> Result<(), Stop> {
+/// One discrepancy for a document that wants more than there is; what it came from is told before it.
+pub(super) fn report_short(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    before: Quantity,
+    because: &str,
+) -> Result<(), Stop> {
     let known = tx.order(order)?.clone();
     let short: Quantity = known.lines.iter().map(|line| line.short).sum();
     if short <= before {
@@ -476,8 +487,11 @@ fn report_short(tx: &mut Tx<'_>, order: OrderId, before: Quantity) -> Result<(),
             Ok(format!("{wanted} of {}: {allocated} are there, {} is short", tx.sku(line.item)?, line.short))
         })
         .collect::<Result<_, Stop>>()?;
-    let sentence =
-        format!("Order {} wants {}. It is allocated when stock comes in.", known.document, parts.join("; "));
+    let sentence = format!(
+        "{because}Order {} wants {}. It is allocated when stock comes in.",
+        known.document,
+        parts.join("; ")
+    );
     let item = known.lines.iter().find(|line| line.short.is_positive()).map(|line| line.item);
     // One at a time: what was said before of less is over.
     if let Some(told) = known.short_told {

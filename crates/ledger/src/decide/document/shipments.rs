@@ -77,7 +77,13 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
     match tx.known_document(owner, name)?.map(|known| known.became) {
         None => {}
         Some(Became::Order(order)) => return Ok(order),
-        Some(Became::Lines(_) | Became::Shipment(_) | Became::Receipt(_) | Became::Arrived(_)) => {
+        Some(
+            Became::Lines(_)
+            | Became::Shipment(_)
+            | Became::Receipt(_)
+            | Became::Arrived(_)
+            | Became::Reply(_),
+        ) => {
             let problem = format!("`{name}` is known as another document, not as an order");
             return Err(Invalid::Field { field: "order", problem }.into());
         }

@@ -369,7 +369,13 @@ async fn many(bench: &SyncBench) -> anyhow::Result<(Value, Value)> {
     let quick = Quick::new(1_000);
     let id = set_up(&handle, listings, &quick, true).await?;
     let hour_ms = 3_600_000;
-    let pace = Pace { orders_ms: 500, read_back_ms: 250, reconcile_ms: hour_ms, discover_ms: NEVER_MS };
+    let pace = Pace {
+        orders_ms: 500,
+        read_back_ms: 250,
+        reconcile_ms: hour_ms,
+        discover_ms: NEVER_MS,
+        ..Pace::default()
+    };
     let mut worker = worker(&handle, id, quick.clone(), pace)?;
     let calls = |quick: &Quick| quick.calls.load(Ordering::Relaxed);
     let mut rest = async |from: Instant| {

@@ -2,6 +2,7 @@
 
 mod check;
 mod listings;
+pub(super) mod sent;
 mod steps;
 mod sync;
 
@@ -41,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .merge(check::routes())
         .merge(steps::routes())
         .merge(sync::routes())
+        .merge(sent::routes())
         .routes(routes!(pause))
 }
 
@@ -50,7 +52,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct AddBody {
     /// What people call it.
     name: String,
-    /// `vendure`, `shop`, or another name for a system that only tells us documents.
+    /// `vendure`, `shop`, `protocol`, or another name for a system that only tells us documents.
     kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`; a `vendure` needs it.
     url: Option<String>,
@@ -334,6 +336,8 @@ pub(super) struct SystemBody {
     webhook_heard_at: Option<String>,
     /// How the snapshots it tells are taken.
     inbound: InboundBody,
+    /// Who gives it the orders that it ships.
+    gets_orders: sent::Giver,
 }
 
 /// How far a system is connected.
@@ -386,6 +390,7 @@ impl SystemBody {
             orders_known_to: status.orders_known_to.map(|at| at.to_string()),
             webhook_heard_at: status.heard_at.map(|at| at.to_string()),
             inbound: system.inbound.into(),
+            gets_orders: system.gets_orders.into(),
         })
     }
 }
