@@ -243,7 +243,9 @@ async fn a_stand_in_is_run_from_the_command_line() {
 /// All that is sold changes at once: what is sent in a while is compared with what the shop lets anybody send.
 #[tokio::test(flavor = "multi_thread")]
 async fn bench_numbers_are_sent_as_fast_as_it_allows() {
-    const LISTINGS: usize = 30_000;
+    const LISTINGS: u32 = 30_000;
+    // What a standard shop lets be asked in a second, and no more saved up.
+    const POINTS: f64 = 100.0;
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(&folder.path().join("fast.db"), &["--reconcile-seconds", "600"]);
     assert_eq!(server.post("/v1/locations", json!({ "code": "LONDON" })).await.0, StatusCode::OK);
@@ -254,7 +256,7 @@ async fn bench_numbers_are_sent_as_fast_as_it_allows() {
         let sku = format!("S-{nth}");
         let item = shop.list(&sku, &sku);
         shop.stock(item, place, 10);
-        commands += &format!("{}\n", json!({ "body": { "put_item": { "sku": sku } } }));
+        let put = json!({ "body": { "put_item": { "sku": sku } } });
         let lines = json!([{ "sku": sku, "quantity": 10 }]);
         commands +=
             &format!("{}\n", json!({ "body": { "receive": { "location": "LONDON", "lines": lines } } }));
@@ -276,35 +278,32 @@ async fn bench_numbers_are_sent_as_fast_as_it_allows() {
         assert!(round < 1_200, "{system}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // What a standard shop lets be asked in a second, and no more saved up.
-    const POINTS: f64 = 100.0;
     shop.set_limit(POINTS, POINTS);
     let (begun, before) = (micros(), shop.writes());
     let rule = json!({ "system": "Shop", "buffer": 1 });
     let (status, answer) = server.post("/v1/publication", rule).await;
     assert!(status.is_success(), "{status} {answer}");
     for round in 0.. {
-        if shop.writes() - before == LISTINGS as u64 {
+        if shop.writes() - before == u64::from(LISTINGS) {
             break;
         }
         assert!(round < 1_200, "{} of {LISTINGS} were sent", shop.writes() - before);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let set = shop.audit().into_iter().rev().take(LISTINGS);
+    let set = shop.audit().into_iter().rev().take(LISTINGS as usize);
     let times: Vec<i64> =
         set.inspect(|event| assert_eq!(event.kind, EventKind::Set)).map(|event| event.at).collect();
-    let (last, first) = (times[0], times[LISTINGS - 1]);
+    let (last, first) = (times[0], times[LISTINGS as usize - 1]);
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let seconds = (last - first) as f64 / 1e6;
     // 250 numbers cost 10 points; the first call is paid for by what was saved up.
     let allowed = (POINTS + POINTS * seconds) / 10.0 * 250.0;
-    #[expect(clippy::cast_precision_loss, reason = "thousands")]
-    let reach = LISTINGS as f64 / allowed;
+    let reach = f64::from(LISTINGS) / allowed;
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let waited = (first - begun) as f64 / 1e6;
     eprintln!(
         "{LISTINGS} numbers in {seconds:.1} s ({:.0} a minute), {allowed:.0} allowed: reach {reach:.3}; begun after {waited:.2} s",
-        LISTINGS as f64 / seconds * 60.0
+        f64::from(LISTINGS) / seconds * 60.0
     );
     assert!(reach >= 0.95, "{reach}");
 }
