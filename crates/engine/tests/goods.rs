@@ -660,6 +660,40 @@ fn pieces_end_and_are_called_back_with_the_lot_that_they_are_of() {
 }
 
 #[test]
+fn a_piece_is_no_lot_and_a_lot_no_piece() {
+    each_way(|shop| {
+        tracked(&shop, "PHONE", Tracking::Serials);
+        let received = |lines| {
+            Body::Receive(Receive { location: "LONDON".to_owned(), lines, occurred_at: None, reason: None })
+        };
+        let of = |lot: &str, piece: &str| {
+            received(vec![Line { lot: Some(lot.to_owned()), ..serials("PHONE", &[piece]) }])
+        };
+        receive(&shop, "LONDON", vec![serials("PHONE", &["a"])]);
+        assert!(invalid(&shop, of("a", "f")).contains("`a` of `PHONE` is a piece, not a lot"));
+        shop.tell(of("L1", "b"));
+        let lot = invalid(&shop, received(vec![serials("PHONE", &["L1"])]));
+        assert!(lot.contains("`L1` of `PHONE` is a lot, not a piece"), "{lot}");
+        // What was only called something so far is whichever it is named as first.
+        for (code, lines) in [("c", vec![serials("PHONE", &["c"])]), ("L2", vec![])] {
+            let (sku, lot) = ("PHONE".to_owned(), code.to_owned());
+            shop.tell(Body::PutLot(PutLot { sku, lot, recalled: None, expires: None }));
+            if lines.is_empty() {
+                shop.tell(of(code, "d"));
+            } else {
+                receive(&shop, "LONDON", lines);
+            }
+        }
+        assert!(invalid(&shop, of("c", "g")).contains("is a piece, not a lot"));
+        assert!(invalid(&shop, received(vec![serials("PHONE", &["L2"])])).contains("is a lot, not a piece"));
+        let recall =
+            PutLot { sku: "PHONE".to_owned(), lot: "a".to_owned(), recalled: Some(true), expires: None };
+        shop.tell(Body::PutLot(recall));
+        assert_eq!(shop.available("PHONE", "LONDON"), 3, "it is called back by itself");
+    });
+}
+
+#[test]
 fn a_piece_is_of_one_lot() {
     each_way(|shop| {
         tracked(&shop, "PHONE", Tracking::Serials);

@@ -330,12 +330,16 @@ fn what_the_document_takes_back_comes_to_where_it_left_from() {
         paris(&shop);
         receive(&shop, "LONDON", 2);
         receive(&shop, "PARIS", 2);
-        // The shop tells of two from London, the warehouse of two from Paris. The shop's two did not leave after all.
+        // The shop tells of two from London, the warehouse of those and two more from Paris. What the shop takes back is
+        // what nobody else told of: one of three.
         ordered(&shop, 1, "MUG", 4, 2, Some("LONDON"));
-        shipped_from(&shop, "onhand", "S1", "PARIS", 4);
+        shipped_from(&shop, "onhand", "S1", "PARIS", 3);
         assert_eq!(shop.stock("MUG"), (0, 0, 0));
-        ordered(&shop, 2, "MUG", 4, 0, Some("LONDON"));
-        assert_eq!(shop.stock("MUG"), (0, 0, 2), "in London, and promised to the line again");
+        ordered(&shop, 2, "MUG", 4, 3, Some("LONDON"));
+        ordered(&shop, 3, "MUG", 4, 4, Some("LONDON"));
+        assert_eq!(shop.total("MUG", StockState::Committed), 0);
+        ordered(&shop, 4, "MUG", 4, 0, Some("LONDON"));
+        assert_eq!((shop.stock("MUG"), shop.total("MUG", StockState::Committed)), ((0, 0, 0), 1), "in Paris");
     });
 }
 

@@ -181,6 +181,8 @@ pub struct Lot {
     pub recalled_at: Option<Instant>,
     /// The lot that a serial is of. It ends and is called back with it.
     pub of: Option<LotId>,
+    /// Where pieces are told apart: is it one of them, rather than a lot that they are of? None until it is named as either.
+    pub is_piece: Option<bool>,
 }
 
 impl Lot {
@@ -698,6 +700,8 @@ pub struct OrderLine {
     pub returned_lots: Vec<(LotId, Quantity)>,
     /// What its own document last said came back.
     pub told_returned: Quantity,
+    /// The discrepancy that says that more came back than has left, while its document says so.
+    pub over_returned: Option<DiscrepancyId>,
     /// Of `returned`: what moved by the word of its own document, in the order it was told.
     pub returned_by_document: Vec<CameBack>,
     /// What its own document last said has left.
@@ -792,6 +796,8 @@ impl ComponentAt {
 /// A part of an order's line that left by the word of the order's own document.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ByDocument {
+    /// What: the line's item, as it was then.
+    pub item: ItemId,
     /// Where from.
     pub location: LocationId,
     /// Of which lot or serial.
@@ -802,19 +808,97 @@ pub struct ByDocument {
     pub balanced: Quantity,
     /// When we were told, and balanced it.
     pub told_at: Instant,
+    /// When it left. A version that takes it back says that it did not leave then.
+    pub occurred_at: Instant,
     /// The components that left, where a kit left as these, and how much of each was balanced.
     pub components: Vec<(ComponentAt, Quantity)>,
+}
+
+impl ByDocument {
+    /// Takes so much of it out, the first of its components first, which must not be more than it is.
+    #[must_use]
+    pub fn take(&mut self, recipe: &[Component], quantity: Quantity) -> Self {
+        let balanced = self.balanced.min(quantity);
+        let mut components = Vec::new();
+        if !self.components.is_empty() {
+            for component in recipe {
+                let mut missing =
+                    crate::availability::times(component.quantity, quantity).unwrap_or_default();
+                for (there, of_it) in self.components.iter_mut().filter(|(at, _)| at.item == component.item) {
+                    let part = there.quantity.min(missing);
+                    if part.is_positive() {
+                        let balanced = (*of_it).min(part);
+                        components.push((ComponentAt { quantity: part, ..*there }, balanced));
+                        there.quantity -= part;
+                        *of_it -= balanced;
+                        missing -= part;
+                    }
+                }
+            }
+            self.components.retain(|(there, _)| there.quantity.is_positive());
+        }
+        self.quantity -= quantity;
+        self.balanced -= balanced;
+        Self { quantity, balanced, components, ..*self }
+    }
 }
 
 /// A part of an order's line that came back, and where to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CameBack {
+    /// What: the line's item, as it was then.
+    pub item: ItemId,
     /// How much.
     pub quantity: Quantity,
     /// What of it came back whole.
     pub whole: Vec<At>,
     /// The components of what left as these.
     pub components: Vec<ComponentAt>,
+    /// When it came. A version that takes it back says that it did not come then.
+    pub occurred_at: Instant,
+}
+
+impl CameBack {
+    /// Takes so much of it out, the last of it first, which must not be more than it is.
+    #[must_use]
+    pub fn take(&mut self, recipe: &[Component], quantity: Quantity) -> Self {
+        let (mut whole, mut components, mut rest) = (Vec::new(), Vec::new(), quantity);
+        for there in self.whole.iter_mut().rev() {
+            let part = there.quantity.min(rest);
+            there.quantity -= part;
+            rest -= part;
+            add_at(&mut whole, there.location, there.lot, part);
+        }
+        for component in recipe {
+            let mut missing = crate::availability::times(component.quantity, rest).unwrap_or_default();
+            for there in self.components.iter_mut().rev().filter(|there| there.item == component.item) {
+                let part = there.quantity.min(missing);
+                there.quantity -= part;
+                missing -= part;
+                ComponentAt::add(&mut components, ComponentAt { quantity: part, ..*there });
+            }
+        }
+        self.whole.retain(|there| there.quantity.is_positive());
+        self.components.retain(|there| there.quantity.is_positive());
+        self.quantity -= quantity;
+        Self { quantity, whole, components, ..*self }
+    }
+}
+
+/// Goods that a document had brought, were not there any more when it took them back, and were balanced by an adjustment.
+/// It ends as far as the document brings goods there after all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Balanced {
+    /// What.
+    pub item: ItemId,
+    /// Where.
+    pub location: LocationId,
+    /// Of which lot or serial; 0 where nobody says.
+    pub lot: LotId,
+    /// How much.
+    pub quantity: Quantity,
+    /// When it was balanced.
+    pub told_at: Instant,
 }
 
 impl OrderLine {
@@ -835,6 +919,7 @@ impl OrderLine {
             returned: Quantity::ZERO,
             returned_lots: Vec::new(),
             told_returned: Quantity::ZERO,
+            over_returned: None,
             returned_by_document: Vec::new(),
             told_shipped: Quantity::ZERO,
             by_document: Vec::new(),
@@ -909,6 +994,16 @@ impl OrderLine {
     /// All that has left.
     pub fn shipped_total(&self) -> Quantity {
         self.shipped.iter().map(|at| at.quantity).sum()
+    }
+
+    /// All that has left, or of which its document says so.
+    pub fn left_by_any_word(&self) -> Quantity {
+        self.shipped_total().max(self.told_shipped)
+    }
+
+    /// The most that any system's shipments have told to have left.
+    pub fn told_by_shipments(&self) -> Quantity {
+        self.told.iter().map(|(_, told)| *told).max().unwrap_or_default()
     }
 }
 
@@ -1120,6 +1215,8 @@ pub struct KnownDocument {
     pub seq: Seq,
     /// What it became.
     pub became: Became,
+    /// What balanced goods that it took back and that were not there any more.
+    pub balanced: Vec<Balanced>,
 }
 
 /// What a document became.

@@ -7,8 +7,8 @@ use onhand_ledger::model::Cause;
 use onhand_ledger::{Instant, StockState};
 
 use crate::naive::{
-    Answer, Became, ByDocument, Done, Known, LineSaid, Model, Order, OrderLine, Said, Stop, Waits, add,
-    total, units,
+    Answer, Became, ByDocument, CameBack, Done, Known, LineSaid, Model, Order, OrderLine, Owed, Said, Stop,
+    Waits, add, total, units,
 };
 
 impl OrderLine {
@@ -32,7 +32,7 @@ impl Model {
     pub fn know(&mut self, system: &str, name: &str, version: u64, content: Option<Content>, became: Became) {
         self.documents.retain(|known| known.system != system || known.name != name);
         let (system, name) = (system.to_owned(), name.to_owned());
-        self.documents.push(Known { system, name, version, content, became });
+        self.documents.push(Known { system, name, version, content, became, owed: Vec::new() });
     }
 
     pub fn named(&self, system: &str, name: &Name) -> Option<(usize, i64)> {
@@ -105,6 +105,7 @@ impl Model {
             return Ok(self.wait(told, Cause::ClockAhead));
         }
         let before = self.discrepancies.len();
+        let mut owed = known.as_ref().map(|known| known.owed.clone()).unwrap_or_default();
         let became = known.map(|known| known.became);
         let (order, became, lines) = match &told.content {
             Content::Order(content) => {
@@ -113,7 +114,7 @@ impl Model {
                     _ => self.open_empty(),
                 };
                 self.orders[order].version = version;
-                self.apply_order(system, order, content)?;
+                self.apply_order(system, order, content, &mut owed)?;
                 (Some(order), Became::Order(order), Vec::new())
             }
             Content::Shipment(content) => (None, Became::Shipment, self.apply_shipment(system, content)?),
@@ -132,11 +133,12 @@ impl Model {
                     Some(Became::Movements(earlier)) => earlier,
                     _ => Vec::new(),
                 };
-                let (done, lines) = self.apply_movements(system, content, &earlier)?;
+                let (done, lines) = self.apply_movements(system, content, &earlier, &mut owed)?;
                 (None, Became::Movements(done), lines)
             }
         };
         self.know(system, name, version, Some(told.content.clone()), became);
+        self.documents.last_mut().unwrap().owed = owed;
         // Law 10: a newer version that waits goes on waiting.
         let done: Vec<usize> = self
             .waits
@@ -270,7 +272,13 @@ impl Model {
         lines.len() - 1
     }
 
-    pub fn apply_order(&mut self, system: &str, order: usize, content: &OrderContent) -> Result<(), Stop> {
+    pub fn apply_order(
+        &mut self,
+        system: &str,
+        order: usize,
+        content: &OrderContent,
+        owed: &mut Vec<Owed>,
+    ) -> Result<(), Stop> {
         let at = self.past(content.changed_at)?;
         let short = |model: &Self| -> i64 { model.orders[order].lines.iter().map(|line| line.short).sum() };
         let short_before = short(self);
@@ -289,14 +297,35 @@ impl Model {
             let index = self.line_of(order, &line.line, item, most);
             told.push((index, place, wanted, shipped, units(line.returned) * multiplier));
         }
-        for index in 0..self.orders[order].lines.len() {
-            if told.iter().all(|(other, ..)| *other != index) {
-                self.want(order, index, 0, None);
-            }
+        let gone: Vec<usize> = (0..self.orders[order].lines.len())
+            .filter(|index| told.iter().all(|(other, ..)| other != index))
+            .collect();
+        for (position, (index, ..)) in told.iter().enumerate() {
+            let (_, multiplier) = self.named(system, &content.lines[position].item).unwrap();
+            let line = &content.lines[position];
+            self.inherit(order, *index, units(line.quantity.max(line.shipped)) * multiplier, &gone);
         }
-        for (index, _, _, shipped, returned) in &told {
-            self.no_longer_returned(order, *index, *returned, at);
-            self.no_longer_shipped(order, *index, *shipped, at);
+        // What is not told any more: what comes in is booked before what goes out.
+        let mut now: Vec<(usize, i64, i64)> = gone.iter().map(|index| (*index, 0, 0)).collect();
+        now.extend(told.iter().map(|(index, _, _, shipped, returned)| (*index, *shipped, *returned)));
+        let mut leaving = Vec::new();
+        for (index, _, returned) in &now {
+            leaving.extend(self.no_longer_returned(order, *index, *returned));
+        }
+        let mut again = Vec::new();
+        for (index, shipped, _) in &now {
+            again.extend(self.no_longer_shipped(order, *index, *shipped, owed));
+        }
+        for back in leaving {
+            self.leave_again(back.item, back.place, StockState::Customer, back.quantity, back.at, owed);
+        }
+        for index in gone {
+            self.want(order, index, 0, None);
+        }
+        for (index, place, quantity) in again {
+            let wanted = quantity.min(self.orders[order].lines[index].short);
+            let promised = self.allocate(order, index, wanted, Some(place), true);
+            self.orders[order].lines[index].short -= promised;
         }
         // Silent: what a version gives back is there for what it takes, before older orders' short lines.
         for (index, place, wanted, ..) in &told {
@@ -309,9 +338,14 @@ impl Model {
                 self.want(order, *index, *wanted, *place);
             }
         }
-        for (index, place, _, shipped, returned) in told {
-            self.told_shipped(system, order, index, shipped, place, at);
-            self.told_returned(system, order, index, returned, at);
+        for (index, _, _, _, returned) in &told {
+            self.bring_back(system, order, *index, *returned, at, owed);
+        }
+        for (index, place, _, shipped, _) in &told {
+            self.told_shipped(system, order, *index, *shipped, *place, at);
+        }
+        for (index, _, _, _, returned) in told {
+            self.told_returned(system, order, index, returned, at, owed);
         }
         // Silent: before what was broken here is served from elsewhere.
         if short(self) > short_before {
@@ -325,8 +359,8 @@ impl Model {
     }
 
     /// So much has left so far by the word of the order's own document: what nobody told before moves, where its word
-    /// moves stock. Silent: from the promises, the first place first; then what is short, from the place the line names
-    /// or the first by rank.
+    /// moves stock. Silent: from the promises, the first place first; then what is short, from the place the line names,
+    /// or from where it lies.
     pub fn told_shipped(
         &mut self,
         system: &str,
@@ -351,23 +385,133 @@ impl Model {
             }
         }
         let part = missing.min(self.orders[order].lines[line].short);
-        let from = place.unwrap_or(self.sellable()[0]);
-        if part > 0 && self.moves(system, known.item, from) {
-            self.ship_by_document(order, line, from, part, at);
+        if part <= 0 {
+            return;
         }
+        let places =
+            place.map_or_else(|| self.left_from(system, known.item, part), |place| vec![(place, part)]);
+        for (from, part) in places {
+            if self.moves(system, known.item, from) {
+                self.ship_by_document(order, line, from, part, at);
+            }
+        }
+    }
+
+    /// Where so much left from, where nobody says: from the system's own places, then from the others, by rank; of each
+    /// what is free, and then in the order of law 2. What is nowhere left from the first.
+    pub fn left_from(&self, system: &str, item: usize, quantity: i64) -> Vec<(usize, i64)> {
+        const ORDER: [StockState; 6] = [
+            StockState::Available,
+            StockState::SafetyStock,
+            StockState::Reserved,
+            StockState::Committed,
+            StockState::QualityControl,
+            StockState::Damaged,
+        ];
+        let (own, others): (Vec<usize>, Vec<usize>) =
+            self.sellable().into_iter().partition(|place| self.mapped.contains(&(system.to_owned(), *place)));
+        let mut places = Vec::new();
+        for places_of in [&own, &others] {
+            for state in ORDER {
+                for place in places_of {
+                    let part = self.held(item, *place, state).min(quantity - total(&places));
+                    add(&mut places, *place, part);
+                }
+            }
+        }
+        let first = own.first().or(others.first()).unwrap();
+        let missing = quantity - total(&places);
+        add(&mut places, *first, missing);
+        places
     }
 
     pub fn ship_by_document(&mut self, order: usize, line: usize, place: usize, quantity: i64, at: i64) {
         let balanced = self.ship(order, line, place, quantity, at);
-        let at = self.now;
-        self.orders[order].lines[line].by_document.push(ByDocument { place, quantity, balanced, at });
+        let told = self.now;
+        let of_line = &mut self.orders[order].lines[line];
+        let item = of_line.item;
+        of_line.by_document.push(ByDocument { item, place, quantity, at, balanced, told });
     }
 
-    /// The document says that less has left than it said before: what left by its word is there again, where it left
-    /// from, and promised to the line. Silent: what came back already does not come back again; the last first.
-    pub fn no_longer_shipped(&mut self, order: usize, line: usize, told: i64, at: i64) {
+    /// What a newer version calls otherwise: what has left of lines that it no longer names has left of those that came in
+    /// their place, what left by its word before the rest.
+    pub fn inherit(&mut self, order: usize, line: usize, quantity: i64, gone: &[usize]) {
+        let lines = &mut self.orders[order].lines;
+        let mut to = lines[line].clone();
+        let mut missing = quantity - total(&to.shipped);
+        for source in gone {
+            let from = &mut lines[*source];
+            if from.item != to.item {
+                continue;
+            }
+            let given = total(&from.shipped).min(missing);
+            if given <= 0 {
+                continue;
+            }
+            missing -= given;
+            let mut left = given;
+            while left > 0 && !from.by_document.is_empty() {
+                let first = &mut from.by_document[0];
+                let quantity = first.quantity.min(left);
+                let part = ByDocument { quantity, balanced: first.balanced.min(quantity), ..*first };
+                first.quantity -= part.quantity;
+                first.balanced -= part.balanced;
+                from.by_document.retain(|part| part.quantity > 0);
+                add(&mut from.shipped, part.place, -quantity);
+                add(&mut to.shipped, part.place, quantity);
+                to.by_document.push(part);
+                left -= quantity;
+            }
+            for (place, there) in from.shipped.clone() {
+                let part = there.min(left);
+                add(&mut from.shipped, place, -part);
+                add(&mut to.shipped, place, part);
+                left -= part;
+            }
+            from.wanted -= given;
+            to.wanted += given;
+            let said = from.said.min(given);
+            from.said -= said;
+            to.said += said;
+            let returned = from.returned.min(given);
+            from.returned -= returned;
+            to.returned += returned;
+            let said = from.said_returned.min(returned);
+            from.said_returned -= said;
+            to.said_returned += said;
+            let mut left = returned;
+            while left > 0 && !from.returned_by_document.is_empty() {
+                let last = from.returned_by_document.last_mut().unwrap();
+                let part = CameBack { quantity: last.quantity.min(left), ..*last };
+                last.quantity -= part.quantity;
+                from.returned_by_document.retain(|part| part.quantity > 0);
+                to.returned_by_document.push(part);
+                left -= part.quantity;
+            }
+            for (system, told) in &mut from.told {
+                let part = (*told).min(given);
+                *told -= part;
+                to.tell(system, part);
+            }
+        }
+        lines[line] = to;
+    }
+
+    /// The document says that less has left than it said before: what left by its word is there again, where and when it
+    /// left, and wanted again: says of which line how much where. Silent: what came back already does not come back again,
+    /// nor what a shipment told of too; the last first.
+    pub fn no_longer_shipped(
+        &mut self,
+        order: usize,
+        line: usize,
+        told: i64,
+        owed: &mut Vec<Owed>,
+    ) -> Vec<(usize, usize, i64)> {
         let known = self.orders[order].lines[line].clone();
-        let mut back = (known.said - told).min(total(&known.shipped) - known.returned);
+        let parcels = known.told.iter().map(|(_, told)| *told).max().unwrap_or(0);
+        let mut back = (known.said - told).min(total(&known.shipped) - known.returned.max(parcels));
+        self.orders[order].lines[line].said = known.said.min(told);
+        let mut again = Vec::new();
         for part in known.by_document.iter().rev() {
             let quantity = part.quantity.min(back);
             if quantity <= 0 {
@@ -376,6 +520,7 @@ impl Model {
             back -= quantity;
             let of_line = &mut self.orders[order].lines[line];
             add(&mut of_line.shipped, part.place, -quantity);
+            of_line.short += quantity;
             let last = of_line.by_document.last_mut().unwrap();
             let balanced = last.balanced.min(quantity);
             last.quantity -= quantity;
@@ -383,50 +528,110 @@ impl Model {
             if last.quantity == 0 {
                 of_line.by_document.pop();
             }
-            let absorbed = self.first_count(known.item, part.place, at);
-            let into = (known.item, part.place, StockState::Available);
-            self.arrive(into, StockState::Customer, quantity, at, absorbed);
-            self.unbalance(known.item, part.place, balanced, part.at);
-            let promised = self.allocate(order, line, quantity, Some(part.place), true);
-            self.orders[order].lines[line].short += quantity - promised;
+            let absorbed = self.first_count(part.item, part.place, part.at);
+            let into = (part.item, part.place, StockState::Available);
+            self.arrive(into, StockState::Customer, quantity, part.at, absorbed);
+            self.unbalance(part.item, part.place, balanced, part.told);
+            self.brought(part.item, part.place, quantity - balanced, owed);
+            again.push((line, part.place, quantity));
         }
+        again
     }
 
     /// So much came back so far: no more than was shipped, and what is beyond all that has left is told.
-    pub fn told_returned(&mut self, system: &str, order: usize, line: usize, told: i64, at: i64) {
+    pub fn told_returned(
+        &mut self,
+        system: &str,
+        order: usize,
+        line: usize,
+        told: i64,
+        at: i64,
+        owed: &mut Vec<Owed>,
+    ) {
         let known = self.orders[order].lines[line].clone();
         self.orders[order].lines[line].said_returned = told;
         if told > total(&known.shipped).max(known.said).max(known.said_returned) {
-            self.note(Cause::MoreThanOrdered);
+            // What was said before of fewer is over.
+            if let Some(earlier) = known.over_told {
+                self.discrepancies[earlier].1 = false;
+            }
+            self.orders[order].lines[line].over_told = Some(self.note(Cause::MoreThanOrdered));
         }
-        let part = told.min(total(&known.shipped)) - known.returned;
-        if part <= 0 {
+        self.bring_back(system, order, line, told, at, owed);
+    }
+
+    pub fn bring_back(
+        &mut self,
+        system: &str,
+        order: usize,
+        line: usize,
+        told: i64,
+        at: i64,
+        owed: &mut Vec<Owed>,
+    ) {
+        let known = self.orders[order].lines[line].clone();
+        let quantity = told.min(total(&known.shipped)) - known.returned;
+        if quantity <= 0 {
             return;
         }
-        let place = known.shipped.last().unwrap().0;
-        if self.moves(system, known.item, place) {
-            self.come_back(order, line, place, StockState::Available, part, at);
-            self.orders[order].lines[line].returned_by_document.push((place, part));
+        let (item, place) = (known.item, known.shipped.last().unwrap().0);
+        if self.moves(system, item, place) {
+            self.come_back(order, line, place, StockState::Available, quantity, at);
+            self.brought(item, place, quantity, owed);
+            let back = CameBack { item, place, quantity, at };
+            self.orders[order].lines[line].returned_by_document.push(back);
         }
     }
 
-    /// The document says that less came back than it said before: what came by its word leaves again, the last first.
-    pub fn no_longer_returned(&mut self, order: usize, line: usize, told: i64, at: i64) {
-        let known = self.orders[order].lines[line].clone();
-        let mut back = (known.said_returned - told).min(known.returned - told);
-        for (place, quantity) in known.returned_by_document.into_iter().rev() {
-            let part = quantity.min(back);
-            if part <= 0 {
-                break;
+    /// The document says that less came back than it said before: says what of what came by its word, the last first, leaves
+    /// again.
+    pub fn no_longer_returned(&mut self, order: usize, line: usize, told: i64) -> Vec<CameBack> {
+        let of_line = &mut self.orders[order].lines[line];
+        let mut back = (of_line.said_returned - told).min(of_line.returned - told);
+        of_line.said_returned = of_line.said_returned.min(told);
+        let mut leaving = Vec::new();
+        while back > 0
+            && let Some(last) = of_line.returned_by_document.pop()
+        {
+            let quantity = last.quantity.min(back);
+            back -= quantity;
+            of_line.returned -= quantity;
+            if quantity < last.quantity {
+                of_line.returned_by_document.push(CameBack { quantity: last.quantity - quantity, ..last });
             }
-            back -= part;
-            let of_line = &mut self.orders[order].lines[line];
-            of_line.returned -= part;
-            of_line.returned_by_document.pop();
-            of_line.returned_by_document.extend((part < quantity).then_some((place, quantity - part)));
-            let absorbed = self.first_count(known.item, place, at);
-            self.depart((known.item, place), StockState::Customer, part, at, absorbed, 0);
+            leaving.push(CameBack { quantity, ..last });
         }
+        leaving
+    }
+
+    /// What a document had brought leaves again; what of it is not there any more is balanced.
+    pub fn leave_again(
+        &mut self,
+        item: usize,
+        place: usize,
+        party: StockState,
+        quantity: i64,
+        at: i64,
+        owed: &mut Vec<Owed>,
+    ) {
+        let absorbed = self.first_count(item, place, at);
+        let quantity = self.depart((item, place), party, quantity, at, absorbed, 0);
+        if quantity > 0 {
+            owed.push(Owed { item, place, quantity, told: self.now });
+        }
+    }
+
+    /// A document brought so much: what was balanced of what it took back there before was there all along.
+    pub fn brought(&mut self, item: usize, place: usize, quantity: i64, owed: &mut Vec<Owed>) {
+        let mut left = quantity;
+        for known in owed.iter_mut() {
+            let part = known.quantity.min(left);
+            if part > 0 && known.place == place && self.live(known.item) == self.live(item) {
+                left -= part;
+                known.quantity -= part - self.unbalance(known.item, place, part, known.told);
+            }
+        }
+        owed.retain(|known| known.quantity > 0);
     }
 
     pub fn apply_shipment(&mut self, system: &str, content: &ShipmentContent) -> Result<Vec<LineSaid>, Stop> {
@@ -535,6 +740,7 @@ impl Model {
         system: &str,
         content: &[MovementLine],
         earlier: &[Done],
+        owed: &mut Vec<Owed>,
     ) -> Result<(Vec<Done>, Vec<LineSaid>), Stop> {
         // A newer version is applied as a difference: what is not told any more, or otherwise, is taken back first,
         // at the time it is said to have happened.
@@ -543,6 +749,7 @@ impl Model {
             let into = (done.item, done.place, StockState::Available);
             self.arrive(into, done.party, -done.moved, done.at, absorbed);
             self.unbalance(done.item, done.place, done.balanced, done.told);
+            self.brought(done.item, done.place, -done.moved - done.balanced, owed);
         }
         let mut short = 0;
         let mut new = Vec::new();
@@ -552,14 +759,16 @@ impl Model {
             for done in
                 earlier.iter().filter(|done| outgoing && !content.contains(&done.line) && done.moved > 0)
             {
-                let absorbed = self.first_count(done.item, done.place, done.at);
-                self.depart((done.item, done.place), done.party, done.moved, done.at, absorbed, 0);
+                self.leave_again(done.item, done.place, done.party, done.moved, done.at, owed);
             }
             for line in content.iter().filter(|line| takes(line) == outgoing) {
                 if earlier.iter().all(|done| done.line != *line) {
                     let (item, multiplier) = self.named(system, &line.item).unwrap();
                     let done = self.happen(system, line, item, units(line.quantity) * multiplier)?;
                     short += done.short;
+                    if done.moved > 0 {
+                        self.brought(done.item, done.place, done.moved, owed);
+                    }
                     new.push(done);
                 }
             }
@@ -588,13 +797,14 @@ impl Model {
     }
 
     /// What balanced goods that were not there, as the books had it, goes with the word that they left.
-    pub fn unbalance(&mut self, item: usize, place: usize, balanced: i64, at: i64) {
-        if balanced > 0 {
-            // Silent: it was balanced when it was told, of what the item was then.
-            let item = self.item_at(item, at);
-            let absorbed = self.first_count(item, place, at);
-            self.depart((item, place), StockState::Adjustment, balanced, at, absorbed, 0);
+    pub fn unbalance(&mut self, item: usize, place: usize, balanced: i64, at: i64) -> i64 {
+        if balanced == 0 {
+            return 0;
         }
+        // Silent: it was balanced when it was told, of what the item was then.
+        let item = self.item_at(item, at);
+        let absorbed = self.first_count(item, place, at);
+        self.depart((item, place), StockState::Adjustment, balanced, at, absorbed, 0)
     }
 
     pub fn happen(

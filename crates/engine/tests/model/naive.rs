@@ -81,21 +81,43 @@ pub struct OrderLine {
     pub said: i64,
     /// What it last said came back, and what came by its word, and where to, in the order it did.
     pub said_returned: i64,
-    pub returned_by_document: Vec<(usize, i64)>,
+    pub returned_by_document: Vec<CameBack>,
+    /// The discrepancy that says that more came back than has left.
+    pub over_told: Option<usize>,
     /// What of it left by that document's word, in the order it did.
     pub by_document: Vec<ByDocument>,
     /// How much each system's shipments have told to have left.
     pub told: Vec<(String, i64)>,
 }
 
-/// A part of a line that left by its own document's word.
+/// A part of a line that left by its own document's word, and when it did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ByDocument {
+    pub item: usize,
     pub place: usize,
     pub quantity: i64,
+    pub at: i64,
     /// How much of it was not there by the books, and when that was balanced.
     pub balanced: i64,
+    pub told: i64,
+}
+
+/// A part of a line that came back by its own document's word, where to and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CameBack {
+    pub item: usize,
+    pub place: usize,
+    pub quantity: i64,
     pub at: i64,
+}
+
+/// What a document had brought was not there any more when it took that back, and was balanced then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owed {
+    pub item: usize,
+    pub place: usize,
+    pub quantity: i64,
+    pub told: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -121,6 +143,7 @@ pub struct Known {
     /// None where only a request or a shipment has named it.
     pub content: Option<Content>,
     pub became: Became,
+    pub owed: Vec<Owed>,
 }
 
 #[derive(Clone, Debug)]
@@ -248,6 +271,8 @@ pub struct Model {
     /// How much of each may be short, and from when it is there.
     pub limits: Vec<(i64, i64)>,
     pub sites: Vec<Site>,
+    /// System, and a place that is behind one of its own.
+    pub mapped: Vec<(String, usize)>,
     /// System, its name of the listing, SKU, units of it.
     pub listings: Vec<(String, String, String, i64)>,
     /// Where, item, master.

@@ -140,6 +140,13 @@ impl Model {
                 line.backordered = line.backordered.min(line.short);
                 line.preordered = line.preordered.min(line.short - line.backordered);
             }
+            for line in &mut order.lines {
+                if line.said_returned <= total(&line.shipped).max(line.said)
+                    && let Some(told) = line.over_told.take()
+                {
+                    self.discrepancies[told].1 = false;
+                }
+            }
             if order.lines.iter().all(|line| line.short == 0)
                 && let Some(told) = order.short_told.take()
             {

@@ -173,6 +173,7 @@ impl World {
                 ..PutLocation::default()
             }));
         }
+        self.model.mapped.extend(BEHIND.map(|(_, place)| ("WEB".to_owned(), place)));
         for name in &SYSTEMS[..2] {
             bodies.push(Body::PutSystem(PutSystem {
                 name: (*name).to_owned(),

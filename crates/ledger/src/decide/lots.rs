@@ -71,12 +71,13 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[Named<'_>], is_count: bool) -> Result<V
         };
         let of = match (&line.lot, tracking) {
             (Some(code), Tracking::Serials) if line.serials.is_some() => {
-                Some(find_or_make(tx, item, line, code, None)?)
+                Some(find_or_make(tx, item, line, code, None, Some(false))?)
             }
             _ => None,
         };
+        let is_piece = (tracking == Tracking::Serials && line.serials.is_some()).then_some(true);
         for code in codes {
-            let lot = find_or_make(tx, item, line, code, of)?;
+            let lot = find_or_make(tx, item, line, code, of, is_piece)?;
             resolved.push(Resolved { item, lot: Some(lot), quantity: each });
         }
     }
@@ -178,6 +179,7 @@ fn find_or_make(
     line: &Line,
     code: &str,
     of: Option<LotId>,
+    is_piece: Option<bool>,
 ) -> Result<LotId, Stop> {
     let Some(id) = tx.lot_id(item, code)? else {
         if let Some(of) = of {
@@ -187,14 +189,21 @@ fn find_or_make(
         let expires = if of.is_some() { None } else { line.expires };
         let id = LotId(tx.next_seq());
         let code = code.to_owned();
-        let lot = Lot { item, code, expires, recalled: false, recalled_at: None, of };
+        let lot = Lot { item, code, expires, recalled: false, recalled_at: None, of, is_piece };
         tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(id);
     };
     if let Some(of) = of {
         must_be_of(tx, id, of, &line.sku)?;
     }
-    let known = tx.lot(id)?.clone();
+    let mut known = tx.lot(id)?.clone();
+    if let Some(is_piece) = is_piece {
+        must_be_such(&known, is_piece, &line.sku)?;
+        if known.is_piece.is_none() {
+            known.is_piece = Some(is_piece);
+            change(tx, id, known.clone())?;
+        }
+    }
     match (line.expires, tx.lot_in_effect(id)?.expires) {
         (Some(told), Some(day)) if told != day => {
             let problem = format!(
@@ -211,13 +220,21 @@ fn find_or_make(
 
 /// Pieces are of a lot, and not of one another.
 fn must_be_a_lot(tx: &Tx<'_>, of: LotId, sku: &str) -> Result<(), Stop> {
-    let lot = tx.lot(of)?;
-    if lot.of.is_none() {
+    must_be_such(tx.lot(of)?, false, sku)
+}
+
+/// What is a piece is no lot, and what pieces are of is no piece.
+fn must_be_such(lot: &Lot, is_piece: bool, sku: &str) -> Result<(), Stop> {
+    let is_one = lot.of.is_some() || lot.is_piece == Some(true);
+    let code = &lot.code;
+    let (field, problem) = if is_one && !is_piece {
+        ("lot", format!("`{code}` of `{sku}` is a piece, not a lot; name the lot that the pieces are of"))
+    } else if is_piece && lot.is_piece == Some(false) {
+        ("serials", format!("`{code}` of `{sku}` is a lot, not a piece; name each piece by its own serial"))
+    } else {
         return Ok(());
-    }
-    let problem =
-        format!("`{}` of `{sku}` is a piece, not a lot; name the lot that the pieces are of", lot.code);
-    Err(Invalid::Field { field: "lot", problem }.into())
+    };
+    Err(Invalid::Field { field, problem }.into())
 }
 
 /// A piece is of one lot for good; of one that is told later, where none was told before.
@@ -229,7 +246,7 @@ fn must_be_of(tx: &mut Tx<'_>, piece: LotId, of: LotId, sku: &str) -> Result<(),
             let other = &tx.lot(other)?.code;
             format!("`{}` of `{sku}` is of the lot `{other}` by our books, not of `{}`", known.code, lot.code)
         }
-        None if piece == of || lot.of.is_some() => {
+        None if piece == of || lot.of.is_some() || lot.is_piece == Some(true) => {
             format!("`{}` of `{sku}` is a piece, not a lot; name the lot that the pieces are of", lot.code)
         }
         None => return change(tx, piece, Lot { of: Some(of), ..known }),
@@ -308,7 +325,7 @@ pub(super) fn put(tx: &mut Tx<'_>, put: &PutLot) -> Result<Answer, Stop> {
         let recalled = put.recalled.unwrap_or(false);
         let recalled_at = recalled.then_some(tx.now);
         let (code, expires) = (put.lot.clone(), put.expires);
-        let lot = Lot { item, code, expires, recalled, recalled_at, of: None };
+        let lot = Lot { item, code, expires, recalled, recalled_at, of: None, is_piece: None };
         tx.emit(Entry::Lot(id, Box::new(lot)))?;
         return Ok(Answer::Lot(id));
     };

@@ -431,7 +431,13 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
     let order =
         tx.open_order(Order { lines: made, ..Order::new(SystemId::ONHAND, document.clone(), 1, placed_at) });
     if reference.is_some() {
-        let known = KnownDocument { version: 1, fingerprint: 0, seq: order.0, became: Became::Order(order) };
+        let known = KnownDocument {
+            version: 1,
+            fingerprint: 0,
+            seq: order.0,
+            became: Became::Order(order),
+            balanced: Vec::new(),
+        };
         tx.emit(Entry::Document(SystemId::ONHAND, document, Box::new(known)))?;
         document::reclaim(tx, order)?;
     }
@@ -720,7 +726,7 @@ pub(super) fn come_back(
         let at = known.shipped.last().expect("a line that has shipped has a place it shipped from");
         back.push(ComponentAt { item, location: at.location, lot: at.lot, quantity: missing });
     }
-    let mut came = CameBack { quantity, whole: Vec::new(), components: Vec::new() };
+    let mut came = CameBack { item, quantity, whole: Vec::new(), components: Vec::new(), occurred_at: at };
     for what in back {
         let location = to.unwrap_or(what.location);
         if tx.document.is_none() {

@@ -266,18 +266,20 @@ pub(super) const fn explained(
     }
 }
 
+/// What goods that are gone are taken from, in the order of law 2.
+pub(super) const FREED: [StockState; 6] = [
+    StockState::Available,
+    StockState::SafetyStock,
+    StockState::Reserved,
+    StockState::Committed,
+    StockState::QualityControl,
+    StockState::Damaged,
+];
+
 /// Where so much that is gone has lain: at the place itself, unless its item is tracked and nobody says of which lot it
 /// was, or it may have lain anywhere inside. Then it is looked for in the order of law 2, what expires first before the
 /// rest; what is nowhere has lain at the place itself.
 fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At>, Stop> {
-    const ORDER: [StockState; 6] = [
-        StockState::Available,
-        StockState::SafetyStock,
-        StockState::Reserved,
-        StockState::Committed,
-        StockState::QualityControl,
-        StockState::Damaged,
-    ];
     let Change { item, location, lot, inside, .. } = *change;
     let at = |quantity| At { location, lot, quantity };
     let sites = tx.sites()?;
@@ -300,7 +302,7 @@ fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At
     tx.want_lots(lots.map(|(cell, _)| (cell.lot, cell.location)))?;
     let mut missing = quantity;
     let mut pieces = Vec::new();
-    for state in ORDER {
+    for state in FREED {
         let mut there = Vec::new();
         for (cell, held) in cells.iter().filter(|(cell, _)| cell.state == state) {
             let (mut is_sold, mut expires) = (false, Instant::MAX);

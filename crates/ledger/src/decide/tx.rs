@@ -602,11 +602,14 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Ends what says that orders are short which are so no more.
+    /// Ends what says that orders are short which are so no more, or that more of them came back than has left.
     fn end_told_short(&mut self) -> Result<(), Stop> {
         let is_served = |order: &Order| order.lines.iter().all(|line| line.short.is_zero());
         let served = self.orders.values_mut().filter(|order| is_served(order));
-        let told: Vec<DiscrepancyId> = served.filter_map(|order| order.short_told.take()).collect();
+        let mut told: Vec<DiscrepancyId> = served.filter_map(|order| order.short_told.take()).collect();
+        let lines = self.orders.values_mut().flat_map(|order| &mut order.lines);
+        let explained = lines.filter(|line| line.told_returned <= line.left_by_any_word());
+        told.extend(explained.filter_map(|line| line.over_returned.take()));
         self.want(told.iter().copied().map(Key::Discrepancy))?;
         told.into_iter().try_for_each(|told| super::catalogue::end_if_open(self, told))
     }
@@ -676,7 +679,13 @@ impl<'a> Tx<'a> {
         let Some(Value::Order(order)) = self.value(&Key::Order(id))? else { return Ok(None) };
         let is_meant = order.system == SystemId::ONHAND && order.document == name;
         let became = Became::Order(id);
-        Ok(is_meant.then_some(KnownDocument { version: order.version, fingerprint: 0, seq: id.0, became }))
+        Ok(is_meant.then_some(KnownDocument {
+            version: order.version,
+            fingerprint: 0,
+            seq: id.0,
+            became,
+            balanced: Vec::new(),
+        }))
     }
 
     pub fn waiting(&self, system: SystemId, name: &str) -> Result<Option<Waiting>, Stop> {

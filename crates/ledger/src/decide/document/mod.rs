@@ -4,12 +4,16 @@
 //! nothing. What names things we do not know waits in the inbox under its own name, and is applied once they are.
 
 mod arrivals;
+mod balance;
+mod leaving;
 mod movements;
+mod naming;
 mod orders;
 mod parts;
 mod receipts;
 mod replies;
 mod shipments;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,9 +96,10 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         );
         return wait(tx, document, system, waiting, Cause::ClockAhead, sentence);
     }
+    let mut balanced = known.as_ref().map(|known| known.balanced.clone()).unwrap_or_default();
     let (became, order, lines) = match &document.content {
         Content::Order(content) => {
-            let order = apply_order(tx, system, document, content, &names, known.as_ref())?;
+            let order = apply_order(tx, system, document, content, &names, known.as_ref(), &mut balanced)?;
             (Became::Order(order), Some(order), Vec::new())
         }
         Content::Shipment(content) => apply_shipment(tx, system, content, &names)?,
@@ -113,7 +118,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
                 Became::Lines(lines) => Some(lines.as_slice()),
                 _ => None,
             });
-            let (lines, answers) = apply_movements(tx, system, content, &names, earlier.unwrap_or_default())?;
+            let earlier = earlier.unwrap_or_default();
+            let (lines, answers) = apply_movements(tx, system, content, &names, earlier, &mut balanced)?;
             (Became::Lines(lines), None, answers)
         }
         Content::Reply(content) => {
@@ -126,7 +132,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         }
     };
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
-    let known = KnownDocument { version: document.version, fingerprint, seq, became };
+    let known = KnownDocument { version: document.version, fingerprint, seq, became, balanced };
     tx.emit(Entry::Document(system, name.clone(), Box::new(known)))?;
     // A newer version that waits goes on waiting.
     match waiting {

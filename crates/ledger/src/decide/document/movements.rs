@@ -4,12 +4,13 @@ use crate::answer::{Invalid, LineAnswer};
 use crate::availability;
 use crate::command::{Happened, MovementLine, Name};
 use crate::key::{CellKey, StockState};
-use crate::model::{At, Cause, Component, ComponentAt, KnownLine};
-use crate::{Instant, ItemId, LocationId, LotId, Quantity, SystemId};
+use crate::model::{At, Balanced, Cause, Component, ComponentAt, KnownLine};
+use crate::{ItemId, LocationId, LotId, Quantity, SystemId};
 
 use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{merge, promise};
+use super::balance::{self, unbalance};
 use super::{Names, by, fingerprint, not_master};
 
 pub(super) fn apply_movements(
@@ -18,6 +19,7 @@ pub(super) fn apply_movements(
     lines: &[MovementLine],
     names: &Names,
     earlier: &[KnownLine],
+    owed: &mut Vec<Balanced>,
 ) -> Result<(Vec<KnownLine>, Vec<LineAnswer>), Stop> {
     let fingerprints: Vec<u64> = lines.iter().map(fingerprint).collect();
     let unchanged = |known: &KnownLine| {
@@ -29,7 +31,7 @@ pub(super) fn apply_movements(
     let gone = || earlier.iter().filter(|known| !unchanged(known));
     // What comes in is booked before what goes out, so that nothing is missing that this document itself brings.
     for known in gone().filter(|known| known.moved.is_negative()) {
-        reverse(tx, known)?;
+        reverse(tx, owed, known)?;
     }
     let cells = |state| {
         names
@@ -55,7 +57,7 @@ pub(super) fn apply_movements(
     for comes_in in [true, false] {
         if !comes_in {
             for known in gone().filter(|known| known.moved.is_positive()) {
-                reverse(tx, known)?;
+                reverse(tx, owed, known)?;
             }
         }
         for (position, line) in lines.iter().enumerate() {
@@ -65,6 +67,9 @@ pub(super) fn apply_movements(
             let location = names.locations[position].unwrap_or_default();
             let told = names.quantity(position, line.quantity);
             let happened = happen(tx, system, line, names.items[position].0, location, told)?;
+            if happened.moved.is_positive() {
+                came(tx, owed, &happened)?;
+            }
             short += happened.short;
             done[position] = Some(KnownLine { fingerprint: fingerprints[position], ..happened });
         }
@@ -100,44 +105,50 @@ const fn is_incoming(what: Happened) -> bool {
     matches!(what, Happened::Returned | Happened::Found | Happened::Received)
 }
 
-fn reverse(tx: &mut Tx<'_>, known: &KnownLine) -> Result<(), Stop> {
+fn reverse(tx: &mut Tx<'_>, owed: &mut Vec<Balanced>, known: &KnownLine) -> Result<(), Stop> {
     let KnownLine { item, location, moved, party, occurred_at, balanced, told_at, .. } = *known;
     if moved.is_zero() {
         return Ok(());
     }
-    for piece in &known.pieces {
-        let ComponentAt { item, location, lot, quantity } = *piece;
-        let change = by(item, location, quantity.abs(), party, occurred_at, "corrected by a newer version");
-        let change = Change { lot, inside: false, ..change };
+    let back = |item, location, quantity: Quantity| {
+        by(item, location, quantity.abs(), party, occurred_at, "corrected by a newer version")
+    };
+    let places = places_of(known);
+    for ComponentAt { item, location, lot, quantity } in places.iter().copied() {
+        let inside = known.pieces.is_empty();
+        let change = Change { lot, inside, ..back(item, location, quantity) };
         if quantity.is_positive() {
-            stock::take_out(tx, change, None)?;
+            balance::take_back(tx, owed, change)?;
         } else {
             stock::put_in(tx, change, StockState::Available)?;
         }
     }
-    if let Some(piece) = known.pieces.last() {
-        return unbalance(tx, (piece.item, piece.location, piece.lot), balanced, told_at);
-    }
-    let change = by(item, location, moved.abs(), party, occurred_at, "corrected by a newer version");
-    if moved.is_positive() {
-        stock::take_out(tx, change, None)?;
-    } else {
-        stock::put_in(tx, change, StockState::Available)?;
-        unbalance(tx, (item, location, LotId(0)), balanced, told_at)?;
+    let (item, location, lot) =
+        places.last().map_or((item, location, LotId(0)), |at| (at.item, at.location, at.lot));
+    unbalance(tx, (item, location, lot), balanced, told_at)?;
+    if moved.is_negative() {
+        came(tx, owed, known)?;
     }
     Ok(())
 }
 
-/// What balanced goods that left and were not there goes with the word that they left: at the time it was balanced.
-pub(super) fn unbalance(
-    tx: &mut Tx<'_>,
-    (item, location, lot): (ItemId, LocationId, LotId),
-    balanced: Quantity,
-    told_at: Instant,
-) -> Result<(), Stop> {
-    if balanced.is_positive() {
-        let change = by(item, location, balanced, StockState::Adjustment, told_at, "did not leave after all");
-        stock::take_out(tx, Change { lot, inside: false, ..change }, None)?;
+/// What a line moved, cell by cell, as far as that is known.
+fn places_of(known: &KnownLine) -> Vec<ComponentAt> {
+    if !known.pieces.is_empty() {
+        return known.pieces.clone();
+    }
+    let KnownLine { item, location, moved: quantity, .. } = *known;
+    vec![ComponentAt { item, location, lot: LotId(0), quantity }]
+}
+
+/// The document has brought, or brought back, what a line tells of.
+fn came(tx: &mut Tx<'_>, owed: &mut Vec<Balanced>, known: &KnownLine) -> Result<(), Stop> {
+    let mut balanced = known.balanced;
+    // What was balanced is of the last.
+    for ComponentAt { item, location, lot, quantity } in places_of(known).into_iter().rev() {
+        let of_it = balanced.min(quantity.abs());
+        balanced -= of_it;
+        balance::brought(tx, owed, (item, location, lot), quantity.abs() - of_it)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{masters, merge, order, stock};
-use super::orders::find_or_add;
+use super::naming::find_or_add;
 use super::{Names, by, not_master, parts, reclaim};
 
 pub(super) type Applied = (Became, Option<OrderId>, Vec<LineAnswer>);
@@ -90,7 +90,13 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
     }
     let placed_at = tx.now;
     let order = tx.open_order(Order::new(owner, name.to_owned(), 0, placed_at));
-    let known = KnownDocument { version: 0, fingerprint: 0, seq: order.0, became: Became::Order(order) };
+    let known = KnownDocument {
+        version: 0,
+        fingerprint: 0,
+        seq: order.0,
+        became: Became::Order(order),
+        balanced: Vec::new(),
+    };
     tx.emit(Entry::Document(owner, name.to_owned(), Box::new(known)))?;
     Ok(order)
 }
