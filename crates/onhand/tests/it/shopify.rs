@@ -1,5 +1,6 @@
 //! A Shopify shop kept equal through the real server: what it does to its own numbers, its webhooks, and as fast as it allows.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -258,8 +259,8 @@ async fn bench_numbers_are_sent_as_fast_as_it_allows() {
         shop.stock(item, place, 10);
         let put = json!({ "body": { "put_item": { "sku": sku } } });
         let lines = json!([{ "sku": sku, "quantity": 10 }]);
-        commands +=
-            &format!("{}\n", json!({ "body": { "receive": { "location": "LONDON", "lines": lines } } }));
+        let receive = json!({ "body": { "receive": { "location": "LONDON", "lines": lines } } });
+        writeln!(commands, "{put}\n{receive}").unwrap();
     }
     let loaded =
         server.http.post(format!("{}/v1/commands", server.base)).bearer_auth(&server.key).body(commands);
