@@ -23,9 +23,9 @@ pub(crate) const HEADLESS: &str = "WITH RECURSIVE having_log(id) AS (SELECT min(
 pub(crate) fn orphaned(tables: &[&str]) -> String {
     let of = |table: &&str| {
         format!(
-            "SELECT min(id) AS id FROM (WITH RECURSIVE having(id) AS (SELECT min(tenant_id) FROM {table} UNION ALL \
-             SELECT (SELECT min(tenant_id) FROM {table} WHERE tenant_id > id) FROM having WHERE id IS NOT NULL) \
-             SELECT id FROM having) AS found WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)"
+            "SELECT min(id) AS id FROM (WITH RECURSIVE tenants(id) AS (SELECT min(tenant_id) FROM {table} UNION ALL \
+             SELECT (SELECT min(tenant_id) FROM {table} WHERE tenant_id > id) FROM tenants WHERE id IS NOT NULL) \
+             SELECT id FROM tenants) AS found WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM head WHERE tenant_id = id)"
         )
     };
     let all: Vec<String> = tables.iter().map(of).collect();

@@ -45,14 +45,13 @@ pub(super) fn brought(
     quantity: Quantity,
 ) -> Result<(), Stop> {
     let (mut left, item) = (quantity, merge::live(tx, item)?);
-    for index in 0..owed.len() {
-        let known = owed[index];
+    for known in owed.iter_mut() {
         let part = known.quantity.min(left);
         let is_it = (known.location, known.lot) == (location, lot) && merge::live(tx, known.item)? == item;
         if is_it && part.is_positive() {
             left -= part;
             let missing = unbalance(tx, (known.item, location, lot), part, known.told_at)?;
-            owed[index].quantity -= part - missing;
+            known.quantity -= part - missing;
         }
     }
     owed.retain(|known| known.quantity.is_positive());
