@@ -243,6 +243,7 @@ async fn a_stand_in_is_run_from_the_command_line() {
 
 /// All that is sold changes at once: what is sent in a while is compared with what the shop lets anybody send.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures: run it by itself, with --run-ignored all"]
 async fn bench_numbers_are_sent_as_fast_as_it_allows() {
     const LISTINGS: u32 = 30_000;
     // What a standard shop lets be asked in a second, and no more saved up.
