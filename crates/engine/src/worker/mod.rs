@@ -415,6 +415,8 @@ impl Worker {
         }
         // The circuit is open: one light call says whether there is anybody.
         if self.failures >= OPEN_AFTER {
+            // How far behind it is follows from what changes here meanwhile.
+            self.refresh().await?;
             self.orders().await?;
         }
         self.refresh().await?;
