@@ -138,7 +138,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/systems/{name}/snapshots/{document}/reject", &[], &[Edge::Name, Edge::Held]),
     at("/v1/systems/{name}/deltas", &[], &[Edge::Name, Edge::Time, Edge::Field]),
     at("/v1/systems/{name}/documents-known", &[], &[Edge::Name, Edge::Time, Edge::Field]),
-    at("/v1/systems/{name}/webhook", &[], &[Edge::Name, Edge::Field]),
+    at("/v1/systems/{name}/webhook", &[], &[Edge::Name, Edge::Field, Edge::Outside]),
     at("/v1/systems/{name}/sync", &[], &[Edge::Name, Edge::Field]),
     at("/v1/systems/{name}/webhook/secret", &[], &[Edge::Name, Edge::Field, Edge::Secret]),
     at("/v1/systems/{name}/discover", &[], &[Edge::Name, Edge::Field, Edge::Outside, Edge::Secret]),

@@ -63,8 +63,13 @@ async fn a_key_that_sends_too_much_is_told_when_to_come_again_and_no_other_key_i
 async fn a_limited_key_makes_none_that_may_send_more() {
     let mut shop = Shop::open().await;
     shop.key = key_with(&shop, "till", Some(1_000)).await;
-    for (asked, status) in [(json!(0), 422), (json!(1_001), 422), (json!(1_000), 201), (json!(null), 201)] {
-        let (answered, body) = shop.post("/v1/keys", json!({ "name": "k", "rate": asked })).await;
+    for (nth, (asked, status)) in
+        [(json!(0), 422), (json!(1_001), 422), (json!(1_000), 201), (json!(null), 201)]
+            .into_iter()
+            .enumerate()
+    {
+        let name = format!("k{nth}");
+        let (answered, body) = shop.post("/v1/keys", json!({ "name": name, "rate": asked })).await;
         assert_eq!(answered.as_u16(), status, "{asked}: {body}");
         if status == 422 {
             assert_eq!(body["detail"], "rate must be 1 to 1000, as many as the key `till` has");
@@ -73,7 +78,7 @@ async fn a_limited_key_makes_none_that_may_send_more() {
     // The one that says nothing has its maker's limit: it cannot give more either.
     let (_, made) = shop.post("/v1/keys", json!({ "name": "k" })).await;
     shop.key = made["key"].as_str().unwrap().to_owned();
-    assert_eq!(shop.post("/v1/keys", json!({ "name": "k", "rate": 0 })).await.0.as_u16(), 422);
+    assert_eq!(shop.post("/v1/keys", json!({ "name": "k9", "rate": 0 })).await.0.as_u16(), 422);
 }
 
 #[tokio::test]

@@ -83,6 +83,7 @@ impl Job {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what it does is switched on by itself")]
 #[derive(Default)]
 pub struct Inside {
     pub jobs: BTreeMap<String, Job>,

@@ -66,6 +66,14 @@ impl Channel for EmptyShop {
         Ok(())
     }
 
+    async fn register_webhook(&self, _: &str) -> Result<bool, ChannelError> {
+        if self.is_away {
+            let reason = "it is away".to_owned();
+            return Err(ChannelError::Unreachable { system: "shop".to_owned(), reason });
+        }
+        Ok(false)
+    }
+
     async fn discover(&self) -> Result<Discovery, ChannelError> {
         if self.is_away {
             let reason = "it is away".to_owned();
