@@ -1,7 +1,7 @@
 //! The HTTP API and the pages: `/v1` with OpenAPI 3.1 at `/openapi.json` and readable documentation at `/docs`.
 //!
 //! Handlers parse, hand a command to the queue or read a view, and render the answer; they decide nothing.
-//! The pages are under every other address (see [`pages`]). Everything under `/v1` needs a bearer API key, which carries its tenant. Errors are RFC 9457 problem details.
+//! The pages are under every other address (`pages`). Everything under `/v1` needs a bearer API key, which carries its tenant. Errors are RFC 9457 problem details.
 
 pub mod auth;
 mod blocking;
