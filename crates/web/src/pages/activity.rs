@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
-use super::{Shown, page, words};
+use super::{Shown, page, system_name, words};
 use crate::App;
 use crate::v1::ask::read;
 
@@ -109,7 +109,7 @@ fn row(view: &mut View<'_>, seq: Seq, record: &Record) -> Result<Row, StoreError
     let document = match &record.document {
         None => record.reference.clone().unwrap_or_default(),
         Some((system, document)) => {
-            let system = view.system(*system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
+            let system = system_name(view, *system)?;
             format!("{system} {document}")
         }
     };

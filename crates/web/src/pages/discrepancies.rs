@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
-use super::{Shown, form_key, page, words};
+use super::{Shown, form_key, page, system_name, words};
 use crate::App;
 use crate::error::Problem;
 use crate::v1::ask::{Ask, read};
@@ -71,16 +71,12 @@ struct Discrepancies {
     is_chosen: bool,
 }
 
-fn system_name(view: &mut View<'_>, known: &Discrepancy) -> Result<String, StoreError> {
-    Ok(view.system(known.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name))
-}
-
 fn row(view: &mut View<'_>, id: DiscrepancyId, known: Discrepancy) -> Result<Row, StoreError> {
     let sku = known.item.map(|item| view.item(item)).transpose()?.flatten().map(|item| item.sku);
     Ok(Row {
         id: id.0,
         cause: words::plain(&cause_name(known.cause)),
-        system: system_name(view, &known)?,
+        system: system_name(view, known.system)?,
         href: sku.as_deref().map(|sku| format!("/items/{}", words::part(sku))).unwrap_or_default(),
         sku,
         opened: words::Time::of(known.opened_at, view.now),
@@ -96,7 +92,7 @@ async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Q
     let found = read(&app, &caller, |view| {
         let mut groups = Vec::new();
         for group in view.inbox(Which::default())? {
-            let name = view.system(group.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
+            let name = system_name(view, group.system)?;
             let cause_said = cause_name(group.cause);
             groups.push(Group {
                 href: format!(

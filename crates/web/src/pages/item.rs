@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_engine::explain::{Explained, explain_item};
 use onhand_engine::{HistoryFilter, LedgerRow, Shelf, View};
-use onhand_ledger::command::{Adjust, Line, Noted, TakeCount};
+use onhand_ledger::command::{Adjust, Line, TakeCount};
 use onhand_ledger::key::StockState;
 use onhand_ledger::{Body, LocationId, Precision, Quantity, Seq};
 use onhand_store::StoreError;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
-use super::{Shown, act, form_key, page, words};
+use super::{Shown, act, form_key, noting, page, system_name, words};
 use crate::App;
 use crate::error::Problem;
 use crate::v1::ask::{instant, read};
@@ -152,7 +152,7 @@ fn moved(view: &mut View<'_>, row: LedgerRow) -> Result<Moved, StoreError> {
     let document = match &record.document {
         None => record.reference.clone().unwrap_or_default(),
         Some((system, document)) => {
-            let system = view.system(*system)?.map_or_else(|| "onhand".to_owned(), |system| system.name);
+            let system = system_name(view, *system)?;
             format!("{system} {document}")
         }
     };
@@ -283,14 +283,6 @@ impl Acting {
         Quantity::parse(&text, Precision::FINEST)
             .map_err(|error| Problem::of_field("quantity", format!("the quantity: {error}")))
     }
-
-    /// With what was noted.
-    fn noted(&self, body: Body) -> Body {
-        match self.note.trim() {
-            "" => body,
-            note => Body::Noted(Box::new(Noted { reference: None, note: Some(note.to_owned()), body })),
-        }
-    }
 }
 
 async fn adjust(
@@ -301,7 +293,7 @@ async fn adjust(
 ) -> Shown {
     let lines = vec![Line::new(sku.clone(), form.quantity()?)];
     let (location, reason) = (form.location.clone(), form.reason.clone());
-    let body = form.noted(Body::Adjust(Adjust { location, lines, occurred_at: None, reason }));
+    let body = noting(&form.note, Body::Adjust(Adjust { location, lines, occurred_at: None, reason }));
     act(&app, caller, &form.key, body).await?;
     Ok(Redirect::to(&format!("/items/{}#ledger", words::part(&sku))).into_response())
 }
@@ -315,14 +307,10 @@ async fn count(
     let lines = vec![Line::new(sku.clone(), form.quantity()?)];
     let as_of = Some(form.as_of.trim()).filter(|text| !text.is_empty());
     let (location, as_of) = (form.location.clone(), instant("as_of", as_of)?);
-    let body = form.noted(Body::Count(TakeCount {
-        location,
-        lines,
-        as_of,
-        inside: false,
-        system: None,
-        net: false,
-    }));
+    let body = noting(
+        &form.note,
+        Body::Count(TakeCount { location, lines, as_of, inside: false, system: None, net: false }),
+    );
     act(&app, caller, &form.key, body).await?;
     Ok(Redirect::to(&format!("/items/{}#ledger", words::part(&sku))).into_response())
 }

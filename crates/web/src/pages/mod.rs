@@ -22,8 +22,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse as _, Response};
-use onhand_engine::Committed;
-use onhand_ledger::Body;
+use onhand_engine::{Committed, View};
+use onhand_ledger::{Body, SystemId};
+use onhand_store::StoreError;
 use tower_http::csrf::CsrfLayer;
 
 pub use self::frame::Watched;
@@ -32,7 +33,7 @@ pub(crate) use self::problem::{is_asked_for, shown};
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Problem;
-use crate::v1::ask::Ask;
+use crate::v1::ask::{Ask, noted};
 
 /// The longest form: 64 KiB.
 const FORM_LIMIT: usize = 64 * 1024;
@@ -82,6 +83,17 @@ async fn act(app: &App, caller: Caller, key: &str, body: Body) -> Result<Committ
     let key = Some(key.to_owned()).filter(|key| (1..=255).contains(&key.len()));
     let ask = Ask { caller, key, fingerprint: u64::from_be_bytes(fingerprint), body: () };
     ask.submit(app, body).await
+}
+
+/// A command with what a form notes of it, where it does.
+fn noting(note: &str, body: Body) -> Body {
+    let note = Some(note.trim().to_owned()).filter(|note| !note.is_empty());
+    noted(body, None, note.as_ref())
+}
+
+/// What a system is called; `onhand` for what was told to us.
+fn system_name(view: &mut View<'_>, id: SystemId) -> Result<String, StoreError> {
+    Ok(view.system(id)?.map_or_else(|| "onhand".to_owned(), |system| system.name))
 }
 
 /// A key for a form.

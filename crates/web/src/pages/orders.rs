@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
-use super::{Shown, act, form_key, page, words};
+use super::{Shown, act, form_key, page, system_name, words};
 use crate::App;
 use crate::error::Problem;
 use crate::v1::ask::read;
@@ -65,10 +65,6 @@ struct Row {
     what: String,
 }
 
-fn system_name(view: &mut View<'_>, order: &Order) -> Result<String, StoreError> {
-    Ok(view.system(order.system)?.map_or_else(|| "onhand".to_owned(), |system| system.name))
-}
-
 fn row(view: &mut View<'_>, id: OrderId, order: &Order) -> Result<Row, StoreError> {
     let (sign, word) = standing(order, view.now);
     let mut what = Vec::new();
@@ -81,7 +77,7 @@ fn row(view: &mut View<'_>, id: OrderId, order: &Order) -> Result<Row, StoreErro
     }
     Ok(Row {
         id: id.0,
-        system: system_name(view, order)?,
+        system: system_name(view, order.system)?,
         document: order.document.clone(),
         placed: words::Time::of(order.placed_at, view.now),
         ship_by: order.ship_by.map(|by| words::Time::of(by, view.now)),

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_engine::View;
 use onhand_engine::explain::{ListingNumber, numbers_of};
-use onhand_ledger::command::{Noted, PutSystem};
+use onhand_ledger::command::PutSystem;
 use onhand_ledger::{Body, ListingId};
 use onhand_store::StoreError;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::frame::Frame;
 use super::overview::{Line, line};
 use super::session::Visitor;
-use super::{Shown, act, form_key, page, words};
+use super::{Shown, act, form_key, noting, page, words};
 use crate::App;
 use crate::error::Problem;
 use crate::v1::ask::read;
@@ -185,15 +185,6 @@ struct Switch {
     note: String,
 }
 
-impl Switch {
-    fn noted(&self, body: Body) -> Body {
-        match self.note.trim() {
-            "" => body,
-            note => Body::Noted(Box::new(Noted { reference: None, note: Some(note.to_owned()), body })),
-        }
-    }
-}
-
 async fn pause(
     State(app): State<App>,
     Visitor(caller): Visitor,
@@ -203,12 +194,12 @@ async fn pause(
     let found = read(&app, &caller, |view| view.system_by_name(&name)).await?;
     let kind = found.ok_or_else(|| Problem::unknown("system", &name))?.1.kind;
     let put = PutSystem { name: name.clone(), kind, paused: Some(form.to == "stop"), ..PutSystem::default() };
-    act(&app, caller, &form.key, form.noted(Body::PutSystem(put))).await?;
+    act(&app, caller, &form.key, noting(&form.note, Body::PutSystem(put))).await?;
     Ok(Redirect::to(&format!("/systems/{}", words::part(&name))).into_response())
 }
 
 async fn pushing(State(app): State<App>, Visitor(caller): Visitor, Form(form): Form<Switch>) -> Shown {
     let body = if form.to == "stop" { Body::StopPushing } else { Body::ResumePushing };
-    act(&app, caller, &form.key, form.noted(body)).await?;
+    act(&app, caller, &form.key, noting(&form.note, body)).await?;
     Ok(Redirect::to("/systems").into_response())
 }
