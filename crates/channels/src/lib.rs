@@ -11,6 +11,7 @@ pub mod shop;
 pub mod shopify;
 pub mod vendure;
 pub mod webhook;
+pub mod woocommerce;
 
 use std::fmt;
 
@@ -309,6 +310,14 @@ pub enum ChannelError {
         /// What it said.
         reason: String,
     },
+    /// It may not be called at that address: a person must give another.
+    #[error("{system} cannot be called at this address: {reason}")]
+    Address {
+        /// Which system.
+        system: String,
+        /// Why, and what would be right.
+        reason: String,
+    },
     /// It answered something this channel does not understand.
     #[error("{system} answered something unexpected: {reason}")]
     Unexpected {
@@ -383,6 +392,11 @@ pub trait Channel: Send + Sync {
     /// Has its webhooks sent to this address from now on, and to no earlier one of ours. False where somebody must do that over there.
     async fn register_webhook(&self, _address: &str) -> Result<bool, ChannelError> {
         Ok(false)
+    }
+
+    /// Those of our webhooks that it ended by itself are on again: their topics. None where it ends none, or takes no word of it.
+    async fn revive_webhooks(&self) -> Result<Vec<String>, ChannelError> {
+        Ok(Vec::new())
     }
 
     /// Has it compare-and-set: is a number set only where it shows [`Push::expected`]?

@@ -211,6 +211,7 @@ pub struct Worker {
     next_read: Instant,
     next_reconcile: Instant,
     next_stock: Instant,
+    next_revival: Instant,
     /// Everything is being read: all up to this key was.
     reconciled_to: Option<String>,
     failures: u32,
@@ -281,6 +282,7 @@ impl Worker {
             next_read: now,
             next_reconcile: now,
             next_stock: now,
+            next_revival: now,
             reconciled_to: None,
             failures: 0,
             random: tenant.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ id.0,
@@ -468,6 +470,7 @@ impl Worker {
             self.orders().await?;
             self.next_orders = self.now().plus_micros(self.pace.orders_ms * 1_000);
             self.read_stock().await?;
+            self.revive_webhooks().await?;
             self.judge().await?;
             self.refresh().await?;
             self.send_orders().await?;
