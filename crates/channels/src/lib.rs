@@ -233,13 +233,15 @@ pub struct RemoteOrder {
 /// Goods of an order over there that were sent by somebody else.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Parcel {
+    /// Its name: the same whenever it is told, and no other parcel's of that order.
+    pub name: String,
     /// The order's name ([`RemoteOrder::document`]).
     pub document: String,
     /// What was sent.
     pub lines: Vec<ParcelLine>,
     /// Who carries it.
     pub carrier: Option<String>,
-    /// Its number there. One that the system knows is not told again.
+    /// Its number with whoever carries it.
     pub number: Option<String>,
     /// Where it can be followed.
     pub url: Option<String>,
@@ -260,7 +262,7 @@ pub struct ParcelLine {
 pub enum ParcelTold {
     /// The system has it as sent.
     Told,
-    /// Nothing may be known of it: the answer was lost. With its number it can be told again.
+    /// Nothing may be known of it: the answer was lost. It can be told again, once the system's own word of the order was heard.
     Unknown {
         /// What happened, for a person.
         reason: String,
@@ -431,7 +433,12 @@ pub trait Channel: Send + Sync {
     /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;
 
-    /// Has it know that goods of an order of its own have left, where somebody else sent them.
+    /// Can it be told that goods of its orders have left?
+    fn marks_shipped(&self) -> bool {
+        false
+    }
+
+    /// Has it know that goods of an order of its own have left, where somebody else sent them. One that it was told before is not told again.
     async fn mark_shipped(&self, _parcel: &Parcel) -> Result<ParcelTold, ChannelError> {
         Ok(ParcelTold::Refused { reason: "it is not told of parcels".to_owned() })
     }

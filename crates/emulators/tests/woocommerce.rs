@@ -451,6 +451,7 @@ fn parcel(order: u64, lines: &[(String, i64)], number: Option<&str>) -> Parcel {
         quantity: Quantity::units(*quantity),
     };
     Parcel {
+        name: format!("{number:?} {lines:?}"),
         document: order.to_string(),
         lines: lines.iter().map(line).collect(),
         carrier: Some("Post".to_owned()),

@@ -5,7 +5,7 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `told` reads the stock of an outside master, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `parcels` tells it what of its own orders others have sent, `told` reads the stock of an outside master, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
 //! zeros, `stops` tells a person why nothing is sent, `asked` does it all now.
 
 mod asked;
@@ -14,6 +14,7 @@ mod hooks;
 mod lines;
 mod orders;
 mod outbound;
+mod parcels;
 mod policy;
 mod push;
 mod read;
@@ -230,6 +231,7 @@ pub struct Worker {
     pushing_stopped: bool,
     /// Orders that it ships.
     outbound: outbound::Outbound,
+    parcels: parcels::Parcels,
     /// What a person asked for, under way.
     asked: Option<asked::Now>,
     /// The batch that is on its way.
@@ -293,6 +295,7 @@ impl Worker {
             called: true,
             pushing_stopped: false,
             outbound: outbound::Outbound::default(),
+            parcels: parcels::Parcels::default(),
             asked: None,
             batch: None,
             zeros_sent: Vec::new(),
@@ -475,6 +478,7 @@ impl Worker {
             self.refresh().await?;
             self.send_orders().await?;
             self.push().await?;
+            self.tell_parcels().await?;
         }
         self.go_on().await
     }
