@@ -84,7 +84,9 @@ pub fn next(order: &Order, marked: &Marked, shippers: &BTreeSet<SystemId>, parce
     // What is told to have left is kept a moment before its parcel is.
     let is_untold = |by: &SystemId| {
         let mut said = BTreeMap::<ItemId, Quantity>::new();
-        for (item, quantity) in parcels.iter().filter(|known| known.by == *by).flat_map(|known| &known.parcel.lines) {
+        for (item, quantity) in
+            parcels.iter().filter(|known| known.by == *by).flat_map(|known| &known.parcel.lines)
+        {
             *said.entry(*item).or_default() += *quantity;
         }
         let mut told = BTreeMap::<ItemId, Quantity>::new();

@@ -160,10 +160,8 @@ impl Worker {
                 Ok(told) => told,
                 // Its numbers and orders are well: only this we may not do.
                 Err(ChannelError::Credentials { reason, .. }) => {
-                    let sentence = format!(
-                        "{} does not let us mark its orders as shipped: {reason}.",
-                        self.system.name
-                    );
+                    let sentence =
+                        format!("{} does not let us mark its orders as shipped: {reason}.", self.system.name);
                     self.tell_untold("credentials", sentence).await?;
                     return Ok(Some(self.now().plus_seconds(ALLOWED_SECONDS)));
                 }
@@ -173,7 +171,12 @@ impl Worker {
             match told {
                 ParcelTold::Told => {}
                 ParcelTold::Unknown { reason } => {
-                    tracing::info!(system = self.system.name, order = parcel.document, reason, "an answer was lost");
+                    tracing::info!(
+                        system = self.system.name,
+                        order = parcel.document,
+                        reason,
+                        "an answer was lost"
+                    );
                     return Ok(Some(self.now().plus_seconds(AGAIN_SECONDS)));
                 }
                 ParcelTold::Refused { reason } => {

@@ -1,4 +1,4 @@
-//! Orders that are shipped here, or by a warehouse, are marked as shipped in the shop they came from.
+//! What a shop is told of its orders that are shipped here or by a warehouse; and webhooks that it had ended.
 
 #[expect(dead_code, reason = "others use more of it")]
 #[path = "support/yard.rs"]
@@ -6,11 +6,12 @@ mod yard;
 
 use std::sync::Arc;
 
+use onhand_channels::webhook::WebhookScheme;
 use onhand_channels::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Parcel, ParcelTold, Push, Pushed, Reading,
 };
-use onhand_engine::Options;
 use onhand_engine::worker::{Pace, Worker};
+use onhand_engine::{Options, hooks};
 use onhand_ledger::command::{Content, Document, Name, ShipmentContent, ShipmentLine};
 use onhand_ledger::{Body, Quantity};
 use onhand_store::MemoryStore;
@@ -35,6 +36,8 @@ struct Shop {
     told: Mutex<Vec<Parcel>>,
     calls: Mutex<usize>,
     fault: Mutex<Fault>,
+    /// Webhooks that it has ended.
+    ended: Mutex<Vec<String>>,
 }
 
 impl Shop {
@@ -69,6 +72,14 @@ impl Channel for Shop {
 
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError> {
         Ok(OrderPage { orders: Vec::new(), cursor: cursor.unwrap_or("0").to_owned(), more: false })
+    }
+
+    fn webhook(&self) -> Option<WebhookScheme> {
+        Some(WebhookScheme::SecretPath)
+    }
+
+    async fn revive_webhooks(&self) -> Result<Vec<String>, ChannelError> {
+        Ok(std::mem::take(&mut *self.ended.lock()))
     }
 
     fn marks_shipped(&self) -> bool {
@@ -144,7 +155,8 @@ impl It {
 
     /// Somebody here ships so much of an order.
     async fn ship_here(&self, order: &str, document: &str, units: i64) {
-        let line = ShipmentLine { item: Name::Sku("MUG".to_owned()), quantity: Quantity::units(units), lot: None };
+        let line =
+            ShipmentLine { item: Name::Sku("MUG".to_owned()), quantity: Quantity::units(units), lot: None };
         let content = ShipmentContent {
             order: Some(order.to_owned()),
             order_system: Some("SHOP".to_owned()),
@@ -258,4 +270,23 @@ async fn what_left_while_nobody_looked_is_told_and_what_left_before_is_not() {
     let mut late = It { yard: other, shop, worker };
     late.later(60).await;
     assert_eq!(late.shop.has(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_it_had_ended_are_on_again_and_told_of_until_one_comes() {
+    let mut it = it().await;
+    let ended = || vec!["order.created".to_owned(), "order.updated".to_owned()];
+    *it.shop.ended.lock() = ended();
+    it.later(700).await;
+    assert_eq!(*it.shop.ended.lock(), ended(), "it has no address of ours");
+    let (id, _) = it.yard.handle.ledger().read(TENANT, |view| view.system_by_name("SHOP")).unwrap().unwrap();
+    hooks::renew(&it.yard.handle, TENANT, id, ([1; 20], [2; 32])).await.unwrap();
+    it.later(700).await;
+    assert_eq!(*it.shop.ended.lock(), Vec::<String>::new());
+    let open = it.yard.open();
+    assert!(open.len() == 1 && open[0].sentence.contains("order.created, order.updated"), "{open:?}");
+    // One comes: it is over.
+    hooks::hear(&it.yard.handle, TENANT, id, "event-1").await.unwrap();
+    it.later(2).await;
+    assert_eq!(it.yard.open(), []);
 }
