@@ -44,6 +44,8 @@ pub(super) struct Parcels {
     again: BTreeMap<OrderId, Instant>,
     /// When it was last kept up to where orders were looked at.
     kept_at: Option<Instant>,
+    /// We may not: it is not tried before then.
+    rests_until: Option<Instant>,
 }
 
 impl Parcels {
@@ -84,7 +86,8 @@ impl Worker {
             self.parcels.due.insert(order);
         }
         while let Some(order) = self.parcels.due.first().copied() {
-            if !self.may_send() || !self.may_call() {
+            let rests = self.parcels.rests_until.is_some_and(|until| now < until);
+            if rests || !self.may_send() || !self.may_call() {
                 return Ok(());
             }
             let again = self.tell_left(order).await?;
@@ -163,7 +166,9 @@ impl Worker {
                     let sentence =
                         format!("{} does not let us mark its orders as shipped: {reason}.", self.system.name);
                     self.tell_untold("credentials", sentence).await?;
-                    return Ok(Some(self.now().plus_seconds(ALLOWED_SECONDS)));
+                    let at = self.now().plus_seconds(ALLOWED_SECONDS);
+                    self.parcels.rests_until = Some(at);
+                    return Ok(Some(at));
                 }
                 Err(error) => return Err(error.into()),
             };
