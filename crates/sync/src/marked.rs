@@ -4,6 +4,7 @@
 //! Goods whose parcel is known, with who carries it, are told parcel by parcel; others as they are, once nobody has more to say of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use onhand_ledger::model::{Order, OrderLine};
 use onhand_ledger::{ItemId, Quantity, SystemId};
@@ -106,7 +107,7 @@ pub fn next(order: &Order, marked: &Marked, shippers: &BTreeSet<SystemId>, parce
     for (line, left) in order.lines.iter().zip(left).filter(|(_, left)| left.is_positive()) {
         lines.insert(line.line.clone(), left);
         // Another one, once more of it has left.
-        name += &format!(" {}={}", line.line, line.shipped_total());
+        let _ = write!(name, " {}={}", line.line, line.shipped_total());
     }
     Next::Tell(Leaves { name, carrier: None, tracking: None, lines })
 }

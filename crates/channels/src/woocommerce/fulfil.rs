@@ -8,6 +8,7 @@
 //! Neither call can be told apart from a copy of it. So each parcel has a mark, made of its name, which is looked for first and written with it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use onhand_ledger::Quantity;
 use reqwest::Method;
@@ -36,13 +37,13 @@ fn mark(parcel: &Parcel) -> String {
 fn sentence(parcel: &Parcel, mark: &str) -> String {
     let mut said = "Shipped".to_owned();
     if let Some(carrier) = &parcel.carrier {
-        said += &format!(" with {carrier}");
+        let _ = write!(said, " with {carrier}");
     }
     if let Some(number) = &parcel.number {
-        said += &format!(", tracking number {number}");
+        let _ = write!(said, ", tracking number {number}");
     }
     if let Some(url) = &parcel.url {
-        said += &format!(": {url}");
+        let _ = write!(said, ": {url}");
     }
     format!("{said} (parcel {mark})")
 }

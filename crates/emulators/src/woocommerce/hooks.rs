@@ -143,7 +143,7 @@ impl WooShop {
         if is_taken {
             hook.failures = 0;
         } else if hook.failures > FAILURES {
-            hook.status = "disabled".to_owned();
+            "disabled".clone_into(&mut hook.status);
             tracing::debug!(url = one.url, "nobody takes a webhook: it is disabled");
         } else {
             hook.failures += 1;

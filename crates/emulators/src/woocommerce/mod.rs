@@ -136,14 +136,14 @@ impl WooShop {
     /// Puts a product with variations on sale; its stock is counted with it where it has some.
     pub fn list_variable(&self, sku: &str, name: &str, stock: Option<i64>) -> u64 {
         let (manages, stock) = (stock.is_some(), stock.unwrap_or_default());
-        self.list_as(Product { stock, manages, ..Product::of("variable", sku, name) })
+        self.list_as(Product { manages, stock, ..Product::of("variable", sku, name) })
     }
 
     /// Another variation of a product; its stock is counted by itself where it has some.
     pub fn add_variation(&self, product: u64, sku: &str, option: &str, stock: Option<i64>) -> u64 {
         let (manages, stock) = (stock.is_some(), stock.unwrap_or_default());
         let parent = Some(product);
-        self.list_as(Product { parent, stock, manages, ..Product::of("variation", sku, option) })
+        self.list_as(Product { parent, manages, stock, ..Product::of("variation", sku, option) })
     }
 
     /// Puts something on sale that is sold by others or in parts: an `external` or `grouped` product.
