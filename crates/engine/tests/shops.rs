@@ -170,10 +170,6 @@ impl It {
     }
 }
 
-fn number(number: &str) -> Option<String> {
-    Some(number.to_owned())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_parcel_of_a_warehouse_is_told_once_with_its_number() {
     let mut it = it().await;
@@ -182,14 +178,14 @@ async fn each_parcel_of_a_warehouse_is_told_once_with_its_number() {
     assert_eq!(it.shop.has(), []);
     it.ship(1);
     it.work().await;
-    assert_eq!(it.shop.has(), [(number("T1"), 1)]);
+    assert_eq!(it.shop.has(), [(Some("T1".to_owned()), 1)]);
     assert_eq!(it.shop.told.lock()[0].carrier.as_deref(), Some("Post"));
     it.ship(2);
     it.work().await;
     it.later(300).await;
     it.again();
     it.later(300).await;
-    assert_eq!(it.shop.has(), [(number("T1"), 1), (number("T2"), 2)]);
+    assert_eq!(it.shop.has(), [(Some("T1".to_owned()), 1), (Some("T2".to_owned()), 2)]);
     assert_eq!(*it.shop.calls.lock(), 2, "nothing more was to be said");
     assert_eq!(it.yard.open(), []);
 }
@@ -206,7 +202,7 @@ async fn what_is_shipped_here_is_told_as_it_is() {
     assert_eq!(it.shop.has(), [(None, 1), (None, 1)]);
     it.ship(5);
     it.work().await;
-    assert_eq!(it.shop.has(), [(None, 1), (None, 1), (number("T1"), 5)]);
+    assert_eq!(it.shop.has(), [(None, 1), (None, 1), (Some("T1".to_owned()), 5)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +219,7 @@ async fn whatever_goes_wrong_it_is_told_in_the_end_and_once() {
                 it.again();
             }
             it.later(3_700).await;
-            assert_eq!(it.shop.has(), [(number("T1"), 3)], "{fault:?} {is_stopped}");
+            assert_eq!(it.shop.has(), [(Some("T1".to_owned()), 3)], "{fault:?} {is_stopped}");
             assert_eq!(*it.shop.calls.lock(), 2, "{fault:?} {is_stopped}");
             assert_eq!(it.yard.open().len(), usize::from(fault == Fault::Forbidden), "{fault:?}");
         }
@@ -257,7 +253,7 @@ async fn what_left_while_nobody_looked_is_told_and_what_left_before_is_not() {
     it.yard.work().await;
     it.again();
     it.work().await;
-    assert_eq!(it.shop.has(), [(number("T1"), 1), (number("T2"), 2)]);
+    assert_eq!(it.shop.has(), [(Some("T1".to_owned()), 1), (Some("T2".to_owned()), 2)]);
     // A shop that was never looked at before: what left by then is its people's.
     let mut other = Yard::over(Box::new(MemoryStore::default()), Options::default(), 10, 10).await;
     other.order("1", 1).await;

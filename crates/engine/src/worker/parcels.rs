@@ -68,7 +68,7 @@ impl Parcels {
 enum Step {
     Nothing,
     Later,
-    Tell { told: Marked, leaves: Leaves, parcel: Parcel },
+    Tell { told: Marked, leaves: Leaves, parcel: Box<Parcel> },
 }
 
 impl Worker {
@@ -254,7 +254,7 @@ fn step(view: &mut View<'_>, id: SystemId, order_id: OrderId) -> Result<Step, St
         return Ok(Step::Nothing);
     }
     told.tell(&order, &leaves);
-    Ok(Step::Tell { told, leaves, parcel })
+    Ok(Step::Tell { told, leaves, parcel: Box::new(parcel) })
 }
 
 /// A parcel as its order's system counts: packs where it sells those.
