@@ -14,6 +14,7 @@ pub mod webhook;
 pub mod woocommerce;
 
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onhand_ledger::{Instant, Quantity};
 use serde::de::{DeserializeOwned, Error as _};
@@ -346,6 +347,19 @@ pub struct Budget {
 /// (<https://www.rfc-editor.org/rfc/rfc9110#name-date>); to the second, rounded down.
 pub(crate) async fn date_of(http: &reqwest::Client, url: &str) -> Option<Instant> {
     date_in(http.get(url).send().await.ok()?.headers())
+}
+
+impl ChannelError {
+    /// An answer that is not understood; of what it said, as much as a person reads.
+    pub(crate) fn unexpected(system: &str, reason: impl ToString) -> Self {
+        let reason = reason.to_string().chars().take(300).collect();
+        Self::Unexpected { system: system.to_owned(), reason }
+    }
+}
+
+/// What a mutex keeps, whoever panicked with it: nothing that is kept so is ever half changed.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The `Date` of an answer.

@@ -5,5 +5,6 @@
 
 pub mod shop;
 pub mod shopify;
+mod wire;
 pub mod wms;
 pub mod woocommerce;

@@ -15,12 +15,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+
+use crate::wire::signature;
 
 /// Microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -175,9 +173,7 @@ impl Webhook {
     /// Says that an order has changed: once, whatever becomes of it.
     async fn announce(self, order: String, change: u64) {
         let body = serde_json::json!({ "topic": "order", "order": order }).to_string();
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("any key will do");
-        mac.update(body.as_bytes());
-        let signature = BASE64.encode(mac.finalize().into_bytes());
+        let signature = signature(self.secret.as_bytes(), &body);
         let request = self.http.post(&self.url).header("x-shop-signature", signature);
         let sent = request.header("x-shop-event", format!("{order}-{change}")).body(body).send().await;
         if let Err(error) = sent {

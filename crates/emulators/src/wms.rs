@@ -18,11 +18,11 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::Sha256;
+
+use crate::wire::signature;
 
 pub use crate::shop::{Clock, Faults};
 
@@ -372,9 +372,7 @@ async fn announce(
     let id = format!("msg_{document}_{revision}");
     let key = secret.strip_prefix("whsec_").and_then(|text| BASE64.decode(text).ok());
     let key = key.unwrap_or_else(|| secret.into_bytes());
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any key will do");
-    mac.update(format!("{id}.{now}.{body}").as_bytes());
-    let signature = format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()));
+    let signature = format!("v1,{}", signature(&key, &format!("{id}.{now}.{body}")));
     let request = http.post(url).header("webhook-id", id).header("webhook-timestamp", now.to_string());
     let sent = request.header("webhook-signature", signature).body(body).send().await;
     if let Err(error) = sent {

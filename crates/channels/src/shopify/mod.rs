@@ -43,6 +43,7 @@ use session::Session;
 use crate::webhook::{Encoding, WebhookScheme};
 use crate::{
     Budget, Channel, ChannelError, Discovery, Meaning, OrderPage, Parcel, ParcelTold, Push, Pushed, Reading,
+    locked,
 };
 
 /// How many rows an input may have, and a page (<https://shopify.dev/docs/api/usage/limits#input-array-limit>).
@@ -244,10 +245,6 @@ fn place(item: &str, location: &str) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     (item, location).hash(&mut hasher);
     hasher.finish()
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[async_trait::async_trait]

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire;
-use crate::{Budget, ChannelError};
+use crate::{Budget, ChannelError, locked};
 
 /// The version we speak (<https://shopify.dev/docs/api/usage/versioning>: each is kept for a year at least).
 pub(super) const VERSION: &str = "2026-10";
@@ -46,10 +46,6 @@ pub(super) enum Failed {
     /// It may have been done all the same: its answer is lost.
     Lost(String),
     Other(ChannelError),
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Session {
@@ -97,8 +93,7 @@ impl Session {
     }
 
     pub fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        let reason = reason.to_string().chars().take(300).collect();
-        ChannelError::Unexpected { system: self.name.clone(), reason }
+        ChannelError::unexpected(&self.name, reason)
     }
 
     pub fn credentials(&self, reason: impl Into<String>) -> ChannelError {

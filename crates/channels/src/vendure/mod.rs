@@ -31,7 +31,7 @@ use crate::outgoing::Recipient;
 use crate::webhook::WebhookScheme;
 use crate::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Raw, Reading, RemoteOrder, Told,
-    date_of,
+    date_of, locked,
 };
 
 /// How many rows one call asks for.
@@ -103,16 +103,15 @@ impl Vendure {
     }
 
     fn token(&self) -> Option<String> {
-        self.token.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        locked(&self.token).clone()
     }
 
     fn keep_token(&self, token: Option<String>) {
-        *self.token.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = token;
+        *locked(&self.token) = token;
     }
 
     fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        let reason = reason.to_string().chars().take(300).collect();
-        ChannelError::Unexpected { system: self.name.clone(), reason }
+        ChannelError::unexpected(&self.name, reason)
     }
 
     async fn sign_in(&self) -> Result<(), ChannelError> {

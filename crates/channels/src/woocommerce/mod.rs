@@ -38,7 +38,7 @@ use crate::outgoing::Recipient;
 use crate::webhook::{Encoding, WebhookScheme};
 use crate::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Parcel, ParcelTold, Push, Pushed, Raw, Reading,
-    RemoteLocation,
+    RemoteLocation, locked,
 };
 
 /// How many rows a list gives at most (`per_page`), and a call sets
@@ -245,10 +245,6 @@ impl WooCommerce {
         // What is gone was counted by itself, as far as anybody knows.
         Ok(variations.filter(|variation| known(*variation).unwrap_or(false)).collect())
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Whom an order is for, by its raw document.

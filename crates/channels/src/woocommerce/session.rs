@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MOST, wire};
-use crate::ChannelError;
+use crate::{ChannelError, locked};
 
 /// Where the API is, below the shop's address (<https://developer.woocommerce.com/docs/apis/rest-api/v3/>).
 const API: &str = "/wp-json/wc/v3";
@@ -85,8 +85,7 @@ impl Session {
     }
 
     pub fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        let reason = reason.to_string().chars().take(300).collect();
-        ChannelError::Unexpected { system: self.name.clone(), reason }
+        ChannelError::unexpected(&self.name, reason)
     }
 
     pub fn credentials(&self, reason: impl Into<String>) -> ChannelError {
@@ -99,7 +98,7 @@ impl Session {
 
     /// What its clock said in its last answer, to the second.
     pub fn date(&self) -> Option<Instant> {
-        *self.date.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *locked(&self.date)
     }
 
     /// What is at a path.
@@ -168,7 +167,7 @@ impl Session {
             Err(error) => return Err(self.lost(error)),
         };
         let (status, headers) = (answer.status(), answer.headers());
-        *self.date.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = crate::date_in(headers);
+        *locked(&self.date) = crate::date_in(headers);
         let after = headers.get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let (from, at) = (origin(&self.url), answer.url().origin().ascii_serialization());
         if from.as_ref().is_some_and(|from| *from != at) {

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::resolve::Root;
 use super::state::{Answered, Customer, State};
 use super::{Buy, Faults, Restock, SCHEMA, ShopifyShop, VERSION, cost};
+use crate::wire::escaped;
 
 /// An answer is given again under its key for so long, in microseconds
 /// (<https://shopify.dev/docs/api/usage/implementing-idempotency>: 24 hours).
@@ -393,10 +394,6 @@ async fn change_order(
         _ => return StatusCode::NOT_FOUND,
     };
     if done { StatusCode::OK } else { StatusCode::CONFLICT }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// What there is, and a form for each number.

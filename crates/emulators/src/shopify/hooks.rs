@@ -7,15 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::ShopifyShop;
 use super::resolve::{gid, time};
 use super::state::State;
+use crate::wire::signature;
 
 /// How often it is tried again.
 const RETRIES: u32 = 8;
@@ -95,10 +92,7 @@ impl ShopifyShop {
     }
 
     async fn deliver(self: Arc<Self>, one: Announcement) {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.setup.client_secret.as_bytes()).expect("any key will do");
-        mac.update(one.body.as_bytes());
-        let signature = BASE64.encode(mac.finalize().into_bytes());
+        let signature = signature(self.setup.client_secret.as_bytes(), &one.body);
         tokio::time::sleep(Duration::from_millis(one.delay_ms)).await;
         for attempt in 0..=RETRIES {
             let request = self

@@ -22,10 +22,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+pub use crate::wire::EventKind;
 pub use api::router;
 pub use cost::Plan;
 pub use introspection::to_sdl;
-pub use state::{Customer, Event, EventKind, OrderError, Restock, Tracking};
+pub use state::{Customer, Event, OrderError, Restock, Tracking};
 
 use cost::Bucket;
 use hooks::Announcement;

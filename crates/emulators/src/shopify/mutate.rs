@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::hooks::Subscription;
 use super::resolve::{Root, gid, inventory_level, number, time};
-use super::state::{EventKind, State, Tracking};
+use super::state::{State, Tracking};
+use crate::wire::EventKind;
 
 /// More of one item than this there cannot be.
 const MOST_UNITS: i64 = 1_000_000_000;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Faults;
 use super::cost::Bucket;
 use super::hooks::{Announcement, Subscription};
+use crate::wire::EventKind;
 
 /// Something on sale.
 #[derive(Clone, Debug)]
@@ -153,20 +154,6 @@ pub struct Event {
     pub after: i64,
     /// What was named as its reason: the URI of a set, the number of an order.
     pub reference: String,
-}
-
-/// What can happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// Set over the API.
-    Set,
-    /// Bought.
-    Sale,
-    /// Wanted no more, and on sale again.
-    Restock,
-    /// Changed in the shop's own admin.
-    Edit,
 }
 
 /// Why a customer goes away.

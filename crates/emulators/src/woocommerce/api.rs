@@ -19,8 +19,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::hooks::Webhook;
-use super::state::{EventKind, Note, Order, State};
+use super::state::{Note, Order, State};
 use super::{WooShop, control, rows};
+use crate::wire::EventKind;
 
 type Shop = Shared<Arc<WooShop>>;
 type Params = Query<BTreeMap<String, String>>;

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::state::Customer;
 use super::{Buy, Faults, WooShop};
+use crate::wire::escaped;
 
 type Shop = Shared<Arc<WooShop>>;
 
@@ -102,10 +103,6 @@ async fn change_order(
 async fn change_by_form(Shared(shop): Shop, Path((order, what)): Path<(u64, String)>) -> Redirect {
     shop.set_status(order, &what);
     Redirect::to("/")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// What there is, and a form for each number.

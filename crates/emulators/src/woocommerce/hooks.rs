@@ -5,15 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::WooShop;
 use super::rows;
 use super::state::State;
+use crate::wire::signature;
 
 /// More failures in a row than this, and the next disables it.
 const FAILURES: u32 = 5;
@@ -50,13 +47,6 @@ pub(super) struct Delivery {
     delay_ms: u64,
 }
 
-/// What a body is signed with, as it is sent.
-pub(super) fn signature(secret: &str, body: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key will do");
-    mac.update(body.as_bytes());
-    BASE64.encode(mac.finalize().into_bytes())
-}
-
 impl State {
     /// Has everybody told who wants to hear of it: with the order itself.
     pub fn announce(&mut self, order: u64, topic: &str) {
@@ -78,7 +68,7 @@ impl State {
             let is_late = self.faults.reorder_webhooks && (self.orders.len() + nth).is_multiple_of(2);
             let one = Delivery {
                 webhook,
-                signature: signature(&hook.secret, &body),
+                signature: signature(hook.secret.as_bytes(), &body),
                 url: hook.url,
                 topic: hook.topic,
                 body: body.clone(),
@@ -97,7 +87,7 @@ impl WooShop {
         let hook = state.webhooks.values().find(|hook| hook.url == url)?;
         let body = rows::order(&state, state.orders.get(&order)?).to_string();
         let headers = vec![
-            ("x-wc-webhook-signature", signature(&hook.secret, &body)),
+            ("x-wc-webhook-signature", signature(hook.secret.as_bytes(), &body)),
             ("x-wc-webhook-topic", hook.topic.clone()),
         ];
         Some((headers, body))

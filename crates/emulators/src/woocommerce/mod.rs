@@ -20,8 +20,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+pub use crate::wire::EventKind;
 pub use api::router;
-pub use state::{Customer, Event, EventKind, Note, OrderError};
+pub use state::{Customer, Event, Note, OrderError};
 
 use hooks::Delivery;
 use state::{Product, State};

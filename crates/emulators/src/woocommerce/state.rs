@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::hooks::{Delivery, Webhook};
 use super::{Buy, Faults};
+use crate::wire::EventKind;
 
 /// Something on sale.
 #[derive(Clone, Debug)]
@@ -119,20 +120,6 @@ pub struct Event {
     pub after: i64,
     /// Of which order, where it is of one.
     pub reference: String,
-}
-
-/// What can happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// Set over the API.
-    Set,
-    /// Bought.
-    Sale,
-    /// Wanted no more, and on sale again.
-    Restock,
-    /// Changed in the shop's own admin.
-    Edit,
 }
 
 /// Why a customer goes away.

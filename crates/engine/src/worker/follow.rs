@@ -76,7 +76,7 @@ impl Worker {
                             }
                             Entry::Order(order, known) => {
                                 self.outbound.touch(*order);
-                                if known.system == id {
+                                if known.system == id && self.channel.marks_shipped() {
                                     self.parcels.touch(*order, known);
                                 }
                             }

@@ -2,7 +2,7 @@
 
 use onhand_ledger::command::Note as NoteCommand;
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Answer, Body, Instant, Quantity, SystemId};
+use onhand_ledger::{Instant, Quantity, SystemId};
 use onhand_store::{Note, StoreError};
 use onhand_sync::missed::{REMEMBERED, Unannounced, missed, missed_sentence, revived_sentence};
 
@@ -111,23 +111,10 @@ impl Worker {
         sentence: String,
         evidence: String,
     ) -> Result<Option<onhand_ledger::DiscrepancyId>, WorkerError> {
-        let system = self.system.name.clone();
         let about = blake3::hash(evidence.as_bytes()).to_hex();
-        let note = NoteCommand {
-            system,
-            sku: None,
-            cause: Cause::MissedEvent,
-            quantity,
-            sentence,
-            evidence: Some(evidence),
-            choices: Vec::new(),
-        };
-        let mut command = self.command(Body::Note(note));
-        command.key = Some(format!("missed/{}/{about}", self.id));
-        Ok(match self.handle.submit(self.tenant, command).await?.answer {
-            Answer::Discrepancy(id) => Some(id),
-            _ => None,
-        })
+        let note = self.note_of(Cause::MissedEvent, quantity, sentence);
+        let note = NoteCommand { evidence: Some(evidence), ..note };
+        self.submit_note(Some(format!("missed/{}/{about}", self.id)), note).await
     }
 
     /// The status as it is now, to be kept.

@@ -393,20 +393,10 @@ impl Worker {
 
     /// What cannot be taken as it is told reaches a person, once.
     async fn tell_odd(&self, followed: &Followed, what: &str, sentence: String) -> Result<(), WorkerError> {
-        let note = NoteCommand {
-            system: self.system.name.clone(),
-            sku: None,
-            cause: Cause::UnknownName,
-            quantity: Quantity::ZERO,
-            sentence,
-            evidence: serde_json::to_string(followed).ok(),
-            choices: Vec::new(),
-        };
-        let mut command = self.command(Body::Note(note));
         let about = blake3::hash(format!("{}/{what}", followed.document).as_bytes());
-        command.key = Some(format!("sent/{}/{}", self.id, about.to_hex()));
-        self.handle.submit(self.tenant, command).await?;
-        Ok(())
+        let note = self.note_of(Cause::UnknownName, Quantity::ZERO, sentence);
+        let note = NoteCommand { evidence: serde_json::to_string(followed).ok(), ..note };
+        self.submit_note(Some(format!("sent/{}/{}", self.id, about.to_hex())), note).await.map(drop)
     }
 }
 

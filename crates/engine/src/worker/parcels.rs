@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_channels::{ChannelError, Parcel, ParcelLine, ParcelTold};
-use onhand_ledger::command::Note as NoteCommand;
 use onhand_ledger::model::{Cause, Order};
-use onhand_ledger::{Body, Entry, Instant, Key, OrderId, Quantity, Seq, SystemId, Value};
+use onhand_ledger::{Entry, Instant, Key, OrderId, Quantity, Seq, SystemId, Value};
 use onhand_store::{Note, StoreError};
 use onhand_sync::marked::{Known, Leaves, Marked, Next, may_owe, next};
 
@@ -201,20 +200,9 @@ impl Worker {
 
     /// What could not be told reaches a person, once.
     async fn tell_untold(&self, about: &str, sentence: String) -> Result<(), WorkerError> {
-        let note = NoteCommand {
-            system: self.system.name.clone(),
-            sku: None,
-            cause: Cause::PushRefused,
-            quantity: Quantity::ZERO,
-            sentence,
-            evidence: None,
-            choices: Vec::new(),
-        };
-        let mut command = self.command(Body::Note(note));
         let about = blake3::hash(about.as_bytes()).to_hex();
-        command.key = Some(format!("parcel/{}/{about}", self.id));
-        self.handle.submit(self.tenant, command).await?;
-        Ok(())
+        let note = self.note_of(Cause::PushRefused, Quantity::ZERO, sentence);
+        self.submit_note(Some(format!("parcel/{}/{about}", self.id)), note).await.map(drop)
     }
 }
 

@@ -212,12 +212,14 @@ impl Worker {
         self.submit_note(None, self.note_of(cause, Quantity::ZERO, sentence)).await
     }
 
-    fn note_of(&self, cause: Cause, quantity: Quantity, sentence: String) -> NoteCommand {
+    /// Something for a person, about the system as a whole.
+    pub(super) fn note_of(&self, cause: Cause, quantity: Quantity, sentence: String) -> NoteCommand {
         let system = self.system.name.clone();
         NoteCommand { system, sku: None, cause, quantity, sentence, evidence: None, choices: Vec::new() }
     }
 
-    async fn submit_note(
+    /// Tells it, under this key once.
+    pub(super) async fn submit_note(
         &self,
         told_as: Option<String>,
         note: NoteCommand,

@@ -13,7 +13,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::server::Server;
+use crate::server::{Server, comes_true, listening, micros};
 
 /// What goes wrong over there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,11 +45,6 @@ trait Stand: Send + Sync {
     fn announce_to(&self, url: &str, secret: Option<&str>);
     /// A webhook of an order as it sends them, once more: headers and body.
     fn delivery(&self, order: &str, secret: Option<&str>) -> (Vec<(&'static str, String)>, String);
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
 }
 
 fn signature(secret: &str, body: &str) -> String {
@@ -244,8 +239,7 @@ impl Stand for WooCommerce {
 async fn corner() -> Corner {
     let shop = CornerShop::new("token", Arc::new(micros));
     shop.list("1", "MUG", "Blue mug", 3);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = listening().await;
     tokio::spawn(shop::serve(listener, shop.clone(), std::future::pending()));
     Corner { shop, url }
 }
@@ -254,8 +248,7 @@ async fn shopify() -> Shopify {
     let shop = ShopifyShop::new(Setup::default(), Arc::new(micros)).unwrap();
     let (place, item) = (shop.add_location("London"), shop.list("MUG", "Blue mug"));
     shop.stock(item, place, 3);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = listening().await;
     tokio::spawn(shopify::serve(listener, shop.clone(), std::future::pending()));
     Shopify { shop, url, item, place }
 }
@@ -263,8 +256,7 @@ async fn shopify() -> Shopify {
 async fn woocommerce() -> WooCommerce {
     let shop = WooShop::new(woocommerce::Setup::default(), Arc::new(micros));
     let product = shop.list("MUG", "Blue mug", 3);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = listening().await;
     tokio::spawn(woocommerce::serve(listener, shop.clone(), std::future::pending()));
     WooCommerce { shop, url, product }
 }
@@ -292,11 +284,8 @@ async fn connected<S: Stand>(stand: S, stock: i64) -> Connected<S> {
 
 impl<S: Stand> Connected<S> {
     async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> bool) {
-        for _ in 0..1_200 {
-            if holds(self).await {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if comes_true(async || holds(self).await).await {
+            return;
         }
         let (stock, shows) = (self.server.stock("MUG").await, self.stand.shows());
         let explained = self.server.get("/v1/items/MUG/explain").await.1;

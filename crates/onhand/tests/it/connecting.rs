@@ -9,12 +9,7 @@ use onhand_emulators::shop::{self, CornerShop, Line};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::server::{ONHAND, Server, onhand, text};
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
+use crate::server::{ONHAND, Server, micros, onhand, text};
 
 /// MUG 12, mug-l (a near-twin of MUG-1) 3, a cup that is none of our items 8; one mug is ordered and not shipped.
 async fn a_shop() -> (Arc<CornerShop>, String) {

@@ -6,12 +6,7 @@ use onhand_emulators::shop::{self, CornerShop};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::{Server, onhand, text};
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
+use crate::server::{Server, micros, onhand, text};
 
 fn checks(checked: &Value) -> Vec<String> {
     let findings = checked["findings"].as_array().unwrap();

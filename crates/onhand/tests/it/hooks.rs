@@ -7,12 +7,7 @@ use onhand_emulators::shop::{self, CornerShop, Line};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::server::Server;
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
+use crate::server::{Server, micros};
 
 /// Buys one mug; the shop's name of the order.
 fn buy(shop: &CornerShop) -> String {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -142,6 +143,13 @@ impl Server {
     }
 
     /// On hand in total: neither promises nor their end change it.
+    /// What the inbox says, cause by cause.
+    pub async fn troubles(&self) -> Vec<String> {
+        let found = self.get("/v1/discrepancies").await.1;
+        let rows = found["data"].as_array().unwrap().iter();
+        rows.map(|one| format!("{}: {}", one["cause"], one["sentence"])).collect()
+    }
+
     pub async fn on_hand(&self, sku: &str) -> i64 {
         let (_, body) = self.get(&format!("/v1/items/{sku}/stock")).await;
         body["total"]["on_hand"].as_i64().unwrap()
@@ -155,6 +163,29 @@ impl Server {
 }
 
 /// Runs the command to its end.
+/// Does it become true within a minute?
+pub async fn comes_true(mut holds: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..1_200 {
+        if holds().await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
+
+/// What a stand-in listens with, and its address.
+pub async fn listening() -> (tokio::net::TcpListener, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a stand-in's own clock is the machine's")]
+pub fn micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
 pub fn onhand(database: &Path, arguments: &[&str]) -> Output {
     Command::new(ONHAND)
         .args(arguments)

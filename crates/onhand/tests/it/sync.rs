@@ -7,18 +7,13 @@ use onhand_emulators::shop::{self, CornerShop, Faults, Line};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, micros};
 
 struct Connected {
     server: Server,
     shop: Arc<CornerShop>,
     connection: Value,
     folder: tempfile::TempDir,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
 }
 
 async fn connected(stock: i64) -> Connected {

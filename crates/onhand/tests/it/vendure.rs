@@ -8,7 +8,7 @@ use onhand_emulators::shop::{self, CornerShop};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, micros};
 use crate::vendure_server::Vendure;
 
 const PLACE: &str = "LONDON";
@@ -300,9 +300,4 @@ async fn vendure_with_a_wrong_password_or_address_is_not_added() {
     let (_, problem) = it.server.post("/v1/systems", ours).await;
     assert!(problem["detail"].as_str().unwrap().contains("something unexpected"), "{problem}");
     assert_eq!(it.server.get("/v1/systems").await.1["data"], json!([]));
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
 }

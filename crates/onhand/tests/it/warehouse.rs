@@ -9,12 +9,7 @@ use onhand_emulators::wms::{self, Warehouse};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::{Server, onhand, text};
-
-#[expect(clippy::disallowed_methods, reason = "the warehouse's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
+use crate::server::{Server, micros, onhand, text};
 
 struct Yard {
     server: Server,

@@ -9,16 +9,10 @@ use onhand_emulators::woocommerce::{self, Buy, Faults, Setup, WooShop};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::{ONHAND, Server, onhand, text};
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
+use crate::server::{ONHAND, Server, comes_true, listening, micros, onhand, text};
 
 async fn served(shop: &Arc<WooShop>) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = listening().await;
     tokio::spawn(woocommerce::serve(listener, shop.clone(), std::future::pending()));
     url
 }
@@ -51,11 +45,8 @@ async fn connected(stock: i64) -> Connected {
 
 impl Connected {
     async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> bool) {
-        for _ in 0..1_200 {
-            if holds(self).await {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if comes_true(async || holds(self).await).await {
+            return;
         }
         let stock = self.server.stock("MUG").await;
         let explained = self.server.get("/v1/items/MUG/explain").await.1;
@@ -76,12 +67,6 @@ impl Connected {
 
     fn buy(&self, quantity: i64) -> u64 {
         self.shop.place_order(&[Buy { product: self.mug, quantity }], None).unwrap()
-    }
-
-    async fn causes(&self) -> Vec<String> {
-        let found = self.server.get("/v1/discrepancies").await.1;
-        let rows = found["data"].as_array().unwrap().iter();
-        rows.map(|one| format!("{}: {}", one["cause"], one["sentence"])).collect()
     }
 }
 
@@ -114,7 +99,7 @@ async fn what_it_does_to_its_own_number_is_nobodys_change() {
     assert!(it.shop.refund(order, 0, 1, true));
     it.has((19, 0)).await;
     it.shows(19).await;
-    assert_eq!(it.causes().await, Vec::<String>::new());
+    assert_eq!(it.server.troubles().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +128,7 @@ async fn webhooks_that_come_twice_late_or_never_change_nothing_of_what_is_known(
         it.shop.set_faults(none());
         it.shows(available - 3).await;
     }
-    let causes = it.causes().await;
+    let causes = it.server.troubles().await;
     assert!(causes.iter().all(|cause| cause.contains("missed_event")), "{causes:?}");
     assert!(it.shop.webhooks().iter().all(|(_, _, status)| status == "active"));
 }
@@ -178,7 +163,7 @@ async fn what_a_warehouse_ships_is_marked_as_shipped_there_once() {
         it.shop.notes(order)
     );
     assert_eq!(it.server.stock("MUG").await, (17, 0), "the shop's own word moves nothing again");
-    assert_eq!(it.causes().await, Vec::<String>::new());
+    assert_eq!(it.server.troubles().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::server::{Server, onhand, text};
+use crate::server::{Server, micros, onhand, text};
 
 const NODES: usize = 3;
 const SHOPS: usize = 6;
@@ -28,11 +28,6 @@ const TAKEOVER: Duration = Duration::from_secs(10);
 /// Each node that speaks with a shop under load sets something this often; and a write that was on its way when others took over
 /// arrives by then.
 const LATE: Duration = Duration::from_secs(1);
-
-#[expect(clippy::disallowed_methods, reason = "the shop's own clock is the machine's")]
-fn micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
 
 /// Who set numbers of a shop, and when.
 #[derive(Default)]
