@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Instant, Record, Seq, SystemId};
+use onhand_ledger::{Entry, Instant, Record, Seq, SystemId};
 use serde::{Deserialize, Serialize};
 
 use crate::books::Books;
@@ -97,11 +97,12 @@ fn told_of(
         .map(|discrepancy| (discrepancy.opened_at, discrepancy.cause, discrepancy.sentence.clone()))
         .collect();
     for (_, record) in records {
-        // adopted/SYSTEM/LISTING@LOCATION/when: an answer to what was asked was told of before.
+        // adopted/SYSTEM/LISTING@LOCATION/when: an answer to what was asked was told of before, and what was refused is told of.
         let Some(key) = record.key.as_deref().and_then(|key| key.strip_prefix("adopted/")) else { continue };
         let mut parts = key.splitn(3, '/');
         let (system, listing, when) = (parts.next(), parts.next(), parts.next());
-        if when.is_none_or(|when| when.starts_with("by answer")) {
+        let is_booked = record.entries.iter().any(|entry| matches!(entry, Entry::Movement(_)));
+        if !is_booked || when.is_none_or(|when| when.starts_with("by answer")) {
             continue;
         }
         let id = ids.iter().position(|id| Some(id.to_string().as_str()) == system);

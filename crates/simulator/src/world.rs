@@ -210,8 +210,6 @@ pub struct Order {
 pub struct Told {
     /// The states, the newest last.
     pub states: Vec<Order>,
-    /// When the newest of them came about, by the world's clock.
-    changed_at: Instant,
     /// In the list from then on.
     visible_at: Instant,
 }
@@ -480,14 +478,14 @@ impl World {
         let mut orders = Vec::new();
         let mut left_out = Vec::new();
         // What came about before then is told, whatever goes wrong.
-        let told_by = now.plus_micros(-self.shops[shop].nature.tells_within_ms * 1_000);
+        let Nature { tells_within_ms, skew_micros: skew, .. } = self.shops[shop].nature;
+        let told_by = now.plus_micros(-tells_within_ms * 1_000);
         let mut must_be_told = 0;
         for told in &self.shops[shop].orders {
             let order = told.now();
-            if order.change <= from || known.contains(&order.change) {
-                continue;
-            }
-            if told.changed_at <= told_by {
+            let is_news = |state: &&Order| state.change > from && !known.contains(&state.change);
+            let Some(first_news) = told.states.iter().rev().take_while(is_news).last() else { continue };
+            if first_news.updated_at.plus_micros(-skew) <= told_by {
                 must_be_told = must_be_told.max(order.change);
                 orders.push(order.clone());
             } else if told.visible_at > now {
@@ -684,7 +682,7 @@ impl Shop {
         let said = format!("order {id}: {}", said.collect::<Vec<_>>().join(", "));
         let order =
             Order { id, change: self.changes, placed_at: clock, updated_at: clock, cancelled: false, lines };
-        self.orders.push(Told { states: vec![order], changed_at: now, visible_at: now.plus_micros(delay) });
+        self.orders.push(Told { states: vec![order], visible_at: now.plus_micros(delay) });
         Some(said)
     }
 
@@ -752,7 +750,7 @@ impl Shop {
         let said = format!("order {}: {change:?}", order.id);
         let told = &mut self.orders[nth];
         told.states.push(order);
-        (told.changed_at, told.visible_at) = (now, now.plus_micros(delay));
+        told.visible_at = now.plus_micros(delay);
         Some(said)
     }
 
