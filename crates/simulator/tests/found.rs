@@ -243,3 +243,11 @@ fn a_crash_between_telling_that_a_listing_is_gone_and_keeping_it_leaves_nothing_
         clean(&story);
     }
 }
+
+#[test]
+fn of_two_orders_heard_of_at_once_a_write_in_between_has_overwritten_the_first() {
+    for after in 0..60 {
+        let at = 5_010 + 10 * after;
+        told_of_nothing(&story(nature(), vec![(5_000, sale(2)), (at, receive(3)), (at + 25, sale(6))]));
+    }
+}

@@ -388,7 +388,8 @@ mod tests {
         assert_eq!(judge(read(90, 120), &unanswered), Verdict::Drift(Quantity::units(-11)));
         // Heard of since it was sent: it has overwritten that, or this is a reading of before.
         let sold = [change(-5, 100, 110)];
-        let overwritten = Known { changes: &sold, unanswered: Some((Quantity::units(99), at(0))), ..unanswered };
+        let overwritten =
+            Known { changes: &sold, unanswered: Some((Quantity::units(99), at(0))), ..unanswered };
         let told_late = Verdict::ToldLate { later: 0, otherwise: Quantity::units(3) };
         assert_eq!(judge(read(99, 120), &overwritten), told_late);
         assert_eq!(judge(read(94, 120), &overwritten), Verdict::Arrived { later: 0, is_certain: true });

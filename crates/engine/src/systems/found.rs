@@ -197,7 +197,9 @@ pub async fn discover(
         missing.iter().map(one).collect::<Result<Vec<_>, StoreError>>()
     })?;
     for (remote_id, found) in gone {
-        let Some(mut found) = found.filter(|found| found.gone_since.is_none() || found.untold) else { continue };
+        let Some(mut found) = found.filter(|found| found.gone_since.is_none() || found.untold) else {
+            continue;
+        };
         if found.gone_since.is_none() {
             (found.gone_since, found.untold) = (Some(now), tells && !found.ignored);
             if done.gone.len() < SHOWN {
