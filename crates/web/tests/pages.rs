@@ -122,7 +122,9 @@ async fn each_page_is_there_and_says_what_is_so() {
     for page in PAGES {
         let text = browser.page(page).await;
         assert!(text.contains("<main") && text.contains("aria-current=\"page\""), "{page}");
-        assert!(!text.contains("<script") && !text.contains("style="), "{page} has nothing inline");
+        let inline =
+            text.split("<script").skip(1).any(|script| !script.starts_with(" src=\"/assets/onhand-"));
+        assert!(!inline && !text.contains("style=") && !text.contains("hx-on"), "{page} has nothing inline");
     }
     let item = browser.page("/items/MUG").await;
     for said in ["1,200", "1,204", "LONDON", "received: 1,204 from supplier to available at LONDON"] {
@@ -216,4 +218,41 @@ async fn a_tenant_sees_its_own_alone() {
     let form = "key=page-1&location=LONDON&quantity=72";
     assert!(browser.post("/items/MUG/count", form, "same-origin").await.0.is_client_error());
     assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], json!(0));
+}
+
+/// The address of the script on a page.
+fn script_of(page: &str) -> Option<&str> {
+    page.split("<script src=\"").nth(1)?.split('"').next()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_is_built_in_or_said_to_be_missing() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let page = browser.page("/stock").await;
+    let Some(script) = script_of(&page) else {
+        assert!(page.contains("Built without npm"), "{page}");
+        return;
+    };
+    let (status, headers, text) = browser.get(script).await;
+    let kind = headers[header::CONTENT_TYPE].to_str().unwrap();
+    assert_eq!((status, kind), (StatusCode::OK, "text/javascript; charset=utf-8"));
+    assert!(headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    assert!(text.contains("historyCacheSize") && text.len() < 150_000, "{} bytes", text.len());
+    assert!(!page.contains("Built without npm"), "{page}");
+}
+
+#[test]
+fn what_is_built_in_from_npm_is_permissive() {
+    let lock: serde_json::Value =
+        serde_json::from_str(include_str!("../frontend/package-lock.json")).unwrap();
+    for (name, package) in lock["packages"].as_object().unwrap() {
+        let licence = package["license"].as_str().unwrap_or_default();
+        // What only tests take is given to nobody.
+        let is_ours = package["dev"] == json!(true);
+        assert!(
+            is_ours || ["0BSD", "Apache-2.0", "BSD-3-Clause", "ISC", "MIT"].contains(&licence),
+            "{name}: {licence:?}"
+        );
+    }
 }

@@ -57,6 +57,8 @@ pub(super) struct Place {
 pub(super) struct Frame {
     pub style: String,
     pub icon: String,
+    /// None where it was built without.
+    pub script: Option<String>,
     pub places: Vec<Place>,
     /// Whoever is at the screen.
     pub who: String,
@@ -98,6 +100,7 @@ impl Frame {
         Ok(Self {
             style: assets::style(),
             icon: assets::icon(),
+            script: assets::script(),
             places: places.collect(),
             who: caller.name.clone(),
             stopped: stopped.map(|at| words::Time::of(at, now)),
