@@ -3,13 +3,17 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use axum::body::Body as HttpBody;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body as HttpBody, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use onhand_ledger::TenantId;
 use onhand_web::auth;
 use serde_json::json;
 use support::{Shop, time};
+use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 
 const PAGES: [&str; 9] = [
     "/",
@@ -255,4 +259,121 @@ fn what_is_built_in_from_npm_is_permissive() {
             "{name}: {licence:?}"
         );
     }
+}
+
+/// What a page hears of what moves on it.
+struct Hearing(BodyDataStream);
+
+impl Hearing {
+    /// As the script of a page of that address does.
+    async fn on(browser: &Browser<'_>, page: &str) -> Self {
+        Self::at(browser, &Self::address(&browser.page(page).await), None).await
+    }
+
+    fn address(text: &str) -> String {
+        let said = |name: &str| {
+            let value = text.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+            value.replace("&#38;", "&").replace("&amp;", "&")
+        };
+        format!("{}&since={}", said("data-live"), said("data-seq"))
+    }
+
+    async fn at(browser: &Browser<'_>, address: &str, last: Option<u64>) -> Self {
+        let mut request = Request::get(address).header(header::COOKIE, browser.cookie.as_ref().unwrap());
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let answer = browser.shop.send(request.body(HttpBody::empty()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{address}");
+        let mut hearing = Self(answer.into_body().into_data_stream());
+        assert!(hearing.next(Duration::from_secs(5)).await.unwrap().contains("event: hello"));
+        hearing
+    }
+
+    /// What is told next, if it is within that time.
+    async fn next(&mut self, within: Duration) -> Option<String> {
+        let told = timeout(within, self.0.next()).await.ok()??.unwrap();
+        Some(String::from_utf8(told.to_vec()).unwrap())
+    }
+
+    async fn hears(&mut self) {
+        let told = self.next(Duration::from_secs(5)).await;
+        assert!(told.as_deref().is_some_and(|told| told.contains("event: moved")), "{told:?}");
+    }
+
+    async fn hears_nothing(&mut self) {
+        assert_eq!(self.next(Duration::from_millis(400)).await, None);
+    }
+}
+
+async fn received(shop: &Shop, quantity: u64) {
+    let lines = json!({ "location": "LONDON", "lines": [{ "sku": "MUG", "quantity": quantity }] });
+    shop.accepted("/v1/movements/receive", lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is asked")]
+async fn a_change_in_the_ledger_is_on_an_open_page_within_300_ms() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/items", json!({ "sku": "CUP" })).await;
+    let key = auth::create_key(&shop.handle, TenantId(7), "other").await.unwrap();
+    let (browser, mut other) = (signed_in(&shop).await, stranger(&shop));
+    other.sign_in(&key).await;
+    let mut elsewhere = [Hearing::on(&browser, "/items/CUP").await, Hearing::on(&other, "/").await];
+    for (page, said) in [("/items/MUG", "1,001"), ("/stock", "2,002"), ("/", "3,003 received")] {
+        let mut hearing = Hearing::on(&browser, page).await;
+        let began = Instant::now();
+        received(&shop, 1_001).await;
+        hearing.hears().await;
+        let text = browser.page(page).await;
+        let took = began.elapsed();
+        assert!(text.contains(said), "{page}: {text}");
+        assert!(took < Duration::from_millis(300), "{page} had it after {took:?}");
+    }
+    // Neither is another item's page told, nor another tenant's.
+    for hearing in &mut elsewhere {
+        hearing.hears_nothing().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_changes_is_told_few_times_and_its_end_always() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let mut pages = Vec::new();
+    for _ in 0..6 {
+        pages.push(Hearing::on(&browser, "/items/MUG").await);
+    }
+    for _ in 0..50 {
+        received(&shop, 1).await;
+    }
+    let seq = shop.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    for hearing in &mut pages {
+        let (mut told, mut last) = (0, String::new());
+        while let Some(event) = hearing.next(Duration::from_millis(600)).await {
+            (told, last) = (told + 1, event);
+        }
+        assert!((1..=5).contains(&told), "told {told} times");
+        assert!(last.contains(&format!("id: {seq}")), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_cut_off_hears_at_once_of_what_was_missed_and_nobody_hears_who_is_not_signed_in() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let seq = || shop.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    let before = seq();
+    received(&shop, 3).await;
+    let address = Hearing::address(&browser.page("/items/MUG").await);
+    let stale = address.split("&since").next().unwrap();
+    for (since, last, is_behind) in
+        [(before, None, true), (seq(), None, false), (1, Some(before), true), (1, Some(seq()), false)]
+    {
+        let mut hearing = Hearing::at(&browser, &format!("{stale}&since={since}"), last).await;
+        if is_behind { hearing.hears().await } else { hearing.hears_nothing().await }
+    }
+    let (status, headers, _) = stranger(&shop).get("/live?of=all").await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert!(headers[header::LOCATION].to_str().unwrap().starts_with("/sign-in"));
 }

@@ -3,6 +3,7 @@
 
 import htmx from "htmx.org";
 import { calm } from "./calm";
+import { live } from "./live";
 
 // The pages' Content-Security-Policy allows no inline style and no text that becomes script.
 htmx.config.includeIndicatorStyles = false;
@@ -16,3 +17,5 @@ htmx.defineExtension("calm", {
   isInlineSwap: (style) => style === "calm",
   handleSwap: (style, target, fragment) => style === "calm" && calm(target as Element, fragment as ParentNode & Node),
 });
+
+live();

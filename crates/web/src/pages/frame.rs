@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use onhand_engine::open::Open;
-use onhand_ledger::{Instant, TenantId};
+use onhand_ledger::{Instant, Seq, TenantId};
 use parking_lot::Mutex;
 
+use super::live::Hubs;
 use super::{assets, words};
 use crate::App;
 use crate::auth::Caller;
@@ -16,9 +17,18 @@ use crate::v1::ask::read;
 
 /// What is open of each tenant whose pages somebody looks at, followed along the log.
 #[derive(Default)]
-pub struct Watched(Mutex<HashMap<TenantId, Arc<Mutex<Open>>>>);
+pub struct Watched {
+    open: Mutex<HashMap<TenantId, Arc<Mutex<Open>>>>,
+    /// Who is told what moves.
+    pub(super) hubs: Hubs,
+}
 
 impl Watched {
+    /// Open pages are told no more: the server ends.
+    pub fn close(&self) {
+        self.hubs.close();
+    }
+
     /// What is open now, told to whoever asks.
     pub(super) async fn look<T: Send>(
         &self,
@@ -26,14 +36,14 @@ impl Watched {
         tenant: TenantId,
         tell: impl FnOnce(&Open, Instant) -> T + Send,
     ) -> Result<T, Problem> {
-        let known = self.0.lock().get(&tenant).cloned();
+        let known = self.open.lock().get(&tenant).cloned();
         let look = || {
             let ledger = app.handle.ledger();
             let open = match known {
                 Some(open) => open,
                 None => {
                     let open = Arc::new(Mutex::new(Open::all(ledger, tenant)?));
-                    self.0.lock().entry(tenant).or_insert(open).clone()
+                    self.open.lock().entry(tenant).or_insert(open).clone()
                 }
             };
             let mut open = open.lock();
@@ -68,6 +78,9 @@ pub(super) struct Frame {
     pub at: words::Time,
     /// What was searched for.
     pub query: String,
+    /// Where the page hears of what moves on it, and up to where it knows.
+    pub live: String,
+    pub seq: Seq,
 }
 
 const PLACES: [(&str, &str); 6] = [
@@ -85,8 +98,8 @@ impl Frame {
         let tell =
             |open: &Open, now: Instant| (open.discrepancies().len(), open.short(), open.late(now).len());
         let (discrepancies, short, late) = app.watched.look(app, caller.tenant, tell).await?;
-        let (stopped, now) = read(app, caller, |view| {
-            Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now))
+        let (stopped, now, seq) = read(app, caller, |view| {
+            Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now, view.seq()))
         })
         .await?;
         let places = PLACES.into_iter().map(|(href, name)| {
@@ -106,6 +119,17 @@ impl Frame {
             stopped: stopped.map(|at| words::Time::of(at, now)),
             at: words::Time::of(now, now),
             query: String::new(),
+            live: format!("/live?of={}", about(here)),
+            seq,
         })
+    }
+}
+
+/// What a page in the rail's place of that address is about, where it does not say it more exactly.
+fn about(here: &str) -> &'static str {
+    match here {
+        "/orders" => "orders",
+        "/discrepancies" => "discrepancies",
+        _ => "all",
     }
 }

@@ -9,13 +9,13 @@ use onhand_engine::explain::{Explained, explain_item};
 use onhand_engine::{HistoryFilter, LedgerRow, Shelf, View};
 use onhand_ledger::command::{Adjust, Line, TakeCount};
 use onhand_ledger::key::StockState;
-use onhand_ledger::{Body, LocationId, Precision, Quantity, Seq};
+use onhand_ledger::{Body, ItemId, LocationId, Precision, Quantity, Seq};
 use onhand_store::StoreError;
 use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
-use super::{Shown, act, form_key, noting, page, system_name, words};
+use super::{Shown, act, form_key, live, noting, page, system_name, words};
 use crate::App;
 use crate::error::Problem;
 use crate::v1::ask::{instant, read};
@@ -98,6 +98,8 @@ struct Moved {
 }
 
 struct Truth {
+    /// What moves its numbers: itself, what it is made of, and what it is in.
+    concerned: Vec<ItemId>,
     sku: String,
     name: String,
     unit: String,
@@ -212,12 +214,16 @@ fn truth(view: &mut View<'_>, sku: &str, before: Seq) -> Result<Option<Truth>, S
         let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
         kit.push((words::number(component.quantity), sku));
     }
+    let mut concerned = vec![id];
+    concerned.extend(view.kits_around(id)?);
+    concerned.extend(item.kit.iter().map(|component| component.item));
     let sites = view.sites()?;
     let mut codes = Vec::new();
     for location in sites.all {
         codes.push(code(view, location)?);
     }
     Ok(Some(Truth {
+        concerned,
         sku: item.sku,
         name: item.name,
         unit: item.unit,
@@ -254,11 +260,12 @@ async fn show(
     Path(sku): Path<String>,
     Query(which): Query<Which>,
 ) -> Shown {
-    let frame = Frame::of(&app, &caller, "/stock").await?;
+    let mut frame = Frame::of(&app, &caller, "/stock").await?;
     let before = which.before.unwrap_or(Seq::MAX >> 1);
     let found = read(&app, &caller, |view| truth(view, &sku, before)).await?;
     let truth = found.ok_or_else(|| Problem::unknown("item with the SKU", &sku))?;
     let href = format!("/items/{}", words::part(&truth.sku));
+    frame.live = live::of_items("items", truth.concerned.iter().copied());
     Ok(page(&Item { frame, truth, href, keys: [form_key()?, form_key()?] })?)
 }
 

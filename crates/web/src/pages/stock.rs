@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
-use super::{Shown, page, words};
+use super::{Shown, live, page, words};
 use crate::App;
 use crate::v1::ask::read;
 
@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<App> {
 
 /// An item's stock, in a row.
 struct Row {
+    id: ItemId,
     href: String,
     sku: String,
     name: String,
@@ -100,6 +101,7 @@ impl Found {
             _ => None,
         };
         self.rows.push(Row {
+            id,
             href: format!("/items/{}", words::part(&item.sku)),
             available: words::number(shelf.available()),
             reserved: words::number(shelf.of(StockState::Reserved)),
@@ -163,6 +165,7 @@ async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Q
         let [q, show, after] = [&wanted.q, &wanted.show, &after].map(|text| words::part(text));
         format!("/stock?q={q}&show={show}&after={after}")
     });
+    frame.live = live::of_items("stock", found.rows.iter().map(|row| row.id));
     let is_first = wanted.after.is_empty();
     Ok(page(&Stock { frame, rows: found.rows, next, wanted, is_first })?)
 }
