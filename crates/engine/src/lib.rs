@@ -11,6 +11,7 @@ mod clock;
 mod commit;
 pub mod explain;
 pub mod figures;
+pub mod find;
 mod history;
 pub mod hooks;
 pub mod inbox;

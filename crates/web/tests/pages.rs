@@ -298,7 +298,9 @@ impl Hearing {
 
     async fn hears(&mut self) {
         let told = self.next(Duration::from_secs(5)).await;
-        assert!(told.as_deref().is_some_and(|told| told.contains("event: moved")), "{told:?}");
+        // A browser tells nobody of an event without data.
+        let is_told = told.as_deref().is_some_and(|told| told.contains("event: moved") && told.contains("\ndata: "));
+        assert!(is_told, "{told:?}");
     }
 
     async fn hears_nothing(&mut self) {
@@ -376,4 +378,78 @@ async fn who_was_cut_off_hears_at_once_of_what_was_missed_and_nobody_hears_who_i
     let (status, headers, _) = stranger(&shop).get("/live?of=all").await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     assert!(headers[header::LOCATION].to_str().unwrap().starts_with("/sign-in"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited() {
+    let shop = Shop::open().await;
+    for item in [
+        json!({ "sku": "TEA-1", "name": "Green tea", "barcodes": ["4006381333931"], "tags": ["hot"], "low_stock": 10 }),
+        json!({ "sku": "POT", "name": "Pot for Tea" }),
+        json!({ "sku": "OLD", "name": "Old mug", "archived": true }),
+    ] {
+        shop.accepted("/v1/items", item).await;
+    }
+    shop.accepted("/v1/locations", json!({ "code": "BERLIN" })).await;
+    for (location, sku, quantity) in [("LONDON", "TEA-1", 7), ("BERLIN", "POT", 5), ("LONDON", "POT", 20)] {
+        let lines = json!({ "location": location, "lines": [{ "sku": sku, "quantity": quantity }] });
+        shop.accepted("/v1/movements/receive", lines).await;
+    }
+    shop.accepted(
+        "/v1/orders",
+        json!({ "reference": "A", "lines": [{ "sku": "POT", "quantity": 25 }] }),
+    )
+    .await;
+    let browser = signed_in(&shop).await;
+    let skus = |text: &str| -> Vec<String> {
+        let rows = text.split("href=\"/items/").skip(1);
+        rows.map(|row| row.split('"').next().unwrap().to_owned()).collect()
+    };
+    for (query, found) in [
+        ("", vec!["MUG", "OLD", "POT", "TEA-1"]),
+        ("q=tea", vec!["TEA-1", "POT"]),
+        ("q=GREEN", vec!["TEA-1"]),
+        ("q=81333", vec!["TEA-1"]),
+        ("q=mug", vec!["MUG", "OLD"]),
+        ("show=low", vec!["TEA-1"]),
+        ("show=archived", vec!["OLD"]),
+        ("show=short", vec![]),
+        ("show=behind", vec![]),
+        ("show=out", vec!["MUG", "POT"]),
+        ("location=BERLIN", vec!["POT"]),
+        ("tag=Hot", vec!["TEA-1"]),
+        ("q=tea&tag=none", vec![]),
+        ("after=h.99.none", vec![]),
+    ] {
+        let text = browser.page(&format!("/stock?{query}")).await;
+        assert_eq!(skus(&text), found, "{query}");
+    }
+    // What is new is found at once, what is renamed by its new name.
+    shop.accepted("/v1/items", json!({ "sku": "NEW", "name": "Teaspoon" })).await;
+    assert_eq!(skus(&browser.page("/stock?q=spoon").await), ["NEW"]);
+    let text = browser.page("/stock?c=tags&c=on_hand&q=tea-1").await;
+    assert!(text.contains("<td>hot</td>") && !text.contains(">Committed</th>"), "{text}");
+    assert_eq!(browser.get("/stock?location=NOWHERE").await.0, StatusCode::NOT_FOUND);
+    // The file has what the view has, and is an import when somebody has edited it.
+    let (status, headers, csv) = browser.get("/stock.csv?location=LONDON&q=tea&c=tags").await;
+    assert_eq!(
+        (status, headers[header::CONTENT_TYPE].to_str().unwrap()),
+        (StatusCode::OK, "text/csv; charset=utf-8")
+    );
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(
+        lines.len() == 3 && lines[1].starts_with("TEA-1,LONDON,") && lines[2].starts_with("POT,LONDON,"),
+        "{csv}"
+    );
+    let edited = csv.replace("TEA-1,LONDON,,,,7,0,0,0,0,0,7,", "TEA-1,LONDON,,,,7,0,0,0,0,0,9,");
+    assert_ne!(edited, csv);
+    let import = Request::post("/v1/import/stock")
+        .header(header::AUTHORIZATION, format!("Bearer {}", shop.key))
+        .header(header::CONTENT_TYPE, "text/csv")
+        .header("idempotency-key", "file-1")
+        .body(HttpBody::from(edited));
+    let (status, _, text) = browser.ask(import.unwrap()).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert_eq!(shop.get("/v1/items/TEA-1/stock").await["total"]["on_hand"], json!(9));
+    assert_eq!(stranger(&shop).get("/stock.csv").await.0, StatusCode::SEE_OTHER);
 }

@@ -5,6 +5,8 @@
 import htmx from "htmx.org";
 import { calm } from "./calm";
 
+/** A page takes a tenth of the time at most that the server has for it: after an answer it waits for so many times as long as that took. */
+const REST = 9;
 /** How long to wait where there is no answer at all, in milliseconds. */
 const PATIENCE = 5000;
 
@@ -28,6 +30,7 @@ export function live(): void {
     again = asking;
     if (asking) return;
     asking = true;
+    const began = performance.now();
     const here = location.href;
     try {
       const answer = await fetch(here, { headers: { Accept: "text/html" } });
@@ -46,8 +49,7 @@ export function live(): void {
     } catch {
       lost();
     } finally {
-      asking = false;
-      if (again) void ask();
+      setTimeout(() => { asking = false; if (again) void ask(); }, REST * (performance.now() - began));
     }
   }
 

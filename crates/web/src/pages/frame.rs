@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use onhand_engine::find::Names;
 use onhand_engine::open::Open;
 use onhand_ledger::{Instant, Seq, TenantId};
 use parking_lot::Mutex;
@@ -15,15 +16,57 @@ use crate::blocking::blocking;
 use crate::error::Problem;
 use crate::v1::ask::read;
 
+/// Names that nobody asks for are forgotten after so many seconds.
+const NAMES_KEPT: i64 = 3_600;
+
 /// What is open of each tenant whose pages somebody looks at, followed along the log.
 #[derive(Default)]
 pub struct Watched {
     open: Mutex<HashMap<TenantId, Arc<Mutex<Open>>>>,
+    /// The names of their items, and when they were last asked for.
+    names: Mutex<HashMap<TenantId, Kept>>,
     /// Who is told what moves.
     pub(super) hubs: Hubs,
 }
 
+/// The names of a tenant's items, once they are read.
+struct Kept {
+    names: Arc<tokio::sync::Mutex<Option<Names>>>,
+    asked: Instant,
+}
+
 impl Watched {
+    /// The names of all items there are now. They are read whole where nobody asked for an hour.
+    pub(super) async fn names<T: Send>(
+        &self,
+        app: &App,
+        tenant: TenantId,
+        tell: impl FnOnce(&Names) -> T + Send,
+    ) -> Result<T, Problem> {
+        let ledger = app.handle.ledger();
+        let now = ledger.clock().now();
+        let names = {
+            let mut all = self.names.lock();
+            all.retain(|known, kept| *known == tenant || kept.asked.plus_seconds(NAMES_KEPT) > now);
+            let kept = all.entry(tenant).or_insert_with(|| Kept { names: Arc::default(), asked: now });
+            kept.asked = now;
+            kept.names.clone()
+        };
+        // Whoever waits for them to be read takes nobody's place to read.
+        let mut names = names.lock().await;
+        let look = || {
+            let names = match names.take() {
+                Some(mut known) => {
+                    known.follow(ledger, tenant)?;
+                    names.insert(known)
+                }
+                None => names.insert(Names::all(ledger, tenant)?),
+            };
+            Ok::<_, onhand_store::StoreError>(tell(names))
+        };
+        Ok(blocking(look).await?)
+    }
+
     /// Open pages are told no more: the server ends.
     pub fn close(&self) {
         self.hubs.close();

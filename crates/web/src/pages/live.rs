@@ -352,7 +352,9 @@ struct Listening {
 impl Listening {
     async fn tell(self, is_behind: bool) {
         let Self { app: Opened(ref app), ref headers, ref interest, ref tell, mut heard, mut seq } = self;
-        let event = |name: &str, seq: Seq| Event::default().event(name).id(seq.to_string()).data("");
+        // Of an event without data browsers tell nobody: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+        let event =
+            |name: &str, seq: Seq| Event::default().event(name).id(seq.to_string()).data(seq.to_string());
         if tell.send(event("hello", seq).retry(RETRY)).await.is_err() {
             return;
         }

@@ -155,6 +155,9 @@ async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<Si
     app.handle.submit_with(caller.tenant, None, notes).await?;
     let set =
         format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LASTS}{}", secure(&headers));
+    // The names of all items are read while somebody looks at the first page.
+    let (early, tenant) = (app.clone(), caller.tenant);
+    tokio::spawn(async move { early.watched.names(&early, tenant, |_| ()).await.ok() });
     let mut response = Redirect::to(ours(form.next.as_deref())).into_response();
     let value = HeaderValue::from_str(&set).map_err(internal)?;
     response.headers_mut().insert(header::SET_COOKIE, value);
