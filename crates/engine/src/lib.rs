@@ -4,6 +4,7 @@
 //! calls [`Ledger::commit`] with what is waiting, and each worker's `step` when it is due. So all of it can be
 //! simulated. What is decided where: stock in `ledger`, numbers shown in `sync`; here it is only carried out.
 
+pub mod after;
 pub mod alerts;
 pub mod buffers;
 mod claims;

@@ -299,7 +299,8 @@ impl Hearing {
     async fn hears(&mut self) {
         let told = self.next(Duration::from_secs(5)).await;
         // A browser tells nobody of an event without data.
-        let is_told = told.as_deref().is_some_and(|told| told.contains("event: moved") && told.contains("\ndata: "));
+        let is_told =
+            told.as_deref().is_some_and(|told| told.contains("event: moved") && told.contains("\ndata: "));
         assert!(is_told, "{told:?}");
     }
 
@@ -395,11 +396,8 @@ async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited
         let lines = json!({ "location": location, "lines": [{ "sku": sku, "quantity": quantity }] });
         shop.accepted("/v1/movements/receive", lines).await;
     }
-    shop.accepted(
-        "/v1/orders",
-        json!({ "reference": "A", "lines": [{ "sku": "POT", "quantity": 25 }] }),
-    )
-    .await;
+    shop.accepted("/v1/orders", json!({ "reference": "A", "lines": [{ "sku": "POT", "quantity": 25 }] }))
+        .await;
     let browser = signed_in(&shop).await;
     let skus = |text: &str| -> Vec<String> {
         let rows = text.split("href=\"/items/").skip(1);
@@ -452,4 +450,44 @@ async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited
     assert_eq!(status, StatusCode::OK, "{text}");
     assert_eq!(shop.get("/v1/items/TEA-1/stock").await["total"]["on_hand"], json!(9));
     assert_eq!(stranger(&shop).get("/stock.csv").await.0, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_has_a_picture_and_each_action_says_first_what_follows() {
+    let shop = Shop::open().await;
+    for location in ["BERLIN"] {
+        shop.accepted("/v1/locations", json!({ "code": location })).await;
+    }
+    received(&shop, 20).await;
+    let browser = signed_in(&shop).await;
+    let item = browser.page("/items/MUG?over=day").await;
+    for said in ["<svg", "Over the last day on hand went from", "the most 20", "1 receipt", "As a table"] {
+        assert!(item.contains(said), "{said}: {item}");
+    }
+    let seq = || shop.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    let before = seq();
+    for (act, form, said) in [
+        ("adjust", "quantity=-3&reason=correction", "No system would show another number"),
+        ("transfer", "quantity=5&to=BERLIN", "No system would show another number"),
+        ("transfer", "quantity=50&to=BERLIN", "✕"),
+        ("hold", "quantity=2&minutes=0", "a hold lasts 1 to 10080 minutes"),
+        ("adjust", "quantity=&reason=correction", "the quantity"),
+    ] {
+        let form = format!("key=page-1&location=LONDON&{form}");
+        let (status, _, text) =
+            browser.post(&format!("/items/MUG/preview/{act}"), &form, "same-origin").await;
+        assert!(status == StatusCode::OK && text.contains(said), "{act}: {status} {text}");
+    }
+    assert_eq!(seq(), before, "nothing is done by looking");
+    for (act, form) in [("transfer", "quantity=5&to=BERLIN"), ("hold", "quantity=2&minutes=30")] {
+        let form = format!("key=page-{act}&location=LONDON&{form}");
+        let (status, _, text) = browser.post(&format!("/items/MUG/{act}"), &form, "same-origin").await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+    }
+    let stock = shop.get("/v1/items/MUG/stock").await;
+    assert_eq!((&stock["total"]["available"], &stock["total"]["reserved"]), (&json!(18), &json!(2)));
+    assert_eq!(
+        browser.post("/items/MUG/explode", "key=page-9&location=LONDON&quantity=1", "same-origin").await.0,
+        StatusCode::NOT_FOUND
+    );
 }

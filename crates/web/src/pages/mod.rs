@@ -5,6 +5,7 @@
 
 mod activity;
 mod assets;
+mod chart;
 mod discrepancies;
 mod frame;
 mod item;
