@@ -18,7 +18,7 @@ const NODE_AT_LEAST: u32 = 20;
 
 const SERVERS: &str = "tests-servers";
 /// What moves on the pages, and what checks it.
-const FRONTEND: &str = "crates/web/frontend";
+pub const FRONTEND: &str = "crates/web/frontend";
 const INSTALLED_FROM: &str = "node_modules/.installed-from";
 
 /// Installs what is missing, and says so.
