@@ -22,17 +22,22 @@ pub fn found(frontend: &str) -> Result<PathBuf> {
     if let Some(name) = NAMES.into_iter().find(|name| is_there(Command::new(name).arg("--version"))) {
         return Ok(name.into());
     }
-    let (tools, found) = (root().join("target/tools/chrome"), root().join("target/tools/chrome/installed-at"));
+    let (tools, found) =
+        (root().join("target/tools/chrome"), root().join("target/tools/chrome/installed-at"));
     if let Ok(path) = std::fs::read_to_string(&found) {
         return Ok(path.trim().into());
     }
     let browsers = root().join(frontend).join("node_modules/.bin/browsers");
     let mut install = Command::new(&browsers);
     install.args(["install", RELEASE, "--path"]).arg(&tools);
-    timed("install a headless Chrome into target/tools, as there is no browser on this machine", &mut install)?;
+    timed(
+        "install a headless Chrome into target/tools, as there is no browser on this machine",
+        &mut install,
+    )?;
     let list = Command::new(&browsers).args(["list", "--path"]).arg(&tools).output()?;
     let list = String::from_utf8_lossy(&list.stdout).into_owned();
-    let path = list.split_whitespace().find(|word| word.ends_with("chrome-headless-shell") && word.starts_with('/'));
+    let path =
+        list.split_whitespace().find(|word| word.ends_with("chrome-headless-shell") && word.starts_with('/'));
     let path = path.context("the installed browser is not found")?;
     std::fs::write(&found, path)?;
     Ok(path.into())

@@ -59,6 +59,10 @@ pub(super) fn routes() -> Router<App> {
 
 /// What changed.
 #[derive(Clone, Default, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is of another part of pages, and all may be so at once"
+)]
 struct Moved {
     /// Up to where.
     seq: Seq,

@@ -230,7 +230,9 @@ impl Search {
             return Ok(None);
         }
         let mut shelf = Shelf::default();
-        shelves.values().for_each(|one| shelf.add(one));
+        for one in shelves.values() {
+            shelf.add(one);
+        }
         let level = item.low_stock.level;
         let is_low = level.is_some_and(|level| shelf.available() <= level);
         let is_shown = match self.wanted.show.as_str() {
