@@ -795,7 +795,7 @@ impl Play<'_> {
 const EVEN: &str = "even";
 
 fn put_item(item: usize, kit: Option<Vec<Line>>) -> Body {
-    let tags = (item % 2 == 0).then(|| vec![EVEN.to_owned()]);
+    let tags = item.is_multiple_of(2).then(|| vec![EVEN.to_owned()]);
     Body::PutItem(PutItem { sku: sku(item), tags, kit, ..PutItem::default() })
 }
 
