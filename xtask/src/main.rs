@@ -2,6 +2,7 @@
 //!
 //! They need nothing but cargo to start, install what is missing, and say so. They are no part of Onhand.
 
+mod browser;
 mod fuzz;
 mod mutants;
 mod package;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::run::{self, cargo, is_there, timed};
-use crate::{package, servers};
+use crate::{browser, package, servers};
 
 /// How many cases a property test tries with `--quick`.
 const QUICK_CASES: &str = "32";
@@ -18,7 +18,7 @@ const QUICK_SEEDS: &str = "100";
 
 #[derive(Args)]
 pub struct Choice {
-    /// Leaves out the heavy tests (crash, race, vendure, bench), the real servers and the documentation examples,
+    /// Leaves out the heavy tests (crash, race, vendure, browser, bench), the real servers and the documentation examples,
     /// and tries fewer cases per property
     #[arg(long)]
     quick: bool,
@@ -50,6 +50,7 @@ fn quick(choice: &Choice) -> Result<ExitCode> {
 
 fn full(choice: &Choice) -> Result<ExitCode> {
     servers::install()?;
+    let chrome = browser::found(servers::FRONTEND)?;
     let postgresql = postgresql()?;
     timed("build tests", nextest("ci").arg("--no-run"))?;
     let examples =
@@ -58,7 +59,7 @@ fn full(choice: &Choice) -> Result<ExitCode> {
         choice.filters.is_empty() || choice.filters.iter().any(|filter| "package".contains(filter));
     let package = if is_asked { package::try_it().context("the Debian package") } else { Ok(()) };
     let mut nextest = nextest("ci");
-    nextest.env(onhand_testpg::VARIABLE, postgresql.address());
+    nextest.env(onhand_testpg::VARIABLE, postgresql.address()).env(browser::VARIABLE, chrome);
     let tests = run::run("tests", nextest.args(&choice.filters))?;
     examples?;
     package?;

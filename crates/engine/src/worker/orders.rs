@@ -54,6 +54,7 @@ impl Worker {
             let page = self.channel.orders(self.status.cursor.as_deref()).await?;
             self.keep_to_budget();
             self.called = false;
+            self.learn_clock(&page.orders);
             let read = Read { cursor: page.cursor.clone(), known_to: (!page.more).then_some(asked_at) };
             if let Some((last, before)) = page.orders.split_last() {
                 for order in before {
@@ -75,6 +76,29 @@ impl Worker {
             }
             if !page.more {
                 return self.are_read(announced).await;
+            }
+        }
+    }
+
+    /// Its clock is ahead by as much as of what was told soonest. What was told before is put right by that too: all of it stays in the
+    /// order of its clock.
+    fn learn_clock(&mut self, told: &[RemoteOrder]) {
+        let now = self.now().micros();
+        let ahead = told.iter().map(|order| order.updated_at.micros().saturating_sub(now)).max();
+        let before = self.status.clock_ahead_micros;
+        self.status.clock_ahead_micros = before.max(ahead);
+        let (Some(before), Some(known)) = (before, self.status.clock_ahead_micros) else { return };
+        if known == before {
+            return;
+        }
+        let has_changes = |line: &Line| !(line.state.changes.is_empty() && line.state.since_sent.is_empty());
+        let lines = self.lines.iter().filter(|(_, line)| has_changes(line));
+        let keys: Vec<String> = lines.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            let line = &mut *line;
+            for change in line.state.changes.iter_mut().chain(&mut line.state.since_sent) {
+                change.at = change.at.plus_micros(before - known);
             }
         }
     }
@@ -102,8 +126,7 @@ impl Worker {
         if (order.history && !is_known) || applied.is_some_and(|version| order.version < version) {
             return Ok(());
         }
-        let ahead = order.updated_at.micros().saturating_sub(self.now().micros());
-        self.status.clock_ahead_micros = self.status.clock_ahead_micros.max(Some(ahead));
+        self.learn_clock(std::slice::from_ref(order));
         let is_first = before.is_none();
         let wanted_before: BTreeMap<String, Quantity> =
             before.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();

@@ -4,6 +4,7 @@ mod alerts;
 mod api;
 mod backup;
 mod bad_input;
+mod browser;
 mod cli;
 mod conformance;
 mod connecting;

@@ -172,6 +172,7 @@ async fn show(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
     let verdict = match (systems.len(), well) {
         (0, _) => "Nothing is connected".to_owned(),
         (1, 1) => "The system is in step".to_owned(),
+        (1, _) => "The system is not in step".to_owned(),
         (all, well) if all == well => format!("All {} systems are in step", words::count(all)),
         (all, well) => format!("{} of {} are in step", words::count(well), words::many(all, "system")),
     };

@@ -1,0 +1,154 @@
+// Walks the pages of a running server in a real browser: `node pages.mjs ADDRESS KEY FOLDER`.
+//
+// Each page at desktop and phone width, light and dark, is looked at by axe-core, must not be wider than its window, and is kept as a picture
+// in FOLDER. Then what only script does is tried. Prints one line of JSON for each failure; exits with 1 where there is one.
+// CHROME names the browser.
+
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import puppeteer from "puppeteer-core";
+
+const [address, key, folder] = process.argv.slice(2);
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const failures = [];
+const fail = (where, what) => failures.push({ where, what });
+
+/** The browser that is named, or one that is on this machine. */
+function chrome() {
+  const named = process.env.CHROME;
+  const folders = (process.env.PATH ?? "").split(":");
+  const names = named ? [named] : ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+  const all = names.flatMap((name) => (name.includes("/") ? [name] : folders.map((folder) => join(folder, name))));
+  const found = all.find((path) => existsSync(path));
+  if (!found) throw new Error("there is no browser: install Chromium, or name one in CHROME; `cargo xtask test` installs one");
+  return found;
+}
+
+const browser = await puppeteer.launch({
+  executablePath: chrome(),
+  // In containers and as root there is no sandbox to be had; nothing but our own pages is opened.
+  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"],
+});
+
+/** A page whose console says nothing bad: a refused script or style is said there. */
+async function opened() {
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => fail(page.url(), `script: ${error}`));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !/status of 4/.test(message.text())) fail(page.url(), `console: ${message.text()}`);
+  });
+  return page;
+}
+
+const go = (page, path) => page.goto(address + path, { waitUntil: "load" });
+
+async function looked(page, name, width, theme) {
+  await page.setViewport({ width, height: width < 720 ? 740 : 800, deviceScaleFactor: 1 });
+  await page.emulateMediaFeatures([
+    { name: "prefers-color-scheme", value: theme },
+    { name: "prefers-reduced-motion", value: "reduce" },
+  ]);
+  const where = `${name} at ${width}, ${theme}`;
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (wide > 0) fail(where, `is ${wide} px wider than the window`);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  for (const { id, help, nodes } of violations) {
+    fail(where, `axe: ${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+  }
+  await page.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`), fullPage: true });
+}
+
+/** Waits until that is so on the page, and says how long it took. */
+async function until(page, what, isSo, ...told) {
+  const began = Date.now();
+  try {
+    await page.waitForFunction(isSo, { timeout: 5000, polling: 20 }, ...told);
+  } catch {
+    fail(page.url(), `never: ${what}`);
+  }
+  return Date.now() - began;
+}
+
+async function api(path, body) {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const answer = await fetch(`${address}/v1${path}`, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+}
+
+try {
+  await mkdir(folder, { recursive: true });
+  const page = await opened();
+  await go(page, "/sign-in");
+  for (const theme of ["light", "dark"]) await looked(page, "sign-in", 1280, theme);
+  await page.type("#key", key);
+  await Promise.all([page.waitForNavigation(), page.click("button.primary")]);
+
+  const first = (list) => page.evaluate((list) => document.querySelector(list)?.getAttribute("href"), list);
+  await go(page, "/stock");
+  const item = await first("tbody th a");
+  await go(page, "/orders");
+  const order = await first("tbody th a");
+  await go(page, "/systems");
+  const system = await first("tbody th a");
+  await go(page, "/discrepancies");
+  const discrepancy = await first("tbody th a");
+  const pages = { overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
+    discrepancies: "/discrepancies", discrepancy, activity: "/activity", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
+  for (const [name, path] of Object.entries(pages)) {
+    if (!path) continue;
+    await go(page, path);
+    for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(page, name, width, theme);
+  }
+
+  // An open page says that it is live, and has what changes while somebody types and has something open.
+  await page.setViewport({ width: 1280, height: 800 });
+  const sku = decodeURIComponent(item.replace("/items/", ""));
+  await go(page, item);
+  await until(page, "live", () => document.getElementById("live").textContent === "live");
+  await page.evaluate(() => document.querySelectorAll(".acts details")[1].setAttribute("open", ""));
+  await page.type(".acts details[open] [name=note]", "half a senten");
+  const { location } = (await api(`/items/${encodeURIComponent(sku)}/stock`)).locations[0];
+  const scrolled = await page.evaluate(() => { scrollTo(0, 60); return scrollY; });
+  const changed = api("/movements/receive", { location, lines: [{ sku, quantity: 777 }] });
+  const took = await until(page, "a receipt is on the item's page", () => /received: 777/.test(document.querySelector(".ledger")?.textContent ?? ""));
+  await changed;
+  await page.keyboard.type("ce");
+  const kept = await page.evaluate(() => ({
+    note: document.querySelector(".acts details[open] [name=note]")?.value,
+    has: document.activeElement?.getAttribute("name"),
+    scrolled: scrollY,
+  }));
+  if (kept.note !== "half a sentence" || kept.has !== "note" || Math.abs(kept.scrolled - scrolled) > 1) {
+    fail(item, `a swap loses what somebody does: ${JSON.stringify(kept)}`);
+  }
+  // What follows from an action is said while it is filled in.
+  await page.type(".acts details[open] [name=quantity]", "1");
+  await until(page, "what follows", () => /would show:.*instead of/s.test(document.querySelector(".acts details[open] .foreseen")?.textContent ?? ""));
+  await looked(page, "item-acting", 1280, "light");
+
+  // A search answers while it is typed, and its address is a link to it.
+  await go(page, "/stock");
+  await page.type("#q", sku.slice(0, 3).toLowerCase());
+  await until(page, "an address of the search", (q) => location.search.includes(`q=${q}`), sku.slice(0, 3).toLowerCase());
+  const found = await page.evaluate(() => ({ rows: document.querySelectorAll("tbody tr").length, focus: document.activeElement?.id }));
+  if (found.rows < 1 || found.focus !== "q") fail("/stock", `a search: ${JSON.stringify(found)}`);
+  await page.goBack();
+  await until(page, "all is back", () => !location.search.includes("q=") && document.querySelectorAll("tbody tr").length > 1);
+
+  // Without script everything is there too.
+  const plain = await browser.newPage();
+  await plain.setJavaScriptEnabled(false);
+  await go(plain, `/stock?q=${encodeURIComponent(sku)}`);
+  if (!(await plain.content()).includes(sku)) fail("/stock", "without script the search finds nothing");
+  console.log(JSON.stringify({ pages: Object.keys(pages).length, live_ms: took, failures: failures.length }));
+} catch (error) {
+  fail("the walk", String(error.stack ?? error));
+} finally {
+  await browser.close();
+}
+for (const failure of failures) console.log(JSON.stringify(failure));
+process.exit(failures.length ? 1 : 0);
