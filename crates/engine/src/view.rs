@@ -310,6 +310,16 @@ impl<'a> View<'a> {
         self.reader.trail(self.tenant, cell, Seq::MAX >> 1, usize::MAX)
     }
 
+    /// A cell's last movements, the newest first, written to tables or not yet.
+    pub(crate) fn newest_rows(&mut self, cell: &CellKey, limit: usize) -> Result<Vec<TrailRow>, StoreError> {
+        let mut rows = self.state.cell(cell).map_or_else(Vec::new, |slot| slot.pending.clone());
+        rows.reverse();
+        let oldest = rows.last().map_or(Seq::MAX >> 1, |row| row.seq);
+        let written = self.reader.trail(self.tenant, cell, Seq::MAX >> 1, limit)?;
+        rows.extend(written.into_iter().filter(|row| row.seq < oldest));
+        Ok(rows)
+    }
+
     /// Cells after a key, in key order, each with its trail.
     pub(crate) fn trails_after(
         &mut self,

@@ -332,7 +332,7 @@ commands! {
             Field, NoLines, NotPositive, Overflow, TooFarAhead, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownLot
         };
     CancelOrder = "cancel_order",
-        CancelOrderRefusal { LineHasLess },
+        CancelOrderRefusal { DocumentEnded, LineHasLess },
         invalid { NoLines, NotPositive, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownLot };
     ReturnOrder = "return_order",
         ReturnOrderRefusal { LineHasLess, NotMaster, SerialElsewhere },

@@ -461,6 +461,9 @@ impl Model {
     pub fn cancel(&mut self, cancel: &CancelOrder) -> Answer {
         let order = usize::try_from(cancel.order.0).unwrap();
         let lines = self.chosen(order, cancel.lines.as_deref(), |line| line.wanted - total(&line.shipped))?;
+        if lines.is_empty() && self.orders[order].lines.iter().any(|line| total(&line.shipped) > 0) {
+            return Err(Stop::Refused(Why::DocumentEnded));
+        }
         for (line, quantity) in lines {
             self.want(order, line, self.orders[order].lines[line].wanted - quantity, None);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::answer::{Answer, Invalid, LineAnswer, Missing, Refusal};
+use crate::answer::{Answer, Invalid, LineAnswer, Missing, OutOf, Refusal};
 use crate::availability;
 use crate::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
 use crate::entry::Entry;
@@ -276,6 +276,7 @@ fn missing_of(
     Ok(Missing {
         sku: tx.sku(item)?,
         location,
+        out_of: OutOf::AVAILABLE,
         wanted,
         available,
         held: held(tx, item, sites)?,
@@ -627,6 +628,12 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     let order = cancel.order;
     let open = |line: &OrderLine| line.wanted - line.shipped_total() - line.begun_kits();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
+    // Of what has left nothing is called off; what is cancelled already is what was asked for.
+    let has_left = |line: &OrderLine| line.shipped_total().is_positive() || line.begun_kits().is_positive();
+    if lines.is_empty() && tx.order(order)?.lines.iter().any(has_left) {
+        let (document, state) = (format!("order {order}"), "shipped".to_owned());
+        return Err(Refusal::DocumentEnded { document, state, verb: "cancelled".to_owned() }.into());
+    }
     want_promises(tx, order)?;
     for (index, _, quantity) in lines {
         let wanted = tx.order(order)?.lines[index as usize].wanted;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::answer::{Answer, Invalid, Missing, Refusal};
+use crate::answer::{Answer, Invalid, Missing, OutOf, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::entry::Entry;
@@ -656,7 +656,8 @@ pub(super) fn must_be_there(
         }
         missing.push(Missing {
             sku: tx.sku(key.0)?,
-            location: Some(format!("{} (on hand)", tx.location_code(location)?)),
+            location: Some(tx.location_code(location)?),
+            out_of: OutOf::OnHand,
             wanted,
             available: there,
             held: None,
@@ -730,14 +731,12 @@ pub(super) fn must_lie(
     for (key, wanted) in wanted {
         let there = tx.held(cell(key))?;
         if there < wanted {
-            let code = tx.location_code(location)?;
-            let place =
-                if state == StockState::Available { code } else { format!("{code} ({})", state.name()) };
             let held =
                 if state == StockState::Available { order::held(tx, key.0, &[location])? } else { None };
             missing.push(Missing {
                 sku: tx.sku(key.0)?,
-                location: Some(place),
+                location: Some(tx.location_code(location)?),
+                out_of: OutOf::State(state),
                 wanted,
                 available: there,
                 held,

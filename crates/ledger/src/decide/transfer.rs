@@ -2,7 +2,7 @@
 //! than was sent), cancelled. A draft keeps nothing; of one that is ready what has not left is `reserved` where it leaves
 //! from, so that nobody else is sold it; what has left is `in_transit` at its destination, outside of on hand.
 
-use crate::answer::{Answer, Invalid, Missing, Refusal, TransferLineAnswer};
+use crate::answer::{Answer, Invalid, Missing, OutOf, Refusal, TransferLineAnswer};
 use crate::availability;
 use crate::command::{
     AmendTransfer, CancelTransfer, DispatchTransfer, PlanTransfer, ReadyTransfer, ReceiveTransfer,
@@ -184,6 +184,7 @@ fn must_be_sellable(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
             return Err(Refusal::Insufficient(vec![Missing {
                 sku: tx.sku(step.item)?,
                 location: Some(tx.location_code(step.from.0)?),
+                out_of: OutOf::AVAILABLE,
                 beyond: None,
                 wanted: step.quantity,
                 available: Quantity::ZERO,

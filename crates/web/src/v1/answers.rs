@@ -232,8 +232,8 @@ pub(crate) struct LineBody {
     pub backordered: Decimal,
     /// Of `short`: accepted as a preorder.
     pub preordered: Decimal,
-    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped` or
-    /// `cancelled`.
+    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped`,
+    /// `cancelled`; or `evidence` where it moves nothing: another system told of it before, or is master there.
     pub is: &'static str,
 }
 

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use crate::answer::{Invalid, LineAnswer};
 use crate::command::ReceiptContent;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Arrived, ArrivedPart, At, Became, Holder, TransferLine};
+use crate::model::{Arrived, ArrivedPart, At, Balanced, Became, Holder, TransferLine};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, Quantity, SystemId, TransferId};
 
 use super::super::stock::{self, Change};
 use super::super::tx::{Move, Stop, Tx};
 use super::super::{masters, merge, shift, transfer};
+use super::balance::{self, brought};
 use super::receipts::pieces;
 use super::shipments::Applied;
 use super::{Names, by, not_master};
@@ -50,6 +51,7 @@ pub(super) fn apply_arrival(
     content: &ReceiptContent,
     names: &Names,
     earlier: Option<&Arrived>,
+    owed: &mut Vec<Balanced>,
 ) -> Result<Applied, Stop> {
     let location = tx.location_id(&content.location)?;
     let at = match (content.occurred_at, earlier) {
@@ -99,12 +101,14 @@ pub(super) fn apply_arrival(
     for ((item, lot), quantity) in before {
         if let Some(earlier) = earlier.filter(|_| quantity.is_positive()) {
             let (location, at) = (earlier.location, earlier.occurred_at);
-            take_back(tx, id, Came { item, lot, quantity, location, at, teller: system })?;
+            take_back(tx, id, Came { item, lot, quantity, location, at, teller: system }, owed)?;
         }
     }
     for (position, came) in more {
         if came.quantity.is_positive() {
-            answers[position].shipped += arrive(tx, id, came)?;
+            let moved = arrive(tx, id, came)?;
+            answers[position].shipped += moved;
+            brought(tx, owed, (came.item, came.location, came.lot), moved)?;
         }
     }
     let transfer = tx.edit_transfer(id)?;
@@ -232,7 +236,7 @@ fn leave(tx: &mut Tx<'_>, id: TransferId, position: usize, came: Came) -> Result
 
 /// So much of what was told did not come in after all: what nobody else tells of goes back on its way, what was found
 /// is found no more.
-fn take_back(tx: &mut Tx<'_>, id: TransferId, gone: Came) -> Result<(), Stop> {
+fn take_back(tx: &mut Tx<'_>, id: TransferId, gone: Came, owed: &mut Vec<Balanced>) -> Result<(), Stop> {
     let Came { item, lot, quantity, location, at, teller } = gone;
     let to = tx.transfer(id)?.to;
     let out = |quantity, party, lot| Change { lot, ..by(item, location, quantity, party, at, CORRECTED) };
@@ -255,17 +259,17 @@ fn take_back(tx: &mut Tx<'_>, id: TransferId, gone: Came) -> Result<(), Stop> {
         let of = line.lot;
         found -= told;
         if over.is_positive() {
-            stock::take_out(tx, out(over, StockState::Adjustment, lot), None)?;
+            balance::take_back(tx, owed, out(over, StockState::Adjustment, lot))?;
         }
         if received.is_positive() {
-            stock::take_out(tx, out(received, StockState::Production, of), None)?;
+            balance::take_back(tx, owed, out(received, StockState::Production, of))?;
             let on_its_way = by(item, to, received, StockState::Production, at, CORRECTED);
             let on_its_way = Change { lot: of, inside: false, ..on_its_way };
             stock::put_in(tx, on_its_way, StockState::InTransit)?;
         }
     }
     if found.is_positive() {
-        stock::take_out(tx, out(found, StockState::Adjustment, lot), None)?;
+        balance::take_back(tx, owed, out(found, StockState::Adjustment, lot))?;
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
                     Became::Arrived(earlier) => Some(&**earlier),
                     _ => None,
                 });
-                apply_arrival(tx, system, transfer, content, &names, earlier)?
+                apply_arrival(tx, system, transfer, content, &names, earlier, &mut balanced)?
             }
             None => apply_receipt(tx, system, content, &names)?,
         },

@@ -57,7 +57,7 @@ pub(super) fn apply_shipment(
             quantity,
             allocated: Quantity::ZERO,
             shipped: moved,
-            short: quantity - moved,
+            short: Quantity::ZERO,
             backordered: Quantity::ZERO,
             preordered: Quantity::ZERO,
         });
