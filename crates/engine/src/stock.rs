@@ -128,7 +128,7 @@ impl View<'_> {
             if cell.state.is_party() || !self.as_of_seq(cell, past.at, past.known)?.is_negative() {
                 continue;
             }
-            let rows = self.newest_rows(&cell, LOOKS_BACK)?;
+            let rows = self.trail_below(&cell, Seq::MAX >> 1, LOOKS_BACK)?;
             let before = |index: usize| rows.get(index + 1).map_or(Quantity::ZERO, |row: &TrailRow| row.balance);
             let took = |(index, row): &(usize, &TrailRow)| {
                 row.seq <= past.known && row.occurred_at <= past.at && row.balance < before(*index)

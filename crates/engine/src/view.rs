@@ -10,10 +10,12 @@ use onhand_ledger::model::{
 };
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, Quantity, Record, Seq, State,
-    SystemId, TenantId, Value, gtin,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, OrderId, Quantity, Record, Seq,
+    State, SystemId, TenantId, Value, gtin,
 };
 use onhand_store::{Chunk, Head, KeyAt, Reader, StoreError, decode_records};
+
+use crate::history::order_of;
 
 /// A tenant's state at one `seq`.
 pub struct View<'a> {
@@ -37,6 +39,8 @@ pub struct HistoryRow {
     pub reversals: Reversals,
     /// When it was recorded, by whom, from which document; its entries are left out.
     pub record: Record,
+    /// The order that it was for.
+    pub order: Option<OrderId>,
 }
 
 impl<'a> View<'a> {
@@ -276,8 +280,13 @@ impl<'a> View<'a> {
                 Some(Value::Reversals(reversals)) => reversals,
                 _ => Reversals::default(),
             };
+            let order = match entry {
+                Entry::Movement(movement) => order_of(record, movement),
+                _ => None,
+            };
             rows.push(HistoryRow {
                 seq,
+                order,
                 entry: entry.clone(),
                 cost,
                 reversals,
@@ -308,16 +317,6 @@ impl<'a> View<'a> {
     /// A cell's movements, the newest first, as tables have them.
     pub(crate) fn trail(&mut self, cell: &CellKey) -> Result<Vec<TrailRow>, StoreError> {
         self.reader.trail(self.tenant, cell, Seq::MAX >> 1, usize::MAX)
-    }
-
-    /// A cell's last movements, the newest first, written to tables or not yet.
-    pub(crate) fn newest_rows(&mut self, cell: &CellKey, limit: usize) -> Result<Vec<TrailRow>, StoreError> {
-        let mut rows = self.state.cell(cell).map_or_else(Vec::new, |slot| slot.pending.clone());
-        rows.reverse();
-        let oldest = rows.last().map_or(Seq::MAX >> 1, |row| row.seq);
-        let written = self.reader.trail(self.tenant, cell, Seq::MAX >> 1, limit)?;
-        rows.extend(written.into_iter().filter(|row| row.seq < oldest));
-        Ok(rows)
     }
 
     /// Cells after a key, in key order, each with its trail.

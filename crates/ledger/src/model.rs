@@ -1217,6 +1217,8 @@ pub struct KnownDocument {
     pub became: Became,
     /// What balanced goods that it took back and that were not there any more.
     pub balanced: Vec<Balanced>,
+    /// The discrepancy that says that it sold over the counter more than was there, while it says so.
+    pub short_told: Option<DiscrepancyId>,
 }
 
 /// What a document became.
@@ -1386,4 +1388,6 @@ pub struct Waiting {
     pub version: u64,
     /// What it has sold, if it is an order. It claims what of that is not wanted of its order already.
     pub sold: Vec<(ItemId, Quantity)>,
+    /// The discrepancy that says that the same version was told with other content meanwhile.
+    pub contradictory: Option<DiscrepancyId>,
 }

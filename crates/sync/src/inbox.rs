@@ -271,6 +271,9 @@ fn dismiss(matter: &Matter<'_>) -> Proposal {
     let sentence = match matter.discrepancy.cause {
         Cause::NotMaster => "Leave the master's number as it is.",
         Cause::ContradictoryVersion => "Leave the first as it is applied.",
+        Cause::ClockAhead if matter.discrepancy.item.is_some() => {
+            "Take it off the list. What was counted is not booked; have it counted again."
+        }
         Cause::UnknownName | Cause::ClockAhead | Cause::Guard => {
             "Take it off the list. What waits goes on waiting."
         }

@@ -255,6 +255,41 @@ async fn what_was_less_than_nothing_for_a_time_names_the_late_fact() {
 }
 
 #[tokio::test]
+async fn an_order_is_found_by_its_name_and_its_ledger_says_whose_it_is() {
+    let shop = Shop::open().await;
+    shop.put(json!({ "sku": "KIT", "kit": [{ "sku": "MUG", "quantity": 2 }] })).await;
+    shop.receive("LONDON", json!([{ "sku": "MUG", "quantity": 9 }])).await;
+    let lines = json!({ "lines": [{ "sku": "KIT", "quantity": 1 }, { "sku": "MUG", "quantity": 3 }] });
+    let order = shop.accepted("/v1/orders", lines).await["id"].clone();
+    let told = json!({ "system": "WEB", "document": "1044", "version": 1, "order": { "lines": [
+        { "line": "1", "sku": "MUG", "quantity": 1 }] } });
+    let other = shop.accepted("/v1/documents", told).await["order"].clone();
+    let found = async |name: &str| shop.get(&format!("/v1/orders?document={name}")).await["data"].clone();
+    assert_eq!(found("1044").await[0]["id"], other);
+    assert_eq!(found(&order.to_string()).await[0]["id"], order);
+    assert_eq!(found("none").await, json!([]));
+    let recipe = found(&order.to_string()).await[0]["lines"][0]["recipe"].clone();
+    assert_eq!(recipe, json!([{ "sku": "MUG", "quantity": 2 }]));
+    shop.accepted(&format!("/v1/orders/{order}/fulfil"), json!({})).await;
+    let back = json!({ "into": "available", "lines": [{ "line": "2", "quantity": 1 }] });
+    shop.accepted(&format!("/v1/orders/{order}/return"), back).await;
+    let moved = shop.get("/v1/items/MUG/history").await["data"].clone();
+    let of = |reason: &str| {
+        let found = moved.as_array().unwrap().iter().find(|row| row["reason"] == reason).unwrap();
+        (found["order"].clone(), found["order_name"].clone())
+    };
+    for reason in ["allocated", "shipped", "returned"] {
+        let expected = if reason == "allocated" { (&other, json!("1044")) } else { (&order, json!(order.to_string())) };
+        assert_eq!((&of(reason).0, of(reason).1), expected, "{reason}");
+    }
+    assert_eq!(of("received").0, Value::Null);
+    // A line of a hold has the name that lets it go.
+    let hold = json!({ "expires_at": "2026-11-24T00:00:00Z", "lines": [{ "sku": "MUG", "quantity": 1 }] });
+    let hold = shop.accepted("/v1/holds", hold).await["id"].clone();
+    assert_eq!(shop.get(&format!("/v1/holds/{hold}")).await["lines"][0]["line"], "1");
+}
+
+#[tokio::test]
 async fn a_parcel_that_another_system_told_of_is_evidence_and_nothing_is_short() {
     let shop = Shop::open().await;
     shop.receive("LONDON", json!([{ "sku": "MUG", "quantity": 5 }])).await;

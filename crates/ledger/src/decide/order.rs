@@ -438,6 +438,7 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
             seq: order.0,
             became: Became::Order(order),
             balanced: Vec::new(),
+            short_told: None,
         };
         tx.emit(Entry::Document(SystemId::ONHAND, document, Box::new(known)))?;
         document::reclaim(tx, order)?;
@@ -509,10 +510,17 @@ fn check_terms(tx: &Tx<'_>, place: &PlaceOrder, lines: usize) -> Result<(), Stop
     Ok(())
 }
 
-/// The index of a line by its name.
-fn line_index(tx: &Tx<'_>, order: OrderId, name: &str) -> Result<u32, Stop> {
+/// The index of a line by its name. Where a newer version of the document gave a line another item there are two of one
+/// name: the first that has so much is meant, or else the last.
+fn line_index(
+    tx: &Tx<'_>,
+    order: OrderId,
+    name: &str,
+    has_enough: impl Fn(&OrderLine) -> bool,
+) -> Result<u32, Stop> {
     let lines = &tx.order(order)?.lines;
-    let position = lines.iter().position(|line| line.line == name);
+    let position = lines.iter().position(|line| line.line == name && has_enough(line));
+    let position = position.or_else(|| lines.iter().rposition(|line| line.line == name));
     let known = || lines.iter().map(|line| line.line.as_str());
     let index = position.ok_or_else(|| lines::unknown(&format!("order {order}"), name, known()))?;
     Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
@@ -536,7 +544,7 @@ fn chosen_lines(
     }
     let mut chosen: Vec<(u32, Option<LotId>, Quantity)> = Vec::new();
     for LineQuantity { line, quantity, lot } in lines {
-        let index = line_index(tx, order, line)?;
+        let index = line_index(tx, order, line, |known| has(known) >= *quantity)?;
         let known = &known.lines[index as usize];
         let lot = lot.as_deref().map(|code| lots::known(tx, known.item, code)).transpose()?;
         if chosen
@@ -745,6 +753,7 @@ pub(super) fn come_back(
             lot: what.lot,
             quantity: what.quantity,
             inside: false,
+            unnamed: false,
             party: StockState::Customer,
             occurred_at: at,
             reason: "returned",

@@ -21,6 +21,7 @@ const fn end<'a>(step: &Move<'a>, location: LocationId) -> Change<'a> {
         lot: step.lot,
         quantity: step.quantity,
         inside: false,
+        unnamed: false,
         party: StockState::Adjustment,
         occurred_at: step.occurred_at,
         reason: step.reason,

@@ -406,6 +406,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
                 lot: step.lot,
                 quantity: arrival.over,
                 inside: false,
+                unnamed: false,
                 party: StockState::Adjustment,
                 occurred_at: at,
                 reason: "received beyond what was sent",

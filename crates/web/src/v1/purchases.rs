@@ -409,9 +409,12 @@ struct AvailableBody {
     incoming_transfers: Decimal,
     /// Expected later, or nobody knows when: promised by no day.
     incoming_later: Decimal,
+    /// Of `available` and `incoming_transfers`: of lots whose last day is over by then, or that were called back.
+    ended: Decimal,
     /// Wanted by orders and covered by nothing, at all locations together: served before anything new.
     short: Decimal,
-    /// `available` + `incoming_purchases` + `incoming_transfers` − `short`, and not less than 0.
+    /// `available` + `incoming_purchases` + `incoming_transfers` − `ended` − `short`, and not less than 0. What is expected
+    /// of the components of a kit does not count for the kit.
     available_to_promise: Decimal,
     /// The last entry of the log that this sees.
     seq: u64,
@@ -448,6 +451,7 @@ async fn show_available(
             incoming_purchases: sum.purchases.into(),
             incoming_transfers: sum.transfers.into(),
             incoming_later: sum.later.into(),
+            ended: sum.ended.into(),
             short: sum.short.into(),
             available_to_promise: sum.promisable.into(),
             seq: view.seq(),

@@ -65,7 +65,7 @@ pub(super) struct LateFact {
 
 /// A late fact in words: when it happened, and when it was recorded.
 fn late_fact(view: &mut View<'_>, seq: Seq) -> Result<Option<LateFact>, StoreError> {
-    let Some((Entry::Movement(movement), record, _)) = view.entry(seq)? else { return Ok(None) };
+    let Some((Entry::Movement(movement), record, ..)) = view.entry(seq)? else { return Ok(None) };
     let sentence = format!(
         "Less than nothing by what happened, as known later: entry {seq} ({}, recorded at {}) took {} at {}, which were not there then.",
         movement.reason, record.recorded_at, movement.quantity, movement.occurred_at

@@ -22,6 +22,7 @@ use crate::command::{Content, Document, Name, ReplyLine};
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
+use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
 use self::arrivals::{apply_arrival, transfer_of};
@@ -73,6 +74,12 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         );
         return wait(tx, document, system, waiting, Cause::ContradictoryVersion, sentence);
     }
+    if let Some(first) = &waiting
+        && first.version == document.version
+        && !is_what_waits(tx, first, document)?
+    {
+        return contradict(tx, document, system, first);
+    }
     let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
         Err(Stop::Invalid(
@@ -97,6 +104,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         return wait(tx, document, system, waiting, Cause::ClockAhead, sentence);
     }
     let mut balanced = known.as_ref().map(|known| known.balanced.clone()).unwrap_or_default();
+    let mut short_told = known.as_ref().and_then(|known| known.short_told);
     let (became, order, lines) = match &document.content {
         Content::Order(content) => {
             let order = apply_order(tx, system, document, content, &names, known.as_ref(), &mut balanced)?;
@@ -119,7 +127,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
                 _ => None,
             });
             let earlier = earlier.unwrap_or_default();
-            let (lines, answers) = apply_movements(tx, system, content, &names, earlier, &mut balanced)?;
+            let (lines, answers) =
+                apply_movements(tx, system, content, &names, earlier, &mut balanced, &mut short_told)?;
             (Became::Lines(lines), None, answers)
         }
         Content::Reply(content) => {
@@ -132,14 +141,25 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         }
     };
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
-    let known = KnownDocument { version: document.version, fingerprint, seq, became, balanced };
+    let known = KnownDocument { version: document.version, fingerprint, seq, became, balanced, short_told };
     tx.emit(Entry::Document(system, name.clone(), Box::new(known)))?;
     // A newer version that waits goes on waiting.
     match waiting {
         Some(waiting) if waiting.version <= document.version => {
             super::catalogue::end_if_open(tx, waiting.discrepancy)?;
             claim(tx, system, name, &waiting.sold, &[])?;
-            tx.emit(Entry::Waiting(system, name.clone(), None))?;
+            let left = match waiting.contradictory {
+                // What contradicts the version that is applied stays until a newer one comes.
+                Some(discrepancy) if waiting.version == document.version => {
+                    Some(Box::new(Waiting { discrepancy, sold: Vec::new(), contradictory: None, ..waiting }))
+                }
+                Some(discrepancy) => {
+                    super::catalogue::end_if_open(tx, discrepancy)?;
+                    None
+                }
+                None => None,
+            };
+            tx.emit(Entry::Waiting(system, name.clone(), left))?;
         }
         Some(waiting) => claim(tx, system, name, &[], &waiting.sold)?,
         None => {}
@@ -221,10 +241,10 @@ fn check(document: &Document) -> Result<(), Stop> {
             (vec![], vec![])
         }
     };
-    // An order may have lost its last line.
+    // An order may have lost its last line, and of what a till told nothing may be left.
     if names.is_empty()
         && quantities.is_empty()
-        && !matches!(document.content, Content::Order(_) | Content::Reply(_))
+        && !matches!(document.content, Content::Order(_) | Content::Movements(_) | Content::Reply(_))
     {
         return Err(Invalid::NoLines("a document").into());
     }
@@ -362,12 +382,49 @@ fn wait(
     let before = waiting.as_ref().map(|known| known.sold.as_slice()).unwrap_or_default();
     claim(tx, system, &document.document, before, &sold)?;
     if let Some(known) = &waiting {
-        super::catalogue::end_if_open(tx, known.discrepancy)?;
+        for over in known.contradictory.into_iter().chain([known.discrepancy]) {
+            super::catalogue::end_if_open(tx, over)?;
+        }
     }
-    let evidence = serde_json::to_string(document).expect("a document can always be written");
-    let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
+    let found = Found { evidence: Some(written(document)), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
-    let kept = Waiting { discrepancy, version: document.version, sold };
+    let kept = Waiting { discrepancy, version: document.version, sold, contradictory: None };
+    tx.emit(Entry::Waiting(system, document.document.clone(), Some(Box::new(kept))))?;
+    Ok(Answer::Waiting(discrepancy, sentence))
+}
+
+fn written(document: &Document) -> String {
+    serde_json::to_string(document).expect("a document can always be written")
+}
+
+/// Is this the very document that waits?
+fn is_what_waits(tx: &Tx<'_>, first: &Waiting, document: &Document) -> Result<bool, Stop> {
+    let evidence = match tx.value(&Key::Discrepancy(first.discrepancy))? {
+        Some(Value::Discrepancy(found)) => found.evidence.clone(),
+        _ => None,
+    };
+    Ok(evidence.is_none_or(|evidence| evidence == written(document)))
+}
+
+/// The version that waits is told with other content: the first goes on waiting, and a person is told, once.
+fn contradict(
+    tx: &mut Tx<'_>,
+    document: &Document,
+    system: SystemId,
+    first: &Waiting,
+) -> Result<Answer, Stop> {
+    let sentence = format!(
+        "{} sent version {} of {} again with other content while the first waits. The first is applied once it can be; \
+         a newer version will be applied when it comes.",
+        document.system, document.version, document.document
+    );
+    if let Some(known) = first.contradictory {
+        return Ok(Answer::Waiting(known, sentence));
+    }
+    let evidence = Some(written(document));
+    let found = Found { evidence, ..Found::new(Cause::ContradictoryVersion, sentence.clone()) };
+    let discrepancy = tx.discrepancy(found)?;
+    let kept = Waiting { contradictory: Some(discrepancy), ..first.clone() };
     tx.emit(Entry::Waiting(system, document.document.clone(), Some(Box::new(kept))))?;
     Ok(Answer::Waiting(discrepancy, sentence))
 }
@@ -467,6 +524,7 @@ const fn by(
         lot: LotId(0),
         quantity,
         inside: true,
+        unnamed: false,
         party,
         occurred_at: at,
         reason,
