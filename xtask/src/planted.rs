@@ -130,9 +130,14 @@ const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a forgotten wait: a number is judged before the orders up to it are known",
-        file: "crates/sync/src/judge.rs",
-        right: "known.known_to < observation.at",
-        wrong: "false",
+        file: "crates/engine/src/worker/mod.rs",
+        right: "if self.read().await? {
+                self.next_orders = self.now();
+            }",
+        wrong: "if self.read().await? {
+                    self.status.orders_known_to = Some(self.now());
+                    self.judge().await?;
+                }",
     },
     Bug {
         name: "a write of ours that arrives late is taken for somebody's change",

@@ -109,6 +109,9 @@ pub struct ShownState {
     pub drift: Option<(Quantity, Quantity, Instant)>,
     /// How often such a change came after a push of ours.
     pub drifts: u32,
+    /// How often of these, the last ones, it came to the same number.
+    #[serde(default)]
+    pub same_drifts: u32,
     /// Was it pushed since the last such change?
     pub pushed_since: bool,
     /// By how much somebody changed it over there, where a person is asked about that.

@@ -8,7 +8,7 @@ use onhand_channels::Budget;
 use onhand_engine::buffers::size_all;
 use onhand_engine::explain::explain_item;
 use onhand_engine::systems::asked::{Doing, Progress, ask, progress};
-use onhand_ledger::command::PutMode;
+use onhand_ledger::command::{PutMode, SetPublication};
 use onhand_ledger::model::{Cause, Direction, Listing, Schedule, Timing};
 use onhand_ledger::{Body, Quantity};
 use rstest::rstest;
@@ -138,6 +138,28 @@ async fn a_batch_that_was_missed_goes_once_and_one_that_fails_goes_on(
     assert_eq!(shop.pushed("MUG"), [8], "the next goes at 14:00");
     world.until("14:01").await;
     assert_eq!(shop.pushed("MUG"), [8, 7]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_waits_for_no_number_that_is_left_to_its_system(
+    #[values(Memory, File, Postgres)] kept: Kept,
+    #[values(false, true)] full: bool,
+) {
+    let mut world = World::new(kept).await;
+    world.item("MUG", 9).await;
+    world.item("CUP", 9).await;
+    let shop = world.connect("SHOP", &[("MUG", 9), ("CUP", 9)], batch("*/15 * * * *", full)).await;
+    world.until("10:01").await;
+    let left = |rule: &mut SetPublication| (rule.sku, rule.skip) = (Some("CUP".to_owned()), Some(true));
+    world.publication_of("SHOP", left).await;
+    // It differs, and will never be sent.
+    world.adjust("CUP", -1).await;
+    world.adjust("MUG", -1).await;
+    world.until("10:15:05").await;
+    world.adjust("MUG", -1).await;
+    world.until("10:30:05").await;
+    assert_eq!((shop.pushed("MUG"), shop.pushed("CUP")), (vec![8, 7], vec![]));
 }
 
 #[rstest]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use onhand_ledger::Instant;
 use onhand_ledger::model::Cause;
+use onhand_ledger::{Entry, Instant, Record, Seq, SystemId};
 use serde::{Deserialize, Serialize};
 
 use crate::books::Books;
@@ -44,18 +44,17 @@ pub struct Told {
 }
 
 /// Judges all that was told of listings.
-pub fn score(world: &World, books: &Books) -> (Causes, Told) {
+pub fn score(world: &World, books: &Books, records: &[(Seq, Record)], ids: &[SystemId]) -> (Causes, Told) {
     let (mut causes, mut not_right) = (Causes::default(), Told::default());
     // When a change of a listing was told before.
     let mut told = BTreeMap::<String, Instant>::new();
-    for discrepancy in books.discrepancies.values() {
-        let at = discrepancy.opened_at;
+    for (at, cause, sentence) in told_of(books, records, ids, world) {
         let mut listings = world.shops.iter().flat_map(|shop| &shop.listings);
-        let about = listings.find(|(id, _)| discrepancy.sentence.contains(id.as_str()));
+        let about = listings.find(|(id, _)| sentence.contains(id.as_str()));
         let Some((id, listed)) = about else { continue };
         let since = told.get(id).map_or(Instant::MIN, |before| before.plus_seconds(-LOOKED_INTO));
         let lasts = |truth: &Truth| truth.until.is_none_or(|until| at <= until.plus_seconds(TOLD_LATE));
-        let is_it = |truth: &Truth| match (discrepancy.cause, truth.deed) {
+        let is_it = |truth: &Truth| match (cause, truth.deed) {
             (Cause::ManualEdit, Deed::Edit | Deed::SecondMaster) => truth.at > since,
             (Cause::SecondMaster, Deed::SecondMaster) => true,
             (Cause::TrackingOff, Deed::Untracked) | (Cause::PushRefused, Deed::Refused | Deed::Vanished) => {
@@ -64,10 +63,10 @@ pub fn score(world: &World, books: &Books) -> (Causes, Told) {
             _ => false,
         };
         let is_right = listed.truth.iter().any(|truth| truth.at <= at && is_it(truth));
-        match discrepancy.cause {
+        match cause {
             Cause::Unexplained => {
                 causes.unsure += 1;
-                not_right.unsure.push(format!("{at}: {}", discrepancy.sentence));
+                not_right.unsure.push(format!("{at}: {sentence}"));
                 continue;
             }
             Cause::ManualEdit => {
@@ -80,8 +79,40 @@ pub fn score(world: &World, books: &Books) -> (Causes, Told) {
             causes.right += 1;
         } else {
             causes.wrong += 1;
-            not_right.wrong.push(format!("{at}: {}", discrepancy.sentence));
+            not_right.wrong.push(format!("{at}: {sentence}"));
         }
     }
     (causes, not_right)
+}
+
+/// All that was said of why numbers differ, in the order of time: to a person, or by adopting it.
+fn told_of(
+    books: &Books,
+    records: &[(Seq, Record)],
+    ids: &[SystemId],
+    world: &World,
+) -> Vec<(Instant, Cause, String)> {
+    let discrepancies = books.discrepancies.values();
+    let mut told: Vec<(Instant, Cause, String)> = discrepancies
+        .map(|discrepancy| (discrepancy.opened_at, discrepancy.cause, discrepancy.sentence.clone()))
+        .collect();
+    for (_, record) in records {
+        // adopted/SYSTEM/LISTING@LOCATION/when: an answer to what was asked was told of before, and what was refused is told of.
+        let Some(key) = record.key.as_deref().and_then(|key| key.strip_prefix("adopted/")) else { continue };
+        let mut parts = key.splitn(3, '/');
+        let (system, listing, when) = (parts.next(), parts.next(), parts.next());
+        let is_booked = record.entries.iter().any(|entry| matches!(entry, Entry::Movement(_)));
+        if !is_booked || when.is_none_or(|when| when.starts_with("by answer")) {
+            continue;
+        }
+        let id = ids.iter().position(|id| Some(id.to_string().as_str()) == system);
+        let listing = listing.and_then(|listing| listing.split('@').next());
+        let known = books.listings.iter().find(|(id, _)| Some(id.to_string().as_str()) == listing);
+        if let (Some(shop), Some((_, known))) = (id, known) {
+            let sentence = format!("{}: a change of {} is adopted", world.shops[shop].name, known.remote_id);
+            told.push((record.recorded_at, Cause::ManualEdit, sentence));
+        }
+    }
+    told.sort_by_key(|(at, ..)| *at);
+    told
 }

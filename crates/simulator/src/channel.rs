@@ -83,6 +83,10 @@ impl Channel for Remote {
         self.nature.reads_first
     }
 
+    fn tells_within_ms(&self) -> i64 {
+        self.nature.tells_within_ms
+    }
+
     async fn discover(&self) -> Result<Discovery, ChannelError> {
         self.ask(Call::Read, || {
             let world = self.world.lock();

@@ -1,10 +1,17 @@
 //! The laws, looked at from outside: from what the systems recorded and from the log alone.
 
+use onhand_engine::Ledger;
+use onhand_engine::explain::explain_item;
+use onhand_engine::systems::ItemShown;
+use onhand_ledger::key::CellKey;
 use onhand_ledger::model::{Became, Cause};
-use onhand_ledger::{Instant, Record, Seq, SystemId};
+use onhand_ledger::{Instant, Quantity, Record, Seq, SystemId};
+use onhand_store::StoreError;
 
 use crate::books::Books;
 use crate::channel::Sent;
+use crate::onhand::TENANT;
+use crate::story::Story;
 use crate::world::World;
 
 /// All that can be looked at once a story is over.
@@ -21,6 +28,8 @@ pub struct Seen<'a> {
     pub sent: &'a [Sent],
     /// The newest entry after each commit.
     pub heads: &'a [(Instant, Seq)],
+    /// The keys that were answered.
+    pub answered: &'a [String],
     /// The longest a commit takes.
     pub commit_micros: i64,
 }
@@ -53,6 +62,11 @@ pub fn laws(seen: &Seen<'_>) -> Vec<String> {
     pushes(seen, &mut found);
     orders(seen.world, seen.books, seen.ids, &mut found);
     inbox(seen, &mut found);
+    for key in seen.answered {
+        if !seen.books.keys.contains_key(key) {
+            found.push(format!("law 3: {key} was answered, and is not in the log"));
+        }
+    }
     for (key, times) in &seen.books.keys {
         if *times > 1 {
             found.push(format!("law 4: {key} was recorded {times} times"));
@@ -105,6 +119,95 @@ fn pushes(seen: &Seen<'_>, found: &mut Vec<String>) {
     }
 }
 
+/// Laws 6 and 11: where a warehouse is master there is what it has, whatever others say, however late it was heard of.
+pub fn warehouses(world: &World, books: &Books, found: &mut Vec<String>) {
+    for depot in &world.depots {
+        for (sku, there) in &depot.stock {
+            let known = books.physical(sku, &depot.place);
+            if known != *there * 1_000_000 {
+                let (name, place) = (&depot.name, &depot.place);
+                found.push(format!(
+                    "law 6: {name} has {there} of {sku} at {place}; {known} millionths by our books"
+                ));
+            }
+        }
+    }
+}
+
+/// Law 10: what a system calls its listings is known, and what a person mapped stays mapped.
+pub fn found(world: &World, books: &Books, ids: &[SystemId], story: &Story, found: &mut Vec<String>) {
+    for (shop, id) in world.shops.iter().zip(ids) {
+        for (remote_id, listed) in &shop.listings {
+            let Some((listing_id, listing)) = books.listing(*id, remote_id) else { continue };
+            let name = &shop.name;
+            if story.discover_ms > 0 && listing.remote_sku.as_ref() != Some(&listed.sku) {
+                let known = &listing.remote_sku;
+                found.push(format!("law 10: {name} calls {remote_id} {}; {known:?} is known", listed.sku));
+            }
+            if let Some(mapped) = books.mapped_by_person.get(&listing_id)
+                && *mapped != (listing.item, listing.multiplier)
+            {
+                found.push(format!(
+                    "law 10: {remote_id} of {name} is mapped otherwise than the last person said"
+                ));
+            }
+        }
+    }
+}
+
+/// Laws 11 and 12: what is asked of Onhand about the past and about its numbers is as the log has it.
+pub fn asked(
+    ledger: &Ledger,
+    books: &Books,
+    heads: &[(Instant, Seq)],
+    ids: &[SystemId],
+    world: &World,
+) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    ledger.read(TENANT, |view| {
+        for (at, _) in [heads.get(heads.len() / 3), heads.get(heads.len() * 2 / 3)].into_iter().flatten() {
+            for ((item, location, state), moves) in books.moves.iter().filter(|((.., state), _)| !state.is_party()) {
+                let should: i64 =
+                    moves.iter().filter(|(happened, _)| happened <= at).map(|(_, moved)| moved).sum();
+                let said = view.as_of(CellKey::new(*item, *location, *state), *at, None)?.micros();
+                if said != should {
+                    found.push(format!(
+                        "law 11: there were {should} millionths of item {item} at {location} ({state:?}) at {at}; {said} are told"
+                    ));
+                }
+            }
+        }
+        for item in books.items.keys() {
+            for explained in explain_item(view, *item)? {
+                let ItemShown { system, listing, desired, is_skipped, .. } = &explained.shown;
+                let Some(shop) = world.shops.iter().position(|shop| shop.name == *system) else { continue };
+                let should = books.desired(ids[shop], listing);
+                if !is_skipped && should != Some(desired.whole_units()) {
+                    found.push(format!("law 12: {listing} should show {should:?}; {desired} is explained"));
+                }
+                let behind: Quantity = explained.chain.stock.iter().map(|behind| behind.available).sum();
+                if behind != explained.chain.available {
+                    found.push(format!(
+                        "law 12: {listing}: {behind} lie there, place by place, of {}",
+                        explained.chain.available
+                    ));
+                }
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// Law 5: what was read of the log at any time, before crashes too, is in it as it was.
+pub fn history(ledger: &Ledger, read: &[(Seq, Record)]) -> Result<Vec<String>, StoreError> {
+    let now = ledger.read(TENANT, |view| view.records_after(0, usize::MAX))?;
+    if now == read {
+        return Ok(Vec::new());
+    }
+    let same = now.iter().zip(read).take_while(|(now, before)| now == before).count();
+    Ok(vec![format!("law 5: the log is another one from its record {same} on than it was before")])
+}
+
 /// Law 10: each order is known as it is now, or waits in the inbox.
 pub fn orders(world: &World, books: &Books, ids: &[SystemId], found: &mut Vec<String>) {
     for (shop, id) in world.shops.iter().zip(ids) {
@@ -149,7 +252,11 @@ pub fn orders(world: &World, books: &Books, ids: &[SystemId], found: &mut Vec<St
 /// What is over is over in the inbox too.
 fn inbox(seen: &Seen<'_>, found: &mut Vec<String>) {
     for discrepancy in seen.books.discrepancies.values().filter(|known| known.resolved_at.is_none()) {
-        if matches!(discrepancy.cause, Cause::TrackingOff | Cause::PushRefused) {
+        let is_over = matches!(
+            discrepancy.cause,
+            Cause::TrackingOff | Cause::PushRefused | Cause::ListingGone | Cause::ZerosHeld | Cause::Guard
+        );
+        if is_over {
             found.push(format!("law 8: it is over, and the inbox still says: {}", discrepancy.sentence));
         }
     }

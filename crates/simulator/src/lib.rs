@@ -12,6 +12,7 @@ pub mod books;
 pub mod causes;
 pub mod channel;
 pub mod check;
+pub mod depot;
 pub mod onhand;
 pub mod random;
 pub mod run;

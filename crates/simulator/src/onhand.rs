@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use onhand_engine::inbox::Which;
+use onhand_engine::systems::found::discover;
 use onhand_engine::systems::retry_ahead;
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{CommitError, Handle, Ledger, Options, Queue, SubmitError, queue};
-use onhand_ledger::{Body, Command, Instant, SystemId, TenantId};
+use onhand_ledger::command::Resolve;
+use onhand_ledger::model::Choice;
+use onhand_ledger::{Body, Command, DiscrepancyId, Instant, SystemId, TenantId};
 use onhand_store::StoreError;
 use parking_lot::Mutex;
 
@@ -34,6 +38,8 @@ pub struct Onhand {
     pub late_sweep: Arc<Mutex<i64>>,
     /// What should never happen, and did.
     pub bugs: Arc<Mutex<Vec<String>>>,
+    /// The keys that were answered.
+    pub answered: Arc<Mutex<Vec<String>>>,
 }
 
 impl Onhand {
@@ -62,6 +68,17 @@ impl Onhand {
                 sent: self.sent.clone(),
             });
             let name = system.name.clone();
+            if story.discover_ms > 0 {
+                let every = story.discover_ms * 1_000;
+                let looks = look_for_listings(
+                    handle.clone(),
+                    time.clone(),
+                    (*id, name.clone()),
+                    channel.clone(),
+                    every,
+                );
+                tasks.spawn(format!("what {name} has for sale"), true, looks);
+            }
             let worker = Worker::new(handle.clone(), TENANT, *id, system, channel, pace)?;
             tasks.spawn(format!("the worker of {name}"), true, work(worker, handle.clone(), time.clone()));
         }
@@ -72,6 +89,10 @@ impl Onhand {
             true,
             wait_for_clocks(handle.clone(), time.clone()),
         );
+        if !story.depots.is_empty() {
+            let settles = crate::depot::settle_snapshots(handle.clone(), time.clone());
+            tasks.spawn("snapshots that wait".to_owned(), true, settles);
+        }
         *self.slot.lock() = Some(handle);
         Ok(())
     }
@@ -136,6 +157,46 @@ async fn sweep(handle: Handle, time: Time, late: Arc<Mutex<i64>>, world: Shared)
     }
 }
 
+/// Looks now and then what a system has for sale.
+async fn look_for_listings(
+    handle: Handle,
+    time: Time,
+    (id, name): (SystemId, String),
+    channel: Arc<Remote>,
+    every: i64,
+) {
+    loop {
+        // What fails is looked for the next time.
+        let _ = discover(&handle, channel.as_ref(), TENANT, &name, id, true).await;
+        time.micros(every).await;
+    }
+}
+
+/// Somebody who answers what is asked, so or so.
+pub async fn answer(slot: Slot, time: Time, every: i64) {
+    loop {
+        time.micros(every).await;
+        let Some(handle) = slot.lock().clone() else { continue };
+        let which = Which { open: Some(true), ..Which::default() };
+        let open = handle.ledger().read(TENANT, |view| view.discrepancies(which, DiscrepancyId(0), 1_000));
+        for (id, known) in open.unwrap_or_default() {
+            let choices = &known.choices;
+            let choice = if choices.contains(&Choice::Approve) {
+                Some(Choice::Approve)
+            } else {
+                choices.get(usize::try_from(id.0).unwrap_or(0) % choices.len().max(1)).copied()
+            };
+            if choice.is_some() {
+                let resolve = Body::Resolve(Resolve { discrepancy: id, choice });
+                let command =
+                    Command { key: None, fingerprint: 0, actor: "person".to_owned(), body: resolve };
+                // What fails, or was over by then, is looked at the next time.
+                let _ = handle.submit(TENANT, command).await;
+            }
+        }
+    }
+}
+
 async fn wait_for_clocks(handle: Handle, time: Time) {
     loop {
         time.micros(60_000_000).await;
@@ -144,7 +205,8 @@ async fn wait_for_clocks(handle: Handle, time: Time) {
     }
 }
 
-/// A caller of the API: sends until it is answered, always with the same key; perhaps once more, not having heard.
+/// A caller of the API: sends until it is answered, always with the same key; perhaps once more, not having heard. Says whether it was
+/// answered by a record.
 pub async fn ask(
     slot: Slot,
     time: Time,
@@ -152,7 +214,7 @@ pub async fn ask(
     repeat: bool,
     bugs: Arc<Mutex<Vec<String>>>,
     world: Shared,
-) {
+) -> bool {
     let mut answered = None;
     loop {
         let handle = slot.lock().clone();
@@ -165,23 +227,23 @@ pub async fn ask(
                 world.lock().bit(Fault::RepeatedRequest);
                 answered = Some(committed.answer);
             }
-            (Ok(_), None) => return,
+            (Ok(_), None) => return true,
             (Ok(again), Some(before)) => {
                 if again.answer != before || !again.replayed {
                     bugs.lock()
                         .push(format!("law 4: {:?} was answered otherwise the second time", command.key));
                 }
-                return;
+                return true;
             }
             (Err(SubmitError::Commit(CommitError::Bug)), _) => {
                 bugs.lock().push(format!("a bug in deciding {:?}", command.body));
-                return;
+                return false;
             }
             (Err(SubmitError::Commit(CommitError::Invalid(invalid))), Some(_)) => {
                 bugs.lock().push(format!("law 4: {:?} was taken, and then not: {invalid}", command.key));
-                return;
+                return false;
             }
-            (Err(SubmitError::Commit(CommitError::Invalid(_))), None) => return,
+            (Err(SubmitError::Commit(CommitError::Invalid(_))), None) => return false,
             (Err(_), before) => {
                 answered = before;
                 time.micros(250_000).await;

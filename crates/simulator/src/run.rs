@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use onhand_engine::Submission;
 use onhand_ledger::command::{
-    Adjust, Line, PlaceHold, PlaceOrder, PutItem, PutListing, PutLocation, PutSystem, Receive, Resolve,
-    SetPublication, TakeCount, Transfer,
+    Adjust, Line, PlaceHold, PlaceOrder, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive,
+    Resolve, SetOwnership, SetPublication, Source, TakeCount, Transfer,
 };
-use onhand_ledger::model::Cause;
+use onhand_ledger::model::{Absent, Cause, Direction, Inbound, Mode, Timing};
 use onhand_ledger::{Answer, Body, Command, Instant, Quantity, Seq};
 use onhand_store::StoreError;
 use parking_lot::Mutex;
@@ -16,10 +16,11 @@ use parking_lot::Mutex;
 use crate::books::Books;
 use crate::causes::{self, Causes};
 use crate::check;
+use crate::depot::{self, Depot};
 use crate::onhand::{Onhand, TENANT, ask, beginning};
 use crate::random::Random;
 use crate::store::Fails;
-use crate::story::{Step, Story, What};
+use crate::story::{Of, Step, Story, What};
 use crate::time::{Tasks, Time};
 use crate::world::{Deed, Fault, Listed, Shared, Shop, Truth, World};
 
@@ -29,6 +30,8 @@ const SETTLES_WITHIN: i64 = 1_500;
 const SILENT_FOR: i64 = 100;
 /// So much may happen at one instant.
 const AT_ONCE: u64 = 20_000;
+/// Questions are answered so often, in microseconds.
+const ANSWERED: i64 = 9_000_000;
 /// Another program looks at its number so often, in microseconds.
 const SECOND_MASTER_EVERY: i64 = 700_000;
 
@@ -80,7 +83,7 @@ struct Play<'s> {
     /// When the head was seen where.
     heads: Vec<(Instant, Seq)>,
     books: Books,
-    /// Books are to be compared with sends at these entries: kept for all.
+    /// Books are to be compared with sends at these entries, and these entries with what the log says at the end: kept for all.
     records: Vec<(Seq, onhand_ledger::Record)>,
     violations: Vec<String>,
 }
@@ -97,6 +100,11 @@ fn place(location: usize) -> String {
 /// The name of a system.
 fn name(system: usize) -> String {
     format!("SHOP{system}")
+}
+
+/// The name of a warehouse.
+fn warehouse(depot: usize) -> String {
+    format!("WMS{depot}")
 }
 
 /// A listing's id over there.
@@ -122,7 +130,15 @@ pub fn play(story: &Story, tell: bool) -> Outcome {
         });
         shops.push(Shop::new(&name(number), system.nature.clone(), listings.collect()));
     }
-    let world = Arc::new(Mutex::new(World::new(shops, story.seed, tell)));
+    let mut world = World::new(shops, story.seed, tell);
+    world.depots = (story.depots.iter().enumerate())
+        .map(|(number, planned)| {
+            let stock = story.stock.iter().enumerate();
+            let stock = stock.map(|(item, lies)| (sku(item), lies[planned.location]));
+            Depot::new(warehouse(number), place(planned.location), stock.collect())
+        })
+        .collect();
+    let world = Arc::new(Mutex::new(world));
     let onhand = Onhand {
         disk: crate::store::Disk::default(),
         slot: Arc::default(),
@@ -131,6 +147,7 @@ pub fn play(story: &Story, tell: bool) -> Outcome {
         sent: Arc::default(),
         late_sweep: Arc::default(),
         bugs: Arc::default(),
+        answered: Arc::default(),
     };
     let mut play = Play {
         story,
@@ -163,6 +180,13 @@ impl Play<'_> {
     fn all(&mut self) -> Result<(), String> {
         self.set_up().map_err(store)?;
         self.start()?;
+        let (slot, time, world) = self.around();
+        if !self.story.depots.is_empty() {
+            let sees = depot::see_to_held(slot.clone(), time.clone(), world.clone());
+            self.tasks.spawn("whoever looks at snapshots".to_owned(), false, sees);
+        }
+        let answers = crate::onhand::answer(slot, time, ANSWERED);
+        self.tasks.spawn("whoever answers".to_owned(), false, answers);
         let mut last = 0;
         for (number, step) in self.story.steps.iter().enumerate() {
             self.add(beginning().plus_micros(step.at), Later::Step(number));
@@ -172,6 +196,10 @@ impl Play<'_> {
         self.until(beginning().plus_micros(last + 5_000_000))?;
         self.quiet()?;
         self.settle()
+    }
+
+    fn around(&self) -> (crate::channel::Slot, Time, Shared) {
+        (self.onhand.slot.clone(), self.time.clone(), self.world.clone())
     }
 
     fn add(&mut self, at: Instant, what: Later) {
@@ -197,23 +225,38 @@ impl Play<'_> {
             }));
         }
         for (item, stock) in self.story.stock.iter().enumerate() {
-            bodies.push(Body::PutItem(PutItem { sku: sku(item), ..PutItem::default() }));
+            bodies.push(put_item(item, None));
             for (location, units) in stock.iter().enumerate().filter(|(_, units)| **units > 0) {
                 bodies.push(receive(item, location, *units));
             }
         }
+        for (number, kit) in self.story.kits.iter().enumerate() {
+            let parts = kit.parts.iter().map(|(item, units)| Line::new(sku(*item), Quantity::units(*units)));
+            bodies.push(put_item(self.story.stock.len() + number, Some(parts.collect())));
+        }
         for (number, system) in self.story.systems.iter().enumerate() {
-            let behind = vec![(crate::world::MAIN.to_owned(), place(system.location))];
             bodies.push(Body::PutSystem(PutSystem {
                 name: name(number),
                 kind: "simulated".to_owned(),
-                locations: Some(behind),
+                locations: Some(vec![(crate::world::MAIN.to_owned(), place(system.locations[0]))]),
+                mode: Some(put_mode(&system.mode)),
                 ..PutSystem::default()
             }));
+            if system.locations.len() > 1 {
+                let all = system.locations.iter().map(|location| Source::Location(place(*location)));
+                bodies.push(Body::SetPublication(SetPublication {
+                    system: Some(name(number)),
+                    locations: Some(all.collect()),
+                    ..SetPublication::default()
+                }));
+            }
             for (nth, listing) in system.listings.iter().enumerate() {
                 let mapped = listing.mapped.then(|| sku(listing.item));
                 bodies.push(map(number, nth, mapped, listing.multiplier));
             }
+        }
+        for (number, planned) in self.story.depots.iter().enumerate() {
+            bodies.extend(take_over(number, planned));
         }
         let commands = bodies.into_iter().map(|body| Submission {
             tenant: TENANT,
@@ -225,6 +268,7 @@ impl Play<'_> {
                 Ok(committed) => {
                     if let Answer::System(id) = committed.answer
                         && !self.onhand.ids.contains(&id)
+                        && self.onhand.ids.len() < self.story.systems.len()
                     {
                         self.onhand.ids.push(id);
                     }
@@ -323,6 +367,10 @@ impl Play<'_> {
         if self.onhand.queue.is_none() {
             return;
         }
+        // What is durable now must be there, and the same, ever after.
+        if let Err(error) = self.read_books() {
+            self.violations.push(store(error));
+        }
         self.world.lock().bit(Fault::Crash);
         self.world.lock().tell(now, || "Onhand is killed".to_owned());
         self.onhand.kill(&mut self.tasks);
@@ -371,8 +419,14 @@ impl Play<'_> {
         self.world.lock().events += 1;
         let (slot, bugs) = (self.onhand.slot.clone(), self.onhand.bugs.clone());
         let told = format!("whoever sent {key}");
-        let asked = ask(slot, self.time.clone(), command(Some(key), body), repeat, bugs, self.world.clone());
-        self.tasks.spawn(told, false, asked);
+        let asked =
+            ask(slot, self.time.clone(), command(Some(key.clone()), body), repeat, bugs, self.world.clone());
+        let answered = self.onhand.answered.clone();
+        self.tasks.spawn(told, false, async move {
+            if asked.await {
+                answered.lock().push(key);
+            }
+        });
     }
 
     fn step(&mut self, number: usize, now: Instant) {
@@ -387,6 +441,7 @@ impl Play<'_> {
         };
         let places = self.story.stock[0].len();
         let items = self.story.stock.len();
+        let sold = items + self.story.kits.len();
         match what {
             What::Receive { item, location, units } => {
                 self.send(key, receive(item % items, location % places, *units))
@@ -399,11 +454,11 @@ impl Play<'_> {
                     self.send(key, Body::Adjust(adjust));
                 }
             }
-            What::Count { item, location, units } => {
+            What::Count { item, location, units, ago_ms } => {
                 let location = place(location % places);
                 let lines = lines(item % items, *units);
-                let count =
-                    TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
+                let as_of = (*ago_ms > 0).then(|| now.plus_micros(-ago_ms * 1_000));
+                let count = TakeCount { location, lines, as_of, inside: false, system: None, net: false };
                 self.send(key, Body::Count(count));
             }
             What::Transfer { item, from, to, units } => {
@@ -412,30 +467,66 @@ impl Play<'_> {
                 self.send(key, Body::Transfer(Transfer { from, to, lines, occurred_at: None }));
             }
             What::Hold { item, units, seconds } => {
-                let lines = lines(item % items, *units);
+                let lines = lines(item % sold, *units);
                 let expires_at = now.plus_seconds(*seconds);
                 self.send(key, Body::PlaceHold(PlaceHold { lines, expires_at, ..PlaceHold::default() }));
             }
             What::Order { item, units } => {
-                let lines = lines(item % items, *units);
+                let lines = lines(item % sold, *units);
                 self.send(key, Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() }));
             }
-            What::Rule { system, item, buffer, cap, percentage, stop_at } => {
+            What::Rule { system, of, main, counts, buffer, cap, percentage, stop_at } => {
+                let counts = counts.map(|location| vec![Source::Location(place(location % places))]);
                 let rule = SetPublication {
-                    system: system.map(|system| name(system % systems)),
-                    sku: item.map(|item| sku(item % items)),
+                    locations: counts,
                     buffer: Some(Quantity::units(*buffer)),
                     cap: cap.map(Quantity::units),
                     percentage: Some(*percentage),
                     stop_at: stop_at.map(Quantity::units),
-                    ..SetPublication::default()
+                    ..self.scope(*system, *of, *main)
                 };
                 self.send(key, Body::SetPublication(rule));
+            }
+            What::Leave { system, of, left } => {
+                let rule = SetPublication { skip: Some(*left), ..self.scope(Some(*system), *of, false) };
+                self.send(key, Body::SetPublication(rule));
+            }
+            What::Rename { system, listing } => {
+                let (system, id) = id_of(*system, *listing);
+                let mut world = self.world.lock();
+                world.bit(Fault::RenamedListing);
+                if let Some(listed) = world.shops[system].listings.get_mut(&id) {
+                    listed.sku = format!("{id}-{number}");
+                }
+            }
+            What::Depot { depot, item, units, told_after_ms } => {
+                if !self.story.depots.is_empty() {
+                    let item = sku(item % items);
+                    self.at_depot(depot % self.story.depots.len(), &item, *units, *told_after_ms, now);
+                }
+            }
+            What::Snapshot { depot, whole, wrong, delay_ms, again } => {
+                if !self.story.depots.is_empty() {
+                    let depot = depot % self.story.depots.len();
+                    let mut world = self.world.lock();
+                    for (fault, is_on) in [
+                        (Fault::TruncatedSnapshot, wrong.is_some()),
+                        (Fault::LateSnapshot, *delay_ms > 0),
+                        (Fault::RepeatedSnapshot, *again),
+                    ] {
+                        if is_on {
+                            world.bit(fault);
+                        }
+                    }
+                    let snapshot = world.depots[depot].snapshot(now, *whole, *wrong);
+                    drop(world);
+                    self.tell_snapshot(depot, snapshot, *delay_ms, *again);
+                }
             }
             What::Map { system, listing, item, multiplier } => {
                 let system = system % systems;
                 let listing = listing % self.story.systems[system].listings.len();
-                self.send(key, map(system, listing, Some(sku(item % items)), *multiplier));
+                self.send(key, map(system, listing, Some(sku(item % sold)), *multiplier));
             }
             What::Pause { system, paused } => self.send(key, pause(system % systems, *paused)),
             What::Sale { system, lines, delay_ms } => {
@@ -504,6 +595,58 @@ impl Play<'_> {
         }
     }
 
+    /// What a rule speaks of, and where.
+    fn scope(&self, system: Option<usize>, of: Of, main: bool) -> SetPublication {
+        let systems = self.story.systems.len();
+        let sold = self.story.stock.len() + self.story.kits.len();
+        let mut scope = SetPublication {
+            system: system.map(|system| name(system % systems)),
+            remote_location: system.filter(|_| main).map(|_| crate::world::MAIN.to_owned()),
+            ..SetPublication::default()
+        };
+        match (of, system) {
+            (Of::Even, _) => scope.tag = Some(EVEN.to_owned()),
+            (Of::Item(item), _) => scope.sku = Some(sku(item % sold)),
+            (Of::Listing(listing), Some(system)) => {
+                let system = system % systems;
+                let listings = self.story.systems[system].listings.len();
+                scope.listing = Some(remote_id(system, listing % listings));
+            }
+            (Of::All | Of::Listing(_), _) => {}
+        }
+        scope
+    }
+
+    /// Goods move at a warehouse; it tells of that, or does not.
+    fn at_depot(&mut self, depot: usize, sku: &str, units: i64, told_after_ms: Option<i64>, now: Instant) {
+        let mut world = self.world.lock();
+        let happened = world.depots[depot].happens(sku, units, now, told_after_ms.is_some());
+        let Some(document) = happened else { return };
+        match told_after_ms {
+            None => world.bit(Fault::UntoldMovement),
+            Some(0) => {}
+            Some(_) => world.bit(Fault::LateDocument),
+        }
+        drop(world);
+        if let Some(after_ms) = told_after_ms {
+            let bugs = self.onhand.bugs.clone();
+            let told = depot::tell_document(self.around(), depot, document, after_ms, bugs);
+            self.tasks.spawn("a warehouse that tells what it moved".to_owned(), false, told);
+        }
+    }
+
+    fn tell_snapshot(
+        &mut self,
+        depot: usize,
+        snapshot: onhand_engine::snapshots::Snapshot,
+        after_ms: i64,
+        again: bool,
+    ) {
+        let bugs = self.onhand.bugs.clone();
+        let told = depot::tell_snapshot(self.around(), warehouse(depot), snapshot, (after_ms, again), bugs);
+        self.tasks.spawn("a warehouse that tells what it has".to_owned(), false, told);
+    }
+
     fn not_for_now(&mut self, system: usize, listing: &str, deed: Deed, now: Instant) {
         let mut world = self.world.lock();
         world.bit(if deed == Deed::Vanished { Fault::ListingVanished } else { Fault::TrackingOff });
@@ -531,6 +674,10 @@ impl Play<'_> {
         let now = self.time.now();
         for system in 0..self.story.systems.len() {
             self.send(format!("quiet-{system}"), pause(system, false));
+        }
+        for depot in 0..self.story.depots.len() {
+            let snapshot = self.world.lock().depots[depot].snapshot(now, true, None);
+            self.tell_snapshot(depot, snapshot, 0, false);
         }
         self.until(now.plus_seconds(30))?;
         self.read_books().map_err(store)?;
@@ -564,7 +711,11 @@ impl Play<'_> {
             self.read_books().map_err(store)?;
             let mut unequal = check::unequal(&self.world.lock(), &self.books, &self.onhand.ids);
             check::orders(&self.world.lock(), &self.books, &self.onhand.ids, &mut unequal);
-            let now_sent = self.onhand.sent.lock().len();
+            check::warehouses(&self.world.lock(), &self.books, &mut unequal);
+            check::found(&self.world.lock(), &self.books, &self.onhand.ids, self.story, &mut unequal);
+            // Whoever gets all numbers with each batch gets them for ever.
+            let is_full = |shop: usize| matches!(&self.story.systems[shop].mode.timing, Timing::Batch(schedule) if schedule.full);
+            let now_sent = self.onhand.sent.lock().iter().filter(|sent| !is_full(sent.shop)).count();
             if !unequal.is_empty() || now_sent != sent {
                 sent = now_sent;
                 since = self.time.now();
@@ -598,12 +749,17 @@ impl Play<'_> {
             ids: &self.onhand.ids,
             sent: &sent,
             heads: &self.heads,
+            answered: &self.onhand.answered.lock(),
             commit_micros: self.story.commit_micros,
         }));
         let handle = self.onhand.slot.lock().clone();
         let mut digest = String::new();
         match handle {
             Some(handle) => {
+                let asked = check::asked(handle.ledger(), &self.books, &self.heads, &self.onhand.ids, &world);
+                self.violations.extend(asked.unwrap_or_else(|error| vec![store(error)]));
+                let changed = check::history(handle.ledger(), &self.records);
+                self.violations.extend(changed.unwrap_or_else(|error| vec![store(error)]));
                 match onhand_engine::verify(handle.ledger(), TENANT, &mut |_| {}) {
                     Ok(verified) => {
                         let found = verified.violation.map(|violation| format!("the audit: {violation}"));
@@ -621,7 +777,7 @@ impl Play<'_> {
             }
             None => self.violations.push("it does not run at the end".to_owned()),
         }
-        let (causes, told) = causes::score(&world, &self.books);
+        let (causes, told) = causes::score(&world, &self.books, &self.records, &self.onhand.ids);
         Outcome {
             wrong: told.wrong,
             unsure: told.unsure,
@@ -633,6 +789,39 @@ impl Play<'_> {
             told: world.story.clone().unwrap_or_default(),
         }
     }
+}
+
+/// What items with an even number are tagged with.
+const EVEN: &str = "even";
+
+fn put_item(item: usize, kit: Option<Vec<Line>>) -> Body {
+    let tags = (item % 2 == 0).then(|| vec![EVEN.to_owned()]);
+    Body::PutItem(PutItem { sku: sku(item), tags, kit, ..PutItem::default() })
+}
+
+fn put_mode(mode: &Mode) -> PutMode {
+    let Mode { direction, timing, policy, zeros } = mode.clone();
+    PutMode { direction: Some(direction), timing: Some(timing), policy: Some(policy), zeros: Some(zeros) }
+}
+
+/// A warehouse becomes master of its location.
+fn take_over(number: usize, planned: &crate::story::Depot) -> [Body; 2] {
+    let inbound = Inbound {
+        absent: if planned.absent_is_zero { Absent::Zero } else { Absent::Unknown },
+        wait_seconds: Some(planned.wait_seconds),
+        ..Inbound::default()
+    };
+    let system = PutSystem {
+        name: warehouse(number),
+        kind: "simulated".to_owned(),
+        locations: Some(vec![(crate::world::MAIN.to_owned(), place(planned.location))]),
+        inbound: Some(inbound),
+        mode: Some(PutMode { direction: Some(Direction::OneWayIn), ..PutMode::default() }),
+        ..PutSystem::default()
+    };
+    let location = Some(place(planned.location));
+    let ownership = SetOwnership { location, master: warehouse(number), ..SetOwnership::default() };
+    [Body::PutSystem(system), Body::SetOwnership(ownership)]
 }
 
 fn receive(item: usize, location: usize, units: i64) -> Body {

@@ -188,7 +188,10 @@ pub fn shortest(story: Story, outcome: Outcome) -> String {
     told.extend(outcome.wrong.iter().map(|found| format!("  told wrongly: {found}")));
     told.push(format!("the shortest story that does ({} steps of {whole}):", short.steps.len()));
     for (number, system) in short.systems.iter().enumerate() {
-        told.push(format!("  SHOP{number} at PLACE{}: {:?}", system.location, system.nature));
+        told.push(format!(
+            "  SHOP{number} at {:?}: {:?}, {:?}",
+            system.locations, system.mode, system.nature
+        ));
     }
     told.extend(short.steps.iter().map(|step| format!("  {step}")));
     told.push("all that happened in it:".to_owned());

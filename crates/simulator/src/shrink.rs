@@ -8,8 +8,20 @@ const TRIED: usize = 400;
 
 /// A failing story without what it does not need; and what came of it. Only failures of the same law count.
 pub fn shrink(story: Story, outcome: Outcome) -> (Story, Outcome) {
-    let law = law(&outcome);
-    let (mut story, mut outcome) = (story, outcome);
+    let before = law(&outcome);
+    shrink_while(story, outcome, |shorter| {
+        let tried = play(shorter, false);
+        (law(&tried) == before).then_some(tried)
+    })
+}
+
+/// A story without what it does not need to be what `fails` says it is, and what that answered last: steps are left out, ever fewer at a time,
+/// then whole systems, where what is left means the same without them.
+pub fn shrink_while<T>(
+    mut story: Story,
+    mut outcome: T,
+    mut fails: impl FnMut(&Story) -> Option<T>,
+) -> (Story, T) {
     let mut left = TRIED;
     let mut size = story.steps.len().max(1);
     while size > 0 && left > 0 {
@@ -20,18 +32,24 @@ pub fn shrink(story: Story, outcome: Outcome) -> (Story, Outcome) {
             let end = (at + size).min(shorter.steps.len());
             shorter.steps.drain(at..end);
             left -= 1;
-            let tried = play(&shorter, false);
-            if self::law(&tried) == law {
-                (story, outcome) = (shorter, tried);
-                is_shorter = true;
-            } else {
-                at = end;
+            match fails(&shorter) {
+                Some(tried) => {
+                    (story, outcome) = (shorter, tried);
+                    is_shorter = true;
+                }
+                None => at = end,
             }
         }
         if size == 1 && !is_shorter {
             break;
         }
         size = if size == 1 { 1 } else { size / 2 };
+    }
+    while story.systems.len() > 1 {
+        let mut fewer = story.clone();
+        fewer.systems.pop();
+        let Some(tried) = fails(&fewer) else { break };
+        (story, outcome) = (fewer, tried);
     }
     (story, outcome)
 }

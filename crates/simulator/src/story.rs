@@ -6,6 +6,7 @@
 use std::fmt;
 
 use onhand_channels::Meaning;
+use onhand_ledger::model::{Direction, Mode, Policy, Schedule, Timing, Zeros};
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
@@ -31,8 +32,28 @@ pub struct System {
     pub nature: Nature,
     /// What it lists.
     pub listings: Vec<Listing>,
-    /// Which of our locations is behind its only one.
+    /// Which of our locations count for its only one; it stands for the first.
+    pub locations: Vec<usize>,
+    /// Which way its numbers go, when, and what becomes of what is changed over there.
+    pub mode: Mode,
+}
+
+/// An item that is built of others.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Kit {
+    /// Of which, and how many of each.
+    pub parts: Vec<(usize, i64)>,
+}
+
+/// A warehouse of somebody else's: it is master of what lies at one of our locations.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Depot {
+    /// At which.
     pub location: usize,
+    /// A whole snapshot that does not name an item says that there is none.
+    pub absent_is_zero: bool,
+    /// A snapshot that comes before its documents waits so many seconds for them.
+    pub wait_seconds: u32,
 }
 
 /// Something that happens. What is counted begins at zero.
@@ -45,7 +66,7 @@ pub enum What {
     /// The books are corrected.
     Adjust { item: usize, location: usize, units: i64 },
     /// Somebody counts.
-    Count { item: usize, location: usize, units: i64 },
+    Count { item: usize, location: usize, units: i64, ago_ms: i64 },
     /// Goods go to the other location.
     Transfer { item: usize, from: usize, to: usize, units: i64 },
     /// A checkout holds stock for so many seconds.
@@ -55,7 +76,11 @@ pub enum What {
     /// A rule of publication.
     Rule {
         system: Option<usize>,
-        item: Option<usize>,
+        of: Of,
+        /// Where it speaks of one of a system's locations.
+        main: bool,
+        /// Of our locations only this one counts.
+        counts: Option<usize>,
         buffer: i64,
         cap: Option<i64>,
         percentage: u8,
@@ -69,6 +94,14 @@ pub enum What {
     Changed { system: usize, order: usize, change: Change, delay_ms: i64 },
     /// Somebody sets a number over there.
     Edit { system: usize, listing: usize, to: i64 },
+    /// The number is left to a system, or is ours again.
+    Leave { system: usize, of: Of, left: bool },
+    /// A listing has another SKU over there from now on.
+    Rename { system: usize, listing: usize },
+    /// Goods come to a warehouse, or leave it, or are found missing; it tells of that then, or never.
+    Depot { depot: usize, item: usize, units: i64, told_after_ms: Option<i64> },
+    /// A warehouse tells what there is.
+    Snapshot { depot: usize, whole: bool, wrong: Option<Wrong>, delay_ms: i64, again: bool },
     /// Another program sets a number back from now on.
     SecondMaster { system: usize, listing: usize, to: i64, ms: i64 },
     /// A listing is taken off for a while.
@@ -87,6 +120,32 @@ pub enum What {
     LateSweep { ms: i64 },
     /// The next commit fails; it is written all the same, or not.
     StoreFails { written: bool },
+}
+
+/// What a rule speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// Everything.
+    All,
+    /// Items whose number is even: they are tagged so.
+    Even,
+    /// One item.
+    Item(usize),
+    /// One listing of the system.
+    Listing(usize),
+}
+
+/// What is wrong with a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wrong {
+    /// It has nothing in it.
+    Empty,
+    /// It ends in the middle, and says how long it should be.
+    CutShort,
+    /// It ends in the middle.
+    CutShortUnsaid,
 }
 
 /// Something that happens then.
@@ -113,10 +172,16 @@ pub struct Story {
     pub seed: u64,
     /// Units of each item at each location at the beginning.
     pub stock: Vec<Vec<i64>>,
+    /// Items that are built of these: they come after them.
+    pub kits: Vec<Kit>,
+    /// Warehouses.
+    pub depots: Vec<Depot>,
     /// The systems.
     pub systems: Vec<System>,
     /// How often things are done: orders, reading back, reconciliation, in milliseconds.
     pub pace: (i64, i64, i64),
+    /// How often it is looked what systems have for sale, in milliseconds.
+    pub discover_ms: i64,
     /// A commit takes up to so many microseconds.
     pub commit_micros: i64,
     /// How much is kept in memory: see `onhand_engine::Options`.
@@ -129,21 +194,34 @@ pub struct Story {
     pub steps: Vec<Step>,
 }
 
-/// So many locations of ours at most.
+/// So many locations of ours at most, besides a warehouse.
 const LOCATIONS: usize = 2;
+/// So many listings of a system at most: each is named by one digit.
+const LISTINGS: usize = 10;
 
 impl Story {
     /// The story of a seed.
     pub fn of(seed: u64) -> Self {
         let mut random = Random::of(seed, 1);
-        let locations = 1 + random.index(LOCATIONS);
+        let mut locations = 1 + random.index(LOCATIONS);
         let items = 1 + random.index(4);
+        let mut depots = Vec::new();
+        if random.percent(25) {
+            let absent_is_zero = random.percent(30);
+            depots.push(Depot { location: locations, absent_is_zero, wait_seconds: random.one(&[0, 5, 60]) });
+            locations += 1;
+        }
         let stock = (0..items).map(|_| (0..locations).map(|_| random.within(0, 40)).collect()).collect();
+        let kits = if random.percent(30) { vec![kit(&mut random, items)] } else { Vec::new() };
+        let sold = items + kits.len();
         let systems =
-            (0..2 + random.index(5)).map(|_| system(&mut random, items, locations)).collect::<Vec<_>>();
+            (0..2 + random.index(5)).map(|_| system(&mut random, sold, locations)).collect::<Vec<_>>();
         let mut story = Self {
             seed,
             stock,
+            kits,
+            depots,
+            discover_ms: random.one(&[0, 5_000, 20_000]),
             pace: (
                 random.one(&[500, 1_000, 2_000]),
                 random.one(&[250, 500, 1_000]),
@@ -186,6 +264,7 @@ fn system(random: &mut Random, items: usize, locations: usize) -> System {
             _ => 0,
         },
         latency_micros: (slow / 4, slow),
+        tells_within_ms: random.one(&[0, 3_000, 12_000, 12_000]),
     };
     let mut listings = Vec::new();
     for item in 0..items {
@@ -198,7 +277,49 @@ fn system(random: &mut Random, items: usize, locations: usize) -> System {
     if listings.is_empty() {
         listings.push(Listing { item: 0, multiplier: 1, shows: 5, mapped: true });
     }
-    System { nature, listings, location: random.index(locations) }
+    listings.truncate(LISTINGS);
+    let mut places = vec![random.index(locations)];
+    if locations > 1 && random.percent(15) {
+        places = (0..locations).collect();
+    }
+    System { nature, listings, locations: places, mode: mode(random) }
+}
+
+fn mode(random: &mut Random) -> Mode {
+    let timing = match random.index(20) {
+        0..=2 => {
+            let (cron, time_zone) = ("* * * * *".to_owned(), "UTC".to_owned());
+            Timing::Batch(Schedule { cron, time_zone, full: random.percent(30) })
+        }
+        3..=5 => Timing::NearRealTime { debounce_ms: random.one(&[250, 2_000]) },
+        _ => Timing::default(),
+    };
+    let direction = if random.percent(15) { Direction::OneWayOut } else { Direction::TwoWay };
+    let policies =
+        [Policy::MasterWins, Policy::MasterWins, Policy::MasterWins, Policy::Adopt, Policy::Ask, Policy::Ask];
+    let policy = random.one(&policies);
+    let zeros = if random.percent(15) { Zeros { number: 1, share: 20 } } else { Zeros::default() };
+    Mode { direction, timing, policy, zeros }
+}
+
+fn kit(random: &mut Random, items: usize) -> Kit {
+    let first = random.index(items);
+    let mut parts = vec![(first, random.within(1, 3))];
+    let second = random.index(items);
+    if second != first {
+        parts.push((second, random.within(1, 2)));
+    }
+    Kit { parts }
+}
+
+/// What a rule speaks of.
+fn of(random: &mut Random, sold: usize) -> Of {
+    match random.index(10) {
+        0..=3 => Of::All,
+        4 => Of::Even,
+        5..=7 => Of::Item(random.index(sold)),
+        _ => Of::Listing(random.index(8)),
+    }
 }
 
 fn deed(random: &mut Random, story: &Story) -> What {
@@ -206,24 +327,40 @@ fn deed(random: &mut Random, story: &Story) -> What {
     let item = random.index(story.stock.len());
     let places = story.stock[0].len();
     let location = random.index(places);
+    let sold = random.index(story.stock.len() + story.kits.len());
     let delay_ms = 0;
-    match random.index(20) {
+    if !story.depots.is_empty() && random.percent(20) {
+        return of_depot(random, story);
+    }
+    match random.index(22) {
         0 | 1 => What::Receive { item, location, units: random.within(1, 30) },
         2 => What::Adjust { item, location, units: random.within(-6, 6) },
-        3 => What::Count { item, location, units: random.within(0, 30) },
+        3 => {
+            let ago_ms = random.one(&[0, 0, 1_000, 20_000]);
+            What::Count { item, location, units: random.within(0, 30), ago_ms }
+        }
         4 => What::Transfer { item, from: location, to: random.index(places), units: random.within(1, 6) },
-        5 => What::Hold { item, units: random.within(1, 5), seconds: random.within(1, 60) },
-        6 => What::Order { item, units: random.within(1, 5) },
+        5 => What::Hold { item: sold, units: random.within(1, 5), seconds: random.within(1, 60) },
+        6 => What::Order { item: sold, units: random.within(1, 5) },
         7 => What::Rule {
             system: random.percent(60).then_some(system),
-            item: random.percent(60).then_some(item),
+            of: of(random, story.stock.len() + story.kits.len()),
+            main: random.percent(20),
+            counts: random.percent(15).then_some(location),
             buffer: random.one(&[0, 0, 2, 5]),
             cap: random.percent(30).then(|| random.within(0, 20)),
             percentage: random.one(&[100, 100, 50, 33]),
             stop_at: random.percent(30).then(|| random.within(0, 5)),
         },
-        8 => What::Map { system, listing: random.index(4), item, multiplier: random.one(&[1, 1, 1, 6]) },
+        8 => {
+            What::Map { system, listing: random.index(4), item: sold, multiplier: random.one(&[1, 1, 1, 6]) }
+        }
         9 => What::Pause { system, paused: random.percent(40) },
+        20 => {
+            let of = of(random, story.stock.len() + story.kits.len());
+            What::Leave { system, of, left: random.percent(40) }
+        }
+        21 => What::Rename { system, listing: random.index(8) },
         10..=15 => {
             let lines = (0..random.one(&[1, 1, 1, 2, 3])).map(|_| (random.index(8), random.within(1, 4)));
             What::Sale { system, lines: lines.collect(), delay_ms }
@@ -237,6 +374,24 @@ fn deed(random: &mut Random, story: &Story) -> What {
     }
 }
 
+/// What happens at a warehouse.
+fn of_depot(random: &mut Random, story: &Story) -> What {
+    let depot = random.index(story.depots.len());
+    if random.percent(60) {
+        let item = random.index(story.stock.len());
+        let told_after_ms = random.percent(70).then(|| random.one(&[0, 500, 15_000]));
+        return What::Depot { depot, item, units: random.within(-8, 12), told_after_ms };
+    }
+    let wrong = match random.index(10) {
+        0 => Some(Wrong::Empty),
+        1 => Some(Wrong::CutShort),
+        2 => Some(Wrong::CutShortUnsaid),
+        _ => None,
+    };
+    let delay_ms = random.one(&[0, 1_000, 12_000]);
+    What::Snapshot { depot, whole: random.percent(70), wrong, delay_ms, again: random.percent(15) }
+}
+
 fn fault(random: &mut Random, story: &Story) -> What {
     let system = random.index(story.systems.len());
     let listing = random.index(8);
@@ -247,6 +402,7 @@ fn fault(random: &mut Random, story: &Story) -> What {
         Fault::CredentialsRefused,
         Fault::UnexpectedAnswer,
         Fault::SlowAnswer,
+        Fault::OrdersDown,
         Fault::LostAcknowledgement,
         Fault::LostWrite,
         Fault::LateWrite,
@@ -279,6 +435,7 @@ fn fault(random: &mut Random, story: &Story) -> What {
                 Fault::StaleRead => random.within(100_000, 1_500_000),
                 _ => random.within(0, 20),
             };
+            let ms = if fault == Fault::OrdersDown { 3 * ms } else { ms };
             What::Fault { system, fault, ms, size }
         }
     }

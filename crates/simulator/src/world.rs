@@ -12,6 +12,7 @@ use onhand_ledger::{Instant, Quantity};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::depot::Depot;
 use crate::random::Random;
 
 /// Our only remote location.
@@ -33,6 +34,8 @@ pub enum Fault {
     UnexpectedAnswer,
     /// Answers take seconds.
     SlowAnswer,
+    /// Orders cannot be asked for, while all else can.
+    OrdersDown,
     /// A write is done and its answer is lost.
     LostAcknowledgement,
     /// A write is lost on its way, and nobody says so.
@@ -67,6 +70,18 @@ pub enum Fault {
     TrackingOff,
     /// A listing has another SKU over there from now on.
     RenamedListing,
+    /// A snapshot of a warehouse has nothing in it, or is cut short.
+    TruncatedSnapshot,
+    /// A snapshot is told some time after it was made.
+    LateSnapshot,
+    /// A snapshot is told twice.
+    RepeatedSnapshot,
+    /// A warehouse tells of what it moved some time after it did.
+    LateDocument,
+    /// A warehouse never tells of what it moved: only its snapshots show it.
+    UntoldMovement,
+    /// A snapshot was held for a person.
+    HeldSnapshot,
     /// Onhand ends in the middle of anything, and is started again.
     Crash,
     /// It ends while a write of it is on its way.
@@ -94,6 +109,8 @@ pub struct Nature {
     pub page: usize,
     /// Its clock is ahead by so much.
     pub skew_micros: i64,
+    /// It tells of what it did by itself within so many milliseconds, whatever goes wrong.
+    pub tells_within_ms: i64,
     /// Half of how long a call takes, at least and at most.
     pub latency_micros: (i64, i64),
 }
@@ -265,6 +282,8 @@ struct InFlight {
 pub struct World {
     /// The systems.
     pub shops: Vec<Shop>,
+    /// Warehouses of somebody else's.
+    pub depots: Vec<Depot>,
     /// How often each fault did harm.
     pub faults: BTreeMap<Fault, u64>,
     /// How much happened: steps, calls, and what came of them.
@@ -288,6 +307,7 @@ impl World {
     pub fn new(shops: Vec<Shop>, seed: u64, tell: bool) -> Self {
         Self {
             shops,
+            depots: Vec::new(),
             faults: BTreeMap::new(),
             events: 0,
             in_flight: BTreeMap::new(),
@@ -330,6 +350,7 @@ impl World {
                 Fault::Throttled => Fate::Throttled((size % 2 == 0).then_some(1 + size.unsigned_abs() % 4)),
                 Fault::CredentialsRefused => Fate::Credentials,
                 Fault::UnexpectedAnswer => Fate::Unexpected,
+                Fault::OrdersDown if what == Call::Orders => Fate::Unreachable,
                 Fault::LostAcknowledgement if what == Call::Push => Fate::AnswerLost,
                 Fault::LostWrite if what == Call::Push => Fate::RequestLost,
                 Fault::LateWrite if what == Call::Push => Fate::Late(self.random.within(500_000, 20_000_000)),
@@ -456,12 +477,18 @@ impl World {
         let from = cursor.after.saturating_sub(OVERLAP);
         let mut orders = Vec::new();
         let mut left_out = Vec::new();
+        // What came about before then is told, whatever goes wrong.
+        let Nature { tells_within_ms, skew_micros: skew, .. } = self.shops[shop].nature;
+        let told_by = now.plus_micros(-tells_within_ms * 1_000);
+        let mut must_be_told = 0;
         for told in &self.shops[shop].orders {
             let order = told.now();
-            if order.change <= from || known.contains(&order.change) {
-                continue;
-            }
-            if told.visible_at > now {
+            let is_news = |state: &&Order| state.change > from && !known.contains(&state.change);
+            let Some(first_news) = told.states.iter().rev().take_while(is_news).last() else { continue };
+            if first_news.updated_at.plus_micros(-skew) <= told_by {
+                must_be_told = must_be_told.max(order.change);
+                orders.push(order.clone());
+            } else if told.visible_at > now {
                 left_out.push(Fault::DelayedOrder);
             } else if on.contains_key(&Fault::LostOrderEvent) && order.change > cursor.after {
                 left_out.push(Fault::LostOrderEvent);
@@ -478,8 +505,9 @@ impl World {
         orders.truncate(page);
         if on.contains_key(&Fault::TruncatedPage) && orders.len() > 1 {
             self.bit(Fault::TruncatedPage);
-            orders.truncate(orders.len() / 2);
-            more = false;
+            let must_be = orders.iter().filter(|order| order.change <= must_be_told).count();
+            more &= orders.last().is_some_and(|last| last.change < must_be_told);
+            orders.truncate(must_be.max(orders.len() / 2));
         }
         let after = orders.iter().map(|order| order.change).max().unwrap_or(0).max(cursor.after);
         let mut seen: Vec<u64> = known.into_iter().chain(orders.iter().map(|order| order.change)).collect();

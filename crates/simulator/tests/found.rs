@@ -1,9 +1,10 @@
 //! What the simulator found, each as the shortest story that showed it.
 
 use onhand_channels::Meaning;
+use onhand_ledger::model::{Mode, Policy};
 use onhand_simulator::causes::Causes;
 use onhand_simulator::run::{Outcome, play};
-use onhand_simulator::story::{Listing, Step, Story, System, What};
+use onhand_simulator::story::{Depot, Listing, Of, Step, Story, System, What, Wrong};
 use onhand_simulator::world::{Change, Fault, Nature};
 
 /// One item, 20 of it in one place, and one system that lists it once.
@@ -12,7 +13,10 @@ fn story(nature: Nature, steps: Vec<(i64, What)>) -> Story {
     Story {
         seed: 1,
         stock: vec![vec![20]],
-        systems: vec![System { nature, listings: vec![listing], location: 0 }],
+        kits: Vec::new(),
+        depots: Vec::new(),
+        discover_ms: 0,
+        systems: vec![System { nature, listings: vec![listing], locations: vec![0], mode: Mode::default() }],
         pace: (500, 250, 10_000),
         commit_micros: 0,
         flush_at: 0,
@@ -29,6 +33,7 @@ fn nature() -> Nature {
         batch: 10,
         page: 10,
         skew_micros: 0,
+        tells_within_ms: 12_000,
         latency_micros: (10_000, 10_000),
     }
 }
@@ -160,5 +165,81 @@ fn a_change_whose_telling_was_written_and_said_to_have_failed_is_told_once() {
         let fails = What::StoreFails { written: true };
         let outcome = clean(&story(nature(), vec![(21_000, edit), (40_000 + 100 * after, fails)]));
         assert_eq!(outcome.causes, Causes { right: 1, ..Causes::default() }, "{}", outcome.told.join("\n"));
+    }
+}
+
+#[test]
+fn what_a_person_says_of_a_held_snapshot_ends_what_was_asked_whichever_commit_fails() {
+    for at in 0..40 {
+        let of = Depot { location: 0, absent_is_zero: false, wait_seconds: 0 };
+        let snapshot = |wrong| What::Snapshot { depot: 0, whole: true, wrong, delay_ms: 0, again: false };
+        // Somebody looks at it at 14 s.
+        let fails = (13_700 + 10 * at, What::StoreFails { written: true });
+        let steps = vec![(9_000, snapshot(None)), (9_500, snapshot(Some(Wrong::Empty))), fails];
+        let outcome = clean(&Story { depots: vec![of], ..story(nature(), steps) });
+        assert!(outcome.faults.contains_key(&Fault::HeldSnapshot), "{}", outcome.told.join("\n"));
+    }
+}
+
+#[test]
+fn what_is_sent_is_of_the_newest_entry_also_where_a_rule_was_said_whose_consequences_are_told_first() {
+    let adopts = Mode { policy: Policy::Adopt, ..Mode::default() };
+    for after in 0..60 {
+        // What is shown as a share of the stock cannot be adopted: a person is told so.
+        let rule = |percentage| What::Rule {
+            system: None,
+            of: Of::All,
+            main: false,
+            counts: None,
+            buffer: 0,
+            cap: None,
+            percentage,
+            stop_at: None,
+        };
+        let steps = vec![(5_000, rule(50)), (5_002, rule(33)), (5_000 + after, receive(3))];
+        let mut story = story(nature(), steps);
+        story.systems[0].mode = adopts.clone();
+        story.commit_micros = 5_000;
+        clean(&story);
+    }
+}
+
+#[test]
+fn a_write_that_would_show_what_an_order_came_to_may_arrive_yet_and_is_no_manual_edit() {
+    let nature = Nature { reads_first: true, tells_within_ms: 0, ..nature() };
+    let mut unsure = 0;
+    for seed in 0..20 {
+        // It shows 17 by an order, which is what was sent before that and has not arrived.
+        let lost = What::Adjust { item: 0, location: 0, units: -3 };
+        let steps = vec![
+            (10_000, fault(Fault::LateWrite, 1_000, 0)),
+            (10_100, lost),
+            (10_600, receive(9)),
+            (10_610, sale(3)),
+        ];
+        unsure += clean(&Story { seed, ..story(nature.clone(), steps) }).causes.unsure;
+    }
+    assert!(unsure > 3, "{unsure} of these writes were seen to arrive late");
+}
+
+#[test]
+fn somebody_who_changes_a_number_three_times_is_no_other_program() {
+    let edit = |ms, to| (ms, What::Edit { system: 0, listing: 0, to });
+    let steps = vec![edit(2_000, 3), edit(20_000, 18), edit(38_000, 25)];
+    let outcome = clean(&story(Nature { tells_within_ms: 0, ..nature() }, steps));
+    assert_eq!(outcome.causes, Causes { right: 3, ..Causes::default() }, "{}", outcome.told.join("\n"));
+}
+
+#[test]
+fn a_crash_between_telling_that_a_listing_is_gone_and_keeping_it_leaves_nothing_in_the_inbox() {
+    // It is found gone at 15 s; wherever in what follows the crash comes, what was told ends once it is back.
+    for turns in 0..40 {
+        let vanish = What::Vanish { system: 0, listing: 0, ms: 6_000 };
+        let crash = What::Crash { turns, down_ms: 3_000 };
+        let other = Listing { item: 0, multiplier: 1, shows: 0, mapped: true };
+        let steps = vec![(12_000, vanish), (15_000, crash)];
+        let mut story = Story { discover_ms: 5_000, ..story(nature(), steps) };
+        story.systems[0].listings.push(other);
+        clean(&story);
     }
 }

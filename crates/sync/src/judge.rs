@@ -79,6 +79,8 @@ pub enum Verdict {
     Arrived {
         /// So many of the last changes are not in the number yet.
         later: usize,
+        /// Without it, it would show something else. Else it may be on its way still.
+        is_certain: bool,
     },
     /// A push that was taken for lost has arrived after all, and overwritten what came since.
     ArrivedLate {
@@ -88,7 +90,7 @@ pub enum Verdict {
         quantity: Quantity,
     },
     /// It follows only if what was told late was in the number that was read before, or was overwritten by what was sent before
-    /// that; or else it is a reading of a while ago, or somebody changed it.
+    /// that, or by what was sent and not answered; or else it is a reading of a while ago, or somebody changed it.
     ToldLate {
         /// So many of the last changes are not in the number yet.
         later: usize,
@@ -123,7 +125,7 @@ const TRIED: usize = 64;
 pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     let Some(acknowledged) = known.acknowledged else {
         return if known.unanswered.is_some_and(|(sent, _)| sent == observation.quantity) {
-            Verdict::Arrived { later: known.changes.len() }
+            Verdict::Arrived { later: known.changes.len(), is_certain: false }
         } else {
             Verdict::First
         };
@@ -131,15 +133,23 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
     if known.known_to < observation.at {
         return Verdict::Wait;
     }
-    let arrived = known.unanswered.and_then(|(sent, at)| {
-        explained_from(observation, sent, known, heard_before(at, known), known.changes.len())
-    });
+    let sent_last = |at_most: fn(usize, usize) -> usize| {
+        let (sent, at) = known.unanswered?;
+        let heard = heard_before(at, known);
+        explained_from(observation, sent, known, heard, at_most(heard, known.changes.len()))
+    };
+    let arrived = sent_last(usize::max);
     let as_before = explained(observation, acknowledged, known, known.may_be_overwritten);
     let late = told_late(observation, acknowledged, known);
+    let expected = acknowledged + sum(&known.changes[overwritten(known)..]);
     match (arrived, as_before) {
         // Which changes are in the number differs: what is read after all of them were heard of says which it is.
         (Some(one), Some(other)) if one != other => return Verdict::Ambiguous,
-        (Some(later), _) => return Verdict::Arrived { later },
+        // It is what was sent if that has overwritten what we heard of since; or a reading of before that.
+        (Some(later), None) if sent_last(usize::min).is_none() => {
+            return Verdict::ToldLate { later, otherwise: observation.quantity - expected };
+        }
+        (Some(later), other) => return Verdict::Arrived { later, is_certain: other.is_none() },
         (None, Some(one)) if late.is_some_and(|other| one != other) => return Verdict::Ambiguous,
         (None, Some(later)) if known.unanswered.is_some() => return Verdict::Lost { later },
         (None, Some(later)) => return Verdict::Explained { later },
@@ -151,7 +161,6 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
             return Verdict::ArrivedLate { later, quantity: *lost };
         }
     }
-    let expected = acknowledged + sum(&known.changes[overwritten(known)..]);
     let otherwise = observation.quantity - expected;
     match late {
         Some(later) => Verdict::ToldLate { later, otherwise },
@@ -370,9 +379,19 @@ mod tests {
     #[test]
     fn the_answer_was_lost() {
         let unanswered = Known { unanswered: Some((Quantity::units(96), at(0))), ..known(101, &[], 180) };
-        assert_eq!(judge(read(96, 120), &unanswered), Verdict::Arrived { later: 0 });
+        assert_eq!(judge(read(96, 120), &unanswered), Verdict::Arrived { later: 0, is_certain: true });
+        // Five were sold since it was sent, which would come to the same.
+        let sold = [change(-5, 100, 130)];
+        let either = Known { changes: &sold, ..unanswered };
+        assert_eq!(judge(read(96, 120), &either), Verdict::Arrived { later: 0, is_certain: false });
         assert_eq!(judge(read(101, 120), &unanswered), Verdict::Lost { later: 0 });
         assert_eq!(judge(read(90, 120), &unanswered), Verdict::Drift(Quantity::units(-11)));
+        // Heard of since it was sent: it has overwritten that, or this is a reading of before.
+        let sold = [change(-5, 100, 110)];
+        let overwritten = Known { changes: &sold, unanswered: Some((Quantity::units(99), at(0))), ..unanswered };
+        let told_late = Verdict::ToldLate { later: 0, otherwise: Quantity::units(3) };
+        assert_eq!(judge(read(99, 120), &overwritten), told_late);
+        assert_eq!(judge(read(94, 120), &overwritten), Verdict::Arrived { later: 0, is_certain: true });
         // A return that we had heard of before we sent is in what it showed before, and would be overwritten.
         let returned = [change(1, -2, -1)];
         let sent = Some((Quantity::units(96), at(0)));
@@ -396,7 +415,7 @@ mod tests {
         assert_eq!(judge(read(35, 120), &unanswered), Verdict::Ambiguous);
         // Read after the sale was heard of, it is one or the other.
         assert_eq!(judge(read(33, 125), &unanswered), Verdict::Lost { later: 0 });
-        assert_eq!(judge(read(35, 125), &unanswered), Verdict::Arrived { later: 0 });
+        assert_eq!(judge(read(35, 125), &unanswered), Verdict::Arrived { later: 0, is_certain: true });
         // A sale that was told late may be in the number before, and a return not yet; or both are in this one.
         let both = [change(-1, -6, 1), change(1, 121, 122)];
         let late = |known_to| known(8, &both, known_to);

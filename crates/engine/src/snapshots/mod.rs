@@ -311,13 +311,13 @@ pub async fn decide(
                 format!("{by} rejected {system}'s snapshot of {}; nothing was changed.", kept.as_of);
         }
         notes.push(kept::note(id, &kept));
-        handle.submit_with(tenant, None, notes).await?;
-        if let Some(discrepancy) = discrepancy {
+        // What was asked ends with the word that answers it: stopped in between, it would be asked for ever. Who resolved it before is
+        // right too.
+        let resolve = discrepancy.map(|discrepancy| {
             let body = Body::Resolve(Resolve { discrepancy, choice: None });
-            let command = Command { key: None, fingerprint: 0, actor: by.to_owned(), body };
-            // Who resolved it before is right too.
-            handle.submit(tenant, command).await?;
-        }
+            Command { key: None, fingerprint: 0, actor: by.to_owned(), body }
+        });
+        handle.submit_with(tenant, resolve, notes).await?;
     }
     settle(handle, tenant, id).await?;
     let now = handle.ledger().read(tenant, |view| kept::snapshot(view, id, document))?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use onhand_channels::{Channel, RemoteListing, RemoteLocation};
 use onhand_ledger::command::{Note as NoteCommand, PutListing, Resolve};
 use onhand_ledger::model::{Cause, Listing, Stage, System};
-use onhand_ledger::{Answer, Body, DiscrepancyId, Instant, Quantity, SystemId, TenantId};
+use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Quantity, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct FoundListing {
     pub ignored: bool,
     /// Since when it is no longer found.
     pub gone_since: Option<Instant>,
+    /// It is gone, and nobody was told yet, as far as is known.
+    #[serde(default)]
+    pub untold: bool,
     /// Where a person reads that it waits for them.
     pub discrepancy: Option<DiscrepancyId>,
 }
@@ -56,6 +59,7 @@ impl FoundListing {
             tracked: remote.tracked,
             ignored: before.is_some_and(|before| before.ignored),
             gone_since: None,
+            untold: false,
             discrepancy: before.and_then(|before| before.discrepancy),
         }
     }
@@ -162,6 +166,9 @@ pub async fn discover(
         Ok::<_, StoreError>((view.system(id)?, known))
     })?;
     let system = system.ok_or_else(|| AddError::Damaged(format!("system {id} is not there")))?;
+    let before = handle.ledger().read(tenant, |view| sequence(view, id))?;
+    // Whoever looks for the first time is answered all of it.
+    let tells = system.stage != Stage::Connecting && before.discovered_at.is_some();
     if remote.listings.is_empty() && !missing.is_empty() {
         return Err(AddError::Nothing { system: system.name, known: missing.len() });
     }
@@ -190,22 +197,24 @@ pub async fn discover(
         missing.iter().map(one).collect::<Result<Vec<_>, StoreError>>()
     })?;
     for (remote_id, found) in gone {
-        let Some(mut found) = found.filter(|found| found.gone_since.is_none()) else { continue };
-        found.gone_since = Some(now);
-        if done.gone.len() < SHOWN {
-            done.gone.push(found.shown());
+        let Some(mut found) = found.filter(|found| found.gone_since.is_none() || found.untold) else { continue };
+        if found.gone_since.is_none() {
+            (found.gone_since, found.untold) = (Some(now), tells && !found.ignored);
+            if done.gone.len() < SHOWN {
+                done.gone.push(found.shown());
+            }
+            // It is kept before it is told: what was told and is not known of would stay in the inbox for ever.
+            handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
         }
-        handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
-        let sentence = format!("{} no longer has {}. Nothing is sent for it.", system.name, found.shown());
-        if !found.ignored {
-            changes.push(Change { cause: Cause::ListingGone, sku: None, remote_id, found, sentence });
+        if found.untold {
+            let (cause, sentence) = (Cause::ListingGone, gone_sentence(&system, &found));
+            changes.push(Change { cause, sku: None, remote_id, found, sentence });
         }
     }
-    let mut sequence: Sequence = handle.ledger().read(tenant, |view| sequence(view, id))?;
-    // Whoever looks for the first time is answered all of it.
-    if system.stage != Stage::Connecting && sequence.discovered_at.is_some() {
+    if tells {
         tell(handle, tenant, id, &system, changes).await?;
     }
+    let mut sequence: Sequence = handle.ledger().read(tenant, |view| sequence(view, id))?;
     sequence.discovered_at = Some(now);
     sequence.locations = remote.locations;
     sequence.waiting = done.waiting;
@@ -304,6 +313,10 @@ async fn commit(
     let mut found = FoundListing::of(remote, before.as_ref());
     let is_back = before.as_ref().is_some_and(|before| before.gone_since.is_some());
     let mut replies = Vec::new();
+    if let Some(gone) = before.as_ref().filter(|before| before.untold) {
+        let (key, sentence) = (gone_key(id, &remote.remote_id, gone), gone_sentence(system, gone));
+        found.discrepancy = note(handle, tenant, system, Cause::ListingGone, (key, None), sentence).await?;
+    }
     if (sku.is_some() || is_back)
         && let Some(discrepancy) = found.discrepancy.take()
     {
@@ -356,17 +369,20 @@ async fn tell(
                 shown.join(", ")
             );
             let cause = changes.first().map_or(Cause::UnmappedListing, |change| change.cause);
-            let told = note(handle, tenant, system, cause, None, sentence).await?;
+            let key = changes.first().and_then(|change| gone_key(id, "", &change.found));
+            let told = note(handle, tenant, system, cause, (key, None), sentence).await?;
             for mut change in changes {
                 change.found.discrepancy = told.filter(|_| cause != Cause::ListingRenamed);
+                change.found.untold = false;
                 handle.submit_with(tenant, None, vec![change.found.note(id, &change.remote_id)]).await?;
             }
             continue;
         }
         for Change { cause, sku, remote_id, mut found, sentence } in changes {
-            let told = note(handle, tenant, system, cause, sku, sentence).await?;
+            let key = gone_key(id, &remote_id, &found);
+            let told = note(handle, tenant, system, cause, (key, sku), sentence).await?;
             if cause != Cause::ListingRenamed {
-                found.discrepancy = told;
+                (found.discrepancy, found.untold) = (told, false);
                 handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
             }
         }
@@ -374,12 +390,21 @@ async fn tell(
     Ok(())
 }
 
+/// Told again under its key, after a crash, it is the same discrepancy. None for what is not gone.
+fn gone_key(system: SystemId, remote_id: &str, found: &FoundListing) -> Option<String> {
+    found.gone_since.map(|since| format!("gone/{system}/{remote_id}/{}", since.micros()))
+}
+
+fn gone_sentence(system: &System, found: &FoundListing) -> String {
+    format!("{} no longer has {}. Nothing is sent for it.", system.name, found.shown())
+}
+
 async fn note(
     handle: &Handle,
     tenant: TenantId,
     system: &System,
     cause: Cause,
-    sku: Option<String>,
+    (key, sku): (Option<String>, Option<String>),
     sentence: String,
 ) -> Result<Option<DiscrepancyId>, AddError> {
     let name = system.name.clone();
@@ -392,7 +417,8 @@ async fn note(
         evidence: None,
         choices: Vec::new(),
     };
-    let committed = handle.submit(tenant, command(&system.name, Body::Note(note))).await?;
+    let command = Command { key, ..command(&system.name, Body::Note(note)) };
+    let committed = handle.submit(tenant, command).await?;
     Ok(match committed.answer {
         Answer::Discrepancy(discrepancy) => Some(discrepancy),
         _ => None,

@@ -16,6 +16,9 @@ use super::{Kept, Line, Worker, WorkerError};
 use crate::published::Place;
 use crate::systems::{ShownState, Stopped, load_shown, remote_locations, shown_key};
 
+/// How often it is looked whether there is anything new, before something else is done: time may go on for ever.
+const LOOKED_AGAIN: u32 = 4;
+
 /// What was committed of an item since it was last looked at.
 #[derive(Clone, Copy)]
 struct Touch {
@@ -30,8 +33,20 @@ fn touch(touched: &mut BTreeMap<ItemId, Touch>, item: ItemId, at: Instant, promp
 }
 
 impl Worker {
-    /// Follows the feed: recomputes what listings should show that an entry touched.
+    /// Follows the feed up to the newest entry there is. What follows from what is new is committed, and others commit meanwhile: so it
+    /// is looked again.
     pub(super) async fn refresh(&mut self) -> Result<(), WorkerError> {
+        for _ in 0..LOOKED_AGAIN {
+            if !self.follow().await? {
+                return Ok(());
+            }
+        }
+        self.refresh_due = true;
+        Ok(())
+    }
+
+    /// Recomputes what listings should show that an entry touched. Was anything committed after it had looked?
+    async fn follow(&mut self) -> Result<bool, WorkerError> {
         let ledger = self.handle.ledger().clone();
         let (tenant, id) = (self.tenant, self.id);
         let mut let_go = BTreeMap::new();
@@ -184,6 +199,7 @@ impl Worker {
             self.changing = self.changing.split_off(&(view.now.plus_micros(1), ItemId(0)));
             Ok(())
         })?;
+        let commits = overdue || policy_due || !unmapped.is_empty() || !let_go.is_empty();
         for discrepancy in unmapped {
             self.resolve(discrepancy).await?;
         }
@@ -192,13 +208,13 @@ impl Worker {
             let body = Body::Tick;
             let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body };
             self.handle.submit(self.tenant, tick).await?;
-            self.refresh_due = true;
         }
         self.forget_what_is_told().await?;
         if policy_due {
             self.check_policy().await?;
         }
-        self.let_go(&let_go).await
+        self.let_go(&let_go).await?;
+        Ok(commits)
     }
 
     /// Items of which a number changes by now with no entry that says so.

@@ -116,11 +116,19 @@ struct Found {
     from: Quantity,
     to: Quantity,
     at: Instant,
-    times: u32,
+    times: Times,
     /// What else it may be; none: nothing.
     doubt: Option<Doubt>,
     /// When what it was changed from was acknowledged.
     base: Option<Instant>,
+}
+
+/// How often in a row a push of ours was answered by such a change.
+#[derive(Clone, Copy)]
+struct Times {
+    all: u32,
+    /// Of them the last ones, to the same number.
+    same: u32,
 }
 
 /// What a change over there may be, other than that.

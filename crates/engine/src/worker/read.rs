@@ -7,11 +7,13 @@ use onhand_ledger::model::Cause;
 use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Observation, OwnChange, Stop, Verdict, judge, may_be_a_part, may_be_less_of};
 
-use super::{Doubt, Found, PART, Worker, WorkerError};
+use super::{Doubt, Found, PART, Times, Worker, WorkerError};
 use crate::systems::Sent;
 
-/// How many times somebody may set a number back before we stop writing it.
+/// How many times somebody may set a number back to what it was before we stop writing it.
 const SECOND_MASTER: u32 = 3;
+/// And how many times to others: so often no person would.
+const CHANGED_AT_MOST: u32 = 6;
 /// Readings are of a while ago for up to so long, in microseconds: what nothing explains, or only what was told late, is seen for as long
 /// at least. What nothing explains is seen until the orders placed or changed before have been told of, however late their system may be
 /// in that ([`onhand_channels::Channel::tells_within_ms`]).
@@ -200,7 +202,7 @@ impl Worker {
             let later = match verdict {
                 Verdict::Explained { later }
                 | Verdict::ToldLate { later, .. }
-                | Verdict::Arrived { later }
+                | Verdict::Arrived { later, .. }
                 | Verdict::ArrivedLate { later, .. }
                 | Verdict::Lost { later } => later,
                 // What was heard of since the reading began may come on top.
@@ -221,9 +223,9 @@ impl Worker {
                     ..sent
                 });
             }
-            // What was sent and is not what is seen may arrive yet.
+            // What was sent and is not what is seen, or would be seen without it, may arrive yet.
             let sent = state.unanswered.take().map(|(quantity, _)| (quantity, observation.at));
-            if !matches!(verdict, Verdict::Arrived { .. }) {
+            if !matches!(verdict, Verdict::Arrived { is_certain: true, .. }) {
                 state.lost.extend(sent);
             }
             if !state.may_arrive() {
@@ -231,12 +233,18 @@ impl Worker {
             }
             if let Some(drift) = drift {
                 let from = observation.quantity - drift;
-                state.drift = Some((from, observation.quantity, observation.at));
+                let before = state.drift.replace((from, observation.quantity, observation.at));
+                let is_same = before.is_some_and(|(_, to, _)| to == observation.quantity);
                 // Only what comes after a push of ours answers it.
-                state.drifts = if state.pushed_since { state.drifts + 1 } else { state.drifts.max(1) };
+                if state.pushed_since {
+                    state.drifts += 1;
+                    state.same_drifts = if is_same { state.same_drifts + 1 } else { 1 };
+                }
+                (state.drifts, state.same_drifts) = (state.drifts.max(1), state.same_drifts.max(1));
                 state.pushed_since = false;
                 line.changed_at.get_or_insert(observation.at);
-                let (to, at, times) = (observation.quantity, observation.at, state.drifts);
+                let (to, at) = (observation.quantity, observation.at);
+                let times = Times { all: state.drifts, same: state.same_drifts };
                 // A second master has been told of.
                 if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
                     let key = key.clone();
@@ -244,7 +252,7 @@ impl Worker {
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;
-                state.drifts = 0;
+                (state.drifts, state.same_drifts) = (0, 0);
             }
             // What was refused may be over: it shows what it should.
             if state
@@ -294,11 +302,17 @@ impl Worker {
         let Some(line) = self.lines.get(&key) else { return Ok(()) };
         let name = &self.system.name;
         let shown = line.listing.remote_sku.as_ref().unwrap_or(&line.listing.remote_id);
-        if times >= SECOND_MASTER {
+        let is_set_back = times.same >= SECOND_MASTER;
+        if is_set_back || times.all >= CHANGED_AT_MOST {
             self.found(Cause::SecondMaster);
+            let shows = if is_set_back {
+                format!("{to} again ({} times)", times.same)
+            } else {
+                format!("another number, {to} the last time ({} times)", times.all)
+            };
             let reason = format!(
-                "each time we send {from} for {shown}, {name} shows {to} again ({times} times); another program \
-                 writes this number. Stop it there, then resolve this"
+                "each time we send {from} for {shown}, {name} shows {shows}; another program writes this number. Stop it there, \
+                 then resolve this"
             );
             return self.stop(&key, Stop::SecondMaster, reason, None).await;
         }

@@ -48,7 +48,7 @@ impl Worker {
                     state.zero_allowed |= why == Stop::Held;
                     state.stopped = None;
                     state.drift = None;
-                    state.drifts = 0;
+                    (state.drifts, state.same_drifts) = (0, 0);
                 }
             }
             changed.push(key.clone());
@@ -178,7 +178,7 @@ impl Worker {
         }
         if let Some(mut line) = self.lines.get_mut(key) {
             line.state.stopped = None;
-            line.state.drifts = 0;
+            (line.state.drifts, line.state.same_drifts) = (0, 0);
         }
         self.keep(&[key.to_owned()]).await
     }

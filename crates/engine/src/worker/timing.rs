@@ -1,7 +1,7 @@
 //! When what differs may go: near real-time, or in batches by a schedule.
 //!
 //! A batch is the listings that differed (or all) when its time came. It is over once each of them was acknowledged, is as it
-//! should be, or waits for a person; what changes meanwhile goes with the next one. After a crash it begins again.
+//! should be, waits for a person or is left to its system; what changes meanwhile goes with the next one. After a crash it begins again.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ impl Worker {
         let lines = &self.lines;
         batch.left.retain(|key| {
             lines.get(key).is_some_and(|line| {
-                let may_go = line.state.stopped.is_none();
+                let may_go = line.state.stopped.is_none() && !line.is_skipped;
                 may_go && (batch.full || line.differs() || line.state.unanswered.is_some())
             })
         });
