@@ -11,6 +11,7 @@ pub mod shop;
 pub mod shopify;
 pub mod vendure;
 pub mod webhook;
+pub mod woocommerce;
 
 use std::fmt;
 
@@ -232,13 +233,15 @@ pub struct RemoteOrder {
 /// Goods of an order over there that were sent by somebody else.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Parcel {
+    /// Its name: the same whenever it is told, and no other parcel's of that order.
+    pub name: String,
     /// The order's name ([`RemoteOrder::document`]).
     pub document: String,
     /// What was sent.
     pub lines: Vec<ParcelLine>,
     /// Who carries it.
     pub carrier: Option<String>,
-    /// Its number there. One that the system knows is not told again.
+    /// Its number with whoever carries it.
     pub number: Option<String>,
     /// Where it can be followed.
     pub url: Option<String>,
@@ -259,7 +262,7 @@ pub struct ParcelLine {
 pub enum ParcelTold {
     /// The system has it as sent.
     Told,
-    /// Nothing may be known of it: the answer was lost. With its number it can be told again.
+    /// Nothing may be known of it: the answer was lost. It can be told again, once the system's own word of the order was heard.
     Unknown {
         /// What happened, for a person.
         reason: String,
@@ -307,6 +310,14 @@ pub enum ChannelError {
         /// Which system.
         system: String,
         /// What it said.
+        reason: String,
+    },
+    /// It may not be called at that address: a person must give another.
+    #[error("{system} cannot be called at this address: {reason}")]
+    Address {
+        /// Which system.
+        system: String,
+        /// Why, and what would be right.
         reason: String,
     },
     /// It answered something this channel does not understand.
@@ -385,6 +396,11 @@ pub trait Channel: Send + Sync {
         Ok(false)
     }
 
+    /// Those of our webhooks that it ended by itself are on again: their topics. None where it ends none, or takes no word of it.
+    async fn revive_webhooks(&self) -> Result<Vec<String>, ChannelError> {
+        Ok(Vec::new())
+    }
+
     /// Has it compare-and-set: is a number set only where it shows [`Push::expected`]?
     fn compares(&self) -> bool {
         false
@@ -417,7 +433,12 @@ pub trait Channel: Send + Sync {
     /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;
 
-    /// Has it know that goods of an order of its own have left, where somebody else sent them.
+    /// Can it be told that goods of its orders have left?
+    fn marks_shipped(&self) -> bool {
+        false
+    }
+
+    /// Has it know that goods of an order of its own have left, where somebody else sent them. One that it was told before is not told again.
     async fn mark_shipped(&self, _parcel: &Parcel) -> Result<ParcelTold, ChannelError> {
         Ok(ParcelTold::Refused { reason: "it is not told of parcels".to_owned() })
     }

@@ -7,7 +7,7 @@
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
-use crate::{Raw, vendure};
+use crate::{Raw, vendure, woocommerce};
 
 /// What of an order one place shall ship, all in all.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -85,11 +85,13 @@ struct Posted {
 }
 
 impl Recipient {
-    /// Whom a raw document of a system of such a kind is for: as Vendure tells it, or else as `recipient`, with our own names, of
+    /// Whom a raw document of a system of such a kind is for: as Vendure or WooCommerce tells it, or else as `recipient`, with our own names, of
     /// whatever was posted. None where it does not say.
     pub fn of(kind: &str, raw: &Raw) -> Option<Self> {
-        if kind == "vendure" {
-            return vendure::recipient(raw);
+        match kind {
+            "vendure" => return vendure::recipient(raw),
+            "woocommerce" => return woocommerce::recipient(raw),
+            _ => {}
         }
         let posted: Posted = serde_json::from_str(raw.reveal()).ok()?;
         Some(posted.recipient).filter(|recipient| *recipient != Self::default())

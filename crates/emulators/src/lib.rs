@@ -6,3 +6,4 @@
 pub mod shop;
 pub mod shopify;
 pub mod wms;
+pub mod woocommerce;

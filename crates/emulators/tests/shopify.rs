@@ -405,6 +405,7 @@ async fn parcels_are_told_once_with_carrier_and_number() {
     let order = it.shop.place_order(&buy(items[0], 3), None).unwrap();
     let (orders, _) = it.all_orders(None).await;
     let parcel = |quantity, number: &str| Parcel {
+        name: number.to_owned(),
         document: order.to_string(),
         lines: vec![ParcelLine {
             line: orders[0].lines[0].line.clone(),

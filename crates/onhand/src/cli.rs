@@ -22,7 +22,7 @@ use crate::place::Place;
 
 pub use alerts::{Alert, AlertTarget};
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
-pub use emulate::{Emulate, ShopifyShop};
+pub use emulate::{Emulate, ShopifyShop, WooShop};
 pub use erase::Erase;
 pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
@@ -541,7 +541,7 @@ fn key_name(text: &str) -> Result<String, String> {
 pub enum System {
     /// Connect a system and keep it equal.
     Add {
-        /// `vendure`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -567,7 +567,7 @@ pub enum System {
     },
     /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
     Connect {
-        /// `vendure`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -732,7 +732,7 @@ pub enum Bench {
     },
     /// From a change in Onhand until a connected system shows it. Sets stock over there: for a system of tests only.
     System {
-        /// `vendure` or `shop`
+        /// `shopify`, `woocommerce`, `vendure` or `shop`
         kind: String,
         /// Where its API is.
         #[arg(long)]

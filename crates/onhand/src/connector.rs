@@ -7,6 +7,7 @@ use onhand_channels::protocol::Protocol;
 use onhand_channels::shop::CornerShop;
 use onhand_channels::shopify::Shopify;
 use onhand_channels::vendure::Vendure;
+use onhand_channels::woocommerce::WooCommerce;
 use onhand_channels::{Channel, ChannelError};
 use onhand_engine::systems::{Connection, Connector};
 
@@ -36,10 +37,11 @@ impl Connector for Channels {
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
             "protocol" => Ok(Arc::new(Protocol::new(name, url, secret.reveal(), http))),
             "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret.reveal(), http))),
+            "woocommerce" => Ok(Arc::new(WooCommerce::new(name, url, username, secret.reveal(), http)?)),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!(
-                    "there is no channel for systems of kind `{other}`; there are `protocol`, `shop`, `shopify` and `vendure`"
+                    "there is no channel for systems of kind `{other}`; there are `protocol`, `shop`, `shopify`, `vendure` and `woocommerce`"
                 ),
             }),
         }

@@ -9,6 +9,7 @@ mod explain;
 pub mod inbox;
 mod judge;
 mod lag;
+pub mod marked;
 pub mod missed;
 mod plan;
 mod policy;

@@ -55,6 +55,18 @@ pub fn missed_sentence(system: &str, missed: &[Unannounced]) -> Option<String> {
     ))
 }
 
+/// What a person reads of webhooks that their system had ended, and that are on again; none where there are none.
+pub fn revived_sentence(system: &str, topics: &[String]) -> Option<String> {
+    if topics.is_empty() {
+        return None;
+    }
+    let topics = topics.join(", ");
+    Some(format!(
+        "{system} had ended its webhooks ({topics}), as it does after failures in a row; they are on again. What happened \
+         meanwhile was found by reading. Look whether it can reach this address."
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +110,12 @@ mod tests {
         let several = missed_sentence("Shopify", &[found(0, 420), found(1, 420), found(2, 420)]).unwrap();
         assert!(several.contains("2 more came in the same way"), "{several}");
         assert_eq!(missed_sentence("Shopify", &[]), None);
+        let revived =
+            revived_sentence("Woo", &["order.created".to_owned(), "order.updated".to_owned()]).unwrap();
+        assert!(
+            revived.starts_with("Woo had ended its webhooks (order.created, order.updated)"),
+            "{revived}"
+        );
+        assert_eq!(revived_sentence("Woo", &[]), None);
     }
 }

@@ -329,6 +329,10 @@ impl Channel for Shopify {
         self.orders_since(cursor).await
     }
 
+    fn marks_shipped(&self) -> bool {
+        true
+    }
+
     async fn mark_shipped(&self, parcel: &Parcel) -> Result<ParcelTold, ChannelError> {
         self.fulfil(parcel).await
     }

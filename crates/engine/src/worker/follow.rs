@@ -69,7 +69,9 @@ impl Worker {
             while !self.stale && self.seq < head {
                 let records = view.records_after(self.seq, 4_096)?;
                 let Some((first, last)) = records.last() else { break };
+                let from = self.seq;
                 self.seq = first + last.entries.len() as Seq - 1;
+                self.parcels.follow(from, self.seq);
                 for (_, record) in &records {
                     for entry in &record.entries {
                         match entry {
@@ -87,7 +89,12 @@ impl Worker {
                                 self.outbound.retag(*item);
                                 touch(&mut touched, *item, record.recorded_at, false);
                             }
-                            Entry::Order(order, _) => self.outbound.touch(*order),
+                            Entry::Order(order, known) => {
+                                self.outbound.touch(*order);
+                                if known.system == id {
+                                    self.parcels.touch(*order, known);
+                                }
+                            }
                             Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);

@@ -4,14 +4,16 @@ use onhand_ledger::command::Note as NoteCommand;
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Answer, Body, Instant, Quantity, SystemId};
 use onhand_store::{Note, StoreError};
-use onhand_sync::missed::{REMEMBERED, Unannounced, missed, missed_sentence};
+use onhand_sync::missed::{REMEMBERED, Unannounced, missed, missed_sentence, revived_sentence};
 
 use super::{Worker, WorkerError};
-use crate::hooks::{Event, events_space};
+use crate::hooks::{Event, events_space, has_address};
 use crate::systems::{STATUS, WorkerStatus};
 
 /// So many events are read of at a time.
 const EVENTS: usize = 10_000;
+/// How often it is looked whether a system has ended webhooks of ours, in seconds.
+const REVIVED_SECONDS: i64 = 600;
 
 impl Worker {
     /// Has a message come since this was asked last?
@@ -55,7 +57,9 @@ impl Worker {
         if self.status.hooks.told.is_none()
             && let Some(sentence) = missed_sentence(&self.system.name, &told)
         {
-            self.status.hooks.told = self.tell_missed(&told, sentence).await?;
+            let evidence = serde_json::to_string(&told).unwrap_or_default();
+            let quantity = told.iter().map(|one| one.sold).sum();
+            self.status.hooks.told = self.tell_missed(quantity, sentence, evidence).await?;
         }
         if !announced.is_empty() || !told.is_empty() {
             let space = events_space(self.id);
@@ -72,26 +76,54 @@ impl Worker {
         }
     }
 
+    /// Has webhooks sent again that the system ended by itself, and says so: it may have been silent for a while. That is over once one comes.
+    pub(super) async fn revive_webhooks(&mut self) -> Result<(), WorkerError> {
+        if self.channel.webhook().is_none() || self.now() < self.next_revival {
+            return Ok(());
+        }
+        self.next_revival = self.now().plus_seconds(REVIVED_SECONDS);
+        if !self.handle.ledger().read(self.tenant, |view| has_address(view, self.id))? {
+            return Ok(());
+        }
+        let revived = match self.channel.revive_webhooks().await {
+            Ok(revived) => revived,
+            // What it tells is read all the same.
+            Err(error) => {
+                tracing::info!(system = self.system.name, %error, "its webhooks cannot be looked at");
+                return Ok(());
+            }
+        };
+        if let Some(sentence) = revived_sentence(&self.system.name, &revived) {
+            tracing::warn!(system = self.system.name, ?revived, "it had ended webhooks; they are on again");
+            if self.status.hooks.told.is_none() {
+                let evidence = serde_json::to_string(&(self.now(), &revived)).unwrap_or_default();
+                self.status.hooks.told = self.tell_missed(Quantity::ZERO, sentence, evidence).await?;
+                self.keep_status().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of it once, whatever the evidence is told for.
     async fn tell_missed(
         &self,
-        told: &[Unannounced],
+        quantity: Quantity,
         sentence: String,
+        evidence: String,
     ) -> Result<Option<onhand_ledger::DiscrepancyId>, WorkerError> {
         let system = self.system.name.clone();
-        let quantity = told.iter().map(|one| one.sold).sum();
-        let evidence = serde_json::to_string(told).ok();
+        let about = blake3::hash(evidence.as_bytes()).to_hex();
         let note = NoteCommand {
             system,
             sku: None,
             cause: Cause::MissedEvent,
             quantity,
             sentence,
-            evidence,
+            evidence: Some(evidence),
             choices: Vec::new(),
         };
         let mut command = self.command(Body::Note(note));
-        let about = serde_json::to_string(told).unwrap_or_default();
-        command.key = Some(format!("missed/{}/{}", self.id, blake3::hash(about.as_bytes()).to_hex()));
+        command.key = Some(format!("missed/{}/{about}", self.id));
         Ok(match self.handle.submit(self.tenant, command).await?.answer {
             Answer::Discrepancy(id) => Some(id),
             _ => None,

@@ -5,7 +5,7 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `told` reads the stock of an outside master, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `parcels` tells it what of its own orders others have sent, `told` reads the stock of an outside master, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
 //! zeros, `stops` tells a person why nothing is sent, `asked` does it all now.
 
 mod asked;
@@ -14,6 +14,7 @@ mod hooks;
 mod lines;
 mod orders;
 mod outbound;
+mod parcels;
 mod policy;
 mod push;
 mod read;
@@ -219,6 +220,7 @@ pub struct Worker {
     next_read: Instant,
     next_reconcile: Instant,
     next_stock: Instant,
+    next_revival: Instant,
     /// Everything is being read: all up to this key was.
     reconciled_to: Option<String>,
     failures: u32,
@@ -237,6 +239,7 @@ pub struct Worker {
     pushing_stopped: bool,
     /// Orders that it ships.
     outbound: outbound::Outbound,
+    parcels: parcels::Parcels,
     /// What a person asked for, under way.
     asked: Option<asked::Now>,
     /// The batch that is on its way.
@@ -289,6 +292,7 @@ impl Worker {
             next_read: now,
             next_reconcile: now,
             next_stock: now,
+            next_revival: now,
             reconciled_to: None,
             failures: 0,
             random: tenant.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ id.0,
@@ -299,6 +303,7 @@ impl Worker {
             called: true,
             pushing_stopped: false,
             outbound: outbound::Outbound::default(),
+            parcels: parcels::Parcels::default(),
             asked: None,
             batch: None,
             zeros_sent: Vec::new(),
@@ -476,10 +481,12 @@ impl Worker {
             self.orders().await?;
             self.next_orders = self.now().plus_micros(self.pace.orders_ms * 1_000);
             self.read_stock().await?;
+            self.revive_webhooks().await?;
             self.judge().await?;
             self.refresh().await?;
             self.send_orders().await?;
             self.push().await?;
+            self.tell_parcels().await?;
         }
         self.go_on().await
     }

@@ -10,6 +10,8 @@ use onhand_emulators::shopify::Plan;
 pub enum Emulate {
     /// A Shopify shop: its Admin API 2026-10, with a page to see and change its stock, and faults on demand.
     Shopify(ShopifyShop),
+    /// A WooCommerce shop: its REST API v3, with a page to see and change its stock, and faults on demand.
+    Woocommerce(WooShop),
 }
 
 /// See [`Emulate::Shopify`].
@@ -33,6 +35,21 @@ pub struct ShopifyShop {
     /// The vendor's own schema, as an introspection of it answers (JSON, or gzip of that): what it refuses is refused too.
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
+}
+
+/// See [`Emulate::Woocommerce`].
+#[derive(Debug, Args)]
+pub struct WooShop {
+    /// Where it listens on this machine; 0 takes any that is free.
+    #[arg(long, default_value_t = 7273)]
+    pub port: u16,
+    /// How many things it sells: `EMU-0001` and on. Every third has variations: two with a stock of their own, `EMU-0003-S` and `-M`, and a third that
+    /// shares its product's.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub listings: u32,
+    /// How many of each it has.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub stock: i64,
 }
 
 fn plan(text: &str) -> Result<Plan, String> {

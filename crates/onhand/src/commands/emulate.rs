@@ -6,24 +6,66 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use onhand_emulators::shopify::{self, Setup, ShopifyShop, to_sdl};
+use onhand_emulators::woocommerce;
 use onhand_engine::{Clock as _, SystemClock};
 use serde_json::json;
 
-use crate::cli::{Emulate, ShopifyShop as Asked};
+use crate::cli::{Emulate, ShopifyShop as Asked, WooShop};
 use crate::http::interrupted;
 use crate::output::say;
 
 pub(crate) async fn run(asked: &Emulate, json: bool) -> anyhow::Result<()> {
-    let Emulate::Shopify(asked) = asked;
+    match asked {
+        Emulate::Shopify(asked) => a_shopify_shop(asked, json).await,
+        Emulate::Woocommerce(asked) => a_woocommerce_shop(asked, json).await,
+    }
+}
+
+async fn listening(port: u16) -> anyhow::Result<(tokio::net::TcpListener, String)> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
+    let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
+}
+
+async fn a_woocommerce_shop(asked: &WooShop, json: bool) -> anyhow::Result<()> {
+    let setup = woocommerce::Setup::default();
+    let shop = woocommerce::WooShop::new(setup.clone(), Arc::new(|| SystemClock.now().micros()));
+    for nth in 1..=asked.listings {
+        let (sku, name) = (format!("EMU-{nth:04}"), format!("Product {nth}"));
+        if nth % 3 == 0 {
+            let product = shop.list_variable(&sku, &name, Some(asked.stock));
+            shop.add_variation(product, &format!("{sku}-S"), "S", Some(asked.stock));
+            shop.add_variation(product, &format!("{sku}-M"), "M", Some(asked.stock));
+            shop.add_variation(product, &format!("{sku}-L"), "L", None);
+        } else {
+            shop.list(&sku, &name, asked.stock);
+        }
+    }
+    let (listener, url) = listening(asked.port).await?;
+    let stopped = interrupted();
+    let woocommerce::Setup { key, secret, .. } = setup;
+    if json {
+        say(json!({ "url": url, "key": key, "secret": secret }))?;
+    } else {
+        say(format_args!(
+            "A WooCommerce shop at {url} (open it in a browser to see its stock). Connect it:\n\
+             onhand system add woocommerce --url {url} --username {key} --secret {secret}\n\
+             Ctrl-C ends it, with all it knows."
+        ))?;
+    }
+    woocommerce::serve(listener, shop, stopped).await?;
+    Ok(())
+}
+
+async fn a_shopify_shop(asked: &Asked, json: bool) -> anyhow::Result<()> {
     let vendor_schema = asked.schema.as_deref().map(schema).transpose()?;
     let setup = Setup { plan: asked.plan, vendor_schema, ..Setup::default() };
     let shop = ShopifyShop::new(setup.clone(), Arc::new(|| SystemClock.now().micros()))
         .map_err(anyhow::Error::msg)
         .context("the vendor's schema cannot be used")?;
     stock(&shop, asked);
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", asked.port)).await;
-    let listener = listener.with_context(|| format!("cannot listen on port {}", asked.port))?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let (listener, url) = listening(asked.port).await?;
     let stopped = interrupted();
     let Setup { client_id, client_secret, .. } = setup;
     if json {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use onhand_emulators::shop::{self, CornerShop};
 use onhand_emulators::shopify::{self, Buy, Setup, ShopifyShop};
+use onhand_emulators::woocommerce::{self, WooShop};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -179,6 +180,67 @@ impl Stand for Shopify {
     }
 }
 
+struct WooCommerce {
+    shop: Arc<WooShop>,
+    url: String,
+    product: u64,
+}
+
+impl Stand for WooCommerce {
+    fn connection(&self) -> Value {
+        json!({ "kind": "woocommerce", "url": self.url, "username": "ck_emulated", "secret": "cs_emulated" })
+    }
+
+    fn shows(&self) -> i64 {
+        self.shop.stock(self.product).unwrap()
+    }
+
+    fn writes(&self) -> u64 {
+        self.shop.writes()
+    }
+
+    fn edit(&self, quantity: i64) {
+        assert!(self.shop.edit(self.product, quantity));
+    }
+
+    fn buy(&self, quantity: i64) -> String {
+        let buy = woocommerce::Buy { product: self.product, quantity };
+        self.shop.place_order(&[buy], None).unwrap().to_string()
+    }
+
+    fn ship(&self, order: &str) {
+        assert!(self.shop.ship(order.parse().unwrap()));
+    }
+
+    fn cancel(&self, order: &str) {
+        assert!(self.shop.cancel(order.parse().unwrap()));
+    }
+
+    fn fault(&self, fault: Fault) {
+        let none = woocommerce::Faults::default();
+        self.shop.set_faults(match fault {
+            Fault::Slow => woocommerce::Faults { latency_ms: 300, ..none },
+            Fault::Closed => woocommerce::Faults { fail_next: 4, ..none },
+            Fault::Throttled => woocommerce::Faults { throttle_next: 2, ..none },
+            Fault::Lost => woocommerce::Faults { lose_next: 4, ..none },
+            Fault::Refusing => woocommerce::Faults { refuse_above: Some(0), ..none },
+            Fault::Healed => none,
+        });
+    }
+
+    /// It was asked.
+    fn announce_to(&self, url: &str, secret: Option<&str>) {
+        assert_eq!(secret, None, "it was told what to sign with");
+        let known = self.shop.webhooks();
+        assert!(known.len() == 4 && known.iter().all(|(_, to, _)| to == url), "{known:?}");
+    }
+
+    fn delivery(&self, order: &str, _secret: Option<&str>) -> (Vec<(&'static str, String)>, String) {
+        let (_, url, _) = self.shop.webhooks().swap_remove(0);
+        self.shop.delivery(order.parse().unwrap(), &url).unwrap()
+    }
+}
+
 async fn corner() -> Corner {
     let shop = CornerShop::new("token", Arc::new(micros));
     shop.list("1", "MUG", "Blue mug", 3);
@@ -196,6 +258,15 @@ async fn shopify() -> Shopify {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(shopify::serve(listener, shop.clone(), std::future::pending()));
     Shopify { shop, url, item, place }
+}
+
+async fn woocommerce() -> WooCommerce {
+    let shop = WooShop::new(woocommerce::Setup::default(), Arc::new(micros));
+    let product = shop.list("MUG", "Blue mug", 3);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(woocommerce::serve(listener, shop.clone(), std::future::pending()));
+    WooCommerce { shop, url, product }
 }
 
 /// A server with so many mugs, and the system connected.
@@ -413,3 +484,4 @@ macro_rules! conforms {
 
 conforms!(a_corner_shop, corner);
 conforms!(a_shopify_shop, shopify);
+conforms!(a_woocommerce_shop, woocommerce);

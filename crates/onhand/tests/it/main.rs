@@ -32,4 +32,5 @@ mod vendure;
 mod vendure_modes;
 mod vendure_server;
 mod warehouse;
+mod woocommerce;
 mod workers;

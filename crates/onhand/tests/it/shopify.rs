@@ -149,6 +149,29 @@ async fn webhooks_that_come_twice_late_or_never_change_nothing_of_what_is_known(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_warehouse_ships_is_marked_as_shipped_there_once() {
+    let it = connected(20).await;
+    let (status, _) = it.server.post("/v1/systems", json!({ "name": "WMS", "kind": "file" })).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let order = it.buy(3);
+    it.has((17, 3)).await;
+    for (shipment, quantity, sent) in [("S1", 1, 1), ("S2", 2, 2)] {
+        let lines = json!([{ "sku": "MUG", "quantity": quantity }]);
+        let content = json!({ "order": order.to_string(), "order_system": "Shop", "location": "LONDON", "lines": lines });
+        let document = json!({ "system": "WMS", "document": shipment, "version": 1, "shipment": content });
+        let (status, answer) = it.server.post("/v1/documents", document).await;
+        assert!(status.is_success(), "{answer}");
+        it.until("it is marked", async |it| it.shop.tracking(order).len() == sent).await;
+    }
+    it.has((17, 0)).await;
+    it.shows(17).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((it.shop.tracking(order).len(), it.shop.committed(it.item, it.place)), (2, 0));
+    assert_eq!(it.server.stock("MUG").await, (17, 0), "the shop's own word moves nothing again");
+    assert_eq!(it.causes().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_item_is_sold_where_it_was_not_stocked() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(&folder.path().join("places.db"), &["--reconcile-seconds", "2"]);

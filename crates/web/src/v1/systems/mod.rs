@@ -52,9 +52,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct AddBody {
     /// What people call it.
     name: String,
-    /// `vendure`, `shop`, `protocol`, or another name for a system that only tells us documents.
+    /// `shopify`, `woocommerce`, `vendure`, `shop`, `protocol`, or another name for a system that only tells us documents.
     kind: String,
-    /// Where its API is, such as `http://127.0.0.1:3000`; a `vendure` needs it.
+    /// Where its API is, such as `http://127.0.0.1:3000`; a `shopify`, `vendure` or `woocommerce` needs it.
     url: Option<String>,
     /// Who we are there.
     username: Option<String>,
@@ -160,7 +160,7 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
     let AddBody { name, kind, url, username, secret, location, locations, role } = &ask.body;
     let role = role.map(OurRole::from);
     let Some(url) = url else {
-        if ["shopify", "vendure"].contains(&kind.as_str()) {
+        if ["shopify", "vendure", "woocommerce"].contains(&kind.as_str()) {
             return Err(Problem::of_field("url", format!("a `{kind}` is connected at its url, {SUCH_AS}")));
         }
         let put = PutSystem { name: name.clone(), kind: kind.clone(), role, ..PutSystem::default() };
@@ -242,9 +242,10 @@ fn connection(
         username: username.unwrap_or_default().to_owned(),
         secret: secret.cloned().unwrap_or_default(),
     };
-    // No channel speaks yet here: what it cannot be made of is the kind.
+    // No channel speaks yet here: what it cannot be made of is the kind, or the address.
     match app.connector.connect(name, &connection) {
         Err(ChannelError::Unexpected { reason, .. }) => Err(Problem::of_field("kind", reason)),
+        Err(ChannelError::Address { reason, .. }) => Err(Problem::of_field("url", reason)),
         _ => Ok(connection),
     }
 }

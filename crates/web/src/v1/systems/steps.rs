@@ -63,7 +63,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct ConnectBody {
     /// What people call it.
     name: String,
-    /// `vendure`, `shop` or `protocol`.
+    /// `shopify`, `woocommerce`, `vendure`, `shop` or `protocol`.
     kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`.
     url: String,
