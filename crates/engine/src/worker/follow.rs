@@ -57,6 +57,7 @@ impl Worker {
                 self.seq = first + last.entries.len() as Seq - 1;
                 for (_, record) in &records {
                     for entry in &record.entries {
+                        self.outbound.see(entry, id);
                         match entry {
                             Entry::Movement(movement) => {
                                 touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));
@@ -69,10 +70,8 @@ impl Worker {
                                 touch(&mut touched, *item, record.recorded_at, true);
                             }
                             Entry::Item(item, _) => {
-                                self.outbound.retag(*item);
                                 touch(&mut touched, *item, record.recorded_at, false);
                             }
-                            Entry::Order(order, _) => self.outbound.touch(*order),
                             Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);

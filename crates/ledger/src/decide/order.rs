@@ -518,7 +518,7 @@ fn line_index(tx: &Tx<'_>, order: OrderId, name: &str) -> Result<u32, Stop> {
 }
 
 /// The lines that a request names, each once, with what it wants of each; or all, with what each has.
-fn chosen_lines(
+pub(super) fn chosen_lines(
     tx: &Tx<'_>,
     order: OrderId,
     verb: &str,
