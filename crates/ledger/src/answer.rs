@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Recount;
 use crate::{
     CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, PurchaseId,
-    Quantity, RuleId, Seq, SessionId, StockState, SystemId, TransferId,
+    Quantity, ReturnId, RuleId, Seq, SessionId, StockState, SystemId, TransferId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -85,6 +85,8 @@ pub enum Answer {
     Sighted(SessionId, Vec<SightedLine>),
     /// What each command of a group was answered, in order. No group is in a group.
     Group(#[serde(deserialize_with = "not_nested")] Vec<Answer>),
+    /// A return is expected as asked, or no more.
+    Return(ReturnId),
 }
 
 /// Reads what has a group's answers or refusal in it, and no deeper: bytes that somebody made up would lead down until the

@@ -1374,6 +1374,12 @@ pub enum Cause {
     ListingRenamed,
     /// A system no longer has a listing.
     ListingGone,
+    /// A master will not do what it was sent, or not all of it.
+    Declined,
+    /// A master did not find what lies there by the books.
+    NotFound,
+    /// A master is asked to count; it ends once it has.
+    Recount,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

@@ -59,7 +59,7 @@ impl Model {
                 lines.iter().map(|line| line.occurred_at).collect(),
             ),
             Content::Receipt(receipt) => (vec![], vec![receipt.occurred_at]),
-            Content::Reply(_) => unreachable!("nothing is sent to a warehouse here"),
+            Content::Reply(_) | Content::Followed(_) => unreachable!("nothing is sent to a warehouse here"),
         };
         times.retain(Option::is_some);
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
@@ -136,7 +136,7 @@ impl Model {
                 (None, Became::Arrived(arrived), lines)
             }
             Content::Receipt(content) => (None, Became::Receipt, self.apply_receipt(system, content)?),
-            Content::Reply(_) => unreachable!("nothing is sent to a warehouse here"),
+            Content::Reply(_) | Content::Followed(_) => unreachable!("nothing is sent to a warehouse here"),
             Content::Movements(content) => {
                 let (earlier, mut short_told) = match became {
                     Some(Became::Movements(earlier, short_told)) => (earlier, short_told),
@@ -195,7 +195,7 @@ impl Model {
                     && place(&receipt.location)
                     && receipt.lines.iter().all(|line| item(&line.item))
             }
-            Content::Reply(_) => unreachable!("nothing is sent to a warehouse here"),
+            Content::Reply(_) | Content::Followed(_) => unreachable!("nothing is sent to a warehouse here"),
         }
     }
 

@@ -527,7 +527,7 @@ fn line_index(
 }
 
 /// The lines that a request names, each once, with what it wants of each; or all, with what each has.
-fn chosen_lines(
+pub(super) fn chosen_lines(
     tx: &Tx<'_>,
     order: OrderId,
     verb: &str,

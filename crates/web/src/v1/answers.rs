@@ -35,6 +35,7 @@ impl Made {
             Answer::Order(id, _) => id.0,
             Answer::Session(id) => id.0,
             Answer::Lot(id) => id.0,
+            Answer::Return(id) => id.0,
             _ => 0,
         };
         Self { id }
@@ -535,7 +536,8 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::Rule(_)
         | Answer::Lot(_)
         | Answer::Session(_)
-        | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        | Answer::Discrepancy(_)
+        | Answer::Return(_) => AnswerBody::Made(Made::of(&answer)),
         Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
         Answer::Sighted(..) => AnswerBody::Sighted(SightAnswer::of(&answer)),
         Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),

@@ -5,6 +5,8 @@
 
 mod arrivals;
 mod balance;
+mod departures;
+mod followed;
 mod leaving;
 mod movements;
 mod naming;
@@ -12,13 +14,14 @@ mod orders;
 mod parts;
 mod receipts;
 mod replies;
+mod returned;
 mod shipments;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
-use crate::command::{Content, Document, Name, ReplyLine};
+use crate::command::{Content, Document, FollowedOf, Name, ReplyLine};
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
@@ -26,6 +29,7 @@ use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
 use self::arrivals::{apply_arrival, transfer_of};
+use self::followed::{apply_followed, must_be_known};
 use self::movements::apply_movements;
 use self::orders::apply_order;
 use self::receipts::{apply_receipt, purchase_of};
@@ -87,7 +91,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             | Invalid::UnknownLocation(_)
             | Invalid::UnknownLot { .. }
             | Invalid::UnmappedListing { .. }
-            | Invalid::Unknown { kind: "purchase order" | "transfer", .. }),
+            | Invalid::Unknown { kind: "purchase order" | "transfer" | "return", .. }),
         )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
@@ -117,9 +121,12 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
                     Became::Arrived(earlier) => Some(&**earlier),
                     _ => None,
                 });
-                apply_arrival(tx, system, transfer, content, &names, earlier, &mut balanced)?
+                apply_arrival(tx, system, transfer, content, &names, earlier, &mut balanced, &[])?
             }
-            None => apply_receipt(tx, system, content, &names)?,
+            None => {
+                let purchase = purchase_of(tx, content)?;
+                apply_receipt(tx, system, purchase, content, &names, &[])?
+            }
         },
         Content::Movements(content) => {
             let earlier = known.as_ref().and_then(|known| match &known.became {
@@ -139,6 +146,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             let replied = apply_reply(tx, system, content, &names, earlier)?;
             (Became::Reply(replied), Some(content.order), Vec::new())
         }
+        Content::Followed(content) => apply_followed(tx, system, content, &names)?,
     };
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
     let known = KnownDocument { version: document.version, fingerprint, seq, became, balanced, short_told };
@@ -240,6 +248,10 @@ fn check(document: &Document) -> Result<(), Stop> {
             }
             (vec![], vec![])
         }
+        Content::Followed(followed) => {
+            followed.lines.iter().filter_map(|line| line.into).try_for_each(super::transfer::check_into)?;
+            (vec![], followed.lines.iter().map(|line| line.quantity).collect())
+        }
     };
     // An order may have lost its last line, and of what a till told nothing may be left.
     if names.is_empty()
@@ -266,6 +278,7 @@ fn latest(content: &Content) -> Option<Instant> {
         Content::Receipt(receipt) => receipt.occurred_at,
         Content::Movements(lines) => lines.iter().filter_map(|line| line.occurred_at).max(),
         Content::Reply(_) => None,
+        Content::Followed(followed) => followed.occurred_at,
     }
 }
 
@@ -311,6 +324,11 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             let line = |line: &'_ ReplyLine| [line.declined, line.open, line.open];
             reply.lines.iter().map(|told| (&told.item, location, line(told))).collect()
         }
+        Content::Followed(followed) => {
+            must_be_known(tx, followed.of)?;
+            let location = Some(followed.location.as_str());
+            followed.lines.iter().map(|line| (&line.item, location, [line.quantity; 3])).collect()
+        }
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
     let mut names = Names { items: Vec::new(), locations: Vec::new(), lots: vec![LotId(0); lines.len()] };
@@ -325,6 +343,16 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
         tx.want(told().filter_map(|(item, lot)| Some(Key::LotCode(item, lot?.clone()))))?;
         let known = told().map(|(item, lot)| match lot {
             Some(code) => super::lots::known(tx, item, code),
+            None => Ok(LotId(0)),
+        });
+        names.lots = known.collect::<Result<_, Stop>>()?;
+    }
+    if let Content::Followed(followed) = content
+        && matches!(followed.of, FollowedOf::Dispatch(_) | FollowedOf::Return(_))
+    {
+        let told = names.items.iter().zip(&followed.lines);
+        let known = told.map(|((item, _), line)| match &line.lot {
+            Some(code) => super::lots::known(tx, *item, code),
             None => Ok(LotId(0)),
         });
         names.lots = known.collect::<Result<_, Stop>>()?;
