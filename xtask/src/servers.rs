@@ -1,4 +1,5 @@
-//! The real servers the tests talk to: every folder of `tests-servers/` with a `package.json` is one.
+//! What the tests have from npm: the real servers they talk to (every folder of `tests-servers/` with a `package.json` is one), and what
+//! checks the pages.
 //!
 //! `npm ci` installs each from its lock file. A folder that was installed from this very lock file by a Node of
 //! this ABI is left as it is; `node_modules/.installed-from` says so, and npm removes it with everything else
@@ -16,22 +17,22 @@ use crate::run::{root, timed};
 const NODE_AT_LEAST: u32 = 20;
 
 const SERVERS: &str = "tests-servers";
+/// What moves on the pages, and what checks it.
+const FRONTEND: &str = "crates/web/frontend";
 const INSTALLED_FROM: &str = "node_modules/.installed-from";
 
 /// Installs what is missing, and says so.
 pub fn install() -> Result<()> {
-    let servers = servers()?;
-    if servers.is_empty() {
-        return Ok(());
-    }
     let node = Node::found()?;
-    for server in servers {
-        install_server(&server, &node)?;
+    for server in servers()? {
+        install_from_npm(&server, &node)?;
     }
-    Ok(())
+    let frontend = root().join(FRONTEND);
+    install_from_npm(&frontend, &node)?;
+    timed("types of the pages' script", Command::new("npm").args(["run", "check"]).current_dir(frontend))
 }
 
-fn install_server(server: &Path, node: &Node) -> Result<()> {
+fn install_from_npm(server: &Path, node: &Node) -> Result<()> {
     let name = server.strip_prefix(root()).unwrap_or(server).display().to_string();
     let lock = fs::read_to_string(server.join("package-lock.json")).with_context(|| {
         format!("{name} has no readable package-lock.json: `npm install --package-lock-only` there makes one")
@@ -82,7 +83,7 @@ impl Node {
         let told =
             ask("node", &["-p", "[process.version, process.versions.modules, process.execPath].join('\\n')"])
                 .with_context(|| {
-                    format!("Node.js {NODE_AT_LEAST} or newer is needed: the tests run real shop servers")
+                    format!("Node.js {NODE_AT_LEAST} or newer is needed: the tests run real shop servers, and the pages are built with it")
                 })?;
         let mut told = told.lines();
         let (version, abi, program) = (told.next(), told.next(), told.next());

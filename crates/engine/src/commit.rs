@@ -21,7 +21,7 @@ use onhand_store::{
     Batch, Chunk, Head, KeyAt, Note, Reader, Store, StoreError, Work, WriteKeys, decode_records, key_hash,
 };
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use self::tenants::Tenants;
 use crate::clock::Clock;
@@ -121,6 +121,9 @@ impl From<StoreError> for CommitError {
     }
 }
 
+/// So many tenants of whom something was noted are remembered for whoever listens and is slow: it is told that it missed some.
+const NOTED: usize = 256;
+
 /// The ledger at work: the state in memory over a store.
 pub struct Ledger {
     // Dropped before the store: the last connection that closes tidies up, and a reader may not.
@@ -134,6 +137,7 @@ pub struct Ledger {
     shared: bool,
     key_hash: fn(&str) -> u64,
     feed: watch::Sender<Seq>,
+    noted: broadcast::Sender<TenantId>,
     trouble: Mutex<Option<String>>,
     /// How many wait to read.
     readers_waiting: AtomicUsize,
@@ -299,6 +303,7 @@ impl Ledger {
             }
         }
         let (feed, _) = watch::channel(newest);
+        let (noted, _) = broadcast::channel(NOTED);
         let (shares, beside) = (shares.into_iter().map(RwLock::new).collect(), beside.map(Mutex::new));
         let (readers, trouble) = (Mutex::default(), Mutex::default());
         let (readers_waiting, looked_at) = (AtomicUsize::new(0), Mutex::default());
@@ -311,6 +316,7 @@ impl Ledger {
             shared,
             key_hash,
             feed,
+            noted,
             trouble,
             readers_waiting,
             looked_at,
@@ -338,6 +344,17 @@ impl Ledger {
     /// Tells of every entry: the newest over all tenants.
     pub fn feed(&self) -> watch::Receiver<Seq> {
         self.feed.subscribe()
+    }
+
+    /// Tells of tenants of whom something was noted on this node, such as what a system shows, which no entry tells of.
+    pub fn noted(&self) -> broadcast::Receiver<TenantId> {
+        self.noted.subscribe()
+    }
+
+    /// Something of a tenant was noted.
+    pub(crate) fn tell_noted(&self, tenant: TenantId) {
+        // Nobody may be listening.
+        let _ = self.noted.send(tenant);
     }
 
     /// What seals secrets. Has no keys until it is told where they are.

@@ -4,6 +4,7 @@
 //! calls [`Ledger::commit`] with what is waiting, and each worker's `step` when it is due. So all of it can be
 //! simulated. What is decided where: stock in `ledger`, numbers shown in `sync`; here it is only carried out.
 
+pub mod after;
 pub mod alerts;
 pub mod buffers;
 mod claims;
@@ -11,6 +12,7 @@ mod clock;
 mod commit;
 pub mod explain;
 pub mod figures;
+pub mod find;
 mod history;
 pub mod hooks;
 pub mod inbox;

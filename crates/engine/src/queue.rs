@@ -126,13 +126,14 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Committed, SubmitError> {
         let (reply, answer) = oneshot::channel();
+        let noted = self.noted(tenant, &notes);
         let asked = self.ledger.asked(Submission { tenant, command, notes });
         let job = Box::new(Job { asked, reply });
         self.lanes_of(tenant).ask(tenant, job).map_err(|error| match error {
             NoPlace::Full(_) => SubmitError::Busy,
             NoPlace::Gone => SubmitError::Stopping,
         })?;
-        Reply(answer).wait().await
+        Reply { answer, noted }.wait().await
     }
 
     /// Hands something in and does not wait for its answer; waits for a place in the queue instead of being turned
@@ -144,10 +145,16 @@ impl Handle {
         notes: Vec<Note>,
     ) -> Result<Reply, SubmitError> {
         let (reply, answer) = oneshot::channel();
+        let noted = self.noted(tenant, &notes);
         let asked = self.ledger.asked(Submission { tenant, command, notes });
         let job = Box::new(Job { asked, reply });
         self.lanes_of(tenant).ask_in_time(tenant, job).await.map_err(|Gone| SubmitError::Stopping)?;
-        Ok(Reply(answer))
+        Ok(Reply { answer, noted })
+    }
+
+    /// Whom to tell of notes, once they are durable.
+    fn noted(&self, tenant: TenantId, notes: &[Note]) -> Option<(Arc<Ledger>, TenantId)> {
+        (!notes.is_empty()).then(|| (self.ledger.clone(), tenant))
     }
 
     /// Hands in a block of commands behind everything that people ask for, and waits for a place. Blocks of one caller
@@ -177,15 +184,19 @@ impl Handle {
 }
 
 /// An answer to come.
-pub struct Reply(oneshot::Receiver<Result<Committed, CommitError>>);
+pub struct Reply {
+    answer: oneshot::Receiver<Result<Committed, CommitError>>,
+    noted: Option<(Arc<Ledger>, TenantId)>,
+}
 
 impl Reply {
     /// Waits until it is durable.
     pub async fn wait(self) -> Result<Committed, SubmitError> {
-        match self.0.await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(SubmitError::Stopping),
+        let committed = self.answer.await.map_err(|_| SubmitError::Stopping)??;
+        if let Some((ledger, tenant)) = self.noted {
+            ledger.tell_noted(tenant);
         }
+        Ok(committed)
     }
 }
 

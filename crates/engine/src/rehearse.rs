@@ -105,6 +105,11 @@ impl Rehearsal {
         }
     }
 
+    /// All that was touched, as it is after all that was rehearsed.
+    pub(crate) const fn state(&self) -> &State {
+        &self.state
+    }
+
     /// What something is after all that was rehearsed, where a command has read or changed it.
     pub fn known(&self, key: &Key) -> Option<&Value> {
         self.state.object(key)?.value.as_ref()

@@ -118,6 +118,11 @@ impl Runtime {
         self.app.teller = Teller { may_call_private: may };
     }
 
+    /// Open pages are told no more what moves, or they would keep the server from ending.
+    pub fn end_pages(&self) {
+        self.app.watched.close();
+    }
+
     /// The API.
     pub fn router(&self) -> Router {
         onhand_web::router(self.app.clone())

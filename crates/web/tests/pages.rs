@@ -3,13 +3,17 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use axum::body::Body as HttpBody;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body as HttpBody, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use onhand_ledger::TenantId;
 use onhand_web::auth;
 use serde_json::json;
 use support::{Shop, time};
+use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 
 const PAGES: [&str; 9] = [
     "/",
@@ -122,7 +126,9 @@ async fn each_page_is_there_and_says_what_is_so() {
     for page in PAGES {
         let text = browser.page(page).await;
         assert!(text.contains("<main") && text.contains("aria-current=\"page\""), "{page}");
-        assert!(!text.contains("<script") && !text.contains("style="), "{page} has nothing inline");
+        let inline =
+            text.split("<script").skip(1).any(|script| !script.starts_with(" src=\"/assets/onhand-"));
+        assert!(!inline && !text.contains("style=") && !text.contains("hx-on"), "{page} has nothing inline");
     }
     let item = browser.page("/items/MUG").await;
     for said in ["1,200", "1,204", "LONDON", "received: 1,204 from supplier to available at LONDON"] {
@@ -216,4 +222,272 @@ async fn a_tenant_sees_its_own_alone() {
     let form = "key=page-1&location=LONDON&quantity=72";
     assert!(browser.post("/items/MUG/count", form, "same-origin").await.0.is_client_error());
     assert_eq!(shop.get("/v1/items/MUG/stock").await["total"]["on_hand"], json!(0));
+}
+
+/// The address of the script on a page.
+fn script_of(page: &str) -> Option<&str> {
+    page.split("<script src=\"").nth(1)?.split('"').next()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_is_built_in_or_said_to_be_missing() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let page = browser.page("/stock").await;
+    let Some(script) = script_of(&page) else {
+        assert!(page.contains("Built without npm"), "{page}");
+        return;
+    };
+    let (status, headers, text) = browser.get(script).await;
+    let kind = headers[header::CONTENT_TYPE].to_str().unwrap();
+    assert_eq!((status, kind), (StatusCode::OK, "text/javascript; charset=utf-8"));
+    assert!(headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    assert!(text.contains("historyCacheSize") && text.len() < 150_000, "{} bytes", text.len());
+    assert!(!page.contains("Built without npm"), "{page}");
+}
+
+#[test]
+fn what_is_built_in_from_npm_is_permissive() {
+    let lock: serde_json::Value =
+        serde_json::from_str(include_str!("../frontend/package-lock.json")).unwrap();
+    for (name, package) in lock["packages"].as_object().unwrap() {
+        let licence = package["license"].as_str().unwrap_or_default();
+        // What only tests take is given to nobody.
+        let is_ours = package["dev"] == json!(true);
+        assert!(
+            is_ours || ["0BSD", "Apache-2.0", "BSD-3-Clause", "ISC", "MIT"].contains(&licence),
+            "{name}: {licence:?}"
+        );
+    }
+}
+
+/// What a page hears of what moves on it.
+struct Hearing(BodyDataStream);
+
+impl Hearing {
+    /// As the script of a page of that address does.
+    async fn on(browser: &Browser<'_>, page: &str) -> Self {
+        Self::at(browser, &Self::address(&browser.page(page).await), None).await
+    }
+
+    fn address(text: &str) -> String {
+        let said = |name: &str| {
+            let value = text.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+            value.replace("&#38;", "&").replace("&amp;", "&")
+        };
+        format!("{}&since={}", said("data-live"), said("data-seq"))
+    }
+
+    async fn at(browser: &Browser<'_>, address: &str, last: Option<u64>) -> Self {
+        let mut request = Request::get(address).header(header::COOKIE, browser.cookie.as_ref().unwrap());
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let answer = browser.shop.send(request.body(HttpBody::empty()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{address}");
+        let mut hearing = Self(answer.into_body().into_data_stream());
+        assert!(hearing.next(Duration::from_secs(5)).await.unwrap().contains("event: hello"));
+        hearing
+    }
+
+    /// What is told next, if it is within that time.
+    async fn next(&mut self, within: Duration) -> Option<String> {
+        let told = timeout(within, self.0.next()).await.ok()??.unwrap();
+        Some(String::from_utf8(told.to_vec()).unwrap())
+    }
+
+    async fn hears(&mut self) {
+        let told = self.next(Duration::from_secs(5)).await;
+        // A browser tells nobody of an event without data.
+        let is_told =
+            told.as_deref().is_some_and(|told| told.contains("event: moved") && told.contains("\ndata: "));
+        assert!(is_told, "{told:?}");
+    }
+
+    async fn hears_nothing(&mut self) {
+        assert_eq!(self.next(Duration::from_millis(400)).await, None);
+    }
+}
+
+async fn received(shop: &Shop, quantity: u64) {
+    let lines = json!({ "location": "LONDON", "lines": [{ "sku": "MUG", "quantity": quantity }] });
+    shop.accepted("/v1/movements/receive", lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is asked")]
+async fn a_change_in_the_ledger_is_on_an_open_page_within_300_ms() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/items", json!({ "sku": "CUP" })).await;
+    let key = auth::create_key(&shop.handle, TenantId(7), "other").await.unwrap();
+    let (browser, mut other) = (signed_in(&shop).await, stranger(&shop));
+    other.sign_in(&key).await;
+    let mut elsewhere = [Hearing::on(&browser, "/items/CUP").await, Hearing::on(&other, "/").await];
+    for (page, said) in [("/items/MUG", "1,001"), ("/stock", "2,002"), ("/", "3,003 received")] {
+        let mut hearing = Hearing::on(&browser, page).await;
+        let began = Instant::now();
+        received(&shop, 1_001).await;
+        hearing.hears().await;
+        let text = browser.page(page).await;
+        let took = began.elapsed();
+        assert!(text.contains(said), "{page}: {text}");
+        assert!(took < Duration::from_millis(300), "{page} had it after {took:?}");
+    }
+    // Neither is another item's page told, nor another tenant's.
+    for hearing in &mut elsewhere {
+        hearing.hears_nothing().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_changes_is_told_few_times_and_its_end_always() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let mut pages = Vec::new();
+    for _ in 0..6 {
+        pages.push(Hearing::on(&browser, "/items/MUG").await);
+    }
+    for _ in 0..50 {
+        received(&shop, 1).await;
+    }
+    let seq = shop.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    for hearing in &mut pages {
+        let (mut told, mut last) = (0, String::new());
+        while let Some(event) = hearing.next(Duration::from_millis(600)).await {
+            (told, last) = (told + 1, event);
+        }
+        assert!((1..=5).contains(&told), "told {told} times");
+        assert!(last.contains(&format!("id: {seq}")), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_cut_off_hears_at_once_of_what_was_missed_and_nobody_hears_who_is_not_signed_in() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    let seq = || shop.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    let before = seq();
+    received(&shop, 3).await;
+    let address = Hearing::address(&browser.page("/items/MUG").await);
+    let stale = address.split("&since").next().unwrap();
+    for (since, last, is_behind) in
+        [(before, None, true), (seq(), None, false), (1, Some(before), true), (1, Some(seq()), false)]
+    {
+        let mut hearing = Hearing::at(&browser, &format!("{stale}&since={since}"), last).await;
+        if is_behind { hearing.hears().await } else { hearing.hears_nothing().await }
+    }
+    let (status, headers, _) = stranger(&shop).get("/live?of=all").await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert!(headers[header::LOCATION].to_str().unwrap().starts_with("/sign-in"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited() {
+    let shop = Shop::open().await;
+    for item in [
+        json!({ "sku": "TEA-1", "name": "Green tea", "barcodes": ["4006381333931"], "tags": ["hot"], "low_stock": 10 }),
+        json!({ "sku": "POT", "name": "Pot for Tea" }),
+        json!({ "sku": "OLD", "name": "Old mug", "archived": true }),
+    ] {
+        shop.accepted("/v1/items", item).await;
+    }
+    shop.accepted("/v1/locations", json!({ "code": "BERLIN" })).await;
+    for (location, sku, quantity) in [("LONDON", "TEA-1", 7), ("BERLIN", "POT", 5), ("LONDON", "POT", 20)] {
+        let lines = json!({ "location": location, "lines": [{ "sku": sku, "quantity": quantity }] });
+        shop.accepted("/v1/movements/receive", lines).await;
+    }
+    shop.accepted("/v1/orders", json!({ "reference": "A", "lines": [{ "sku": "POT", "quantity": 25 }] }))
+        .await;
+    let browser = signed_in(&shop).await;
+    let skus = |text: &str| -> Vec<String> {
+        let rows = text.split("href=\"/items/").skip(1);
+        rows.map(|row| row.split('"').next().unwrap().to_owned()).collect()
+    };
+    for (query, found) in [
+        ("", vec!["MUG", "OLD", "POT", "TEA-1"]),
+        ("q=tea", vec!["TEA-1", "POT"]),
+        ("q=GREEN", vec!["TEA-1"]),
+        ("q=81333", vec!["TEA-1"]),
+        ("q=mug", vec!["MUG", "OLD"]),
+        ("show=low", vec!["TEA-1"]),
+        ("show=archived", vec!["OLD"]),
+        ("show=short", vec![]),
+        ("show=behind", vec![]),
+        ("show=out", vec!["MUG", "POT"]),
+        ("location=BERLIN", vec!["POT"]),
+        ("tag=Hot", vec!["TEA-1"]),
+        ("q=tea&tag=none", vec![]),
+        ("after=h.99.none", vec![]),
+    ] {
+        let text = browser.page(&format!("/stock?{query}")).await;
+        assert_eq!(skus(&text), found, "{query}");
+    }
+    // What is new is found at once, what is renamed by its new name.
+    shop.accepted("/v1/items", json!({ "sku": "NEW", "name": "Teaspoon" })).await;
+    assert_eq!(skus(&browser.page("/stock?q=spoon").await), ["NEW"]);
+    let text = browser.page("/stock?c=tags&c=on_hand&q=tea-1").await;
+    assert!(text.contains("<td>hot</td>") && !text.contains(">Committed</th>"), "{text}");
+    assert_eq!(browser.get("/stock?location=NOWHERE").await.0, StatusCode::NOT_FOUND);
+    // The file has what the view has, and is an import when somebody has edited it.
+    let (status, headers, csv) = browser.get("/stock.csv?location=LONDON&q=tea&c=tags").await;
+    assert_eq!(
+        (status, headers[header::CONTENT_TYPE].to_str().unwrap()),
+        (StatusCode::OK, "text/csv; charset=utf-8")
+    );
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(
+        lines.len() == 3 && lines[1].starts_with("TEA-1,LONDON,") && lines[2].starts_with("POT,LONDON,"),
+        "{csv}"
+    );
+    let edited = csv.replace("TEA-1,LONDON,,,,7,0,0,0,0,0,7,", "TEA-1,LONDON,,,,7,0,0,0,0,0,9,");
+    assert_ne!(edited, csv);
+    let import = Request::post("/v1/import/stock")
+        .header(header::AUTHORIZATION, format!("Bearer {}", shop.key))
+        .header(header::CONTENT_TYPE, "text/csv")
+        .header("idempotency-key", "file-1")
+        .body(HttpBody::from(edited));
+    let (status, _, text) = browser.ask(import.unwrap()).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert_eq!(shop.get("/v1/items/TEA-1/stock").await["total"]["on_hand"], json!(9));
+    assert_eq!(stranger(&shop).get("/stock.csv").await.0, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_has_a_picture_and_each_action_says_first_what_follows() {
+    let shop = Shop::open().await;
+    for location in ["BERLIN"] {
+        shop.accepted("/v1/locations", json!({ "code": location })).await;
+    }
+    received(&shop, 20).await;
+    let browser = signed_in(&shop).await;
+    let item = browser.page("/items/MUG?over=day").await;
+    for said in ["<svg", "Over the last day on hand went from", "the most 20", "1 receipt", "As a table"] {
+        assert!(item.contains(said), "{said}: {item}");
+    }
+    let seq = || shop.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.seq())).unwrap();
+    let before = seq();
+    for (act, form, said) in [
+        ("adjust", "quantity=-3&reason=correction", "No system would show another number"),
+        ("transfer", "quantity=5&to=BERLIN", "No system would show another number"),
+        ("transfer", "quantity=50&to=BERLIN", "✕"),
+        ("hold", "quantity=2&minutes=0", "a hold lasts 1 to 10080 minutes"),
+        ("adjust", "quantity=&reason=correction", "the quantity"),
+    ] {
+        let form = format!("key=page-1&location=LONDON&{form}");
+        let (status, _, text) =
+            browser.post(&format!("/items/MUG/preview/{act}"), &form, "same-origin").await;
+        assert!(status == StatusCode::OK && text.contains(said), "{act}: {status} {text}");
+    }
+    assert_eq!(seq(), before, "nothing is done by looking");
+    for (act, form) in [("transfer", "quantity=5&to=BERLIN"), ("hold", "quantity=2&minutes=30")] {
+        let form = format!("key=page-{act}&location=LONDON&{form}");
+        let (status, _, text) = browser.post(&format!("/items/MUG/{act}"), &form, "same-origin").await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+    }
+    let stock = shop.get("/v1/items/MUG/stock").await;
+    assert_eq!((&stock["total"]["available"], &stock["total"]["reserved"]), (&json!(18), &json!(2)));
+    assert_eq!(
+        browser.post("/items/MUG/explode", "key=page-9&location=LONDON&quantity=1", "same-origin").await.0,
+        StatusCode::NOT_FOUND
+    );
 }

@@ -2,7 +2,7 @@
 
 mod sheet;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use onhand_engine::View;
 use onhand_ledger::model::{Item, Location, Order, Tracking};
@@ -163,7 +163,7 @@ impl Export {
                     if self.what == What::Items {
                         rows.push(self.item(view, &item)?);
                     } else {
-                        self.stock(view, id, &item, &mut rows)?;
+                        self.stock_of(view, id, &item, None, &mut rows)?;
                     }
                 }
                 (Key::Location(id), Value::Location(location)) => {
@@ -243,17 +243,19 @@ impl Export {
         ])
     }
 
-    /// A row for each place it ever was at, and each lot or serial that is there.
-    fn stock(
+    /// The rows of an item's stock: one for each place it ever was at, and each lot or serial that is there. `within`: of these places alone.
+    pub fn stock_of(
         &mut self,
         view: &mut View<'_>,
         id: ItemId,
         item: &Item,
+        within: Option<&BTreeSet<LocationId>>,
         rows: &mut Vec<Vec<String>>,
     ) -> Result<(), StoreError> {
         let mut places = BTreeMap::<(LocationId, LotId), BTreeMap<StockState, Quantity>>::new();
         for (cell, slot) in view.cells_of(id)? {
-            if !StockState::ON_HAND.contains(&cell.state) {
+            let is_within = within.is_none_or(|within| within.contains(&cell.location));
+            if !is_within || !StockState::ON_HAND.contains(&cell.state) {
                 continue;
             }
             let is_settled = slot.seq <= self.known && slot.latest <= self.as_of;

@@ -201,6 +201,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
     let _ = stop.send(true);
     // Nobody but us speaks with the shop for long.
     let _ = tokio::time::timeout(Duration::from_secs(1), shop_server).await;
+    runtime.end_pages();
     api.close().await?;
     drop(handle);
     drop(connector);

@@ -89,6 +89,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
         again.await;
         std::process::exit(130);
     });
+    runtime.end_pages();
     let closed = api.close().await;
     watched.abort();
     hearing.abort();

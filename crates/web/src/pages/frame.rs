@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use onhand_engine::find::Names;
 use onhand_engine::open::Open;
-use onhand_ledger::{Instant, TenantId};
+use onhand_ledger::{Instant, Seq, TenantId};
 use parking_lot::Mutex;
 
+use super::live::Hubs;
 use super::{assets, words};
 use crate::App;
 use crate::auth::Caller;
@@ -14,11 +16,62 @@ use crate::blocking::blocking;
 use crate::error::Problem;
 use crate::v1::ask::read;
 
+/// Names that nobody asks for are forgotten after so many seconds.
+const NAMES_KEPT: i64 = 3_600;
+
 /// What is open of each tenant whose pages somebody looks at, followed along the log.
 #[derive(Default)]
-pub struct Watched(Mutex<HashMap<TenantId, Arc<Mutex<Open>>>>);
+pub struct Watched {
+    open: Mutex<HashMap<TenantId, Arc<Mutex<Open>>>>,
+    /// The names of their items, and when they were last asked for.
+    names: Mutex<HashMap<TenantId, Kept>>,
+    /// Who is told what moves.
+    pub(super) hubs: Hubs,
+}
+
+/// The names of a tenant's items, once they are read.
+struct Kept {
+    names: Arc<tokio::sync::Mutex<Option<Names>>>,
+    asked: Instant,
+}
 
 impl Watched {
+    /// The names of all items there are now. They are read whole where nobody asked for an hour.
+    pub(super) async fn names<T: Send>(
+        &self,
+        app: &App,
+        tenant: TenantId,
+        tell: impl FnOnce(&Names) -> T + Send,
+    ) -> Result<T, Problem> {
+        let ledger = app.handle.ledger();
+        let now = ledger.clock().now();
+        let names = {
+            let mut all = self.names.lock();
+            all.retain(|known, kept| *known == tenant || kept.asked.plus_seconds(NAMES_KEPT) > now);
+            let kept = all.entry(tenant).or_insert_with(|| Kept { names: Arc::default(), asked: now });
+            kept.asked = now;
+            kept.names.clone()
+        };
+        // Whoever waits for them to be read takes nobody's place to read.
+        let mut names = names.lock().await;
+        let look = || {
+            let names = match names.take() {
+                Some(mut known) => {
+                    known.follow(ledger, tenant)?;
+                    names.insert(known)
+                }
+                None => names.insert(Names::all(ledger, tenant)?),
+            };
+            Ok::<_, onhand_store::StoreError>(tell(names))
+        };
+        Ok(blocking(look).await?)
+    }
+
+    /// Open pages are told no more: the server ends.
+    pub fn close(&self) {
+        self.hubs.close();
+    }
+
     /// What is open now, told to whoever asks.
     pub(super) async fn look<T: Send>(
         &self,
@@ -26,14 +79,14 @@ impl Watched {
         tenant: TenantId,
         tell: impl FnOnce(&Open, Instant) -> T + Send,
     ) -> Result<T, Problem> {
-        let known = self.0.lock().get(&tenant).cloned();
+        let known = self.open.lock().get(&tenant).cloned();
         let look = || {
             let ledger = app.handle.ledger();
             let open = match known {
                 Some(open) => open,
                 None => {
                     let open = Arc::new(Mutex::new(Open::all(ledger, tenant)?));
-                    self.0.lock().entry(tenant).or_insert(open).clone()
+                    self.open.lock().entry(tenant).or_insert(open).clone()
                 }
             };
             let mut open = open.lock();
@@ -57,6 +110,8 @@ pub(super) struct Place {
 pub(super) struct Frame {
     pub style: String,
     pub icon: String,
+    /// None where it was built without.
+    pub script: Option<String>,
     pub places: Vec<Place>,
     /// Whoever is at the screen.
     pub who: String,
@@ -66,6 +121,9 @@ pub(super) struct Frame {
     pub at: words::Time,
     /// What was searched for.
     pub query: String,
+    /// Where the page hears of what moves on it, and up to where it knows.
+    pub live: String,
+    pub seq: Seq,
 }
 
 const PLACES: [(&str, &str); 6] = [
@@ -83,8 +141,8 @@ impl Frame {
         let tell =
             |open: &Open, now: Instant| (open.discrepancies().len(), open.short(), open.late(now).len());
         let (discrepancies, short, late) = app.watched.look(app, caller.tenant, tell).await?;
-        let (stopped, now) = read(app, caller, |view| {
-            Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now))
+        let (stopped, now, seq) = read(app, caller, |view| {
+            Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now, view.seq()))
         })
         .await?;
         let places = PLACES.into_iter().map(|(href, name)| {
@@ -98,11 +156,23 @@ impl Frame {
         Ok(Self {
             style: assets::style(),
             icon: assets::icon(),
+            script: assets::script(),
             places: places.collect(),
             who: caller.name.clone(),
             stopped: stopped.map(|at| words::Time::of(at, now)),
             at: words::Time::of(now, now),
             query: String::new(),
+            live: format!("/live?of={}", about(here)),
+            seq,
         })
+    }
+}
+
+/// What a page in the rail's place of that address is about, where it does not say it more exactly.
+fn about(here: &str) -> &'static str {
+    match here {
+        "/orders" => "orders",
+        "/discrepancies" => "discrepancies",
+        _ => "all",
     }
 }

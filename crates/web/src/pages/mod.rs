@@ -5,9 +5,11 @@
 
 mod activity;
 mod assets;
+mod chart;
 mod discrepancies;
 mod frame;
 mod item;
+mod live;
 mod orders;
 mod overview;
 mod problem;
@@ -52,6 +54,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(systems::routes())
         .merge(discrepancies::routes())
         .merge(activity::routes())
+        .merge(live::routes())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(CsrfLayer::new())
         .layer(middleware::map_response(guarded))

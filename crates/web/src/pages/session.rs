@@ -51,6 +51,10 @@ impl FromRequestParts<App> for Visitor {
                 crate::trace::is_of(caller.tenant);
                 Ok(Self(caller))
             }
+            // Asked for by our script: the page as a whole is asked for again, and leads to where one signs in.
+            Ok(None) if parts.headers.contains_key("hx-request") => {
+                Err((StatusCode::UNAUTHORIZED, [("hx-refresh", "true")]).into_response())
+            }
             Ok(None) => {
                 let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
                 Err(Redirect::to(&format!("/sign-in?next={}", words::part(wanted))).into_response())
@@ -76,7 +80,7 @@ fn hash(token: &str) -> String {
 }
 
 /// Whose session the cookie names.
-async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     let Some(token) = cookie(headers) else { return Ok(None) };
     let Some(tenant) = tenant_of(token) else { return Ok(None) };
     let ledger = app.handle.ledger();
@@ -151,6 +155,9 @@ async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<Si
     app.handle.submit_with(caller.tenant, None, notes).await?;
     let set =
         format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LASTS}{}", secure(&headers));
+    // The names of all items are read while somebody looks at the first page.
+    let (early, tenant) = (app.clone(), caller.tenant);
+    tokio::spawn(async move { early.watched.names(&early, tenant, |_| ()).await.ok() });
     let mut response = Redirect::to(ours(form.next.as_deref())).into_response();
     let value = HeaderValue::from_str(&set).map_err(internal)?;
     response.headers_mut().insert(header::SET_COOKIE, value);

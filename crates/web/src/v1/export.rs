@@ -61,13 +61,13 @@ pub(crate) enum LogFormat {
     Parquet,
 }
 
-type Parts = mpsc::Sender<Result<Bytes, std::io::Error>>;
+pub(crate) type Parts = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
 /// Who reads nothing for so long has gone away.
 const UNREAD: Duration = Duration::from_mins(2);
 
 /// A part is handed on; or nobody reads any more.
-async fn hand_on(parts: &Parts, part: Vec<u8>) -> Result<(), Stop> {
+pub(crate) async fn hand_on(parts: &Parts, part: Vec<u8>) -> Result<(), Stop> {
     if part.is_empty() {
         return if parts.is_closed() { Err(Stop::Unread) } else { Ok(()) };
     }
@@ -76,7 +76,7 @@ async fn hand_on(parts: &Parts, part: Vec<u8>) -> Result<(), Stop> {
 }
 
 /// Why an export ends before its end.
-enum Stop {
+pub(crate) enum Stop {
     /// Nobody reads it any more.
     Unread,
     /// It cannot be made.
@@ -90,7 +90,7 @@ impl From<Problem> for Stop {
 }
 
 /// The answer whose body comes from a task. Where that fails the connection ends without the last chunk.
-fn streamed(kind: &'static str, name: String, place: Both, begin: impl AsyncRun) -> Response {
+pub(crate) fn streamed(kind: &'static str, name: String, place: Both, begin: impl AsyncRun) -> Response {
     let (parts, receive) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let _place = place;
@@ -113,7 +113,7 @@ fn file(kind: &'static str, name: &str, body: Body) -> Response {
 }
 
 /// What makes a body, part by part.
-trait AsyncRun: Send + 'static {
+pub(crate) trait AsyncRun: Send + 'static {
     fn run(self, parts: Parts) -> impl Future<Output = Result<(), Stop>> + Send;
 }
 
