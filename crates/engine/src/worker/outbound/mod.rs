@@ -372,13 +372,13 @@ impl Worker {
         for list in List::ALL {
             // Orders may be shipped that nobody here remembers; of the rest there is none but what is open.
             if list == List::Orders || self.outbound.open.contains(&list) {
-                self.follow(list).await?;
+                self.follow_list(list).await?;
             }
         }
         Ok(())
     }
 
-    async fn follow(&mut self, list: List) -> Result<(), WorkerError> {
+    async fn follow_list(&mut self, list: List) -> Result<(), WorkerError> {
         let key = list.key(self.id);
         let mut cursor = self.handle.ledger().read(self.tenant, |view| view.note(CURSOR, &key))?;
         loop {
