@@ -4,9 +4,11 @@
 //! in a file apart from the logic; limits and quirks are data with the vendor's page as their source.
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
+pub mod expected;
 pub mod notice;
 pub mod outgoing;
 pub mod protocol;
+pub mod recount;
 pub mod shop;
 pub mod shopify;
 pub mod vendure;
@@ -20,7 +22,9 @@ use onhand_ledger::{Instant, Quantity};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use expected::{Announcement, Received, ReceivedPage};
 use outgoing::{FollowedPage, Outgoing, Sent};
+use recount::{RecountRequest, Recounted, RecountedPage};
 use webhook::WebhookScheme;
 
 /// What the number that a system shows for a listing means.
@@ -373,6 +377,34 @@ pub(crate) fn date_in(headers: &reqwest::header::HeaderMap) -> Option<Instant> {
 /// an index of its own leaves a new order out for seconds, and what somebody changed by hand can wait as long.
 pub const TELLS_WITHIN_MS: i64 = 12_000;
 
+/// What a system may take from us where it is master, beside orders.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Errand {
+    /// What suppliers shall deliver there, to be expected.
+    Receipts,
+    /// Transfers: out of there as orders to ship, into it to be expected.
+    Transfers,
+    /// Requests to count again.
+    Recounts,
+    /// What customers send back there, to be expected.
+    Returns,
+}
+
+impl Errand {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Receipts, Self::Transfers, Self::Recounts, Self::Returns];
+
+    /// As people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receipts => "expected receipts",
+            Self::Transfers => "transfers",
+            Self::Recounts => "requests for a recount",
+            Self::Returns => "expected returns",
+        }
+    }
+}
+
 /// One outside system, spoken to over its own API.
 #[async_trait::async_trait]
 pub trait Channel: Send + Sync {
@@ -483,4 +515,34 @@ pub trait Channel: Send + Sync {
     async fn followed(&self, cursor: Option<&str>) -> Result<FollowedPage, ChannelError> {
         Ok(FollowedPage { cursor: cursor.unwrap_or_default().to_owned(), ..FollowedPage::default() })
     }
+
+    /// What else it takes where it is master, and says what becomes of, by its own word now. What is not here it is never sent.
+    async fn takes(&self) -> Result<Vec<Errand>, ChannelError> {
+        Ok(Vec::new())
+    }
+
+    /// Sends announcements of goods, or what has changed of them: at most [`Channel::batch_size`]. One result for each, in order.
+    async fn announce(&self, announcements: &[Announcement]) -> Result<Vec<Sent<Received>>, ChannelError> {
+        Ok(announcements.iter().map(|_| never_sent()).collect())
+    }
+
+    /// What of the announcements has changed since `cursor` (none: since the first was sent).
+    async fn received(&self, cursor: Option<&str>) -> Result<ReceivedPage, ChannelError> {
+        Ok(ReceivedPage { cursor: cursor.unwrap_or_default().to_owned(), ..ReceivedPage::default() })
+    }
+
+    /// Sends requests to count again, or what has changed of them: at most [`Channel::batch_size`]. One result for each, in order.
+    async fn ask_recounts(&self, requests: &[RecountRequest]) -> Result<Vec<Sent<Recounted>>, ChannelError> {
+        Ok(requests.iter().map(|_| never_sent()).collect())
+    }
+
+    /// What of the requests to count again has changed since `cursor` (none: since the first was sent).
+    async fn recounted(&self, cursor: Option<&str>) -> Result<RecountedPage, ChannelError> {
+        Ok(RecountedPage { cursor: cursor.unwrap_or_default().to_owned(), ..RecountedPage::default() })
+    }
+}
+
+/// How sending ends where [`Channel::takes`] says that nothing is sent.
+fn never_sent<T>() -> Sent<T> {
+    Sent::Unknown { reason: "this channel does not take it".to_owned() }
 }

@@ -28,6 +28,9 @@ pub struct Outgoing {
     pub ship_by: Option<Instant>,
     /// The region it goes to: `DE`, or `DE-HE`.
     pub ship_to: Option<String>,
+    /// Our code of the location it goes to, where it is a transfer between two locations of ours; none: it goes to a customer.
+    #[serde(default)]
+    pub transfer_to: Option<String>,
     /// Nothing more of it shall leave.
     pub cancelled: bool,
     /// What shall leave. A line that was there before is there for ever, with 0 where nothing of it is wanted any more.
@@ -104,11 +107,11 @@ impl std::fmt::Debug for Recipient {
     }
 }
 
-/// How sending one document ended.
+/// How sending one document ended; of an order, unless it is of something else.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Sent {
+pub enum Sent<T = Followed> {
     /// It has it, and says how it stands.
-    Answered(Box<Followed>),
+    Answered(Box<T>),
     /// It has it, and will say how it stands.
     Received,
     /// Nothing may be known of it: the answer was lost. It is sent again under the same name and version.

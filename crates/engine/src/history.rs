@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use onhand_ledger::Money;
 use onhand_ledger::entry::{Account, Entry, Movement};
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::Reversals;
+use onhand_ledger::model::{Holder, Reversals};
 use onhand_ledger::state::TrailRow;
-use onhand_ledger::{CellKey, Instant, ItemId, Key, LocationId, LotId, Quantity, Record, Seq, Value};
+use onhand_ledger::{
+    CellKey, Instant, ItemId, Key, LocationId, LotId, OrderId, Quantity, Record, Seq, Value,
+};
 use onhand_store::{Chunk, StoreError, decode_records};
 
 use crate::view::View;
@@ -44,6 +46,8 @@ pub struct LedgerRow {
     pub movement: Movement,
     /// When it was recorded, by whom, from which document; its entries are left out.
     pub record: Record,
+    /// The order that it was for.
+    pub order: Option<OrderId>,
     /// What changed of ours: of one or two states.
     pub changes: Vec<StateChange>,
     /// The movements that correct or explain this one.
@@ -138,20 +142,44 @@ fn cost_of(record: &Record, seq: Seq) -> Option<Money> {
     })
 }
 
+/// The order that a movement was for: whose promise it changes, or of which something came back by the same record.
+pub(crate) fn order_of(record: &Record, movement: &Movement) -> Option<OrderId> {
+    if let Some(promise) = movement.promise {
+        return match promise.holder {
+            Holder::Order(order) => Some(order),
+            _ => None,
+        };
+    }
+    let is_customers = [movement.from, movement.to].iter().any(|side| side.state == StockState::Customer);
+    let mut orders = record.entries.iter().filter_map(|entry| match entry {
+        Entry::Order(order, _) => Some(*order),
+        _ => None,
+    });
+    let first = orders.next().filter(|_| is_customers)?;
+    orders.all(|other| other == first).then_some(first)
+}
+
 fn without_entries(record: &Record) -> Record {
     Record { entries: Vec::new(), ..record.clone() }
 }
 
 impl View<'_> {
-    /// An entry, and the record it is part of without its entries; what the entry brought did cost so much.
-    pub fn entry(&mut self, seq: Seq) -> Result<Option<(Entry, Record, Option<Money>)>, StoreError> {
+    /// An entry, the record it is part of without its entries, what one unit of what it brought did cost, and the order that
+    /// a movement was for.
+    pub fn entry(
+        &mut self,
+        seq: Seq,
+    ) -> Result<Option<(Entry, Record, Option<Money>, Option<OrderId>)>, StoreError> {
         if seq == 0 || seq > self.seq() {
             return Ok(None);
         }
         let mut read = Read::default();
         let Some((first, record)) = read.record(self, seq)? else { return Ok(None) };
         let cost = cost_of(record, seq);
-        Ok(entry_of(first, record, seq).map(|entry| (entry.clone(), without_entries(record), cost)))
+        Ok(entry_of(first, record, seq).map(|entry| {
+            let order = if let Entry::Movement(movement) = entry { order_of(record, movement) } else { None };
+            (entry.clone(), without_entries(record), cost, order)
+        }))
     }
 
     /// What of a movement was taken back.
@@ -233,10 +261,10 @@ impl View<'_> {
             if !filter.accepts(record, movement) {
                 continue;
             }
-            let cost = cost_of(record, seq);
+            let (cost, order) = (cost_of(record, seq), order_of(record, movement));
             let (movement, record) = (movement.clone(), without_entries(record));
             let (corrected_by, reversals) = (self.corrected_by(seq)?, self.reversals(seq)?);
-            page.rows.push(LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost });
+            page.rows.push(LedgerRow { seq, movement, record, order, changes, corrected_by, reversals, cost });
             if page.rows.len() == limit {
                 return Ok(page);
             }
@@ -274,12 +302,13 @@ impl View<'_> {
                         continue;
                     }
                     let (corrected_by, reversals) = (self.corrected_by(seq)?, self.reversals(seq)?);
-                    let cost = cost_of(record, seq);
+                    let (cost, order) = (cost_of(record, seq), order_of(record, movement));
                     let (changes, record) = (changes(movement, filter), without_entries(record));
                     page.rows.push(LedgerRow {
                         seq,
                         movement: movement.clone(),
                         record,
+                        order,
                         changes,
                         corrected_by,
                         reversals,
@@ -296,8 +325,8 @@ impl View<'_> {
         Ok(page)
     }
 
-    /// A cell's movements below a `seq`, the newest first.
-    fn trail_below(
+    /// A cell's movements below a `seq`, the newest first, written to tables or not yet.
+    pub(crate) fn trail_below(
         &mut self,
         cell: &CellKey,
         before: Seq,

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use onhand_ledger::command::{Content, Document, Name};
 use onhand_ledger::look::look;
-use onhand_ledger::model::{Became, Cause, Discrepancy};
+use onhand_ledger::model::{Became, Cause, Discrepancy, GetsOrders};
 use onhand_ledger::{DiscrepancyId, Instant, ItemId, Key, OrderId, Quantity, Seq, SystemId, Value};
 use onhand_store::{Note, StoreError};
-use onhand_sync::inbox::{Matter, Unknown, propose};
+use onhand_sync::inbox::{Counter, Matter, Unknown, propose};
 use serde::{Deserialize, Serialize};
 
 use crate::view::View;
@@ -173,16 +173,31 @@ impl View<'_> {
             _ => Vec::new(),
         };
         let short = if discrepancy.cause == Cause::Short { self.short_of(id, discrepancy)? } else { None };
+        let counter = self.counter_of(discrepancy)?;
         Ok(Matter {
             id,
             discrepancy,
             system: system.map_or_else(|| "onhand".to_owned(), |system| system.name),
             sku,
             location: location.map(|location| location.code),
+            counter,
             unknown,
             told,
             short,
         })
+    }
+
+    /// Who can count what a discrepancy speaks of.
+    fn counter_of(&mut self, discrepancy: &Discrepancy) -> Result<Counter, StoreError> {
+        let Some((item, location)) = discrepancy.item.zip(discrepancy.location) else {
+            return Ok(Counter::Ourselves);
+        };
+        let master = self.ownership_of(item, location)?.map_or(SystemId::ONHAND, |(_, rule)| rule.master);
+        if master == SystemId::ONHAND {
+            return Ok(Counter::Ourselves);
+        }
+        let system = self.system(master)?.filter(|system| system.gets_orders == GetsOrders::FromOnhand);
+        Ok(system.map_or(Counter::Nobody, |system| Counter::Master(system.name)))
     }
 
     /// The items and listings that a document names and nobody knows, each once.
@@ -193,6 +208,7 @@ impl View<'_> {
             Content::Receipt(receipt) => receipt.lines.iter().map(|line| &line.item).collect(),
             Content::Movements(lines) => lines.iter().map(|line| &line.item).collect(),
             Content::Reply(reply) => reply.lines.iter().map(|line| &line.item).collect(),
+            Content::Followed(followed) => followed.lines.iter().map(|line| &line.item).collect(),
         };
         let mut unknown = Vec::new();
         for name in names {

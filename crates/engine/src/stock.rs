@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 use onhand_ledger::availability::{self, Look};
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Component, Lot, Tracking};
+use onhand_ledger::state::TrailRow;
 use onhand_ledger::{CellKey, Instant, ItemId, LocationId, LotId, Quantity, Seq};
 use onhand_store::StoreError;
 
 use crate::view::View;
+
+/// How many movements of a cell are looked at for a late one: whoever reads is waited for.
+const LOOKS_BACK: usize = 10_000;
 
 /// A past instant, by what happened, as known at an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +114,31 @@ impl View<'_> {
             shelves.entry(location).or_default().buildable = kits;
         }
         Ok(shelves)
+    }
+
+    /// Where what happened, as far as it was known, was less than nothing at an instant: by which movement, the last that was
+    /// recorded of those that took out of the cell until then. It was heard of late, or what it took was.
+    pub fn late_facts(
+        &mut self,
+        item: ItemId,
+        past: Past,
+    ) -> Result<BTreeMap<LocationId, Seq>, StoreError> {
+        let mut found = BTreeMap::<LocationId, Seq>::new();
+        for (cell, _) in self.cells_of(item)? {
+            if cell.state.is_party() || !self.as_of_seq(cell, past.at, past.known)?.is_negative() {
+                continue;
+            }
+            let rows = self.trail_below(&cell, Seq::MAX >> 1, LOOKS_BACK)?;
+            let before = |index: usize| rows.get(index + 1).map_or(Quantity::ZERO, |row: &TrailRow| row.balance);
+            let took = |(index, row): &(usize, &TrailRow)| {
+                row.seq <= past.known && row.occurred_at <= past.at && row.balance < before(*index)
+            };
+            if let Some((_, row)) = rows.iter().enumerate().find(took) {
+                let last = found.entry(cell.location).or_default();
+                *last = row.seq.max(*last);
+            }
+        }
+        Ok(found)
     }
 
     /// The kits of an item that can be built at each of these locations and of what is inside it, where any can.

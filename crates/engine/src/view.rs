@@ -10,10 +10,12 @@ use onhand_ledger::model::{
 };
 use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
-    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, Quantity, Record, Seq, State,
-    SystemId, TenantId, Value, gtin,
+    CellKey, Instant, ItemId, Key, ListingId, LocationId, LotId, Money, OrderId, Quantity, Record, Seq,
+    State, SystemId, TenantId, Value, gtin,
 };
 use onhand_store::{Chunk, Head, KeyAt, Reader, StoreError, decode_records};
+
+use crate::history::order_of;
 
 /// A tenant's state at one `seq`.
 pub struct View<'a> {
@@ -37,6 +39,8 @@ pub struct HistoryRow {
     pub reversals: Reversals,
     /// When it was recorded, by whom, from which document; its entries are left out.
     pub record: Record,
+    /// The order that it was for.
+    pub order: Option<OrderId>,
 }
 
 impl<'a> View<'a> {
@@ -276,8 +280,13 @@ impl<'a> View<'a> {
                 Some(Value::Reversals(reversals)) => reversals,
                 _ => Reversals::default(),
             };
+            let order = match entry {
+                Entry::Movement(movement) => order_of(record, movement),
+                _ => None,
+            };
             rows.push(HistoryRow {
                 seq,
+                order,
                 entry: entry.clone(),
                 cost,
                 reversals,

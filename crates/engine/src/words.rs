@@ -76,6 +76,7 @@ impl Names {
             Key::Transfer(id) => format!("transfer {id}"),
             Key::TransferReference(name) => format!("the transfer called `{name}`"),
             Key::Purchase(id) => format!("purchase order {id}"),
+            Key::Return(id) => format!("return {id}"),
             Key::PurchaseReference(name) => format!("the purchase order called `{name}`"),
             Key::Incoming(item, location, document, line) => {
                 let (sku, code) = (self.sku(*item), self.code(*location));

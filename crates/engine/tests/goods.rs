@@ -5,10 +5,10 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod shop;
 
-use onhand_engine::CommitError;
+use onhand_engine::{CommitError, verify};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Line, LineQuantity, Name, OrderContent,
-    OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot, Receive, ReturnOrder,
+    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity, MoveState,
+    MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot, Receive, ReturnOrder,
     ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
 use onhand_ledger::model::{Became, Cause, Tracking};
@@ -1052,5 +1052,112 @@ fn parts_that_left_before_their_order_was_told_are_its_kits() {
         parcel(shop, "S2", &[("A", 1), ("B", 1)]);
         assert_eq!(first_line(shop), ([2, 0, 0, 2], vec![]));
         assert_eq!(shop.discrepancies().len(), 0, "{:?}", shop.discrepancies());
+    });
+}
+
+// ---- what nobody says of which lot or piece it is ------------------------------------------------------------
+
+/// WEB's till tells what happened in London, and not of which lot.
+fn till(shop: &Shop, document: &str, version: u64, lines: &[(&str, Happened, i64)]) {
+    let line = |(sku, what, quantity): &(&str, Happened, i64)| MovementLine {
+        line: (*sku).to_owned(),
+        item: Name::Sku((*sku).to_owned()),
+        location: "LONDON".to_owned(),
+        what: *what,
+        quantity: Quantity::units(*quantity),
+        occurred_at: None,
+        reason: None,
+    };
+    let content = Content::Movements(lines.iter().map(line).collect());
+    let (system, document) = ("WEB".to_owned(), document.to_owned());
+    let told = shop.tell(Body::Record(Document { system, document, version, content }));
+    assert!(matches!(told, Answer::Recorded { .. }), "{told:?}");
+}
+
+fn count(shop: &Shop, lines: Vec<Line>) -> Answer {
+    let location = "LONDON".to_owned();
+    let count = TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
+    shop.tell(Body::Count(count))
+}
+
+#[test]
+fn what_a_customer_brought_back_of_no_lot_is_looked_at_before_it_is_sold() {
+    each_way(|shop| {
+        tracked(&shop, "MILK", Tracking::Lots);
+        receive(&shop, "LONDON", vec![lot("MILK", 5, "L1", "")]);
+        till(&shop, "sold", 1, &[("MILK", Happened::Sold, 5)]);
+        let (sku, of) = ("MILK".to_owned(), "L1".to_owned());
+        shop.tell(Body::PutLot(PutLot { sku, lot: of, recalled: Some(true), expires: None }));
+        till(&shop, "back", 1, &[("MILK", Happened::Returned, 5)]);
+        assert_eq!(shop.available("MILK", "LONDON"), 0, "it may be what was called back");
+        assert_eq!(shop.total("MILK", StockState::QualityControl), 5);
+        till(&shop, "back", 2, &[("MILK", Happened::Returned, 3)]);
+        assert_eq!(shop.total("MILK", StockState::QualityControl), 3);
+        // It is moved as what it is, and is one lot's once that is known.
+        let (from, to) = (StockState::QualityControl, StockState::Available);
+        let (location, lines) = ("LONDON".to_owned(), units("MILK", 3));
+        let reason = "quality_control".to_owned();
+        let released = MoveState { location, from, to, lines, occurred_at: None, reason };
+        assert!(matches!(shop.tell(Body::Move(released)), Answer::Moved(..)));
+        assert_eq!(shop.available("MILK", "LONDON"), 3);
+        count(&shop, vec![lot("MILK", 3, "L2", "2026-12-31"), lot("MILK", 0, "L1", "")]);
+        count(&shop, units("MILK", 0));
+        assert_eq!((shop.available("MILK", "LONDON"), on_hand(&shop, "MILK")), (3, 3), "L2 is left");
+        assert!(invalid(&shop, a_count(units("MILK", 3))).contains("name one"), "nothing is without a name now");
+        till(&shop, "back", 3, &[]);
+        assert!(verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap().violation.is_none());
+    });
+}
+
+fn on_hand(shop: &Shop, sku: &str) -> i64 {
+    StockState::ON_HAND.iter().map(|state| shop.total(sku, *state)).sum()
+}
+
+fn a_count(lines: Vec<Line>) -> Body {
+    let location = "LONDON".to_owned();
+    Body::Count(TakeCount { location, lines, as_of: None, inside: false, system: None, net: false })
+}
+
+#[test]
+fn pieces_without_a_name_are_counted_away_and_taken_out() {
+    each_way(|shop| {
+        tracked(&shop, "PHONE", Tracking::Serials);
+        till(&shop, "in", 1, &[("PHONE", Happened::Received, 3)]);
+        count(&shop, vec![serials("PHONE", &["P1", "P2"])]);
+        assert_eq!(shop.available("PHONE", "LONDON"), 5, "three have no name");
+        let (location, reason) = ("LONDON".to_owned(), "correction".to_owned());
+        let out = Adjust { location, lines: units("PHONE", -1), reason, occurred_at: None };
+        assert!(matches!(shop.tell(Body::Adjust(out)), Answer::Moved(..)));
+        assert_eq!(shop.available("PHONE", "LONDON"), 4, "it is none of the two");
+        // No piece at all is here.
+        count(&shop, vec![serials("PHONE", &[])]);
+        assert_eq!(on_hand(&shop, "PHONE"), 0);
+        assert!(verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap().violation.is_none());
+    });
+}
+
+#[test]
+fn a_piece_that_left_elsewhere_is_nowhere_else() {
+    each_way(|shop| {
+        place(&shop, "PARIS", None);
+        tracked(&shop, "PHONE", Tracking::Serials);
+        receive(&shop, "PARIS", vec![serials("PHONE", &["P1"])]);
+        let line = ShipmentLine {
+            item: Name::Sku("PHONE".to_owned()),
+            quantity: Quantity::ONE,
+            lot: Some("P1".to_owned()),
+        };
+        let content = Content::Shipment(ShipmentContent {
+            order: Some("1044".to_owned()),
+            order_system: None,
+            location: "LONDON".to_owned(),
+            occurred_at: None,
+            lines: vec![line],
+        });
+        let (system, document) = ("WEB".to_owned(), "S1".to_owned());
+        shop.tell(Body::Record(Document { system, document, version: 1, content }));
+        assert_eq!((on_hand(&shop, "PHONE"), shop.total("PHONE", StockState::Customer)), (0, 1));
+        assert!(matches!(order(&shop, units("PHONE", 1)), Answer::Refused(_)), "it is with the customer");
+        assert!(verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap().violation.is_none());
     });
 }

@@ -385,7 +385,7 @@ fn no_more_is_adjusted_away_than_is_there() {
             Answer::Refused(refusal) => refusal.to_string(),
             other => panic!("{other:?}"),
         };
-        let sentence = "cannot take 100 of `MUG` at `LONDON (on hand)`: 27 available";
+        let sentence = "cannot take 100 of `MUG` at `LONDON`: 27 on hand";
         assert_eq!(said(&[-100]), sentence);
         assert_eq!(said(&[-60, -40]), sentence, "all lines together");
         assert_eq!(shop.stock("MUG"), (22, 0, 5));

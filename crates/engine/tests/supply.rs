@@ -683,6 +683,35 @@ fn what_can_be_promised_by_a_day() {
     });
 }
 
+#[test]
+fn what_has_ended_by_a_day_is_promised_by_no_later_one() {
+    each(|shop| {
+        shop.tell(Body::PutItem(PutItem {
+            sku: "MILK".to_owned(),
+            tracking: Some(Tracking::Lots),
+            ..PutItem::default()
+        }));
+        let line = |lot: &str, quantity, expires| Line {
+            lot: Some(lot.to_owned()),
+            expires: Some(day(expires)),
+            ..Line::new("MILK", some(quantity))
+        };
+        let lines = vec![line("L1", 5, "2026-12-05"), line("L2", 3, "2027-01-31")];
+        let location = "LONDON".to_owned();
+        shop.at("10:00").tell(Body::Receive(Receive { location, lines, occurred_at: None, reason: None }));
+        let by = |by: &str| {
+            let found = shop.ledger.read(TenantId::DEFAULT, |view| {
+                let (item, _) = view.item_by_sku("MILK")?.unwrap();
+                view.promisable(item, None, day(by))
+            });
+            let found = found.unwrap();
+            (found.available, found.ended, found.promisable)
+        };
+        assert_eq!(by("2026-12-05"), (some(8), some(0), some(8)), "it may be sold on its last day");
+        assert_eq!(by("2026-12-06"), (some(8), some(5), some(3)));
+    });
+}
+
 fn receipt(shop: &Shop, system: &str, document: &str, reference: &str, quantity: i64) -> Answer {
     shop.tell(Body::Record(Document {
         system: system.to_owned(),

@@ -546,6 +546,9 @@ fn what_was_told_wrong_and_sold_meanwhile_is_said() {
         shop.at("10:30").tell(Body::Record(Document { system, document, version: 1, content }));
         told(shop.at("11:00"), ("WMS", "R1", 2), vec![of("MUG", 3)]);
         assert_eq!((stock(shop), causes(shop)), ([4, 0, 0, 3], vec![Cause::MoreLeftThanThere]));
+        // What balanced the two that were not there ends as they come in after all.
+        told(shop.at("11:30"), ("WMS", "R1", 3), vec![of("MUG", 6)]);
+        assert_eq!(stock(shop), [4, 0, 1, 0], "as if six had been told at once");
     });
 }
 

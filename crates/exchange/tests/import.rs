@@ -84,6 +84,32 @@ fn outcomes(rows: &[RowResult]) -> Vec<(u64, Outcome, Option<&str>)> {
     rows.iter().map(|row| (row.line, row.outcome, row.column.as_deref())).collect()
 }
 
+/// A program that is no spreadsheet writes formulas and not what they come to.
+#[test]
+fn a_formula_without_its_value_is_no_empty_cell() {
+    let shop = Shop::empty();
+    shop.put(What::Locations, "code\nLONDON\n");
+    shop.put(What::Items, "sku\nMUG\nCUP\n");
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    for (column, name) in (0..).zip(["sku", "location", "counted"]) {
+        sheet.write_string(0, column, name).unwrap();
+    }
+    for (row, sku, value) in [(1, "MUG", ""), (2, "CUP", "3")] {
+        let formula = rust_xlsxwriter::Formula::new("=1+2").set_result(value);
+        sheet.write_string(row, 0, sku).unwrap().write_string(row, 1, "LONDON").unwrap();
+        sheet.write_formula(row, 2, formula).unwrap();
+    }
+    let file = book.save_to_buffer().unwrap();
+    let asked = Asked { skip_bad_rows: true, ..Asked::default() };
+    let (rows, _) = shop.import(What::Stock, &file, &asked);
+    let bad = rows.iter().find(|row| row.line == 2).unwrap();
+    let problem = bad.problem.as_deref().unwrap();
+    assert!(problem.contains("the cell C2 has a formula without its value"), "{problem}");
+    assert_eq!(bad.column.as_deref(), Some("counted"));
+    assert!(rows.iter().all(|row| row.line != 3 || row.problem.is_none()), "{rows:?}");
+}
+
 #[test]
 fn a_refusal_that_only_the_ledger_knows_of_keeps_all_out_or_itself_alone() {
     let shop = Shop::empty();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Recount;
 use crate::{
     CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, PurchaseId,
-    Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
+    Quantity, ReturnId, RuleId, Seq, SessionId, StockState, SystemId, TransferId,
 };
 
 /// What a caller is told. A copy of the request is told the same, word for word.
@@ -85,6 +85,8 @@ pub enum Answer {
     Sighted(SessionId, Vec<SightedLine>),
     /// What each command of a group was answered, in order. No group is in a group.
     Group(#[serde(deserialize_with = "not_nested")] Vec<Answer>),
+    /// A return is expected as asked, or no more.
+    Return(ReturnId),
 }
 
 /// Reads what has a group's answers or refusal in it, and no deeper: bytes that somebody made up would lead down until the
@@ -264,7 +266,8 @@ pub struct LineAnswer {
 }
 
 impl LineAnswer {
-    /// What the line is, in a word: `short` where it is (also in part), else how it waits, else `allocated`.
+    /// What the line is, in a word: `short` where it is (also in part), else how it waits, else `allocated` or `shipped`;
+    /// `evidence` where it moves nothing: another system told of it before, or is master there.
     pub fn is(&self) -> &'static str {
         if self.short > self.backordered + self.preordered {
             "short"
@@ -276,10 +279,26 @@ impl LineAnswer {
             "allocated"
         } else if self.shipped.is_positive() {
             "shipped"
+        } else if self.quantity.is_positive() {
+            "evidence"
         } else {
             "cancelled"
         }
     }
+}
+
+/// What was to be taken out of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum OutOf {
+    /// One state.
+    State(StockState),
+    /// All that lies there.
+    OnHand,
+}
+
+impl OutOf {
+    /// What is available.
+    pub const AVAILABLE: Self = Self::State(StockState::Available);
 }
 
 /// How much is missing of what, where.
@@ -289,9 +308,11 @@ pub struct Missing {
     pub sku: String,
     /// Where, if one place was named.
     pub location: Option<String>,
+    /// Out of which states.
+    pub out_of: OutOf,
     /// How much was asked for, in all lines together.
     pub wanted: Quantity,
-    /// How much is available.
+    /// How much is there.
     pub available: Quantity,
     /// How much is held by checkouts, and until when the first of them.
     pub held: Option<(Quantity, Instant)>,
@@ -618,8 +639,16 @@ fn tied_publication(of: &Tied, at: Option<&str>, rule: RuleId, other: RuleId) ->
 fn insufficient(missing: &[Missing]) -> String {
     let sentences: Vec<String> = missing
         .iter()
-        .map(|Missing { sku, location, wanted, available, held, beyond }| {
+        .map(|Missing { sku, location, out_of, wanted, available, held, beyond }| {
             let place = location.as_ref().map_or(String::new(), |location| format!(" at `{location}`"));
+            match out_of {
+                OutOf::State(StockState::Available) => {}
+                OutOf::State(state) => {
+                    let state = state.name();
+                    return format!("cannot take {wanted} of `{sku}`{place} out of `{state}`: {available} there");
+                }
+                OutOf::OnHand => return format!("cannot take {wanted} of `{sku}`{place}: {available} on hand"),
+            }
             let held = held.map_or(String::new(), |(held, until)| format!(", {held} held until {until}"));
             let beyond = match beyond {
                 None => String::new(),

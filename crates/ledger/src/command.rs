@@ -19,7 +19,7 @@ use crate::key::StockState;
 use crate::model::{
     Direction, GetsOrders, Inbound, Pack, Parcels, Policy, Role, Stage, Timing, Tracking, Zeros,
 };
-use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, RuleId, SessionId};
+use crate::{HoldId, Instant, Money, OrderId, Precision, Quantity, ReturnId, RuleId, SessionId};
 
 /// One command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -167,6 +167,12 @@ pub enum Body {
     ResumePushing,
     /// Says how much an adaptive rule keeps back at a listing, and what was measured.
     SizeBuffer(SizeBuffer),
+    /// Asks the system that is master of an item somewhere to count it there.
+    AskRecount(AskRecount),
+    /// Goods of an order will come back, to where another system is master.
+    AnnounceReturn(AnnounceReturn),
+    /// Nothing more of an announced return is expected.
+    EndReturn(ReturnId),
 }
 
 impl Body {
@@ -186,6 +192,7 @@ impl Body {
                 Content::Receipt(receipt) => receipt.lines.len(),
                 Content::Movements(lines) => lines.len(),
                 Content::Reply(reply) => reply.lines.len(),
+                Content::Followed(followed) => followed.lines.len(),
             },
             Self::PlanTransfer(PlanTransfer { lines, .. }) => lines.len(),
             Self::PlacePurchase(PlacePurchase { lines, .. }) => lines.len(),
@@ -213,6 +220,9 @@ impl Body {
             }
             Self::Record(Document { content: Content::Receipt(receipt), .. }) => {
                 receipt.lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
+            }
+            Self::Record(Document { content: Content::Followed(followed), .. }) => {
+                followed.lines.iter().any(|line| line.lot.is_some())
             }
             Self::ReceivePurchase(ReceivePurchase { lines: Some(lines), .. }) => {
                 lines.iter().any(|line| line.lot.is_some() || line.serials.is_some())
@@ -576,6 +586,19 @@ pub struct TakeCount {
     pub net: bool,
 }
 
+/// See [`Body::AskRecount`]. It is a discrepancy until that system has counted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AskRecount {
+    /// The master's name: one that gets its orders from Onhand.
+    pub system: String,
+    /// What.
+    pub sku: String,
+    /// Where.
+    pub location: String,
+    /// Why: up to 500 characters.
+    pub reason: Option<String>,
+}
+
 /// See [`Body::PlaceHold`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct PlaceHold {
@@ -836,6 +859,8 @@ pub enum Content {
     Receipt(ReceiptContent),
     /// A warehouse answers to an order that was sent to it.
     Reply(ReplyContent),
+    /// A warehouse did some of what else it was sent.
+    Followed(FollowedContent),
 }
 
 /// What a warehouse will ship of an order that was sent to it. What has left by now is told by shipments, before this.
@@ -849,6 +874,9 @@ pub struct ReplyContent {
     pub sent_version: u64,
     /// What it says for itself.
     pub reason: Option<String>,
+    /// What it will not ship it looked for and did not find, rather than refused.
+    #[serde(default)]
+    pub not_found: bool,
     /// Line by line, each item once.
     pub lines: Vec<ReplyLine>,
 }

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Allocation, BufferSize, Count, Discrepancy, Hold, Holder, Item, KnownDocument, Listing, Location, Lot,
+    Allocation, BufferSize, Count, Discrepancy, ExpectedReturn, Hold, Holder, Item, KnownDocument, Listing, Location, Lot,
     Order, Ownership, Publication, Purchase, PushingStopped, Reversals, Seen, SellingStop, Session, System,
     TransferDocument, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money,
-    OrderId, PurchaseId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
+    OrderId, PurchaseId, ReturnId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.
@@ -139,6 +139,8 @@ pub enum Entry {
     Pushing(Option<PushingStopped>),
     /// What an adaptive rule keeps back of an item at a listing.
     Buffer(ListingId, ItemId, Box<BufferSize>),
+    /// A return is expected, or what is expected of one has changed.
+    Return(ReturnId, Box<ExpectedReturn>),
 }
 
 /// One side of a movement.

@@ -39,6 +39,7 @@ id!(/** A lot or serial; 0 where unused. */ LotId);
 id!(/** Whose goods these are; 0 is the tenant. */ ConsignorId);
 id!(/** A transfer between two locations, as a document. */ TransferId);
 id!(/** A purchase order. */ PurchaseId);
+id!(/** A return that is expected. */ ReturnId);
 
 impl SystemId {
     /// Onhand itself.

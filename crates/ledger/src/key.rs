@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId,
-    PurchaseId, Seq, SessionId, SystemId, TransferId,
+    PurchaseId, ReturnId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// The state of stock at a location, and the outside parties that stock comes from and goes to.
@@ -252,6 +252,8 @@ pub enum Key {
     Expires(LocationId, LotId),
     /// A kit that an item is, or was, a component of.
     KitOf(ItemId, ItemId),
+    /// A return that is expected.
+    Return(ReturnId),
 }
 
 impl Key {
@@ -294,6 +296,7 @@ impl Key {
             Self::PurchaseReference(_) => 63,
             Self::Incoming(..) => 64,
             Self::Reversed(_) => 65,
+            Self::Return(_) => 66,
             Self::Session(_) => 70,
             Self::Seen(..) => 71,
             Self::Lot(_) => 40,
@@ -338,7 +341,7 @@ impl Key {
             Self::Claimed(item, system, _) => item.0.max(system.0),
             Self::Late(cell, _) => cell.newest(),
             Self::Incoming(item, location, ..) => item.0.max(location.0),
-            Self::Transfer(TransferId(id)) | Self::Purchase(PurchaseId(id)) => *id,
+            Self::Transfer(TransferId(id)) | Self::Purchase(PurchaseId(id)) | Self::Return(ReturnId(id)) => *id,
             Self::Lot(LotId(id)) => *id,
             Self::LotCode(ItemId(id), _) => *id,
             Self::Expires(location, lot) => location.0.max(lot.0),
@@ -363,6 +366,7 @@ impl Key {
             | Self::Discrepancy(DiscrepancyId(id))
             | Self::Transfer(TransferId(id))
             | Self::Purchase(PurchaseId(id))
+            | Self::Return(ReturnId(id))
             | Self::Reversed(id)
             | Self::Session(SessionId(id))
             | Self::Lot(LotId(id)) => put(&mut out, *id),
@@ -536,6 +540,7 @@ impl Key {
             63 => Self::PurchaseReference(rest.text()?),
             64 => Self::Incoming(ItemId(rest.u64()?), LocationId(rest.u64()?), rest.u64()?, rest.u32()?),
             65 => Self::Reversed(rest.u64()?),
+            66 => Self::Return(ReturnId(rest.u64()?)),
             70 => Self::Session(SessionId(rest.u64()?)),
             71 => Self::Seen(SessionId(rest.u64()?), ItemId(rest.u64()?), LotId(rest.u64()?)),
             40 => Self::Lot(LotId(rest.u64()?)),
@@ -642,6 +647,7 @@ mod tests {
             Key::LotCode(ItemId(1), "L1".into()),
             Key::Expires(LocationId(3), LotId(4)),
             Key::KitOf(ItemId(1), ItemId(2)),
+            Key::Return(ReturnId(9)),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

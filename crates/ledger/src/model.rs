@@ -1217,6 +1217,8 @@ pub struct KnownDocument {
     pub became: Became,
     /// What balanced goods that it took back and that were not there any more.
     pub balanced: Vec<Balanced>,
+    /// The discrepancy that says that it sold over the counter more than was there, while it says so.
+    pub short_told: Option<DiscrepancyId>,
 }
 
 /// What a document became.
@@ -1372,6 +1374,12 @@ pub enum Cause {
     ListingRenamed,
     /// A system no longer has a listing.
     ListingGone,
+    /// A master will not do what it was sent, or not all of it.
+    Declined,
+    /// A master did not find what lies there by the books.
+    NotFound,
+    /// A master is asked to count; it ends once it has.
+    Recount,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.
@@ -1386,4 +1394,6 @@ pub struct Waiting {
     pub version: u64,
     /// What it has sold, if it is an order. It claims what of that is not wanted of its order already.
     pub sold: Vec<(ItemId, Quantity)>,
+    /// The discrepancy that says that the same version was told with other content meanwhile.
+    pub contradictory: Option<DiscrepancyId>,
 }

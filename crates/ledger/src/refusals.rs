@@ -290,6 +290,9 @@ commands! {
             Field, NoLines, Overflow, TooFarAhead, TooLarge, TooPrecise, Twice, UnknownLocation, UnknownPack, UnknownSku,
             UnknownSystem
         };
+    AskRecount = "ask_recount",
+        AskRecountRefusal { NotMaster },
+        invalid { Field, UnknownLocation, UnknownSku, UnknownSystem };
     OpenSession = "open_session",
         OpenSessionRefusal { NotMaster },
         invalid { Field, NoLines, Twice, UnknownLocation, UnknownSku };
@@ -332,7 +335,7 @@ commands! {
             Field, NoLines, NotPositive, Overflow, TooFarAhead, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownLot
         };
     CancelOrder = "cancel_order",
-        CancelOrderRefusal { LineHasLess },
+        CancelOrderRefusal { DocumentEnded, LineHasLess },
         invalid { NoLines, NotPositive, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownLot };
     ReturnOrder = "return_order",
         ReturnOrderRefusal { LineHasLess, NotMaster, SerialElsewhere },
@@ -340,6 +343,12 @@ commands! {
             Field, NoLines, NotPositive, Overflow, TooFarAhead, TooLarge, TooPrecise, Twice, Unknown, UnknownLine,
             UnknownLocation, UnknownLot
         };
+    AnnounceReturn = "announce_return",
+        AnnounceReturnRefusal { LineHasLess, NotMaster },
+        invalid { Field, NoLines, NotPositive, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownLocation, UnknownLot };
+    EndReturn = "end_return",
+        EndReturnRefusal { DocumentEnded },
+        invalid { Unknown };
     Reallocate = "reallocate",
         ReallocateRefusal {},
         invalid { Unknown, UnknownLocation };
@@ -463,6 +472,9 @@ impl Body {
             Self::PutLot(_) => CommandKind::PutLot,
             Self::Group(_) => CommandKind::Group,
             Self::ReadyTransfer(_) => CommandKind::ReadyTransfer,
+            Self::AskRecount(_) => CommandKind::AskRecount,
+            Self::AnnounceReturn(_) => CommandKind::AnnounceReturn,
+            Self::EndReturn(_) => CommandKind::EndReturn,
             Self::StopPushing => CommandKind::StopPushing,
             Self::ResumePushing => CommandKind::ResumePushing,
         }

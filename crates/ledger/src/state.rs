@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
+    Count, Discrepancy, ExpectedReturn, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
     Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument, Waiting,
 };
 use crate::parts::{PARTS, Parts};
@@ -67,6 +67,7 @@ pub enum Value {
     Seen(Box<Seen>),
     Lot(Box<Lot>),
     LotId(LotId),
+    Return(Box<ExpectedReturn>),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -716,6 +717,9 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
                 fold_incoming(Key::Incoming(line.item, purchase.location, id.0, index), incoming, seq, sink);
             }
             sink.put(Key::Purchase(*id), Slot { value: Some(Value::Purchase(purchase.clone())), seq });
+        }
+        Entry::Return(id, expected) => {
+            sink.put(Key::Return(*id), Slot { value: Some(Value::Return(expected.clone())), seq });
         }
         Entry::Reversed(movement, reversals) => {
             let slot = Slot { value: Some(Value::Reversals(reversals.clone())), seq };

@@ -620,6 +620,20 @@ pub enum System {
         #[arg(long)]
         from: Giver,
     },
+    /// Ask a system to count items again where it is master.
+    Recount {
+        /// The system's name.
+        name: String,
+        /// What: a SKU; may be told often.
+        #[arg(long = "item", required = true, value_name = "SKU")]
+        items: Vec<String>,
+        /// Where: one of our locations.
+        #[arg(long)]
+        location: String,
+        /// Why, for whoever counts.
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Say what shall become of a number that somebody changed in a system, where that is asked.
     Answer {
         /// The discrepancy that asks.

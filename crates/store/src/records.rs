@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Chunk, StoreError};
 
 /// The format of a chunk's body, its first byte.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// How many words a chunk keeps; a further one takes the place of the oldest.
 const WORDS: usize = 8;
 const UNIT: i64 = 1_000_000;
@@ -128,7 +128,8 @@ pub fn encode_records<'r>(first_seq: Seq, records: impl IntoIterator<Item = &'r 
 pub fn decode_records(chunk: &Chunk) -> Result<Vec<(Seq, Record)>, StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("the chunk at entry {} {what}", chunk.first_seq));
     let Some((&FORMAT, mut rest)) = chunk.body.split_first() else {
-        return Err(damaged("has a format this version does not know"));
+        let found = chunk.body.first().copied().unwrap_or_default();
+        return Err(damaged(&format!("is in format {found} of the log, and this version reads {FORMAT}")));
     };
     let mut records = Vec::new();
     let (mut words, mut seq, mut before) = (Words::default(), chunk.first_seq, Instant::from_micros(0));

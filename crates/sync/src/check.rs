@@ -114,6 +114,8 @@ pub struct Checked {
     pub unanswered: Some5,
     /// Locations where it is master, and is to be sent orders, that are none of its stock locations.
     pub unsent: Some5,
+    /// What it is sent where it is master, and does not take: it is never sent that.
+    pub not_taken: Vec<&'static str>,
 }
 
 /// A clock that is off by more makes its times be taken as now, or wait (see the ledger's own bound of five minutes).
@@ -247,6 +249,16 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
     if let Some((severity, sentence, advice)) = webhooks(name, seen.webhooks) {
         find(severity, "webhooks", sentence, advice);
     }
+    if let Some((last, others)) = seen.not_taken.split_last() {
+        let others = others.join(", ");
+        let what = if others.is_empty() { (*last).to_owned() } else { format!("{others} or {last}") };
+        find(
+            Info,
+            "not_taken",
+            format!("{name} is sent orders, and takes no {what} from Onhand: it is told of none."),
+            "Tell whoever runs it of these yourself; a system that speaks the channel protocol says in `takes` what it takes.",
+        );
+    }
     if seen.unmapped_locations.count > 0 && seen.has_location {
         let places = some(&seen.unmapped_locations, "stock location", "stock locations");
         find(
@@ -353,6 +365,19 @@ mod tests {
             assert_eq!((found[0].check, found[0].severity), (check, severity));
             assert!(!found[0].sentence.is_empty() && !found[0].advice.is_empty());
         }
+    }
+
+    #[test]
+    fn what_a_master_does_not_take_is_worth_knowing() {
+        let told = |not_taken: &[&'static str]| {
+            let found = findings(&Checked { not_taken: not_taken.to_vec(), ..well() }, now());
+            found.iter().map(|finding| (finding.severity, finding.sentence.clone())).collect::<Vec<_>>()
+        };
+        let sentence = |what: &str| format!("Shop is sent orders, and takes no {what} from Onhand: it is told of none.");
+        assert_eq!(told(&[]), []);
+        assert_eq!(told(&["transfers"]), [(Severity::Info, sentence("transfers"))]);
+        let all = ["expected receipts", "transfers", "expected returns"];
+        assert_eq!(told(&all), [(Severity::Info, sentence("expected receipts, transfers or expected returns"))]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! itself once its cause is over (what waits for a name, what is short) is not ended here as well.
 
 use onhand_ledger::command::{
-    CancelOrder, ChangeAliases, Content, Document, LineQuantity, OpenSession, PutItem, PutListing,
+    AskRecount, CancelOrder, ChangeAliases, Content, Document, LineQuantity, OpenSession, PutItem, PutListing,
     Reallocate, Resolve, SetOwnership,
 };
 use onhand_ledger::model::{Cause, Choice, Discrepancy};
@@ -23,12 +23,26 @@ pub struct Matter<'a> {
     pub sku: Option<String>,
     /// The code of its location.
     pub location: Option<String>,
+    /// Who can count its item there.
+    pub counter: Counter,
     /// What its document names and nobody knows.
     pub unknown: Vec<Unknown>,
     /// The document that waits, as it was told.
     pub told: Option<Document>,
     /// The order it is about, and its lines that are short: line and how much.
     pub short: Option<(OrderId, Vec<(String, Quantity)>)>,
+}
+
+/// Who can count some stock.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Counter {
+    /// We: it is ours.
+    #[default]
+    Ourselves,
+    /// Its master, which can be asked to.
+    Master(String),
+    /// Its master alone, which takes nothing from us.
+    Nobody,
 }
 
 /// A name in a document that nobody knows.
@@ -70,7 +84,8 @@ pub fn propose(matter: &Matter<'_>) -> Vec<Proposal> {
         | Cause::MoreThanOrdered
         | Cause::ManualEdit
         | Cause::Unexplained
-        | Cause::MissedEvent => count(matter).into_iter().collect(),
+        | Cause::MissedEvent
+        | Cause::NotFound => count(matter).into_iter().collect(),
         Cause::ContradictoryVersion => take_the_other(matter).into_iter().collect(),
         Cause::PushRefused | Cause::TrackingOff | Cause::SecondMaster => vec![try_again(matter)],
         // What is held is approved or rejected where it is held; mappings, rules and listings are mended where they are.
@@ -80,7 +95,9 @@ pub fn propose(matter: &Matter<'_>) -> Vec<Proposal> {
         | Cause::CannotAdopt
         | Cause::UnmappedListing
         | Cause::ListingRenamed
-        | Cause::ListingGone => Vec::new(),
+        | Cause::ListingGone
+        | Cause::Declined
+        | Cause::Recount => Vec::new(),
     };
     proposals.push(dismiss(matter));
     proposals
@@ -232,6 +249,16 @@ fn make_master(matter: &Matter<'_>) -> Option<Proposal> {
 
 fn count(matter: &Matter<'_>) -> Option<Proposal> {
     let (sku, location) = (matter.sku.clone()?, matter.location.clone()?);
+    match &matter.counter {
+        Counter::Ourselves => {}
+        Counter::Master(system) => {
+            let sentence = format!("Ask {system} to count {sku} at {location}; this ends with it.");
+            let reason = Some(matter.discrepancy.sentence.chars().take(500).collect());
+            let ask = AskRecount { system: system.clone(), sku, location, reason };
+            return Some(one("recount", sentence, with_end(matter, Body::AskRecount(ask))));
+        }
+        Counter::Nobody => return None,
+    }
     let sentence = format!("Open a session to count {sku} at {location}; this ends with it.");
     let session = OpenSession {
         location,
@@ -271,6 +298,10 @@ fn dismiss(matter: &Matter<'_>) -> Proposal {
     let sentence = match matter.discrepancy.cause {
         Cause::NotMaster => "Leave the master's number as it is.",
         Cause::ContradictoryVersion => "Leave the first as it is applied.",
+        Cause::ClockAhead if matter.discrepancy.item.is_some() => {
+            "Take it off the list. What was counted is not booked; have it counted again."
+        }
+        Cause::Recount => "It needs to be counted no more: take that back.",
         Cause::UnknownName | Cause::ClockAhead | Cause::Guard => {
             "Take it off the list. What waits goes on waiting."
         }
@@ -309,6 +340,7 @@ mod tests {
             system: "WEB".to_owned(),
             sku: Some("MUG".to_owned()),
             location: Some("LONDON".to_owned()),
+            counter: Counter::Ourselves,
             unknown: Vec::new(),
             told: None,
             short: None,
@@ -335,6 +367,9 @@ mod tests {
             (Cause::UnmappedListing, vec!["dismiss"]),
             (Cause::ListingRenamed, vec!["dismiss"]),
             (Cause::ListingGone, vec!["dismiss"]),
+            (Cause::NotFound, vec!["count", "dismiss"]),
+            (Cause::Declined, vec!["dismiss"]),
+            (Cause::Recount, vec!["dismiss"]),
             (Cause::PushRefused, vec!["retry", "dismiss"]),
             (Cause::TrackingOff, vec!["retry", "dismiss"]),
             (Cause::SecondMaster, vec!["retry", "dismiss"]),
@@ -344,6 +379,22 @@ mod tests {
             (Cause::ContradictoryVersion, vec!["dismiss"]),
         ] {
             assert_eq!(named(&propose(&matter(&of(cause)))), names, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn stock_of_another_master_is_counted_by_that_one_where_it_can_be_asked() {
+        for cause in [Cause::NotFound, Cause::MoreLeftThanThere, Cause::PromiseBroken] {
+            let discrepancy = of(cause);
+            let counter = Counter::Master("WMS".to_owned());
+            let proposals = propose(&Matter { counter, ..matter(&discrepancy) });
+            assert_eq!(named(&proposals), ["recount", "dismiss"]);
+            let Some(Body::Group(bodies)) = &proposals[0].body else { panic!("it asks, and ends") };
+            let Body::AskRecount(ask) = &bodies[0] else { panic!("it asks") };
+            let asked = (ask.system.as_str(), ask.sku.as_str(), ask.location.as_str());
+            assert_eq!(asked, ("WMS", "MUG", "LONDON"));
+            let proposals = propose(&Matter { counter: Counter::Nobody, ..matter(&discrepancy) });
+            assert_eq!(named(&proposals), ["dismiss"]);
         }
     }
 

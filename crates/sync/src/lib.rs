@@ -5,6 +5,7 @@ pub mod alerts;
 mod buffer;
 mod check;
 mod desired;
+pub mod expected;
 mod explain;
 pub mod inbox;
 mod judge;

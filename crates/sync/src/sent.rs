@@ -1,4 +1,5 @@
-//! Orders that are sent to whoever ships them: what is to be sent now, what an answer means, and how each stands.
+//! Documents that are sent to whoever is master of the stock they are about: what is to be sent now, what an answer means, and how
+//! each stands. Here: orders and transfers, which shall leave; [`crate::expected`] has what shall come in, and what shall be counted.
 //!
 //! Level-triggered, as numbers are: what is sent follows from what is promised at the place now and what has left of the document by
 //! then, so that an amendment, a cancellation and a promise that moved elsewhere need nothing of their own. A document has a
@@ -8,7 +9,10 @@
 use std::collections::BTreeMap;
 
 use onhand_ledger::model::Order;
-use onhand_ledger::{Instant, ItemId, LocationId, OrderId, Quantity, Seq};
+use onhand_ledger::{
+    Date, DiscrepancyId, Instant, ItemId, LocationId, OrderId, PurchaseId, Quantity, ReturnId, Seq,
+    TransferId,
+};
 use serde::{Deserialize, Serialize};
 
 /// So many versions that may still be answered are remembered.
@@ -21,14 +25,54 @@ const AGAIN_AT_MOST: i64 = 300;
 /// So much of each item, all in all.
 pub type Lines = BTreeMap<ItemId, Quantity>;
 
+/// The day that each item is expected on first.
+pub type Days = BTreeMap<ItemId, Date>;
+
+/// What a document is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// An order, which shall leave from there.
+    Order(OrderId),
+    /// A purchase order, which shall come in there.
+    Purchase(PurchaseId),
+    /// A transfer that shall leave from there.
+    Dispatch(TransferId),
+    /// A transfer that shall come in there.
+    Arrival(TransferId),
+    /// A request to count there, which is a discrepancy until it is done.
+    Recount(DiscrepancyId),
+    /// A return that shall come in there.
+    Return(ReturnId),
+}
+
+impl Of {
+    /// The entry that made what it is about: no two things have the same.
+    pub const fn seq(self) -> Seq {
+        match self {
+            Self::Order(id) => id.0,
+            Self::Purchase(id) => id.0,
+            Self::Dispatch(id) | Self::Arrival(id) => id.0,
+            Self::Recount(id) => id.0,
+            Self::Return(id) => id.0,
+        }
+    }
+
+    /// Does it come in there?
+    pub const fn comes_in(self) -> bool {
+        matches!(self, Self::Purchase(_) | Self::Arrival(_) | Self::Return(_))
+    }
+}
+
 /// A document that was sent, or is being sent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SentOrder {
-    /// Of which order.
-    pub order: OrderId,
-    /// Where it shall leave from.
+pub struct SentDocument {
+    /// Of what.
+    #[serde(flatten)]
+    pub of: Of,
+    /// Where it shall leave from, come in or be counted.
     pub location: LocationId,
-    /// The first document of the order to that place is 1.
+    /// The first document of it to that place is 1.
     pub number: u32,
     /// What was sent, the newest last: those versions that may still be answered. Never empty.
     pub versions: Vec<(u64, Lines)>,
@@ -42,6 +86,9 @@ pub struct SentOrder {
     pub trouble: Option<String>,
     /// What was last answered.
     pub reply: Option<Reply>,
+    /// The days that were told with the newest version.
+    #[serde(default, skip_serializing_if = "Days::is_empty")]
+    pub days: Days,
 }
 
 /// How a document stands, by the word of whoever ships it.
@@ -56,9 +103,13 @@ pub enum Progress {
     Shipped,
     /// It was cancelled.
     Cancelled,
+    /// It is done: nothing more comes in for it.
+    Received,
+    /// It was counted.
+    Counted,
 }
 
-/// What whoever ships it said of a document.
+/// What whoever was sent it said of a document.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reply {
     /// The newest version that it answers.
@@ -73,16 +124,16 @@ pub struct Reply {
     pub reason: Option<String>,
     /// How much leaves in all, of items of which not all does that was asked for.
     pub leaves: Lines,
-    /// What has left.
+    /// What has left, or come in.
     pub parcels: Vec<Parcel>,
 }
 
-/// Goods that left together.
+/// Goods that left, or came in, together.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Parcel {
     /// Its name in the document.
     pub parcel: String,
-    /// When it left.
+    /// When it did.
     pub shipped_at: Instant,
     /// Who carries it.
     pub carrier: Option<String>,
@@ -93,12 +144,12 @@ pub struct Parcel {
 }
 
 impl Reply {
-    /// Does nothing more of it leave?
+    /// Does nothing more of it leave, or come in?
     pub const fn is_over(&self) -> bool {
         !matches!(self.progress, Progress::Accepted)
     }
 
-    /// What has left by its word.
+    /// What has left, or come in, by its word.
     pub fn left(&self) -> Lines {
         let mut left = Lines::new();
         for (item, quantity) in self.parcels.iter().flat_map(|parcel| &parcel.lines) {
@@ -128,6 +179,14 @@ pub enum Stands {
     Shipped,
     /// It was cancelled.
     Cancelled,
+    /// Some of it has come in.
+    PartReceived,
+    /// All of it has come in.
+    Received,
+    /// It is done, and not all of it has come in.
+    Closed,
+    /// It was counted.
+    Counted,
 }
 
 impl Stands {
@@ -142,11 +201,31 @@ impl Stands {
             Self::ShortPicked => "short_picked",
             Self::Shipped => "shipped",
             Self::Cancelled => "cancelled",
+            Self::PartReceived => "part_received",
+            Self::Received => "received",
+            Self::Closed => "closed",
+            Self::Counted => "counted",
         }
     }
 }
 
-impl SentOrder {
+impl SentDocument {
+    /// A document that is sent for the first time now.
+    pub fn new(of: Of, location: LocationId, number: u32, version: u64, lines: Lines, now: Instant) -> Self {
+        Self {
+            of,
+            location,
+            number,
+            versions: vec![(version, lines)],
+            received: 0,
+            sent_at: now,
+            tries: 1,
+            trouble: None,
+            reply: None,
+            days: Days::new(),
+        }
+    }
+
     /// The newest version, and what it asks for.
     pub fn newest(&self) -> (u64, &Lines) {
         let (version, lines) = self.versions.last().expect("a document has a version");
@@ -159,7 +238,7 @@ impl SentOrder {
     }
 
     /// What a version asked for; of one that is forgotten what the next older one did, or the oldest there is.
-    fn asked(&self, version: u64) -> &Lines {
+    pub(crate) fn asked(&self, version: u64) -> &Lines {
         let older = self.versions.iter().rev().find(|(other, _)| *other <= version);
         older.or(self.versions.first()).map(|(_, lines)| lines).expect("a document has a version")
     }
@@ -176,6 +255,12 @@ impl SentOrder {
             Progress::Cancelled => Stands::Cancelled,
             Progress::Accepted | Progress::Shipped if lacks => Stands::ShortPicked,
             Progress::Shipped => Stands::Shipped,
+            Progress::Received if lacks => Stands::Closed,
+            Progress::Received => Stands::Received,
+            Progress::Counted => Stands::Counted,
+            Progress::Accepted if self.of.comes_in() && left.values().any(|quantity| quantity.is_positive()) => {
+                Stands::PartReceived
+            }
             Progress::Accepted if left.values().any(|quantity| quantity.is_positive()) => Stands::PartShipped,
             Progress::Accepted => Stands::Accepted,
         }
@@ -224,6 +309,26 @@ impl SentOrder {
         self.sent_at = now;
     }
 
+    /// The version after all that were sent or answered.
+    pub(crate) fn next_version(&self, seq: Seq) -> u64 {
+        let answered = self.reply.as_ref().map_or(0, |reply| reply.version);
+        seq.max(self.newest().0 + 1).max(answered + 1)
+    }
+
+    /// What is to be sent of it where it says what it should: the same again, while nobody knows that it has arrived.
+    pub(crate) fn as_it_is(&self, now: Instant) -> Next {
+        let (newest, asked) = self.newest();
+        if self.received >= newest {
+            return Next::Nothing;
+        }
+        let doublings = self.tries.saturating_sub(1).min(10);
+        let again = self.sent_at.plus_seconds((AGAIN_SECONDS << doublings).min(AGAIN_AT_MOST));
+        if now < again {
+            return Next::Wait(again);
+        }
+        Next::Send { number: self.number, version: newest, lines: asked.clone() }
+    }
+
     /// It has arrived in this version.
     pub fn arrived(&mut self, version: u64) {
         self.received = self.received.max(version);
@@ -259,7 +364,7 @@ pub fn promised(order: &Order, mut is_there: impl FnMut(ItemId, LocationId) -> b
     lines
 }
 
-/// What is to be sent of an order to a place now.
+/// What is to be sent to a place now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Next {
     /// Nothing.
@@ -268,7 +373,7 @@ pub enum Next {
     Wait(Instant),
     /// This.
     Send {
-        /// The how-many-eth document of the order to that place.
+        /// The how-many-eth document of it to that place.
         number: u32,
         /// In which version.
         version: u64,
@@ -277,19 +382,17 @@ pub enum Next {
     },
 }
 
-/// What is to be sent of an order to a place, of which this is promised there and this has left of the newest document by our books.
+/// What is to be sent of an order or a transfer to a place, of which this is promised there and this has left of the newest document by our books.
 /// `seq` is the newest entry that was looked at: versions are made of it, so that of two that were sent the one that knew more counts.
-pub fn next(sent: Option<&SentOrder>, promised: &Lines, left: &Lines, seq: Seq, now: Instant) -> Next {
-    let is_nothing = |lines: &Lines| lines.values().all(|quantity| !quantity.is_positive());
+pub fn next(sent: Option<&SentDocument>, promised: &Lines, left: &Lines, seq: Seq, now: Instant) -> Next {
     let Some(sent) = sent else {
         if is_nothing(promised) {
             return Next::Nothing;
         }
         return Next::Send { number: 1, version: seq, lines: promised.clone() };
     };
-    let (newest, asked) = sent.newest();
-    let version = seq.max(newest + 1).max(sent.reply.as_ref().map_or(0, |reply| reply.version + 1));
-    let of = |lines: &Lines, item: &ItemId| lines.get(item).copied().unwrap_or_default();
+    let (_, asked) = sent.newest();
+    let version = sent.next_version(seq);
     if let Some(reply) = sent.reply.as_ref().filter(|reply| reply.is_over()) {
         // What has left by its word and not by our books yet is still promised, and is not to leave twice.
         let told = reply.left();
@@ -309,15 +412,16 @@ pub fn next(sent: Option<&SentOrder>, promised: &Lines, left: &Lines, seq: Seq, 
     if !is_as_asked {
         return Next::Send { number: sent.number, version, lines };
     }
-    if sent.received >= newest {
-        return Next::Nothing;
-    }
-    let doublings = sent.tries.saturating_sub(1).min(10);
-    let again = sent.sent_at.plus_seconds((AGAIN_SECONDS << doublings).min(AGAIN_AT_MOST));
-    if now < again {
-        return Next::Wait(again);
-    }
-    Next::Send { number: sent.number, version: newest, lines: asked.clone() }
+    sent.as_it_is(now)
+}
+
+pub(crate) fn is_nothing(lines: &Lines) -> bool {
+    lines.values().all(|quantity| !quantity.is_positive())
+}
+
+/// How much there is of an item.
+pub(crate) fn of(lines: &Lines, item: &ItemId) -> Quantity {
+    lines.get(item).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -335,18 +439,8 @@ mod tests {
         Instant::from_micros(seconds * 1_000_000)
     }
 
-    fn sent(version: u64, asked: &[(ItemId, i64)]) -> SentOrder {
-        SentOrder {
-            order: OrderId(1),
-            location: LocationId(2),
-            number: 1,
-            versions: vec![(version, lines(asked))],
-            received: 0,
-            sent_at: at(0),
-            tries: 1,
-            trouble: None,
-            reply: None,
-        }
+    fn sent(version: u64, asked: &[(ItemId, i64)]) -> SentDocument {
+        SentDocument::new(Of::Order(OrderId(1)), LocationId(2), 1, version, lines(asked), at(0))
     }
 
     fn reply(version: u64, revision: u64, progress: Progress) -> Reply {
@@ -361,7 +455,7 @@ mod tests {
 
     /// The number, the version and the lines; none where nothing is sent.
     fn sends(
-        sent: Option<&SentOrder>,
+        sent: Option<&SentDocument>,
         promised: &[(ItemId, i64)],
         left: &[(ItemId, i64)],
         seq: Seq,
@@ -396,7 +490,7 @@ mod tests {
     fn what_was_not_answered_is_sent_again_under_its_own_version() {
         let mut known = sent(7, &[(MUG, 3)]);
         let promised = lines(&[(MUG, 3)]);
-        let again = |known: &SentOrder, now| next(Some(known), &promised, &Lines::new(), 9, at(now));
+        let again = |known: &SentDocument, now| next(Some(known), &promised, &Lines::new(), 9, at(now));
         assert_eq!(again(&known, 1), Next::Wait(at(2)));
         assert_eq!(again(&known, 2), Next::Send { number: 1, version: 7, lines: promised.clone() });
         known.send(7, promised.clone(), at(2));
@@ -431,7 +525,7 @@ mod tests {
         let mut short = reply(7, 1, Progress::Accepted);
         short.leaves = lines(&[(MUG, 3)]);
         short.parcels = vec![parcel("p", &[(MUG, 1)])];
-        let of = |known: &SentOrder, reply: &Reply| {
+        let of = |known: &SentDocument, reply: &Reply| {
             let line = known.declined(reply)[0];
             (line.declined.whole_units(), line.open.whole_units())
         };
@@ -490,5 +584,18 @@ mod tests {
         assert_eq!((known.versions.len(), known.versions[0].0, known.newest().0), (VERSIONS, 1, 99));
         known.hear(reply(98, 1, Progress::Accepted));
         assert_eq!(known.versions.iter().map(|(version, _)| *version).collect::<Vec<_>>(), [98, 99]);
+    }
+
+    #[test]
+    fn what_was_kept_of_orders_before_there_was_anything_else_is_read() {
+        let known = sent(7, &[(MUG, 5)]);
+        let kept = r#"{"order":1,"location":2,"number":1,"versions":[[7,{"5":5}]],"received":0,
+            "sent_at":"1970-01-01T00:00:00Z","tries":1,"trouble":null,"reply":null}"#;
+        let written = serde_json::to_value(&known).unwrap();
+        let mut before: serde_json::Value = serde_json::from_str(kept).unwrap();
+        // However instants and quantities are written.
+        (before["versions"], before["sent_at"]) = (written["versions"].clone(), written["sent_at"].clone());
+        assert_eq!(written, before);
+        assert_eq!(serde_json::from_value::<SentDocument>(before).unwrap(), known);
     }
 }

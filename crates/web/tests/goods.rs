@@ -235,3 +235,75 @@ async fn away_from_a_bin_is_not_away_from_its_site() {
     shop.accepted(&reallocate, json!({ "away_from": "BIN-1" })).await;
     assert_eq!(shop.get("/v1/changes?limit=100").await["next_after"], before, "it is away already");
 }
+
+#[tokio::test]
+async fn what_was_less_than_nothing_for_a_time_names_the_late_fact() {
+    let shop = Shop::open().await;
+    shop.on("2026-11-23T12:00:00Z");
+    let mugs = |quantity: i64| json!([{ "sku": "MUG", "quantity": quantity }]);
+    let receive = json!({ "location": "LONDON", "occurred_at": "2026-11-23T10:00:00Z", "lines": mugs(10) });
+    shop.accepted("/v1/movements/receive", receive).await;
+    let lost = json!({ "location": "LONDON", "reason": "shrinkage", "occurred_at": "2026-11-23T09:00:00Z",
+        "lines": mugs(-1) });
+    let seq = shop.accepted("/v1/movements/adjust", lost).await["movements"][0]["seq"].clone();
+    let at = async |time: &str| shop.get(&format!("/v1/items/MUG/stock?as_of={time}")).await["locations"][0].clone();
+    let then = at("2026-11-23T09:30:00Z").await;
+    assert_eq!((&then["available"], &then["late_fact"]["seq"]), (&json!(-1), &seq));
+    let sentence = then["late_fact"]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("took 1 at 2026-11-23T09:00:00Z"), "{sentence}");
+    assert_eq!(at("2026-11-23T10:00:00Z").await.get("late_fact"), None, "nothing is less than nothing");
+}
+
+#[tokio::test]
+async fn an_order_is_found_by_its_name_and_its_ledger_says_whose_it_is() {
+    let shop = Shop::open().await;
+    shop.put(json!({ "sku": "KIT", "kit": [{ "sku": "MUG", "quantity": 2 }] })).await;
+    shop.receive("LONDON", json!([{ "sku": "MUG", "quantity": 9 }])).await;
+    let lines = json!({ "lines": [{ "sku": "KIT", "quantity": 1 }, { "sku": "MUG", "quantity": 3 }] });
+    let order = shop.accepted("/v1/orders", lines).await["id"].clone();
+    let told = json!({ "system": "WEB", "document": "1044", "version": 1, "order": { "lines": [
+        { "line": "1", "sku": "MUG", "quantity": 1 }] } });
+    let other = shop.accepted("/v1/documents", told).await["order"].clone();
+    let found = async |name: &str| shop.get(&format!("/v1/orders?document={name}")).await["data"].clone();
+    assert_eq!(found("1044").await[0]["id"], other);
+    assert_eq!(found(&order.to_string()).await[0]["id"], order);
+    assert_eq!(found("none").await, json!([]));
+    let recipe = found(&order.to_string()).await[0]["lines"][0]["recipe"].clone();
+    assert_eq!(recipe, json!([{ "sku": "MUG", "quantity": 2 }]));
+    shop.accepted(&format!("/v1/orders/{order}/fulfil"), json!({})).await;
+    let back = json!({ "into": "available", "lines": [{ "line": "2", "quantity": 1 }] });
+    shop.accepted(&format!("/v1/orders/{order}/return"), back).await;
+    let moved = shop.get("/v1/items/MUG/history").await["data"].clone();
+    let of = |reason: &str| {
+        let found = moved.as_array().unwrap().iter().find(|row| row["reason"] == reason).unwrap();
+        (found["order"].clone(), found["order_name"].clone())
+    };
+    for reason in ["allocated", "shipped", "returned"] {
+        let expected = if reason == "allocated" { (&other, json!("1044")) } else { (&order, json!(order.to_string())) };
+        assert_eq!((&of(reason).0, of(reason).1), expected, "{reason}");
+    }
+    assert_eq!(of("received").0, Value::Null);
+    // A line of a hold has the name that lets it go.
+    let hold = json!({ "expires_at": "2026-11-24T00:00:00Z", "lines": [{ "sku": "MUG", "quantity": 1 }] });
+    let hold = shop.accepted("/v1/holds", hold).await["id"].clone();
+    assert_eq!(shop.get(&format!("/v1/holds/{hold}")).await["lines"][0]["line"], "1");
+}
+
+#[tokio::test]
+async fn a_parcel_that_another_system_told_of_is_evidence_and_nothing_is_short() {
+    let shop = Shop::open().await;
+    shop.receive("LONDON", json!([{ "sku": "MUG", "quantity": 5 }])).await;
+    let order = json!({ "system": "WEB", "document": "1044", "version": 1, "order": { "lines": [
+        { "line": "1", "sku": "MUG", "quantity": 2 }] } });
+    shop.accepted("/v1/documents", order).await;
+    let parcel = |system: &str, document: &str| {
+        json!({ "system": system, "document": document, "version": 1, "shipment": {
+            "order": "1044", "order_system": "WEB", "location": "LONDON", "lines": [{ "sku": "MUG", "quantity": 2 }] } })
+    };
+    let told = shop.accepted("/v1/documents", parcel("WMS", "S1")).await["lines"][0].clone();
+    assert_eq!((&told["shipped"], &told["is"]), (&json!(2), &json!("shipped")));
+    let again = shop.accepted("/v1/documents", parcel("WEB", "F1")).await["lines"][0].clone();
+    let is = (&again["shipped"], &again["short"], &again["is"]);
+    assert_eq!(is, (&json!(0), &json!(0), &json!("evidence")));
+    assert_eq!(shop.total("MUG", "on_hand").await, 3);
+}

@@ -1,8 +1,9 @@
 //! The Onhand channel protocol: what a warehouse system that we do not know speaks with us, over HTTP and JSON. Whoever runs it writes
-//! six small endpoints; `docs/channels/protocol.md` says which.
+//! a few small endpoints; `docs/channels/protocol.md` says which.
 //!
-//! Its numbers are goods on the shelf, and its own: it is sent none. It is sent the orders that it shall ship
-//! ([`crate::outgoing`] has the bodies, which are the types there), one by one under their names, so that a copy of one does no harm.
+//! Its numbers are goods on the shelf, and its own: it is sent none. It is sent the orders that it shall ship, the goods that it shall expect
+//! and requests to count ([`crate::outgoing`], [`crate::expected`] and [`crate::recount`] have the bodies, which are the types there), one by one
+//! under their names, so that a copy of one does no harm.
 
 mod wire;
 
@@ -10,12 +11,15 @@ use std::collections::BTreeMap;
 
 use onhand_ledger::{Instant, Quantity};
 use reqwest::{RequestBuilder, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::expected::{Announcement, Received, ReceivedPage};
 use crate::outgoing::{Followed, FollowedPage, Outgoing, Sent};
+use crate::recount::{RecountRequest, Recounted, RecountedPage};
 use crate::webhook::WebhookScheme;
 use crate::{
-    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation, RemoteStock,
+    Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation, RemoteStock,
     date_of,
 };
 
@@ -74,6 +78,34 @@ impl Protocol {
             status if !status.is_success() => Err(self.unexpected(format!("{status}: {reason}"))),
             _ => serde_json::from_str(&text).map_err(|error| self.unexpected(format!("{error} in {reason}"))),
         }
+    }
+
+    /// Sends a document under its name. Where nothing was answered, or trouble, whether it was done is not known: it may have arrived.
+    async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &str,
+        body: &(impl Serialize + Sync),
+        of: impl Fn(&T) -> &str + Send,
+    ) -> Result<Sent<T>, ChannelError> {
+        let request = self.http.put(self.at(&format!("{path}/{document}"))).json(body);
+        match self.answer::<T>(request).await {
+            Ok(told) if of(&told) == document => Ok(Sent::Answered(Box::new(told))),
+            Ok(told) => Err(self.unexpected(format!("it answers for `{}`", of(&told)))),
+            Err(ChannelError::Unreachable { reason, .. } | ChannelError::Unexpected { reason, .. }) => {
+                Ok(Sent::Unknown { reason })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What has changed of documents since a cursor.
+    async fn changed<T: DeserializeOwned>(&self, path: &str, cursor: Option<&str>) -> Result<T, ChannelError> {
+        let query: &[(&str, &str)] = match &cursor {
+            Some(cursor) => &[("since", cursor)],
+            None => &[],
+        };
+        self.get(path, query).await
     }
 
     /// Everything of a list that comes in pages.
@@ -181,31 +213,44 @@ impl Channel for Protocol {
     async fn send(&self, orders: &[Outgoing]) -> Result<Vec<Sent>, ChannelError> {
         let mut results = Vec::new();
         for order in orders {
-            let path = format!("/orders/{}", order.document);
-            let answer: Result<Followed, ChannelError> =
-                self.answer(self.http.put(self.at(&path)).json(order)).await;
-            results.push(match answer {
-                Ok(followed) if followed.document == order.document => Sent::Answered(Box::new(followed)),
-                Ok(followed) => {
-                    let reason = format!("it answers for `{}`", followed.document);
-                    return Err(self.unexpected(reason));
-                }
-                // Whether it was done is not known: what was sent may have arrived.
-                Err(ChannelError::Unreachable { reason, .. } | ChannelError::Unexpected { reason, .. }) => {
-                    Sent::Unknown { reason }
-                }
-                Err(error) => return Err(error),
-            });
+            results.push(self.put("/orders", &order.document, order, |told: &Followed| &told.document).await?);
         }
         Ok(results)
     }
 
     async fn followed(&self, cursor: Option<&str>) -> Result<FollowedPage, ChannelError> {
-        let query: &[(&str, &str)] = match &cursor {
-            Some(cursor) => &[("since", cursor)],
-            None => &[],
-        };
-        self.get("/orders", query).await
+        self.changed("/orders", cursor).await
+    }
+
+    async fn takes(&self) -> Result<Vec<Errand>, ChannelError> {
+        let hello: wire::Hello = self.get("/", &[]).await?;
+        Ok(hello.takes.iter().filter_map(|name| wire::errand(name)).collect())
+    }
+
+    async fn announce(&self, announcements: &[Announcement]) -> Result<Vec<Sent<Received>>, ChannelError> {
+        let mut results = Vec::new();
+        for told in announcements {
+            results.push(self.put("/receipts", &told.document, told, |told: &Received| &told.document).await?);
+        }
+        Ok(results)
+    }
+
+    async fn received(&self, cursor: Option<&str>) -> Result<ReceivedPage, ChannelError> {
+        self.changed("/receipts", cursor).await
+    }
+
+    async fn ask_recounts(&self, requests: &[RecountRequest]) -> Result<Vec<Sent<Recounted>>, ChannelError> {
+        let mut results = Vec::new();
+        for asked in requests {
+            results.push(
+                self.put("/recounts", &asked.document, asked, |told: &Recounted| &told.document).await?,
+            );
+        }
+        Ok(results)
+    }
+
+    async fn recounted(&self, cursor: Option<&str>) -> Result<RecountedPage, ChannelError> {
+        self.changed("/recounts", cursor).await
     }
 }
 
@@ -237,12 +282,25 @@ mod tests {
 
     #[test]
     fn the_page_and_its_openapi_say_what_is_sent_and_read() {
-        let [order, state] = shown().try_into().unwrap();
+        let [order, state, announced, received, request, recounted] = shown().try_into().unwrap();
         let order: Outgoing = serde_json::from_str(order).unwrap();
         assert_eq!(order.recipient.as_ref().unwrap().city.as_deref(), Some("Ely"));
         let state: Followed = serde_json::from_str(state).unwrap();
         assert_eq!(state.parcels[0].lines[0].line, order.lines[0].line);
-        let mut all = [(names(&order), members("Order")), (names(&state), members("State"))];
+        let announced: Announcement = serde_json::from_str(announced).unwrap();
+        let received: Received = serde_json::from_str(received).unwrap();
+        assert_eq!(received.deliveries[0].lines[0].line, announced.lines[0].line);
+        let request: RecountRequest = serde_json::from_str(request).unwrap();
+        let recounted: Recounted = serde_json::from_str(recounted).unwrap();
+        assert_eq!(recounted.lines[0].line, request.lines[0].line);
+        let mut all = [
+            (names(&order), members("Order")),
+            (names(&state), members("State")),
+            (names(&announced), members("Announcement")),
+            (names(&received), members("Received")),
+            (names(&request), members("RecountRequest")),
+            (names(&recounted), members("Recounted")),
+        ];
         for (names, members) in &mut all {
             names.sort();
             members.sort();

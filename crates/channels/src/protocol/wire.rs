@@ -2,13 +2,27 @@
 
 use serde::Deserialize;
 
-use crate::RemoteListing;
+use crate::{Errand, RemoteListing};
 
 /// Who answers.
 #[derive(Deserialize)]
 pub(super) struct Hello {
     /// The protocol's version: 1.
     pub protocol: u32,
+    /// What it takes beside orders: `receipts`, `transfers`, `recounts`, `returns`. A later version may know more.
+    #[serde(default)]
+    pub takes: Vec<String>,
+}
+
+/// What a name in `takes` stands for.
+pub(super) fn errand(name: &str) -> Option<Errand> {
+    match name {
+        "receipts" => Some(Errand::Receipts),
+        "transfers" => Some(Errand::Transfers),
+        "recounts" => Some(Errand::Recounts),
+        "returns" => Some(Errand::Returns),
+        _ => None,
+    }
 }
 
 /// A part of a list.

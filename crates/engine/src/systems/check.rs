@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_channels::{Channel, ChannelError};
+use onhand_channels::{Channel, ChannelError, Errand};
 use onhand_ledger::model::{GetsOrders, Listing, Stage, System};
 use onhand_ledger::ownership::{Subject, speaking};
 use onhand_ledger::{ItemId, ListingId, LocationId, SystemId, TenantId};
@@ -68,6 +68,12 @@ pub async fn check(
         Some(Ok(connection)) => match connector.connect(&system.name, &connection) {
             Ok(channel) => {
                 ask(channel.as_ref(), &mut seen, handle).await;
+                if system.gets_orders == GetsOrders::FromOnhand
+                    && let Ok(takes) = channel.takes().await
+                {
+                    let lacks = Errand::ALL.into_iter().filter(|errand| !takes.contains(errand));
+                    seen.not_taken = lacks.map(Errand::name).collect();
+                }
                 if channel.webhook().is_some() {
                     seen.webhooks = webhooks(has_address, &worker.hooks);
                 }
@@ -128,7 +134,7 @@ fn unanswered(view: &mut View<'_>, id: SystemId) -> Result<Some5, StoreError> {
         let is_answered = sent.reply.as_ref().is_some_and(|reply| reply.version >= newest);
         let is_late = sent.tries > OFTEN || sent.sent_at.plus_seconds(LATE_SECONDS) < view.now;
         if !is_answered && is_late {
-            found.add(|| sent.order.to_string());
+            found.add(|| sent.of.seq().to_string());
         }
     }
     Ok(found)

@@ -74,6 +74,7 @@ impl Worker {
                 self.parcels.follow(from, self.seq);
                 for (_, record) in &records {
                     for entry in &record.entries {
+                        self.outbound.see(entry, id);
                         match entry {
                             Entry::Movement(movement) => {
                                 touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));
@@ -86,11 +87,9 @@ impl Worker {
                                 touch(&mut touched, *item, record.recorded_at, true);
                             }
                             Entry::Item(item, _) => {
-                                self.outbound.retag(*item);
                                 touch(&mut touched, *item, record.recorded_at, false);
                             }
                             Entry::Order(order, known) => {
-                                self.outbound.touch(*order);
                                 if known.system == id && self.channel.marks_shipped() {
                                     self.parcels.touch(*order, known);
                                 }

@@ -220,7 +220,7 @@ fn step(view: &mut View<'_>, id: SystemId, order_id: OrderId) -> Result<Step, St
         .unwrap_or_default();
     let mut documents = Vec::new();
     for (other, _) in view.systems()? {
-        let of = sent::of_order(view, other, order_id)?;
+        let of = sent::documents_of(view, other, order_id.0)?;
         documents.extend(of.into_iter().map(|(name, sent)| (other, name, sent)));
     }
     let shippers: BTreeSet<SystemId> = documents.iter().map(|(by, ..)| *by).collect();

@@ -59,7 +59,7 @@ impl Model {
                 lines.iter().map(|line| line.occurred_at).collect(),
             ),
             Content::Receipt(receipt) => (vec![], vec![receipt.occurred_at]),
-            Content::Reply(_) => unreachable!("nothing is sent to a warehouse here"),
+            Content::Reply(_) | Content::Followed(_) => unreachable!("nothing is sent to a warehouse here"),
         };
         times.retain(Option::is_some);
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
@@ -84,7 +84,7 @@ impl Model {
             }
             let amends = matches!(
                 (&known.became, &told.content),
-                (Became::Order(_), Content::Order(_)) | (Became::Movements(_), Content::Movements(_))
+                (Became::Order(_), Content::Order(_)) | (Became::Movements(..), Content::Movements(_))
             ) || match (&known.became, &told.content) {
                 // Of that one transfer for good.
                 (Became::Arrived(arrived), Content::Receipt(receipt)) => {
@@ -97,6 +97,15 @@ impl Model {
             if version == known.version || !amends {
                 return Ok(self.wait(told, Cause::ContradictoryVersion));
             }
+        }
+        // The first of two that wait under one version is meant; a person is told of the other, once.
+        let waiting = |waits: &&mut Waits| waits.system == system && waits.name == name && waits.version == version;
+        if let Some(waits) = self.waits.iter_mut().find(waiting).filter(|waits| waits.content != told.content) {
+            if waits.contradictory.is_none() {
+                waits.contradictory = Some((self.discrepancies.len(), told.content.clone()));
+                self.note(Cause::ContradictoryVersion);
+            }
+            return Ok(Said::Waiting);
         }
         if !self.all_known(system, &told.content) {
             return Ok(self.wait(told, Cause::UnknownName));
@@ -123,30 +132,40 @@ impl Model {
                     Some(Became::Arrived(earlier)) => Some(earlier),
                     _ => None,
                 };
-                let (arrived, lines) = self.apply_arrival(system, content, earlier)?;
+                let (arrived, lines) = self.apply_arrival(system, content, earlier, &mut owed)?;
                 (None, Became::Arrived(arrived), lines)
             }
             Content::Receipt(content) => (None, Became::Receipt, self.apply_receipt(system, content)?),
-            Content::Reply(_) => unreachable!("nothing is sent to a warehouse here"),
+            Content::Reply(_) | Content::Followed(_) => unreachable!("nothing is sent to a warehouse here"),
             Content::Movements(content) => {
-                let earlier = match became {
-                    Some(Became::Movements(earlier)) => earlier,
-                    _ => Vec::new(),
+                let (earlier, mut short_told) = match became {
+                    Some(Became::Movements(earlier, short_told)) => (earlier, short_told),
+                    _ => (Vec::new(), None),
                 };
-                let (done, lines) = self.apply_movements(system, content, &earlier, &mut owed)?;
-                (None, Became::Movements(done), lines)
+                let (done, lines) = self.apply_movements(system, content, &earlier, &mut owed, &mut short_told)?;
+                (None, Became::Movements(done, short_told), lines)
             }
         };
         self.know(system, name, version, Some(told.content.clone()), became);
         self.documents.last_mut().unwrap().owed = owed;
         // Law 10: a newer version that waits goes on waiting.
-        let done: Vec<usize> = self
+        let done: Vec<Waits> = self
             .waits
             .iter()
             .filter(|waits| waits.system == system && waits.name == name && waits.version <= version)
-            .map(|waits| waits.discrepancy)
+            .cloned()
             .collect();
-        self.end_waiting(&done);
+        for waits in done {
+            self.end_waiting(&[waits.discrepancy]);
+            match waits.contradictory {
+                Some((discrepancy, content)) if waits.version == version => {
+                    let sold = Vec::new();
+                    self.waits.push(Waits { discrepancy, content, sold, contradictory: None, ..waits });
+                }
+                Some((discrepancy, _)) => self.end_waiting(&[discrepancy]),
+                None => {}
+            }
+        }
         self.serve_short();
         let lines = order.map_or(lines, |order| self.lines_said(order));
         Ok(Said::Recorded { order, lines, discrepancies: self.discrepancies.len() - before })
@@ -176,7 +195,7 @@ impl Model {
                     && place(&receipt.location)
                     && receipt.lines.iter().all(|line| item(&line.item))
             }
-            Content::Reply(_) => unreachable!("nothing is sent to a warehouse here"),
+            Content::Reply(_) | Content::Followed(_) => unreachable!("nothing is sent to a warehouse here"),
         }
     }
 
@@ -189,10 +208,13 @@ impl Model {
                 return Said::Waiting;
             }
             self.end_waiting(&[waiting.discrepancy]);
+            if let Some((discrepancy, _)) = waiting.contradictory {
+                self.end_waiting(&[discrepancy]);
+            }
         }
         let discrepancy = self.note(cause);
-        let sold = self.sold(told);
-        self.waits.push(Waits { system, name, version, discrepancy, sold });
+        let (sold, content) = (self.sold(told), told.content.clone());
+        self.waits.push(Waits { system, name, version, discrepancy, sold, content, contradictory: None });
         Said::Waiting
     }
 
@@ -669,7 +691,7 @@ impl Model {
                 quantity,
                 allocated: 0,
                 shipped,
-                short: quantity - shipped,
+                short: 0,
                 backordered: 0,
                 preordered: 0,
             });
@@ -741,6 +763,7 @@ impl Model {
         content: &[MovementLine],
         earlier: &[Done],
         owed: &mut Vec<Owed>,
+        short_told: &mut Option<usize>,
     ) -> Result<(Vec<Done>, Vec<LineSaid>), Stop> {
         // A newer version is applied as a difference: what is not told any more, or otherwise, is taken back first,
         // at the time it is said to have happened.
@@ -751,7 +774,6 @@ impl Model {
             self.unbalance(done.item, done.place, done.balanced, done.told);
             self.brought(done.item, done.place, -done.moved - done.balanced, owed);
         }
-        let mut short = 0;
         let mut new = Vec::new();
         let takes = |line: &MovementLine| matches!(line.what, Happened::Sold | Happened::Lost);
         // Silent: what comes in is booked before what goes out, each in the order of the lines.
@@ -765,7 +787,6 @@ impl Model {
                 if earlier.iter().all(|done| done.line != *line) {
                     let (item, multiplier) = self.named(system, &line.item).unwrap();
                     let done = self.happen(system, line, item, units(line.quantity) * multiplier)?;
-                    short += done.short;
                     if done.moved > 0 {
                         self.brought(done.item, done.place, done.moved, owed);
                     }
@@ -790,8 +811,12 @@ impl Model {
             });
             all.push(done);
         }
-        if short > 0 {
-            self.note(Cause::Short);
+        let short = |lines: &[Done]| lines.iter().map(|done| done.short).sum::<i64>();
+        if short(&all) != short(earlier) {
+            if let Some(told) = short_told.take() {
+                self.discrepancies[told].1 = false;
+            }
+            *short_told = (short(&all) > 0).then(|| self.note(Cause::Short));
         }
         Ok((all, said))
     }

@@ -150,7 +150,8 @@ pub struct Known {
 pub enum Became {
     Order(usize),
     Shipment,
-    Movements(Vec<Done>),
+    /// With the discrepancy that says that it sold more than was there.
+    Movements(Vec<Done>, Option<usize>),
     /// Told once.
     Receipt,
     Arrived(Arrived),
@@ -179,6 +180,9 @@ pub struct Waits {
     pub discrepancy: usize,
     /// What an order that waits has sold, by item, as far as it was known by name then.
     pub sold: Vec<(usize, i64)>,
+    pub content: Content,
+    /// What was told under the same version meanwhile, with the discrepancy that says so.
+    pub contradictory: Option<(usize, Content)>,
 }
 
 /// What is answered, without ids and sentences. Orders and holds are numbered as they come to be.

@@ -409,8 +409,10 @@ impl Model {
         };
         let mut chosen: Vec<(usize, i64)> = Vec::new();
         for LineQuantity { line, quantity, .. } in named {
-            // Silent: the first line of that name, where an amendment gave a line another item.
-            let index = lines.iter().position(|known| known.name == *line).ok_or(Stop::Invalid)?;
+            // Where an amendment gave a line another item: the first of that name that has so much, or else the last.
+            let is_meant = |known: &&OrderLine| known.name == *line;
+            let enough = lines.iter().position(|known| is_meant(&known) && has(known) >= units(*quantity));
+            let index = enough.or_else(|| lines.iter().rposition(|known| is_meant(&known))).ok_or(Stop::Invalid)?;
             if chosen.iter().any(|(other, _)| *other == index) || !quantity.is_positive() {
                 return Err(Stop::Invalid);
             }
@@ -461,6 +463,9 @@ impl Model {
     pub fn cancel(&mut self, cancel: &CancelOrder) -> Answer {
         let order = usize::try_from(cancel.order.0).unwrap();
         let lines = self.chosen(order, cancel.lines.as_deref(), |line| line.wanted - total(&line.shipped))?;
+        if lines.is_empty() && self.orders[order].lines.iter().any(|line| total(&line.shipped) > 0) {
+            return Err(Stop::Refused(Why::DocumentEnded));
+        }
         for (line, quantity) in lines {
             self.want(order, line, self.orders[order].lines[line].wanted - quantity, None);
         }

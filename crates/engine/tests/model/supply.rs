@@ -10,7 +10,7 @@ use onhand_ledger::command::{
 };
 use onhand_ledger::model::{Cause, PurchaseState, TransferState};
 
-use crate::naive::{Account, Answer, LineSaid, Model, Said, Stop, Why, units};
+use crate::naive::{Account, Answer, LineSaid, Model, Owed, Said, Stop, Why, units};
 
 #[derive(Clone, Debug)]
 pub struct Transferring {
@@ -692,6 +692,7 @@ impl Model {
         system: &str,
         content: &ReceiptContent,
         earlier: Option<&Arrived>,
+        owed: &mut Vec<Owed>,
     ) -> Result<(Arrived, Vec<LineSaid>), Stop> {
         let nth = self.transfer_named(content.transfer.as_ref().unwrap()).unwrap();
         let place = self.place(&content.location)?;
@@ -730,12 +731,14 @@ impl Model {
         // What is told no more goes back first, at the time it was told of.
         for (item, quantity) in told_before {
             if let Some(earlier) = earlier {
-                self.did_not_arrive(nth, system, item, quantity, earlier.place, earlier.at);
+                self.did_not_arrive(nth, system, item, quantity, (earlier.place, earlier.at), owed);
             }
         }
         for (position, item, quantity) in more {
             if quantity > 0 {
-                said[position].shipped += self.arrived(nth, system, item, quantity, place, at);
+                let moved = self.arrived(nth, system, item, quantity, place, at);
+                said[position].shipped += moved;
+                self.brought(item, place, moved, owed);
             }
         }
         let known = &mut self.transfers[nth];
@@ -824,8 +827,8 @@ impl Model {
         teller: &str,
         item: usize,
         quantity: i64,
-        place: usize,
-        at: i64,
+        (place, at): (usize, i64),
+        owed: &mut Vec<Owed>,
     ) {
         let mut missing = quantity;
         let to = self.transfers[nth].to;
@@ -843,20 +846,18 @@ impl Model {
             let over = known.over.min(back);
             known.over -= over;
             known.received -= back - over;
-            let absorbed = self.first_count(item, place, at);
             if over > 0 {
-                self.depart((item, place), StockState::Adjustment, over, at, absorbed, 0);
+                self.leave_again(item, place, StockState::Adjustment, over, at, owed);
             }
             if back > over {
-                self.depart((item, place), StockState::Production, back - over, at, absorbed, 0);
+                self.leave_again(item, place, StockState::Production, back - over, at, owed);
                 let (from, to) =
                     (Account::Party(StockState::Production), Account::At(to, StockState::InTransit));
                 self.go(item, from, to, back - over, at);
             }
         }
         if missing > 0 {
-            let absorbed = self.first_count(item, place, at);
-            self.depart((item, place), StockState::Adjustment, missing, at, absorbed, 0);
+            self.leave_again(item, place, StockState::Adjustment, missing, at, owed);
         }
     }
 

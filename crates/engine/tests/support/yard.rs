@@ -6,10 +6,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use onhand_channels::expected::{
+    Announcement, Condition, DeliveredLine, Delivery, Received, ReceivedPage, Receiving,
+};
 use onhand_channels::outgoing::{
     Followed, FollowedLine, FollowedPage, Outgoing, Parcel, ParcelLine, Progress, Sent,
 };
-use onhand_channels::{Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading};
+use onhand_channels::recount::{CountedLine, Counting, RecountRequest, Recounted, RecountedPage};
+use onhand_channels::{
+    Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading,
+};
 use onhand_engine::sent::Shown;
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, Options, queue, verify};
@@ -104,6 +110,12 @@ pub struct Inside {
     pub is_muddled: bool,
     /// How many documents it was sent, copies included.
     pub calls: usize,
+    /// What it was told to expect, and what it says of it.
+    pub receipts: BTreeMap<String, (Announcement, Received)>,
+    /// What it was asked to count, and what it says of it.
+    pub recounts: BTreeMap<String, (RecountRequest, Recounted)>,
+    /// It takes orders and nothing else.
+    pub takes_orders_only: bool,
 }
 
 impl Inside {
@@ -124,6 +136,99 @@ impl Inside {
         }
         let told = job.told();
         self.said.push(told);
+    }
+
+    /// Something of what is expected is different now.
+    fn change_receipt(&mut self, document: &str, at: Instant, change: impl FnOnce(&mut Received)) {
+        self.revision += 1;
+        let revision = self.revision;
+        let (_, told) = self.receipts.get_mut(document).unwrap();
+        change(told);
+        (told.revision, told.updated_at) = (revision, at);
+    }
+
+    fn expect(&mut self, asked: &Announcement, at: Instant) {
+        let document = asked.document.clone();
+        let refuses = self.refuses && !asked.cancelled;
+        let (_, told) = self.receipts.entry(document.clone()).or_insert_with(|| {
+            let told = Received {
+                document: document.clone(),
+                version: 0,
+                revision: 0,
+                updated_at: at,
+                progress: if refuses { Receiving::Refused } else { Receiving::Accepted },
+                reason: refuses.then(|| "not today".to_owned()),
+                deliveries: Vec::new(),
+            };
+            (asked.clone(), told)
+        });
+        if told.version >= asked.version {
+            return;
+        }
+        let is_over = told.progress != Receiving::Accepted && told.version > 0;
+        self.change_receipt(&document, at, |told| {
+            told.version = asked.version;
+            if !is_over && asked.cancelled {
+                let any = !told.deliveries.is_empty();
+                told.progress = if any { Receiving::Received } else { Receiving::Cancelled };
+            }
+        });
+        if !is_over {
+            self.receipts.get_mut(&document).unwrap().0 = asked.clone();
+        }
+    }
+
+    fn asked_to_count(&mut self, asked: &RecountRequest, at: Instant) {
+        let document = asked.document.clone();
+        let refuses = self.refuses && !asked.cancelled;
+        self.revision += 1;
+        let revision = self.revision;
+        let (known, told) = self.recounts.entry(document.clone()).or_insert_with(|| {
+            let told = Recounted {
+                document: document.clone(),
+                version: 0,
+                revision,
+                updated_at: at,
+                progress: if refuses { Counting::Refused } else { Counting::Accepted },
+                reason: refuses.then(|| "no hands".to_owned()),
+                counted_at: None,
+                lines: Vec::new(),
+            };
+            (asked.clone(), told)
+        });
+        if told.version >= asked.version {
+            return;
+        }
+        (told.version, told.revision, told.updated_at) = (asked.version, revision, at);
+        if told.progress == Counting::Accepted && asked.cancelled {
+            told.progress = Counting::Cancelled;
+        }
+        *known = asked.clone();
+    }
+
+    /// How sending something ended that has arrived, or not.
+    fn answer<A, T>(
+        &mut self,
+        asked: &A,
+        at: Instant,
+        take: impl FnOnce(&mut Self, &A, Instant),
+        told: impl FnOnce(&Self, &A) -> T,
+    ) -> Sent<T> {
+        self.calls += 1;
+        let lost = || Sent::Unknown { reason: "the line broke".to_owned() };
+        if self.loses_sent > 0 {
+            self.loses_sent -= 1;
+            return lost();
+        }
+        take(self, asked, at);
+        if self.loses_answers > 0 {
+            self.loses_answers -= 1;
+            lost()
+        } else if self.is_quiet {
+            Sent::Received
+        } else {
+            Sent::Answered(Box::new(told(self, asked)))
+        }
     }
 
     fn take(&mut self, order: &Outgoing, at: Instant) {
@@ -214,6 +319,64 @@ impl Warehouse {
         });
     }
 
+    /// So much of a line of what is expected comes in, in a delivery of its own.
+    pub fn receive(&self, document: &str, line: &str, units: i64, condition: impl Into<Option<Condition>>) {
+        let at = self.clock.now();
+        let mut inside = self.inside.lock();
+        inside.parcels += 1;
+        let delivery = Delivery {
+            delivery: format!("D{}", inside.parcels),
+            received_at: at,
+            lines: vec![DeliveredLine {
+                line: line.to_owned(),
+                quantity: Quantity::units(units),
+                lot: None,
+                expires: None,
+                condition: condition.into(),
+            }],
+        };
+        inside.change_receipt(document, at, |told| told.deliveries.push(delivery));
+    }
+
+    /// Nothing more of what is expected is taken in.
+    pub fn done_with(&self, document: &str, progress: Receiving, reason: Option<&str>) {
+        let at = self.clock.now();
+        self.inside.lock().change_receipt(document, at, |told| {
+            (told.progress, told.reason) = (progress, reason.map(str::to_owned));
+        });
+    }
+
+    /// What it was told to expect and still does: name, and line by line how much.
+    pub fn expected(&self) -> Vec<(String, Vec<(String, i64)>)> {
+        let inside = self.inside.lock();
+        let open = inside.receipts.values().filter(|(_, told)| told.progress == Receiving::Accepted);
+        let lines = |asked: &Announcement| {
+            asked.lines.iter().map(|line| (line.line.clone(), line.quantity.whole_units())).collect()
+        };
+        open.map(|(asked, told)| (told.document.clone(), lines(asked))).collect()
+    }
+
+    /// It counts what it was asked to: so many of each.
+    pub fn count(&self, units: i64) {
+        let at = self.clock.now();
+        let mut inside = self.inside.lock();
+        inside.revision += 1;
+        let revision = inside.revision;
+        for (asked, told) in inside.recounts.values_mut() {
+            if told.progress != Counting::Accepted {
+                continue;
+            }
+            let line = |line: &onhand_channels::recount::RecountLine| CountedLine {
+                line: line.line.clone(),
+                quantity: Quantity::units(units),
+                lot: None,
+            };
+            told.lines = asked.lines.iter().map(line).collect();
+            (told.progress, told.counted_at) = (Counting::Counted, Some(at));
+            (told.revision, told.updated_at) = (revision, at);
+        }
+    }
+
     /// The names of what is open, with the lines and what of each.
     pub fn open(&self) -> Vec<(String, Vec<(String, i64)>)> {
         let inside = self.inside.lock();
@@ -272,26 +435,57 @@ impl Channel for Warehouse {
         self.call()?;
         let at = self.clock.now();
         let mut inside = self.inside.lock();
-        let mut results = Vec::new();
-        for order in orders {
-            inside.calls += 1;
-            let lost = || Sent::Unknown { reason: "the line broke".to_owned() };
-            if inside.loses_sent > 0 {
-                inside.loses_sent -= 1;
-                results.push(lost());
-                continue;
-            }
-            inside.take(order, at);
-            if inside.loses_answers > 0 {
-                inside.loses_answers -= 1;
-                results.push(lost());
-            } else if inside.is_quiet {
-                results.push(Sent::Received);
-            } else {
-                results.push(Sent::Answered(Box::new(inside.jobs[&order.document].told())));
-            }
+        let told = |inside: &Inside, order: &Outgoing| inside.jobs[&order.document].told();
+        Ok(orders.iter().map(|order| inside.answer(order, at, Inside::take, told)).collect())
+    }
+
+    async fn takes(&self) -> Result<Vec<Errand>, ChannelError> {
+        self.call()?;
+        let all = Errand::ALL.to_vec();
+        Ok(if self.inside.lock().takes_orders_only { Vec::new() } else { all })
+    }
+
+    async fn announce(&self, announcements: &[Announcement]) -> Result<Vec<Sent<Received>>, ChannelError> {
+        self.call()?;
+        let (at, mut inside) = (self.clock.now(), self.inside.lock());
+        let told = |inside: &Inside, asked: &Announcement| inside.receipts[&asked.document].1.clone();
+        Ok(announcements.iter().map(|asked| inside.answer(asked, at, Inside::expect, told)).collect())
+    }
+
+    async fn received(&self, cursor: Option<&str>) -> Result<ReceivedPage, ChannelError> {
+        self.call()?;
+        let inside = self.inside.lock();
+        let since = cursor.map_or(0, |cursor| cursor.parse::<u64>().unwrap());
+        let told = inside.receipts.values().map(|(_, told)| told.clone());
+        let mut receipts: Vec<Received> = told.filter(|told| told.revision > since).collect();
+        receipts.sort_by_key(|told| told.revision);
+        let cursor = receipts.last().map_or(since, |told| told.revision).to_string();
+        if inside.is_muddled {
+            receipts.reverse();
+            receipts.extend(receipts.clone());
         }
-        Ok(results)
+        Ok(ReceivedPage { receipts, cursor, more: false })
+    }
+
+    async fn ask_recounts(
+        &self,
+        requests: &[RecountRequest],
+    ) -> Result<Vec<Sent<Recounted>>, ChannelError> {
+        self.call()?;
+        let (at, mut inside) = (self.clock.now(), self.inside.lock());
+        let told = |inside: &Inside, asked: &RecountRequest| inside.recounts[&asked.document].1.clone();
+        Ok(requests.iter().map(|asked| inside.answer(asked, at, Inside::asked_to_count, told)).collect())
+    }
+
+    async fn recounted(&self, cursor: Option<&str>) -> Result<RecountedPage, ChannelError> {
+        self.call()?;
+        let inside = self.inside.lock();
+        let since = cursor.map_or(0, |cursor| cursor.parse::<u64>().unwrap());
+        let told = inside.recounts.values().map(|(_, told)| told.clone());
+        let mut recounts: Vec<Recounted> = told.filter(|told| told.revision > since).collect();
+        recounts.sort_by_key(|told| told.revision);
+        let cursor = recounts.last().map_or(since, |told| told.revision).to_string();
+        Ok(RecountedPage { recounts, cursor, more: false })
     }
 
     async fn followed(&self, cursor: Option<&str>) -> Result<FollowedPage, ChannelError> {
@@ -494,7 +688,12 @@ impl Yard {
 
     /// What was sent of an order.
     pub fn sent(&self, order: OrderId) -> Vec<Shown> {
-        self.handle.ledger().read(TENANT, |view| onhand_engine::sent::shown_of(view, order)).unwrap()
+        self.handle.ledger().read(TENANT, |view| onhand_engine::sent::shown_of(view, order.0)).unwrap()
+    }
+
+    /// What was sent of what an entry made.
+    pub fn sent_of(&self, made: Seq) -> Vec<Shown> {
+        self.handle.ledger().read(TENANT, |view| onhand_engine::sent::shown_of(view, made)).unwrap()
     }
 
     /// How the newest that was sent of an order stands.

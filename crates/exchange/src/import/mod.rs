@@ -278,7 +278,7 @@ fn check_header(table: &Table, own: &[&str], needed: &[&str], also: &str) -> Res
 /// What most likely went wrong with a header; nothing where it is not known.
 fn likely_cause(header: &[String], own: &[&str]) -> String {
     let separator = [(';', "semicolon"), ('\t', "tab"), ('|', "bar")].into_iter().find(|(separator, _)| {
-        matches!(header, [only] if only.split(*separator).any(|name| own.contains(&&*name.trim().to_lowercase())))
+        matches!(header, [only] if only.contains(*separator) && only.split(*separator).any(|name| own.contains(&&*name.trim().to_lowercase())))
     });
     if let Some((_, name)) = separator {
         return format!(": the separator must be a comma, and here it is a {name}");

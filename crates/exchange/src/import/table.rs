@@ -6,7 +6,7 @@
 //!
 //! Memory is bounded by [`MOST_ROWS`] and [`MOST_TEXT`], and while a sheet is read by [`MOST_UNPACKED`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -357,6 +357,12 @@ fn sheet(mut input: impl Read + Seek) -> Result<Table, FileProblem> {
     let mut book: Xlsx<_> = Xlsx::new(BufReader::new(input)).map_err(no_xlsx)?;
     let name = book.sheet_names().first().cloned();
     let name = name.ok_or_else(|| FileProblem("it has no sheet".to_owned()))?;
+    let mut formulas = HashSet::new();
+    let mut cells = book.worksheet_cells_reader(&name).map_err(no_xlsx)?;
+    while let Some(cell) = cells.next_formula().map_err(no_xlsx)? {
+        formulas.insert(cell.get_position());
+    }
+    drop(cells);
     let mut cells = book.worksheet_cells_reader(&name).map_err(no_xlsx)?;
     let mut table = Table::default();
     let mut row = SheetRow::default();
@@ -364,7 +370,15 @@ fn sheet(mut input: impl Read + Seek) -> Result<Table, FileProblem> {
     while let Some(cell) = cells.next_cell().map_err(no_xlsx)? {
         let (number, column) = cell.get_position();
         let value = cell.get_value();
-        if matches!(value, DataRef::Empty) {
+        let is_empty = match value {
+            DataRef::Empty => true,
+            DataRef::String(text) => text.is_empty(),
+            DataRef::SharedString(text) => text.is_empty(),
+            _ => false,
+        };
+        // A program that is no spreadsheet writes formulas and not what they come to: that is not nothing.
+        let is_unknown = is_empty && formulas.contains(&(number, column));
+        if is_empty && !is_unknown {
             continue;
         }
         if column as usize >= MOST_COLUMNS {
@@ -386,7 +400,11 @@ fn sheet(mut input: impl Read + Seek) -> Result<Table, FileProblem> {
             row.end(&mut table)?;
             row.number = Some(number);
         }
-        row.add(column as usize, value, &table.header);
+        if is_unknown {
+            row.refuse(column as usize, "has a formula without its value; open the file in a spreadsheet program and save it, or write the value", &table.header);
+        } else {
+            row.add(column as usize, value, &table.header);
+        }
     }
     row.end(&mut table)?;
     Ok(table)
@@ -403,8 +421,9 @@ struct SheetRow {
 
 impl SheetRow {
     fn add(&mut self, column: usize, value: &DataRef<'_>, header: &[String]) {
-        let Some(name) = header.get(column) else { return };
-        let line = u64::from(self.number.unwrap_or_default()) + 1;
+        if column >= header.len() {
+            return;
+        }
         match text(value) {
             Ok(text) => {
                 if self.fields.len() <= column {
@@ -415,11 +434,16 @@ impl SheetRow {
                     self.numbers.extend(u16::try_from(column));
                 }
             }
-            Err(problem) => {
-                let problem = format!("the cell {}{line} {problem}", letters(column));
-                self.bad.get_or_insert(Bad::new(line, Some(name), problem));
-            }
+            Err(problem) => self.refuse(column, &problem, header),
         }
+    }
+
+    /// A cell that cannot be read makes its row one.
+    fn refuse(&mut self, column: usize, problem: &str, header: &[String]) {
+        let Some(name) = header.get(column) else { return };
+        let line = u64::from(self.number.unwrap_or_default()) + 1;
+        let problem = format!("the cell {}{line} {problem}", letters(column));
+        self.bad.get_or_insert(Bad::new(line, Some(name), problem));
     }
 
     fn end(&mut self, table: &mut Table) -> Result<(), FileProblem> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Line, LineQuantity};
 use crate::key::StockState;
-use crate::{Date, Instant, Money, PurchaseId, Quantity, Seq, TransferId};
+use crate::{Date, Instant, Money, OrderId, PurchaseId, Quantity, ReturnId, Seq, TransferId};
 
 /// See [`Body::Noted`](super::Body::Noted).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -250,4 +250,65 @@ pub struct ReceiptLine {
     /// Which pieces, where the item is tracked by serials: as many as the quantity says.
     #[serde(default)]
     pub serials: Option<Vec<String>>,
+}
+
+/// What a master tells of what it was sent: goods have come in that it was told to expect, or left for another location of ours. It is
+/// told once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FollowedContent {
+    /// Of what.
+    pub of: FollowedOf,
+    /// Where.
+    pub location: String,
+    /// When.
+    pub occurred_at: Option<Instant>,
+    /// What.
+    pub lines: Vec<FollowedLine>,
+}
+
+/// What of it a master was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowedOf {
+    /// A purchase order: some of it has come in.
+    Purchase(PurchaseId),
+    /// A transfer: some of it has come in.
+    Arrival(TransferId),
+    /// A transfer: some of it has left.
+    Dispatch(TransferId),
+    /// An expected return: some of it has come in.
+    Return(ReturnId),
+}
+
+/// One line of a [`FollowedContent`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FollowedLine {
+    /// What.
+    pub item: super::Name,
+    /// How much; more than nothing.
+    pub quantity: Quantity,
+    /// Of which lot, or which piece, where the item is tracked and the teller knows; one that comes in and is named for the
+    /// first time comes to be.
+    pub lot: Option<String>,
+    /// The last day it may be sold on.
+    pub expires: Option<Date>,
+    /// One of `available`, `damaged`, `quality_control`, for what comes in; none: as it was announced, or available.
+    pub into: Option<StockState>,
+}
+
+/// See [`Body::AnnounceReturn`](super::Body::AnnounceReturn).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AnnounceReturn {
+    /// Of which order.
+    pub order: OrderId,
+    /// What the customer knows it by: 1 to 255 characters.
+    pub reference: Option<String>,
+    /// What comes back: no more than has left, and is not back.
+    pub lines: Vec<LineQuantity>,
+    /// Where to: where another system is master that gets its orders from Onhand; none: where it was shipped from.
+    pub location: Option<String>,
+    /// One of `available`, `damaged`, `quality_control`, where that system does not say.
+    pub into: StockState,
+    /// The day it is expected on.
+    pub expected_on: Option<Date>,
 }

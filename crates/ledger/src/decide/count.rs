@@ -8,7 +8,7 @@ use crate::entry::{Entry, PromiseChange};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{Cause, Count, Holder, Tracking};
 use crate::state::Value;
-use crate::{CountId, Instant, ItemId, LocationId, Quantity, SystemId};
+use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
 
 use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
@@ -26,7 +26,12 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         Ok(as_of) => as_of,
         // What a system tells has happened; its clock is wrong, which a person must look at.
         Err(Stop::Invalid(invalid @ Invalid::TooFarAhead { .. })) if teller != SystemId::ONHAND => {
-            return evidence(tx, count, teller, location, Cause::ClockAhead, invalid.to_string());
+            let (name, code) = (tx.system_name(teller)?, tx.location_code(location)?);
+            let sentence = format!(
+                "{name} told what it counted at {code}, and {invalid}: nothing was changed. Check its clock, and have it \
+                 counted again."
+            );
+            return evidence(tx, count, teller, location, Cause::ClockAhead, sentence);
         }
         Err(stop) => return Err(stop),
     };
@@ -47,12 +52,38 @@ pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
         );
         return evidence(tx, count, teller, location, Cause::NotMaster, sentence);
     }
+    let gone = none_of_them(tx, &lines, &nodes)?;
     let mut lines = lots::counted(tx, &lines)?;
+    lines.extend(gone);
     if count.net {
         add_set_aside(tx, teller, &nodes, as_of, &mut lines)?;
     }
     let seen = lines.into_iter().map(|line| (line, as_of)).collect();
     book_all(tx, teller, location, count.inside, seen).map(|(_, answer)| answer)
+}
+
+/// The pieces that lie at these places, where a line says that none does.
+fn none_of_them(tx: &Tx<'_>, lines: &[Named<'_>], nodes: &[LocationId]) -> Result<Vec<Resolved>, Stop> {
+    let mut gone = Vec::new();
+    for (item, line) in lines.iter().filter(|(_, line)| line.serials.as_ref().is_some_and(Vec::is_empty)) {
+        let pieces: BTreeSet<LotId> = tx
+            .stocked(*item)?
+            .into_iter()
+            .filter(|(cell, _)| cell.lot.0 != 0 && cell.state.is_physical() && nodes.contains(&cell.location))
+            .map(|(cell, _)| cell.lot)
+            .collect();
+        let none = |lot| Resolved { item: *item, lot: Some(lot), quantity: Quantity::ZERO };
+        gone.extend(pieces.into_iter().map(none));
+        if line.lot.is_none() && has_unnamed_at(tx, *item, nodes)? {
+            gone.push(Resolved { item: *item, lot: None, quantity: Quantity::ZERO });
+        }
+    }
+    Ok(gone)
+}
+
+fn has_unnamed_at(tx: &Tx<'_>, item: ItemId, nodes: &[LocationId]) -> Result<bool, Stop> {
+    let stocked = tx.stocked(item)?;
+    Ok(stocked.iter().any(|(cell, _)| cell.lot.0 == 0 && nodes.contains(&cell.location)))
 }
 
 /// Adds to each quantity what the teller's own orders had set aside of it: it has taken that off.
@@ -179,6 +210,7 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
         lot,
         quantity: difference.abs(),
         inside,
+        unnamed: lot.0 == 0 && tx.item(item)?.tracking != Tracking::None,
         party: StockState::Adjustment,
         occurred_at: as_of,
         reason: "counted",

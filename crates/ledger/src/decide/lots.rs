@@ -67,6 +67,10 @@ fn arriving_at(tx: &mut Tx<'_>, lines: &[Named<'_>], is_count: bool) -> Result<V
                 let sign = if line.quantity.is_negative() { -1 } else { 1 };
                 (serials, Quantity::units(sign))
             }
+            (_, None, None) if may_be_unnamed(tx, item, line, is_count)? => {
+                resolved.push(Resolved { item, lot: None, quantity: line.quantity });
+                continue;
+            }
             _ => return Err(unnamed(tx, item)?),
         };
         let of = match (&line.lot, tracking) {
@@ -155,9 +159,21 @@ pub(super) fn lies(
     })
 }
 
-/// Refuses a line that does not say which of a tracked item is meant.
+/// May a line mean what lies without a name? A document may have brought goods of a tracked item and not have said of which
+/// lot; where there are such, they are counted, and taken out, as what they are.
+fn may_be_unnamed(tx: &Tx<'_>, item: ItemId, line: &Line, is_count: bool) -> Result<bool, Stop> {
+    let is_asked = line.expires.is_none() && (is_count || line.quantity.is_negative());
+    Ok(is_asked && has_unnamed(tx, item)?)
+}
+
+/// Does anything of a tracked item lie anywhere without a name?
+pub(super) fn has_unnamed(tx: &Tx<'_>, item: ItemId) -> Result<bool, Stop> {
+    Ok(tx.stocked(item)?.iter().any(|(cell, _)| cell.lot.0 == 0))
+}
+
+/// Refuses a line that does not say which of a tracked item is meant; where some of it lies without a name, that is meant.
 pub(super) fn must_be_named(tx: &Tx<'_>, line: &Resolved) -> Result<(), Stop> {
-    if line.lot.is_some() || tx.item(line.item)?.tracking == Tracking::None {
+    if line.lot.is_some() || tx.item(line.item)?.tracking == Tracking::None || has_unnamed(tx, line.item)? {
         return Ok(());
     }
     Err(unnamed(tx, line.item)?)
@@ -278,6 +294,20 @@ pub(super) fn seen_where_it_was_not(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -
     take_all_but(tx, item, lot, Quantity::ZERO)
 }
 
+/// A piece left a place: wherever else it is by our books, it is there no more.
+pub(super) fn must_be_in(tx: &mut Tx<'_>, item: ItemId, lot: LotId, place: LocationId) -> Result<(), Stop> {
+    if lot.0 == 0 || tx.item(item)?.tracking != Tracking::Serials {
+        return Ok(());
+    }
+    let sites = tx.sites()?;
+    let stocked = tx.stocked(item)?;
+    let mut there = stocked.iter().filter(|(cell, _)| cell.lot == lot).peekable();
+    if there.peek().is_none() || there.any(|(cell, _)| sites.is_in(cell.location, place)) {
+        return Ok(());
+    }
+    seen_where_it_was_not(tx, item, lot)
+}
+
 /// What a count books of a piece may be more than one: one that left before it came, by what happened, was short of
 /// two. One of them is the piece.
 pub(super) fn must_be_one(tx: &mut Tx<'_>, item: ItemId, lot: LotId) -> Result<(), Stop> {
@@ -302,6 +332,7 @@ fn take_all_but(tx: &mut Tx<'_>, item: ItemId, lot: LotId, keep: Quantity) -> Re
             lot,
             quantity,
             inside: false,
+            unnamed: false,
             party: StockState::Adjustment,
             occurred_at: now,
             reason: "seen elsewhere",

@@ -566,6 +566,7 @@ fn carried<'a>(change: Change<'_>, merged: Merged, corrects: Option<Seq>) -> Cha
         corrects,
         location: change.location,
         inside: change.inside,
+        unnamed: change.unnamed,
         lot: change.lot,
         quantity: change.quantity,
     }

@@ -23,6 +23,8 @@ mod plain;
 mod policy;
 mod produce;
 mod promise;
+mod recount;
+mod returns;
 mod reverse;
 mod rules;
 mod session;
@@ -322,5 +324,8 @@ fn run(tx: &mut Tx<'_>, body: &Body) -> Result<Answer, Stop> {
         Body::PutLot(put) => lots::put(tx, put),
         Body::StopPushing => rules::stop_pushing(tx),
         Body::ResumePushing => rules::resume_pushing(tx),
+        Body::AskRecount(ask) => recount::ask(tx, ask),
+        Body::AnnounceReturn(announce) => returns::announce(tx, announce),
+        Body::EndReturn(id) => returns::end(tx, *id),
     }
 }

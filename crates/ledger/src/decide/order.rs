@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::answer::{Answer, Invalid, LineAnswer, Missing, Refusal};
+use crate::answer::{Answer, Invalid, LineAnswer, Missing, OutOf, Refusal};
 use crate::availability;
 use crate::command::{CancelOrder, FulfilOrder, LineQuantity, PlaceOrder, ReturnOrder};
 use crate::entry::Entry;
@@ -276,6 +276,7 @@ fn missing_of(
     Ok(Missing {
         sku: tx.sku(item)?,
         location,
+        out_of: OutOf::AVAILABLE,
         wanted,
         available,
         held: held(tx, item, sites)?,
@@ -437,6 +438,7 @@ pub(super) fn open(tx: &mut Tx<'_>, reference: Option<&str>, lines: &[Resolved])
             seq: order.0,
             became: Became::Order(order),
             balanced: Vec::new(),
+            short_told: None,
         };
         tx.emit(Entry::Document(SystemId::ONHAND, document, Box::new(known)))?;
         document::reclaim(tx, order)?;
@@ -508,17 +510,24 @@ fn check_terms(tx: &Tx<'_>, place: &PlaceOrder, lines: usize) -> Result<(), Stop
     Ok(())
 }
 
-/// The index of a line by its name.
-fn line_index(tx: &Tx<'_>, order: OrderId, name: &str) -> Result<u32, Stop> {
+/// The index of a line by its name. Where a newer version of the document gave a line another item there are two of one
+/// name: the first that has so much is meant, or else the last.
+fn line_index(
+    tx: &Tx<'_>,
+    order: OrderId,
+    name: &str,
+    has_enough: impl Fn(&OrderLine) -> bool,
+) -> Result<u32, Stop> {
     let lines = &tx.order(order)?.lines;
-    let position = lines.iter().position(|line| line.line == name);
+    let position = lines.iter().position(|line| line.line == name && has_enough(line));
+    let position = position.or_else(|| lines.iter().rposition(|line| line.line == name));
     let known = || lines.iter().map(|line| line.line.as_str());
     let index = position.ok_or_else(|| lines::unknown(&format!("order {order}"), name, known()))?;
     Ok(u32::try_from(index).expect("orders have fewer than 2^32 lines"))
 }
 
 /// The lines that a request names, each once, with what it wants of each; or all, with what each has.
-fn chosen_lines(
+pub(super) fn chosen_lines(
     tx: &Tx<'_>,
     order: OrderId,
     verb: &str,
@@ -535,7 +544,7 @@ fn chosen_lines(
     }
     let mut chosen: Vec<(u32, Option<LotId>, Quantity)> = Vec::new();
     for LineQuantity { line, quantity, lot } in lines {
-        let index = line_index(tx, order, line)?;
+        let index = line_index(tx, order, line, |known| has(known) >= *quantity)?;
         let known = &known.lines[index as usize];
         let lot = lot.as_deref().map(|code| lots::known(tx, known.item, code)).transpose()?;
         if chosen
@@ -627,6 +636,12 @@ pub(super) fn cancel(tx: &mut Tx<'_>, cancel: &CancelOrder) -> Result<Answer, St
     let order = cancel.order;
     let open = |line: &OrderLine| line.wanted - line.shipped_total() - line.begun_kits();
     let lines = chosen_lines(tx, order, "cancel", cancel.lines.as_deref(), open)?;
+    // Of what has left nothing is called off; what is cancelled already is what was asked for.
+    let has_left = |line: &OrderLine| line.shipped_total().is_positive() || line.begun_kits().is_positive();
+    if lines.is_empty() && tx.order(order)?.lines.iter().any(has_left) {
+        let (document, state) = (format!("order {order}"), "shipped".to_owned());
+        return Err(Refusal::DocumentEnded { document, state, verb: "cancelled".to_owned() }.into());
+    }
     want_promises(tx, order)?;
     for (index, _, quantity) in lines {
         let wanted = tx.order(order)?.lines[index as usize].wanted;
@@ -738,6 +753,7 @@ pub(super) fn come_back(
             lot: what.lot,
             quantity: what.quantity,
             inside: false,
+            unnamed: false,
             party: StockState::Customer,
             occurred_at: at,
             reason: "returned",

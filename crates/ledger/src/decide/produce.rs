@@ -114,6 +114,7 @@ fn produce(
         lot: part.lot.unwrap_or_default(),
         quantity: part.quantity,
         inside: false,
+        unnamed: false,
         party: StockState::Production,
         occurred_at: at,
         reason,

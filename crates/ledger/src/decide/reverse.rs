@@ -158,6 +158,7 @@ fn take_back(
         lot: from.lot,
         quantity,
         inside: false,
+        unnamed: false,
         party,
         occurred_at: at,
         reason,

@@ -290,10 +290,16 @@ pub(super) fn apply(tx: &mut Tx<'_>, apply: &ApplySession) -> Result<Answer, Sto
     tx.want(lines.iter().map(|(line, ..)| Key::Item(line.item)))?;
     let nodes = count::nodes(tx, session.location, session.inside)?;
     lines.extend(missing(tx, &lines, &nodes)?);
-    // That somebody saw no piece at all is told by those that are missing.
-    lines.retain(|(line, ..)| {
-        line.lot.is_some() || tx.item(line.item).is_ok_and(|item| item.tracking != Tracking::Serials)
-    });
+    // That somebody saw no piece at all is told by those that are missing, and by what lies without a name.
+    let mut told = Vec::with_capacity(lines.len());
+    for line in lines {
+        let item = line.0.item;
+        let is_by_piece = line.0.lot.is_none() && tx.item(item)?.tracking == Tracking::Serials;
+        if !is_by_piece || lots::has_unnamed(tx, item)? {
+            told.push(line);
+        }
+    }
+    let lines = told;
     check_number(lines.len())?;
     tx.want_past(lines.iter().flat_map(|(line, look, _)| past(line, &nodes, look.seen_at)))?;
     let mut again = Vec::new();

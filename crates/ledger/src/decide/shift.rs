@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::answer::{Invalid, Missing, Refusal};
+use crate::answer::{Invalid, Missing, OutOf, Refusal};
 use crate::key::{CellKey, StockState};
 use crate::{CountId, Instant, LocationId, Quantity, Seq};
 
@@ -21,6 +21,7 @@ const fn end<'a>(step: &Move<'a>, location: LocationId) -> Change<'a> {
         lot: step.lot,
         quantity: step.quantity,
         inside: false,
+        unnamed: false,
         party: StockState::Adjustment,
         occurred_at: step.occurred_at,
         reason: step.reason,
@@ -80,14 +81,10 @@ pub(super) fn must_be_free(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> 
     for (cell, wanted) in wanted {
         let available = tx.held(cell)?;
         if available < wanted {
-            let code = tx.location_code(cell.location)?;
-            let location = match cell.state {
-                StockState::Available => code,
-                state => format!("{code} ({})", state.name()),
-            };
             missing.push(Missing {
                 sku: tx.sku(cell.item)?,
-                location: Some(location),
+                location: Some(tx.location_code(cell.location)?),
+                out_of: OutOf::State(cell.state),
                 beyond: None,
                 wanted,
                 available,

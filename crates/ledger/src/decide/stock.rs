@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::answer::{Answer, Invalid, Missing, Refusal};
+use crate::answer::{Answer, Invalid, Missing, OutOf, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
 use crate::entry::Entry;
@@ -31,6 +31,8 @@ pub(super) struct Change<'a> {
     pub quantity: Quantity,
     /// What is gone may have lain anywhere inside the location.
     pub inside: bool,
+    /// What is gone is of a tracked item and lay there without a name, rather than of whichever lot.
+    pub unnamed: bool,
     /// Where it comes from or goes to.
     pub party: StockState,
     pub occurred_at: Instant,
@@ -280,11 +282,11 @@ pub(super) const FREED: [StockState; 6] = [
 /// was, or it may have lain anywhere inside. Then it is looked for in the order of law 2, what expires first before the
 /// rest; what is nowhere has lain at the place itself.
 fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At>, Stop> {
-    let Change { item, location, lot, inside, .. } = *change;
+    let Change { item, location, lot, inside, unnamed, .. } = *change;
     let at = |quantity| At { location, lot, quantity };
     let sites = tx.sites()?;
     let only_here = !inside || sites.inside(location).is_empty();
-    let lot_is_known = lot.0 != 0 || tx.item(item)?.tracking == Tracking::None;
+    let lot_is_known = lot.0 != 0 || unnamed || tx.item(item)?.tracking == Tracking::None;
     if only_here && lot_is_known {
         return Ok(vec![at(quantity)]);
     }
@@ -296,7 +298,7 @@ fn pieces(tx: &Tx<'_>, change: &Change<'_>, quantity: Quantity) -> Result<Vec<At
     let cells: Vec<(CellKey, Quantity)> = tx
         .stocked(item)?
         .into_iter()
-        .filter(|(cell, _)| nodes.contains(&cell.location) && (lot.0 == 0 || cell.lot == lot))
+        .filter(|(cell, _)| nodes.contains(&cell.location) && ((lot.0 == 0 && !unnamed) || cell.lot == lot))
         .collect();
     let lots = cells.iter().filter(|(cell, _)| cell.lot.0 != 0);
     tx.want_lots(lots.map(|(cell, _)| (cell.lot, cell.location)))?;
@@ -534,6 +536,7 @@ fn change(
         lot: LotId(0),
         quantity,
         inside: false,
+        unnamed: false,
         party,
         occurred_at: at,
         reason: "",
@@ -596,9 +599,10 @@ pub(super) fn adjust(tx: &mut Tx<'_>, adjust: &Adjust) -> Result<Answer, Stop> {
     must_be_there(tx, &lines, location, at)?;
     let mut moved = Vec::new();
     for Resolved { item, lot, quantity: difference } in lines {
+        let unnamed = lot.is_none() && tx.item(item)?.tracking != Tracking::None;
         let lot = lot.unwrap_or_default();
-        let by =
-            Change { lot, reason, ..change(item, location, difference.abs(), StockState::Adjustment, at) };
+        let of_it = change(item, location, difference.abs(), StockState::Adjustment, at);
+        let by = Change { lot, unnamed, reason, ..of_it };
         let seq = if difference.is_positive() {
             put_in(tx, by, StockState::Available)?
         } else {
@@ -656,7 +660,8 @@ pub(super) fn must_be_there(
         }
         missing.push(Missing {
             sku: tx.sku(key.0)?,
-            location: Some(format!("{} (on hand)", tx.location_code(location)?)),
+            location: Some(tx.location_code(location)?),
+            out_of: OutOf::OnHand,
             wanted,
             available: there,
             held: None,
@@ -730,14 +735,12 @@ pub(super) fn must_lie(
     for (key, wanted) in wanted {
         let there = tx.held(cell(key))?;
         if there < wanted {
-            let code = tx.location_code(location)?;
-            let place =
-                if state == StockState::Available { code } else { format!("{code} ({})", state.name()) };
             let held =
                 if state == StockState::Available { order::held(tx, key.0, &[location])? } else { None };
             missing.push(Missing {
                 sku: tx.sku(key.0)?,
-                location: Some(place),
+                location: Some(tx.location_code(location)?),
+                out_of: OutOf::State(state),
                 wanted,
                 available: there,
                 held,

@@ -257,6 +257,7 @@ pub(super) fn deliver(tx: &mut Tx<'_>, line: &mut PurchaseLine, delivery: Delive
         lot,
         quantity,
         inside: false,
+        unnamed: false,
         party: StockState::Supplier,
         occurred_at: at,
         reason: "received",

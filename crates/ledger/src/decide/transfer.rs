@@ -2,23 +2,33 @@
 //! than was sent), cancelled. A draft keeps nothing; of one that is ready what has not left is `reserved` where it leaves
 //! from, so that nobody else is sold it; what has left is `in_transit` at its destination, outside of on hand.
 
-use crate::answer::{Answer, Invalid, Missing, Refusal, TransferLineAnswer};
+use crate::answer::{Answer, Invalid, Missing, OutOf, Refusal, TransferLineAnswer};
 use crate::availability;
 use crate::command::{
     AmendTransfer, CancelTransfer, DispatchTransfer, PlanTransfer, ReadyTransfer, ReceiveTransfer,
 };
 use crate::entry::Entry;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Cause, Holder, TransferDocument, TransferLine, TransferState};
+use crate::model::{Cause, GetsOrders, Holder, TransferDocument, TransferLine, TransferState};
 use crate::state::Value;
-use crate::{Instant, LocationId, Quantity, Seq, SystemId, TransferId};
+use crate::{Instant, ItemId, LocationId, Quantity, Seq, SystemId, TransferId};
 
 use super::lines::{self, Done};
+use super::masters;
 use super::merge;
 use super::order;
 use super::shift;
 use super::stock::{self, Change};
 use super::tx::{Found, Move, Stop, Tx};
+
+/// A transfer goes between locations of ours and of masters that are sent what they shall ship and expect: these tell of it themselves.
+fn may_be_sent(tx: &Tx<'_>, item: ItemId, location: LocationId) -> Result<(), Stop> {
+    let master = masters::master(tx, item, location)?;
+    if master != SystemId::ONHAND && tx.system(master)?.gets_orders == GetsOrders::FromOnhand {
+        return Ok(());
+    }
+    stock::must_be_ours(tx, item, location)
+}
 
 /// The states that goods may come in to.
 const INTO: [StockState; 3] = [StockState::Available, StockState::Damaged, StockState::QualityControl];
@@ -75,8 +85,8 @@ pub(super) fn plan(tx: &mut Tx<'_>, plan: &PlanTransfer) -> Result<Answer, Stop>
     let wanted = stock::resolve_each(tx, "a transfer", &plan.lines, Quantity::is_positive)?;
     lines::check_number(wanted.len())?;
     for line in &wanted {
-        stock::must_be_ours(tx, line.item, from)?;
-        stock::must_be_ours(tx, line.item, to)?;
+        may_be_sent(tx, line.item, from)?;
+        may_be_sent(tx, line.item, to)?;
     }
     let lines = (1..).zip(wanted).map(|(number, line): (u32, _)| TransferLine {
         line: number.to_string(),
@@ -160,8 +170,8 @@ fn keep(
     parts: &[Part],
 ) -> Result<(), Stop> {
     for (position, _) in parts {
-        stock::must_be_ours(tx, transfer.lines[*position].item, transfer.from)?;
-        stock::must_be_ours(tx, transfer.lines[*position].item, transfer.to)?;
+        may_be_sent(tx, transfer.lines[*position].item, transfer.from)?;
+        may_be_sent(tx, transfer.lines[*position].item, transfer.to)?;
     }
     let states = [StockState::Available, StockState::Reserved];
     let steps = kept_steps(tx, id, transfer, parts, states, "kept for a transfer")?;
@@ -184,6 +194,7 @@ fn must_be_sellable(tx: &Tx<'_>, steps: &[Move<'_>]) -> Result<(), Stop> {
             return Err(Refusal::Insufficient(vec![Missing {
                 sku: tx.sku(step.item)?,
                 location: Some(tx.location_code(step.from.0)?),
+                out_of: OutOf::AVAILABLE,
                 beyond: None,
                 wanted: step.quantity,
                 available: Quantity::ZERO,
@@ -270,7 +281,7 @@ pub(super) fn dispatch(tx: &mut Tx<'_>, dispatch: &DispatchTransfer) -> Result<A
     for (position, _) in &parts {
         let item = transfer.lines[*position].item;
         stock::must_be_ours(tx, item, from)?;
-        stock::must_be_ours(tx, item, to)?;
+        may_be_sent(tx, item, to)?;
     }
     // What is kept for it leaves first.
     let mut positions = Vec::new();
@@ -375,7 +386,8 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
         return Err(ended(id, "received as far as it was dispatched", "received"));
     }
     let to = transfer.to;
-    for arrival in &arrivals {
+    // What was lost on the way never came to whoever is master there.
+    for arrival in arrivals.iter().filter(|arrival| (arrival.received + arrival.over).is_positive()) {
         stock::must_be_ours(tx, transfer.lines[arrival.position].item, to)?;
     }
     let steps: Vec<Move<'_>> = arrivals
@@ -405,6 +417,7 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceiveTransfer) -> Result<Answ
                 lot: step.lot,
                 quantity: arrival.over,
                 inside: false,
+                unnamed: false,
                 party: StockState::Adjustment,
                 occurred_at: at,
                 reason: "received beyond what was sent",

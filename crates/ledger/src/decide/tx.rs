@@ -685,6 +685,7 @@ impl<'a> Tx<'a> {
             seq: id.0,
             became,
             balanced: Vec::new(),
+            short_told: None,
         }))
     }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Date, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, SystemId, TransferId};
+use crate::key::StockState;
+use crate::{Date, Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, Seq, SystemId, TransferId};
 
 /// How a transfer stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -265,6 +266,58 @@ pub struct Incoming {
     pub quantity: Quantity,
     /// The day it is expected on, if one was told.
     pub expected_on: Option<Date>,
+}
+
+/// Goods of an order that its customer sends back to a location whose master takes them in. Nothing moves until that tells.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExpectedReturn {
+    /// Of which order.
+    pub order: OrderId,
+    /// What the customer knows it by: the number of an RMA.
+    pub reference: Option<String>,
+    /// Where they come to.
+    pub location: LocationId,
+    /// In what state they come in, where its master does not say.
+    pub into: StockState,
+    /// The day they are expected on.
+    pub expected_on: Option<Date>,
+    /// When it was announced.
+    pub announced_at: Instant,
+    /// Nothing more is expected.
+    pub ended: bool,
+    /// What.
+    pub lines: Vec<ReturnLine>,
+}
+
+/// One line of an [`ExpectedReturn`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReturnLine {
+    /// The name of the order's line.
+    pub line: String,
+    /// What.
+    pub item: ItemId,
+    /// How much comes back.
+    pub wanted: Quantity,
+    /// How much has.
+    pub came: Quantity,
+}
+
+impl ExpectedReturn {
+    /// How much of a line is still expected.
+    pub fn open(&self, line: &ReturnLine) -> Quantity {
+        if self.ended { Quantity::ZERO } else { (line.wanted - line.came).max(Quantity::ZERO) }
+    }
+
+    /// Its state in the API.
+    pub fn state_name(&self) -> &'static str {
+        let came = self.lines.iter().any(|line| line.came.is_positive());
+        let is_open = self.lines.iter().any(|line| self.open(line).is_positive());
+        match (is_open, came) {
+            (true, _) => "open",
+            (false, true) => "returned",
+            (false, false) => "cancelled",
+        }
+    }
 }
 
 /// What of a movement was taken back.

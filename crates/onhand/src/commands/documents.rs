@@ -84,7 +84,36 @@ fn show_transfer(transfer: &Value) -> io::Result<()> {
             .filter(|field| line[*field] != 0)
             .map(|field| format!(", {} {}", line[field], field.replace('_', " ")));
         say(format!("  {name}: {} {sku}{}", line["quantity"], told.collect::<String>()))
-    })
+    })?;
+    show_sent(&transfer["sent"])
+}
+
+/// What was sent to the masters of what it is about, and what they answered.
+pub(super) fn show_sent(sent: &Value) -> io::Result<()> {
+    sent.as_array().into_iter().flatten().try_for_each(|sent| sent_lines(sent).into_iter().try_for_each(say))
+}
+
+/// A document that was sent to a master: how it stands, and line by line how far.
+pub(super) fn sent_lines(sent: &Value) -> Vec<String> {
+    let (kind, done) = match text(sent, "kind") {
+        "transfer_out" => ("to be shipped", "shipped"),
+        "order" => ("order", "shipped"),
+        "recount" => ("recount", ""),
+        _ => ("expected receipt", "received"),
+    };
+    let state = text(sent, "state").replace('_', " ");
+    let reason = sent["reason"].as_str().map_or(String::new(), |reason| format!(" ({reason})"));
+    let pending = if sent["pending"] == true { ", a change is on its way" } else { "" };
+    let (system, location, document) = (text(sent, "system"), text(sent, "location"), text(sent, "document"));
+    let mut lines =
+        vec![format!("sent to {system} for {location} as {document}: {kind}, {state}{reason}{pending}")];
+    if let Some(trouble) = sent["trouble"].as_str() {
+        lines.push(format!("  it is sent again: {trouble}"));
+    }
+    for line in sent["lines"].as_array().into_iter().flatten().filter(|_| !done.is_empty()) {
+        lines.push(format!("  {} {}: {} {done}", line["asked"], text(line, "sku"), line["done"]));
+    }
+    lines
 }
 
 pub(crate) async fn transfer(link: &Link, asked: Transfer, json: bool) -> anyhow::Result<()> {
@@ -138,7 +167,8 @@ fn show_purchase(purchase: &Value) -> io::Result<()> {
             .map(|field| format!(", {} {field}", line[field]));
         let day = line["expected_on"].as_str().map_or_else(String::new, |day| format!(", expected {day}"));
         say(format!("  {name}: {} {sku}{}{day}", line["quantity"], told.collect::<String>()))
-    })
+    })?;
+    show_sent(&purchase["sent"])
 }
 
 pub(crate) async fn purchase(link: &Link, asked: Purchase, json: bool) -> anyhow::Result<()> {

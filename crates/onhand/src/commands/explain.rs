@@ -20,7 +20,8 @@ pub(super) async fn run(link: &Link, sku: &str, json: bool) -> anyhow::Result<()
         if shown.is_empty() {
             say("No system shows it.")?;
         }
-        shown.iter().flat_map(shown_lines).try_for_each(say)
+        shown.iter().flat_map(shown_lines).try_for_each(say)?;
+        super::documents::show_sent(&explained["sent"])
     })?;
     Ok(())
 }

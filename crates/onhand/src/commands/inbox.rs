@@ -98,7 +98,7 @@ async fn show(link: &Link, id: u64, json: bool) -> anyhow::Result<()> {
             let (proposal, actor, at) = (text(done, "proposal"), text(done, "actor"), text(done, "at"));
             say(format!("  {proposal} was done by {actor} at {at} (seq {})", done["seq"]))?;
         }
-        Ok(())
+        super::documents::show_sent(&found["sent"])
     })?;
     Ok(())
 }

@@ -69,6 +69,15 @@ async fn show(link: &Link, sku: Option<&str>, barcode: Option<&str>, json: bool)
                 say(format!("{what}: {}", words(&item[list])))?;
             }
         }
+        if item["tracking"] != "none" {
+            say(format!("tracked by {}", text(item, "tracking")))?;
+        }
+        let parts = item["kit"].as_array().into_iter().flatten();
+        let parts: Vec<String> =
+            parts.map(|part| format!("{} × {}", part["quantity"], text(part, "sku"))).collect();
+        if !parts.is_empty() {
+            say(format!("kit of {}", parts.join(", ")))?;
+        }
         for pack in item["packs"].as_array().into_iter().flatten() {
             let scanned = if item["pack"] == pack["name"] { "  (scanned)" } else { "" };
             let (name, barcode) = (text(pack, "name"), text(pack, "barcode"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::item::{all, text};
 use super::print;
-use crate::cli::Order;
+use crate::cli::{LineArg, Order};
 use crate::link::Link;
 use crate::output::say;
 
@@ -26,8 +26,39 @@ pub(crate) async fn run(link: &Link, asked: Order, json: bool) -> anyhow::Result
             let order = link.get(&format!("/v1/orders/{id}")).await?;
             print(json, &order, show)?;
         }
+        Order::ExpectReturn { id, lines, location, reference, expected_on } => {
+            let line = |part: &LineArg| json!({ "line": part.name, "quantity": part.quantity });
+            let lines: Vec<Value> = lines.iter().map(line).collect();
+            let asked = json!({
+                "lines": lines, "location": location, "reference": reference, "expected_on": expected_on
+            });
+            let made = link.post(&format!("/v1/orders/{id}/expected-returns"), &asked).await?;
+            let expected = link.get(&format!("/v1/expected-returns/{}", made["id"])).await?;
+            print(json, &expected, show_return)?;
+        }
+        Order::Return { id } => {
+            let expected = link.get(&format!("/v1/expected-returns/{id}")).await?;
+            print(json, &expected, show_return)?;
+        }
+        Order::CancelReturn { id } => {
+            link.post(&format!("/v1/expected-returns/{id}/cancel"), &json!({})).await?;
+            let expected = link.get(&format!("/v1/expected-returns/{id}")).await?;
+            print(json, &expected, show_return)?;
+        }
     }
     Ok(())
+}
+
+fn show_return(expected: &Value) -> io::Result<()> {
+    let (state, location, reference) =
+        (text(expected, "state"), text(expected, "location"), text(expected, "reference"));
+    let row = format!("{}  {state}  order {} → {location}  {reference}", expected["id"], expected["order"]);
+    say(row.trim_end())?;
+    rows(expected, "lines").try_for_each(|line| {
+        let (name, sku) = (text(line, "line"), text(line, "sku"));
+        say(format!("  {name}: {} {sku}, {} came, {} open", line["quantity"], line["came"], line["open"]))
+    })?;
+    super::documents::show_sent(&expected["sent"])
 }
 
 /// What `items` of a member say, one after the other.

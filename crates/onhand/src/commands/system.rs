@@ -55,6 +55,19 @@ pub(super) async fn run(link: &Link, asked: System, json: bool) -> anyhow::Resul
                 Giver::Itself => say(format!("{name} gets its orders by itself; nothing is sent to it.")),
             })?)
         }
+        System::Recount { name, items, location, reason } => {
+            let mut asked = Vec::new();
+            for sku in items {
+                let body = json!({ "sku": sku, "location": location, "reason": reason });
+                asked.push((sku, link.post(&at(&name, "/recounts")?, &body).await?));
+            }
+            let made: Vec<&Value> = asked.iter().map(|(_, made)| made).collect();
+            Ok(print(json, &json!({ "data": made }), |_| {
+                asked.iter().try_for_each(|(sku, made)| {
+                    say(format!("{name} is asked to count {sku} at {location}: see onhand inbox show {}", made["id"]))
+                })
+            })?)
+        }
         System::Set(asked) => super::modes::set(link, asked, json).await,
         System::Watch { name } => stage(link, &name, "watching", json).await,
         System::Live { name } => stage(link, &name, "live", json).await,

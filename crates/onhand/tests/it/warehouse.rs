@@ -77,6 +77,22 @@ impl Yard {
     }
 }
 
+impl Yard {
+    /// What is at an address, once what was last sent of it stands so.
+    async fn last(&self, path: &str, state: &str) -> Value {
+        let mut found = Value::Null;
+        for _ in 0..600 {
+            found = self.server.get(path).await.1;
+            let last = found["sent"].as_array().and_then(|sent| sent.last());
+            if last.is_some_and(|sent| sent["state"] == state && sent["pending"] == false) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("it never was {state}: {found}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_sent_short_picked_and_shipped_and_its_parcels_are_shown() {
     let yard = yard(10, 5).await;
@@ -129,4 +145,112 @@ async fn a_shop_is_sent_no_orders() {
         server.post("/v1/systems/Till/orders", json!({ "gets_orders": "from_onhand" })).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("connect it first"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_supplier_brings_is_announced_received_and_counted_by_the_warehouse() {
+    let yard = yard(10, 5).await;
+    let order = json!({
+        "supplier": "Potter", "reference": "PO-7", "location": "BERLIN", "expected_on": "2027-01-15",
+        "lines": [{ "sku": "MUG", "quantity": 20 }]
+    });
+    let (status, placed) = yard.server.post("/v1/purchase-orders", order).await;
+    assert_eq!(status, StatusCode::CREATED, "{placed}");
+    let path = format!("/v1/purchase-orders/{}", placed["id"]);
+    yard.last(&path, "accepted").await;
+    let task = yard.warehouse.receipts().remove(0);
+    let (document, line) = (task.asked.document.clone(), task.asked.lines[0].line.clone());
+    assert_eq!((task.asked.reference.as_deref(), task.asked.lines[0].quantity), (Some("PO-7"), 20));
+    assert_eq!(task.asked.expected_on.as_deref(), Some("2027-01-15"));
+    assert!(yard.warehouse.receive(&document, &line, 12, false));
+    let shown = yard.last(&path, "part_received").await;
+    assert_eq!((&shown["lines"][0]["received"], &shown["lines"][0]["open"]), (&json!(12), &json!(8)));
+    let told = onhand(&yard.database, &["purchase", "show", &placed["id"].to_string()]);
+    let told = text(&told.stdout);
+    assert!(told.contains("expected receipt, part received") && told.contains("12 received"), "{told}");
+    let told = onhand(&yard.database, &["explain", "MUG"]);
+    assert!(text(&told.stdout).contains("expected receipt, part received"), "{}", text(&told.stdout));
+    assert!(yard.warehouse.receive_all(&document));
+    let shown = yard.last(&path, "received").await;
+    assert_eq!((&shown["state"], yard.warehouse.on_hand("77")), (&json!("received"), Some(30)));
+    // It has lost two since, which nobody knows.
+    yard.warehouse.stock("77", "MUG", "Blue mug", 28);
+    let asked = onhand(
+        &yard.database,
+        &["--json", "system", "recount", "Berlin", "--item", "MUG", "--location", "BERLIN"],
+    );
+    let asked: Value = serde_json::from_str(&text(&asked.stdout)).unwrap();
+    let path = format!("/v1/discrepancies/{}", asked["data"][0]["id"]);
+    yard.last(&path, "accepted").await;
+    let request = yard.warehouse.recounts().remove(0);
+    assert!(yard.warehouse.count(&request.asked.document));
+    let shown = yard.last(&path, "counted").await;
+    assert_eq!(shown["discrepancy"]["cause"], "recount", "{shown}");
+    for _ in 0..100 {
+        let stock = yard.server.get("/v1/items/MUG/stock").await.1;
+        let locations = stock["locations"].as_array().unwrap();
+        let berlin = locations.iter().find(|row| row["location"] == "BERLIN").unwrap();
+        let ended = yard.server.get(&path).await.1["discrepancy"]["resolved_at"].is_string();
+        if berlin["on_hand"] == 28 && ended {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was not counted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warehouse_that_takes_orders_only_is_asked_for_nothing_else() {
+    let yard = yard(10, 5).await;
+    yard.warehouse.set_orders_only(true);
+    let (status, problem) =
+        yard.server.post("/v1/systems/Berlin/recounts", json!({ "sku": "MUG", "location": "BERLIN" })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("takes no requests for a recount"), "{problem}");
+    let checked = yard.server.get("/v1/systems/Berlin/check").await.1;
+    let told = checked.to_string();
+    assert!(told.contains("takes no expected receipts, transfers, requests for a recount or expected returns"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_leaves_the_warehouse_and_a_return_comes_back_to_it() {
+    let yard = yard(10, 5).await;
+    let plan = json!({ "from": "BERLIN", "to": "LONDON", "lines": [{ "sku": "MUG", "quantity": 3 }] });
+    let (status, planned) = yard.server.post("/v1/transfers", plan).await;
+    assert_eq!(status, StatusCode::CREATED, "{planned}");
+    let path = format!("/v1/transfers/{}", planned["id"]);
+    assert!(yard.server.post(&format!("{path}/ready"), json!({})).await.0.is_success());
+    yard.last(&path, "accepted").await;
+    let document = yard.warehouse.jobs()[0].asked.document.clone();
+    assert!(yard.warehouse.ship_all(&document));
+    let shown = yard.last(&path, "shipped").await;
+    assert_eq!((&shown["state"], &shown["lines"][0]["in_transit"]), (&json!("in_progress"), &json!(3)));
+    assert_eq!(shown["sent"][0]["kind"], "transfer_out");
+    let received = yard.server.post(&format!("{path}/receive"), json!({})).await;
+    assert!(received.0.is_success(), "{}", received.1);
+    let told = onhand(&yard.database, &["transfer", "show", &planned["id"].to_string()]);
+    assert!(text(&told.stdout).contains("to be shipped, shipped"), "{}", text(&told.stdout));
+    let order = yard.order(2).await;
+    yard.stands(order, "accepted").await;
+    let jobs = yard.warehouse.jobs();
+    let job = jobs.iter().find(|job| job.asked.document != document).unwrap();
+    assert!(yard.warehouse.ship_all(&job.asked.document));
+    yard.stands(order, "shipped").await;
+    let announced = onhand(
+        &yard.database,
+        &["--json", "order", "expect-return", &order.to_string(), "1=2", "--reference", "RMA-4"],
+    );
+    let announced: Value = serde_json::from_str(&text(&announced.stdout)).unwrap();
+    let path = format!("/v1/expected-returns/{}", announced["id"]);
+    yard.last(&path, "accepted").await;
+    let task = yard.warehouse.receipts().remove(0);
+    assert_eq!(
+        (task.asked.kind.as_deref(), task.asked.reference.as_deref()),
+        (Some("return"), Some("RMA-4"))
+    );
+    assert!(yard.warehouse.receive_all(&task.asked.document));
+    let shown = yard.last(&path, "received").await;
+    assert_eq!((&shown["state"], &shown["lines"][0]["came"]), (&json!("returned"), &json!(2)));
+    assert_eq!(yard.server.get(&format!("/v1/orders/{order}")).await.1["lines"][0]["returned"], 2);
+    assert_eq!(yard.warehouse.on_hand("77"), Some(7));
 }

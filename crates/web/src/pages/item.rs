@@ -160,7 +160,7 @@ fn number(explained: Explained, view: &View<'_>) -> Number {
 }
 
 fn moved(view: &mut View<'_>, row: LedgerRow) -> Result<Moved, StoreError> {
-    let LedgerRow { seq, movement, record, changes, .. } = row;
+    let LedgerRow { seq, movement, record, order, changes, .. } = row;
     let side = |view: &mut View<'_>, account: onhand_ledger::entry::Account| {
         let state = words::plain(account.state.name());
         Ok::<_, StoreError>(if account.state.is_party() {
@@ -177,7 +177,10 @@ fn moved(view: &mut View<'_>, row: LedgerRow) -> Result<Moved, StoreError> {
     let from = if is_within { words::plain(movement.from.state.name()) } else { from };
     let what = format!("{reason}: {quantity} from {from} to {to}");
     let document = match &record.document {
-        None => record.reference.clone().unwrap_or_default(),
+        None => match order {
+            None => record.reference.clone().unwrap_or_default(),
+            Some(order) => format!("order {order}"),
+        },
         Some((system, document)) => {
             let system = system_name(view, *system)?;
             format!("{system} {document}")

@@ -1,8 +1,8 @@
 //! What the ledger answers, as JSON.
 
 use onhand_engine::View;
-use onhand_ledger::answer::{Counted, ItemNotes, LineAnswer, Moved, Remains};
-use onhand_ledger::model::{At, Build, Order};
+use onhand_ledger::answer::{Counted, ItemNotes, LineAnswer, Merged, Moved, Remains};
+use onhand_ledger::model::{At, Build, Component, Order};
 use onhand_ledger::{Answer, LocationId, Money, OrderId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,7 @@ impl Made {
             Answer::Order(id, _) => id.0,
             Answer::Session(id) => id.0,
             Answer::Lot(id) => id.0,
+            Answer::Return(id) => id.0,
             _ => 0,
         };
         Self { id }
@@ -73,7 +74,9 @@ pub(crate) struct RemainsBody {
 }
 
 impl ItemMade {
-    pub fn of(sku: &str, answer: &Answer) -> Self {
+    /// Of an item of which the asker has said the SKU, or not.
+    pub fn of(sku: Option<&str>, answer: &Answer) -> Self {
+        let name = sku.map_or_else(|| "this item".to_owned(), |sku| format!("`{sku}`"));
         let notes = match answer {
             Answer::ItemNoted(_, notes) => notes.clone(),
             _ => ItemNotes::default(),
@@ -82,12 +85,12 @@ impl ItemMade {
             .twins
             .iter()
             .map(|twin| {
-                format!("`{sku}` looks like `{twin}`, another item; if they are one, merge them (POST /v1/items/{{sku}}/merge)")
+                format!("{name} looks like `{twin}`, another item; if they are one, merge them (POST /v1/items/{{sku}}/merge)")
             })
             .collect();
         if let Some(Remains { on_hand, reserved, committed, in_transit, short }) = notes.remains {
             warnings.push(format!(
-                "`{sku}` is archived and still has {on_hand} on hand ({reserved} held, {committed} promised), \
+                "{name} is archived and still has {on_hand} on hand ({reserved} held, {committed} promised), \
                  {in_transit} in transit and {short} short; what happens to them is booked as ever"
             ));
         }
@@ -122,9 +125,8 @@ pub(crate) struct MergedAnswer {
 }
 
 impl MergedAnswer {
-    pub fn of(answer: Answer) -> Option<Self> {
-        let Answer::Merged(merged) = answer else { return None };
-        Some(Self {
+    pub fn of(merged: Merged) -> Self {
+        Self {
             id: merged.item.0,
             sku: merged.sku,
             merged: merged.from.0,
@@ -132,7 +134,7 @@ impl MergedAnswer {
             orders: merged.orders,
             holds: merged.holds,
             listings: merged.listings,
-        })
+        }
     }
 }
 
@@ -232,8 +234,8 @@ pub(crate) struct LineBody {
     pub backordered: Decimal,
     /// Of `short`: accepted as a preorder.
     pub preordered: Decimal,
-    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped` or
-    /// `cancelled`.
+    /// What the line is: `short` where any of it is, else `preordered`, `backordered`, `allocated`, `shipped`,
+    /// `cancelled`; or `evidence` where it moves nothing: another system told of it before, or is master there.
     pub is: &'static str,
 }
 
@@ -329,6 +331,9 @@ pub(crate) struct OrderLineBody {
     pub quantity: Decimal,
     /// Promised and still there, by location.
     pub allocated: Vec<AtBody>,
+    /// Of a kit: what one is built of for this line, as it was when the line was made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recipe: Vec<RecipeBody>,
     /// Of a kit: whole ones promised to be built of components, by location.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub to_build: Vec<AtBody>,
@@ -385,6 +390,7 @@ pub(crate) fn order_body(view: &mut View<'_>, id: OrderId, order: Order) -> Resu
             sku: view.item(line.item)?.map_or_else(String::new, |item| item.sku),
             quantity: line.wanted.into(),
             allocated: places(view, &line.allocated)?,
+            recipe: recipe(view, &line.build)?,
             to_build: places(view, &line.build.built)?,
             begun: begun(view, &line.build)?,
             short: line.short.into(),
@@ -430,6 +436,23 @@ pub(crate) fn places(view: &mut View<'_>, places: &[At]) -> Result<Vec<AtBody>, 
         .collect()
 }
 
+/// A component of the kits of a line.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecipeBody {
+    /// The component.
+    pub sku: String,
+    /// How much of it in one kit.
+    pub quantity: Decimal,
+}
+
+fn recipe(view: &mut View<'_>, build: &Build) -> Result<Vec<RecipeBody>, StoreError> {
+    let part = |component: &Component| {
+        let sku = view.item(component.item)?.map_or_else(String::new, |item| item.sku);
+        Ok(RecipeBody { sku, quantity: component.quantity.into() })
+    };
+    build.recipe.iter().map(part).collect()
+}
+
 /// So much of a component somewhere.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartBody {
@@ -462,6 +485,8 @@ fn begun(view: &mut View<'_>, build: &Build) -> Result<Vec<PartBody>, StoreError
 #[serde(untagged)]
 pub(crate) enum AnswerBody {
     Made(Made),
+    Item(ItemMade),
+    Merged(MergedAnswer),
     Held(HeldAnswer),
     Sighted(SightAnswer),
     Moved(MovedAnswer),
@@ -511,7 +536,8 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
         | Answer::Rule(_)
         | Answer::Lot(_)
         | Answer::Session(_)
-        | Answer::Discrepancy(_) => AnswerBody::Made(Made::of(&answer)),
+        | Answer::Discrepancy(_)
+        | Answer::Return(_) => AnswerBody::Made(Made::of(&answer)),
         Answer::Hold(..) => AnswerBody::Held(HeldAnswer::of(&answer)),
         Answer::Sighted(..) => AnswerBody::Sighted(SightAnswer::of(&answer)),
         Answer::Moved(..) => AnswerBody::Moved(MovedAnswer::of(answer)),
@@ -535,6 +561,8 @@ pub(crate) fn answer_body(answer: Answer) -> AnswerBody {
             discrepancies: vec![id.0],
             explanation: Some(sentence),
         },
+        Answer::ItemNoted(..) => AnswerBody::Item(ItemMade::of(None, &answer)),
+        Answer::Merged(merged) => AnswerBody::Merged(MergedAnswer::of(merged)),
         Answer::Ticked(lapsed) => AnswerBody::Ticked { lapsed },
         Answer::Transfer { .. } => AnswerBody::Transfer(TransferAnswer::of(answer)),
         Answer::Purchase { .. } => AnswerBody::Purchase(PurchaseAnswer::of(answer)),

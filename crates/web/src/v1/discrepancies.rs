@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use super::answers::Made;
 use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
+use super::systems::sent::{MasterDocumentBody, sent_to_masters};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -218,6 +219,8 @@ struct MatterBody {
     proposals: Vec<ProposalBody>,
     /// What was done about it, the first first.
     done: Vec<DoneBody>,
+    /// Where it was sent, if it asks a system to count, and what that answered.
+    sent: Vec<MasterDocumentBody>,
 }
 
 /// A discrepancy, what could be done about it, and what was.
@@ -238,7 +241,8 @@ async fn get(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<
             seq: done.seq,
         });
         let (proposals, done) = (proposals.into_iter().map(ProposalBody::from).collect(), done.collect());
-        Ok(Some(MatterBody { discrepancy: body(view, id, known)?, proposals, done }))
+        let sent = sent_to_masters(view, id.0)?;
+        Ok(Some(MatterBody { discrepancy: body(view, id, known)?, proposals, done, sent }))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("discrepancy", id))
 }

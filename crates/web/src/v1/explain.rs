@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use super::ask::read;
 use super::page::{Page, PageQuery};
 use super::stock::{ItemStock, item_stock};
+use super::systems::sent::{MasterDocumentBody, open_at_masters};
 use crate::App;
 use crate::auth::Caller;
 use crate::decimal::Decimal;
@@ -166,6 +167,9 @@ impl From<Explained> for ShownBody {
 struct Explanation {
     stock: ItemStock,
     shown: Vec<ShownBody>,
+    /// What systems have of it that are master of it somewhere, and are not done with: what they shall ship, expect or count; of much
+    /// the newest.
+    sent: Vec<MasterDocumentBody>,
 }
 
 /// Why does a system show what it shows? The truth by location and state, and each system's number beside it, with the
@@ -181,7 +185,8 @@ async fn explain(
         let Some((id, item)) = view.item_by_sku(&sku)? else { return Ok(None) };
         let stock = item_stock(view, id, &item, None, None, None)?;
         let shown = explain_item(view, id)?.into_iter().map(ShownBody::from);
-        Ok(Some(Explanation { stock, shown: shown.collect() }))
+        let shown = shown.collect();
+        Ok(Some(Explanation { stock, shown, sent: open_at_masters(view, id)? }))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("item with the SKU", &sku))
 }

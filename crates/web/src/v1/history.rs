@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use onhand_engine::{HistoryFilter, HistoryPage, LedgerRow, StateChange, View};
 use onhand_ledger::entry::{Account, Movement};
-use onhand_ledger::{Entry, ItemId, LocationId, Record, Seq, StockState};
+use onhand_ledger::{Entry, ItemId, Key, LocationId, OrderId, Record, Seq, StockState, Value};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -42,7 +42,7 @@ struct SideBody {
     state: &'static str,
     /// The lot or serial, where the item is tracked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    lot: Option<u64>,
+    lot: Option<String>,
     /// What it holds afterwards.
     balance: Decimal,
 }
@@ -76,6 +76,9 @@ struct MovementBody {
     system: Option<String>,
     /// The outside document it comes from.
     document: Option<String>,
+    /// The order it was for: its id, and its name in whoever has it.
+    order: Option<u64>,
+    order_name: Option<String>,
     reason: String,
     quantity: Decimal,
     from: SideBody,
@@ -133,8 +136,16 @@ fn code(view: &mut View<'_>, location: LocationId) -> Result<String, StoreError>
 
 fn side(view: &mut View<'_>, account: Account) -> Result<SideBody, StoreError> {
     let location = if account.state.is_party() { None } else { Some(code(view, account.location)?) };
-    let lot = (account.lot.0 != 0).then_some(account.lot.0);
+    let lot = view.lot(account.lot)?.map(|lot| lot.code);
     Ok(SideBody { location, state: account.state.name(), lot, balance: account.balance.into() })
+}
+
+/// What whoever has an order calls it.
+pub(super) fn order_name(view: &mut View<'_>, order: OrderId) -> Result<Option<String>, StoreError> {
+    Ok(match view.get(&Key::Order(order))? {
+        Some(Value::Order(order)) => Some(order.document),
+        _ => None,
+    })
 }
 
 fn in_words(side: &SideBody) -> String {
@@ -143,7 +154,7 @@ fn in_words(side: &SideBody) -> String {
 }
 
 fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, StoreError> {
-    let LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost } = row;
+    let LedgerRow { seq, movement, record, order, changes, corrected_by, reversals, cost } = row;
     let Movement { item, from, to, quantity, occurred_at, reason, corrects, .. } = movement;
     let (from, to) = (side(view, from)?, side(view, to)?);
     let late = changes.iter().any(|change| change.late);
@@ -171,6 +182,8 @@ fn movement_body(view: &mut View<'_>, row: LedgerRow) -> Result<MovementBody, St
         actor,
         system,
         document: document.map(|(_, document)| document),
+        order: order.map(|order| order.0),
+        order_name: order.map(|order| order_name(view, order)).transpose()?.flatten(),
         reason,
         quantity: quantity.into(),
         from,
@@ -352,7 +365,7 @@ async fn show_movement(
     let found = read(&app, &caller, |view| {
         let corrected_by = view.corrected_by(seq)?;
         match view.entry(seq)? {
-            Some((Entry::Movement(movement), record, cost)) => {
+            Some((Entry::Movement(movement), record, cost, order)) => {
                 let reversals = view.reversals(seq)?;
                 let sides = [(movement.from, -movement.quantity), (movement.to, movement.quantity)];
                 let ours = sides.into_iter().filter(|(account, _)| !account.state.is_party());
@@ -366,10 +379,11 @@ async fn show_movement(
                     late: account.late,
                 };
                 let changes = ours.map(change).collect();
-                let row = LedgerRow { seq, movement, record, changes, corrected_by, reversals, cost };
+                let row =
+                    LedgerRow { seq, movement, record, order, changes, corrected_by, reversals, cost };
                 movement_body(view, row).map(|body| Some(EntryShown::Movement(Box::new(body))))
             }
-            Some((Entry::Count(_, count), record, _)) => Ok(Some(EntryShown::Count(CountTaken {
+            Some((Entry::Count(_, count), record, ..)) => Ok(Some(EntryShown::Count(CountTaken {
                 seq,
                 sku: sku(view, count.item)?,
                 location: code(view, count.location)?,

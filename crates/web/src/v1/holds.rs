@@ -128,6 +128,8 @@ async fn extend(State(app): State<App>, Id(id): Id, ask: Ask<ExtendInput>) -> Re
 /// A line of a hold.
 #[derive(Debug, Serialize, ToSchema)]
 struct HoldLineBody {
+    /// Its name: 1, 2, … in the order they were asked in.
+    line: String,
     sku: String,
     quantity: Decimal,
     reserved: Vec<AtBody>,
@@ -153,9 +155,10 @@ async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json
     let found = read(&app, &caller, |view| {
         let Some(Value::Hold(hold)) = view.get(&Key::Hold(HoldId(id)))? else { return Ok(None) };
         let mut lines = Vec::new();
-        for line in &hold.lines {
+        for (number, line) in (1..).zip(&hold.lines) {
             let sku = view.item(line.item)?.map_or_else(String::new, |item| item.sku);
             lines.push(HoldLineBody {
+                line: i32::to_string(&number),
                 sku,
                 quantity: line.quantity.into(),
                 reserved: places(view, &line.reserved)?,

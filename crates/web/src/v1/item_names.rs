@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_ledger::command::{ChangeAliases, MergeItems, RenameItem};
-use onhand_ledger::{Body, Key, Value};
+use onhand_ledger::{Answer, Body, Key, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -50,7 +50,7 @@ async fn rename_item(
     let (to, forget_old) = (ask.body.to.clone(), ask.body.forget_old);
     let body = Body::RenameItem(RenameItem { sku: sku.clone(), to, forget_old });
     let committed = ask.submit_about(&app, body, Some(&sku)).await?;
-    Ok(reply(StatusCode::OK, &committed, ItemMade::of(&ask.body.to, &committed.answer)))
+    Ok(reply(StatusCode::OK, &committed, ItemMade::of(Some(&ask.body.to), &committed.answer)))
 }
 
 /// Names to add and to take away.
@@ -76,7 +76,7 @@ async fn change_aliases(
     let AliasesBody { add, remove } = &ask.body;
     let change = ChangeAliases { sku: sku.clone(), add: add.clone(), remove: remove.clone() };
     let committed = ask.submit_about(&app, Body::ChangeAliases(change), Some(&sku)).await?;
-    Ok(reply(StatusCode::OK, &committed, ItemMade::of(&sku, &committed.answer)))
+    Ok(reply(StatusCode::OK, &committed, ItemMade::of(Some(&sku), &committed.answer)))
 }
 
 /// Which item goes on.
@@ -98,7 +98,11 @@ async fn merge_items(
 ) -> Result<Response, Problem> {
     let merge = MergeItems { from: sku.clone(), into: ask.body.into.clone() };
     let committed = ask.submit_about(&app, Body::MergeItems(merge), Some(&sku)).await?;
-    Ok(reply(StatusCode::OK, &committed, MergedAnswer::of(committed.answer.clone())))
+    let merged = match committed.answer.clone() {
+        Answer::Merged(merged) => Some(MergedAnswer::of(merged)),
+        _ => None,
+    };
+    Ok(reply(StatusCode::OK, &committed, merged))
 }
 
 /// Items that look the same.

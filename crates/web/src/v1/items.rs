@@ -236,7 +236,7 @@ async fn put(State(app): State<App>, ask: Ask<PutItemBody>) -> Result<Response, 
         available_from: instant("available_from", body.available_from.as_deref())?,
     };
     let committed = ask.submit(&app, Body::PutItem(put)).await?;
-    Ok(reply(StatusCode::OK, &committed, ItemMade::of(&body.sku, &committed.answer)))
+    Ok(reply(StatusCode::OK, &committed, ItemMade::of(Some(&body.sku), &committed.answer)))
 }
 
 /// Which items.

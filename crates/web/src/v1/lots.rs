@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 use super::answers::Made;
 use super::ask::{Ask, read, reply};
+use super::history::order_name;
 use super::movements::day;
 use crate::App;
 use crate::auth::Caller;
@@ -237,7 +238,7 @@ async fn trace_lot(
                 reason: movement.reason.clone(),
                 actor: row.record.actor.clone(),
                 document: system,
-                order: order_of(view, movement)?,
+                order: row.order.map(|order| order_name(view, order)).transpose()?.flatten(),
             });
         }
         let has_more = steps.len() > limit;
@@ -246,16 +247,6 @@ async fn trace_lot(
         Ok(Some(Trace { lot: body(view, &cells, id, lot)?, steps, has_more }))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown(&format!("lot or serial of `{sku}` called"), &code))
-}
-
-/// The name of the order whose promise a movement changes.
-fn order_of(view: &mut View<'_>, movement: &onhand_ledger::Movement) -> Result<Option<String>, StoreError> {
-    let holder = movement.promise.map(|promise| promise.holder);
-    let Some(onhand_ledger::model::Holder::Order(id)) = holder else { return Ok(None) };
-    Ok(match view.get(&onhand_ledger::Key::Order(id))? {
-        Some(onhand_ledger::Value::Order(order)) => Some(order.document),
-        _ => None,
-    })
 }
 
 only_objects!(PutLotBody);

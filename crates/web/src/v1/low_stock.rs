@@ -53,7 +53,7 @@ async fn set_low_stock(
         level: ask.body.level.map(|level| level.0),
     };
     let committed = ask.submit_about(&app, Body::SetLowStock(set), Some(&sku)).await?;
-    Ok(reply(StatusCode::OK, &committed, ItemMade::of(&sku, &committed.answer)))
+    Ok(reply(StatusCode::OK, &committed, ItemMade::of(Some(&sku), &committed.answer)))
 }
 
 /// An item that is low somewhere.

@@ -29,6 +29,7 @@ mod people;
 mod production;
 mod purchases;
 pub(crate) mod report;
+mod returns;
 mod reversals;
 mod rules;
 mod selling;
@@ -61,6 +62,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(purchases::routes())
         .merge(counts::routes())
         .merge(orders::routes())
+        .merge(returns::routes())
         .merge(documents::routes())
         .merge(holds::routes())
         .merge(rules::routes())

@@ -7,9 +7,12 @@ use axum::response::Response;
 use onhand_ledger::command::{
     CancelOrder, FulfilOrder, Line, LineQuantity, PlaceOrder, Reallocate, ReturnOrder,
 };
-use onhand_ledger::{Body, Key, Money, OrderId, Seq, StockState, Value};
+use onhand_engine::View;
+use onhand_ledger::model::Became;
+use onhand_ledger::{Body, Key, Money, OrderId, Seq, StockState, SystemId, Value};
+use onhand_store::StoreError;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -106,16 +109,65 @@ fn prices(lines: &[OrderLineInput]) -> Option<Vec<Option<Money>>> {
     lines.iter().any(|line| line.price.is_some()).then(|| all.collect())
 }
 
+/// Which orders.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OrdersQuery {
+    /// How many at most: 1 to 100; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only those that a system calls so: a reference, or the number in a shop.
+    document: Option<String>,
+}
+
+/// What the systems call so, of every system the order of that name.
+fn called(view: &mut View<'_>, name: &str) -> Result<Vec<OrderId>, StoreError> {
+    let mut found = Vec::new();
+    let systems: Vec<SystemId> = view.systems()?.into_iter().map(|(system, _)| system).collect();
+    for system in [SystemId::ONHAND].into_iter().chain(systems) {
+        if let Some(Value::Document(known)) = view.get(&Key::Document(system, name.to_owned()))?
+            && let Became::Order(order) = known.became
+            && !found.contains(&order)
+        {
+            found.push(order);
+        }
+    }
+    // One that was placed here without a reference is called by its id.
+    if let Some(id) = name.parse().ok().map(OrderId)
+        && let Some(Value::Order(order)) = view.get(&Key::Order(id))?
+        && order.system == SystemId::ONHAND
+        && order.document == name
+        && !found.contains(&id)
+    {
+        found.push(id);
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// All orders, the oldest first.
-#[utoipa::path(get, path = "/orders", tag = "orders", params(PageQuery),
+#[utoipa::path(get, path = "/orders", tag = "orders", params(OrdersQuery),
     responses((status = 200, body = Page<OrderBody>)))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<OrdersQuery>,
 ) -> Result<Json<Page<OrderBody>>, Problem> {
+    let OrdersQuery { limit, cursor, document } = query;
+    let page = PageQuery { limit, cursor };
     let (limit, after) = (page.limit()?, page.after("orders")?);
     let found = read(&app, &caller, |view| {
+        if let Some(name) = &document {
+            let mut rows = Vec::new();
+            for id in called(view, name)?.into_iter().filter(|id| id.0 > after).take(limit + 1) {
+                if let Some(Value::Order(order)) = view.get(&Key::Order(id))? {
+                    rows.push((id.0, order_body(view, id, *order)?));
+                }
+            }
+            return Ok(Page::new("orders", rows, limit, view.seq()));
+        }
         let (from, to) = (Key::Order(OrderId(after + 1)), Key::Order(OrderId(Seq::MAX >> 1)));
         let mut rows = Vec::new();
         for (key, value) in view.range(&from, &to, false, limit + 1)? {

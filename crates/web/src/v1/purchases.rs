@@ -21,6 +21,7 @@ use super::answers::{MovedBody, PriceBody, PriceInput};
 use super::ask::{Ask, date, instant, noted, read, reply};
 use super::orders::ReturnState;
 use super::page::{Page, PageQuery};
+use super::systems::sent::{MasterDocumentBody, sent_to_masters};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -319,6 +320,9 @@ struct PurchaseBody {
     state: &'static str,
     placed_at: String,
     lines: Vec<PurchaseLineBody>,
+    /// Where it was announced, to the system that is master there, and what that answered; only where it is looked at by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<Vec<MasterDocumentBody>>,
 }
 
 fn purchase_body(view: &mut View<'_>, id: u64, known: &Purchase) -> Result<PurchaseBody, StoreError> {
@@ -348,6 +352,7 @@ fn purchase_body(view: &mut View<'_>, id: u64, known: &Purchase) -> Result<Purch
         state: known.state_name(),
         placed_at: known.placed_at.to_string(),
         lines,
+        sent: None,
     })
 }
 
@@ -378,7 +383,10 @@ async fn list(
     responses((status = 200, body = PurchaseBody)))]
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<PurchaseBody>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Purchase(PurchaseId(id)))? {
-        Some(Value::Purchase(known)) => purchase_body(view, id, &known).map(Some),
+        Some(Value::Purchase(known)) => {
+            let sent = Some(sent_to_masters(view, id)?);
+            Ok(Some(PurchaseBody { sent, ..purchase_body(view, id, &known)? }))
+        }
         _ => Ok(None),
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("purchase order", id))
@@ -409,9 +417,12 @@ struct AvailableBody {
     incoming_transfers: Decimal,
     /// Expected later, or nobody knows when: promised by no day.
     incoming_later: Decimal,
+    /// Of `available` and `incoming_transfers`: of lots whose last day is over by then, or that were called back.
+    ended: Decimal,
     /// Wanted by orders and covered by nothing, at all locations together: served before anything new.
     short: Decimal,
-    /// `available` + `incoming_purchases` + `incoming_transfers` − `short`, and not less than 0.
+    /// `available` + `incoming_purchases` + `incoming_transfers` − `ended` − `short`, and not less than 0. What is expected
+    /// of the components of a kit does not count for the kit.
     available_to_promise: Decimal,
     /// The last entry of the log that this sees.
     seq: u64,
@@ -448,6 +459,7 @@ async fn show_available(
             incoming_purchases: sum.purchases.into(),
             incoming_transfers: sum.transfers.into(),
             incoming_later: sum.later.into(),
+            ended: sum.ended.into(),
             short: sum.short.into(),
             available_to_promise: sum.promisable.into(),
             seq: view.seq(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use onhand_engine::{Past, Shelf, View};
+use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::Item;
 use onhand_ledger::{Instant, ItemId, Key, LocationId, Quantity, Seq, Value};
@@ -48,6 +49,28 @@ pub(super) struct LocationStock {
     pub in_transit: Decimal,
     /// Expected: the open rest of purchase orders, and what is in transit. None where a past moment is asked for.
     pub incoming: Option<Decimal>,
+    /// Where a past moment is asked for and something was less than nothing then: what makes it so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_fact: Option<LateFact>,
+}
+
+/// What was dated before the goods it took were there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LateFact {
+    /// Its entry.
+    pub seq: u64,
+    /// It, in words.
+    pub sentence: String,
+}
+
+/// A late fact in words: when it happened, and when it was recorded.
+fn late_fact(view: &mut View<'_>, seq: Seq) -> Result<Option<LateFact>, StoreError> {
+    let Some((Entry::Movement(movement), record, ..)) = view.entry(seq)? else { return Ok(None) };
+    let sentence = format!(
+        "Less than nothing by what happened, as known later: entry {seq} ({}, recorded at {}) took {} at {}, which were not there then.",
+        movement.reason, record.recorded_at, movement.quantity, movement.occurred_at
+    );
+    Ok(Some(LateFact { seq, sentence }))
 }
 
 /// An item's stock.
@@ -79,6 +102,7 @@ fn location_stock(location: String, shelf: &Shelf, incoming: Option<Quantity>) -
         buildable: shelf.buildable.into(),
         in_transit: shelf.of(StockState::InTransit).into(),
         incoming: incoming.map(Decimal::from),
+        late_fact: None,
     }
 }
 
@@ -96,7 +120,13 @@ pub(super) fn item_stock(
         Some(known_at) => view.seq_at(known_at)?,
         None => Seq::MAX,
     };
-    let mut places = view.shelves(id, place, past.map(|at| Past { at, moment: Some(at), known }))?;
+    let past_stock = past.map(|at| Past { at, moment: Some(at), known });
+    let mut places = view.shelves(id, place, past_stock)?;
+    let is_below = |shelf: &Shelf| shelf.states.values().any(|quantity| quantity.is_negative());
+    let late = match past_stock.filter(|_| places.values().any(is_below)) {
+        Some(past) => view.late_facts(id, past)?,
+        None => BTreeMap::new(),
+    };
     let mut total = Shelf::default();
     for shelf in places.values() {
         total.add(shelf);
@@ -115,7 +145,8 @@ pub(super) fn item_stock(
     let mut locations = Vec::new();
     for (location, shelf) in places {
         let code = view.location(location)?.map_or_else(|| location.to_string(), |location| location.code);
-        locations.push(location_stock(code, &shelf, expected(location)));
+        let late_fact = late.get(&location).map(|seq| late_fact(view, *seq)).transpose()?.flatten();
+        locations.push(LocationStock { late_fact, ..location_stock(code, &shelf, expected(location)) });
     }
     Ok(ItemStock {
         sku: item.sku.clone(),

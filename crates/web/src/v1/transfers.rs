@@ -23,6 +23,7 @@ use super::ask::{Ask, date, instant, noted, read, reply};
 use super::movements::{LineInput, lines};
 use super::orders::{LineQuantityInput, ReturnState, quantities};
 use super::page::{Page, PageQuery};
+use super::systems::sent::{MasterDocumentBody, sent_to_masters};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -318,6 +319,10 @@ struct TransferInFull {
     /// The day it is expected on.
     expected_on: Option<String>,
     lines: Vec<TransferLineBody>,
+    /// Where it was sent, to the systems that are master where it leaves from or goes to, and what they answered; only where it is
+    /// looked at by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<Vec<MasterDocumentBody>>,
 }
 
 fn transfer_body(
@@ -339,6 +344,7 @@ fn transfer_body(
         dispatched_at: known.dispatched_at.map(|at| at.to_string()),
         expected_on: known.expected_on.map(|day| day.to_string()),
         lines,
+        sent: None,
     })
 }
 
@@ -369,7 +375,10 @@ async fn list(
     responses((status = 200, body = TransferInFull)))]
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<TransferInFull>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Transfer(TransferId(id)))? {
-        Some(Value::Transfer(known)) => transfer_body(view, id, *known).map(Some),
+        Some(Value::Transfer(known)) => {
+            let sent = Some(sent_to_masters(view, id)?);
+            Ok(Some(TransferInFull { sent, ..transfer_body(view, id, *known)? }))
+        }
         _ => Ok(None),
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown("transfer", id))

@@ -98,9 +98,14 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
                     with("into", json!("available"));
                     ("return_order", None)
                 }
+                "expected-returns" => {
+                    with("into", json!("available"));
+                    ("announce_return", None)
+                }
                 _ => ("reallocate", None),
             }
         }
+        (_, ["expected-returns", expected, _]) => ("end_return", Some(id(expected))),
         (_, ["holds"]) => ("place_hold", None),
         (_, ["holds", hold, "release"]) if !names_lines => ("release_hold", Some(id(hold))),
         (_, ["holds", hold, what]) => {
@@ -164,6 +169,10 @@ pub fn command_of(method: &str, path: &str, body: &str) -> (String, Value) {
         (_, ["pushing", what]) => {
             let command = if *what == "stop" { "stop_pushing" } else { "resume_pushing" };
             (command, Some(Value::Null))
+        }
+        (_, ["systems", system, "recounts"]) => {
+            body.insert("system".to_owned(), json!(system));
+            ("ask_recount", None)
         }
         (_, ["systems", system, "inbound"]) => {
             let inbound = Value::Object(std::mem::take(&mut body));

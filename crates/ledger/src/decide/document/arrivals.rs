@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use crate::answer::{Invalid, LineAnswer};
 use crate::command::ReceiptContent;
 use crate::key::{CellKey, Key, StockState};
-use crate::model::{Arrived, ArrivedPart, At, Became, Holder, TransferLine};
+use crate::model::{Arrived, ArrivedPart, At, Balanced, Became, Holder, TransferLine};
 use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, Quantity, SystemId, TransferId};
 
 use super::super::stock::{self, Change};
 use super::super::tx::{Move, Stop, Tx};
 use super::super::{masters, merge, shift, transfer};
+use super::balance::{self, brought};
 use super::receipts::pieces;
 use super::shipments::Applied;
 use super::{Names, by, not_master};
@@ -39,10 +40,12 @@ struct Came {
     lot: LotId,
     quantity: Quantity,
     location: LocationId,
+    into: StockState,
     at: Instant,
     teller: SystemId,
 }
 
+/// `into` says in what state each line comes in: available where it says nothing.
 pub(super) fn apply_arrival(
     tx: &mut Tx<'_>,
     system: SystemId,
@@ -50,6 +53,8 @@ pub(super) fn apply_arrival(
     content: &ReceiptContent,
     names: &Names,
     earlier: Option<&Arrived>,
+    owed: &mut Vec<Balanced>,
+    into: &[StockState],
 ) -> Result<Applied, Stop> {
     let location = tx.location_id(&content.location)?;
     let at = match (content.occurred_at, earlier) {
@@ -93,18 +98,23 @@ pub(super) fn apply_arrival(
             *known -= same;
             same
         });
-        let came = Came { item: *item, lot: *lot, quantity: *quantity - same, location, at, teller: system };
+        let into = into.get(*position).copied().unwrap_or(StockState::Available);
+        let quantity = *quantity - same;
+        let came = Came { item: *item, lot: *lot, quantity, location, into, at, teller: system };
         more.push((*position, came));
     }
     for ((item, lot), quantity) in before {
         if let Some(earlier) = earlier.filter(|_| quantity.is_positive()) {
             let (location, at) = (earlier.location, earlier.occurred_at);
-            take_back(tx, id, Came { item, lot, quantity, location, at, teller: system })?;
+            let into = StockState::Available;
+            take_back(tx, id, Came { item, lot, quantity, location, into, at, teller: system }, owed)?;
         }
     }
     for (position, came) in more {
         if came.quantity.is_positive() {
-            answers[position].shipped += arrive(tx, id, came)?;
+            let moved = arrive(tx, id, came)?;
+            answers[position].shipped += moved;
+            brought(tx, owed, (came.item, came.location, came.lot), moved)?;
         }
     }
     let transfer = tx.edit_transfer(id)?;
@@ -114,7 +124,7 @@ pub(super) fn apply_arrival(
 }
 
 /// Fetches together what the lines of these items will read, and calls merged items what they are by now.
-fn prefetch(
+pub(super) fn prefetch(
     tx: &mut Tx<'_>,
     id: TransferId,
     location: LocationId,
@@ -150,7 +160,7 @@ fn lines_of(tx: &Tx<'_>, id: TransferId, came: &Came) -> Result<Vec<usize>, Stop
 
 /// Goods came in; says how much of them moved now: not what another system told of before.
 fn arrive(tx: &mut Tx<'_>, id: TransferId, came: Came) -> Result<Quantity, Stop> {
-    let Came { item, lot, quantity, location, at, teller } = came;
+    let Came { item, lot, quantity, location, into, at, teller } = came;
     let lines = lines_of(tx, id, &came)?;
     let mut missing = quantity;
     // Where an outside system is master nobody else's word has moved anything.
@@ -165,7 +175,7 @@ fn arrive(tx: &mut Tx<'_>, id: TransferId, came: Came) -> Result<Quantity, Stop>
     }
     let moved = missing;
     for position in &lines {
-        let (from, to) = (tx.transfer(id)?.to, (location, StockState::Available));
+        let (from, to) = (tx.transfer(id)?.to, (location, into));
         let line = &mut tx.edit_transfer(id)?.lines[*position];
         let part = line.in_transit().min(missing);
         if part.is_positive() {
@@ -202,14 +212,14 @@ fn arrive(tx: &mut Tx<'_>, id: TransferId, came: Came) -> Result<Quantity, Stop>
             line.tell(teller, missing);
         }
         let there = by(item, location, missing, StockState::Adjustment, at, "received beyond what was sent");
-        transfer::exceed(tx, id, from, Change { lot, inside: false, ..there }, StockState::Available)?;
+        transfer::exceed(tx, id, from, Change { lot, inside: false, ..there }, into)?;
     }
     Ok(moved)
 }
 
 /// What came in had left before, whatever our books say: from what is kept for it, then in the order of law 2.
 fn leave(tx: &mut Tx<'_>, id: TransferId, position: usize, came: Came) -> Result<(), Stop> {
-    let Came { item, quantity, location, at, teller, .. } = came;
+    let Came { item, quantity, location, into, at, teller, .. } = came;
     let from = tx.transfer(id)?.from;
     let transfer = tx.edit_transfer(id)?;
     transfer.dispatched_at = Some(transfer.dispatched_at.map_or(at, |first| first.min(at)));
@@ -226,14 +236,14 @@ fn leave(tx: &mut Tx<'_>, id: TransferId, position: usize, came: Came) -> Result
     let left = by(item, from, quantity, StockState::Production, at, "dispatched, as its receipt says");
     stock::take_out(tx, Change { lot, ..left }, own)?;
     let here = by(item, location, quantity, StockState::Production, at, "received from a transfer");
-    stock::put_in(tx, Change { lot, inside: false, ..here }, StockState::Available)?;
+    stock::put_in(tx, Change { lot, inside: false, ..here }, into)?;
     Ok(())
 }
 
 /// So much of what was told did not come in after all: what nobody else tells of goes back on its way, what was found
 /// is found no more.
-fn take_back(tx: &mut Tx<'_>, id: TransferId, gone: Came) -> Result<(), Stop> {
-    let Came { item, lot, quantity, location, at, teller } = gone;
+fn take_back(tx: &mut Tx<'_>, id: TransferId, gone: Came, owed: &mut Vec<Balanced>) -> Result<(), Stop> {
+    let Came { item, lot, quantity, location, at, teller, .. } = gone;
     let to = tx.transfer(id)?.to;
     let out = |quantity, party, lot| Change { lot, ..by(item, location, quantity, party, at, CORRECTED) };
     let mut found = quantity;
@@ -255,17 +265,17 @@ fn take_back(tx: &mut Tx<'_>, id: TransferId, gone: Came) -> Result<(), Stop> {
         let of = line.lot;
         found -= told;
         if over.is_positive() {
-            stock::take_out(tx, out(over, StockState::Adjustment, lot), None)?;
+            balance::take_back(tx, owed, out(over, StockState::Adjustment, lot))?;
         }
         if received.is_positive() {
-            stock::take_out(tx, out(received, StockState::Production, of), None)?;
+            balance::take_back(tx, owed, out(received, StockState::Production, of))?;
             let on_its_way = by(item, to, received, StockState::Production, at, CORRECTED);
             let on_its_way = Change { lot: of, inside: false, ..on_its_way };
             stock::put_in(tx, on_its_way, StockState::InTransit)?;
         }
     }
     if found.is_positive() {
-        stock::take_out(tx, out(found, StockState::Adjustment, lot), None)?;
+        balance::take_back(tx, owed, out(found, StockState::Adjustment, lot))?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 
 mod arrivals;
 mod balance;
+mod departures;
+mod followed;
 mod leaving;
 mod movements;
 mod naming;
@@ -12,19 +14,22 @@ mod orders;
 mod parts;
 mod receipts;
 mod replies;
+mod returned;
 mod shipments;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
-use crate::command::{Content, Document, Name, ReplyLine};
+use crate::command::{Content, Document, FollowedOf, Name, ReplyLine};
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
+use crate::state::Value;
 use crate::{Instant, ItemId, LocationId, LotId, Money, OrderId, Quantity, SystemId};
 
 use self::arrivals::{apply_arrival, transfer_of};
+use self::followed::{apply_followed, must_be_known};
 use self::movements::apply_movements;
 use self::orders::apply_order;
 use self::receipts::{apply_receipt, purchase_of};
@@ -73,6 +78,12 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         );
         return wait(tx, document, system, waiting, Cause::ContradictoryVersion, sentence);
     }
+    if let Some(first) = &waiting
+        && first.version == document.version
+        && !is_what_waits(tx, first, document)?
+    {
+        return contradict(tx, document, system, first);
+    }
     let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
         Err(Stop::Invalid(
@@ -80,7 +91,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             | Invalid::UnknownLocation(_)
             | Invalid::UnknownLot { .. }
             | Invalid::UnmappedListing { .. }
-            | Invalid::Unknown { kind: "purchase order" | "transfer", .. }),
+            | Invalid::Unknown { kind: "purchase order" | "transfer" | "return", .. }),
         )) => {
             let sentence = format!("{} {name} waits: {invalid}. It is applied then.", document.system);
             return wait(tx, document, system, waiting, Cause::UnknownName, sentence);
@@ -97,6 +108,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
         return wait(tx, document, system, waiting, Cause::ClockAhead, sentence);
     }
     let mut balanced = known.as_ref().map(|known| known.balanced.clone()).unwrap_or_default();
+    let mut short_told = known.as_ref().and_then(|known| known.short_told);
     let (became, order, lines) = match &document.content {
         Content::Order(content) => {
             let order = apply_order(tx, system, document, content, &names, known.as_ref(), &mut balanced)?;
@@ -109,9 +121,12 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
                     Became::Arrived(earlier) => Some(&**earlier),
                     _ => None,
                 });
-                apply_arrival(tx, system, transfer, content, &names, earlier)?
+                apply_arrival(tx, system, transfer, content, &names, earlier, &mut balanced, &[])?
             }
-            None => apply_receipt(tx, system, content, &names)?,
+            None => {
+                let purchase = purchase_of(tx, content)?;
+                apply_receipt(tx, system, purchase, content, &names, &[])?
+            }
         },
         Content::Movements(content) => {
             let earlier = known.as_ref().and_then(|known| match &known.became {
@@ -119,7 +134,8 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
                 _ => None,
             });
             let earlier = earlier.unwrap_or_default();
-            let (lines, answers) = apply_movements(tx, system, content, &names, earlier, &mut balanced)?;
+            let (lines, answers) =
+                apply_movements(tx, system, content, &names, earlier, &mut balanced, &mut short_told)?;
             (Became::Lines(lines), None, answers)
         }
         Content::Reply(content) => {
@@ -130,16 +146,28 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
             let replied = apply_reply(tx, system, content, &names, earlier)?;
             (Became::Reply(replied), Some(content.order), Vec::new())
         }
+        Content::Followed(content) => apply_followed(tx, system, content, &names)?,
     };
     let seq = known.as_ref().map_or(tx.next_seq(), |known| known.seq);
-    let known = KnownDocument { version: document.version, fingerprint, seq, became, balanced };
+    let known = KnownDocument { version: document.version, fingerprint, seq, became, balanced, short_told };
     tx.emit(Entry::Document(system, name.clone(), Box::new(known)))?;
     // A newer version that waits goes on waiting.
     match waiting {
         Some(waiting) if waiting.version <= document.version => {
             super::catalogue::end_if_open(tx, waiting.discrepancy)?;
             claim(tx, system, name, &waiting.sold, &[])?;
-            tx.emit(Entry::Waiting(system, name.clone(), None))?;
+            let left = match waiting.contradictory {
+                // What contradicts the version that is applied stays until a newer one comes.
+                Some(discrepancy) if waiting.version == document.version => {
+                    Some(Box::new(Waiting { discrepancy, sold: Vec::new(), contradictory: None, ..waiting }))
+                }
+                Some(discrepancy) => {
+                    super::catalogue::end_if_open(tx, discrepancy)?;
+                    None
+                }
+                None => None,
+            };
+            tx.emit(Entry::Waiting(system, name.clone(), left))?;
         }
         Some(waiting) => claim(tx, system, name, &[], &waiting.sold)?,
         None => {}
@@ -220,11 +248,15 @@ fn check(document: &Document) -> Result<(), Stop> {
             }
             (vec![], vec![])
         }
+        Content::Followed(followed) => {
+            followed.lines.iter().filter_map(|line| line.into).try_for_each(super::transfer::check_into)?;
+            (vec![], followed.lines.iter().map(|line| line.quantity).collect())
+        }
     };
-    // An order may have lost its last line.
+    // An order may have lost its last line, and of what a till told nothing may be left.
     if names.is_empty()
         && quantities.is_empty()
-        && !matches!(document.content, Content::Order(_) | Content::Reply(_))
+        && !matches!(document.content, Content::Order(_) | Content::Movements(_) | Content::Reply(_))
     {
         return Err(Invalid::NoLines("a document").into());
     }
@@ -246,6 +278,7 @@ fn latest(content: &Content) -> Option<Instant> {
         Content::Receipt(receipt) => receipt.occurred_at,
         Content::Movements(lines) => lines.iter().filter_map(|line| line.occurred_at).max(),
         Content::Reply(_) => None,
+        Content::Followed(followed) => followed.occurred_at,
     }
 }
 
@@ -291,6 +324,11 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
             let line = |line: &'_ ReplyLine| [line.declined, line.open, line.open];
             reply.lines.iter().map(|told| (&told.item, location, line(told))).collect()
         }
+        Content::Followed(followed) => {
+            must_be_known(tx, followed.of)?;
+            let location = Some(followed.location.as_str());
+            followed.lines.iter().map(|line| (&line.item, location, [line.quantity; 3])).collect()
+        }
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
     let mut names = Names { items: Vec::new(), locations: Vec::new(), lots: vec![LotId(0); lines.len()] };
@@ -305,6 +343,16 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
         tx.want(told().filter_map(|(item, lot)| Some(Key::LotCode(item, lot?.clone()))))?;
         let known = told().map(|(item, lot)| match lot {
             Some(code) => super::lots::known(tx, item, code),
+            None => Ok(LotId(0)),
+        });
+        names.lots = known.collect::<Result<_, Stop>>()?;
+    }
+    if let Content::Followed(followed) = content
+        && matches!(followed.of, FollowedOf::Dispatch(_) | FollowedOf::Return(_))
+    {
+        let told = names.items.iter().zip(&followed.lines);
+        let known = told.map(|((item, _), line)| match &line.lot {
+            Some(code) => super::lots::known(tx, *item, code),
             None => Ok(LotId(0)),
         });
         names.lots = known.collect::<Result<_, Stop>>()?;
@@ -362,12 +410,49 @@ fn wait(
     let before = waiting.as_ref().map(|known| known.sold.as_slice()).unwrap_or_default();
     claim(tx, system, &document.document, before, &sold)?;
     if let Some(known) = &waiting {
-        super::catalogue::end_if_open(tx, known.discrepancy)?;
+        for over in known.contradictory.into_iter().chain([known.discrepancy]) {
+            super::catalogue::end_if_open(tx, over)?;
+        }
     }
-    let evidence = serde_json::to_string(document).expect("a document can always be written");
-    let found = Found { evidence: Some(evidence), ..Found::new(cause, sentence.clone()) };
+    let found = Found { evidence: Some(written(document)), ..Found::new(cause, sentence.clone()) };
     let discrepancy = tx.discrepancy(found)?;
-    let kept = Waiting { discrepancy, version: document.version, sold };
+    let kept = Waiting { discrepancy, version: document.version, sold, contradictory: None };
+    tx.emit(Entry::Waiting(system, document.document.clone(), Some(Box::new(kept))))?;
+    Ok(Answer::Waiting(discrepancy, sentence))
+}
+
+fn written(document: &Document) -> String {
+    serde_json::to_string(document).expect("a document can always be written")
+}
+
+/// Is this the very document that waits?
+fn is_what_waits(tx: &Tx<'_>, first: &Waiting, document: &Document) -> Result<bool, Stop> {
+    let evidence = match tx.value(&Key::Discrepancy(first.discrepancy))? {
+        Some(Value::Discrepancy(found)) => found.evidence.clone(),
+        _ => None,
+    };
+    Ok(evidence.is_none_or(|evidence| evidence == written(document)))
+}
+
+/// The version that waits is told with other content: the first goes on waiting, and a person is told, once.
+fn contradict(
+    tx: &mut Tx<'_>,
+    document: &Document,
+    system: SystemId,
+    first: &Waiting,
+) -> Result<Answer, Stop> {
+    let sentence = format!(
+        "{} sent version {} of {} again with other content while the first waits. The first is applied once it can be; \
+         a newer version will be applied when it comes.",
+        document.system, document.version, document.document
+    );
+    if let Some(known) = first.contradictory {
+        return Ok(Answer::Waiting(known, sentence));
+    }
+    let evidence = Some(written(document));
+    let found = Found { evidence, ..Found::new(Cause::ContradictoryVersion, sentence.clone()) };
+    let discrepancy = tx.discrepancy(found)?;
+    let kept = Waiting { contradictory: Some(discrepancy), ..first.clone() };
     tx.emit(Entry::Waiting(system, document.document.clone(), Some(Box::new(kept))))?;
     Ok(Answer::Waiting(discrepancy, sentence))
 }
@@ -467,6 +552,7 @@ const fn by(
         lot: LotId(0),
         quantity,
         inside: true,
+        unnamed: false,
         party,
         occurred_at: at,
         reason,

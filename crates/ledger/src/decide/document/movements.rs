@@ -4,11 +4,12 @@ use crate::answer::{Invalid, LineAnswer};
 use crate::availability;
 use crate::command::{Happened, MovementLine, Name};
 use crate::key::{CellKey, StockState};
-use crate::model::{At, Balanced, Cause, Component, ComponentAt, KnownLine};
-use crate::{ItemId, LocationId, LotId, Quantity, SystemId};
+use crate::model::{At, Balanced, Cause, Component, ComponentAt, KnownLine, Tracking};
+use crate::{DiscrepancyId, ItemId, LocationId, LotId, Quantity, SystemId};
 
+use super::super::catalogue::end_if_open;
 use super::super::stock::{self, Change};
-use super::super::tx::{Found, Stop, Tx};
+use super::super::tx::{Found, Move, Stop, Tx};
 use super::super::{merge, promise};
 use super::balance::{self, unbalance};
 use super::{Names, by, fingerprint, not_master};
@@ -20,6 +21,7 @@ pub(super) fn apply_movements(
     names: &Names,
     earlier: &[KnownLine],
     owed: &mut Vec<Balanced>,
+    short_told: &mut Option<DiscrepancyId>,
 ) -> Result<(Vec<KnownLine>, Vec<LineAnswer>), Stop> {
     let fingerprints: Vec<u64> = lines.iter().map(fingerprint).collect();
     let unchanged = |known: &KnownLine| {
@@ -53,7 +55,6 @@ pub(super) fn apply_movements(
             earlier.iter().find(|known| known.line == line.line && known.fingerprint == *print).cloned()
         })
         .collect();
-    let mut short = Quantity::ZERO;
     for comes_in in [true, false] {
         if !comes_in {
             for known in gone().filter(|known| known.moved.is_positive()) {
@@ -70,7 +71,6 @@ pub(super) fn apply_movements(
             if happened.moved.is_positive() {
                 came(tx, owed, &happened)?;
             }
-            short += happened.short;
             done[position] = Some(KnownLine { fingerprint: fingerprints[position], ..happened });
         }
     }
@@ -88,6 +88,15 @@ pub(super) fn apply_movements(
             preordered: Quantity::ZERO,
         });
     }
+    let short: Quantity = known.iter().map(|line| line.short).sum();
+    let before: Quantity = earlier.iter().map(|line| line.short).sum();
+    if short == before {
+        return Ok((known, answers));
+    }
+    // One at a time: what was said before of another number is over.
+    if let Some(told) = short_told.take() {
+        end_if_open(tx, told)?;
+    }
     if short.is_positive() {
         let name = tx.document.as_ref().map_or(String::new(), |(_, name)| name.clone());
         let sentence = format!(
@@ -96,7 +105,7 @@ pub(super) fn apply_movements(
         );
         let item = known.iter().find(|line| line.short.is_positive()).map(|line| line.item);
         let found = Found { item, quantity: short, ..Found::new(Cause::Short, sentence) };
-        tx.discrepancy(found)?;
+        *short_told = Some(tx.discrepancy(found)?);
     }
     Ok((known, answers))
 }
@@ -118,7 +127,17 @@ fn reverse(tx: &mut Tx<'_>, owed: &mut Vec<Balanced>, known: &KnownLine) -> Resu
         let inside = known.pieces.is_empty();
         let change = Change { lot, inside, ..back(item, location, quantity) };
         if quantity.is_positive() {
-            balance::take_back(tx, owed, change)?;
+            let looked_at = if party == StockState::Customer { of_no_lot(tx, &change)? } else { Quantity::ZERO };
+            if looked_at.is_positive() {
+                let from = (location, StockState::QualityControl);
+                let to = (LocationId(0), party);
+                let (occurred_at, reason) = (change.occurred_at, change.reason);
+                let (promise, corrects, quantity) = (None, None, looked_at);
+                tx.make(Move { item, lot, from, to, quantity, occurred_at, reason, promise, corrects })?;
+            }
+            if looked_at < quantity {
+                balance::take_back(tx, owed, Change { quantity: quantity - looked_at, ..change })?;
+            }
         } else {
             stock::put_in(tx, change, StockState::Available)?;
         }
@@ -130,6 +149,23 @@ fn reverse(tx: &mut Tx<'_>, owed: &mut Vec<Balanced>, known: &KnownLine) -> Resu
         came(tx, owed, known)?;
     }
     Ok(())
+}
+
+/// Of what came back of a tracked item, and nobody said of which lot: how much still lies where somebody looks at it.
+fn of_no_lot(tx: &Tx<'_>, change: &Change<'_>) -> Result<Quantity, Stop> {
+    let item = merge::live(tx, change.item)?;
+    if item != change.item || change.lot.0 != 0 || tx.item(item)?.tracking == Tracking::None {
+        return Ok(Quantity::ZERO);
+    }
+    let there = tx.held(CellKey::of(item, change.location, LotId(0), StockState::QualityControl))?;
+    Ok(there.min(change.quantity))
+}
+
+/// Where what a customer brought back goes: of a tracked item of which nobody says of which lot it is, it may be one that
+/// was called back or has ended, and somebody must look.
+fn returned_into(tx: &Tx<'_>, item: ItemId) -> Result<StockState, Stop> {
+    let is_tracked = tx.item(merge::live(tx, item)?)?.tracking != Tracking::None;
+    Ok(if is_tracked { StockState::QualityControl } else { StockState::Available })
 }
 
 /// What a line moved, cell by cell, as far as that is known.
@@ -197,7 +233,12 @@ fn happen(
         return happen_to_kit(tx, known, line.what, change, &recipe);
     }
     match line.what {
-        Happened::Returned | Happened::Found | Happened::Received => {
+        Happened::Returned => {
+            let into = returned_into(tx, item)?;
+            stock::put_in(tx, change, into)?;
+            known.moved = quantity;
+        }
+        Happened::Found | Happened::Received => {
             stock::put_in(tx, change, StockState::Available)?;
             known.moved = quantity;
         }
@@ -252,7 +293,8 @@ fn happen_to_kit(
                 return Err(overflow(tx, component.item)?);
             };
             let by = Change { item: component.item, quantity: back, ..change };
-            stock::put_in(tx, by, StockState::Available)?;
+            let into = returned_into(tx, component.item)?;
+            stock::put_in(tx, by, into)?;
             let lot = LotId(0);
             known.pieces.push(ComponentAt { item: component.item, location, lot, quantity: back });
         }

@@ -27,15 +27,17 @@ pub(super) fn purchase_of(tx: &Tx<'_>, content: &ReceiptContent) -> Result<Optio
     }
 }
 
+/// `into` says in what state each line comes in: available where it says nothing.
 pub(super) fn apply_receipt(
     tx: &mut Tx<'_>,
     system: SystemId,
+    id: Option<PurchaseId>,
     content: &ReceiptContent,
     names: &Names,
+    into: &[StockState],
 ) -> Result<Applied, Stop> {
     let at = tx.past("occurred_at", content.occurred_at)?;
     let location = tx.location_id(&content.location)?;
-    let id = purchase_of(tx, content)?;
     let before = id.map(|id| supply::load(tx, id)).transpose()?;
     let mut purchase = before.clone();
     let changes = names.items.iter().map(|(item, _)| (*item, location, at));
@@ -49,7 +51,8 @@ pub(super) fn apply_receipt(
             let mut moved = Quantity::ZERO;
             for (lot, quantity) in pieces(tx, item, quantity, line)? {
                 let unit_cost = line.unit_cost.clone();
-                let arrival = Arrival { system, item, location, lot, quantity, at, unit_cost };
+                let into = into.get(position).copied().unwrap_or(StockState::Available);
+                let arrival = Arrival { system, item, location, lot, quantity, into, at, unit_cost };
                 moved += arrive(tx, id, purchase.as_mut(), arrival)?;
             }
             moved
@@ -112,6 +115,7 @@ struct Arrival {
     location: LocationId,
     lot: LotId,
     quantity: Quantity,
+    into: StockState,
     at: Instant,
     unit_cost: Option<Money>,
 }
@@ -124,7 +128,7 @@ fn arrive(
     purchase: Option<&mut Purchase>,
     arrival: Arrival,
 ) -> Result<Quantity, Stop> {
-    let Arrival { system, item, location, lot, quantity, at, unit_cost } = arrival;
+    let Arrival { system, item, location, lot, quantity, into, at, unit_cost } = arrival;
     let mut missing = quantity;
     let mut moved = Quantity::ZERO;
     if let (Some(id), Some(purchase)) = (id, purchase) {
@@ -142,7 +146,7 @@ fn arrive(
             location,
             lot,
             quantity,
-            into: StockState::Available,
+            into,
             at,
             teller: system,
             unit_cost: unit_cost.clone(),
@@ -174,7 +178,7 @@ fn arrive(
     }
     if missing.is_positive() {
         let change = by(item, location, missing, StockState::Supplier, at, "received");
-        let seq = stock::put_in(tx, Change { lot, ..change }, StockState::Available)?;
+        let seq = stock::put_in(tx, Change { lot, ..change }, into)?;
         if let Some(cost) = unit_cost {
             tx.emit(Entry::Cost(seq, cost))?;
         }

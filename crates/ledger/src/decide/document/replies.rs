@@ -7,10 +7,10 @@
 
 use crate::answer::Invalid;
 use crate::command::ReplyContent;
-use crate::model::{OrderLine, Replied};
+use crate::model::{Cause, OrderLine, Replied};
 use crate::{ItemId, LocationId, OrderId, Quantity, SystemId};
 
-use super::super::tx::{Stop, Tx};
+use super::super::tx::{Found, Stop, Tx};
 use super::super::{merge, order, promise};
 use super::Names;
 use super::orders::report_short;
@@ -56,6 +56,9 @@ pub(super) fn apply_reply(
                 let sentence = format!("{teller} does not ship {freed} of {sku} from {code}{why}. ");
                 because.push_str(&sentence);
             }
+            if content.not_found {
+                not_found(tx, content, (item, location), more)?;
+            }
         } else if more.is_negative() {
             // It will after all: what is short may be promised there again.
             decline(tx, id, item, location, false)?;
@@ -69,6 +72,23 @@ pub(super) fn apply_reply(
     report_short(tx, id, short_before, &because)?;
     tx.document = answer;
     Ok(replied)
+}
+
+/// What was not found is still there by our books: somebody has it counted, or has the master count it.
+fn not_found(
+    tx: &mut Tx<'_>,
+    content: &ReplyContent,
+    (item, location): (ItemId, LocationId),
+    missing: Quantity,
+) -> Result<(), Stop> {
+    let order = tx.order(content.order)?.document.clone();
+    let (sku, code) = (tx.sku(item)?, tx.location_code(location)?);
+    let why = content.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
+    let sentence = format!(
+        "{missing} of {sku} for order {order} were not found at {code}{why}. By the books they are still there, until they are counted."
+    );
+    tx.discrepancy(Found::new(Cause::NotFound, sentence).stock(item, Some(location), missing))?;
+    Ok(())
 }
 
 /// Says of the lines of an order that are, or take, an item that a place declines them, or no longer does.

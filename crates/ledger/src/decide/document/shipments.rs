@@ -8,7 +8,7 @@ use crate::model::{Became, Cause, KnownDocument, KnownLine, Order};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, SystemId};
 
 use super::super::tx::{Found, Stop, Tx};
-use super::super::{masters, merge, order, stock};
+use super::super::{lots, masters, merge, order, stock};
 use super::naming::find_or_add;
 use super::{Names, by, not_master, parts, reclaim};
 
@@ -57,7 +57,7 @@ pub(super) fn apply_shipment(
             quantity,
             allocated: Quantity::ZERO,
             shipped: moved,
-            short: quantity - moved,
+            short: Quantity::ZERO,
             backordered: Quantity::ZERO,
             preordered: Quantity::ZERO,
         });
@@ -96,6 +96,7 @@ fn order_of(tx: &mut Tx<'_>, teller: SystemId, owner: Option<&str>, name: &str) 
         seq: order.0,
         became: Became::Order(order),
         balanced: Vec::new(),
+        short_told: None,
     };
     tx.emit(Entry::Document(owner, name.to_owned(), Box::new(known)))?;
     Ok(order)
@@ -114,6 +115,7 @@ fn leave(
 ) -> Result<Quantity, Stop> {
     let mut missing = quantity;
     let mut moved = Quantity::ZERO;
+    lots::must_be_in(tx, item, lot, location)?;
     if let Some(order) = order {
         merge::renew_lines(tx, order)?;
         order::want_promises(tx, order)?;

@@ -1,9 +1,11 @@
 //! A warehouse system that speaks the Onhand channel protocol: it keeps its own stock, takes the orders that it is sent, and its people
-//! pick, pack, refuse and miscount them.
+//! pick, pack, refuse and miscount them; what comes in and is counted: [`dock`].
 //!
 //! What is sent to it is a document in the state it shall be in, with a version: a copy or an older one changes nothing. What it answers
 //! is one too, with a revision that grows with every change of anything. Its stock falls when a parcel leaves. Faults are injected
 //! over [`Faults`]: refused answers, and answers lost after the work is done.
+
+pub mod dock;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -195,6 +197,9 @@ struct House {
     refusing: Option<String>,
     webhook: Option<(String, String, reqwest::Client)>,
     sent: u64,
+    receipts: BTreeMap<String, dock::Task>,
+    recounts: BTreeMap<String, dock::Task>,
+    orders_only: bool,
 }
 
 /// A warehouse of one location, `main`.
@@ -310,11 +315,15 @@ impl Warehouse {
         job.settle();
         (job.revision, job.updated_at) = (revision, (self.clock)());
         house.changes = revision;
+        self.announce_change(house, document, revision);
+        true
+    }
+
+    fn announce_change(&self, house: &House, document: &str, revision: u64) {
         if let (Some(webhook), Ok(runtime)) = (house.webhook.clone(), tokio::runtime::Handle::try_current()) {
             let now = (self.clock)() / 1_000_000;
             runtime.spawn(announce(webhook, document.to_owned(), revision, now));
         }
-        true
     }
 
     fn take(&self, asked: Asked) -> Value {
@@ -383,7 +392,7 @@ async fn announce(
 /// The warehouse's API, and `/control` for what its people do.
 pub fn router(warehouse: Arc<Warehouse>) -> Router {
     let api = Router::new()
-        .route("/", get(|| async { Json(json!({ "name": "Warehouse", "protocol": 1 })) }))
+        .route("/", get(hello))
         .route(
             "/locations",
             get(|| async { Json(json!({ "data": [{ "id": "main", "name": "Main hall" }], "next": null })) }),
@@ -392,6 +401,10 @@ pub fn router(warehouse: Arc<Warehouse>) -> Router {
         .route("/stock", get(stock))
         .route("/orders", get(followed))
         .route("/orders/{document}", put(take))
+        .route("/receipts", get(dock::received))
+        .route("/receipts/{document}", put(dock::take_receipt))
+        .route("/recounts", get(dock::recounted))
+        .route("/recounts/{document}", put(dock::take_recount))
         .layer(from_fn_with_state(warehouse.clone(), misbehave))
         .layer(from_fn_with_state(warehouse.clone(), require_token));
     let control = Router::new()
@@ -399,7 +412,9 @@ pub fn router(warehouse: Arc<Warehouse>) -> Router {
         .route("/control/refusing", post(refusing))
         .route("/control/{document}/ship", post(ship))
         .route("/control/{document}/short-pick", post(short_pick))
-        .route("/control/{document}/refuse", post(refuse));
+        .route("/control/{document}/refuse", post(refuse))
+        .route("/control/{document}/receive", post(receive))
+        .route("/control/{document}/count", post(count));
     api.merge(control).with_state(warehouse)
 }
 
@@ -446,6 +461,12 @@ async fn misbehave(State(warehouse): State<Arc<Warehouse>>, request: Request, ne
         return (StatusCode::GATEWAY_TIMEOUT, "the answer was lost").into_response();
     }
     response
+}
+
+async fn hello(State(warehouse): State<Arc<Warehouse>>) -> Json<Value> {
+    let orders_only = warehouse.house.lock().orders_only;
+    let takes: &[&str] = if orders_only { &[] } else { &["receipts", "transfers", "returns", "recounts"] };
+    Json(json!({ "name": "Warehouse", "protocol": 1, "takes": takes }))
 }
 
 async fn items(State(warehouse): State<Arc<Warehouse>>) -> Json<Value> {
@@ -548,6 +569,22 @@ async fn refuse(
     Json(done): Json<Done>,
 ) -> StatusCode {
     code(warehouse.refuse(&document, done.reason.as_deref().unwrap_or("refused")))
+}
+
+/// All that is expected, and that is all of it, unless a line is named.
+async fn receive(
+    State(warehouse): State<Arc<Warehouse>>,
+    Path(document): Path<String>,
+    Json(done): Json<Done>,
+) -> StatusCode {
+    code(match (done.line, done.quantity) {
+        (Some(line), Some(quantity)) => warehouse.receive(&document, &line, quantity, false),
+        _ => warehouse.receive_all(&document),
+    })
+}
+
+async fn count(State(warehouse): State<Arc<Warehouse>>, Path(document): Path<String>) -> StatusCode {
+    code(warehouse.count(&document))
 }
 
 #[cfg(test)]
