@@ -5,6 +5,7 @@
 //! the text. It costs about 90 bytes an item. Read whole once, then followed along the log; what changes stands beside the text until it
 //! is written anew. Upper and lower case are one.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use memchr::memmem;
@@ -20,6 +21,10 @@ const PAGE: usize = 500;
 const FAR: Seq = 200_000;
 /// So many lines stand beside the text at most, or an eighth of it.
 const BESIDE: usize = 20_000;
+
+/// How rare a word is is told from so many places of the text, and so many bytes at each.
+const SAMPLES: usize = 64;
+const SAMPLE: usize = 1024;
 
 /// Around each tag of a line, and before each mark.
 const TAG: char = '\u{1}';
@@ -71,14 +76,31 @@ impl Sought {
         self.words.iter().all(has) && self.has_marks(line)
     }
 
+    /// The same, of many lines.
+    fn finders(&self) -> impl Fn(&[u8]) -> bool + '_ {
+        let words: Vec<_> = self.words.iter().chain(&self.marks).map(memmem::Finder::new).collect();
+        let archived = memmem::Finder::new(ARCHIVED);
+        move |line| {
+            words.iter().all(|word| word.find(line).is_some())
+                && self.archived.is_none_or(|is| archived.find(line).is_some() == is)
+        }
+    }
+
     fn has_marks(&self, line: &str) -> bool {
         self.marks.iter().all(|mark| line.contains(mark.as_str()))
             && self.archived.is_none_or(|archived| line.contains(ARCHIVED) == archived)
     }
 
-    /// What is rarest, most likely: the longest.
-    fn rarest(&self) -> Option<&str> {
-        self.words.iter().chain(&self.marks).map(String::as_str).max_by_key(|text| text.len())
+    /// What is rarest in the text, as far as a sample of it tells; of two alike the longer one.
+    fn rarest(&self, text: &[u8]) -> Option<&str> {
+        let step = (text.len() / SAMPLES).max(SAMPLE);
+        let often = |word: &str| {
+            let finder = memmem::Finder::new(word);
+            let at = |from: usize| finder.find_iter(&text[from..text.len().min(from + SAMPLE)]).count();
+            (0..text.len()).step_by(step).map(at).sum::<usize>()
+        };
+        let all = self.words.iter().chain(&self.marks).map(String::as_str);
+        all.min_by_key(|text| (often(text), Reverse(text.len())))
     }
 }
 
@@ -268,20 +290,28 @@ impl Names {
     fn having(&self, sought: &Sought, after: Option<&Hit>, limit: usize) -> Vec<Hit> {
         let mut hits = Vec::new();
         // What begins with nothing is everything.
-        let Some(rarest) = sought.rarest().filter(|_| !sought.begins.is_empty()) else { return hits };
+        if sought.begins.is_empty() {
+            return hits;
+        }
+        let text = self.text.as_bytes();
+        let Some(rarest) = sought.rarest(text) else { return hits };
         let finder = memmem::Finder::new(rarest);
         let first =
             after.map_or(0, |after| self.places(|key, id| (key, id) <= (after.key.as_str(), after.item)));
+        let is_in = sought.finders();
         let mut at = self.start(first);
+        // Where in the text a line is costs more than the look at it.
         while hits.len() < limit
-            && let Some(found) = finder.find(&self.text.as_bytes()[at..])
+            && let Some(found) = finder.find(&text[at..])
         {
-            let place = self.lines.partition_point(|(start, _)| *start as usize <= at + found) - 1;
-            let line = self.line(place);
-            if !key(line).starts_with(&sought.begins) && sought.is_in(line) {
+            let found = at + found;
+            let start = memchr::memrchr(b'\n', &text[at..found]).map_or(at, |before| at + before + 1);
+            at = memchr::memchr(b'\n', &text[found..]).map_or(text.len(), |rest| found + rest + 1);
+            let line = &text[start..at];
+            if !line.starts_with(sought.begins.as_bytes()) && is_in(line) {
+                let place = self.lines.partition_point(|(known, _)| (*known as usize) < start);
                 hits.extend(self.hit(Fits::Has, place));
             }
-            at = self.start(place + 1);
         }
         hits
     }
@@ -466,6 +496,9 @@ mod tests {
             "4006300999999",
             "item of 976 in 12, size 30",
             "size 3 976",
+            "item nowhere",
+            "item in size 12, 30 006300 sku",
+            "item size 12345",
             "nowhere",
             "zz",
         ] {

@@ -264,7 +264,16 @@ impl View<'_> {
             let (cost, order) = (cost_of(record, seq), order_of(record, movement));
             let (movement, record) = (movement.clone(), without_entries(record));
             let (corrected_by, reversals) = (self.corrected_by(seq)?, self.reversals(seq)?);
-            page.rows.push(LedgerRow { seq, movement, record, order, changes, corrected_by, reversals, cost });
+            page.rows.push(LedgerRow {
+                seq,
+                movement,
+                record,
+                order,
+                changes,
+                corrected_by,
+                reversals,
+                cost,
+            });
             if page.rows.len() == limit {
                 return Ok(page);
             }

@@ -118,18 +118,15 @@ impl View<'_> {
 
     /// Where what happened, as far as it was known, was less than nothing at an instant: by which movement, the last that was
     /// recorded of those that took out of the cell until then. It was heard of late, or what it took was.
-    pub fn late_facts(
-        &mut self,
-        item: ItemId,
-        past: Past,
-    ) -> Result<BTreeMap<LocationId, Seq>, StoreError> {
+    pub fn late_facts(&mut self, item: ItemId, past: Past) -> Result<BTreeMap<LocationId, Seq>, StoreError> {
         let mut found = BTreeMap::<LocationId, Seq>::new();
         for (cell, _) in self.cells_of(item)? {
             if cell.state.is_party() || !self.as_of_seq(cell, past.at, past.known)?.is_negative() {
                 continue;
             }
             let rows = self.trail_below(&cell, Seq::MAX >> 1, LOOKS_BACK)?;
-            let before = |index: usize| rows.get(index + 1).map_or(Quantity::ZERO, |row: &TrailRow| row.balance);
+            let before =
+                |index: usize| rows.get(index + 1).map_or(Quantity::ZERO, |row: &TrailRow| row.balance);
             let took = |(index, row): &(usize, &TrailRow)| {
                 row.seq <= past.known && row.occurred_at <= past.at && row.balance < before(*index)
             };

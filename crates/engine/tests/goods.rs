@@ -7,9 +7,9 @@ mod shop;
 
 use onhand_engine::{CommitError, verify};
 use onhand_ledger::command::{
-    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity, MoveState,
-    MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, PutLot, Receive, ReturnOrder,
-    ShipmentContent, ShipmentLine, TakeCount, Transfer,
+    Adjust, CancelOrder, Content, ConvertHold, Document, FulfilOrder, Happened, Line, LineQuantity,
+    MoveState, MovementLine, Name, OrderContent, OrderContentLine, PlaceHold, PlaceOrder, PutItem,
+    PutLocation, PutLot, Receive, ReturnOrder, ShipmentContent, ShipmentLine, TakeCount, Transfer,
 };
 use onhand_ledger::model::{Became, Cause, Tracking};
 use onhand_ledger::{Answer, Body, Key, OrderId, Quantity, Refusal, StockState, TenantId, Value};
@@ -1103,7 +1103,10 @@ fn what_a_customer_brought_back_of_no_lot_is_looked_at_before_it_is_sold() {
         count(&shop, vec![lot("MILK", 3, "L2", "2026-12-31"), lot("MILK", 0, "L1", "")]);
         count(&shop, units("MILK", 0));
         assert_eq!((shop.available("MILK", "LONDON"), on_hand(&shop, "MILK")), (3, 3), "L2 is left");
-        assert!(invalid(&shop, a_count(units("MILK", 3))).contains("name one"), "nothing is without a name now");
+        assert!(
+            invalid(&shop, a_count(units("MILK", 3))).contains("name one"),
+            "nothing is without a name now"
+        );
         till(&shop, "back", 3, &[]);
         assert!(verify(&shop.ledger, TenantId::DEFAULT, &mut |_| {}).unwrap().violation.is_none());
     });

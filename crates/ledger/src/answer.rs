@@ -645,9 +645,13 @@ fn insufficient(missing: &[Missing]) -> String {
                 OutOf::State(StockState::Available) => {}
                 OutOf::State(state) => {
                     let state = state.name();
-                    return format!("cannot take {wanted} of `{sku}`{place} out of `{state}`: {available} there");
+                    return format!(
+                        "cannot take {wanted} of `{sku}`{place} out of `{state}`: {available} there"
+                    );
                 }
-                OutOf::OnHand => return format!("cannot take {wanted} of `{sku}`{place}: {available} on hand"),
+                OutOf::OnHand => {
+                    return format!("cannot take {wanted} of `{sku}`{place}: {available} on hand");
+                }
             }
             let held = held.map_or(String::new(), |(held, until)| format!(", {held} held until {until}"));
             let beyond = match beyond {

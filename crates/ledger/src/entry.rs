@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::key::{CellKey, StockState};
 use crate::model::{
-    Allocation, BufferSize, Count, Discrepancy, ExpectedReturn, Hold, Holder, Item, KnownDocument, Listing, Location, Lot,
-    Order, Ownership, Publication, Purchase, PushingStopped, Reversals, Seen, SellingStop, Session, System,
-    TransferDocument, Waiting,
+    Allocation, BufferSize, Count, Discrepancy, ExpectedReturn, Hold, Holder, Item, KnownDocument, Listing,
+    Location, Lot, Order, Ownership, Publication, Purchase, PushingStopped, Reversals, Seen, SellingStop,
+    Session, System, TransferDocument, Waiting,
 };
 use crate::{
     ConsignorId, CountId, DiscrepancyId, HoldId, Instant, ItemId, ListingId, LocationId, LotId, Money,
-    OrderId, PurchaseId, ReturnId, Quantity, RuleId, Seq, SessionId, SystemId, TransferId,
+    OrderId, PurchaseId, Quantity, ReturnId, RuleId, Seq, SessionId, SystemId, TransferId,
 };
 
 /// What one command did. Its entries have the `seq`s from that of the first on, without gaps.

@@ -341,7 +341,9 @@ impl Key {
             Self::Claimed(item, system, _) => item.0.max(system.0),
             Self::Late(cell, _) => cell.newest(),
             Self::Incoming(item, location, ..) => item.0.max(location.0),
-            Self::Transfer(TransferId(id)) | Self::Purchase(PurchaseId(id)) | Self::Return(ReturnId(id)) => *id,
+            Self::Transfer(TransferId(id)) | Self::Purchase(PurchaseId(id)) | Self::Return(ReturnId(id)) => {
+                *id
+            }
             Self::Lot(LotId(id)) => *id,
             Self::LotCode(ItemId(id), _) => *id,
             Self::Expires(location, lot) => location.0.max(lot.0),

@@ -16,8 +16,9 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Movement, PromiseChange, Record};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{
-    Count, Discrepancy, ExpectedReturn, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location, Lot, Order,
-    Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument, Waiting,
+    Count, Discrepancy, ExpectedReturn, Hold, HoldState, Incoming, Item, KnownDocument, Listing, Location,
+    Lot, Order, Promise, Purchase, Reversals, Rules, Seen, Session, Sites, Supply, System, TransferDocument,
+    Waiting,
 };
 use crate::parts::{PARTS, Parts};
 use crate::{

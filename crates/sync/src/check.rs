@@ -373,11 +373,15 @@ mod tests {
             let found = findings(&Checked { not_taken: not_taken.to_vec(), ..well() }, now());
             found.iter().map(|finding| (finding.severity, finding.sentence.clone())).collect::<Vec<_>>()
         };
-        let sentence = |what: &str| format!("Shop is sent orders, and takes no {what} from Onhand: it is told of none.");
+        let sentence =
+            |what: &str| format!("Shop is sent orders, and takes no {what} from Onhand: it is told of none.");
         assert_eq!(told(&[]), []);
         assert_eq!(told(&["transfers"]), [(Severity::Info, sentence("transfers"))]);
         let all = ["expected receipts", "transfers", "expected returns"];
-        assert_eq!(told(&all), [(Severity::Info, sentence("expected receipts, transfers or expected returns"))]);
+        assert_eq!(
+            told(&all),
+            [(Severity::Info, sentence("expected receipts, transfers or expected returns"))]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! As orders are, and with one thing more: what a master refused, or was done with before all had come, is expected by us all the same. It is
 //! announced there again once more of it is expected than that, or on another day: else it would be refused for ever.
 
-use onhand_ledger::{Instant, Quantity, Seq};
+use onhand_ledger::{Instant, ItemId, Quantity, Seq};
 
 use crate::sent::{Days, Lines, Next, SentDocument, is_nothing, of};
 
@@ -30,11 +30,11 @@ pub fn next(
         let asked = sent.asked(reply.version);
         // What has come by its word and not by our books yet is still expected, and is not to be announced twice.
         let rest = open.iter().map(|(item, quantity)| {
-            let to_be_booked = (of(&told, item) - of(came, item)).max(Quantity::ZERO);
+            let to_be_booked = (of(&told, *item) - of(came, *item)).max(Quantity::ZERO);
             (*item, (*quantity - to_be_booked).max(Quantity::ZERO))
         });
         let rest: Lines = rest.filter(|(_, quantity)| quantity.is_positive()).collect();
-        let is_known = |(item, quantity): (&_, &Quantity)| *quantity <= of(asked, item) - of(&told, item);
+        let is_known = |(item, quantity): (&_, &Quantity)| *quantity <= of(asked, *item) - of(&told, *item);
         if rest.is_empty() || (is_on_time && rest.iter().all(is_known)) {
             return Next::Nothing;
         }
@@ -42,13 +42,13 @@ pub fn next(
     }
     let (_, asked) = sent.newest();
     let items = open.keys().chain(came.keys()).chain(asked.keys());
-    let wanted = |item| {
-        let (open, came, asked) = (of(open, item), of(came, item), of(asked, item));
+    let wanted = |item: &ItemId| {
+        let (open, came, asked) = (of(open, *item), of(came, *item), of(asked, *item));
         // More came than was announced, and all of it is there: nothing is to be said of that.
         if open.is_zero() && came >= asked { asked } else { open + came }
     };
     let lines: Lines = items.map(|item| (*item, wanted(item))).collect();
-    if !is_on_time || lines.iter().any(|(item, quantity)| of(asked, item) != *quantity) {
+    if !is_on_time || lines.iter().any(|(item, quantity)| of(asked, *item) != *quantity) {
         return Next::Send { number: sent.number, version, lines };
     }
     sent.as_it_is(now)
@@ -65,7 +65,7 @@ pub fn next_recount(sent: Option<&SentDocument>, asked: &Lines, seq: Seq, now: I
 
 #[cfg(test)]
 mod tests {
-    use onhand_ledger::{Date, DiscrepancyId, ItemId, LocationId, PurchaseId};
+    use onhand_ledger::{Date, DiscrepancyId, LocationId, PurchaseId};
 
     use super::*;
     use crate::sent::{Of, Parcel, Progress, Reply, Stands};

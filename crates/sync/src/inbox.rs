@@ -4,8 +4,8 @@
 //! itself once its cause is over (what waits for a name, what is short) is not ended here as well.
 
 use onhand_ledger::command::{
-    AskRecount, CancelOrder, ChangeAliases, Content, Document, LineQuantity, OpenSession, PutItem, PutListing,
-    Reallocate, Resolve, SetOwnership,
+    AskRecount, CancelOrder, ChangeAliases, Content, Document, LineQuantity, OpenSession, PutItem,
+    PutListing, Reallocate, Resolve, SetOwnership,
 };
 use onhand_ledger::model::{Cause, Choice, Discrepancy};
 use onhand_ledger::{Body, DiscrepancyId, OrderId, Quantity};

@@ -258,7 +258,9 @@ impl SentDocument {
             Progress::Received if lacks => Stands::Closed,
             Progress::Received => Stands::Received,
             Progress::Counted => Stands::Counted,
-            Progress::Accepted if self.of.comes_in() && left.values().any(|quantity| quantity.is_positive()) => {
+            Progress::Accepted
+                if self.of.comes_in() && left.values().any(|quantity| quantity.is_positive()) =>
+            {
                 Stands::PartReceived
             }
             Progress::Accepted if left.values().any(|quantity| quantity.is_positive()) => Stands::PartShipped,
@@ -397,7 +399,7 @@ pub fn next(sent: Option<&SentDocument>, promised: &Lines, left: &Lines, seq: Se
         // What has left by its word and not by our books yet is still promised, and is not to leave twice.
         let told = reply.left();
         let rest = promised.iter().map(|(item, quantity)| {
-            let on_its_way = (of(&told, item) - of(left, item)).max(Quantity::ZERO);
+            let on_its_way = (of(&told, *item) - of(left, *item)).max(Quantity::ZERO);
             (*item, (*quantity - on_its_way).max(Quantity::ZERO))
         });
         let rest: Lines = rest.filter(|(_, quantity)| quantity.is_positive()).collect();
@@ -407,8 +409,8 @@ pub fn next(sent: Option<&SentDocument>, promised: &Lines, left: &Lines, seq: Se
         return Next::Send { number: sent.number + 1, version, lines: rest };
     }
     let items = promised.keys().chain(left.keys()).chain(asked.keys());
-    let lines: Lines = items.map(|item| (*item, of(promised, item) + of(left, item))).collect();
-    let is_as_asked = lines.iter().all(|(item, quantity)| of(asked, item) == *quantity);
+    let lines: Lines = items.map(|item| (*item, of(promised, *item) + of(left, *item))).collect();
+    let is_as_asked = lines.iter().all(|(item, quantity)| of(asked, *item) == *quantity);
     if !is_as_asked {
         return Next::Send { number: sent.number, version, lines };
     }
@@ -420,8 +422,8 @@ pub(crate) fn is_nothing(lines: &Lines) -> bool {
 }
 
 /// How much there is of an item.
-pub(crate) fn of(lines: &Lines, item: &ItemId) -> Quantity {
-    lines.get(item).copied().unwrap_or_default()
+pub(crate) fn of(lines: &Lines, item: ItemId) -> Quantity {
+    lines.get(&item).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

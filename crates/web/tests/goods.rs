@@ -246,7 +246,9 @@ async fn what_was_less_than_nothing_for_a_time_names_the_late_fact() {
     let lost = json!({ "location": "LONDON", "reason": "shrinkage", "occurred_at": "2026-11-23T09:00:00Z",
         "lines": mugs(-1) });
     let seq = shop.accepted("/v1/movements/adjust", lost).await["movements"][0]["seq"].clone();
-    let at = async |time: &str| shop.get(&format!("/v1/items/MUG/stock?as_of={time}")).await["locations"][0].clone();
+    let at = async |time: &str| {
+        shop.get(&format!("/v1/items/MUG/stock?as_of={time}")).await["locations"][0].clone()
+    };
     let then = at("2026-11-23T09:30:00Z").await;
     assert_eq!((&then["available"], &then["late_fact"]["seq"]), (&json!(-1), &seq));
     let sentence = then["late_fact"]["sentence"].as_str().unwrap();
@@ -279,7 +281,8 @@ async fn an_order_is_found_by_its_name_and_its_ledger_says_whose_it_is() {
         (found["order"].clone(), found["order_name"].clone())
     };
     for reason in ["allocated", "shipped", "returned"] {
-        let expected = if reason == "allocated" { (&other, json!("1044")) } else { (&order, json!(order.to_string())) };
+        let expected =
+            if reason == "allocated" { (&other, json!("1044")) } else { (&order, json!(order.to_string())) };
         assert_eq!((&of(reason).0, of(reason).1), expected, "{reason}");
     }
     assert_eq!(of("received").0, Value::Null);

@@ -19,8 +19,8 @@ use crate::outgoing::{Followed, FollowedPage, Outgoing, Sent};
 use crate::recount::{RecountRequest, Recounted, RecountedPage};
 use crate::webhook::WebhookScheme;
 use crate::{
-    Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation, RemoteStock,
-    date_of,
+    Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation,
+    RemoteStock, date_of,
 };
 
 /// How many orders are sent between two looks at the time, and items read at once.
@@ -100,7 +100,11 @@ impl Protocol {
     }
 
     /// What has changed of documents since a cursor.
-    async fn changed<T: DeserializeOwned>(&self, path: &str, cursor: Option<&str>) -> Result<T, ChannelError> {
+    async fn changed<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        cursor: Option<&str>,
+    ) -> Result<T, ChannelError> {
         let query: &[(&str, &str)] = match &cursor {
             Some(cursor) => &[("since", cursor)],
             None => &[],
@@ -213,7 +217,8 @@ impl Channel for Protocol {
     async fn send(&self, orders: &[Outgoing]) -> Result<Vec<Sent>, ChannelError> {
         let mut results = Vec::new();
         for order in orders {
-            results.push(self.put("/orders", &order.document, order, |told: &Followed| &told.document).await?);
+            results
+                .push(self.put("/orders", &order.document, order, |told: &Followed| &told.document).await?);
         }
         Ok(results)
     }
@@ -230,7 +235,8 @@ impl Channel for Protocol {
     async fn announce(&self, announcements: &[Announcement]) -> Result<Vec<Sent<Received>>, ChannelError> {
         let mut results = Vec::new();
         for told in announcements {
-            results.push(self.put("/receipts", &told.document, told, |told: &Received| &told.document).await?);
+            results
+                .push(self.put("/receipts", &told.document, told, |told: &Received| &told.document).await?);
         }
         Ok(results)
     }

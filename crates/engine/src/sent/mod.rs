@@ -11,16 +11,13 @@ mod supply;
 
 use std::collections::BTreeMap;
 
+use onhand_channels::Errand;
 use onhand_channels::expected::Announcement;
 use onhand_channels::outgoing::Outgoing;
 use onhand_channels::recount::RecountRequest;
-use onhand_channels::Errand;
-use onhand_ledger::model::{
-    Became, Cause, GetsOrders, Holder, LocationMapping, Sites, Supply, System,
-};
+use onhand_ledger::model::{Became, Cause, GetsOrders, Holder, LocationMapping, Sites, Supply, System};
 use onhand_ledger::{
-    DiscrepancyId, Instant, ItemId, Key, LocationId, LotId, OrderId, PurchaseId, ReturnId, Seq,
-    SystemId,
+    DiscrepancyId, Instant, ItemId, Key, LocationId, LotId, OrderId, PurchaseId, ReturnId, Seq, SystemId,
     TransferId, Value,
 };
 use onhand_store::{Note, StoreError};
@@ -292,7 +289,7 @@ fn moved(view: &mut View<'_>, system: SystemId, name: &str) -> Result<Lines, Sto
 /// A document in the words of whoever is sent it.
 #[derive(Clone, Debug)]
 pub(crate) enum Outbound {
-    Order(Outgoing),
+    Order(Box<Outgoing>),
     Receipt(Announcement),
     Recount(RecountRequest),
 }
@@ -423,10 +420,7 @@ fn wanted_at(
 }
 
 /// The open requests to a system to count, and what else a count of its would end: what of which item where since when.
-pub(crate) fn waits_for_a_count(
-    view: &mut View<'_>,
-    id: SystemId,
-) -> Result<Vec<DiscrepancyId>, StoreError> {
+pub(crate) fn waits_for_a_count(view: &mut View<'_>, id: SystemId) -> Result<Vec<DiscrepancyId>, StoreError> {
     let mut found = Vec::new();
     for cause in [Cause::Recount, Cause::NotFound] {
         let which = Which { cause: Some(cause), system: Some(id), open: Some(true) };

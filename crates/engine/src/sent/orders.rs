@@ -74,18 +74,20 @@ pub(super) fn outgoing(
         told.push(OutgoingLine { line, listing, sku, name, quantity: *quantity, lots: codes });
     }
     let (document, location) = (name_of(sent), location.to_owned());
-    Ok(Some(Outbound::Order(Outgoing { document, version, location, cancelled, lines: told, ..about })))
+    Ok(Some(Outbound::Order(Box::new(Outgoing {
+        document,
+        version,
+        location,
+        cancelled,
+        lines: told,
+        ..about
+    }))))
 }
 
 /// What is told of an order but its lines; and the lots that it names.
 type About = Option<(Outgoing, Vec<(ItemId, LotId)>)>;
 
-fn of_order(
-    view: &mut View<'_>,
-    ledger: &Ledger,
-    id: OrderId,
-    cancelled: bool,
-) -> Result<About, StoreError> {
+fn of_order(view: &mut View<'_>, ledger: &Ledger, id: OrderId, cancelled: bool) -> Result<About, StoreError> {
     let Some(Value::Order(order)) = view.get(&Key::Order(id))? else { return Ok(None) };
     let source = match order.system {
         SystemId::ONHAND => None,
@@ -108,7 +110,8 @@ fn of_order(
 
 fn of_transfer(view: &mut View<'_>, id: TransferId) -> Result<About, StoreError> {
     let Some(Value::Transfer(transfer)) = view.get(&Key::Transfer(id))? else { return Ok(None) };
-    let lots = transfer.lines.iter().filter(|line| line.lot.0 != 0).map(|line| (line.item, line.lot)).collect();
+    let lots =
+        transfer.lines.iter().filter(|line| line.lot.0 != 0).map(|line| (line.item, line.lot)).collect();
     let about = Outgoing {
         order: transfer.reference.clone().unwrap_or_else(|| format!("transfer {id}")),
         order_system: "onhand".to_owned(),

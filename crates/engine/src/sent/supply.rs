@@ -4,8 +4,7 @@ use onhand_channels::expected::{AnnouncedLine, Announcement, Brings};
 use onhand_channels::recount::{RecountLine, RecountRequest};
 use onhand_ledger::model::{Cause, PurchaseLine};
 use onhand_ledger::{
-    Date, DiscrepancyId, ItemId, Key, LocationId, PurchaseId, Quantity, ReturnId, SystemId, TransferId,
-    Value,
+    Date, DiscrepancyId, ItemId, Key, LocationId, PurchaseId, Quantity, ReturnId, SystemId, TransferId, Value,
 };
 use onhand_store::StoreError;
 use onhand_sync::sent::{Of, SentDocument};
@@ -77,7 +76,13 @@ pub(super) fn to_count(
     let Some(known) = view.discrepancy(request)? else { return Ok(Vec::new()) };
     let stands = known.cause == Cause::Recount && known.system == id && known.resolved_at.is_none();
     let part = |item, location| Part { location, item, quantity: Quantity::ONE, expected_on: None };
-    Ok(known.item.zip(known.location).filter(|_| stands).map(|(item, at)| part(item, at)).into_iter().collect())
+    Ok(known
+        .item
+        .zip(known.location)
+        .filter(|_| stands)
+        .map(|(item, at)| part(item, at))
+        .into_iter()
+        .collect())
 }
 
 /// The item that another is merged into, or itself.
@@ -177,7 +182,12 @@ pub(super) fn request(
     let mut lines = Vec::new();
     for item in asked.keys() {
         let told = told_item(view, id, *item)?;
-        lines.extend(told.map(|ToldItem { line, listing, sku, name }| RecountLine { line, listing, sku, name }));
+        lines.extend(told.map(|ToldItem { line, listing, sku, name }| RecountLine {
+            line,
+            listing,
+            sku,
+            name,
+        }));
     }
     Ok(Some(Outbound::Recount(RecountRequest {
         document: name_of(sent),

@@ -89,10 +89,10 @@ impl Worker {
                             Entry::Item(item, _) => {
                                 touch(&mut touched, *item, record.recorded_at, false);
                             }
-                            Entry::Order(order, known) => {
-                                if known.system == id && self.channel.marks_shipped() {
-                                    self.parcels.touch(*order, known);
-                                }
+                            Entry::Order(order, known)
+                                if known.system == id && self.channel.marks_shipped() =>
+                            {
+                                self.parcels.touch(*order, known);
                             }
                             Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {

@@ -99,8 +99,10 @@ impl Model {
             }
         }
         // The first of two that wait under one version is meant; a person is told of the other, once.
-        let waiting = |waits: &&mut Waits| waits.system == system && waits.name == name && waits.version == version;
-        if let Some(waits) = self.waits.iter_mut().find(waiting).filter(|waits| waits.content != told.content) {
+        let waiting =
+            |waits: &&mut Waits| waits.system == system && waits.name == name && waits.version == version;
+        if let Some(waits) = self.waits.iter_mut().find(waiting).filter(|waits| waits.content != told.content)
+        {
             if waits.contradictory.is_none() {
                 waits.contradictory = Some((self.discrepancies.len(), told.content.clone()));
                 self.note(Cause::ContradictoryVersion);
@@ -142,7 +144,8 @@ impl Model {
                     Some(Became::Movements(earlier, short_told)) => (earlier, short_told),
                     _ => (Vec::new(), None),
                 };
-                let (done, lines) = self.apply_movements(system, content, &earlier, &mut owed, &mut short_told)?;
+                let (done, lines) =
+                    self.apply_movements(system, content, &earlier, &mut owed, &mut short_told)?;
                 (None, Became::Movements(done, short_told), lines)
             }
         };

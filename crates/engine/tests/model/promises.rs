@@ -412,7 +412,8 @@ impl Model {
             // Where an amendment gave a line another item: the first of that name that has so much, or else the last.
             let is_meant = |known: &&OrderLine| known.name == *line;
             let enough = lines.iter().position(|known| is_meant(&known) && has(known) >= units(*quantity));
-            let index = enough.or_else(|| lines.iter().rposition(|known| is_meant(&known))).ok_or(Stop::Invalid)?;
+            let index =
+                enough.or_else(|| lines.iter().rposition(|known| is_meant(&known))).ok_or(Stop::Invalid)?;
             if chosen.iter().any(|(other, _)| *other == index) || !quantity.is_positive() {
                 return Err(Stop::Invalid);
             }

@@ -13,9 +13,7 @@ use onhand_channels::outgoing::{
     Followed, FollowedLine, FollowedPage, Outgoing, Parcel, ParcelLine, Progress, Sent,
 };
 use onhand_channels::recount::{CountedLine, Counting, RecountRequest, Recounted, RecountedPage};
-use onhand_channels::{
-    Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading,
-};
+use onhand_channels::{Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading};
 use onhand_engine::sent::Shown;
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, Options, queue, verify};
@@ -467,10 +465,7 @@ impl Channel for Warehouse {
         Ok(ReceivedPage { receipts, cursor, more: false })
     }
 
-    async fn ask_recounts(
-        &self,
-        requests: &[RecountRequest],
-    ) -> Result<Vec<Sent<Recounted>>, ChannelError> {
+    async fn ask_recounts(&self, requests: &[RecountRequest]) -> Result<Vec<Sent<Recounted>>, ChannelError> {
         self.call()?;
         let (at, mut inside) = (self.clock.now(), self.inside.lock());
         let told = |inside: &Inside, asked: &RecountRequest| inside.recounts[&asked.document].1.clone();

@@ -64,7 +64,10 @@ pub(super) async fn run(link: &Link, asked: System, json: bool) -> anyhow::Resul
             let made: Vec<&Value> = asked.iter().map(|(_, made)| made).collect();
             Ok(print(json, &json!({ "data": made }), |_| {
                 asked.iter().try_for_each(|(sku, made)| {
-                    say(format!("{name} is asked to count {sku} at {location}: see onhand inbox show {}", made["id"]))
+                    say(format!(
+                        "{name} is asked to count {sku} at {location}: see onhand inbox show {}",
+                        made["id"]
+                    ))
                 })
             })?)
         }

@@ -209,7 +209,10 @@ async fn a_warehouse_that_takes_orders_only_is_asked_for_nothing_else() {
     assert!(problem["detail"].as_str().unwrap().contains("takes no requests for a recount"), "{problem}");
     let checked = yard.server.get("/v1/systems/Berlin/check").await.1;
     let told = checked.to_string();
-    assert!(told.contains("takes no expected receipts, transfers, requests for a recount or expected returns"), "{told}");
+    assert!(
+        told.contains("takes no expected receipts, transfers, requests for a recount or expected returns"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

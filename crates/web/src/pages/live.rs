@@ -102,6 +102,7 @@ impl Moved {
             Entry::Count(_, count) => _ = self.items.insert(count.item),
             Entry::Transfer(_, transfer) => self.items.extend(transfer.lines.iter().map(|line| line.item)),
             Entry::Purchase(_, purchase) => self.items.extend(purchase.lines.iter().map(|line| line.item)),
+            Entry::Return(_, expected) => self.items.extend(expected.lines.iter().map(|line| line.item)),
             Entry::Order(..) => self.orders = true,
             Entry::Discrepancy(_, known) => {
                 self.items.extend(known.item);

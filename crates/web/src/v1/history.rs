@@ -379,8 +379,7 @@ async fn show_movement(
                     late: account.late,
                 };
                 let changes = ours.map(change).collect();
-                let row =
-                    LedgerRow { seq, movement, record, order, changes, corrected_by, reversals, cost };
+                let row = LedgerRow { seq, movement, record, order, changes, corrected_by, reversals, cost };
                 movement_body(view, row).map(|body| Some(EntryShown::Movement(Box::new(body))))
             }
             Some((Entry::Count(_, count), record, ..)) => Ok(Some(EntryShown::Count(CountTaken {

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onhand_engine::View;
 use onhand_ledger::command::{
     CancelOrder, FulfilOrder, Line, LineQuantity, PlaceOrder, Reallocate, ReturnOrder,
 };
-use onhand_engine::View;
 use onhand_ledger::model::Became;
 use onhand_ledger::{Body, Key, Money, OrderId, Seq, StockState, SystemId, Value};
 use onhand_store::StoreError;

@@ -120,15 +120,8 @@ impl Worker {
             "{system} {did} {sku} at {location}{why}. Ask again, or see to it with whoever runs it: what lies there is only known \
              once it counts."
         );
-        let note = NoteCommand {
-            system: system.clone(),
-            sku: Some(sku),
-            cause: Cause::Declined,
-            quantity: Quantity::ZERO,
-            sentence,
-            evidence: None,
-            choices: Vec::new(),
-        };
+        let note = self.note_of(Cause::Declined, Quantity::ZERO, sentence);
+        let note = NoteCommand { sku: Some(sku), ..note };
         let document = sent::name(known.of, known.location, known.number);
         self.tell_once(&document, "declined", note).await?;
         self.resolve(request).await

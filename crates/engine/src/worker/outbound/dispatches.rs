@@ -94,7 +94,9 @@ impl Worker {
         let notes = sent::notes(self.id, &now).to_vec();
         self.outbound.touch(now.of);
         let found = self.handle.ledger().read(self.tenant, |view| {
-            let Some(Value::Transfer(transfer)) = view.get(&Key::Transfer(transfer))? else { return Ok(None) };
+            let Some(Value::Transfer(transfer)) = view.get(&Key::Transfer(transfer))? else {
+                return Ok(None);
+            };
             let mut missing = Vec::new();
             let (lines, taken) = without(&transfer, &more);
             for (item, quantity) in &taken {
@@ -107,7 +109,9 @@ impl Worker {
                 wanted.map_or(line.wanted, |wanted| wanted.quantity) <= line.dispatched
             });
             let is_all = is_all && transfer.lines.iter().all(|line| line.dispatched.is_zero());
-            Ok::<_, StoreError>((transfer.state.is_open() && !lines.is_empty()).then_some((lines, is_all, about)))
+            Ok::<_, StoreError>(
+                (transfer.state.is_open() && !lines.is_empty()).then_some((lines, is_all, about)),
+            )
         })?;
         let Some((lines, is_all, (missing, name, location))) = found else {
             self.handle.submit_with(self.tenant, None, notes).await?;
@@ -118,16 +122,11 @@ impl Worker {
             missing.iter().map(|(sku, quantity)| format!("{quantity} of {sku}")).collect();
         let why = reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
         let done = if is_all { "It is cancelled" } else { "The transfer goes on without" };
-        let sentence = format!("{system} does not ship {} of {name} from {location}{why}. {done}.", what.join(", "));
-        let note = NoteCommand {
-            system,
-            sku: (missing.len() == 1).then(|| missing[0].0.clone()),
-            cause: Cause::Declined,
-            quantity: missing.iter().map(|(_, quantity)| *quantity).sum(),
-            sentence,
-            evidence: None,
-            choices: Vec::new(),
-        };
+        let sentence =
+            format!("{system} does not ship {} of {name} from {location}{why}. {done}.", what.join(", "));
+        let quantity = missing.iter().map(|(_, quantity)| *quantity).sum();
+        let note = self.note_of(Cause::Declined, quantity, sentence);
+        let note = NoteCommand { sku: (missing.len() == 1).then(|| missing[0].0.clone()), ..note };
         let change = if is_all {
             Body::CancelTransfer(CancelTransfer { transfer, occurred_at: None })
         } else {

@@ -18,7 +18,7 @@ use onhand_channels::recount::Recounted;
 use onhand_channels::{ChannelError, Errand};
 use onhand_ledger::command::Note as NoteCommand;
 use onhand_ledger::model::{Cause, GetsOrders};
-use onhand_ledger::{Body, DiscrepancyId, Entry, Instant, Invalid, ItemId, OrderId, Quantity, SystemId};
+use onhand_ledger::{DiscrepancyId, Entry, Instant, Invalid, ItemId, OrderId, Quantity, SystemId};
 use onhand_store::{Note, StoreError};
 use onhand_sync::sent::{Of, Reply, SentDocument};
 use serde::Serialize;
@@ -346,7 +346,7 @@ impl Worker {
         let (mut orders, mut receipts, mut recounts) = (Vec::new(), Vec::new(), Vec::new());
         for due in part {
             match &due.outbound {
-                sent::Outbound::Order(order) => orders.push(order.clone()),
+                sent::Outbound::Order(order) => orders.push((**order).clone()),
                 sent::Outbound::Receipt(receipt) => receipts.push(receipt.clone()),
                 sent::Outbound::Recount(recount) => recounts.push(recount.clone()),
             }
@@ -478,24 +478,14 @@ impl Worker {
 
     /// What cannot be taken as it is told reaches a person, once.
     async fn tell_odd(&self, told: &Told, what: &str, sentence: String) -> Result<(), WorkerError> {
-        let note = NoteCommand {
-            system: self.system.name.clone(),
-            sku: None,
-            cause: Cause::UnknownName,
-            quantity: Quantity::ZERO,
-            sentence,
-            evidence: serde_json::to_string(told).ok(),
-            choices: Vec::new(),
-        };
+        let note = self.note_of(Cause::UnknownName, Quantity::ZERO, sentence);
+        let note = NoteCommand { evidence: serde_json::to_string(told).ok(), ..note };
         self.tell_once(told.document(), what, note).await
     }
 
     /// Tells a person of something about a document, once.
     async fn tell_once(&self, document: &str, what: &str, note: NoteCommand) -> Result<(), WorkerError> {
-        let mut command = self.command(Body::Note(note));
         let about = blake3::hash(format!("{document}/{what}").as_bytes());
-        command.key = Some(format!("sent/{}/{}", self.id, about.to_hex()));
-        self.handle.submit(self.tenant, command).await?;
-        Ok(())
+        self.submit_note(Some(format!("sent/{}/{}", self.id, about.to_hex())), note).await.map(drop)
     }
 }

@@ -2,9 +2,7 @@
 //! stays expected by us, and a person is told.
 
 use onhand_channels::expected::{Delivery, Received, Receiving};
-use onhand_ledger::command::{
-    Content, FollowedContent, FollowedLine, FollowedOf, Name, Note as NoteCommand,
-};
+use onhand_ledger::command::{Content, FollowedContent, FollowedLine, FollowedOf, Name, Note as NoteCommand};
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Key, Quantity, StockState, Value};
 use onhand_store::StoreError;
@@ -137,15 +135,9 @@ impl Worker {
         let sentence = format!(
             "{system} {did} the expected receipt of {name} at {location}{why}; {what} are still expected. {again}"
         );
-        let note = NoteCommand {
-            system: system.clone(),
-            sku: (missing.len() == 1).then(|| first.clone()),
-            cause: Cause::Declined,
-            quantity: missing.iter().map(|(_, quantity)| *quantity).sum(),
-            sentence,
-            evidence: None,
-            choices: Vec::new(),
-        };
+        let quantity = missing.iter().map(|(_, quantity)| *quantity).sum();
+        let note = self.note_of(Cause::Declined, quantity, sentence);
+        let note = NoteCommand { sku: (missing.len() == 1).then(|| first.clone()), ..note };
         let document = sent::name(known.of, known.location, known.number);
         self.tell_once(&document, "declined", note).await
     }

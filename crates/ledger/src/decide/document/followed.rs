@@ -1,9 +1,9 @@
 //! What a master tells of what it was sent, beside orders: each delivery is a document of its own, told once.
 
+use crate::SystemId;
 use crate::command::{FollowedContent, FollowedOf, ReceiptContent, ReceiptLine};
 use crate::key::StockState;
 use crate::model::Tracking;
-use crate::SystemId;
 
 use super::super::tx::{Stop, Tx};
 use super::super::{returns, supply, transfer};
@@ -50,7 +50,9 @@ pub(super) fn apply_followed(
     };
     match content.of {
         FollowedOf::Purchase(id) => apply_receipt(tx, system, Some(id), &receipt, names, &into),
-        FollowedOf::Arrival(id) => apply_arrival(tx, system, id, &receipt, names, None, &mut Vec::new(), &into),
+        FollowedOf::Arrival(id) => {
+            apply_arrival(tx, system, id, &receipt, names, None, &mut Vec::new(), &into)
+        }
         FollowedOf::Dispatch(id) => apply_departure(tx, system, id, content, names),
         FollowedOf::Return(id) => apply_returned(tx, system, id, content, names),
     }

@@ -127,7 +127,8 @@ fn reverse(tx: &mut Tx<'_>, owed: &mut Vec<Balanced>, known: &KnownLine) -> Resu
         let inside = known.pieces.is_empty();
         let change = Change { lot, inside, ..back(item, location, quantity) };
         if quantity.is_positive() {
-            let looked_at = if party == StockState::Customer { of_no_lot(tx, &change)? } else { Quantity::ZERO };
+            let looked_at =
+                if party == StockState::Customer { of_no_lot(tx, &change)? } else { Quantity::ZERO };
             if looked_at.is_positive() {
                 let from = (location, StockState::QualityControl);
                 let to = (LocationId(0), party);

@@ -84,7 +84,9 @@ fn come(tx: &mut Tx<'_>, id: ReturnId, expected: &mut ExpectedReturn, came: Came
     let mut missing = quantity;
     for position in 0..expected.lines.len() {
         let line = &expected.lines[position];
-        let Some(index) = index_of(tx, expected.order, &line.line)?.filter(|_| line.item == item) else { continue };
+        let Some(index) = index_of(tx, expected.order, &line.line)?.filter(|_| line.item == item) else {
+            continue;
+        };
         let known = &tx.order(expected.order)?.lines[index as usize];
         let part = expected.open(line).min(known.shipped_total() - known.returned).min(missing);
         if part.is_positive() {

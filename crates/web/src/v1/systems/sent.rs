@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use onhand_channels::{Channel, Errand};
 use axum::http::StatusCode;
 use axum::response::Response;
+use onhand_channels::{Channel, Errand};
 use onhand_engine::View;
 use onhand_engine::sent::{Shown, open_of_item, shown_of};
 use onhand_engine::systems::connection;
