@@ -321,7 +321,7 @@ async fn a_worker_that_is_stopped_anywhere_sends_and_hears_all_once() {
             return;
         }
     }
-    assert!(stopped > 0, "it was never stopped");
+    panic!("it never ended");
 }
 
 #[derive(Clone, Debug)]

@@ -82,8 +82,6 @@ async fn do_everything(shop: &Shop) {
     make(&format!("/v1/orders/{order}/fulfil"), json!({ "lines": [{ "line": "1", "quantity": 3 }] })).await;
     let back = json!({ "into": "damaged", "lines": [{ "line": "1", "quantity": 1 }] });
     make(&format!("/v1/orders/{order}/return"), back).await;
-    let rest = json!({ "location": "LONDON", "lines": [{ "line": "1", "quantity": 1 }] });
-    make(&format!("/v1/orders/{order}/expected-returns"), rest).await;
     make(&format!("/v1/orders/{order}/cancel"), json!({})).await;
     let hold = json!({ "expires_at": "2026-11-24T00:00:00Z", "lines": mugs(2) });
     let hold = make("/v1/holds", hold).await["id"].clone();
@@ -98,7 +96,7 @@ async fn do_everything(shop: &Shop) {
     let session = make("/v1/count-sessions", json!({ "location": "ROME" })).await["id"].clone();
     make(&format!("/v1/count-sessions/{session}/counts"), json!({ "lines": mugs(4) })).await;
     make(&format!("/v1/count-sessions/{session}/counts"), json!({ "lines": mugs(4) })).await;
-    make(&format!("/v1/count-sessions/{session}/apply"), json!({ "approve": true })).await;
+    make(&format!("/v1/count-sessions/{session}/apply"), json!({})).await;
     let document = |name: &str, what: Value| {
         let mut told = json!({ "system": "WEB", "document": name, "version": 1 });
         told.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
@@ -114,4 +112,9 @@ async fn do_everything(shop: &Shop) {
     make("/v1/documents", document("till", json!({ "movements": sold }))).await;
     let lines = json!([{ "line": "1", "sku": "NOBODY", "quantity": 2 }]);
     make("/v1/documents", document("1045", json!({ "order": { "lines": lines } }))).await;
+    make("/v1/ownership", json!({ "location": "ROME", "master": "WMS" })).await;
+    let order = make("/v1/orders", json!({ "lines": mugs(1) })).await["id"].clone();
+    make(&format!("/v1/orders/{order}/fulfil"), json!({ "lines": [{ "line": "1", "quantity": 1 }] })).await;
+    let back = json!({ "location": "ROME", "lines": [{ "line": "1", "quantity": 1 }] });
+    make(&format!("/v1/orders/{order}/expected-returns"), back).await;
 }
