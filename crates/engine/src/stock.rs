@@ -170,7 +170,7 @@ impl View<'_> {
     }
 
     /// May what is in a cell be sold, as far as its lot goes?
-    pub(crate) fn is_good(&mut self, cell: &CellKey, past: Option<Past>) -> Result<bool, StoreError> {
+    pub fn is_good(&mut self, cell: &CellKey, past: Option<Past>) -> Result<bool, StoreError> {
         let Some(mut lot) = self.lot(cell.lot)? else { return Ok(true) };
         let moment = past.and_then(|past| past.moment);
         as_it_was(&mut lot, moment);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
 use onhand_exchange::export::{CsvRows, Export, What as Exported, Workbook};
 use onhand_exchange::import::{self, Asked, Outcome, Reading, RowResult, Summary, What};
-use onhand_ledger::{Instant, Seq, TenantId};
+use onhand_ledger::command::PutLot;
+use onhand_ledger::{Body, Command, Instant, Seq, TenantId};
 use onhand_store::MemoryStore;
 use proptest::prelude::*;
 use tokio::sync::mpsc;
@@ -82,6 +83,21 @@ impl Shop {
 
 fn outcomes(rows: &[RowResult]) -> Vec<(u64, Outcome, Option<&str>)> {
     rows.iter().map(|row| (row.line, row.outcome, row.column.as_deref())).collect()
+}
+
+/// Nor is what lies where nothing is sold.
+#[test]
+fn what_was_called_back_is_not_exported_as_available() {
+    let shop = Shop::empty();
+    shop.put(What::Locations, "code,sellable\nLONDON,true\nBACK,false\n");
+    shop.put(What::Items, "sku,tracking\nHONEY,lots\nMUG,none\n");
+    shop.put(What::Stock, "sku,location,lot,counted\nHONEY,LONDON,H-1,5\nHONEY,LONDON,H-2,3\nMUG,BACK,,2\n");
+    let recall = PutLot { sku: "HONEY".into(), lot: "H-1".into(), expires: None, recalled: Some(true) };
+    shop.runtime.block_on(shop.handle.submit(TENANT, Command::new(Body::PutLot(recall)))).unwrap();
+    let of = |row: &[String]| (row[2].clone(), row[5].clone(), row[6].clone(), row[12].clone());
+    let rows: Vec<_> = shop.rows(Exported::Stock).iter().map(|row| of(row)).collect();
+    let told = [("H-1", "0", "5", "5"), ("H-2", "3", "0", "3"), ("", "0", "2", "2")];
+    assert_eq!(rows, told.map(|(lot, a, u, on_hand)| (lot.into(), a.into(), u.into(), on_hand.into())));
 }
 
 /// A program that is no spreadsheet writes formulas and not what they come to.

@@ -205,7 +205,7 @@ async fn a_sheet_goes_there_and_back() {
     }
     let order = shop.text("/v1/export/orders").await;
     assert!(
-        order.contains(",A-1,") && order.contains(",CUP,,,2,0,0,3.5,EUR,2026-12-01T10:00:00Z,DE-HE"),
+        order.contains(",A-1,") && order.contains(",CUP,,,2,0,0,0,3.5,EUR,2026-12-01T10:00:00Z,DE-HE"),
         "{order}"
     );
     let items = shop.text("/v1/export/items").await;

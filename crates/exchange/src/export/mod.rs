@@ -67,6 +67,7 @@ const STOCK: &[Column] = &[
     ("serial", false),
     ("expires", false),
     ("available", true),
+    ("unsellable", true),
     ("reserved", true),
     ("committed", true),
     ("damaged", true),
@@ -95,6 +96,7 @@ const ORDERS: &[Column] = &[
     ("serial", false),
     ("quantity", true),
     ("short", true),
+    ("shipped", true),
     ("returned", true),
     ("price", true),
     ("currency", false),
@@ -244,6 +246,7 @@ impl Export {
     }
 
     /// The rows of an item's stock: one for each place it ever was at, and each lot or serial that is there. `within`: of these places alone.
+    /// What is of a lot that has expired or was called back, or lies where nothing is sold, is `unsellable`, not `available`.
     pub fn stock_of(
         &mut self,
         view: &mut View<'_>,
@@ -252,7 +255,8 @@ impl Export {
         within: Option<&BTreeSet<LocationId>>,
         rows: &mut Vec<Vec<String>>,
     ) -> Result<(), StoreError> {
-        let mut places = BTreeMap::<(LocationId, LotId), BTreeMap<StockState, Quantity>>::new();
+        let sites = view.sites()?;
+        let mut places = BTreeMap::<(LocationId, LotId), (BTreeMap<StockState, Quantity>, Quantity)>::new();
         for (cell, slot) in view.cells_of(id)? {
             let is_within = within.is_none_or(|within| within.contains(&cell.location));
             if !is_within || !StockState::ON_HAND.contains(&cell.state) {
@@ -264,10 +268,13 @@ impl Export {
             } else {
                 view.as_of(CellKey { ..cell }, self.as_of, Some(self.as_of))?
             };
-            let place = places.entry((cell.location, cell.lot)).or_default();
-            *place.entry(cell.state).or_default() += quantity;
+            let counts = cell.state == StockState::Available && !quantity.is_zero();
+            let is_unsellable = counts && !(view.is_good(&cell, None)? && sites.sells(cell.location));
+            let (states, unsellable) = places.entry((cell.location, cell.lot)).or_default();
+            *states.entry(cell.state).or_default() += quantity;
+            *unsellable += if is_unsellable { quantity } else { Quantity::ZERO };
         }
-        for ((location, lot), states) in places {
+        for ((location, lot), (states, unsellable)) in places {
             let is_nothing = states.values().all(|quantity| quantity.is_zero());
             if is_nothing && item.tracking != Tracking::None {
                 continue;
@@ -278,7 +285,8 @@ impl Export {
                 row.push(String::new());
             } else {
                 let of = |state| states.get(&state).copied().unwrap_or_default();
-                row.extend(StockState::ON_HAND.map(|state| of(state).to_string()));
+                row.extend([of(StockState::Available) - unsellable, unsellable].map(|some| some.to_string()));
+                row.extend(StockState::ON_HAND[1..].iter().map(|state| of(*state).to_string()));
                 row.push(StockState::ON_HAND.map(of).into_iter().sum::<Quantity>().to_string());
                 row.push(self.as_of.to_string());
             }
@@ -332,6 +340,7 @@ fn lines(
             serial,
             line.wanted.to_string(),
             line.short.to_string(),
+            line.shipped_total().to_string(),
             line.returned.to_string(),
             price,
             currency,

@@ -8,8 +8,8 @@ use onhand_ledger::{Body, Money, Precision, Quantity};
 use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
 
-/// `id`, `line`, `short`, `returned` and the like are those of an export, and are not read.
-const OWN: [&str; 17] = [
+/// `id`, `line`, `short`, `shipped`, `returned` and the like are those of an export, and are not read.
+const OWN: [&str; 18] = [
     "reference",
     "sku",
     "quantity",
@@ -26,6 +26,7 @@ const OWN: [&str; 17] = [
     "cancelled",
     "line",
     "short",
+    "shipped",
     "returned",
 ];
 

@@ -11,7 +11,7 @@ use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
 
 /// `on_hand` and the states are those of an export; what is counted is on hand less what is damaged or in quality control.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "sku",
     "location",
     "lot",
@@ -20,6 +20,7 @@ const OWN: [&str; 14] = [
     "counted",
     "as_of",
     "available",
+    "unsellable",
     "reserved",
     "committed",
     "damaged",

@@ -106,7 +106,10 @@ fn new_line(
 }
 
 fn check_cost(cost: Option<&Money>) -> Result<(), Invalid> {
-    cost.map_or(Ok(()), Money::check)
+    cost.map_or(Ok(()), Money::check).map_err(|invalid| match invalid {
+        Invalid::Field { field: "price", problem } => Invalid::Field { field: "unit_cost", problem },
+        other => other,
+    })
 }
 
 pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, Stop> {
