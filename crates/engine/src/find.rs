@@ -502,9 +502,13 @@ mod tests {
             "nowhere",
             "zz",
         ] {
-            let began = std::time::Instant::now();
-            names.find(&Sought::typed(text), None, 500);
-            slowest = slowest.max((began.elapsed(), text));
+            // Other tests run beside it: the fastest of five is what it takes.
+            let took = (0..5).map(|_| {
+                let began = std::time::Instant::now();
+                names.find(&Sought::typed(text), None, 500);
+                began.elapsed()
+            });
+            slowest = slowest.max((took.min().unwrap(), text));
         }
         names.put(ItemId(1), &item("CHANGED", "Changed"));
         assert_eq!(found(&names, &Sought::typed("changed")), [1]);

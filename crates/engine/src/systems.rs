@@ -75,6 +75,11 @@ pub trait Connector: Send + Sync {
     fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError>;
 }
 
+/// Readings are of a while ago for up to so long, in microseconds: what nothing explains, or only what was told late, is seen for as long
+/// at least. What nothing explains is seen until the orders placed or changed before have been told of, however late their system may be
+/// in that ([`onhand_channels::Channel::tells_within_ms`]).
+pub(crate) const STALE_FOR: i64 = 3_000_000;
+
 /// What is known of a listing at a remote location: kept beside the ledger.
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -170,10 +175,18 @@ pub struct Stopped {
 
 impl ShownState {
     /// What is known when it is judged, of all that a system did up to `known_to` that may be so many microseconds late in telling of it.
-    pub fn known(&self, known_to: Instant, told_within: i64) -> Known<'_> {
+    /// `clock_within`: so far its clock may be ahead of what it is taken for.
+    pub fn known(&self, known_to: Instant, told_within: i64, clock_within: Option<i64>) -> Known<'_> {
+        let pushed =
+            self.sent.filter(|sent| sent.acknowledged_at == self.acknowledged_at && !sent.by_reading);
+        let within = |at: Instant| match pushed {
+            Some(sent) => (sent.at, at),
+            None => (at.plus_micros(-told_within.max(STALE_FOR)), at.plus_micros(STALE_FOR)),
+        };
         Known {
             acknowledged: self.acknowledged,
             acknowledged_at: self.acknowledged_at,
+            acknowledged_within: self.acknowledged_at.map(within),
             changes: &self.changes,
             may_be_overwritten: self.may_be_overwritten,
             known_to,
@@ -181,6 +194,7 @@ impl ShownState {
             lost: &self.lost,
             most: self.most.map(|(most, _)| most),
             told_within,
+            clock_within,
         }
     }
 
@@ -206,7 +220,7 @@ impl ShownState {
 
     /// What it shows now, as far as we know.
     pub fn shows(&self) -> Option<Quantity> {
-        onhand_sync::shows(&self.known(Instant::MIN, 0))
+        onhand_sync::shows(&self.known(Instant::MIN, 0, None))
     }
 }
 
@@ -237,6 +251,9 @@ pub struct WorkerStatus {
     /// Its clock is ahead of ours by at least so many microseconds, as its orders show: none was heard of before it happened.
     #[serde(default)]
     pub clock_ahead_micros: Option<i64>,
+    /// And by no more than so many: what is new had not happened when all before had been heard of.
+    #[serde(default)]
+    pub clock_ahead_at_most_micros: Option<i64>,
     /// What was told of changes that are to be adopted and cannot be.
     #[serde(default)]
     pub cannot_adopt: Option<(DiscrepancyId, String)>,
@@ -718,5 +735,12 @@ pub(crate) fn load_shown(
                 .map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))?;
             states.insert(key, state);
         }
+    }
+}
+
+impl WorkerStatus {
+    /// So far, in microseconds, the system's clock may be ahead of what it is taken for. None where nothing says.
+    pub fn clock_within(&self) -> Option<i64> {
+        Some(self.clock_ahead_at_most_micros? - self.clock_ahead_micros?)
     }
 }

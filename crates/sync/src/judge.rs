@@ -34,6 +34,9 @@ pub struct OwnChange {
 pub struct Summed {
     /// None of it happened before that; by the same clock.
     pub begun_at: Instant,
+    /// Nor before that, by ours: what was done before had been heard of. None where that is not known.
+    #[serde(default)]
+    pub not_before: Option<Instant>,
     /// We had not heard of the order before: it may have been larger at first.
     pub may_have_been_more: bool,
 }
@@ -45,6 +48,9 @@ pub struct Known<'a> {
     pub acknowledged: Option<Quantity>,
     /// When that was.
     pub acknowledged_at: Option<Instant>,
+    /// It came to be so, or was read, at the earliest and at the latest then: a number is written between sending and answer. None before
+    /// the first.
+    pub acknowledged_within: Option<(Instant, Instant)>,
     /// All that we heard the system did to its number since, in the order of its own clock.
     pub changes: &'a [OwnChange],
     /// May the first of `changes` have happened before what was acknowledged, which then overwrote them?
@@ -60,6 +66,8 @@ pub struct Known<'a> {
     pub most: Option<Quantity>,
     /// So late the system may tell of what it did, in microseconds.
     pub told_within: i64,
+    /// So much earlier than told a change may have been, in microseconds, as far as that is known.
+    pub clock_within: Option<i64>,
 }
 
 /// What follows from a reading.
@@ -171,14 +179,19 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
 /// May a drift be a part of a change that we heard of as one, though it was several over there, and that a write of ours
 /// has overwritten in between? An order only ever gives back, once it is placed.
 pub fn may_be_a_part(drift: Quantity, known: &Known<'_>) -> bool {
-    let Some(acknowledged_at) = known.acknowledged_at else { return false };
+    let Some((from, to)) = known.acknowledged_within else { return false };
+    // Its clock is put right by no more than it is ahead: things happened at the time that is taken for it, or before.
     let differ = known.clocks_differ();
-    let (early, late) = (acknowledged_at.plus_micros(-differ), acknowledged_at.plus_micros(differ));
+    let late = to.plus_micros(known.clock_within.map_or(differ, |within| within.clamp(0, differ)));
     known.changes.iter().any(|change| {
         change.summed.is_some_and(|summed| {
-            let is_around = summed.begun_at <= late && change.at >= early;
+            let is_later = summed.begun_at > late || summed.not_before.is_some_and(|at| at > to);
+            let is_around = !is_later && change.at >= from;
             let is_part = drift.micros().abs() < change.quantity.micros().abs();
-            let may_be_more = drift.is_positive() && known.most.is_none_or(|most| drift < most);
+            // What it gave back and what it is still for were in it at first.
+            let still = (-change.quantity).max(Quantity::ZERO);
+            let may_be_more =
+                drift.is_positive() && known.most.is_none_or(|most| drift < most && drift + still <= most);
             is_around && (is_part || (summed.may_have_been_more && may_be_more))
         })
     })
@@ -278,6 +291,7 @@ mod tests {
         Known {
             acknowledged: Some(Quantity::units(acknowledged)),
             acknowledged_at: Some(at(0)),
+            acknowledged_within: Some((at(-3), at(0))),
             changes,
             may_be_overwritten: false,
             known_to: at(known_to),
@@ -285,6 +299,7 @@ mod tests {
             lost: &[],
             most: None,
             told_within: 0,
+            clock_within: None,
         }
     }
 
@@ -338,7 +353,7 @@ mod tests {
     #[test]
     fn two_returns_told_as_one_may_lie_on_either_side_of_a_write() {
         let summed = |units, begun, happened, may_have_been_more| {
-            let summed = Some(Summed { begun_at: at(begun), may_have_been_more });
+            let summed = Some(Summed { begun_at: at(begun), not_before: None, may_have_been_more });
             [OwnChange { summed, ..change(units, happened, 60) }]
         };
         let returned = summed(2, -40, 1, false);
@@ -352,6 +367,8 @@ mod tests {
             (3, &returned, false),
             // Wholly before the write, or after it.
             (-1, &summed(2, -40, -19, false), false),
+            (-1, &summed(2, -40, -4, false), false),
+            (-1, &summed(2, -40, -3, false), true),
             (-1, &summed(2, 19, 30, false), false),
             // Known to be one change only.
             (-1, &[change(2, 1, 60)], false),
@@ -362,10 +379,24 @@ mod tests {
             let found = may_be_a_part(Quantity::units(units), &known(50, changes, 180));
             assert_eq!(found, expected, "{units} of {changes:?}");
         }
+        // All that had been done shortly after the write had been heard of before.
+        for (heard_to, expected) in [(0, true), (1, false)] {
+            let mut changes = returned;
+            changes[0].summed.as_mut().unwrap().not_before = Some(at(heard_to));
+            assert_eq!(may_be_a_part(drift, &known(50, &changes, 180)), expected, "{heard_to}");
+        }
+        // How far its clock may be off is known.
+        let soon = summed(2, 2, 3, false);
+        let exact = Known { clock_within: Some(1_999_999), ..known(50, &soon, 180) };
+        assert!(may_be_a_part(drift, &known(50, &soon, 180)) && !may_be_a_part(drift, &exact));
         // It never showed as many.
         let changes = summed(0, -3, 1, true);
         let most = Known { most: Some(Quantity::units(5)), ..known(50, &changes, 180) };
         assert!(may_be_a_part(Quantity::units(4), &most) && !may_be_a_part(Quantity::units(5), &most));
+        // Two are still sold of what was five at most.
+        let changes = summed(-2, -3, 1, true);
+        let most = Known { changes: &changes, ..most };
+        assert!(may_be_a_part(Quantity::units(3), &most) && !may_be_a_part(Quantity::units(4), &most));
     }
 
     #[test]

@@ -439,7 +439,7 @@ async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited
         lines.len() == 3 && lines[1].starts_with("TEA-1,LONDON,") && lines[2].starts_with("POT,LONDON,"),
         "{csv}"
     );
-    let edited = csv.replace("TEA-1,LONDON,,,,7,0,0,0,0,0,7,", "TEA-1,LONDON,,,,7,0,0,0,0,0,9,");
+    let edited = csv.replace("TEA-1,LONDON,,,,7,0,0,0,0,0,0,7,", "TEA-1,LONDON,,,,7,0,0,0,0,0,0,9,");
     assert_ne!(edited, csv);
     let import = Request::post("/v1/import/stock")
         .header(header::AUTHORIZATION, format!("Bearer {}", shop.key))

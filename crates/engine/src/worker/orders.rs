@@ -103,6 +103,23 @@ impl Worker {
         }
     }
 
+    /// Its clock is ahead by no more than would have news of it be older than what we had heard all of. Times may be told to the second.
+    fn bound_clock(&mut self, order: &RemoteOrder) {
+        const TOLD_TO: i64 = 1_000_000;
+        let Some(after) = self.all_heard_to() else { return };
+        let at_most = order.updated_at.micros().saturating_sub(after.micros()).saturating_add(TOLD_TO);
+        let at_most = self.status.clock_ahead_at_most_micros.map_or(at_most, |known| known.min(at_most));
+        // A clock that was set anew contradicts what was known of it.
+        let is_possible = self.status.clock_ahead_micros.is_none_or(|at_least| at_least <= at_most);
+        self.status.clock_ahead_at_most_micros = is_possible.then_some(at_most);
+    }
+
+    /// What it did up to this instant, by our clock, has been heard of. None where it was never asked.
+    fn all_heard_to(&self) -> Option<Instant> {
+        let told_within = self.channel.tells_within_ms() * 1_000;
+        self.status.orders_known_to.map(|known_to| known_to.plus_micros(-told_within))
+    }
+
     /// Records one order as it is now, and what the system did to its own numbers by it.
     async fn order(&mut self, order: &RemoteOrder, read: Option<&Read>) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
@@ -127,6 +144,9 @@ impl Worker {
             return Ok(());
         }
         self.learn_clock(std::slice::from_ref(order));
+        if !waiting && applied.is_none_or(|version| version < order.version) {
+            self.bound_clock(order);
+        }
         let is_first = before.is_none();
         let wanted_before: BTreeMap<String, Quantity> =
             before.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();
@@ -234,6 +254,7 @@ impl Worker {
         let ahead = self.status.clock_ahead_micros.unwrap_or_default();
         let by_our_clock = |at: Instant| at.plus_micros(-ahead).min(heard_at);
         let (placed_at, at) = (by_our_clock(order.placed_at), by_our_clock(order.updated_at));
+        let not_before = self.all_heard_to();
         let mut changed = Vec::new();
         // What is simply shown falls by our hand alone.
         if self.channel.meaning() != Meaning::SellableNetOfOwnOrders {
@@ -260,7 +281,8 @@ impl Worker {
             // What it was before, nobody says of an order that is new to us and has changed already.
             let is_changed = order.updated_at != order.placed_at;
             let may_have_been_more = is_first && is_changed && placed.is_positive();
-            let summed = is_changed.then_some(Summed { begun_at: placed_at, may_have_been_more });
+            let summed = Summed { begun_at: placed_at, not_before, may_have_been_more };
+            let summed = is_changed.then_some(summed);
             let mut both = Vec::new();
             if !placed.is_zero() {
                 both.push(change(placed_at, -placed, None));

@@ -8,16 +8,12 @@ use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Observation, OwnChange, Stop, Verdict, judge, may_be_a_part, may_be_less_of};
 
 use super::{Doubt, Found, PART, Times, Worker, WorkerError};
-use crate::systems::Sent;
+use crate::systems::{STALE_FOR, Sent};
 
 /// How many times somebody may set a number back to what it was before we stop writing it.
 const SECOND_MASTER: u32 = 3;
 /// And how many times to others: so often no person would.
 const CHANGED_AT_MOST: u32 = 6;
-/// Readings are of a while ago for up to so long, in microseconds: what nothing explains, or only what was told late, is seen for as long
-/// at least. What nothing explains is seen until the orders placed or changed before have been told of, however late their system may be
-/// in that ([`onhand_channels::Channel::tells_within_ms`]).
-const STALE_FOR: i64 = 3_000_000;
 /// How often it may become another one before it is called one all the same.
 const SUSPECTED_AT_MOST: u32 = 4;
 /// What is read and is as it was is kept again after so long, in seconds: by then what is shown of it says when it was read.
@@ -125,6 +121,7 @@ impl Worker {
         let reads_first = self.channel.reads_before_push();
         let now = self.now();
         let told_within = self.channel.tells_within_ms() * 1_000;
+        let clock_within = self.status.clock_within();
         for key in self.lines.read() {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };
             let line = &mut *line;
@@ -138,7 +135,7 @@ impl Worker {
                 again.insert(key.clone());
                 continue;
             }
-            let verdict = judge(observation, &state.known(known_to, told_within));
+            let verdict = judge(observation, &state.known(known_to, told_within, clock_within));
             if verdict == Verdict::Wait {
                 continue;
             }
@@ -196,7 +193,8 @@ impl Worker {
                 if is_less_of(&mut { sent }, &state.since_sent) {
                     Some(Doubt::LateWrite)
                 } else {
-                    may_be_a_part(drift, &state.known(known_to, told_within)).then_some(Doubt::PartOfOrder)
+                    may_be_a_part(drift, &state.known(known_to, told_within, clock_within))
+                        .then_some(Doubt::PartOfOrder)
                 }
             });
             let later = match verdict {

@@ -342,14 +342,14 @@ fn an_edited_export_of_stock_is_a_valid_import_as_csv_and_as_a_sheet() {
     run(&["import", "items", &file("shop.csv", shopify), "--stock-at", "LONDON"]);
     let exported = run(&["export", "stock"]);
     assert!(exported.starts_with("sku,location,lot,serial,expires,available,unsellable,reserved,committed,damaged,quality_control,safety_stock,on_hand,as_of\nMUG,LONDON,,,,7,0,0,0,0,0,0,7,"), "{exported}");
-    let edited: String = exported.replace("MUG,LONDON,,,,7,0,0,0,0,0,7", "MUG,LONDON,,,,7,0,0,0,0,0,9");
+    let edited: String = exported.replace("MUG,LONDON,,,,7,0,0,0,0,0,0,7", "MUG,LONDON,,,,7,0,0,0,0,0,0,9");
     let only_mug: String =
         edited.lines().filter(|line| !line.starts_with("TEA")).map(|line| format!("{line}\n")).collect();
     run(&["import", "stock", &file("edited.csv", &only_mug)]);
     let on_hand = |sku: &str| {
         let stock = run(&["export", "stock"]);
         let row = stock.lines().find(|line| line.starts_with(sku)).unwrap().to_owned();
-        row.split(',').nth(11).unwrap().to_owned()
+        row.split(',').nth(12).unwrap().to_owned()
     };
     assert_eq!((on_hand("MUG"), on_hand("TEA")), ("9".to_owned(), "3".to_owned()));
     // There and back as a sheet.

@@ -29,9 +29,9 @@ use crate::extract::{Id, Query};
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(announce))
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(cancel))
+        .routes(routes!(list_returns))
+        .routes(routes!(show_return))
+        .routes(routes!(end_return))
 }
 
 /// What a customer sends back.
@@ -126,7 +126,7 @@ fn body(view: &mut View<'_>, id: u64, known: &ExpectedReturn) -> Result<ReturnIn
 /// All returns that are or were expected, the oldest first.
 #[utoipa::path(get, path = "/expected-returns", tag = "orders", params(PageQuery),
     responses((status = 200, body = Page<ReturnInFull>)))]
-async fn list(
+async fn list_returns(
     State(app): State<App>,
     caller: Caller,
     Query(page): Query<PageQuery>,
@@ -148,7 +148,11 @@ async fn list(
 /// A return that is or was expected, with where it was announced and what was answered.
 #[utoipa::path(get, path = "/expected-returns/{id}", tag = "orders", params(("id" = u64, Path)),
     responses((status = 200, body = ReturnInFull)))]
-async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Json<ReturnInFull>, Problem> {
+async fn show_return(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<ReturnInFull>, Problem> {
     let found = read(&app, &caller, |view| match view.get(&Key::Return(ReturnId(id)))? {
         Some(Value::Return(known)) => {
             let sent = Some(sent_to_masters(view, id)?);
@@ -167,7 +171,11 @@ struct CancelReturnBody {}
 /// Nothing more of a return is expected.
 #[utoipa::path(post, path = "/expected-returns/{id}/cancel", tag = "orders", params(("id" = u64, Path)),
     request_body = CancelReturnBody, responses((status = 200, body = Made)))]
-async fn cancel(State(app): State<App>, Id(id): Id, ask: Ask<CancelReturnBody>) -> Result<Response, Problem> {
+async fn end_return(
+    State(app): State<App>,
+    Id(id): Id,
+    ask: Ask<CancelReturnBody>,
+) -> Result<Response, Problem> {
     let committed = ask.submit(&app, Body::EndReturn(ReturnId(id))).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
