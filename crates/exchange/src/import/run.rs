@@ -10,7 +10,7 @@ use onhand_store::StoreError;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::table::Bad;
+use onhand_sheets::Bad;
 use super::{FileProblem, Make, Plan, Task, What};
 
 /// A block is handed in once it is so much work.
