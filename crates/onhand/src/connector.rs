@@ -70,7 +70,7 @@ impl Connector for Channels {
             "shop" => Ok(Arc::new(CornerShop::new(name, url, secret.reveal(), http))),
             "files" => {
                 self.check_folder(name, url)?;
-                Ok(Arc::new(Files::new(name, url, settings)?))
+                Ok(Arc::new(Files::new(name, url, username, secret.reveal(), settings, http)?))
             }
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
             "protocol" => Ok(Arc::new(Protocol::new(name, url, secret.reveal(), http))),

@@ -239,3 +239,110 @@ fn truth(record: &Record<'_>, column: &str) -> Result<bool, Bad> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{BufWriter, Seek as _, Write as _};
+
+    use super::*;
+
+    const NOON: Instant = Instant::from_micros(1_764_072_000_000_000);
+
+    fn settings(told: &[(&str, &str)]) -> Settings {
+        let told: BTreeMap<String, String> =
+            told.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::parse(&told, 0).unwrap()
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    fn stock(bytes: &[u8], told: &[(&str, &str)]) -> Vec<(u64, String, Quantity)> {
+        let Brought::Stock { rows, .. } = read(&file(bytes), NOON, &settings(told)).unwrap() else {
+            panic!("it is stock")
+        };
+        rows.into_iter().map(|row| (row.line, row.listing.into_string(), row.quantity)).collect()
+    }
+
+    #[test]
+    fn files_are_read_as_those_who_write_them_do() {
+        let mug = vec![(2, "MUG".to_owned(), Quantity::parse("1.5", Precision::FINEST).unwrap())];
+        assert_eq!(stock(b"sku,quantity\nMUG,1.5\n", &[]), mug);
+        assert_eq!(stock(b"\xef\xbb\xbfsku,quantity\r\nMUG,1.5", &[]), mug);
+        let german = [("separator", ";"), ("decimal", ","), ("columns.sku", "Artikel"), ("columns.quantity", "Bestand")];
+        assert_eq!(stock("Artikel;Größe;Bestand\nMUG;XL;1,5\n".as_bytes(), &german), mug);
+        assert_eq!(stock(b"sku\tquantity\nMUG\t1.5\n", &[("separator", "tab")]), mug);
+        // An export of ours: on hand, less what cannot be sold.
+        let export = b"sku,location,on_hand,damaged,quality_control,as_of\nMUG,LONDON,3,1,0.5,2026-11-01T10:00:00Z\n";
+        assert_eq!(stock(export, &[]), mug);
+        // A sheet to count on: what is empty was not counted.
+        assert_eq!(stock(b"sku,location,counted\nMUG,LONDON,1.5\nCUP,LONDON,\n", &[]), mug);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_line_and_column_all_of_it() {
+        let wrong = |bytes: &[u8]| {
+            let problems = read(&file(bytes), NOON, &settings(&[])).unwrap_err();
+            problems
+                .into_iter()
+                .map(|problem| (problem.line.unwrap_or_default(), problem.column.unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        let of = |line: u64, column: &str| (line, column.to_owned());
+        let stock = b"sku,quantity,as_of\nMUG,-1,\n,1,\nCUP,1,yesterday\nPOT,1\nJUG,1,\nJUG,2,\n";
+        assert_eq!(wrong(stock), [of(2, "quantity"), of(3, "sku"), of(4, "as_of"), of(5, ""), of(7, "sku")]);
+        let orders = b"reference,sku,quantity,cancelled\n,MUG,1,\nA,MUG,1,perhaps\nB,MUG,1,\nB,MUG,1,\nB,CUP,1,true\n";
+        assert_eq!(wrong(orders), [of(2, "reference"), of(3, "cancelled"), of(5, "line"), of(6, "cancelled")]);
+        assert_eq!(wrong(b"sku,quantity,colour\nMUG,1,blue\n"), [of(1, "")]);
+        assert_eq!(wrong(b"sku,serial,quantity\nMUG,S1,1\n"), [of(2, "serial")]);
+    }
+
+    #[test]
+    fn lines_of_one_reference_are_one_order_with_the_newest_word_of_it() {
+        let text = b"reference,line,sku,quantity,shipped,updated_at\nA,1,MUG,2,1,2026-11-01T10:00:00Z\nB,1,MUG,1,,\n\
+            A,2,MUG,3,0,2026-11-01T10:00:00Z\n";
+        let Brought::Orders(orders) = read(&file(text), NOON, &settings(&[])).unwrap() else { panic!("orders") };
+        let told: Vec<_> = orders
+            .iter()
+            .map(|(line, order)| (*line, order.document.as_str(), order.lines.len(), order.updated_at))
+            .collect();
+        let ten = Instant::parse("2026-11-01T10:00:00Z").unwrap();
+        assert_eq!(told, [(2, "A", 2, ten), (3, "B", 1, NOON)]);
+    }
+
+    /// The most memory that this process had, in megabytes.
+    fn most_memory() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+    }
+
+    #[test]
+    fn a_million_rows_are_read_in_bounded_memory_and_one_more_is_refused() {
+        let with = |rows: usize| {
+            let mut writer = BufWriter::new(tempfile::tempfile().unwrap());
+            writer.write_all(b"sku,location,quantity\n").unwrap();
+            for row in 0..rows {
+                writeln!(writer, "SKU-{row:07},main,{}", row % 1_000).unwrap();
+            }
+            let mut file = writer.into_inner().unwrap();
+            file.rewind().unwrap();
+            file
+        };
+        let before = most_memory();
+        let Brought::Stock { rows, .. } = read(&with(1_000_000), NOON, &settings(&[])).unwrap() else {
+            panic!("it is stock")
+        };
+        assert_eq!(rows.len(), 1_000_000);
+        let taken = most_memory() - before;
+        assert!(taken < 600, "{taken} MB");
+        drop(rows);
+        let problems = read(&with(1_000_001), NOON, &settings(&[])).unwrap_err();
+        assert!(problems[0].reason.contains("more than 1000000 rows"), "{problems:?}");
+    }
+}

@@ -5,8 +5,10 @@
 //! under another name first, so that nobody reads half of it. What it shows is what it was last told: only a file of its own says otherwise.
 
 mod content;
+mod http;
 mod place;
 mod settings;
+mod sftp;
 mod written;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -19,8 +21,10 @@ use std::time::Duration;
 use onhand_ledger::{Instant, Quantity};
 use tokio::time::Instant as Tick;
 
+use self::http::Http;
 use self::place::{Entry, Folder, Place, PlaceError, blocking};
 use self::settings::{Format, Out, Settings};
+use self::sftp::Sftp;
 use crate::arrived::{Arrived, Problem, Settled};
 use crate::{
     Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation, locked,
@@ -51,21 +55,41 @@ struct Seen {
     next_look: Option<Tick>,
     /// By name: how each was, and since when.
     growing: HashMap<String, (Entry, Tick)>,
+    /// By name: those that were taken and stay there, as they were.
+    done: HashMap<String, Entry>,
     /// Whole, the oldest first: what it was called, and what it is called now.
     ready: VecDeque<(Entry, String)>,
 }
 
 impl Files {
-    /// A system at a folder (`/srv/exchange`, `file:///srv/exchange`), with its settings by name.
-    pub fn new(name: &str, url: &str, settings: &BTreeMap<String, String>) -> Result<Self, ChannelError> {
+    /// A system at a folder (`/srv/exchange`, `file:///srv/exchange`), at `sftp://…` or at `http(s)://…`, with its settings by name.
+    pub fn new(
+        name: &str,
+        url: &str,
+        username: &str,
+        secret: &str,
+        settings: &BTreeMap<String, String>,
+        http: reqwest::Client,
+    ) -> Result<Self, ChannelError> {
         let wrong = |reason: String| ChannelError::Address { system: name.to_owned(), reason };
+        let unset = |reason: String| ChannelError::Settings { system: name.to_owned(), reason };
         let path = url.strip_prefix("file://").unwrap_or(url);
-        if !Path::new(path).is_absolute() {
-            return Err(wrong(format!("`{url}` is no folder such as /srv/exchange")));
-        }
-        let settings = Settings::parse(settings, 0)
-            .map_err(|reason| ChannelError::Settings { system: name.to_owned(), reason })?;
-        let place: Arc<dyn Place> = Arc::new(Folder::new(Path::new(path)));
+        let is_here = Path::new(path).is_absolute();
+        let settings = Settings::parse(settings, if is_here { 0 } else { POLL_SECONDS }).map_err(unset)?;
+        let place: Arc<dyn Place> = if is_here {
+            Arc::new(Folder::new(Path::new(path)))
+        } else if url.starts_with("sftp://") {
+            Arc::new(Sftp::new(url, username, secret, settings.host_key.as_deref()).map_err(wrong)?)
+        } else if url.starts_with("http://") || url.starts_with("https://") {
+            if settings.out == Out::Changes {
+                let reason = "over HTTP a full file goes out: what was not fetched yet would be replaced".to_owned();
+                return Err(unset(format!("the setting `out` is `changes`; {reason}")));
+            }
+            Arc::new(Http::new(url, username, secret, &settings.names, http))
+        } else {
+            let such = "a folder such as /srv/exchange, sftp://files.example.com/exchange or https://files.example.com/exchange";
+            return Err(wrong(format!("`{url}` is no place of files; it must be {such}")));
+        };
         Ok(Self { name: name.to_owned(), settings, place, seen: Mutex::default() })
     }
 
@@ -119,10 +143,10 @@ impl Files {
 
     /// Picks a file up: what it is called from now on. None: somebody else has.
     async fn claim(&self, entry: &Entry) -> Result<Option<String>, PlaceError> {
-        if !self.place.can_take() {
-            return Ok(Some(entry.name.clone()));
-        }
         let stamp = stamp(entry.written_at);
+        if !self.place.can_take() {
+            return Ok(Some(format!("{stamp}-{}", entry.name)));
+        }
         // Two of one name may have been written at one time of a clock of seconds.
         for copy in 0..100 {
             let claim = if copy == 0 {
@@ -145,7 +169,8 @@ impl Files {
     }
 
     async fn read_file(&self, entry: Entry, claim: String) -> Result<Arrived, PlaceError> {
-        let path = if self.place.can_take() { format!("working/{claim}") } else { format!("in/{claim}") };
+        let path =
+            if self.place.can_take() { format!("working/{claim}") } else { format!("in/{}", entry.name) };
         let file = self.place.fetch(&path).await?;
         let (settings, written_at) = (self.settings.clone(), entry.written_at);
         let (hash, content) = blocking(move || {
@@ -191,7 +216,7 @@ impl Seen {
                 Some((as_it_was, since)) if *as_it_was == entry => *since,
                 _ => now,
             };
-            if now.duration_since(since) >= stable {
+            if now.duration_since(since) >= stable && self.done.get(&entry.name) != Some(&entry) {
                 whole.push(entry.clone());
             }
             self.growing.insert(entry.name.clone(), (entry, since));
@@ -332,7 +357,10 @@ impl Channel for Files {
             Ok(())
         };
         done.await.map_err(|error| self.error(error))?;
-        locked(&self.seen).ready.pop_front();
+        let mut seen = locked(&self.seen);
+        if let Some((entry, _)) = seen.ready.pop_front().filter(|_| !self.place.can_take()) {
+            seen.done.insert(entry.name.clone(), entry);
+        }
         Ok(())
     }
 }

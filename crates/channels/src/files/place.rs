@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use onhand_ledger::Instant;
 
+/// A file is fetched up to here: 256 MiB, as much as is read of one.
+pub(super) const LONGEST_FILE: u64 = 256 * 1024 * 1024;
+
 /// A file that lies somewhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {

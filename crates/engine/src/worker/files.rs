@@ -20,6 +20,8 @@ use crate::snapshots::{self, ROWS_AT_MOST, Row, Snapshot, SnapshotError, Standin
 use crate::systems::found::discover;
 use crate::systems::shown_key;
 
+/// So many names are looked up while nobody else reads.
+const SLICE: usize = 500;
 /// So many rows that were not taken are told of a file at most.
 const TOLD: usize = 10_000;
 /// So much of a file's name is part of other names, in characters.
@@ -137,14 +139,19 @@ impl Worker {
         if !self.channel.lists_ours() {
             return Ok(());
         }
-        let is_new = self.handle.ledger().read(self.tenant, |view| {
-            for name in named {
-                if view.listing_by_remote(self.id, name)?.is_none() && view.item_by_sku(name)?.is_some() {
-                    return Ok(true);
+        let named: Vec<&str> = named.into_iter().collect();
+        let mut is_new = false;
+        for slice in named.chunks(SLICE) {
+            is_new |= self.handle.ledger().read(self.tenant, |view| {
+                for name in slice {
+                    if view.listing_by_remote(self.id, name)?.is_none() && view.item_by_sku(name)?.is_some() {
+                        return Ok(true);
+                    }
                 }
-            }
-            Ok::<_, StoreError>(false)
-        })?;
+                Ok::<_, StoreError>(false)
+            })?;
+            tokio::task::yield_now().await;
+        }
         if is_new {
             let (handle, channel) = (self.handle.clone(), self.channel.clone());
             let found =
@@ -262,18 +269,18 @@ impl Worker {
         {
             places.insert((only.clone(), file.written_at.min(now)), Vec::new());
         }
-        let unknown = self.handle.ledger().read(self.tenant, |view| {
-            let mut unknown = Vec::new();
-            for row in rows {
-                let listing = view.listing_by_remote(self.id, &row.listing)?;
-                if listing.and_then(|(_, listing)| listing.item).is_none() {
-                    unknown.push((row.line, format!("`{}` is none of our items: map it in the inbox", row.listing)));
+        for slice in rows.chunks(SLICE) {
+            self.handle.ledger().read(self.tenant, |view| {
+                for row in slice {
+                    let listing = view.listing_by_remote(self.id, &row.listing)?;
+                    if listing.and_then(|(_, listing)| listing.item).is_none() {
+                        let reason = format!("`{}` is none of our items: see the inbox", row.listing);
+                        came.refuse(Some(row.line), Some("sku"), reason);
+                    }
                 }
-            }
-            Ok::<_, StoreError>(unknown)
-        })?;
-        for (line, reason) in unknown {
-            came.refuse(Some(line), Some("sku"), reason);
+                Ok::<_, StoreError>(())
+            })?;
+            tokio::task::yield_now().await;
         }
         // All of its orders that came before are booked by now: older files are taken first.
         self.status.orders_known_to = Some(now);
@@ -324,6 +331,7 @@ impl Worker {
             Err(SnapshotError::Submit(error)) => Err(error.into()),
             Err(SnapshotError::Store(error)) => Err(error.into()),
             Err(SnapshotError::Invalid(invalid)) => Err(SubmitError::Commit(invalid.into()).into()),
+            Err(SnapshotError::NameTaken { state, .. }) => Ok(format!("{code}: told before, and {state}.")),
             // It comes again once there is room.
             Err(error) => Err(self.trouble(error.to_string())),
         }
