@@ -50,7 +50,9 @@ impl Channels {
         }
         let wrong = |reason: String| ChannelError::Address { system: system.to_owned(), reason };
         let Some(allowed) = allowed else {
-            return Err(wrong("no folder of this machine may be named: start with `serve --files-in FOLDER`".to_owned()));
+            return Err(wrong(
+                "no folder of this machine may be named: start with `serve --files-in FOLDER`".to_owned(),
+            ));
         };
         let whole = |path: &Path| {
             path.canonicalize().map_err(|error| wrong(format!("the folder {}: {error}", path.display())))
@@ -58,7 +60,10 @@ impl Channels {
         if whole(Path::new(path))?.starts_with(whole(allowed)?) {
             return Ok(());
         }
-        Err(wrong(format!("{path} is not in {}, where folders may be (`serve --files-in`)", allowed.display())))
+        Err(wrong(format!(
+            "{path} is not in {}, where folders may be (`serve --files-in`)",
+            allowed.display()
+        )))
     }
 }
 

@@ -10,9 +10,7 @@ mod written;
 
 pub use header::check_header;
 pub use limited::Limited;
-pub use table::{
-    Bad, FileKind, MOST_ROWS, MOST_UNPACKED, Record, Table, read, read_those_there,
-};
+pub use table::{Bad, FileKind, MOST_ROWS, MOST_UNPACKED, Record, Table, read, read_those_there};
 pub use written::{Column, CsvRows, SheetProblem, Workbook};
 
 /// A file that cannot be read as what it is said to be: why, and where.

@@ -241,11 +241,7 @@ pub fn read_those_there(
     Ok(table)
 }
 
-fn unnamed(
-    mut input: impl Read + Seek,
-    kind: Option<FileKind>,
-    separator: u8,
-) -> Result<Table, FileProblem> {
+fn unnamed(mut input: impl Read + Seek, kind: Option<FileKind>, separator: u8) -> Result<Table, FileProblem> {
     let cannot = |error: std::io::Error| FileProblem(format!("it cannot be read: {error}"));
     let kind = match kind {
         Some(kind) => kind,
@@ -273,7 +269,8 @@ const END: &str = "\u{1a}";
 fn csv(input: impl Read, separator: u8) -> Result<Table, FileProblem> {
     let end = format!("\n{END}\n").into_bytes();
     let input = Newlines::new(Limited::new(input)).chain(std::io::Cursor::new(end));
-    let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).has_headers(false).from_reader(input);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).flexible(true).has_headers(false).from_reader(input);
     let mut table = Table::default();
     let mut record = csv::StringRecord::new();
     let mut is_header = true;

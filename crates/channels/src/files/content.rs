@@ -18,19 +18,50 @@ const TOLD: usize = 1_000;
 
 /// Columns of stock. Those from `serial` on are an export's, and but for `on_hand`, `damaged` and `quality_control` not read.
 const STOCK: [&str; 15] = [
-    "sku", "location", "quantity", "lot", "as_of", "serial", "expires", "counted", "available", "reserved", "committed",
-    "damaged", "quality_control", "safety_stock", "on_hand",
+    "sku",
+    "location",
+    "quantity",
+    "lot",
+    "as_of",
+    "serial",
+    "expires",
+    "counted",
+    "available",
+    "reserved",
+    "committed",
+    "damaged",
+    "quality_control",
+    "safety_stock",
+    "on_hand",
 ];
 /// Columns of orders. Those from `id` on are an export's, and not read.
 const ORDERS: [&str; 20] = [
-    "reference", "line", "sku", "quantity", "shipped", "returned", "cancelled", "location", "placed_at", "updated_at", "id",
-    "system", "lot", "serial", "short", "price", "currency", "ship_by", "ship_to", "name",
+    "reference",
+    "line",
+    "sku",
+    "quantity",
+    "shipped",
+    "returned",
+    "cancelled",
+    "location",
+    "placed_at",
+    "updated_at",
+    "id",
+    "system",
+    "lot",
+    "serial",
+    "short",
+    "price",
+    "currency",
+    "ship_by",
+    "ship_to",
+    "name",
 ];
 
 /// Reads a file. `written_at`: what is told of no time is of then.
 pub(super) fn read(file: &File, written_at: Instant, settings: &Settings) -> Result<Brought, Vec<Problem>> {
-    let mut table =
-        read_those_there(file, settings.separator, &settings.columns).map_err(|problem| vec![of_file(&problem)])?;
+    let mut table = read_those_there(file, settings.separator, &settings.columns)
+        .map_err(|problem| vec![of_file(&problem)])?;
     let mut bad = std::mem::take(&mut table.bad);
     let of = Of { table: &table, decimal: settings.decimal };
     let brought = if table.has("reference") {
@@ -115,7 +146,9 @@ impl Of<'_> {
 
     fn stock_row(&self, record: &Record<'_>, column: &'static str) -> Result<StockRow, Bad> {
         let text = |name: &str| Some(record.field(name)).filter(|text| !text.is_empty()).map(Box::from);
-        let needed = |name: &str| text(name).ok_or_else(|| Bad::new(record.line(), Some(name), format!("has no {name}")));
+        let needed = |name: &str| {
+            text(name).ok_or_else(|| Bad::new(record.line(), Some(name), format!("has no {name}")))
+        };
         let mut quantity = self.quantity(record, column)?;
         if column == "on_hand" {
             quantity -= self.or_zero(record, "damaged")? + self.or_zero(record, "quality_control")?;
@@ -125,7 +158,8 @@ impl Of<'_> {
             }
         }
         if !record.field("serial").is_empty() {
-            let problem = "pieces with serial numbers are not told by files: count them, or tell them over the API";
+            let problem =
+                "pieces with serial numbers are not told by files: count them, or tell them over the API";
             return Err(Bad::new(record.line(), Some("serial"), problem));
         }
         Ok(StockRow {
@@ -160,8 +194,13 @@ impl Of<'_> {
             if place == orders.len() {
                 orders.push((record.line(), of_row));
             } else if let Some(column) = differs(&orders[place].1, &of_row) {
-                let (begins, problem) = (orders[place].0, format!("the order `{reference}` has two of `{column}`"));
-                bad.push(Bad::new(record.line(), Some(column), format!("{problem}: another is on line {begins}")));
+                let (begins, problem) =
+                    (orders[place].0, format!("the order `{reference}` has two of `{column}`"));
+                bad.push(Bad::new(
+                    record.line(),
+                    Some(column),
+                    format!("{problem}: another is on line {begins}"),
+                ));
                 continue;
             }
             if !lines.insert((place, line.line.clone())) {
@@ -274,11 +313,17 @@ mod tests {
         let mug = vec![(2, "MUG".to_owned(), Quantity::parse("1.5", Precision::FINEST).unwrap())];
         assert_eq!(stock(b"sku,quantity\nMUG,1.5\n", &[]), mug);
         assert_eq!(stock(b"\xef\xbb\xbfsku,quantity\r\nMUG,1.5", &[]), mug);
-        let german = [("separator", ";"), ("decimal", ","), ("columns.sku", "Artikel"), ("columns.quantity", "Bestand")];
+        let german = [
+            ("separator", ";"),
+            ("decimal", ","),
+            ("columns.sku", "Artikel"),
+            ("columns.quantity", "Bestand"),
+        ];
         assert_eq!(stock("Artikel;Größe;Bestand\nMUG;XL;1,5\n".as_bytes(), &german), mug);
         assert_eq!(stock(b"sku\tquantity\nMUG\t1.5\n", &[("separator", "tab")]), mug);
         // An export of ours: on hand, less what cannot be sold.
-        let export = b"sku,location,on_hand,damaged,quality_control,as_of\nMUG,LONDON,3,1,0.5,2026-11-01T10:00:00Z\n";
+        let export =
+            b"sku,location,on_hand,damaged,quality_control,as_of\nMUG,LONDON,3,1,0.5,2026-11-01T10:00:00Z\n";
         assert_eq!(stock(export, &[]), mug);
         // A sheet to count on: what is empty was not counted.
         assert_eq!(stock(b"sku,location,counted\nMUG,LONDON,1.5\nCUP,LONDON,\n", &[]), mug);
@@ -296,8 +341,12 @@ mod tests {
         let of = |line: u64, column: &str| (line, column.to_owned());
         let stock = b"sku,quantity,as_of\nMUG,-1,\n,1,\nCUP,1,yesterday\nPOT,1\nJUG,1,\nJUG,2,\n";
         assert_eq!(wrong(stock), [of(2, "quantity"), of(3, "sku"), of(4, "as_of"), of(5, ""), of(7, "sku")]);
-        let orders = b"reference,sku,quantity,cancelled\n,MUG,1,\nA,MUG,1,perhaps\nB,MUG,1,\nB,MUG,1,\nB,CUP,1,true\n";
-        assert_eq!(wrong(orders), [of(2, "reference"), of(3, "cancelled"), of(5, "line"), of(6, "cancelled")]);
+        let orders =
+            b"reference,sku,quantity,cancelled\n,MUG,1,\nA,MUG,1,perhaps\nB,MUG,1,\nB,MUG,1,\nB,CUP,1,true\n";
+        assert_eq!(
+            wrong(orders),
+            [of(2, "reference"), of(3, "cancelled"), of(5, "line"), of(6, "cancelled")]
+        );
         assert_eq!(wrong(b"sku,quantity,colour\nMUG,1,blue\n"), [of(1, "")]);
         assert_eq!(wrong(b"sku,serial,quantity\nMUG,S1,1\n"), [of(2, "serial")]);
     }
@@ -306,7 +355,9 @@ mod tests {
     fn lines_of_one_reference_are_one_order_with_the_newest_word_of_it() {
         let text = b"reference,line,sku,quantity,shipped,updated_at\nA,1,MUG,2,1,2026-11-01T10:00:00Z\nB,1,MUG,1,,\n\
             A,2,MUG,3,0,2026-11-01T10:00:00Z\n";
-        let Brought::Orders(orders) = read(&file(text), NOON, &settings(&[])).unwrap() else { panic!("orders") };
+        let Brought::Orders(orders) = read(&file(text), NOON, &settings(&[])).unwrap() else {
+            panic!("orders")
+        };
         let told: Vec<_> = orders
             .iter()
             .map(|(line, order)| (*line, order.document.as_str(), order.lines.len(), order.updated_at))

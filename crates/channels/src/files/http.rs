@@ -45,7 +45,9 @@ impl Http {
         for part in path.split('/') {
             whole.push('/');
             whole.extend(part.bytes().map(|byte| match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    char::from(byte).to_string()
+                }
                 other => format!("%{other:02X}"),
             }));
         }
@@ -120,7 +122,9 @@ impl Place for Http {
         {
             length += part.len() as u64;
             if length > LONGEST_FILE {
-                return Err(PlaceError::Trouble(format!("{path} is longer than {LONGEST_FILE} bytes; split it")));
+                return Err(PlaceError::Trouble(format!(
+                    "{path} is longer than {LONGEST_FILE} bytes; split it"
+                )));
             }
             file.write_all(&part).map_err(trouble)?;
         }
@@ -133,7 +137,8 @@ impl Place for Http {
         let read = bytes.rewind().and_then(|()| bytes.read_to_end(&mut body));
         read.map_err(|error| PlaceError::Trouble(error.to_string()))?;
         let put = self.send(self.http.put(self.at(path)).body(body)).await?;
-        put.map(drop).ok_or_else(|| PlaceError::Trouble(format!("it takes nothing at {path}: it answers 404")))
+        put.map(drop)
+            .ok_or_else(|| PlaceError::Trouble(format!("it takes nothing at {path}: it answers 404")))
     }
 
     async fn rename(&self, _from: &str, _to: &str) -> Done<bool> {

@@ -82,7 +82,8 @@ impl Files {
             Arc::new(Sftp::new(url, username, secret, settings.host_key.as_deref()).map_err(wrong)?)
         } else if url.starts_with("http://") || url.starts_with("https://") {
             if settings.out == Out::Changes {
-                let reason = "over HTTP a full file goes out: what was not fetched yet would be replaced".to_owned();
+                let reason =
+                    "over HTTP a full file goes out: what was not fetched yet would be replaced".to_owned();
                 return Err(unset(format!("the setting `out` is `changes`; {reason}")));
             }
             Arc::new(Http::new(url, username, secret, &settings.names, http))
@@ -197,11 +198,14 @@ impl Files {
         };
         let settings = self.settings.clone();
         let made = blocking(move || {
-            let by_place =
-                numbers.iter().map(|(listing, place, quantity)| ((&**listing, &**place), *quantity)).collect();
+            let by_place = numbers
+                .iter()
+                .map(|(listing, place, quantity)| ((&**listing, &**place), *quantity))
+                .collect();
             written::stock(&by_place, &settings)
         });
-        let file = made.await.map_err(|error| self.error(error))?.map_err(|reason| self.cannot_write(reason))?;
+        let file =
+            made.await.map_err(|error| self.error(error))?.map_err(|reason| self.cannot_write(reason))?;
         self.place.put(&path, file).await.map_err(|error| self.error(error))
     }
 }
@@ -379,4 +383,3 @@ pub fn first_of(problems: &[Problem]) -> String {
     };
     format!("{place}{}{more}", first.reason)
 }
-

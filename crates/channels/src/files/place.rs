@@ -97,7 +97,9 @@ impl Place for Folder {
                 let reason = format!("{} is no folder; make it, or mount what it should be", root.display());
                 return Err(PlaceError::Trouble(reason));
             }
-            inside.iter().try_for_each(|folder| fs::create_dir_all(folder).map_err(|error| failed(folder, &error)))
+            inside
+                .iter()
+                .try_for_each(|folder| fs::create_dir_all(folder).map_err(|error| failed(folder, &error)))
         })
         .await?
     }

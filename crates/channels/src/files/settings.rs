@@ -105,7 +105,8 @@ impl Settings {
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let one_of = |there: &str| format!("the setting `{name}` is `{value}`; it must be {there}");
         let seconds = || value.parse::<u32>().map_err(|_| one_of("a number of seconds"));
-        let list = || value.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
+        let list =
+            || value.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
         match name {
             "separator" => {
                 self.separator = match value {

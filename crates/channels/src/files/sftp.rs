@@ -72,7 +72,9 @@ fn trouble(error: impl ToString) -> PlaceError {
 fn failed(path: &str, error: &SftpError) -> PlaceError {
     let reason = format!("{path}: {error}");
     match error {
-        SftpError::Status(Status { status_code: StatusCode::PermissionDenied, .. }) => PlaceError::Refused(reason),
+        SftpError::Status(Status { status_code: StatusCode::PermissionDenied, .. }) => {
+            PlaceError::Refused(reason)
+        }
         _ => PlaceError::Trouble(reason),
     }
 }
@@ -87,7 +89,10 @@ impl Sftp {
         let parsed = reqwest::Url::parse(url).map_err(|error| format!("`{url}` is no address: {error}"))?;
         let host = parsed.host_str().ok_or_else(|| format!("`{url}` names no server"))?.to_owned();
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err("an address must not have a name or password in it: give them as `username` and `secret`".to_owned());
+            return Err(
+                "an address must not have a name or password in it: give them as `username` and `secret`"
+                    .to_owned(),
+            );
         }
         Ok(Self {
             host,
@@ -137,7 +142,9 @@ impl Sftp {
             session.authenticate_password(self.username.as_str(), self.secret.as_str()).await
         };
         if !matches!(done.map_err(trouble)?, AuthResult::Success) {
-            return Err(PlaceError::Refused("the server does not let us in: see name, and password or key".to_owned()));
+            return Err(PlaceError::Refused(
+                "the server does not let us in: see name, and password or key".to_owned(),
+            ));
         }
         let channel = session.channel_open_session().await.map_err(trouble)?;
         channel.request_subsystem(true, "sftp").await.map_err(trouble)?;
@@ -240,8 +247,13 @@ async fn list(sftp: &RawSftpSession, path: &str) -> Result<Vec<Entry>, SftpError
                 for file in names.files {
                     let about = file.attrs;
                     if about.permissions.is_none_or(|permissions| permissions & KIND == IS_FILE) {
-                        let written_at = Instant::from_micros(i64::from(about.mtime.unwrap_or_default()) * 1_000_000);
-                        entries.push(Entry { name: file.filename, size: about.size.unwrap_or_default(), written_at });
+                        let written_at =
+                            Instant::from_micros(i64::from(about.mtime.unwrap_or_default()) * 1_000_000);
+                        entries.push(Entry {
+                            name: file.filename,
+                            size: about.size.unwrap_or_default(),
+                            written_at,
+                        });
                     }
                 }
             }

@@ -39,7 +39,8 @@ pub(super) fn stock(numbers: &BTreeMap<(&str, &str), Quantity>, settings: &Setti
             }
         }
         Format::Xlsx => {
-            let mut book = Workbook::named(names, vec![false, false, true]).map_err(|error| error.to_string())?;
+            let mut book =
+                Workbook::named(names, vec![false, false, true]).map_err(|error| error.to_string())?;
             loop {
                 let part: Vec<Vec<String>> = numbers.by_ref().take(PART).map(row).collect();
                 book.add(&part).map_err(|error| error.to_string())?;

@@ -85,7 +85,8 @@ impl Worker {
         };
         let came = match content {
             Brought::Orders(orders) => {
-                let named = orders.iter().flat_map(|(_, order)| &order.lines).map(|line| line.listing.as_str());
+                let named =
+                    orders.iter().flat_map(|(_, order)| &order.lines).map(|line| line.listing.as_str());
                 self.list(named.collect()).await?;
                 self.take_orders(orders).await?
             }
@@ -184,7 +185,8 @@ impl Worker {
             let before = self.handle.ledger().read(self.tenant, |view| view.get(&of))?;
             if let Some(newer) = version(before.clone()).filter(|before| *before > order.version) {
                 let at = Instant::from_micros(i64::try_from(newer).unwrap_or(i64::MAX));
-                let reason = format!("order `{document}` is known as it was at {at}, which is later: it stays so");
+                let reason =
+                    format!("order `{document}` is known as it was at {at}, which is later: it stays so");
                 came.refuse(Some(*line), Some("reference"), reason);
                 continue;
             }
@@ -197,7 +199,9 @@ impl Worker {
                 Ok::<_, StoreError>((view.get(&of)?, waiting))
             })?;
             match (waiting, version(after)) {
-                (Some(Value::Discrepancy(why)), _) => came.refuse(Some(*line), Some("reference"), why.sentence),
+                (Some(Value::Discrepancy(why)), _) => {
+                    came.refuse(Some(*line), Some("reference"), why.sentence)
+                }
                 (_, Some(now)) if now != order.version => {
                     let reason = format!("order `{document}` could not be taken: see the inbox");
                     came.refuse(Some(*line), Some("reference"), reason);
@@ -285,7 +289,8 @@ impl Worker {
         // All of its orders that came before are booked by now: older files are taken first.
         self.status.orders_known_to = Some(now);
         self.keep_status().await?;
-        let several = places.iter().map(|((remote, _), _)| remote).collect::<BTreeSet<_>>().len() < places.len();
+        let several =
+            places.iter().map(|((remote, _), _)| remote).collect::<BTreeSet<_>>().len() < places.len();
         let mut part = 0;
         for ((remote, as_of), rows) in places {
             // Of several times, none has all there is.
@@ -296,7 +301,8 @@ impl Worker {
             }
             for chunk in chunks {
                 part += 1;
-                let name: String = file.name.chars().filter(|letter| !letter.is_control()).take(NAME).collect();
+                let name: String =
+                    file.name.chars().filter(|letter| !letter.is_control()).take(NAME).collect();
                 let short = file.hash.get(..8).unwrap_or_default();
                 let snapshot = Snapshot {
                     document: Some(format!("{} {short}/{part}", name.trim_start())),
@@ -350,8 +356,10 @@ impl Worker {
                     continue;
                 }
             };
-            let known =
-                self.handle.ledger().read(self.tenant, |view| view.listing_by_remote(self.id, &row.listing))?;
+            let known = self
+                .handle
+                .ledger()
+                .read(self.tenant, |view| view.listing_by_remote(self.id, &row.listing))?;
             let Some((listing, _)) = known.filter(|(_, listing)| listing.item.is_some()) else {
                 let reason = format!("`{}` is none of our items", row.listing);
                 came.refuse(Some(row.line), Some("sku"), reason);

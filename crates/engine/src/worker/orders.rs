@@ -105,7 +105,11 @@ impl Worker {
     }
 
     /// Records one order as it is now, and what the system did to its own numbers by it.
-    pub(super) async fn order(&mut self, order: &RemoteOrder, read: Option<&Read>) -> Result<(), WorkerError> {
+    pub(super) async fn order(
+        &mut self,
+        order: &RemoteOrder,
+        read: Option<&Read>,
+    ) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
         let ledger = self.handle.ledger().clone();
         let (codes, before, applied, waiting) = ledger.read(self.tenant, |view| {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use onhand_ledger::Body;
 use onhand_ledger::command::PutLocation;
 
-use onhand_sheets::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
 use crate::lists;
+use onhand_sheets::{Bad, Record, Table};
 
 const OWN: [&str; 7] = ["code", "name", "sellable", "rank", "parent", "time_zone", "groups"];
 

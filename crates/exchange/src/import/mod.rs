@@ -15,9 +15,9 @@ use std::io::{Read, Seek};
 use onhand_ledger::command::{Line, PutLocation, TakeCount};
 use onhand_ledger::{Body, Date, Instant, Quantity};
 
-pub use run::{Asked, MOST_REHEARSED, Outcome, RowResult, Summary, Why, run};
-use onhand_sheets::{Record, Table};
 pub use onhand_sheets::{Bad, FileKind, FileProblem, MOST_ROWS, MOST_UNPACKED};
+use onhand_sheets::{Record, Table};
+pub use run::{Asked, MOST_REHEARSED, Outcome, RowResult, Summary, Why, run};
 
 /// What is imported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use onhand_ledger::command::{Line, PlaceOrder};
 use onhand_ledger::{Body, Money, Precision, Quantity};
 
-use onhand_sheets::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
+use onhand_sheets::{Bad, Record, Table};
 
 /// `id`, `line`, `short`, `returned` and the like are those of an export, and are not read.
 const OWN: [&str; 17] = [

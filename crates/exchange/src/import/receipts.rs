@@ -3,8 +3,8 @@
 use onhand_ledger::command::{Line, Noted, Receive};
 use onhand_ledger::{Body, Precision, Quantity};
 
-use onhand_sheets::{Bad, Record, Table};
 use super::{FileProblem, Task};
+use onhand_sheets::{Bad, Record, Table};
 
 const OWN: [&str; 12] = [
     "sku",

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use onhand_ledger::command::{Line, TakeCount};
 use onhand_ledger::{Body, Instant, Precision, Quantity};
 
-use onhand_sheets::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
+use onhand_sheets::{Bad, Record, Table};
 
 /// `on_hand` and the states are those of an export; what is counted is on hand less what is damaged or in quality control.
 const OWN: [&str; 14] = [

@@ -17,6 +17,8 @@ struct Partner {
     connection: Value,
     /// Are files taken from where they come? Else they stay there.
     takes: bool,
+    /// Does its clock tell seconds only?
+    coarse: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -36,6 +38,9 @@ impl Partner {
 
     /// Hands in a file as it should be: under another name first.
     fn hand_in(&self, name: &str, text: impl AsRef<[u8]>) {
+        if self.coarse {
+            std::thread::sleep(Duration::from_millis(1_100));
+        }
         let part = self.root.join(format!("in/{name}.part"));
         fs::write(&part, text).unwrap();
         fs::rename(&part, self.root.join("in").join(name)).unwrap();
@@ -156,7 +161,7 @@ impl Connected {
             let page = self.server.get(&path).await.1;
             let rows = page["data"].as_array().unwrap();
             all += rows.len();
-            match page["next"].as_str().filter(|_| page["has_more"] == true) {
+            match page["next_cursor"].as_str().filter(|_| page["has_more"] == true) {
                 Some(next) => path = format!("/v1/orders?limit=100&cursor={next}"),
                 None => return all,
             }
@@ -168,23 +173,21 @@ fn start(database: &Path) -> Server {
     Server::start_with(database, &["--reconcile-seconds", "2", "--files-in", "/"])
 }
 
-const LATER: &str = "2026-11-02T10:00:00Z";
-const EARLIER: &str = "2026-11-01T10:00:00Z";
-
 async fn stock_goes_out_and_orders_come_in(partner: Partner) {
     let it = Connected::new(partner, 10, json!({})).await;
     it.shows(10).await;
     it.receive(5).await;
     it.shows(15).await;
-    let order = |more: &str| format!("reference,sku,quantity,shipped,cancelled,updated_at\n{more}\n");
-    it.partner.hand_in("orders-1.csv", order("A-1,MUG,4,0,false,2026-11-01T10:00:00Z"));
+    let order =
+        |told: &str| format!("reference,sku,quantity,shipped,cancelled,updated_at\n{told},{}\n", minutes(0));
+    it.partner.hand_in("orders-1.csv", order("A-1,MUG,4,0,false"));
     it.has((11, 4)).await;
     it.shows(11).await;
-    it.partner.hand_in("orders-2.csv", order("A-1,MUG,4,4,false,2026-11-01T11:00:00Z"));
+    it.partner.hand_in("orders-2.csv", order("A-1,MUG,4,4,false"));
     it.has((11, 0)).await;
-    it.partner.hand_in("orders-3.csv", order("A-2,MUG,2,0,false,2026-11-01T12:00:00Z"));
+    it.partner.hand_in("orders-3.csv", order("A-2,MUG,2,0,false"));
     it.has((9, 2)).await;
-    it.partner.hand_in("orders-4.csv", order("A-2,MUG,2,0,true,2026-11-01T13:00:00Z"));
+    it.partner.hand_in("orders-4.csv", order("A-2,MUG,2,0,true"));
     it.has((11, 0)).await;
     it.shows(11).await;
     let result = it.partner.result("archive", "orders-4.csv").await;
@@ -202,7 +205,7 @@ async fn a_file_is_read_once_it_is_whole(partner: Partner) {
     let path = it.partner.root.join("in/orders.csv");
     let mut text = "reference,sku,quantity,updated_at\n".to_owned();
     for number in 1..=5 {
-        text += &format!("A-{number},MUG,1,{LATER}\n");
+        text += &format!("A-{number},MUG,1,{}\n", minutes(0));
         fs::write(&path, &text).unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(it.server.stock("MUG").await, (10, 0), "half of it was read");
@@ -234,20 +237,18 @@ async fn the_same_file_again_is_told_and_not_booked(partner: Partner) {
 
 async fn what_is_older_and_comes_later_changes_nothing(partner: Partner) {
     let it = Connected::master(partner, 10, json!({})).await;
+    let (earlier, later) = (minutes(-1), minutes(0));
     let order = |quantity: i64, at: &str| {
-        format!("reference,sku,quantity,placed_at,updated_at\nA-1,MUG,{quantity},{EARLIER},{at}\n")
+        format!("reference,sku,quantity,placed_at,updated_at\nA-1,MUG,{quantity},{earlier},{at}\n")
     };
-    it.partner.hand_in("b.csv", order(3, LATER));
+    it.partner.hand_in("b.csv", order(3, &later));
     it.has((7, 3)).await;
-    it.partner.hand_in("a.csv", order(1, EARLIER));
+    it.partner.hand_in("a.csv", order(1, &earlier));
     let result = it.partner.result("archive", "a.csv").await;
-    assert!(result.contains("2,reference,refused,order `A-1` is known as it was at 2026-11-02T10:00:00Z"), "{result}");
+    assert!(result.contains("2,reference,refused,order `A-1` is known as it was at"), "{result}");
     assert_eq!(it.server.stock("MUG").await, (7, 3));
     // Counts are anchors, each of its time: the later one stands.
-    let stock = |quantity: i64, minutes: i64| {
-        let at = jiff_at(minutes);
-        format!("sku,quantity,as_of\nMUG,{quantity},{at}\n")
-    };
+    let stock = |quantity: i64, at: i64| format!("sku,quantity,as_of\nMUG,{quantity},{}\n", minutes(at));
     it.partner.hand_in("noon.csv", stock(9, 0));
     it.has((6, 3)).await;
     it.partner.hand_in("morning.csv", stock(10, -60));
@@ -256,7 +257,7 @@ async fn what_is_older_and_comes_later_changes_nothing(partner: Partner) {
 }
 
 /// So many minutes from now.
-fn jiff_at(minutes: i64) -> String {
+fn minutes(minutes: i64) -> String {
     let at = crate::server::micros() + minutes * 60_000_000;
     onhand_ledger::Instant::from_micros(at).to_string()
 }
@@ -265,7 +266,8 @@ async fn a_file_that_does_not_come_is_missed(partner: Partner) {
     let it = Connected::new(partner, 10, json!({ "expected_seconds": "2" })).await;
     let told = it.told("missing_file").await;
     assert!(told.contains("No file of Partner has come since"), "{told}");
-    it.partner.hand_in("orders.csv", format!("reference,sku,quantity,updated_at\nA-1,MUG,1,{LATER}\n"));
+    it.partner
+        .hand_in("orders.csv", format!("reference,sku,quantity,updated_at\nA-1,MUG,1,{}\n", minutes(0)));
     it.has((9, 1)).await;
     let over = comes_true(async || it.server.troubles().await.is_empty()).await;
     assert!(over, "{:?}", it.server.troubles().await);
@@ -280,7 +282,11 @@ async fn a_malformed_file_is_named_by_line_and_column_and_nothing_of_it_is_booke
         ("short.csv", b"sku,quantity\nMUG,9\nCUP\n".to_vec(), "line 3: has 1 fields, the header has 2"),
         ("quote.csv", b"sku,quantity\nMUG,9\n\"CUP,1\n".to_vec(), "line 3: a quote is opened"),
         ("semicolons.csv", b"sku;quantity\nMUG;9\n".to_vec(), "here it is a semicolon"),
-        ("twice.csv", b"sku,quantity\nMUG,9\nMUG,8\n".to_vec(), "line 3, column `sku`: `MUG` is on line 2 too"),
+        (
+            "twice.csv",
+            b"sku,quantity\nMUG,9\nMUG,8\n".to_vec(),
+            "line 3, column `sku`: `MUG` is on line 2 too",
+        ),
         ("empty.csv", Vec::new(), "no column is called `sku`"),
         ("sheet.xlsx", b"PK\x03\x04nonsense".to_vec(), "no XLSX"),
     ] {
@@ -308,14 +314,15 @@ async fn rows_that_name_something_unknown_keep_no_others_back(partner: Partner) 
     let result = it.partner.result("archive", "stock.csv").await;
     assert!(result.contains("3,sku,refused,`KRUG` is none of our items"), "{result}");
     assert!(result.contains("4,location,refused,`MARS` is no location that is mapped"), "{result}");
-    let orders = format!("reference,sku,quantity,updated_at\nA-1,MUG,1,{LATER}\nA-2,KRUG,1,{LATER}\n");
+    let now = minutes(0);
+    let orders = format!("reference,sku,quantity,updated_at\nA-1,MUG,1,{now}\nA-2,KRUG,1,{now}\n");
     it.partner.hand_in("orders.csv", orders);
     it.has((8, 1)).await;
     let result = it.partner.result("archive", "orders.csv").await;
     assert!(result.contains("1 orders booked") && result.contains("3,reference,refused,"), "{result}");
     // What is new with us is known when a file names it.
     assert!(it.server.post("/v1/items", json!({ "sku": "CUP" })).await.0.is_success());
-    it.partner.hand_in("more.csv", format!("reference,sku,quantity,updated_at\nA-3,CUP,1,{LATER}\n"));
+    it.partner.hand_in("more.csv", format!("reference,sku,quantity,updated_at\nA-3,CUP,1,{now}\n"));
     let result = it.partner.result("archive", "more.csv").await;
     assert!(result.contains("1 orders booked"), "{result}");
 }
@@ -323,7 +330,8 @@ async fn rows_that_name_something_unknown_keep_no_others_back(partner: Partner) 
 async fn a_crash_between_picking_up_and_booking_books_once(partner: Partner) {
     let it = Connected::new(partner, 1_000, json!({})).await;
     it.shows(1_000).await;
-    let rows: String = (0..300).map(|number| format!("A-{number},MUG,1,{LATER}\n")).collect();
+    let now = minutes(0);
+    let rows: String = (0..300).map(|number| format!("A-{number},MUG,1,{now}\n")).collect();
     it.partner.hand_in("orders.csv", format!("reference,sku,quantity,updated_at\n{rows}"));
     let begun = comes_true(async || it.server.stock("MUG").await.1 > 0).await;
     assert!(begun);
@@ -340,7 +348,7 @@ async fn a_crash_between_picking_up_and_booking_books_once(partner: Partner) {
     if it.partner.takes {
         let Connected { server, partner, database, _folder } = it;
         server.kill();
-        let stock = format!("reference,sku,quantity,updated_at\nB-1,MUG,1,{LATER}\n");
+        let stock = format!("reference,sku,quantity,updated_at\nB-1,MUG,1,{now}\n");
         fs::write(partner.root.join("working/20261102T100000.000-late.csv"), stock).unwrap();
         let server = start(&database);
         let it = Connected { server, partner, database, _folder };
@@ -398,7 +406,7 @@ async fn folder() -> Partner {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_owned();
     let connection = json!({ "kind": "files", "url": root.to_str().unwrap(), "role": "file" });
-    Partner { root, connection, takes: true, _folder: folder }
+    Partner { root, connection, takes: true, coarse: false, _folder: folder }
 }
 
 /// A partner with an SFTP server.
@@ -410,7 +418,7 @@ async fn sftp() -> Partner {
         "kind": "files", "url": served.url, "username": "partner", "secret": "secret",
         "settings": { "host_key": served.fingerprint }
     });
-    Partner { root, connection, takes: true, _folder: folder }
+    Partner { root, connection, takes: true, coarse: true, _folder: folder }
 }
 
 /// Every name that a test hands in: over HTTP nobody lists them.
@@ -431,7 +439,7 @@ async fn http() -> Partner {
     let connection = json!({
         "kind": "files", "url": url, "username": "partner", "secret": "secret", "settings": { "names": NAMES }
     });
-    Partner { root, connection, takes: false, _folder: folder }
+    Partner { root, connection, takes: false, coarse: true, _folder: folder }
 }
 
 /// A plain server of files: GET, HEAD and PUT.
@@ -441,7 +449,8 @@ async fn answer(
 ) -> axum::response::Response {
     use axum::response::IntoResponse as _;
     // partner:secret
-    let is_known = request.headers().get("authorization").is_some_and(|told| told == "Basic cGFydG5lcjpzZWNyZXQ=");
+    let is_known =
+        request.headers().get("authorization").is_some_and(|told| told == "Basic cGFydG5lcjpzZWNyZXQ=");
     if !is_known {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -464,9 +473,7 @@ async fn a_server_with_another_key_is_not_spoken_with() {
     let served = sftp_server::serve(folder.path(), true).await;
     let server = start(&folder.path().join("keys.db"));
     server.stocked("MUG", 3).await;
-    let add = |settings: Value, secret: &str| {
-        json!({ "name": "Partner", "kind": "files", "url": served.url, "username": "partner", "secret": secret, "settings": settings })
-    };
+    let add = |settings: Value, secret: &str| json!({ "name": "Partner", "kind": "files", "url": served.url, "username": "partner", "secret": secret, "settings": settings });
     let (status, problem) = server.post("/v1/systems", add(json!({}), "secret")).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY, "{problem}");
     let detail = problem["detail"].as_str().unwrap();
@@ -491,7 +498,7 @@ async fn a_server_that_cannot_replace_a_file_gets_the_new_one_too() {
         "kind": "files", "url": served.url, "username": "partner", "secret": "secret",
         "settings": { "host_key": served.fingerprint }
     });
-    let partner = Partner { root, connection, takes: true, _folder: folder };
+    let partner = Partner { root, connection, takes: true, coarse: true, _folder: folder };
     let it = Connected::new(partner, 10, json!({})).await;
     it.shows(10).await;
     it.receive(1).await;
@@ -534,7 +541,8 @@ async fn sheets_come_and_go_and_an_export_of_ours_edited_is_an_import() {
     let result = it.partner.result("archive", "sheet.xlsx").await;
     assert!(result.contains("1 counted, 0 of them otherwise than known"), "{result}");
     // The export of stock that people know, with one number edited.
-    let request = it.server.http.get(format!("{}/v1/export/stock", it.server.base)).bearer_auth(&it.server.key);
+    let request =
+        it.server.http.get(format!("{}/v1/export/stock", it.server.base)).bearer_auth(&it.server.key);
     let export = request.send().await.unwrap().text().await.unwrap();
     let mut lines = export.lines();
     let header: Vec<&str> = lines.next().unwrap().split(',').collect();
@@ -572,7 +580,7 @@ async fn a_folder_is_named_only_where_whoever_runs_the_server_lets_it() {
     let mut wrong = add(&inside);
     wrong["settings"] = json!({ "separater": ";" });
     let (status, problem) = server.post("/v1/systems", wrong).await;
-    assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &Value::Null), "{problem}");
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
     assert!(problem.to_string().contains("there is no setting `separater`"), "{problem}");
     let (status, added) = server.post("/v1/systems", add(&inside)).await;
     assert_eq!(status, StatusCode::CREATED, "{added}");

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
-use russh::keys::{HashAlg, PrivateKey, PublicKey};
-use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_stream};
+use russh::keys::{HashAlg, PrivateKey};
+use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId};
 use russh_sftp::protocol::{
     Attrs, Data, File as Named, FileAttributes, Handle, Name, OpenFlags, Packet, Status, StatusCode,
@@ -65,8 +65,8 @@ impl Handler for Guest {
         Ok(answer((user, password) == ("partner", "secret")))
     }
 
-    async fn auth_publickey(&mut self, user: &str, shown: &PublicKey) -> Result<Auth, Self::Error> {
-        Ok(answer(user == "partner" && shown.key_data() == key(2).public_key().key_data()))
+    async fn auth_publickey(&mut self, user: &str, shown: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        Ok(answer(user == "partner" && shown.public_key.key_data() == key(2).public_key().key_data()))
     }
 
     async fn channel_open_session(

@@ -30,8 +30,7 @@ pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Res
         Bench::Orders { seconds, runs } => orders::orders_over_http(*seconds, *runs, json).await,
         Bench::System { kind, url, username, secret, changes } => {
             let (kind, url) = (kind.clone(), url.clone());
-            let connection =
-                Connection {
+            let connection = Connection {
                 kind,
                 url,
                 username: username.clone(),
