@@ -193,7 +193,7 @@ impl Files {
                 // One after the other by name; what was not fetched yet is not replaced.
                 let name = |part: usize| format!("stock-{seq:012}-{part:03}.{ending}");
                 let is_free = |part: &usize| !there.iter().any(|one| one.name == name(*part));
-                format!("out/{}", name((1..).find(is_free).unwrap_or_default()))
+                format!("out/{}", name((1..=there.len()).find(is_free).unwrap_or(there.len() + 1)))
             }
         };
         let settings = self.settings.clone();

@@ -218,24 +218,6 @@ impl Worker {
         Ok(came)
     }
 
-    /// The remote id of a location that a row names, and why there is none.
-    fn remote_of(&self, codes: &[(String, String)], named: Option<&str>) -> Result<String, String> {
-        let there = || {
-            let names = codes.iter().map(|(remote, code)| format!("`{remote}` ({code})"));
-            names.collect::<Vec<_>>().join(", ")
-        };
-        match (named, codes) {
-            (None, [(only, _)]) => Ok(only.clone()),
-            (None, _) => Err(format!("names no location; there are {}", there())),
-            (Some(named), _) => codes
-                .iter()
-                .find(|(remote, _)| remote == named)
-                .or_else(|| codes.iter().find(|(_, code)| code == named))
-                .map(|(remote, _)| remote.clone())
-                .ok_or_else(|| format!("`{named}` is no location that is mapped; there are {}", there())),
-        }
-    }
-
     /// Its locations that are mapped: their ids over there, and our codes.
     fn codes(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.handle.ledger().read(self.tenant, |view| {
@@ -259,7 +241,7 @@ impl Worker {
         let mut came = Came::default();
         let mut places = BTreeMap::<(String, Instant), Vec<&StockRow>>::new();
         for row in rows {
-            match self.remote_of(&codes, row.location.as_deref()) {
+            match remote_of(&codes, row.location.as_deref()) {
                 Ok(remote) => {
                     let as_of = row.as_of.unwrap_or(file.written_at).min(now);
                     places.entry((remote, as_of)).or_default().push(row);
@@ -349,7 +331,7 @@ impl Worker {
         let mut came = Came::default();
         let mut sums = BTreeMap::<String, (Quantity, Instant)>::new();
         for row in rows {
-            let remote = match self.remote_of(&codes, row.location.as_deref()) {
+            let remote = match remote_of(&codes, row.location.as_deref()) {
                 Ok(remote) => remote,
                 Err(reason) => {
                     came.refuse(Some(row.line), Some("location"), reason);
@@ -444,4 +426,22 @@ fn row_of(row: &StockRow) -> Row {
     let item = Name::Listing(row.listing.to_string());
     let lot = row.lot.as_deref().map(str::to_owned);
     Row { item, quantity: row.quantity, lot, serials: None }
+}
+
+/// The remote id of a location that a row names, and why there is none.
+fn remote_of(codes: &[(String, String)], named: Option<&str>) -> Result<String, String> {
+    let there = || {
+        let names = codes.iter().map(|(remote, code)| format!("`{remote}` ({code})"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    match (named, codes) {
+        (None, [(only, _)]) => Ok(only.clone()),
+        (None, _) => Err(format!("names no location; there are {}", there())),
+        (Some(named), _) => codes
+            .iter()
+            .find(|(remote, _)| remote == named)
+            .or_else(|| codes.iter().find(|(_, code)| code == named))
+            .map(|(remote, _)| remote.clone())
+            .ok_or_else(|| format!("`{named}` is no location that is mapped; there are {}", there())),
+    }
 }

@@ -1,10 +1,12 @@
 //! Systems that speak by files, through the real server and its worker: what everybody who exchanged files has been burnt by.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use russh::keys::ssh_key::LineEnding;
 use serde_json::{Value, json};
 
 use crate::server::{Server, comes_true, listening};
@@ -115,6 +117,13 @@ impl Connected {
         it
     }
 
+    /// Killed at once, and started again after something happened.
+    fn crashed(self, meanwhile: impl FnOnce(&Partner)) -> Self {
+        self.server.kill();
+        meanwhile(&self.partner);
+        Self { server: start(&self.database), ..self }
+    }
+
     async fn shows(&self, quantity: i64) {
         let shown = comes_true(async || self.partner.shows("MUG") == Some(quantity)).await;
         assert!(
@@ -205,7 +214,7 @@ async fn a_file_is_read_once_it_is_whole(partner: Partner) {
     let path = it.partner.root.join("in/orders.csv");
     let mut text = "reference,sku,quantity,updated_at\n".to_owned();
     for number in 1..=5 {
-        text += &format!("A-{number},MUG,1,{}\n", minutes(0));
+        writeln!(text, "A-{number},MUG,1,{}", minutes(0)).unwrap();
         fs::write(&path, &text).unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(it.server.stock("MUG").await, (10, 0), "half of it was read");
@@ -341,10 +350,7 @@ async fn a_crash_between_picking_up_and_booking_books_once(partner: Partner) {
     it.partner.hand_in("orders.csv", format!("reference,sku,quantity,updated_at\n{rows}"));
     let begun = comes_true(async || it.server.stock("MUG").await.1 > 0).await;
     assert!(begun);
-    let Connected { server, partner, database, _folder } = it;
-    server.kill();
-    let server = start(&database);
-    let it = Connected { server, partner, database, _folder };
+    let it = it.crashed(|_| {});
     it.has((700, 300)).await;
     it.partner.result("archive", "orders.csv").await;
     assert_eq!(it.orders().await, 300);
@@ -352,12 +358,10 @@ async fn a_crash_between_picking_up_and_booking_books_once(partner: Partner) {
     it.shows(700).await;
     // Picked up, and not yet looked into.
     if it.partner.takes {
-        let Connected { server, partner, database, _folder } = it;
-        server.kill();
-        let stock = format!("reference,sku,quantity,updated_at\nB-1,MUG,1,{now}\n");
-        fs::write(partner.root.join("working/20261102T100000.000-late.csv"), stock).unwrap();
-        let server = start(&database);
-        let it = Connected { server, partner, database, _folder };
+        let it = it.crashed(|partner| {
+            let order = format!("reference,sku,quantity,updated_at\nB-1,MUG,1,{now}\n");
+            fs::write(partner.root.join("working/20261102T100000.000-late.csv"), order).unwrap();
+        });
         it.has((699, 301)).await;
         it.partner.result("archive", "late.csv").await;
     }
@@ -490,7 +494,7 @@ async fn a_server_with_another_key_is_not_spoken_with() {
     let known = json!({ "host_key": served.fingerprint });
     let (_, problem) = server.post("/v1/systems", add(known.clone(), "wrong")).await;
     assert!(problem["detail"].as_str().unwrap().contains("does not let us in"), "{problem}");
-    let key = sftp_server::key(2).to_openssh(Default::default()).unwrap();
+    let key = sftp_server::key(2).to_openssh(LineEnding::default()).unwrap();
     let (status, added) = server.post("/v1/systems", add(known, &key)).await;
     assert_eq!(status, StatusCode::CREATED, "{added}");
 }

@@ -65,7 +65,11 @@ impl Handler for Guest {
         Ok(answer((user, password) == ("partner", "secret")))
     }
 
-    async fn auth_publickey(&mut self, user: &str, shown: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        shown: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
         Ok(answer(user == "partner" && shown.public_key.key_data() == key(2).public_key().key_data()))
     }
 
