@@ -4,7 +4,9 @@
 //! in a file apart from the logic; limits and quirks are data with the vendor's page as their source.
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
+pub mod arrived;
 pub mod expected;
+pub mod files;
 pub mod notice;
 pub mod outgoing;
 pub mod protocol;
@@ -22,6 +24,7 @@ use onhand_ledger::{Instant, Quantity};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use arrived::{Arrived, Settled};
 use expected::{Announcement, Received, ReceivedPage};
 use outgoing::{FollowedPage, Outgoing, Sent};
 use recount::{RecountRequest, Recounted, RecountedPage};
@@ -325,6 +328,14 @@ pub enum ChannelError {
         /// Why, and what would be right.
         reason: String,
     },
+    /// A setting of it is not as it must be: a person must give another.
+    #[error("{system} cannot be connected: {reason}")]
+    Settings {
+        /// Which system.
+        system: String,
+        /// Which setting, and what would be right.
+        reason: String,
+    },
     /// It answered something this channel does not understand.
     #[error("{system} answered something unexpected: {reason}")]
     Unexpected {
@@ -475,6 +486,55 @@ pub trait Channel: Send + Sync {
 
     /// Sets numbers. One result for each push, in order.
     async fn push(&self, pushes: &[Push]) -> Result<Vec<Pushed>, ChannelError>;
+
+    /// Can it be asked what it shows? Else it shows what it was last told, until a file of its own says otherwise.
+    fn shows_back(&self) -> bool {
+        true
+    }
+
+    /// Does a push replace all that it shows? Then what is not pushed goes beside it ([`Channel::push_beside`]).
+    fn pushes_whole(&self) -> bool {
+        false
+    }
+
+    /// Sets numbers, and says what those show that stay: listing, location, number.
+    async fn push_beside(
+        &self,
+        pushes: &[Push],
+        _beside: &[(String, String, Quantity)],
+    ) -> Result<Vec<Pushed>, ChannelError> {
+        self.push(pushes).await
+    }
+
+    /// Does it have whatever we have, by our SKUs? Then these are its listings, whatever it discovers.
+    fn lists_ours(&self) -> bool {
+        false
+    }
+
+    /// What it is told is shown by a file of its own after so long at most, in seconds: one written earlier says nothing about it.
+    fn taken_over_seconds(&self) -> i64 {
+        0
+    }
+
+    /// Do files come from it?
+    fn brings_files(&self) -> bool {
+        false
+    }
+
+    /// A file should come so often, in seconds; none: whenever it does.
+    fn expected_seconds(&self) -> Option<i64> {
+        None
+    }
+
+    /// The next file that came. The same again, after a crash too, until it is settled.
+    async fn arrived(&self) -> Result<Option<Arrived>, ChannelError> {
+        Ok(None)
+    }
+
+    /// Puts a file away, with what became of it.
+    async fn settle(&self, _arrived: &Arrived, _settled: &Settled) -> Result<(), ChannelError> {
+        Ok(())
+    }
 
     /// Orders that changed since `cursor` (none: since the beginning of what counts, see the channel's page).
     async fn orders(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError>;

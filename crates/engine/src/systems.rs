@@ -47,6 +47,9 @@ pub struct Connection {
     pub username: String,
     /// The password or token.
     pub secret: Secret,
+    /// What else its channel has to know, by name.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Connection {
@@ -260,6 +263,12 @@ pub struct WorkerStatus {
     /// Its messages that something happened.
     #[serde(default)]
     pub hooks: Hooks,
+    /// When a file of it last came, where it brings any.
+    #[serde(default)]
+    pub file_heard_at: Option<Instant>,
+    /// Where a person reads that a file is missing.
+    #[serde(default)]
+    pub file_missed: Option<DiscrepancyId>,
 }
 
 /// What is known of a system's webhooks.

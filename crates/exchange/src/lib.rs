@@ -6,8 +6,7 @@
 
 pub mod export;
 pub mod import;
-mod limited;
 mod lists;
 pub mod log;
 
-pub use limited::Limited;
+pub use onhand_sheets::Limited;

@@ -63,13 +63,13 @@ impl Shop {
     }
 
     fn csv(&self, what: Exported) -> String {
-        let mut out = CsvRows::new(what);
+        let mut out = CsvRows::new(what.columns());
         out.add(&self.rows(what));
         String::from_utf8(out.take()).unwrap()
     }
 
     fn xlsx(&self, what: Exported) -> Vec<u8> {
-        let mut book = Workbook::new(what).unwrap();
+        let mut book = Workbook::new(what.columns()).unwrap();
         book.add(&self.rows(what)).unwrap();
         let mut out = Cursor::new(Vec::new());
         book.finish(&mut out).unwrap();

@@ -1380,6 +1380,12 @@ pub enum Cause {
     NotFound,
     /// A master is asked to count; it ends once it has.
     Recount,
+    /// A file that came cannot be read as what it should be: nothing of it is booked.
+    MalformedFile,
+    /// A file came again, under whatever name: it is not booked a second time.
+    RepeatedFile,
+    /// A file that should have come has not.
+    MissingFile,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

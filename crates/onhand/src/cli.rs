@@ -210,6 +210,9 @@ pub struct Serve {
     /// How often troubles are looked for that people are told of (`onhand alert`), in seconds.
     #[arg(long, env = "ONHAND_ALERT_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub alert_seconds: u64,
+    /// Systems that speak by files may have folders in this one; without it, none of this machine.
+    #[arg(long, value_name = "FOLDER", env = "ONHAND_FILES_IN")]
+    pub files_in: Option<PathBuf>,
     /// Lets alerts go to private addresses too, such as a mail server of your own net; otherwise only to public ones.
     #[arg(long, env = "ONHAND_ALERT_PRIVATE")]
     pub alert_private: bool,
@@ -541,12 +544,12 @@ fn key_name(text: &str) -> Result<String, String> {
 pub enum System {
     /// Connect a system and keep it equal.
     Add {
-        /// `shopify`, `woocommerce`, `vendure`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `files`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
         name: Option<String>,
-        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>.
+        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>, or of `files` the folder.
         #[arg(long)]
         url: String,
         /// Who we are there.
@@ -564,15 +567,18 @@ pub enum System {
         /// What it is to the business: `wms`, `3pl`, `pos`, `erp`, `shop`, `marketplace`, `file`.
         #[arg(long)]
         role: Option<String>,
+        /// What else its channel has to know, such as `--setting columns.sku=Article`; may be told often. See the channel's page.
+        #[arg(long = "setting", value_name = "NAME=VALUE", value_parser = column)]
+        settings: Vec<(String, String)>,
     },
     /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
     Connect {
-        /// `shopify`, `woocommerce`, `vendure`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `files`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
         name: Option<String>,
-        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>.
+        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>, or of `files` the folder.
         #[arg(long)]
         url: String,
         /// Who we are there.
@@ -584,6 +590,9 @@ pub enum System {
         /// What it is to the business: `wms`, `3pl`, `pos`, `erp`, `shop`, `marketplace`, `file`.
         #[arg(long)]
         role: Option<String>,
+        /// What else its channel has to know, such as `--setting columns.sku=Article`; may be told often. See the channel's page.
+        #[arg(long = "setting", value_name = "NAME=VALUE", value_parser = column)]
+        settings: Vec<(String, String)>,
     },
     /// Look at all that a system has for sale: what is new, renamed or gone.
     Discover {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::connector::Channels;
+use crate::connector::{Channels, Folders};
 use crate::database::Kept;
 use crate::nodes::Nodes;
 use crate::seal_keys;
@@ -93,7 +93,7 @@ impl Runtime {
                 queue.run();
             })
             .context("cannot start the committer")?;
-        let connector: Arc<dyn Connector> = Arc::new(Channels::new()?);
+        let connector: Arc<dyn Connector> = Arc::new(Channels::new(Folders::Any)?);
         let app = App {
             handle: handle.clone(),
             keys: Arc::default(),
@@ -111,6 +111,12 @@ impl Runtime {
     /// An API key may send so many requests a second, unless it says otherwise; 0 is any number.
     pub fn limit(&mut self, rate: u32) {
         self.app.keys = Arc::new(onhand_web::auth::Keys::with_rate(rate));
+    }
+
+    /// Folders of this machine may be named in this one alone; in none where there is none.
+    pub fn files_in(&mut self, folder: Option<PathBuf>) -> anyhow::Result<()> {
+        self.app.connector = Arc::new(Channels::new(Folders::In(folder))?);
+        Ok(())
     }
 
     /// Alerts may go to private addresses.

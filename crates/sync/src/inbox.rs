@@ -97,7 +97,10 @@ pub fn propose(matter: &Matter<'_>) -> Vec<Proposal> {
         | Cause::ListingRenamed
         | Cause::ListingGone
         | Cause::Declined
-        | Cause::Recount => Vec::new(),
+        | Cause::Recount
+        | Cause::MalformedFile
+        | Cause::RepeatedFile
+        | Cause::MissingFile => Vec::new(),
     };
     proposals.push(dismiss(matter));
     proposals
@@ -370,6 +373,9 @@ mod tests {
             (Cause::NotFound, vec!["count", "dismiss"]),
             (Cause::Declined, vec!["dismiss"]),
             (Cause::Recount, vec!["dismiss"]),
+            (Cause::MalformedFile, vec!["dismiss"]),
+            (Cause::RepeatedFile, vec!["dismiss"]),
+            (Cause::MissingFile, vec!["dismiss"]),
             (Cause::PushRefused, vec!["retry", "dismiss"]),
             (Cause::TrackingOff, vec!["retry", "dismiss"]),
             (Cause::SecondMaster, vec!["retry", "dismiss"]),

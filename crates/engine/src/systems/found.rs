@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use onhand_channels::{Channel, RemoteListing, RemoteLocation};
 use onhand_ledger::command::{Note as NoteCommand, PutListing, Resolve};
 use onhand_ledger::model::{Cause, Listing, Stage, System};
-use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Quantity, SystemId, TenantId};
+use onhand_ledger::{
+    Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, Quantity, SystemId, TenantId, Value,
+};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +154,10 @@ pub async fn discover(
     id: SystemId,
     by_sku: bool,
 ) -> Result<Discovered, AddError> {
-    let remote = channel.discover().await?;
+    let mut remote = channel.discover().await?;
+    if channel.lists_ours() {
+        remote.listings.extend(handle.ledger().read(tenant, ours)?);
+    }
     let now = handle.ledger().clock().now();
     let (system, mut missing) = handle.ledger().read(tenant, |view| {
         let mut known = BTreeSet::new();
@@ -222,6 +227,30 @@ pub async fn discover(
     sequence.waiting = done.waiting;
     keep_sequence(handle, tenant, id, &sequence).await?;
     Ok(done)
+}
+
+/// What we have, as listings under our SKUs.
+fn ours(view: &mut View<'_>) -> Result<Vec<RemoteListing>, StoreError> {
+    let mut listings = Vec::new();
+    let mut from = ItemId(0);
+    loop {
+        let page = view.range(&Key::Item(from), &Key::Item(ItemId(u64::MAX)), false, SLICE)?;
+        let Some((Key::Item(last), _)) = page.last() else { return Ok(listings) };
+        from = ItemId(last.0 + 1);
+        for (_, value) in page {
+            let Value::Item(item) = value else { continue };
+            if !item.archived && item.merged_into.is_none() {
+                let (remote_id, sku) = (item.sku.clone(), Some(item.sku.clone()));
+                listings.push(RemoteListing {
+                    remote_id,
+                    sku,
+                    name: item.name,
+                    barcode: None,
+                    tracked: true,
+                });
+            }
+        }
+    }
 }
 
 /// What is known of a listing, and what it should be mapped to.

@@ -5,10 +5,11 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `parcels` tells it what of its own orders others have sent, `told` reads the stock of an outside master, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `parcels` tells it what of its own orders others have sent, `told` reads the stock of an outside master, `files` books the files that one brings, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
 //! zeros, `stops` tells a person why nothing is sent, `asked` does it all now.
 
 mod asked;
+mod files;
 mod follow;
 mod hooks;
 mod lines;
@@ -240,6 +241,8 @@ pub struct Worker {
     /// Orders that it ships.
     outbound: outbound::Outbound,
     parcels: parcels::Parcels,
+    /// What a file of its own says that it shows, until it is judged.
+    seen: BTreeMap<String, Quantity>,
     /// What a person asked for, under way.
     asked: Option<asked::Now>,
     /// The batch that is on its way.
@@ -304,6 +307,7 @@ impl Worker {
             pushing_stopped: false,
             outbound: outbound::Outbound::default(),
             parcels: parcels::Parcels::default(),
+            seen: BTreeMap::new(),
             asked: None,
             batch: None,
             zeros_sent: Vec::new(),

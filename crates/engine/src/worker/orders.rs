@@ -35,7 +35,7 @@ fn location_of(line: &RemoteOrderLine, codes: &[(String, String)]) -> Option<Str
 }
 
 /// Up to where a page of orders is read.
-struct Read {
+pub(super) struct Read {
     cursor: String,
     /// All that was done over there up to this instant; none where there is more.
     known_to: Option<Instant>,
@@ -48,6 +48,7 @@ impl Worker {
         let announced = self.announced()?;
         let begun_at = self.now();
         self.follow_sent().await?;
+        self.take_files().await?;
         loop {
             // What it shipped of what was sent to it is known up to before that was asked.
             let asked_at = if self.is_followed() { begun_at } else { self.now() };
@@ -121,7 +122,11 @@ impl Worker {
     }
 
     /// Records one order as it is now, and what the system did to its own numbers by it.
-    async fn order(&mut self, order: &RemoteOrder, read: Option<&Read>) -> Result<(), WorkerError> {
+    pub(super) async fn order(
+        &mut self,
+        order: &RemoteOrder,
+        read: Option<&Read>,
+    ) -> Result<(), WorkerError> {
         let space = format!("order:{}", self.id);
         let ledger = self.handle.ledger().clone();
         let (codes, before, applied, waiting) = ledger.read(self.tenant, |view| {

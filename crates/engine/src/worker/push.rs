@@ -1,9 +1,9 @@
 //! Sending what differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use onhand_channels::{Budget, Push, Pushed, Reading};
-use onhand_ledger::Instant;
+use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Allowance, Fall, Stop, may_call_at};
 
 use super::{Acknowledged, Line, Worker, WorkerError};
@@ -92,6 +92,19 @@ impl Worker {
         Ok(readings.into_iter().map(place).collect())
     }
 
+    /// What all others show and go on showing, where a push replaces all there is.
+    fn beside(&self, chosen: &[String]) -> Vec<(String, String, Quantity)> {
+        if !self.channel.pushes_whole() {
+            return Vec::new();
+        }
+        let chosen: HashSet<&String> = chosen.iter().collect();
+        let others = self.lines.iter().filter(|(key, line)| !chosen.contains(key) && !line.is_skipped);
+        let shows = |line: &Line| line.state.shows().unwrap_or_default();
+        others
+            .map(|(_, line)| (line.listing.remote_id.clone(), line.remote_location.clone(), shows(line)))
+            .collect()
+    }
+
     fn count(&self, outcome: Outcome, many: usize) {
         self.figures(|figures| *figures.pushes.entry(outcome).or_default() += many as u64);
     }
@@ -156,7 +169,8 @@ impl Worker {
         }
         // A crash from here on leaves it known that these may have arrived.
         self.keep(&chosen).await?;
-        let results = match self.channel.push(&pushes).await {
+        let beside = self.beside(&chosen);
+        let results = match self.channel.push_beside(&pushes, &beside).await {
             Ok(results) => {
                 self.keep_to_budget();
                 self.called = true;
@@ -186,6 +200,7 @@ impl Worker {
                         !(reads_first || compares) || !line.state.changes.is_empty();
                     line.state.unanswered = None;
                     line.state.pushed_since = true;
+                    self.seen.remove(key);
                     line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
                     let is_guarded = line.fall == Some(Fall::Guarded) && !line.state.zero_allowed;
                     if push.quantity.is_zero() && is_guarded {

@@ -74,7 +74,11 @@ impl Worker {
     /// Reads these lines' numbers. What is not tracked or not there any more stops; what is again goes on.
     pub(super) async fn read_lines(&mut self, keys: &[String]) -> Result<Vec<Reading>, WorkerError> {
         let at = self.now();
-        let readings = self.channel.read(&self.listings_of(keys)).await?;
+        let readings = if self.channel.shows_back() {
+            self.channel.read(&self.listings_of(keys)).await?
+        } else {
+            self.as_told(keys)
+        };
         let mut stops = Vec::new();
         let mut over = Vec::new();
         let place = |reading: &'_ Reading| (reading.listing.clone(), reading.location.clone());
@@ -273,6 +277,7 @@ impl Worker {
             self.next_read = if self.read_back.is_empty() { soon } else { self.next_read.min(soon) };
             self.read_back.extend(again);
         }
+        self.forget_seen();
         self.tell().await?;
         self.keep(&judged).await?;
         for key in over {

@@ -1,7 +1,5 @@
 //! What there is as rows of a file, in the columns that an import takes, read in slices between which the ledger goes on.
 
-mod sheet;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use onhand_engine::View;
@@ -13,7 +11,7 @@ use onhand_store::StoreError;
 
 use crate::lists;
 
-pub use sheet::{CsvRows, SheetProblem, Workbook};
+pub use onhand_sheets::{Column, CsvRows, SheetProblem, Workbook};
 
 /// What is exported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,9 +27,6 @@ pub enum What {
     /// Orders, line by line.
     Orders,
 }
-
-/// A column: its name, and whether what it has are quantities.
-pub type Column = (&'static str, bool);
 
 const ITEMS: &[Column] = &[
     ("sku", false),

@@ -8,9 +8,9 @@ use onhand_ledger::command::{Line, PutItem, SetLowStock};
 use onhand_ledger::model::{Pack, Tracking};
 use onhand_ledger::{Body, Precision, Quantity};
 
-use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
 use crate::lists;
+use onhand_sheets::{Bad, Record, Table};
 
 const OWN: [&str; 16] = [
     "sku",
@@ -51,7 +51,12 @@ pub(super) fn is_shopify(table: &Table) -> bool {
 
 /// The rows of our own columns, in the order in which they can be imported.
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
-    super::check_header(table, &OWN, &["sku"], "; a Shopify product export has `Handle` and `Variant SKU`")?;
+    onhand_sheets::check_header(
+        table,
+        &OWN,
+        &["sku"],
+        "; a Shopify product export has `Handle` and `Variant SKU`",
+    )?;
     let (mut tasks, mut bad) = (Vec::new(), Vec::new());
     let mut skus = HashMap::<&str, (u64, u32)>::new();
     for (index, record) in table.records() {

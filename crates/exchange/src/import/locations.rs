@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use onhand_ledger::Body;
 use onhand_ledger::command::PutLocation;
 
-use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
 use crate::lists;
+use onhand_sheets::{Bad, Record, Table};
 
 const OWN: [&str; 7] = ["code", "name", "sellable", "rank", "parent", "time_zone", "groups"];
 
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
-    super::check_header(table, &OWN, &["code"], "")?;
+    onhand_sheets::check_header(table, &OWN, &["code"], "")?;
     let (mut tasks, mut bad) = (Vec::new(), Vec::new());
     let mut codes = HashMap::<&str, (u64, u32)>::new();
     for (index, record) in table.records() {

@@ -9,21 +9,15 @@ mod orders;
 mod receipts;
 mod run;
 mod stock;
-mod table;
 
 use std::io::{Read, Seek};
 
 use onhand_ledger::command::{Line, PutLocation, TakeCount};
 use onhand_ledger::{Body, Date, Instant, Quantity};
 
+pub use onhand_sheets::{Bad, FileKind, FileProblem, MOST_ROWS, MOST_UNPACKED};
+use onhand_sheets::{Record, Table};
 pub use run::{Asked, MOST_REHEARSED, Outcome, RowResult, Summary, Why, run};
-pub use table::{Bad, FileKind, MOST_ROWS, MOST_UNPACKED};
-use table::{Record, Table};
-
-/// A file that cannot be read as what it is said to be: why, and where.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct FileProblem(pub String);
 
 /// What is imported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +125,7 @@ pub fn read(what: What, input: impl Read + Seek, reading: &Reading) -> Result<Pl
         let put = PutLocation { code: code.clone(), ..PutLocation::default() };
         put.check().map_err(|error| FileProblem(format!("`{code}` cannot be a location's code: {error}")))?;
     }
-    let mut table = table::read(input, *kind, map)?;
+    let mut table = onhand_sheets::read(input, *kind, map)?;
     let mut bad = std::mem::take(&mut table.bad);
     let (mut shopify, mut skipped) = (Vec::new(), Vec::new());
     let (tasks, wrong) = match what {
@@ -248,47 +242,6 @@ impl Plan {
             (What::Orders, make) => orders::body(table, make),
         }
     }
-}
-
-/// Refuses a header that lacks a column, or has one that is not known.
-fn check_header(table: &Table, own: &[&str], needed: &[&str], also: &str) -> Result<(), FileProblem> {
-    for needed in needed {
-        if !table.has(needed) {
-            return Err(FileProblem(format!(
-                "line 1: no column is called `{needed}`{}. Onhand's own columns are {}{also}",
-                likely_cause(&table.header, own),
-                own.join(", ")
-            )));
-        }
-    }
-    if table.mapped {
-        return Ok(());
-    }
-    if let Some(unknown) = table.header.iter().find(|name| !own.contains(&name.as_str())) {
-        let cause = likely_cause(&table.header, own);
-        return Err(FileProblem(format!(
-            "line 1: the column `{unknown}` is not known{cause}; these are: {}. Where it is said which column is which \
-             (`--map OURS=THEIRS`, over HTTP `map`), others are left alone",
-            own.join(", ")
-        )));
-    }
-    Ok(())
-}
-
-/// What most likely went wrong with a header; nothing where it is not known.
-fn likely_cause(header: &[String], own: &[&str]) -> String {
-    let separator = [(';', "semicolon"), ('\t', "tab"), ('|', "bar")].into_iter().find(|(separator, _)| {
-        matches!(header, [only] if only.contains(*separator) && only.split(*separator).any(|name| own.contains(&&*name.trim().to_lowercase())))
-    });
-    if let Some((_, name)) = separator {
-        return format!(": the separator must be a comma, and here it is a {name}");
-    }
-    let lower: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
-    if *header != lower && lower.iter().any(|name| own.contains(&name.as_str())) {
-        let meant: Vec<&str> = lower.iter().map(String::as_str).filter(|name| own.contains(name)).collect();
-        return format!(": columns are lower case without spaces around: {}", meant.join(", "));
-    }
-    String::new()
 }
 
 /// An instant in a column, if there is one.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use onhand_ledger::command::{Line, PlaceOrder};
 use onhand_ledger::{Body, Money, Precision, Quantity};
 
-use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
+use onhand_sheets::{Bad, Record, Table};
 
 /// `id`, `line`, `short`, `shipped`, `returned` and the like are those of an export, and are not read.
 const OWN: [&str; 18] = [
@@ -37,7 +37,7 @@ pub(super) type Found = (Vec<Task>, Vec<Bad>, Vec<Bad>);
 
 /// The orders, what is wrong, and the rows of an export that are not to be placed, with why.
 pub(super) fn of(table: &Table) -> Result<Found, FileProblem> {
-    super::check_header(table, &OWN, &["reference", "sku", "quantity"], "")?;
+    onhand_sheets::check_header(table, &OWN, &["reference", "sku", "quantity"], "")?;
     let (mut tasks, mut bad, mut skipped) = (Vec::<Task>::new(), Vec::new(), Vec::new());
     let mut orders = HashMap::<&str, usize>::new();
     for (index, record) in table.records() {

@@ -3,8 +3,8 @@
 use onhand_ledger::command::{Line, Noted, Receive};
 use onhand_ledger::{Body, Precision, Quantity};
 
-use super::table::{Bad, Record, Table};
 use super::{FileProblem, Task};
+use onhand_sheets::{Bad, Record, Table};
 
 const OWN: [&str; 12] = [
     "sku",
@@ -22,7 +22,7 @@ const OWN: [&str; 12] = [
 ];
 
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
-    super::check_header(table, &OWN, &["sku", "location", "quantity"], "")?;
+    onhand_sheets::check_header(table, &OWN, &["sku", "location", "quantity"], "")?;
     let (mut tasks, mut bad) = (Vec::new(), Vec::new());
     for (index, record) in table.records() {
         match body(&record) {

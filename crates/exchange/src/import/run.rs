@@ -10,8 +10,8 @@ use onhand_store::StoreError;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::table::Bad;
 use super::{FileProblem, Make, Plan, Task, What};
+use onhand_sheets::Bad;
 
 /// A block is handed in once it is so much work.
 const BLOCK: usize = 256;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use onhand_ledger::command::{Line, TakeCount};
 use onhand_ledger::{Body, Instant, Precision, Quantity};
 
-use super::table::{Bad, Record, Table};
 use super::{FileProblem, Make, Task};
+use onhand_sheets::{Bad, Record, Table};
 
 /// `on_hand` and the states are those of an export; what is counted is on hand less what is damaged or in quality control.
 const OWN: [&str; 15] = [
@@ -31,7 +31,7 @@ const OWN: [&str; 15] = [
 
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
     let counted = if table.has("on_hand") && !table.has("counted") { "on_hand" } else { "counted" };
-    super::check_header(table, &OWN, &["sku", "location", counted], "")?;
+    onhand_sheets::check_header(table, &OWN, &["sku", "location", counted], "")?;
     let (mut tasks, mut bad) = (Vec::<Task>::new(), Vec::new());
     let mut places = HashMap::<(&str, &str, &str), (usize, u64)>::new();
     for (index, record) in table.records() {

@@ -85,6 +85,7 @@ pub(crate) async fn run(demo: &Demo, json: bool) -> anyhow::Result<ExitCode> {
         url: shop_url.clone(),
         username: String::new(),
         secret: "demo-token".into(),
+        settings: BTreeMap::new(),
     };
     let connector = runtime.app.connector.clone();
     add_system(&handle, connector.as_ref(), tenant, Asked::new("demo", "Corner Shop"), connection).await?;

@@ -48,6 +48,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     let mut runtime = Runtime::open(store)?;
     runtime.limit(serve.rate);
     runtime.may_call_private(serve.alert_private);
+    runtime.files_in(serve.files_in.clone())?;
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
     runtime.seal_what_is_in_clear().await;

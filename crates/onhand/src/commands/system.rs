@@ -1,5 +1,6 @@
 //! `onhand system`: connected systems, and connecting one step by step.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _};
 
@@ -13,7 +14,7 @@ use crate::output::say;
 pub(super) async fn run(link: &Link, asked: System, json: bool) -> anyhow::Result<()> {
     match asked {
         System::List => list(link, json).await,
-        System::Add { kind, name, url, username, secret, location, locations, role } => {
+        System::Add { kind, name, url, username, secret, location, locations, role, settings } => {
             let name = name.unwrap_or_else(|| kind.clone());
             let places =
                 |(remote, location): (String, String)| json!({ "remote": remote, "location": location });
@@ -21,14 +22,16 @@ pub(super) async fn run(link: &Link, asked: System, json: bool) -> anyhow::Resul
                 (!locations.is_empty()).then(|| locations.into_iter().map(places).collect());
             let body = json!({
                 "name": name, "kind": kind, "url": url, "username": username, "secret": secret,
-                "location": location, "locations": locations, "role": role
+                "location": location, "locations": locations, "role": role,
+                "settings": named(settings)
             });
             add(link, &name, &body, json).await
         }
-        System::Connect { kind, name, url, username, secret, role } => {
+        System::Connect { kind, name, url, username, secret, role, settings } => {
             let name = name.unwrap_or_else(|| kind.clone());
             let body = json!({
-                "name": name, "kind": kind, "url": url, "username": username, "secret": secret, "role": role
+                "name": name, "kind": kind, "url": url, "username": username, "secret": secret, "role": role,
+                "settings": named(settings)
             });
             connect(link, &name, &body).await
         }
@@ -75,6 +78,11 @@ pub(super) async fn run(link: &Link, asked: System, json: bool) -> anyhow::Resul
         System::Watch { name } => stage(link, &name, "watching", json).await,
         System::Live { name } => stage(link, &name, "live", json).await,
     }
+}
+
+/// Settings by name; nothing where there are none.
+fn named(settings: Vec<(String, String)>) -> Option<BTreeMap<String, String>> {
+    Some(settings.into_iter().collect()).filter(|named: &BTreeMap<_, _>| !named.is_empty())
 }
 
 fn at(name: &str, step: &str) -> anyhow::Result<String> {

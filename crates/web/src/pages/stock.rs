@@ -406,7 +406,7 @@ struct FileRun {
 
 impl AsyncRun for FileRun {
     async fn run(mut self, parts: Parts) -> Result<(), Stop> {
-        let mut rows = CsvRows::new(What::Stock);
+        let mut rows = CsvRows::new(What::Stock.columns());
         while !self.search.is_end {
             let hits = self.search.candidates(&self.app, &self.caller).await?;
             let found = read(&self.app, &self.caller, |view| {

@@ -247,7 +247,7 @@ struct CsvRun {
 
 impl AsyncRun for CsvRun {
     async fn run(mut self, parts: Parts) -> Result<(), Stop> {
-        let mut rows = CsvRows::new(self.what);
+        let mut rows = CsvRows::new(self.what.columns());
         while !self.export.is_done() {
             let next = read(&self.app, &self.caller, |view| self.export.next(view, SLICE)).await?;
             rows.add(&next);
@@ -295,7 +295,7 @@ async fn export_things(
         let run = CsvRun { app, caller, export, what };
         return Ok(streamed("text/csv; charset=utf-8", format!("{name}.csv"), place, run));
     }
-    let mut book = Workbook::new(what).map_err(sheet_problem)?;
+    let mut book = Workbook::new(what.columns()).map_err(sheet_problem)?;
     while !export.is_done() {
         let rows = read(&app, &caller, |view| export.next(view, SLICE)).await?;
         blocking(|| book.add(&rows)).await.map_err(sheet_problem)?;

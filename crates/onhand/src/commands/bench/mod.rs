@@ -9,6 +9,7 @@ mod store;
 mod sync;
 mod system;
 
+use std::collections::BTreeMap;
 use std::time::Instant as Stopwatch;
 
 use onhand_engine::systems::Connection;
@@ -29,8 +30,13 @@ pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Res
         Bench::Orders { seconds, runs } => orders::orders_over_http(*seconds, *runs, json).await,
         Bench::System { kind, url, username, secret, changes } => {
             let (kind, url) = (kind.clone(), url.clone());
-            let connection =
-                Connection { kind, url, username: username.clone(), secret: secret.as_str().into() };
+            let connection = Connection {
+                kind,
+                url,
+                username: username.clone(),
+                secret: secret.as_str().into(),
+                settings: BTreeMap::new(),
+            };
             system::until_shown(connection, *changes, json).await
         }
     }

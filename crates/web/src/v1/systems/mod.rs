@@ -6,6 +6,8 @@ pub(super) mod sent;
 mod steps;
 mod sync;
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -52,7 +54,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct AddBody {
     /// What people call it.
     name: String,
-    /// `shopify`, `woocommerce`, `vendure`, `shop`, `protocol`, or another name for a system that only tells us documents.
+    /// `shopify`, `woocommerce`, `vendure`, `files`, `shop`, `protocol`, or another name for a system that only tells us documents.
     kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`; a `shopify`, `vendure` or `woocommerce` needs it.
     url: Option<String>,
@@ -67,6 +69,8 @@ struct AddBody {
     locations: Option<Vec<RemotePlace>>,
     /// What it is to the business.
     role: Option<Role>,
+    /// What else its channel has to know, by name, such as the columns of files; see the channel's page.
+    settings: Option<BTreeMap<String, String>>,
 }
 
 /// A stock location of a system, and ours behind it.
@@ -157,10 +161,10 @@ struct Kept {
 #[utoipa::path(post, path = "/systems", tag = "systems", request_body = AddBody,
     responses((status = 201, body = AddedBody), (status = 502, body = Problem)))]
 async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Problem> {
-    let AddBody { name, kind, url, username, secret, location, locations, role } = &ask.body;
+    let AddBody { name, kind, url, username, secret, location, locations, role, settings } = &ask.body;
     let role = role.map(OurRole::from);
     let Some(url) = url else {
-        if ["shopify", "vendure", "woocommerce"].contains(&kind.as_str()) {
+        if ["files", "shopify", "vendure", "woocommerce"].contains(&kind.as_str()) {
             return Err(Problem::of_field("url", format!("a `{kind}` is connected at its url, {SUCH_AS}")));
         }
         let put = PutSystem { name: name.clone(), kind: kind.clone(), role, ..PutSystem::default() };
@@ -179,9 +183,10 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
             several.iter().map(|place| (place.remote.clone(), place.location.clone())).collect(),
         ),
     };
-    let connection = connection(&app, name, kind, url, username.as_deref(), secret.as_ref())?;
+    let typed = Typed { name, kind, url, username: username.as_deref(), secret: secret.as_ref(), settings };
+    let connection = connection(&app, typed)?;
     // The secret decides nothing of the answer, and a hash of it is not to be kept.
-    let fingerprint = fingerprint(&(name, kind, url, username, location, role, &places));
+    let fingerprint = fingerprint(&(name, kind, url, username, location, role, &places, settings));
     let (caller, key) = (&ask.caller, ask.key.clone());
     if let Some(key) = &key
         && let Some(kept) = answered(&app, caller, key).await?
@@ -226,26 +231,35 @@ fn fingerprint(of: &impl std::fmt::Debug) -> u64 {
     u64::from_be_bytes(hash.as_bytes().first_chunk::<8>().copied().unwrap_or_default())
 }
 
+/// A connection as it was typed.
+struct Typed<'a> {
+    name: &'a str,
+    kind: &'a str,
+    url: &'a str,
+    username: Option<&'a str>,
+    secret: Option<&'a Secret>,
+    settings: &'a Option<BTreeMap<String, String>>,
+}
+
 /// A connection as it was typed, of a kind there is.
-fn connection(
-    app: &App,
-    name: &str,
-    kind: &str,
-    url: &str,
-    username: Option<&str>,
-    secret: Option<&Secret>,
-) -> Result<Connection, Problem> {
-    check_url("url", url)?;
+fn connection(app: &App, typed: Typed<'_>) -> Result<Connection, Problem> {
+    let Typed { name, kind, url, username, secret, settings } = typed;
+    // Where files lie is no address of an API: their channel says what it may be.
+    if kind != "files" {
+        check_url("url", url)?;
+    }
     let connection = Connection {
         kind: kind.to_owned(),
         url: url.to_owned(),
         username: username.unwrap_or_default().to_owned(),
         secret: secret.cloned().unwrap_or_default(),
+        settings: settings.clone().unwrap_or_default(),
     };
     // No channel speaks yet here: what it cannot be made of is the kind, or the address.
     match app.connector.connect(name, &connection) {
         Err(ChannelError::Unexpected { reason, .. }) => Err(Problem::of_field("kind", reason)),
         Err(ChannelError::Address { reason, .. }) => Err(Problem::of_field("url", reason)),
+        Err(ChannelError::Settings { reason, .. }) => Err(Problem::of_field("settings", reason)),
         _ => Ok(connection),
     }
 }

@@ -1,5 +1,6 @@
 //! Connecting a system step by step. Each step may be done again; where it stands is kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -27,7 +28,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{RemotePlace, Role, SystemBody, connection, known, named, unsealed};
+use super::{RemotePlace, Role, SystemBody, Typed, connection, known, named, unsealed};
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -63,7 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct ConnectBody {
     /// What people call it.
     name: String,
-    /// `shopify`, `woocommerce`, `vendure`, `shop` or `protocol`.
+    /// `shopify`, `woocommerce`, `vendure`, `files`, `shop` or `protocol`.
     kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`.
     url: String,
@@ -74,6 +75,8 @@ struct ConnectBody {
     secret: Option<onhand_engine::seal::Secret>,
     /// What it is to the business.
     role: Option<Role>,
+    /// What else its channel has to know, by name, such as the columns of files; see the channel's page.
+    settings: Option<BTreeMap<String, String>>,
 }
 
 /// A system, and how far its connecting is.
@@ -113,8 +116,9 @@ struct PlaceBody {
 #[utoipa::path(post, path = "/connect", tag = "systems", request_body = ConnectBody,
     responses((status = 200, body = StepsBody), (status = 502, body = Problem)))]
 async fn begin(State(app): State<App>, ask: Ask<ConnectBody>) -> Result<Json<StepsBody>, Problem> {
-    let ConnectBody { name, kind, url, username, secret, role } = &ask.body;
-    let connection = connection(&app, name, kind, url, username.as_deref(), secret.as_ref())?;
+    let ConnectBody { name, kind, url, username, secret, role, settings } = &ask.body;
+    let typed = Typed { name, kind, url, username: username.as_deref(), secret: secret.as_ref(), settings };
+    let connection = connection(&app, typed)?;
     let (caller, role) = (&ask.caller, role.map(OurRole::from));
     let connector = app.connector.clone();
     let id = connect(&app.handle, connector.as_ref(), caller.tenant, &caller.name, name, &connection, role);

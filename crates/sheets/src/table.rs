@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use calamine::{DataRef, Reader as _, Xlsx};
 use serde::Serialize;
 
-use super::FileProblem;
+use crate::FileProblem;
 use crate::limited::Limited;
 
 /// The longest XLSX: 64 MiB.
@@ -48,7 +48,8 @@ pub struct Bad {
 }
 
 impl Bad {
-    pub(super) fn new(line: u64, column: Option<&str>, problem: impl Into<String>) -> Self {
+    /// What is wrong in a line, and in which column of ours, where it is one.
+    pub fn new(line: u64, column: Option<&str>, problem: impl Into<String>) -> Self {
         Self { line, column: column.map(str::to_owned), problem: problem.into() }
     }
 }
@@ -72,10 +73,12 @@ struct Row {
 
 /// A file.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub struct Table {
+    /// What its columns are called, by us where that was said.
     pub header: Vec<String>,
     columns: HashMap<String, usize>,
     rows: Vec<Row>,
+    /// Rows that cannot be read.
     pub bad: Vec<Bad>,
     /// Was it said which column is which? Then others are left alone.
     pub mapped: bool,
@@ -84,12 +87,13 @@ pub(super) struct Table {
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'t> {
+pub struct Record<'t> {
     table: &'t Table,
     row: &'t Row,
 }
 
 impl<'t> Record<'t> {
+    /// Its line in the file, or its row in the sheet.
     pub const fn line(&self) -> u64 {
         self.row.line
     }
@@ -120,20 +124,27 @@ impl<'t> Record<'t> {
 }
 
 impl Table {
-    /// How many rows it has.
-    #[cfg(test)]
+    /// How many rows it has, those that cannot be read left out.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks that")]
     pub const fn len(&self) -> usize {
         self.rows.len()
     }
 
+    /// Has the file such a column?
     pub fn has(&self, column: &str) -> bool {
         self.columns.contains_key(column)
     }
 
+    /// A row, by its place among those that can be read.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such row.
     pub fn record(&self, index: u32) -> Record<'_> {
         Record { table: self, row: &self.rows[index as usize] }
     }
 
+    /// All rows that can be read, each with its place among them.
     pub fn records(&self) -> impl Iterator<Item = (u32, Record<'_>)> {
         (0..).zip(self.rows.iter().map(|row| Record { table: self, row }))
     }
@@ -206,12 +217,31 @@ impl Table {
     }
 }
 
-/// Reads a file, at its beginning; what kind it is its first bytes show, where it is not told.
-pub(super) fn read(
-    mut input: impl Read + Seek,
+/// Reads a file, at its beginning; what kind it is its first bytes show, where it is not told. `map` says which column of the file is
+/// which of ours: ours, and the file's. Fields of CSV have commas between them.
+pub fn read(
+    input: impl Read + Seek,
     kind: Option<FileKind>,
     map: &[(String, String)],
 ) -> Result<Table, FileProblem> {
+    let mut table = unnamed(input, kind, b',')?;
+    table.rename(map)?;
+    Ok(table)
+}
+
+/// As [`read`], of CSV with another separator, and of what is mapped only those columns that the file has.
+pub fn read_those_there(
+    input: impl Read + Seek,
+    separator: u8,
+    map: &[(String, String)],
+) -> Result<Table, FileProblem> {
+    let mut table = unnamed(input, None, separator)?;
+    let there: Vec<_> = map.iter().filter(|(_, theirs)| table.header.contains(theirs)).cloned().collect();
+    table.rename(&there)?;
+    Ok(table)
+}
+
+fn unnamed(mut input: impl Read + Seek, kind: Option<FileKind>, separator: u8) -> Result<Table, FileProblem> {
     let cannot = |error: std::io::Error| FileProblem(format!("it cannot be read: {error}"));
     let kind = match kind {
         Some(kind) => kind,
@@ -222,26 +252,25 @@ pub(super) fn read(
             if first == b"PK\x03\x04" { FileKind::Xlsx } else { FileKind::Csv }
         }
     };
-    let mut table = match kind {
-        FileKind::Csv => csv(input)?,
+    Ok(match kind {
+        FileKind::Csv => csv(input, separator)?,
         // What reads sheets for us panics at some that nobody's spreadsheet writes: places beyond all numbers, say.
         FileKind::Xlsx => catch_unwind(AssertUnwindSafe(|| sheet(input))).unwrap_or_else(|_| {
             Err(FileProblem(
                 "it is no XLSX that can be read: a cell has a place that there is not".to_owned(),
             ))
         })?,
-    };
-    table.rename(map)?;
-    Ok(table)
+    })
 }
 
 /// A row of its own behind a file's last: where it does not come by itself, a quote was left open.
 const END: &str = "\u{1a}";
 
-fn csv(input: impl Read) -> Result<Table, FileProblem> {
+fn csv(input: impl Read, separator: u8) -> Result<Table, FileProblem> {
     let end = format!("\n{END}\n").into_bytes();
     let input = Newlines::new(Limited::new(input)).chain(std::io::Cursor::new(end));
-    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(input);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).flexible(true).has_headers(false).from_reader(input);
     let mut table = Table::default();
     let mut record = csv::StringRecord::new();
     let mut is_header = true;

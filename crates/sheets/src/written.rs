@@ -2,7 +2,8 @@
 
 use std::io::{Seek, Write};
 
-use super::{Column, What};
+/// A column: its name, and whether what it has are quantities.
+pub type Column = (&'static str, bool);
 
 /// A sheet ends here: <https://support.microsoft.com/en-us/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3>.
 const MOST_ROWS: u32 = 1_048_576;
@@ -22,19 +23,26 @@ pub enum SheetProblem {
 #[derive(Debug)]
 pub struct CsvRows {
     out: Vec<u8>,
+    separator: u8,
 }
 
 impl CsvRows {
     /// Begins with the names of the columns.
-    pub fn new(what: What) -> Self {
-        let mut rows = Self { out: Vec::new() };
-        rows.add(&[what.columns().iter().map(|(name, _)| (*name).to_owned()).collect()]);
+    pub fn new(columns: &[Column]) -> Self {
+        let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        Self::named(&names, b',')
+    }
+
+    /// Begins with these names of columns, with this between fields.
+    pub fn named(names: &[String], separator: u8) -> Self {
+        let mut rows = Self { out: Vec::new(), separator };
+        rows.add(&[names.to_vec()]);
         rows
     }
 
     /// Adds rows.
     pub fn add(&mut self, rows: &[Vec<String>]) {
-        let mut writer = csv::Writer::from_writer(&mut self.out);
+        let mut writer = csv::WriterBuilder::new().delimiter(self.separator).from_writer(&mut self.out);
         for row in rows {
             writer.write_record(row).expect("rows of one width are written into memory");
         }
@@ -49,17 +57,24 @@ impl CsvRows {
 /// A sheet in a file of its own while it is made: memory holds a row of it. Quantities are numbers, codes are text.
 pub struct Workbook {
     book: rust_xlsxwriter::Workbook,
-    columns: &'static [Column],
+    /// Which of its columns are quantities.
+    numbers: Vec<bool>,
     next: u32,
 }
 
 impl Workbook {
     /// A sheet with the names of the columns.
-    pub fn new(what: What) -> Result<Self, SheetProblem> {
+    pub fn new(columns: &[Column]) -> Result<Self, SheetProblem> {
+        let (names, numbers): (Vec<String>, Vec<bool>) =
+            columns.iter().map(|(name, is_number)| ((*name).to_owned(), *is_number)).unzip();
+        Self::named(names, numbers)
+    }
+
+    /// A sheet with these names of columns, and which of them are quantities.
+    pub fn named(names: Vec<String>, numbers: Vec<bool>) -> Result<Self, SheetProblem> {
         let mut book = rust_xlsxwriter::Workbook::new();
         book.add_worksheet_with_constant_memory()?;
-        let mut workbook = Self { book, columns: what.columns(), next: 0 };
-        let names: Vec<String> = workbook.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut workbook = Self { book, numbers, next: 0 };
         workbook.add(&[names])?;
         Ok(workbook)
     }
@@ -71,7 +86,7 @@ impl Workbook {
             if self.next >= MOST_ROWS {
                 return Err(SheetProblem::TooLong);
             }
-            for (column, (text, (_, is_number))) in (0_u16..).zip(row.iter().zip(self.columns)) {
+            for (column, (text, is_number)) in (0_u16..).zip(row.iter().zip(&self.numbers)) {
                 // A sheet's numbers have 15 digits: what has more stays text, and exact.
                 let digits = text.bytes().filter(u8::is_ascii_digit).count();
                 match text.parse::<f64>() {
