@@ -111,6 +111,10 @@ impl Place for Http {
         Ok(there)
     }
 
+    async fn is_there(&self, path: &str) -> Done<bool> {
+        Ok(self.send(self.http.head(self.at(path))).await?.is_some())
+    }
+
     async fn fetch(&self, path: &str) -> Done<File> {
         let found = self.send(self.http.get(self.at(path))).await?;
         let mut response = found.ok_or_else(|| PlaceError::Trouble(format!("{path} is gone")))?;

@@ -94,7 +94,9 @@ impl Files {
         Ok(Self { name: name.to_owned(), settings, place, seen: Mutex::default() })
     }
 
+    /// What failed may have been done all the same: it is looked anew what is being taken.
     fn error(&self, error: PlaceError) -> ChannelError {
+        locked(&self.seen).begun = false;
         let system = self.name.clone();
         match error {
             PlaceError::Refused(reason) => ChannelError::Credentials { system, reason },
@@ -155,10 +157,9 @@ impl Files {
             } else {
                 format!("{stamp}.{copy}-{}", entry.name)
             };
-            let folders = ["working", "archive", "failed"];
             let mut is_there = false;
-            for folder in folders {
-                is_there |= self.place.list(folder).await?.iter().any(|one| one.name == claim);
+            for folder in ["working", "archive", "failed"] {
+                is_there |= self.place.is_there(&format!("{folder}/{claim}")).await?;
             }
             if !is_there {
                 let from = format!("in/{}", entry.name);

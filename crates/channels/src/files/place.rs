@@ -38,6 +38,9 @@ pub(super) trait Place: Send + Sync {
     /// The files in a folder.
     async fn list(&self, folder: &str) -> Done<Vec<Entry>>;
 
+    /// Is there a file of that name?
+    async fn is_there(&self, path: &str) -> Done<bool>;
+
     /// The bytes of a file, at their beginning.
     async fn fetch(&self, path: &str) -> Done<File>;
 
@@ -120,6 +123,11 @@ impl Place for Folder {
             Ok(entries)
         })
         .await?
+    }
+
+    async fn is_there(&self, path: &str) -> Done<bool> {
+        let path = self.root.join(path);
+        blocking(move || path.try_exists().map_err(|error| failed(&path, &error))).await?
     }
 
     async fn fetch(&self, path: &str) -> Done<File> {

@@ -285,6 +285,15 @@ impl Place for Sftp {
         self.done(&path, list(&open.sftp, &path).await).await
     }
 
+    async fn is_there(&self, path: &str) -> Done<bool> {
+        let (open, path) = (self.open().await?, self.at(path));
+        match open.sftp.stat(path.as_str()).await {
+            Ok(_) => Ok(true),
+            Err(error) if is(&error, StatusCode::NoSuchFile) => Ok(false),
+            Err(error) => self.done(&path, Err(error)).await,
+        }
+    }
+
     async fn fetch(&self, path: &str) -> Done<File> {
         let (open, path) = (self.open().await?, self.at(path));
         let mut file = tempfile::tempfile().map_err(trouble)?;
