@@ -231,6 +231,30 @@ const BUGS: &[Bug] = &[
         right: "matches!(stopped, Some(Stop::Missing | Stop::Untracked))",
         wrong: "false",
     },
+    Bug {
+        name: "orders heard of at once are taken in another order than they came in",
+        file: "crates/engine/src/worker/orders.rs",
+        right: "self.learn_clock(&page.orders);",
+        wrong: "",
+    },
+    Bug {
+        name: "a batch waits for ever for a number that is left to its system",
+        file: "crates/engine/src/worker/timing.rs",
+        right: "line.state.stopped.is_none() && !line.is_skipped",
+        wrong: "line.state.stopped.is_none()",
+    },
+    Bug {
+        name: "a stale push: what a new rule leads to is told after the number was computed",
+        file: "crates/engine/src/worker/follow.rs",
+        right: "!self.follow().await?",
+        wrong: "self.follow().await?; true",
+    },
+    Bug {
+        name: "an order that a write has overwritten is taken off what it wrote",
+        file: "crates/engine/src/worker/push.rs",
+        right: "!(reads_first || compares) || !line.state.changes.is_empty()",
+        wrong: "false",
+    },
 ];
 
 #[cfg(test)]

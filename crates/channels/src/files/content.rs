@@ -17,7 +17,7 @@ use crate::{RemoteOrder, RemoteOrderLine};
 const TOLD: usize = 1_000;
 
 /// Columns of stock. Those from `serial` on are an export's, and but for `on_hand`, `damaged` and `quality_control` not read.
-const STOCK: [&str; 15] = [
+const STOCK: [&str; 16] = [
     "sku",
     "location",
     "quantity",
@@ -27,6 +27,7 @@ const STOCK: [&str; 15] = [
     "expires",
     "counted",
     "available",
+    "unsellable",
     "reserved",
     "committed",
     "damaged",

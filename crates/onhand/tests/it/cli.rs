@@ -395,7 +395,7 @@ fn an_edited_export_of_stock_is_a_valid_import_as_csv_and_as_a_sheet() {
     run(&["import", "orders", &file("orders.csv", orders)]);
     let exported = run(&["export", "orders"]);
     assert_eq!(exported.lines().count(), 4, "{exported}");
-    let more = format!("{exported},,A-3,,,,TEA,,,1,,,,,,\n");
+    let more = format!("{exported},,A-3,,,,TEA,,,1,,,,,,,\n");
     run(&["import", "orders", &file("more.csv", &more)]);
     let exported = run(&["export", "orders"]);
     assert_eq!(exported.lines().filter(|line| line.contains("A-")).count(), 4, "{exported}");
