@@ -71,12 +71,7 @@ impl Sought {
         self
     }
 
-    fn is_in(&self, line: &str) -> bool {
-        let has = |text: &String| memmem::find(line.as_bytes(), text.as_bytes()).is_some();
-        self.words.iter().all(has) && self.has_marks(line)
-    }
-
-    /// The same, of many lines.
+    /// Is all of it in a line? For many lines.
     fn finders(&self) -> impl Fn(&[u8]) -> bool + '_ {
         let words: Vec<_> = self.words.iter().chain(&self.marks).map(memmem::Finder::new).collect();
         let archived = memmem::Finder::new(ARCHIVED);
@@ -240,7 +235,7 @@ impl Names {
 
     /// The items that fit, up to `limit` of them after one: in the order of SKUs, those first whose SKU begins so.
     pub fn find(&self, sought: &Sought, after: Option<&Hit>, limit: usize) -> Vec<Hit> {
-        let mut hits = Vec::new();
+        let (mut hits, is_in) = (Vec::new(), sought.finders());
         for fits in [Fits::Begins, Fits::Has] {
             if after.is_some_and(|after| after.fits > fits) {
                 continue;
@@ -257,7 +252,7 @@ impl Names {
                     after.is_none_or(|after| (key.as_str(), *id) > (after.key.as_str(), after.item));
                 is_later
                     && begins == (fits == Fits::Begins)
-                    && if begins { sought.has_marks(line) } else { sought.is_in(line) }
+                    && if begins { sought.has_marks(line) } else { is_in(line.as_bytes()) }
             });
             found.extend(beside.take(rest).map(|((key, id), _)| Hit { fits, key: key.clone(), item: *id }));
             found.sort_unstable();

@@ -271,6 +271,13 @@ pub struct WorkerStatus {
     pub file_missed: Option<DiscrepancyId>,
 }
 
+impl WorkerStatus {
+    /// So far, in microseconds, the system's clock may be ahead of what it is taken for. None where nothing says.
+    pub fn clock_within(&self) -> Option<i64> {
+        Some(self.clock_ahead_at_most_micros? - self.clock_ahead_micros?)
+    }
+}
+
 /// What is known of a system's webhooks.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Hooks {
@@ -744,12 +751,5 @@ pub(crate) fn load_shown(
                 .map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))?;
             states.insert(key, state);
         }
-    }
-}
-
-impl WorkerStatus {
-    /// So far, in microseconds, the system's clock may be ahead of what it is taken for. None where nothing says.
-    pub fn clock_within(&self) -> Option<i64> {
-        Some(self.clock_ahead_at_most_micros? - self.clock_ahead_micros?)
     }
 }

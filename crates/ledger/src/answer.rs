@@ -266,6 +266,20 @@ pub struct LineAnswer {
 }
 
 impl LineAnswer {
+    /// Of a line of which nothing is promised, has left or is missing.
+    pub(crate) const fn of(line: String, sku: String, quantity: Quantity) -> Self {
+        Self {
+            line,
+            sku,
+            quantity,
+            allocated: Quantity::ZERO,
+            shipped: Quantity::ZERO,
+            short: Quantity::ZERO,
+            backordered: Quantity::ZERO,
+            preordered: Quantity::ZERO,
+        }
+    }
+
     /// What the line is, in a word: `short` where it is (also in part), else how it waits, else `allocated` or `shipped`;
     /// `evidence` where it moves nothing: another system told of it before, or is master there.
     pub fn is(&self) -> &'static str {

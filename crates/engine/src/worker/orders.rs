@@ -115,10 +115,14 @@ impl Worker {
         self.status.clock_ahead_at_most_micros = is_possible.then_some(at_most);
     }
 
+    /// So late it may tell of what it did, in microseconds.
+    pub(super) fn told_within(&self) -> i64 {
+        self.channel.tells_within_ms() * 1_000
+    }
+
     /// What it did up to this instant, by our clock, has been heard of. None where it was never asked.
     fn all_heard_to(&self) -> Option<Instant> {
-        let told_within = self.channel.tells_within_ms() * 1_000;
-        self.status.orders_known_to.map(|known_to| known_to.plus_micros(-told_within))
+        self.status.orders_known_to.map(|known_to| known_to.plus_micros(-self.told_within()))
     }
 
     /// Records one order as it is now, and what the system did to its own numbers by it.

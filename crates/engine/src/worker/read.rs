@@ -124,7 +124,7 @@ impl Worker {
         let mut again = BTreeSet::new();
         let reads_first = self.channel.reads_before_push();
         let now = self.now();
-        let told_within = self.channel.tells_within_ms() * 1_000;
+        let told_within = self.told_within();
         let clock_within = self.status.clock_within();
         for key in self.lines.read() {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };

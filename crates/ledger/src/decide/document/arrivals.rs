@@ -67,16 +67,7 @@ pub(super) fn apply_arrival(
     for (position, line) in content.lines.iter().enumerate() {
         let item = names.items[position].0;
         let quantity = names.quantity(position, line.quantity);
-        answers.push(LineAnswer {
-            line: position.to_string(),
-            sku: tx.sku(item)?,
-            quantity,
-            allocated: Quantity::ZERO,
-            shipped: Quantity::ZERO,
-            backordered: Quantity::ZERO,
-            preordered: Quantity::ZERO,
-            short: Quantity::ZERO,
-        });
+        answers.push(LineAnswer::of(position.to_string(), tx.sku(item)?, quantity));
         if stock::moves(tx, system, item, location)? {
             let pieces = pieces(tx, item, quantity, line)?.into_iter();
             told.extend(pieces.map(|(lot, quantity)| (position, ArrivedPart { item, lot, quantity })));

@@ -1,17 +1,16 @@
 //! What left of a transfer, by the word of the master of where it leaves from: it is on its way. What was kept for it there leaves first, then
 //! in the order of law 2. What leaves beyond what the transfer wants is on its way all the same, and said.
 
-use crate::answer::LineAnswer;
 use crate::command::FollowedContent;
 use crate::key::StockState;
-use crate::model::{At, Became, Cause, Holder, KnownLine, TransferLine};
+use crate::model::{At, Became, Cause, Holder, TransferLine};
 use crate::{Instant, ItemId, LotId, Quantity, SystemId, TransferId};
 
 use super::super::stock::{self, Change};
 use super::super::transfer;
 use super::super::tx::{Found, Stop, Tx};
 use super::arrivals::prefetch;
-use super::shipments::Applied;
+use super::shipments::{Applied, Went};
 use super::{Names, by, not_master};
 
 pub(super) fn apply_departure(
@@ -35,29 +34,10 @@ pub(super) fn apply_departure(
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
         };
-        known.push(KnownLine {
-            line: position.to_string(),
-            fingerprint: 0,
-            item,
-            location,
-            moved: -moved,
-            pieces: Vec::new(),
-            short: Quantity::ZERO,
-            balanced: Quantity::ZERO,
-            told_at: tx.now,
-            party: StockState::Production,
-            occurred_at: at,
-        });
-        answers.push(LineAnswer {
-            line: position.to_string(),
-            sku: tx.sku(item)?,
-            quantity,
-            allocated: Quantity::ZERO,
-            shipped: moved,
-            backordered: Quantity::ZERO,
-            preordered: Quantity::ZERO,
-            short: Quantity::ZERO,
-        });
+        let went = Went { item, location, quantity, moved: -moved, party: StockState::Production, at };
+        let (kept, answer) = went.told(tx, position)?;
+        known.push(kept);
+        answers.push(answer);
     }
     let transfer = tx.edit_transfer(id)?;
     transfer.state = transfer::state_after_arrival(transfer);

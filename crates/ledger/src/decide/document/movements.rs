@@ -77,16 +77,9 @@ pub(super) fn apply_movements(
     let known: Vec<KnownLine> = done.into_iter().flatten().collect();
     let mut answers = Vec::new();
     for (position, done) in known.iter().enumerate() {
-        answers.push(LineAnswer {
-            line: done.line.clone(),
-            sku: tx.sku(done.item)?,
-            quantity: names.quantity(position, lines[position].quantity),
-            allocated: Quantity::ZERO,
-            shipped: done.moved.abs(),
-            short: done.short,
-            backordered: Quantity::ZERO,
-            preordered: Quantity::ZERO,
-        });
+        let quantity = names.quantity(position, lines[position].quantity);
+        let answer = LineAnswer::of(done.line.clone(), tx.sku(done.item)?, quantity);
+        answers.push(LineAnswer { shipped: done.moved.abs(), short: done.short, ..answer });
     }
     let short: Quantity = known.iter().map(|line| line.short).sum();
     let before: Quantity = earlier.iter().map(|line| line.short).sum();

@@ -4,18 +4,18 @@
 
 use std::borrow::Cow;
 
-use crate::answer::{Invalid, LineAnswer};
+use crate::answer::Invalid;
 use crate::command::{Line, ReceiptContent, ReceiptLine};
 use crate::entry::Entry;
 use crate::key::StockState;
-use crate::model::{Became, Cause, KnownLine, Purchase};
+use crate::model::{Became, Cause, Purchase};
 use crate::{Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, SystemId};
 
 use super::super::stock::{self, Change};
 use super::super::supply::{self, Delivery};
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{lots, masters};
-use super::shipments::Applied;
+use super::shipments::{Applied, Went};
 use super::{Names, by, not_master};
 
 /// The purchase order that a receipt names. One that is not known yet is waited for.
@@ -60,29 +60,10 @@ pub(super) fn apply_receipt(
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
         };
-        known.push(KnownLine {
-            line: position.to_string(),
-            fingerprint: 0,
-            item,
-            location,
-            moved,
-            short: Quantity::ZERO,
-            balanced: Quantity::ZERO,
-            told_at: tx.now,
-            pieces: Vec::new(),
-            party: StockState::Supplier,
-            occurred_at: at,
-        });
-        answers.push(LineAnswer {
-            line: position.to_string(),
-            sku: tx.sku(item)?,
-            quantity,
-            allocated: Quantity::ZERO,
-            shipped: moved,
-            backordered: Quantity::ZERO,
-            preordered: Quantity::ZERO,
-            short: Quantity::ZERO,
-        });
+        let went = Went { item, location, quantity, moved, party: StockState::Supplier, at };
+        let (kept, answer) = went.told(tx, position)?;
+        known.push(kept);
+        answers.push(answer);
     }
     if let (Some(id), Some(purchase)) = (id, purchase)
         && before.as_ref() != Some(&purchase)

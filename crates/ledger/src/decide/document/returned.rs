@@ -1,17 +1,16 @@
 //! What came in of a return that a master was told to expect: it is a return of its order, once. What comes back beyond what has left of the
 //! order is booked all the same, and said.
 
-use crate::answer::LineAnswer;
 use crate::command::FollowedContent;
 use crate::entry::Entry;
 use crate::key::StockState;
-use crate::model::{Became, Cause, ExpectedReturn, KnownLine};
+use crate::model::{Became, Cause, ExpectedReturn};
 use crate::{Instant, ItemId, LocationId, LotId, OrderId, Quantity, ReturnId, SystemId};
 
 use super::super::stock::{self, Change};
 use super::super::tx::{Found, Stop, Tx};
 use super::super::{merge, order, returns};
-use super::shipments::Applied;
+use super::shipments::{Applied, Went};
 use super::{Names, by, not_master};
 
 pub(super) fn apply_returned(
@@ -41,29 +40,10 @@ pub(super) fn apply_returned(
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
         };
-        known.push(KnownLine {
-            line: position.to_string(),
-            fingerprint: 0,
-            item,
-            location,
-            moved,
-            pieces: Vec::new(),
-            short: Quantity::ZERO,
-            balanced: Quantity::ZERO,
-            told_at: tx.now,
-            party: StockState::Customer,
-            occurred_at: at,
-        });
-        answers.push(LineAnswer {
-            line: position.to_string(),
-            sku: tx.sku(item)?,
-            quantity,
-            allocated: Quantity::ZERO,
-            shipped: moved,
-            backordered: Quantity::ZERO,
-            preordered: Quantity::ZERO,
-            short: Quantity::ZERO,
-        });
+        let went = Went { item, location, quantity, moved, party: StockState::Customer, at };
+        let (kept, answer) = went.told(tx, position)?;
+        known.push(kept);
+        answers.push(answer);
     }
     tx.emit(Entry::Return(id, Box::new(expected)))?;
     Ok((Became::Receipt(known), None, answers))

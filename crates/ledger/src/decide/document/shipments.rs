@@ -14,6 +14,40 @@ use super::{Names, by, not_master, parts, reclaim};
 
 pub(super) type Applied = (Became, Option<OrderId>, Vec<LineAnswer>);
 
+/// What came or left by a line of a document.
+pub(super) struct Went {
+    pub item: ItemId,
+    pub location: LocationId,
+    /// By its word.
+    pub quantity: Quantity,
+    /// What really moved: into the location (positive) or out of it.
+    pub moved: Quantity,
+    pub party: StockState,
+    pub at: Instant,
+}
+
+impl Went {
+    /// What is kept of the line, and what is answered.
+    pub fn told(self, tx: &Tx<'_>, position: usize) -> Result<(KnownLine, LineAnswer), Stop> {
+        let Self { item, location, quantity, moved, party, at } = self;
+        let kept = KnownLine {
+            line: position.to_string(),
+            fingerprint: 0,
+            item,
+            location,
+            moved,
+            pieces: Vec::new(),
+            short: Quantity::ZERO,
+            balanced: Quantity::ZERO,
+            told_at: tx.now,
+            party,
+            occurred_at: at,
+        };
+        let answer = LineAnswer::of(position.to_string(), tx.sku(item)?, quantity);
+        Ok((kept, LineAnswer { shipped: moved.abs(), ..answer }))
+    }
+}
+
 pub(super) fn apply_shipment(
     tx: &mut Tx<'_>,
     system: SystemId,
@@ -31,36 +65,16 @@ pub(super) fn apply_shipment(
     for (position, line) in content.lines.iter().enumerate() {
         let item = names.items[position].0;
         let quantity = names.quantity(position, line.quantity);
-        let sku = tx.sku(item)?;
         let moved = if stock::moves(tx, system, item, location)? {
             leave(tx, system, order, (item, names.lots[position]), location, quantity, at)?
         } else {
             not_master(tx, system, item, location, quantity)?;
             Quantity::ZERO
         };
-        known.push(KnownLine {
-            line: position.to_string(),
-            fingerprint: 0,
-            item,
-            location,
-            moved: -moved,
-            pieces: Vec::new(),
-            short: Quantity::ZERO,
-            balanced: Quantity::ZERO,
-            told_at: tx.now,
-            party: StockState::Customer,
-            occurred_at: at,
-        });
-        answers.push(LineAnswer {
-            line: position.to_string(),
-            sku,
-            quantity,
-            allocated: Quantity::ZERO,
-            shipped: moved,
-            short: Quantity::ZERO,
-            backordered: Quantity::ZERO,
-            preordered: Quantity::ZERO,
-        });
+        let went = Went { item, location, quantity, moved: -moved, party: StockState::Customer, at };
+        let (kept, answer) = went.told(tx, position)?;
+        known.push(kept);
+        answers.push(answer);
     }
     // What an order wants that nobody but shipments has told of grows with them.
     if let Some(order) = order
