@@ -60,6 +60,8 @@ impl Worker {
         }
         let channel = self.channel.clone();
         while let Some(file) = channel.arrived().await? {
+            // What a file means is as the system is set when it comes, not as it was when last looked at.
+            self.refresh().await?;
             let settled = self.take_file(&file).await?;
             tracing::info!(system = self.system.name, file = file.name, settled.sentence, "a file came");
             channel.settle(&file, &settled).await?;
