@@ -138,12 +138,7 @@ impl<'a> View<'a> {
     }
 
     /// What a cell held at an instant by what happened, as known at an entry.
-    pub(crate) fn as_of_seq(
-        &mut self,
-        cell: CellKey,
-        at: Instant,
-        known: Seq,
-    ) -> Result<Quantity, StoreError> {
+    pub fn as_of_seq(&mut self, cell: CellKey, at: Instant, known: Seq) -> Result<Quantity, StoreError> {
         crate::commit::as_of(self.state, &mut *self.reader, self.tenant, cell, at, known)
     }
 

@@ -159,6 +159,7 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
         }
         (Some(later), other) => return Verdict::Arrived { later, is_certain: other.is_none() },
         (None, Some(one)) if late.is_some_and(|other| one != other) => return Verdict::Ambiguous,
+        (None, Some(_)) if is_open(observation, acknowledged, known) => return Verdict::Ambiguous,
         (None, Some(later)) if known.unanswered.is_some() => return Verdict::Lost { later },
         (None, Some(later)) => return Verdict::Explained { later },
         (None, None) => {}
@@ -258,21 +259,52 @@ fn explained_from(
     at_least: usize,
     at_most: usize,
 ) -> Option<usize> {
+    ways(observation, before, known, (at_least, at_most)).next().map(|way| way.later)
+}
+
+/// Does what was acknowledged explain a number in several ways that leave different changes to come, and no clock says which it is? Each of
+/// them may have been overwritten, or not be in the number yet.
+fn is_open(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> bool {
+    if !known.may_be_overwritten {
+        return false;
+    }
+    let mut ways = ways(observation, acknowledged, known, (0, known.changes.len()));
+    let Some(first) = ways.next() else { return false };
+    !first.is_by_clock && ways.any(|way| way.later != first.later)
+}
+
+/// A way in which a number follows from one before it.
+struct Way {
+    /// So many of the last changes are not in it.
+    later: usize,
+    /// By all clocks it is this one.
+    is_by_clock: bool,
+}
+
+/// The ways in which a number follows from one before it, the likeliest first: where so many of the first changes, at least and at most,
+/// may be in the number before.
+fn ways(
+    observation: Observation,
+    before: Quantity,
+    known: &Known<'_>,
+    (at_least, at_most): (usize, usize),
+) -> impl Iterator<Item = Way> {
     let changes = known.changes;
     // Heard of before the reading began: in the number.
     let settled = heard_before(observation.at, known);
     let by_clock = changes.partition_point(|change| change.at <= observation.at).max(settled);
     let ends = [by_clock].into_iter().chain((settled..=changes.len()).rev().take(TRIED));
-    let last_start = at_most.min(at_least + TRIED);
-    for end in ends {
-        let starts = [overwritten(known)].into_iter().chain(at_least..=last_start);
-        for start in starts.filter(|start| (at_least..=end).contains(start)) {
-            if before + sum(&changes[start..end]) == observation.quantity {
-                return Some(changes.len() - end);
-            }
-        }
-    }
-    None
+    let (first_start, last_start) = (overwritten(known), at_most.min(at_least + TRIED));
+    ends.flat_map(move |end| {
+        let starts = [first_start].into_iter().chain(at_least..=last_start);
+        starts
+            .filter(move |start| (at_least..=end).contains(start))
+            .filter(move |start| before + sum(&changes[*start..end]) == observation.quantity)
+            .map(move |start| Way {
+                later: changes.len() - end,
+                is_by_clock: (start, end) == (first_start, by_clock),
+            })
+    })
 }
 
 #[cfg(test)]
@@ -318,6 +350,20 @@ mod tests {
     fn not_known_yet_is_not_drift() {
         assert_eq!(judge(read(99, 120), &known(100, &[], 0)), Verdict::Wait);
         assert_eq!(judge(read(99, 120), &known(100, &[], 180)), Verdict::Drift(Quantity::units(-1)));
+    }
+
+    #[test]
+    fn what_is_heard_of_after_a_reading_may_be_to_come_or_overwritten() {
+        // Seven came back at 90, as far as clocks say; 33 was written at 0, and read at 120.
+        let back = [change(7, 90, 121)];
+        let overwritten = Known { may_be_overwritten: true, ..known(33, &back, 180) };
+        assert_eq!(judge(read(33, 120), &overwritten), Verdict::Ambiguous);
+        assert_eq!(judge(read(40, 120), &overwritten), EXPLAINED, "as clocks say");
+        // What is read after it was heard of decides.
+        assert_eq!(judge(read(33, 122), &overwritten), EXPLAINED, "it was overwritten");
+        assert_eq!(judge(read(40, 122), &overwritten), EXPLAINED);
+        let not = Known { may_be_overwritten: false, ..overwritten };
+        assert_eq!(judge(read(33, 120), &not), Verdict::Explained { later: 1 });
     }
 
     #[test]

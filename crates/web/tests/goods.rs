@@ -116,6 +116,33 @@ async fn a_piece_is_followed_from_the_supplier_to_the_customer_and_back() {
 }
 
 #[tokio::test]
+async fn a_lot_lay_where_it_did_at_any_past_instant_as_known_now_or_then() {
+    let shop = Shop::open().await;
+    shop.put(json!({ "sku": "MILK", "tracking": "lots" })).await;
+    shop.on("2026-11-20T10:00:00Z");
+    shop.receive("LONDON", json!([{ "sku": "MILK", "quantity": 9, "lot": "L1" }])).await;
+    shop.on("2026-11-22T10:00:00Z");
+    // Heard of on the 22nd, and done on the 21st.
+    let less = json!({ "location": "LONDON", "reason": "damaged", "occurred_at": "2026-11-21T10:00:00Z",
+        "lines": [{ "sku": "MILK", "quantity": -2, "lot": "L1" }] });
+    shop.accepted("/v1/movements/adjust", less).await;
+    let lay = async |asked: &str| {
+        let (of_all, alone) =
+            (format!("/v1/items/MILK/lots?{asked}"), format!("/v1/items/MILK/lots/L1?{asked}"));
+        let (of_all, alone) = (shop.get(&of_all).await[0]["places"].clone(), shop.get(&alone).await);
+        assert_eq!(of_all, alone["lot"]["places"]);
+        assert_eq!(alone["steps"].as_array().unwrap().len(), 2);
+        of_all[0]["quantity"].as_i64()
+    };
+    assert_eq!(lay("").await, Some(7));
+    assert_eq!(lay("as_of=2026-11-19T00:00:00Z").await, None);
+    assert_eq!(lay("as_of=2026-11-20T12:00:00Z").await, Some(9));
+    assert_eq!(lay("as_of=2026-11-21T12:00:00Z").await, Some(7));
+    assert_eq!(lay("as_of=2026-11-21T12:00:00Z&known_at=2026-11-21T12:00:00Z").await, Some(9));
+    assert_eq!(lay("known_at=2026-11-21T12:00:00Z").await, Some(9));
+}
+
+#[tokio::test]
 async fn stock_says_what_an_order_could_get_and_no_more() {
     let shop = Shop::open().await;
     shop.accepted("/v1/locations", json!({ "code": "BACK", "sellable": false })).await;

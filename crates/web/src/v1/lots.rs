@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_engine::View;
+use onhand_engine::{Past, View};
 use onhand_ledger::command::PutLot;
 use onhand_ledger::model::Lot;
 use onhand_ledger::state::CellSlot;
@@ -16,9 +16,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::Made;
-use super::ask::{Ask, read, reply};
+use super::ask::{Ask, instant, read, reply};
 use super::history::order_name;
 use super::movements::day;
+use super::stock::past_of;
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -68,7 +69,7 @@ struct LotPlace {
     /// `available`, `committed`, …
     state: String,
     quantity: Decimal,
-    /// From this instant on it may not be sold there.
+    /// From this instant on it may not be sold there, as is known now.
     expires_at: Option<String>,
 }
 
@@ -82,7 +83,7 @@ struct LotBody {
     recalled: bool,
     /// The lot that a serial is of.
     of: Option<String>,
-    /// Where some of it lies.
+    /// Where some of it lies, or lay then.
     places: Vec<LotPlace>,
 }
 
@@ -97,19 +98,26 @@ fn piece_of(view: &mut View<'_>, lot: LotId, of: LotId) -> Result<Option<String>
 fn body(
     view: &mut View<'_>,
     cells: &[(CellKey, CellSlot)],
-    id: LotId,
-    lot: Lot,
+    past: Option<Past>,
+    (id, lot): (LotId, Lot),
 ) -> Result<LotBody, StoreError> {
     let mut places = Vec::new();
     for (cell, slot) in cells {
-        if cell.state.is_party() || slot.quantity.is_zero() || !view.is_of_lot(cell.lot, id)? {
+        if cell.state.is_party() || !view.is_of_lot(cell.lot, id)? {
+            continue;
+        }
+        let quantity = match past {
+            None => slot.quantity,
+            Some(past) => view.as_of_seq(*cell, past.at, past.known)?,
+        };
+        if quantity.is_zero() {
             continue;
         }
         places.push(LotPlace {
             location: view.location(cell.location)?.map_or_else(String::new, |location| location.code),
             serial: piece_of(view, cell.lot, id)?,
             state: cell.state.name().to_owned(),
-            quantity: slot.quantity.into(),
+            quantity: quantity.into(),
             expires_at: view.expires(cell.lot, cell.location)?.map(|at| at.to_string()),
         });
     }
@@ -130,6 +138,10 @@ struct LotsQuery {
     limit: Option<usize>,
     /// Only those whose name comes after this one.
     after: Option<String>,
+    /// Where they lay at this instant (RFC 3339), by what happened.
+    as_of: Option<String>,
+    /// … as it was known at this instant.
+    known_at: Option<String>,
 }
 
 /// An item's lots and serials, in the order of their names.
@@ -142,11 +154,14 @@ async fn list_lots(
     Query(query): Query<LotsQuery>,
 ) -> Result<Json<Vec<LotBody>>, Problem> {
     let limit = super::page::PageQuery { limit: query.limit, cursor: None }.limit()?;
+    let as_of = instant("as_of", query.as_of.as_deref())?;
+    let known_at = instant("known_at", query.known_at.as_deref())?;
     let found = read(&app, &caller, |view| {
         let Some((item, _)) = view.item_by_sku(&sku)? else { return Ok(None) };
+        let past = past_of(view, as_of, known_at)?;
         let (mut lots, cells) = (Vec::new(), view.cells_of(item)?);
-        for (id, lot) in view.lots_of(item, query.after.as_deref().unwrap_or_default(), limit)? {
-            lots.push(body(view, &cells, id, lot)?);
+        for lot in view.lots_of(item, query.after.as_deref().unwrap_or_default(), limit)? {
+            lots.push(body(view, &cells, past, lot)?);
         }
         Ok(Some(lots))
     });
@@ -194,6 +209,10 @@ struct TraceQuery {
     limit: Option<usize>,
     /// Only steps after this entry of the log.
     after: Option<u64>,
+    /// Where it lay at this instant (RFC 3339), by what happened; the steps are all there are.
+    as_of: Option<String>,
+    /// … as it was known at this instant.
+    known_at: Option<String>,
 }
 
 /// The way of a lot or serial: every movement of it, with who, why, and for which order.
@@ -208,6 +227,8 @@ async fn trace_lot(
 ) -> Result<Json<Trace>, Problem> {
     let limit = super::page::PageQuery { limit: query.limit, cursor: None }.limit()?;
     let after: Seq = query.after.unwrap_or_default();
+    let as_of = instant("as_of", query.as_of.as_deref())?;
+    let known_at = instant("known_at", query.known_at.as_deref())?;
     let found = read(&app, &caller, |view| {
         let Some((item, _)) = view.item_by_sku(&sku)? else { return Ok(None) };
         let Some((id, lot)) = view.lot_by_code(item, &code)? else { return Ok(None) };
@@ -243,8 +264,8 @@ async fn trace_lot(
         }
         let has_more = steps.len() > limit;
         steps.truncate(limit);
-        let cells = view.cells_of(item)?;
-        Ok(Some(Trace { lot: body(view, &cells, id, lot)?, steps, has_more }))
+        let (cells, past) = (view.cells_of(item)?, past_of(view, as_of, known_at)?);
+        Ok(Some(Trace { lot: body(view, &cells, past, (id, lot))?, steps, has_more }))
     });
     found.await?.map(Json).ok_or_else(|| Problem::unknown(&format!("lot or serial of `{sku}` called"), &code))
 }

@@ -106,6 +106,20 @@ fn location_stock(location: String, shelf: &Shelf, incoming: Option<Quantity>) -
     }
 }
 
+/// Which past is asked about; none: now.
+pub(super) fn past_of(
+    view: &mut View<'_>,
+    as_of: Option<Instant>,
+    known_at: Option<Instant>,
+) -> Result<Option<Past>, StoreError> {
+    let Some(at) = as_of.or(known_at.map(|_| view.now)) else { return Ok(None) };
+    let known = match known_at {
+        Some(known_at) => view.seq_at(known_at)?,
+        None => Seq::MAX,
+    };
+    Ok(Some(Past { at, moment: Some(at), known }))
+}
+
 /// An item's stock now, or at a past instant as known now or then; at one location and inside it, or everywhere.
 pub(super) fn item_stock(
     view: &mut View<'_>,
@@ -115,12 +129,8 @@ pub(super) fn item_stock(
     known_at: Option<Instant>,
     place: Option<LocationId>,
 ) -> Result<ItemStock, StoreError> {
-    let past = as_of.or(known_at.map(|_| view.now));
-    let known = match known_at {
-        Some(known_at) => view.seq_at(known_at)?,
-        None => Seq::MAX,
-    };
-    let past_stock = past.map(|at| Past { at, moment: Some(at), known });
+    let past_stock = past_of(view, as_of, known_at)?;
+    let past = past_stock.map(|past| past.at);
     let mut places = view.shelves(id, place, past_stock)?;
     let is_below = |shelf: &Shelf| shelf.states.values().any(|quantity| quantity.is_negative());
     let late = match past_stock.filter(|_| places.values().any(is_below)) {
