@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod alerts;
+mod channel;
 mod documents;
 mod emulate;
 mod erase;
@@ -21,8 +22,9 @@ use crate::database::Database;
 use crate::place::Place;
 
 pub use alerts::{Alert, AlertTarget};
+pub use channel::{Channel, ChannelCheck};
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
-pub use emulate::{Emulate, ShopifyShop, WooShop};
+pub use emulate::{Emulate, House, ShopifyShop, WooShop};
 pub use erase::Erase;
 pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
@@ -176,6 +178,9 @@ pub enum Command {
     Bench(Bench),
     /// Plays random stories of sales, faults and crashes on the real engine in virtual time, and checks the laws after each.
     Simulate(Simulate),
+    /// For whoever writes a channel: does a system speak the Onhand channel protocol as docs/channels/protocol.md says?
+    #[command(subcommand)]
+    Channel(Channel),
     /// Run a stand-in for an outside system, to try Onhand with, or what you build on it.
     #[command(subcommand)]
     Emulate(Emulate),

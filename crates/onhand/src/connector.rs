@@ -13,6 +13,16 @@ use onhand_channels::woocommerce::WooCommerce;
 use onhand_channels::{Channel, ChannelError};
 use onhand_engine::systems::{Connection, Connector};
 
+/// What speaks HTTP with outside systems.
+pub(crate) fn http() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(15))
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .build()
+}
+
 /// Makes the channels that this binary has.
 pub(crate) struct Channels {
     http: reqwest::Client,
@@ -32,13 +42,7 @@ pub(crate) enum Folders {
 
 impl Channels {
     pub fn new(folders: Folders) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(15))
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, folders })
+        Ok(Self { http: http()?, folders })
     }
 
     /// May files be exchanged in that folder?

@@ -5,6 +5,7 @@
 //! and requests to count ([`crate::outgoing`], [`crate::expected`] and [`crate::recount`] have the bodies, which are the types there), one by one
 //! under their names, so that a copy of one does no harm.
 
+pub mod check;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,8 @@ pub enum Emulate {
     Shopify(ShopifyShop),
     /// A WooCommerce shop: its REST API v3, with a page to see and change its stock, and faults on demand.
     Woocommerce(WooShop),
+    /// A warehouse that speaks the Onhand channel protocol; `/control` is what its people do, and faults on demand.
+    Wms(House),
 }
 
 /// See [`Emulate::Shopify`].
@@ -48,6 +50,20 @@ pub struct WooShop {
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub listings: u32,
     /// How many of each it has.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub stock: i64,
+}
+
+/// See [`Emulate::Wms`].
+#[derive(Debug, Args)]
+pub struct House {
+    /// Where it listens on this machine; 0 takes any that is free.
+    #[arg(long, default_value_t = 7274)]
+    pub port: u16,
+    /// How many things it stocks: `EMU-0001` and on.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub items: u32,
+    /// How many of each lie there.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
     pub stock: i64,
 }

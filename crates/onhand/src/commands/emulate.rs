@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use onhand_emulators::shopify::{self, Setup, ShopifyShop, to_sdl};
-use onhand_emulators::woocommerce;
+use onhand_emulators::{wms, woocommerce};
 use onhand_engine::{Clock as _, SystemClock};
 use serde_json::json;
 
-use crate::cli::{Emulate, ShopifyShop as Asked, WooShop};
+use crate::cli::{Emulate, House, ShopifyShop as Asked, WooShop};
 use crate::http::interrupted;
 use crate::output::say;
 
@@ -18,7 +18,31 @@ pub(crate) async fn run(asked: &Emulate, json: bool) -> anyhow::Result<()> {
     match asked {
         Emulate::Shopify(asked) => a_shopify_shop(asked, json).await,
         Emulate::Woocommerce(asked) => a_woocommerce_shop(asked, json).await,
+        Emulate::Wms(asked) => a_warehouse(asked, json).await,
     }
+}
+
+async fn a_warehouse(asked: &House, json: bool) -> anyhow::Result<()> {
+    const TOKEN: &str = "emulated-token";
+    let warehouse = wms::Warehouse::new(TOKEN, Arc::new(|| SystemClock.now().micros()));
+    for nth in 1..=asked.items {
+        let sku = format!("EMU-{nth:04}");
+        warehouse.stock(&nth.to_string(), &sku, &format!("Product {nth}"), asked.stock);
+    }
+    let (listener, url) = listening(asked.port).await?;
+    let stopped = interrupted();
+    if json {
+        say(json!({ "url": url, "secret": TOKEN }))?;
+    } else {
+        say(format_args!(
+            "A warehouse at {url} that speaks the Onhand channel protocol. Check it, or connect it:\n\
+             onhand channel check {url} --secret {TOKEN} --place-orders\n\
+             onhand system connect protocol --name Warehouse --url {url} --secret {TOKEN} --role wms\n\
+             Ctrl-C ends it, with all it knows."
+        ))?;
+    }
+    wms::serve(listener, warehouse, stopped).await?;
+    Ok(())
 }
 
 async fn listening(port: u16) -> anyhow::Result<(tokio::net::TcpListener, String)> {

@@ -3,6 +3,7 @@
 mod alert;
 mod backup;
 mod bench;
+mod channel;
 mod demo;
 mod doctor;
 mod documents;
@@ -55,6 +56,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Migrate(asked) => return migrate::run(asked, json).await,
         Command::Simulate(asked) => return simulate::run(&asked, json),
         Command::Emulate(asked) => emulate::run(&asked, json).await?,
+        Command::Channel(asked) => return channel::run(&asked, json).await,
         Command::Completion { .. } => {}
         // A file is read and checked before a database is opened: a bad one makes none.
         Command::Import(import) => {

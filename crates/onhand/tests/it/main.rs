@@ -5,6 +5,7 @@ mod api;
 mod backup;
 mod bad_input;
 mod browser;
+mod channel_check;
 mod cli;
 mod conformance;
 mod connecting;
