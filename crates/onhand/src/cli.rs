@@ -11,6 +11,7 @@ mod modes;
 mod orders;
 mod rule;
 mod snapshots;
+mod users;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use orders::{Giver, Order};
 pub use rule::{Rule, RuleFields, What};
 pub use snapshots::{Snapshot, Which};
+pub use users::User;
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -143,6 +145,9 @@ pub enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(Key),
+    /// People who sign in at the pages: by name and password, each with a role.
+    #[command(subcommand)]
+    User(User),
     /// What other systems show: publication rules, and what is not sold at all.
     #[command(subcommand)]
     Rule(Rule),
@@ -529,6 +534,9 @@ pub enum Key {
         /// How many requests a second it may send, 0 for any number; as many as `serve --rate` says unless told.
         #[arg(long, value_name = "REQUESTS")]
         rate: Option<u32>,
+        /// What it may do at all: `viewer`, `clerk`, `operator` or `admin`.
+        #[arg(long, default_value = "admin")]
+        role: onhand_web::Role,
     },
     /// Show the keys there are, the newest last: their ids, never the keys themselves.
     List,

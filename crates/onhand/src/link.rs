@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use onhand_engine::{Ledger, Verified};
 use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
 use onhand_store::StoreError;
+use onhand_web::Role;
 use onhand_web::VerifyBody;
 use onhand_web::auth::{Caller, Right};
 use serde::Deserialize;
@@ -115,7 +116,7 @@ struct Change {
 }
 
 fn caller(tenant: TenantId) -> Caller {
-    Caller { tenant, name: "operator".to_owned(), rights: Right::ALL.to_vec(), rate: None }
+    Caller { tenant, name: "operator".to_owned(), rights: Right::ALL.to_vec(), rate: None, role: Role::Admin }
 }
 
 impl Link {

@@ -19,6 +19,7 @@ use crate::App;
 use crate::blocking::blocking;
 use crate::error::Problem;
 use crate::rate::Bucket;
+use crate::role::Role;
 use crate::trace;
 
 /// The notes that keys are kept in.
@@ -74,6 +75,9 @@ pub struct KeyRecord {
     /// How many requests a second it may send, 0 for any number; as many as is usual where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+    /// What it may do at all. One that was made before there were roles may do what every key could.
+    #[serde(default)]
+    pub role: Role,
 }
 
 /// Who calls.
@@ -87,6 +91,8 @@ pub struct Caller {
     pub rights: Vec<Right>,
     /// How many requests a second its key says it may send; 0 is any number.
     pub rate: Option<u32>,
+    /// What it may do at all.
+    pub role: Role,
 }
 
 impl Caller {
@@ -210,7 +216,8 @@ impl Keys {
         let record: KeyRecord = serde_json::from_str(&body)
             .map_err(|error| StoreError::Damaged(format!("an API key cannot be read: {error}")))?;
         let bucket = Bucket::of(record.rate.unwrap_or(self.rate));
-        let caller = Caller { tenant, name: record.name, rights: record.rights, rate: record.rate };
+        let KeyRecord { name, rights, rate, role, .. } = record;
+        let caller = Caller { tenant, name, rights, rate, role };
         // Two that look at once have one bucket.
         let known = Arc::new(Known { caller, bucket, looked_up: AtomicI64::new(now) });
         let known = self.seen.write().entry(hash).or_insert(known).clone();
@@ -240,18 +247,29 @@ pub fn check_key_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// What a key may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Grant<'a> {
+    /// At all.
+    pub role: Role,
+    /// And beyond that.
+    pub rights: &'a [Right],
+    /// How many requests a second, 0 for any number; as many as is usual where it does not say.
+    pub rate: Option<u32>,
+}
+
 /// A new key: the token, shown once, and the note to keep. `random` comes from the operating system.
 pub fn new_key(
     tenant: TenantId,
     name: &str,
-    rights: &[Right],
-    rate: Option<u32>,
+    Grant { role, rights, rate }: Grant<'_>,
     random: [u8; 20],
     now: Instant,
 ) -> (String, Note) {
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let token = format!("ohk_{tenant}_{secret}");
-    let record = KeyRecord { name: name.to_owned(), created_at: now.micros(), rights: rights.to_vec(), rate };
+    let (name, created_at) = (name.to_owned(), now.micros());
+    let record = KeyRecord { name, created_at, rights: rights.to_vec(), rate, role };
     let body = serde_json::to_string(&record).expect("a key's record can always be written");
     let note = Note { space: SPACE.to_owned(), key: hash(&token), body: Some(body) };
     (token, note)
@@ -262,20 +280,19 @@ pub async fn create_key(handle: &Handle, tenant: TenantId, name: &str) -> Result
     create_key_with(handle, tenant, name, &[], None).await
 }
 
-/// A new key with rights and perhaps a rate, which is none until its note is kept.
+/// A new key, which is none until its note is kept.
 pub fn fresh_key(
     handle: &Handle,
     tenant: TenantId,
     name: &str,
-    rights: &[Right],
-    rate: Option<u32>,
+    grant: Grant<'_>,
 ) -> Result<(String, Note), SubmitError> {
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(|_| SubmitError::Stopping)?;
-    Ok(new_key(tenant, name, rights, rate, random, handle.ledger().clock().now()))
+    Ok(new_key(tenant, name, grant, random, handle.ledger().clock().now()))
 }
 
-/// Makes a key with rights and perhaps a rate (requests a second, 0 for any number), and keeps it.
+/// Makes a key of an admin with rights and perhaps a rate (requests a second, 0 for any number), and keeps it.
 pub async fn create_key_with(
     handle: &Handle,
     tenant: TenantId,
@@ -283,7 +300,17 @@ pub async fn create_key_with(
     rights: &[Right],
     rate: Option<u32>,
 ) -> Result<String, SubmitError> {
-    let (token, note) = fresh_key(handle, tenant, name, rights, rate)?;
+    create_key_as(handle, tenant, name, Grant { role: Role::Admin, rights, rate }).await
+}
+
+/// Makes a key, and keeps it.
+pub async fn create_key_as(
+    handle: &Handle,
+    tenant: TenantId,
+    name: &str,
+    grant: Grant<'_>,
+) -> Result<String, SubmitError> {
+    let (token, note) = fresh_key(handle, tenant, name, grant)?;
     handle.submit_with(tenant, None, vec![note]).await?;
     Ok(token)
 }

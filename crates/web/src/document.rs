@@ -1,5 +1,6 @@
 //! The OpenAPI document. What holds of all operations is said here, once, after the routes have said what they are.
 
+use axum::http::Method;
 use onhand_ledger::CommandKind;
 use serde_json::json;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -11,6 +12,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::endpoints;
 use crate::error::Problem;
+use crate::role::{self, Role};
 use crate::seen::MIN_SEQ;
 use crate::v1::export::{FileFormat, LogFormat};
 use crate::v1::report::Format;
@@ -40,6 +42,10 @@ const KEYLESS: &[(&str, &str)] = &[
         "/v1/keys",
         "Takes no `Idempotency-Key`: a key's secret is shown once and not kept, so that it could not be shown again.",
     ),
+    ("/v1/users", "Takes no `Idempotency-Key`: the password is shown once, and not kept."),
+    ("/v1/users/{name}", "Takes no `Idempotency-Key`: told again, there is no such user."),
+    ("/v1/users/{name}/amend", "Takes no `Idempotency-Key`: told again, it comes to the same."),
+    ("/v1/users/{name}/password", "Takes no `Idempotency-Key`: the password is shown once, and not kept."),
     ("/v1/keys/{name}", "Takes no `Idempotency-Key`: told again, there is no such key."),
     ("/v1/commands", "Takes no `Idempotency-Key` header: each line has its own `key`."),
     ("/v1/systems/{name}/snapshots", "Takes no `Idempotency-Key`: its `document` is its key."),
@@ -253,6 +259,9 @@ fn problems(
         parameters.filter_map(named).any(|parameter| parameter.name == wanted)
     };
     let mut problems = vec![400, 401, 429, 500, 503];
+    if role::needed(&Method::GET, path) > Role::Viewer {
+        problems.push(403);
+    }
     if path.contains('{') || has("sku") || has("location") {
         problems.push(404);
     }
@@ -277,7 +286,7 @@ fn meaning(status: u16) -> &'static str {
         202 => "Kept as evidence: it waits in the inbox and moved nothing.",
         400 => "The address, its query or a header is not as it must be.",
         401 => "No API key came with the request, or none that is known.",
-        403 => "The key has not the right that this needs.",
+        403 => "The key has not the role or the right that this needs.",
         404 => "There is no such thing.",
         408 => "The body came too slowly. Nothing was done.",
         409 => "Refused: `type` and `detail` say why. Nothing moved.",

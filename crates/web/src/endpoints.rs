@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use onhand_ledger::{CommandKind, InvalidKind, RefusalKind};
 
 use CommandKind as C;
 use InvalidKind::{TooLarge, Twice, UnknownLocation, UnknownSku, UnknownSystem};
+
+use crate::role::{self, Role};
 
 /// What comes before the ledger is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +160,10 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/connect", &[], &[Edge::Field, Edge::Outside, Edge::Secret]),
     at("/v1/keys", &[], &[Edge::Field, Edge::Right]),
     at("/v1/keys/{name}", &[], &[Edge::Name, Edge::Right]),
+    at("/v1/users", &[], &[Edge::Field, Edge::Right]),
+    at("/v1/users/{name}", &[], &[Edge::Name, Edge::Right]),
+    at("/v1/users/{name}/amend", &[], &[Edge::Name, Edge::Field, Edge::Right]),
+    at("/v1/users/{name}/password", &[], &[Edge::Name, Edge::Right]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),
     at("/v1/import/{what}", &[], &[Edge::Name, Edge::File]),
@@ -190,6 +196,9 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
     let endpoint = endpoint.unwrap_or_else(|| panic!("{path} is in the table of endpoints"));
     let mut problems =
         BTreeSet::from([(401, "unauthorised"), (429, "rate"), (500, "internal"), (503, "store")]);
+    if role::needed(&Method::POST, path) > Role::Viewer {
+        problems.insert((403, "role"));
+    }
     let has_file = endpoint.edges.contains(&Edge::File);
     if takes_key {
         problems.insert((400, "key"));
@@ -200,6 +209,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
     // These take no key and are committed all the same.
     if takes_key
         || path.starts_with("/v1/keys")
+        || path.starts_with("/v1/users")
         || path.starts_with("/v1/systems/")
         || path.starts_with("/v1/alerts")
         || path == "/v1/erase"

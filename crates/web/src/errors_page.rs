@@ -19,6 +19,11 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
         "Use one that has the right named in `detail`; make one with `onhand key create --right`.",
     ),
     (
+        "role",
+        "The role of the key, or of whoever signed in, is less than this needs: viewer, clerk, operator, admin.",
+        "Ask an admin: `onhand user role`, or `onhand key create --role`.",
+    ),
+    (
         "not_in_one_place",
         "The allocation rule does not let an order be divided, and no location has all of it.",
         "Order less, or let the rule split: `POST /v1/allocation`.",

@@ -20,9 +20,11 @@ mod metrics;
 mod pages;
 mod rate;
 mod request;
+mod role;
 mod seen;
 mod strict;
 mod trace;
+mod users;
 mod v1;
 
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub use error::Problem;
 pub use fair::Fair;
 pub use metrics::Metrics;
 pub use pages::Watched;
+pub use role::Role;
 pub use v1::admin::VerifyBody;
 pub use v1::commands::commands_of;
 
@@ -84,6 +87,7 @@ pub fn router(app: App) -> Router {
     document::Completed.modify(&mut document);
     let guarded = api
         .layer(middleware::from_fn(seen::name))
+        .layer(middleware::from_fn(role::require))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_key))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(close_where_body_is_left));

@@ -86,9 +86,20 @@ fn camel(name: &str) -> String {
 }
 
 /// Kinds that every endpoint shares, with how the request is read: tried at each of them below, or where they have their
-/// own test (`http.rs`, `it/faults.rs`, `systems.rs`, `inbox.rs`).
-const SHARED: &[&str] =
-    &["unauthorised", "rate", "internal", "store", "busy", "key", "path", "body", "seal", "not_applied"];
+/// own test (`http.rs`, `users.rs`, `it/faults.rs`, `systems.rs`, `inbox.rs`).
+const SHARED: &[&str] = &[
+    "unauthorised",
+    "role",
+    "rate",
+    "internal",
+    "store",
+    "busy",
+    "key",
+    "path",
+    "body",
+    "seal",
+    "not_applied",
+];
 
 /// What its own tests try (`files.rs`): its body is a file.
 const FILES: &str = "/v1/import/{what}";

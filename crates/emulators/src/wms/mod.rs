@@ -143,12 +143,16 @@ impl Job {
 
     /// What still leaves, line by line.
     pub fn open(&self) -> Vec<(String, i64)> {
-        let of = |line: &Line| {
-            let missing = self.missing.get(&line.line).copied().unwrap_or(0);
-            (line.line.clone(), line.quantity - missing - self.shipped(&line.line))
-        };
+        let of = |line: &Line| (line.line.clone(), self.leaves(line) - self.shipped(&line.line));
         let is_open = self.progress == Progress::Accepted;
         self.asked.lines.iter().filter(|_| is_open).map(of).filter(|(_, open)| *open > 0).collect()
+    }
+
+    /// How much of a line leaves in all: has left, or still will.
+    fn leaves(&self, line: &Line) -> i64 {
+        let missing = self.missing.get(&line.line).copied().unwrap_or(0);
+        let wanted = if self.asked.cancelled { 0 } else { line.quantity - missing };
+        wanted.max(self.shipped(&line.line))
     }
 
     /// Done, where nothing more leaves.
@@ -164,11 +168,7 @@ impl Job {
     }
 
     fn told(&self) -> Value {
-        let leaves = |line: &Line| {
-            let missing = self.missing.get(&line.line).copied().unwrap_or(0);
-            let quantity = (line.quantity - missing).max(self.shipped(&line.line));
-            json!({ "line": line.line, "quantity": quantity })
-        };
+        let leaves = |line: &Line| json!({ "line": line.line, "quantity": self.leaves(line) });
         json!({
             "document": self.asked.document,
             "version": self.asked.version,
@@ -614,5 +614,9 @@ mod tests {
             (warehouse.take(asked(11, 5))["progress"].clone(), warehouse.on_hand("1")),
             (json!("shipped"), Some(9))
         );
+        // Whoever cancels need not say that nothing of a line shall leave.
+        let whole = Asked { document: "e".to_owned(), cancelled: true, ..asked(1, 3) };
+        let told = warehouse.take(whole);
+        assert_eq!((&told["progress"], &told["lines"][0]["quantity"]), (&json!("cancelled"), &json!(0)));
     }
 }

@@ -27,12 +27,14 @@ mod simulate;
 mod snapshots;
 mod sync;
 mod system;
+mod users;
 
 use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use onhand_web::auth::Grant;
 use serde_json::{Value, json};
 
 use crate::cli::{Cli, Command, Key, Seal, System};
@@ -145,11 +147,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Seal(asked) => {
             through(Link::open_existing(&db)?, async |link| seal::run(link, &asked, json).await).await?;
         }
-        Command::Key(Key::Create { name, tenant, rights, rate }) => {
-            through(Link::open(&db)?, async |link| {
-                create_key(link, &name, tenant, &rights, rate, json).await
-            })
-            .await?;
+        Command::User(asked) => {
+            through(Link::open(&db)?, async |link| users::run(link, &asked, json).await).await?;
+        }
+        Command::Key(Key::Create { name, tenant, rights, rate, role }) => {
+            let grant = Grant { role, rights: &rights, rate };
+            through(Link::open(&db)?, async |link| create_key(link, &name, tenant, grant, json).await)
+                .await?;
         }
         Command::Key(Key::List) => {
             through(Link::open_existing(&db)?, async |link| list_keys(link, json).await).await?;
@@ -236,7 +240,8 @@ async fn list_keys(link: &Link, json: bool) -> anyhow::Result<()> {
             let rights: Vec<&str> =
                 key["rights"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let text = |field: &str| key[field].as_str().unwrap_or_default().to_owned();
-            say(format!("{}  {}  {}  {}", text("id"), text("created_at"), text("name"), rights.join(", ")))?;
+            let (id, at, name, role) = (text("id"), text("created_at"), text("name"), text("role"));
+            say(format!("{id}  {at}  {name}  {role}  {}", rights.join(", ")))?;
         }
         Ok(())
     })?;
@@ -247,12 +252,13 @@ async fn create_key(
     link: &Link,
     name: &str,
     tenant: u64,
-    rights: &[onhand_web::auth::Right],
-    rate: Option<u32>,
+    grant: Grant<'_>,
     json: bool,
 ) -> anyhow::Result<()> {
     let key = if tenant == 1 {
-        let made = link.post("/v1/keys", &json!({ "name": name, "rights": rights, "rate": rate })).await?;
+        let Grant { role, rights, rate } = grant;
+        let asked = json!({ "name": name, "rights": rights, "rate": rate, "role": role });
+        let made = link.post("/v1/keys", &asked).await?;
         made["key"].as_str().context("the server answered without a key")?.to_owned()
     } else {
         // A key of another tenant is the operator's alone to make: with the file in hand, not over the network.
@@ -260,7 +266,7 @@ async fn create_key(
             anyhow::bail!("a key of another tenant is made while no server runs: stop it first");
         };
         let tenant = onhand_ledger::TenantId(tenant);
-        onhand_web::auth::create_key_with(&runtime.handle, tenant, name, rights, rate).await?
+        onhand_web::auth::create_key_as(&runtime.handle, tenant, name, grant).await?
     };
     print(json, &json!({ "key": key }), |_| say(format!("{key}\nKeep it: it is shown this once.")))?;
     Ok(())

@@ -174,8 +174,12 @@ async fn operators_key(runtime: &Runtime, path: PathBuf) -> anyhow::Result<KeyFi
             }
             _ => {}
         }
-        let (token, note) =
-            auth::fresh_key(&runtime.handle, TenantId::DEFAULT, "operator", &auth::Right::ALL, None)?;
+        let (token, note) = auth::fresh_key(
+            &runtime.handle,
+            TenantId::DEFAULT,
+            "operator",
+            auth::Grant { role: onhand_web::Role::Admin, rights: &auth::Right::ALL, rate: None },
+        )?;
         let is_empty = found.as_ref().is_some_and(String::is_empty);
         // Known before it is written down: a file with a key that was never one would be in the way of every later start.
         let gone = Note { body: None, ..note.clone() };

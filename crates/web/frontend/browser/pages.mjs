@@ -83,9 +83,28 @@ try {
   await mkdir(folder, { recursive: true });
   const page = await opened();
   await go(page, "/sign-in");
-  for (const theme of ["light", "dark"]) await looked(page, "sign-in", 1280, theme);
+  for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(page, "sign-in", width, theme);
+  await page.click("summary");
   await page.type("#key", key);
-  await Promise.all([page.waitForNavigation(), page.click("button.primary")]);
+  await Promise.all([page.waitForNavigation(), page.click("details button")]);
+
+  // Somebody is added, signs in with what they were given, and has to choose a password of their own.
+  const given = await api("/users", { name: "ada", role: "operator" });
+  await api("/users", { name: "someone.with-a-name-that-is-as-long-as-it-can-be_and_then_a_little_longer@warehouse.example.com", role: "viewer" });
+  const person = await browser.createBrowserContext();
+  const theirs = await person.newPage();
+  await go(theirs, "/sign-in");
+  await theirs.type("#name", "ada");
+  await theirs.type("#password", given.password);
+  await Promise.all([theirs.waitForNavigation(), theirs.click("button.primary")]);
+  if (!theirs.url().endsWith("/account")) fail("sign-in", `leads to ${theirs.url()}`);
+  await looked(theirs, "account-first", 360, "light");
+  for (const [field, value] of [["now", given.password], ["password", "correct horse battery staple"], ["again", "correct horse battery staple"]]) {
+    await theirs.type(`[name=${field}]`, value);
+  }
+  await Promise.all([theirs.waitForNavigation(), theirs.click("form[action='/account/password'] button")]);
+  for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(theirs, "account", width, theme);
+  await person.close();
 
   const first = (list) => page.evaluate((list) => document.querySelector(list)?.getAttribute("href"), list);
   await go(page, "/stock");
@@ -97,7 +116,7 @@ try {
   await go(page, "/discrepancies");
   const discrepancy = await first("tbody th a");
   const pages = { overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
-    discrepancies: "/discrepancies", discrepancy, activity: "/activity", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
+    discrepancies: "/discrepancies", discrepancy, activity: "/activity", settings: "/settings", account_of_key: "/account", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
   for (const [name, path] of Object.entries(pages)) {
     if (!path) continue;
     await go(page, path);

@@ -14,6 +14,8 @@ use crate::App;
 use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::role::Role;
+use crate::users::Tries;
 use crate::v1::ask::read;
 
 /// Names that nobody asks for are forgotten after so many seconds.
@@ -27,6 +29,8 @@ pub struct Watched {
     names: Mutex<HashMap<TenantId, Kept>>,
     /// Who is told what moves.
     pub(super) hubs: Hubs,
+    /// Who tried to sign in.
+    pub(crate) tries: Tries,
 }
 
 /// The names of a tenant's items, once they are read.
@@ -115,6 +119,8 @@ pub(super) struct Frame {
     pub places: Vec<Place>,
     /// Whoever is at the screen.
     pub who: String,
+    /// What they may do.
+    pub role: &'static str,
     /// All pushing is stopped since then.
     pub stopped: Option<words::Time>,
     /// When the page was made.
@@ -126,14 +132,17 @@ pub(super) struct Frame {
     pub seq: Seq,
 }
 
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
     ("/", "Overview"),
     ("/stock", "Stock"),
     ("/orders", "Orders"),
     ("/systems", "Systems"),
     ("/discrepancies", "Discrepancies"),
     ("/activity", "Activity"),
+    (SETTINGS, "Settings"),
 ];
+/// Of who says who may what alone.
+const SETTINGS: &str = "/settings";
 
 impl Frame {
     /// Of a page in the rail's place of that address.
@@ -145,7 +154,8 @@ impl Frame {
             Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now, view.seq()))
         })
         .await?;
-        let places = PLACES.into_iter().map(|(href, name)| {
+        let is_shown = |(href, _): &(&str, &str)| *href != SETTINGS || caller.role == Role::Admin;
+        let places = PLACES.into_iter().filter(is_shown).map(|(href, name)| {
             let waiting = match href {
                 "/orders" => short + late,
                 "/discrepancies" => discrepancies,
@@ -159,6 +169,7 @@ impl Frame {
             script: assets::script(),
             places: places.collect(),
             who: caller.name.clone(),
+            role: caller.role.name(),
             stopped: stopped.map(|at| words::Time::of(at, now)),
             at: words::Time::of(now, now),
             query: String::new(),

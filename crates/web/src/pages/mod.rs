@@ -3,6 +3,7 @@
 //! Whoever signed in has a session (see [`session`]); what changes something comes from our own pages alone (CSRF), and nothing
 //! but our own style and script runs (CSP). Numbers, sentences and decisions come from the engine: a page adds none.
 
+mod account;
 mod activity;
 mod assets;
 mod chart;
@@ -14,6 +15,7 @@ mod orders;
 mod overview;
 mod problem;
 mod session;
+mod settings;
 mod stock;
 mod systems;
 mod words;
@@ -32,6 +34,7 @@ use tower_http::csrf::CsrfLayer;
 pub use self::frame::Watched;
 use self::problem::Trouble;
 pub(crate) use self::problem::{is_asked_for, shown};
+pub(crate) use self::words::part;
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -54,6 +57,8 @@ pub(crate) fn routes() -> Router<App> {
         .merge(systems::routes())
         .merge(discrepancies::routes())
         .merge(activity::routes())
+        .merge(account::routes())
+        .merge(settings::routes())
         .merge(live::routes())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(CsrfLayer::new())

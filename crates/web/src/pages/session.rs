@@ -1,10 +1,12 @@
-//! Who is at the screen: signed in with an API key, known by a cookie until evening.
+//! Who is at the screen: signed in by name and password, and a code where they set that up, or with an API key; known by a cookie
+//! until evening.
 //!
-//! A session is a random token of 160 bits, kept as a hash like a key's (`auth`), with the key it was opened with: whoever revokes
-//! that ends it. The cookie is of this site alone, no script reads it, and it goes over TLS alone, but to this very machine.
+//! A session is a random token of 160 bits, kept as a hash like a key's (`auth`), with the key or the person it was opened with: whoever
+//! revokes that, or sets another password, ends it. The cookie is of this site alone, no script reads it, and it goes over TLS
+//! alone, but to this very machine.
 
 use askama::Template;
-use axum::extract::{FromRequestParts, RawQuery, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawQuery, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -19,6 +21,8 @@ use crate::App;
 use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::users::{self, Code, Secret, User};
+use crate::v1::unsealed;
 
 /// The notes that sessions are kept in.
 const SPACE: &str = "session";
@@ -33,10 +37,35 @@ pub(super) fn routes() -> Router<App> {
 /// As it is kept.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    /// The hash of the key it was opened with.
-    key: String,
+    #[serde(flatten)]
+    by: By,
     /// Until when, in microseconds since 1970.
     until: i64,
+}
+
+/// What it was opened with.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum By {
+    /// A key, by its hash.
+    Key {
+        /// It.
+        key: String,
+    },
+    /// A password.
+    Person {
+        /// Whose.
+        user: String,
+        /// When that was set, in microseconds since 1970.
+        password_at: i64,
+    },
+}
+
+/// Who it is.
+pub(super) struct Known {
+    pub caller: Caller,
+    /// None who came with a key.
+    pub user: Option<User>,
 }
 
 /// Who is at the screen. Whoever is not signed in is asked to first, and led back.
@@ -47,21 +76,40 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match known(app, &parts.headers).await {
-            Ok(Some(caller)) => {
+            Ok(Some(Known { caller, user })) => {
                 crate::trace::is_of(caller.tenant);
+                if user.is_some_and(|user| user.must_change) {
+                    return Err(Redirect::to("/account").into_response());
+                }
+                let path = parts.extensions.get::<MatchedPath>();
+                caller.may_ask(&parts.method, path).map_err(|problem| problem::shown(&problem))?;
                 Ok(Self(caller))
             }
-            // Asked for by our script: the page as a whole is asked for again, and leads to where one signs in.
-            Ok(None) if parts.headers.contains_key("hx-request") => {
-                Err((StatusCode::UNAUTHORIZED, [("hx-refresh", "true")]).into_response())
-            }
-            Ok(None) => {
-                let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-                Err(Redirect::to(&format!("/sign-in?next={}", words::part(wanted))).into_response())
-            }
+            Ok(None) => Err(led_to_sign_in(parts)),
             Err(problem) => Err(problem::shown(&problem)),
         }
     }
+}
+
+impl FromRequestParts<App> for Known {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        match known(app, &parts.headers).await {
+            Ok(Some(known)) => Ok(known),
+            Ok(None) => Err(led_to_sign_in(parts)),
+            Err(problem) => Err(problem::shown(&problem)),
+        }
+    }
+}
+
+fn led_to_sign_in(parts: &Parts) -> Response {
+    // Asked for by our script: the page as a whole is asked for again, and leads to where one signs in.
+    if parts.headers.contains_key("hx-request") {
+        return (StatusCode::UNAUTHORIZED, [("hx-refresh", "true")]).into_response();
+    }
+    let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    Redirect::to(&format!("/sign-in?next={}", words::part(wanted))).into_response()
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -80,7 +128,7 @@ fn hash(token: &str) -> String {
 }
 
 /// Whose session the cookie names.
-pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Known>, Problem> {
     let Some(token) = cookie(headers) else { return Ok(None) };
     let Some(tenant) = tenant_of(token) else { return Ok(None) };
     let ledger = app.handle.ledger();
@@ -90,7 +138,20 @@ pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Calle
     if kept.until <= ledger.clock().now().micros() {
         return Ok(None);
     }
-    app.keys.of_hash(ledger, tenant, kept.key).await
+    match kept.by {
+        By::Key { key } => {
+            let caller = app.keys.of_hash(ledger, tenant, key).await?;
+            Ok(caller.map(|caller| Known { caller, user: None }))
+        }
+        By::Person { user, password_at } => {
+            let found = blocking(|| ledger.read(tenant, |view| users::found(view, &user))).await?;
+            let found = found.filter(|user| !user.is_off && user.password_at == password_at);
+            Ok(found.map(|user| {
+                let User { name, rights, role, .. } = user.clone();
+                Known { caller: Caller { tenant, name, rights, rate: None, role }, user: Some(user) }
+            }))
+        }
+    }
 }
 
 /// A page of ours, so that nobody is led elsewhere.
@@ -108,12 +169,24 @@ struct SignIn {
     style: String,
     icon: String,
     next: String,
-    wrong: Option<&'static str>,
+    /// What was typed as a name.
+    name: String,
+    wrong: Option<String>,
+    /// A key was wrong, and not a name.
+    is_key: bool,
 }
 
 impl SignIn {
-    fn new(next: Option<&str>, wrong: Option<&'static str>) -> Self {
-        Self { style: assets::style(), icon: assets::icon(), next: ours(next).to_owned(), wrong }
+    fn new(next: Option<&str>) -> Self {
+        let next = ours(next).to_owned();
+        Self {
+            style: assets::style(),
+            icon: assets::icon(),
+            next,
+            name: String::new(),
+            wrong: None,
+            is_key: false,
+        }
     }
 }
 
@@ -125,43 +198,143 @@ struct Next {
 async fn ask(RawQuery(query): RawQuery) -> Shown {
     let uri = format!("/?{}", query.unwrap_or_default()).parse().unwrap_or_default();
     let next = axum::extract::Query::<Next>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
-    Ok(page(&SignIn::new(next.next.as_deref(), None))?)
+    Ok(page(&SignIn::new(next.next.as_deref()))?)
 }
 
 #[derive(Deserialize)]
 struct SignInForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
     key: String,
     next: Option<String>,
+}
+
+/// Whose name somebody types: `ada`, or of another tenant than the first `7/ada`.
+fn who(typed: &str) -> (TenantId, &str) {
+    let typed = typed.trim();
+    let of_tenant = typed.split_once('/').and_then(|(tenant, name)| {
+        let tenant = tenant.parse::<i64>().ok().filter(|tenant| *tenant > 0)?;
+        Some((TenantId(tenant.unsigned_abs()), name))
+    });
+    of_tenant.unwrap_or((TenantId::DEFAULT, typed))
 }
 
 async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<SignInForm>) -> Shown {
     let ledger = app.handle.ledger();
     let token = form.key.trim();
-    let Some((caller, key)) = app.keys.of_token(ledger, token).await? else {
-        let wrong = "This is no key that is known here. The operator's is in the file onhand.key beside the database; \
-                     `onhand key create NAME` makes another.";
-        let mut response = page(&SignIn::new(form.next.as_deref(), Some(wrong)))?;
-        *response.status_mut() = StatusCode::UNAUTHORIZED;
-        return Ok(response);
+    let came = if token.is_empty() {
+        by_password(&app, &form).await?
+    } else {
+        let found = app.keys.of_token(ledger, token).await?;
+        found.map(|(caller, key)| (caller.tenant, By::Key { key })).ok_or_else(|| {
+            "This is no key that is known here. The operator's is in the file onhand.key beside the database; \
+             `onhand key create NAME` makes another."
+                .to_owned()
+        })
     };
+    match came {
+        Ok((tenant, by)) => Ok(opened(&app, &headers, form.next.as_deref(), (tenant, by)).await?),
+        Err(wrong) => {
+            let (name, is_key) = (form.name.trim().to_owned(), !token.is_empty());
+            let shown = SignIn { name, is_key, wrong: Some(wrong), ..SignIn::new(form.next.as_deref()) };
+            let mut response = page(&shown)?;
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            Ok(response)
+        }
+    }
+}
+
+/// By name, password and perhaps a code; or what is wrong, which does not say whether there is such a name.
+async fn by_password(app: &App, form: &SignInForm) -> Result<Result<(TenantId, By), String>, Problem> {
+    let (tenant, name) = who(&form.name);
+    let (name, ledger, tries) = (users::folded(name), app.handle.ledger(), &app.watched.tries);
+    let now = ledger.clock().now();
+    if let Some(seconds) = tries.wait(tenant, &name, now) {
+        return Ok(Err(format!("Too many tries for this name. The next may come in {seconds} s.")));
+    }
+    let found = blocking(|| ledger.read(tenant, |view| users::found(view, &name))).await?;
+    let is_right = {
+        let _place = tries.place().await;
+        let (kept, password) = (found.as_ref().map(|user| user.password.clone()), form.password.clone());
+        tokio::task::spawn_blocking(move || users::is_right(kept.as_deref(), &password))
+            .await
+            .map_err(internal)?
+    };
+    let wrong = || {
+        tries.failed(tenant, &name, now);
+        tracing::warn!(%tenant, name, "a sign-in failed");
+        Ok(Err("The name, the password or the code is wrong. An admin gives another password: `onhand user reset`.".to_owned()))
+    };
+    let Some(user) = found.filter(|user| is_right && !user.is_off) else { return wrong() };
+    // It is looked at again while nobody else changes it: a code is taken once.
+    let _one_at_a_time = tries.changing().await;
+    let again =
+        blocking(|| ledger.read(tenant, |view| Ok((users::found(view, &name)?, Secret::kept(view, &name)?))));
+    let (Some(mut known), sealed) = again.await.map_err(internal_store)? else { return wrong() };
+    if known.password != user.password || known.is_off {
+        return wrong();
+    }
+    if known.has_code {
+        let sealed = sealed.ok_or_else(|| Problem::internal("somebody's codes are not kept"))?;
+        let secret =
+            Secret::opened(ledger.seal(), tenant, &name, &sealed).map_err(|error| unsealed(&error))?;
+        let now = now.micros() / 1_000_000;
+        let step = secret.and_then(|secret| secret.step_of(&Code(&form.code), now, known.last_step));
+        let Some(step) = step else { return wrong() };
+        known.last_step = step;
+    }
+    known.signed_in_at = Some(now.micros());
+    tries.succeeded(tenant, &name);
+    app.handle.submit_with(tenant, None, vec![known.note()]).await?;
+    Ok(Ok((tenant, By::Person { user: name, password_at: known.password_at })))
+}
+
+fn internal_store(error: onhand_store::StoreError) -> Problem {
+    error.into()
+}
+
+/// A session, and where it leads.
+async fn opened(
+    app: &App,
+    headers: &HeaderMap,
+    next: Option<&str>,
+    (tenant, by): (TenantId, By),
+) -> Result<Response, Problem> {
+    let ledger = app.handle.ledger();
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(internal)?;
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let session = format!("{}.{secret}", caller.tenant);
+    let session = format!("{tenant}.{secret}");
     let until = ledger.clock().now().plus_seconds(LASTS).micros();
-    let mut notes = ended(&app, caller.tenant).await?;
-    let body = serde_json::to_string(&Kept { key, until }).map_err(internal)?;
+    let mut notes = ended(app, tenant).await?;
+    let body = serde_json::to_string(&Kept { by, until }).map_err(internal)?;
     notes.push(Note { space: SPACE.to_owned(), key: hash(&session), body: Some(body) });
-    app.handle.submit_with(caller.tenant, None, notes).await?;
+    app.handle.submit_with(tenant, None, notes).await?;
     let set =
-        format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LASTS}{}", secure(&headers));
+        format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LASTS}{}", secure(headers));
     // The names of all items are read while somebody looks at the first page.
-    let (early, tenant) = (app.clone(), caller.tenant);
+    let early = app.clone();
     tokio::spawn(async move { early.watched.names(&early, tenant, |_| ()).await.ok() });
-    let mut response = Redirect::to(ours(form.next.as_deref())).into_response();
+    let mut response = Redirect::to(ours(next)).into_response();
     let value = HeaderValue::from_str(&set).map_err(internal)?;
     response.headers_mut().insert(header::SET_COOKIE, value);
     Ok(response)
+}
+
+/// Whoever has set another password stays signed in here, and nowhere else.
+pub(super) async fn renewed(
+    app: &App,
+    headers: &HeaderMap,
+    tenant: TenantId,
+    user: &User,
+) -> Result<Response, Problem> {
+    let by = By::Person { user: users::folded(&user.name), password_at: user.password_at };
+    opened(app, headers, Some("/account?done=password"), (tenant, by)).await
 }
 
 fn internal(error: impl ToString) -> Problem {
@@ -188,6 +361,7 @@ fn secure(headers: &HeaderMap) -> &'static str {
 async fn sign_out(State(app): State<App>, request: Request) -> Shown {
     // Whoever has no session ends none.
     if let (Some(token), Some(caller)) = (cookie(request.headers()), known(&app, request.headers()).await?) {
+        let caller = caller.caller;
         let note = Note { space: SPACE.to_owned(), key: hash(token), body: None };
         app.handle.submit_with(caller.tenant, None, vec![note]).await?;
     }

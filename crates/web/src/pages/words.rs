@@ -91,7 +91,7 @@ pub(super) fn class(word: &str) -> String {
 }
 
 /// A name as a part of an address.
-pub(super) fn part(name: &str) -> String {
+pub(crate) fn part(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

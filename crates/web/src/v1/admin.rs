@@ -15,10 +15,12 @@ use utoipa_axum::routes;
 use super::ask::{Ask, read};
 use super::systems::unsealed;
 use crate::App;
-use crate::auth::{Caller, Right, Shown, check_key_name, create_key_with, revoke, shown};
+use crate::auth::{Caller, Grant, KeyRecord, Right, Shown, check_key_name, create_key_as, revoke, shown};
 use crate::body::only_objects;
 use crate::error::Problem;
 use crate::extract::Path;
+use crate::role::Role;
+use crate::users;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -39,6 +41,8 @@ struct KeyInput {
     /// How many requests a second it may send, 0 for any number; as many as is usual unless told. A key that says how many
     /// makes none that may send more.
     rate: Option<u32>,
+    /// What it may do at all; `admin` unless told.
+    role: Option<Role>,
 }
 
 /// A new key.
@@ -71,7 +75,13 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
         );
         return Err(Problem::of_field("name", detail));
     }
-    let key = create_key_with(&app.handle, ask.caller.tenant, name, &rights, rate).await?;
+    if read(&app, &ask.caller, |view| users::found(view, name)).await?.is_some() {
+        let detail =
+            format!("somebody signs in as `{name}`, and history tells who did what by names; use another");
+        return Err(Problem::of_field("name", detail));
+    }
+    let grant = Grant { role: ask.body.role.unwrap_or_default(), rights: &rights, rate };
+    let key = create_key_as(&app.handle, ask.caller.tenant, name, grant).await?;
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
 }
 
@@ -88,13 +98,16 @@ struct KeyShownBody {
     rights: Vec<Right>,
     /// How many requests a second it may send, 0 for any number; none: as many as is usual.
     rate: Option<u32>,
+    /// What it may do at all.
+    role: Role,
 }
 
 impl From<Shown> for KeyShownBody {
     fn from(key: Shown) -> Self {
         let (id, record) = (key.id().to_owned(), key.record);
         let created_at = onhand_ledger::Instant::from_micros(record.created_at).to_string();
-        Self { id, name: record.name, created_at, rights: record.rights, rate: record.rate }
+        let KeyRecord { name, rights, rate, role, .. } = record;
+        Self { id, name, created_at, rights, rate, role }
     }
 }
 

@@ -38,8 +38,10 @@ mod snapshots;
 mod stock;
 mod systems;
 mod transfers;
+pub(crate) mod users;
 mod webhooks;
 
+pub(crate) use systems::unsealed;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::App;
@@ -81,5 +83,6 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(alerts::routes())
         .merge(people::routes())
         .merge(commands::routes())
+        .merge(users::routes())
         .merge(admin::routes())
 }

@@ -163,6 +163,17 @@ impl Shop {
         operator["id"].as_str().unwrap().to_owned()
     }
 
+    /// Somebody who may do more than the key of the shop: `boss`.
+    pub async fn boss(&self) -> String {
+        let key = auth::create_key_with(&self.handle, TenantId::DEFAULT, "root", &auth::Right::ALL, None);
+        let key = key.await.unwrap();
+        let body = json!({ "name": "boss", "role": "admin", "rights": ["approve"] }).to_string();
+        let request = Request::post("/v1/users").header(header::AUTHORIZATION, format!("Bearer {key}"));
+        let answer = self.send(request.body(HttpBody::from(body)).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        key
+    }
+
     /// Ends something there is.
     pub async fn delete(&self, path: &str) -> (StatusCode, Value) {
         let request = Request::delete(path).header(header::AUTHORIZATION, format!("Bearer {}", self.key));

@@ -163,7 +163,7 @@ impl Asked {
 
     /// Sends it; how it stands, as far as that is as the page has it.
     async fn sent(&self, ask: &Ask, body: &Value) -> Result<Value, String> {
-        let (path, version) = (self.path(), self.version);
+        let path = self.path();
         let answer = ask.put(&path, body).await?.ok()?;
         self.kind.must_be_one(&answer, &format!("PUT {path}"))?;
         if answer["document"] != self.document.as_str() {

@@ -210,8 +210,8 @@ pub fn commands_of(input: &[u8]) -> String {
         let parts = parts.into_iter().map(Ok::<_, std::convert::Infallible>);
         let body = axum::body::Body::from_stream(tokio_stream::iter(parts));
         runtime.block_on(async {
-            let caller =
-                Caller { tenant: TenantId::DEFAULT, name: "fuzz".to_owned(), rights: Vec::new(), rate: None };
+            let (name, role) = ("fuzz".to_owned(), crate::Role::Admin);
+            let caller = Caller { tenant: TenantId::DEFAULT, name, rights: Vec::new(), rate: None, role };
             let (mut lines, mut blocks) = (Lines::new(body), Blocks::new(caller));
             loop {
                 while let Some((number, line)) = lines.next() {

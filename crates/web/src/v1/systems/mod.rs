@@ -286,7 +286,7 @@ impl From<AddError> for Problem {
 }
 
 /// There is no key for secrets, or not the one that is needed.
-pub(super) fn unsealed(error: &SealError) -> Problem {
+pub(crate) fn unsealed(error: &SealError) -> Problem {
     let title = "Secrets cannot be kept or read";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "seal", title, error.to_string())
 }

@@ -1,0 +1,70 @@
+//! `onhand user`: people who sign in at the pages.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use super::print;
+use crate::cli::User;
+use crate::link::{Link, segment};
+use crate::output::say;
+
+pub(super) async fn run(link: &Link, asked: &User, json: bool) -> anyhow::Result<()> {
+    let amend = async |name: &str, change: Value| {
+        link.post(&format!("/v1/users/{}/amend", segment(name)?), &change).await
+    };
+    let told = match asked {
+        User::Add { name, role, rights } => {
+            let body = json!({ "name": name, "role": role, "rights": rights });
+            return Ok(given(json, &link.post("/v1/users", &body).await?)?);
+        }
+        User::List => return Ok(list(json, &link.get("/v1/users").await?)?),
+        User::Role { name, role } => amend(name, json!({ "role": role })).await?,
+        User::Reset { name, no_codes } => {
+            if *no_codes {
+                amend(name, json!({ "two_factor": false })).await?;
+            }
+            let path = format!("/v1/users/{}/password", segment(name)?);
+            return Ok(given(json, &link.post(&path, &json!({})).await?)?);
+        }
+        User::Off { name } => amend(name, json!({ "is_off": true })).await?,
+        User::On { name } => amend(name, json!({ "is_off": false })).await?,
+        User::Remove { name } => {
+            let told = link.delete(&format!("/v1/users/{}", segment(name)?)).await?;
+            return Ok(print(json, &told, |told| say(format!("{} is removed.", text(told, "name"))))?);
+        }
+    };
+    Ok(print(json, &told, |told| say(line(told)))?)
+}
+
+fn text(of: &Value, field: &str) -> String {
+    of[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn line(user: &Value) -> String {
+    let state = match (user["is_off"] == true, user["must_change"] == true) {
+        (true, _) => "off",
+        (false, true) => "has a password to change",
+        (false, false) => "may sign in",
+    };
+    let codes = if user["two_factor"] == true { ", codes asked for" } else { "" };
+    let seen = user["signed_in_at"].as_str().map_or_else(|| "never yet".to_owned(), str::to_owned);
+    format!("{}  {}  {state}{codes}  signed in {seen}", text(user, "name"), text(user, "role"))
+}
+
+fn list(json: bool, told: &Value) -> io::Result<()> {
+    print(json, told, |told| {
+        let all = told["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if all.is_empty() {
+            return say("Nobody signs in by name yet: onhand user add NAME --role ROLE");
+        }
+        all.iter().try_for_each(|user| say(line(user)))
+    })
+}
+
+fn given(json: bool, told: &Value) -> io::Result<()> {
+    print(json, told, |told| {
+        let (name, password) = (text(&told["user"], "name"), text(told, "password"));
+        say(format!("{name} signs in first with\n{password}\nand chooses another. It is shown this once."))
+    })
+}

@@ -1,0 +1,191 @@
+//! Whoever is at the screen: what they may do, their password, and the codes of their phone.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Redirect};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use serde::Deserialize;
+
+use super::frame::Frame;
+use super::session::{self, Known};
+use super::{Shown, page};
+use crate::App;
+use crate::error::Problem;
+use crate::users::{self, Code, Secret, User};
+use crate::v1::ask::read;
+use crate::v1::unsealed;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/account", get(show))
+        .route("/account/password", post(change_password))
+        .route("/account/two-factor", post(set_up))
+        .route("/account/two-factor/off", post(take_away))
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Account {
+    frame: Frame,
+    /// None: signed in with an API key.
+    user: Option<User>,
+    /// What an app is to be given, where codes are not asked for yet: as it is typed, and as an address.
+    secret: Option<(String, String)>,
+    done: Option<&'static str>,
+    wrong: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Done {
+    done: Option<String>,
+}
+
+async fn show(State(app): State<App>, known: Known, Query(done): Query<Done>) -> Shown {
+    let done = match done.done.as_deref() {
+        Some("password") => {
+            Some("Your password is changed. Whoever was signed in with the old one is not any more.")
+        }
+        Some("codes") => Some("A code of your phone is asked for from now on."),
+        Some("off") => Some("No code is asked for any more."),
+        _ => None,
+    };
+    account(&app, known, None, done, None).await
+}
+
+async fn account(
+    app: &App,
+    Known { caller, user }: Known,
+    secret: Option<Secret>,
+    done: Option<&'static str>,
+    wrong: Option<String>,
+) -> Shown {
+    let frame = Frame::of(app, &caller, "/account").await?;
+    let secret = match (&user, secret) {
+        (Some(user), secret) if !user.has_code && !user.must_change => {
+            let secret = secret.map_or_else(Secret::made_up, Ok)?;
+            Some((secret.text(), secret.address(&user.name)))
+        }
+        _ => None,
+    };
+    let is_wrong = wrong.is_some();
+    let mut response = page(&Account { frame, user, secret, done, wrong })?;
+    if is_wrong {
+        *response.status_mut() = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(response)
+}
+
+/// Whoever has no password here has nothing to change.
+fn theirs(known: &Known) -> Result<User, Problem> {
+    let why = "you are signed in with an API key, which has no password and no codes";
+    known.user.clone().ok_or_else(|| Problem::of_field("user", why))
+}
+
+async fn is_theirs(app: &App, user: &User, password: String) -> Result<bool, Problem> {
+    let _place = app.watched.tries.place().await;
+    let kept = user.password.clone();
+    let looked = tokio::task::spawn_blocking(move || users::is_right(Some(&kept), &password));
+    looked.await.map_err(|error| Problem::internal(&error.to_string()))
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    now: String,
+    password: String,
+    again: String,
+}
+
+async fn change_password(
+    State(app): State<App>,
+    headers: HeaderMap,
+    known: Known,
+    Form(form): Form<NewPassword>,
+) -> Shown {
+    let user = theirs(&known)?;
+    let tenant = known.caller.tenant;
+    let ledger = app.handle.ledger();
+    let (name, now) = (users::folded(&user.name), ledger.clock().now());
+    let wrong = if let Some(seconds) = app.watched.tries.wait(tenant, &name, now) {
+        Some(format!("Too many tries. The next may come in {seconds} s."))
+    } else if !is_theirs(&app, &user, form.now.clone()).await? {
+        app.watched.tries.failed(tenant, &name, now);
+        Some("Your password now is another.".to_owned())
+    } else if form.password != form.again {
+        Some("The new password is not the same both times.".to_owned())
+    } else if form.password == form.now {
+        Some("The new password is the old one.".to_owned())
+    } else {
+        users::check_password(&user.name, &form.password)
+            .err()
+            .map(|why| format!("The new password cannot be taken: {why}."))
+    };
+    if wrong.is_some() {
+        return account(&app, known, None, None, wrong).await;
+    }
+    let _one_at_a_time = app.watched.tries.changing().await;
+    let mut user = again(&app, &known, &user).await?;
+    let hashed = tokio::task::spawn_blocking(move || users::hash(&form.password)).await;
+    user.password = hashed.map_err(|error| Problem::internal(&error.to_string()))??;
+    (user.must_change, user.password_at) = (false, now.micros());
+    app.handle.submit_with(tenant, None, vec![user.note()]).await?;
+    Ok(session::renewed(&app, &headers, tenant, &user).await?)
+}
+
+/// As they are now: somebody may have changed them meanwhile.
+async fn again(app: &App, known: &Known, user: &User) -> Result<User, Problem> {
+    let now = read(app, &known.caller, |view| users::found(view, &user.name)).await?;
+    let is_same = |now: &User| now.password == user.password && !now.is_off;
+    now.filter(is_same)
+        .ok_or_else(|| Problem::of_field("user", "it was changed meanwhile; load the page again"))
+}
+
+#[derive(Deserialize)]
+struct SetUp {
+    secret: String,
+    code: String,
+}
+
+async fn set_up(State(app): State<App>, known: Known, Form(form): Form<SetUp>) -> Shown {
+    let user = theirs(&known)?;
+    let Some(secret) = Secret::of_text(&form.secret).filter(|_| !user.must_change && !user.has_code) else {
+        return Ok(Redirect::to("/account").into_response());
+    };
+    let ledger = app.handle.ledger();
+    let Some(step) = secret.step_of(&Code(&form.code), ledger.clock().now().micros() / 1_000_000, 0) else {
+        let wrong = "This is not the code that your phone shows now. Is its clock right?".to_owned();
+        return account(&app, known, Some(secret), None, Some(wrong)).await;
+    };
+    let _one_at_a_time = app.watched.tries.changing().await;
+    let mut user = again(&app, &known, &user).await?;
+    (user.has_code, user.last_step) = (true, step);
+    let tenant = known.caller.tenant;
+    let sealed = secret.note(ledger.seal(), tenant, &user.name).map_err(|error| unsealed(&error))?;
+    app.handle.submit_with(tenant, None, vec![sealed, user.note()]).await?;
+    Ok(Redirect::to("/account?done=codes").into_response())
+}
+
+#[derive(Deserialize)]
+struct TakeAway {
+    now: String,
+}
+
+async fn take_away(State(app): State<App>, known: Known, Form(form): Form<TakeAway>) -> Shown {
+    let user = theirs(&known)?;
+    let (tenant, name, now) =
+        (known.caller.tenant, users::folded(&user.name), app.handle.ledger().clock().now());
+    if let Some(seconds) = app.watched.tries.wait(tenant, &name, now) {
+        let wrong = format!("Too many tries. The next may come in {seconds} s.");
+        return account(&app, known, None, None, Some(wrong)).await;
+    }
+    if !is_theirs(&app, &user, form.now).await? {
+        app.watched.tries.failed(tenant, &name, now);
+        return account(&app, known, None, None, Some("Your password is another.".to_owned())).await;
+    }
+    let _one_at_a_time = app.watched.tries.changing().await;
+    let mut user = again(&app, &known, &user).await?;
+    user.has_code = false;
+    app.handle.submit_with(tenant, None, vec![Secret::gone(&user.name), user.note()]).await?;
+    Ok(Redirect::to("/account?done=off").into_response())
+}
