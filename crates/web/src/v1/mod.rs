@@ -36,6 +36,7 @@ mod selling;
 mod sessions;
 mod snapshots;
 mod stock;
+mod subscriptions;
 mod systems;
 mod transfers;
 mod webhooks;
@@ -79,6 +80,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(import::routes())
         .merge(discrepancies::routes())
         .merge(alerts::routes())
+        .merge(subscriptions::routes())
         .merge(people::routes())
         .merge(commands::routes())
         .merge(admin::routes())
