@@ -226,7 +226,10 @@ mod tests {
             Signed { url: &url, id: "msg_1", at: Instant::from_micros(0), body: "{}", secrets: &[&secret] };
         let answered = Sender::default().send(&webhook).await;
         assert_eq!(answered.status, None);
-        assert!(answered.said.contains("private") && answered.said.contains("--webhook-private"), "{answered:?}");
+        assert!(
+            answered.said.contains("private") && answered.said.contains("--webhook-private"),
+            "{answered:?}"
+        );
         let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(nobody.is_err(), "nobody has called");
         assert!(Sender::default().may_call(&url).await.unwrap_err().contains("private"));

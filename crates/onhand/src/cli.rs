@@ -278,7 +278,10 @@ impl std::str::FromStr for Delays {
             Ok(delays) if delays.len() <= 50 && delays.iter().all(|delay| *delay <= 604_800) => {
                 Ok(Self(delays))
             }
-            _ => Err("it must be whole numbers up to 604800 with commas between, such as 5,300,1800".to_owned()),
+            _ => {
+                Err("it must be whole numbers up to 604800 with commas between, such as 5,300,1800"
+                    .to_owned())
+            }
         }
     }
 }

@@ -139,7 +139,11 @@ impl Post {
         let notes = outbox.answered(&sent, &answered, at, &self.delays, u64::from_le_bytes(random));
         if let Some(off) = outbox.off(&sent.subscription) {
             let (name, why) = (&sent.name, &off.why);
-            tracing::error!(subscription = name, why, "no webhooks are sent there any more: `onhand webhook enable` once that is mended");
+            tracing::error!(
+                subscription = name,
+                why,
+                "no webhooks are sent there any more: `onhand webhook enable` once that is mended"
+            );
         }
         if !self.keep(tenant, notes).await {
             self.outboxes.remove(&tenant);
@@ -157,7 +161,9 @@ impl Post {
 fn say_unkept(error: &SubmitError) {
     match error {
         SubmitError::Busy => {
-            tracing::debug!("what was sent could not be kept just now; it may be sent again, under the same id")
+            tracing::debug!(
+                "what was sent could not be kept just now; it may be sent again, under the same id"
+            )
         }
         error => {
             tracing::warn!(%error, "what was sent could not be kept; it may be sent again, under the same id")

@@ -188,9 +188,15 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
     // What it sends is of the first version as well: as such it goes on.
     let mut before = open(&address);
     write(&mut before, TENANT, "0");
-    for index in
-        ["object_due", "object_waiting", "note_connection", "note_inbound", "note_alert_target", "note_raw", "note_subscription"]
-    {
+    for index in [
+        "object_due",
+        "object_waiting",
+        "note_connection",
+        "note_inbound",
+        "note_alert_target",
+        "note_raw",
+        "note_subscription",
+    ] {
         run_sql(&address, &format!("DROP INDEX onhand.{index}"));
     }
     run_sql(&address, "DROP TABLE onhand.node, onhand.given");
@@ -472,7 +478,7 @@ fn a_store_is_used_from_within_a_runtime() {
 }
 
 /// Statements that name no tenant, or may name all: what each is for, and how it begins.
-const EXCEPTIONS: [(&str, &str); 10] = [
+const EXCEPTIONS: [(&str, &str); 11] = [
     (
         "what is due first, whoever's it is: swept by whichever node is there",
         "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1",

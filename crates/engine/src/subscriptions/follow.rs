@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{Cause, Choice, Order};
+use onhand_ledger::model::{Cause, Choice, Order, OrderLine};
 use onhand_ledger::{
     DiscrepancyId, Entry, Instant, ItemId, Key, LocationId, OrderId, Quantity, Record, Seq, TenantId, Value,
 };
@@ -93,16 +93,18 @@ fn touched(
         for (seq, entry) in (*first..).zip(&record.entries) {
             let touch = (seq, record.recorded_at);
             match entry {
-                Entry::Discrepancy(id, known) if known.resolved_at.is_some() => {
-                    if subscription.wants(Event::DiscrepancyResolved) {
-                        touched.resolved.insert(*id, touch);
-                    }
+                Entry::Discrepancy(id, known)
+                    if known.resolved_at.is_some() && subscription.wants(Event::DiscrepancyResolved) =>
+                {
+                    touched.resolved.insert(*id, touch);
                 }
                 // It has the number of an entry of the record that it came up with.
-                Entry::Discrepancy(id, _) if id.0 >= *first => {
-                    if subscription.wants(Event::DiscrepancyOpened) {
-                        touched.opened.insert(*id, touch);
-                    }
+                Entry::Discrepancy(id, known)
+                    if known.resolved_at.is_none()
+                        && id.0 >= *first
+                        && subscription.wants(Event::DiscrepancyOpened) =>
+                {
+                    touched.opened.insert(*id, touch);
                 }
                 Entry::Order(id, _) if subscription.wants(Event::OrderChanged) => {
                     touched.orders.insert(*id, touch);
@@ -169,8 +171,7 @@ impl Touched {
     }
 
     fn things(self) -> Vec<(Thing, Touch)> {
-        let stock =
-            self.stock.into_iter().map(|(item, (places, touch))| (Thing::Stock(item, places), touch));
+        let stock = self.stock.into_iter().map(|(item, (places, touch))| (Thing::Stock(item, places), touch));
         let opened = self.opened.into_iter().map(|(id, touch)| (Thing::Opened(id), touch));
         let resolved = self.resolved.into_iter().map(|(id, touch)| (Thing::Resolved(id), touch));
         let orders = self.orders.into_iter().map(|(id, touch)| (Thing::Order(id), touch));
@@ -379,7 +380,7 @@ fn order_data(seq: Seq, id: OrderId, system: String, order: &Order) -> OrderData
         wanted: order.lines.iter().map(|line| line.wanted).sum(),
         allocated: order.lines.iter().flat_map(|line| &line.allocated).map(|at| at.quantity).sum(),
         short: order.lines.iter().map(|line| line.short).sum(),
-        shipped: order.lines.iter().map(|line| line.shipped_total()).sum(),
+        shipped: order.lines.iter().map(OrderLine::shipped_total).sum(),
         open: open_of(order),
     }
 }

@@ -169,6 +169,8 @@ pub struct Standing {
     pub waiting: u64,
     /// So many were given up.
     pub given_up: u64,
+    /// When one was given up last.
+    pub given_up_at: Option<Instant>,
 }
 
 /// What became of a message.
@@ -380,7 +382,7 @@ mod tests {
 
     #[test]
     fn both_secrets_count_while_one_is_changed_for_another() {
-        let at = |seconds| Instant::from_micros(seconds * 1_000_000);
+        let at = |seconds: i64| Instant::from_micros(seconds * 1_000_000);
         let secret = |text: &str| Secret { text: text.to_owned(), until: None };
         let mut known = Subscription {
             id: "1".to_owned(),

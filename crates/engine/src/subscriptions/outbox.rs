@@ -388,8 +388,9 @@ impl Sending {
         message.fate = Fate::Taken;
         let place = self.standing.taken % RING;
         let kept = note(SENT, format!("{}/{place:03}", self.subscription.id), Some(&message));
-        let Standing { seq, off, taken, .. } = std::mem::take(&mut self.standing);
-        self.standing = Standing { seq, off, taken: taken + 1, taken_at: Some(now), ..Standing::default() };
+        let Standing { seq, off, taken, given_up_at, .. } = std::mem::take(&mut self.standing);
+        let (taken, taken_at) = (taken + 1, Some(now));
+        self.standing = Standing { seq, off, taken_at, taken, given_up_at, ..Standing::default() };
         vec![self.waiting_note(&message.id), kept, self.standing_note()]
     }
 
@@ -411,6 +412,7 @@ impl Sending {
     /// It was tried as often as is tried. Where nothing else was taken meanwhile nobody is there.
     fn give_up(&mut self, message: &mut Message, now: Instant) {
         message.fate = Fate::GivenUp;
+        self.standing.given_up_at = Some(now);
         let since = message.tried_at.unwrap_or(now);
         if self.standing.taken_at.is_none_or(|taken| taken < since) {
             let (times, last) = (message.failures, &self.standing.why);

@@ -92,11 +92,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             through(Link::open_existing(&db)?, async |link| webhook::run(link, asked, json).await).await?;
         }
         Command::Trigger(asked) => {
-            through(Link::open_existing(&db)?, async |link| webhook::trigger(link, &asked, json).await).await?;
+            through(Link::open_existing(&db)?, async |link| webhook::trigger(link, &asked, json).await)
+                .await?;
         }
         Command::Listen(asked) if asked.secret.is_some() => listen::run(None, &asked, json).await?,
         Command::Listen(asked) => {
-            through(Link::open_existing(&db)?, async |link| listen::run(Some(link), &asked, json).await).await?;
+            through(Link::open_existing(&db)?, async |link| listen::run(Some(link), &asked, json).await)
+                .await?;
         }
         Command::Snapshot(asked) => {
             through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;

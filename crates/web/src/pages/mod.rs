@@ -16,6 +16,7 @@ mod problem;
 mod session;
 mod stock;
 mod systems;
+mod webhooks;
 mod words;
 
 use askama::Template;
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(systems::routes())
         .merge(discrepancies::routes())
         .merge(activity::routes())
+        .merge(webhooks::routes())
         .merge(live::routes())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(CsrfLayer::new())

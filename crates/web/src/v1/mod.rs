@@ -36,7 +36,7 @@ mod selling;
 mod sessions;
 mod snapshots;
 mod stock;
-mod subscriptions;
+pub(crate) mod subscriptions;
 mod systems;
 mod transfers;
 mod webhooks;

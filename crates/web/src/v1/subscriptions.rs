@@ -375,9 +375,13 @@ async fn test(
     ask: Ask<TestInput>,
 ) -> Result<Json<AskedBody>, Problem> {
     let event = ask.body.event.map_or(Event::StockChanged, Event::from);
+    a_test(&app, &ask.caller, name, event).await
+}
+
+async fn a_test(app: &App, caller: &Caller, name: String, event: Event) -> Result<Json<AskedBody>, Problem> {
     let message = format!("msg_{}", mark()?);
     let what = Asked::Test { event, message: message.clone() };
-    asked(&app, &ask.caller, name, what, Some(message)).await
+    asked(app, caller, name, what, Some(message)).await
 }
 
 /// Which messages.
@@ -506,6 +510,31 @@ async fn resend(
     Path((name, message)): Path<(String, String)>,
 ) -> Result<Json<AskedBody>, Problem> {
     again(&app, &caller, name, message).await.map(Json)
+}
+
+/// What a page asks for.
+pub(crate) enum Asking {
+    Enable,
+    Replay,
+    Resend(String),
+    Test,
+}
+
+/// Does what a page asks for, as the API would.
+pub(crate) async fn do_as_asked(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    asking: Asking,
+) -> Result<(), Problem> {
+    let name = name.to_owned();
+    match asking {
+        Asking::Enable => _ = asked(app, caller, name, Asked::Enable, None).await?,
+        Asking::Replay => _ = asked(app, caller, name, Asked::Replay { since: None }, None).await?,
+        Asking::Resend(message) => _ = again(app, caller, name, message).await?,
+        Asking::Test => _ = a_test(app, caller, name, Event::StockChanged).await?,
+    }
+    Ok(())
 }
 
 async fn again(app: &App, caller: &Caller, name: String, message: String) -> Result<AskedBody, Problem> {
