@@ -196,6 +196,7 @@ pub enum Command {
 }
 
 /// See [`Command::Serve`].
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Args)]
 pub struct Serve {
     /// The database (same as --db).

@@ -1,18 +1,19 @@
 //! Sends webhooks to whoever subscribed: one node of all does. What is sent, when again, and what an answer means is decided by
 //! [`onhand_engine::subscriptions`]; here are the timers and the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use onhand_channels::signed::{Answered, Signed};
 use onhand_engine::SubmitError;
 use onhand_engine::subscriptions::{Outbox, Sendable};
-use onhand_ledger::{Instant, TenantId};
+use onhand_ledger::TenantId;
 use onhand_store::{Note, Work};
 use onhand_web::App;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::nodes::Nodes;
 use crate::runtime::tenants_at;
@@ -22,13 +23,16 @@ const GATHER: Duration = Duration::from_millis(50);
 /// It is looked so often where nothing says that there is something new: what other nodes write.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Once so many attempts are under way together, no more are begun.
+const BESIDE: usize = 256;
+
 /// What came of an attempt.
 struct Done {
     tenant: TenantId,
     sent: Sendable,
     answered: Answered,
     /// When it was begun, and when it was answered.
-    at: (Instant, Instant),
+    at: (onhand_ledger::Instant, onhand_ledger::Instant),
 }
 
 /// What is on its way, of each tenant.
@@ -45,11 +49,16 @@ pub(crate) async fn send(app: App, nodes: Arc<Nodes>, delays: Vec<u32>) {
     let ledger = app.handle.ledger().clone();
     let (mut feed, mut noted) = (ledger.feed(), ledger.noted());
     let mut post = Post { app, delays, outboxes: BTreeMap::new(), under_way: JoinSet::new() };
+    let (mut told, mut all_at) = (BTreeSet::new(), Instant::now());
     loop {
         feed.mark_unchanged();
         let mut more = false;
         if nodes.is_first() {
-            more = post.round().await;
+            let is_all_due = all_at <= Instant::now();
+            if is_all_due {
+                all_at = Instant::now() + LOOK;
+            }
+            more = post.round(std::mem::take(&mut told), is_all_due).await;
         } else {
             // Another node goes on with what is kept.
             post.outboxes.clear();
@@ -60,7 +69,11 @@ pub(crate) async fn send(app: App, nodes: Arc<Nodes>, delays: Vec<u32>) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             changed = feed.changed(), if follows => if changed.is_err() { return },
-            told = noted.recv() => if matches!(told, Err(RecvError::Closed)) { return },
+            of = noted.recv() => match of {
+                Ok(tenant) => _ = told.insert(tenant),
+                Err(RecvError::Lagged(_)) => all_at = Instant::now(),
+                Err(RecvError::Closed) => return,
+            },
             Some(done) = post.under_way.join_next() => {
                 if let Ok(done) = done {
                     post.settle(done).await;
@@ -68,25 +81,34 @@ pub(crate) async fn send(app: App, nodes: Arc<Nodes>, delays: Vec<u32>) {
             }
         }
         tokio::time::sleep(GATHER).await;
+        while let Ok(tenant) = noted.try_recv() {
+            told.insert(tenant);
+        }
     }
 }
 
 impl Post {
-    /// Looks what is new, and sends what is due. Is there more to look at?
-    async fn round(&mut self) -> bool {
+    /// Looks what is new of those that are told of and those that have subscriptions, or of all, and sends what is due. Is there more
+    /// to look at?
+    async fn round(&mut self, mut tenants: BTreeSet<TenantId>, is_all_due: bool) -> bool {
         while let Some(done) = self.under_way.try_join_next() {
             if let Ok(done) = done {
                 self.settle(done).await;
             }
         }
-        let tenants = tenants_at(&self.app.handle, Work::Subscribed).await;
-        self.outboxes.retain(|tenant, _| tenants.contains(tenant));
+        tenants.extend(self.outboxes.keys());
+        if is_all_due {
+            tenants.extend(tenants_at(&self.app.handle, Work::Subscribed).await);
+        }
         let mut more = false;
         for tenant in tenants {
             more |= self.look(tenant).await;
         }
         let now = self.app.handle.ledger().clock().now();
         for (tenant, outbox) in &mut self.outboxes {
+            if self.under_way.len() >= BESIDE {
+                break;
+            }
             for sent in outbox.due(now) {
                 self.under_way.spawn(attempt(self.app.clone(), *tenant, sent));
             }
@@ -151,7 +173,7 @@ impl Post {
     }
 
     /// Until something is due.
-    fn wait(&self, now: Instant) -> Duration {
+    fn wait(&self, now: onhand_ledger::Instant) -> Duration {
         let next = self.outboxes.values().filter_map(Outbox::next_due).min();
         let left = next.map_or(i64::MAX, |next| next.micros() - now.micros());
         Duration::from_micros(u64::try_from(left).unwrap_or(0)).min(LOOK)

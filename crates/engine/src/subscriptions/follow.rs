@@ -13,7 +13,7 @@ use onhand_ledger::{
 use onhand_store::StoreError;
 use serde::Serialize;
 
-use super::{Event, Fate, Message, Subscription};
+use super::{Event, Fate, Message, Standing, Subscription, Sweep};
 use crate::commit::Ledger;
 use crate::open::open_of;
 use crate::stock::Shelf;
@@ -23,15 +23,19 @@ use crate::view::View;
 const RECORDS: usize = 200;
 /// Of so many things it is said in one read how they are: whoever commits waits for it.
 const TOLD: usize = 50;
+/// So many items of a sweep are looked at together.
+const SWEPT: usize = 100;
 /// The schema of what messages say.
 const VERSION: u32 = 1;
 /// Sentences are cut after so many letters: messages stay small.
 const LETTERS: usize = 1_000;
 
-/// What the log says after a `seq`.
+/// What is to be told.
 pub(super) struct Found {
-    /// Up to here.
+    /// What the log says up to here.
     pub seq: Seq,
+    /// What is to be told besides.
+    pub sweep: Option<Sweep>,
     pub messages: Vec<Message>,
 }
 
@@ -46,6 +50,8 @@ struct Touched {
     opened: BTreeMap<DiscrepancyId, Touch>,
     resolved: BTreeMap<DiscrepancyId, Touch>,
     orders: BTreeMap<OrderId, Touch>,
+    /// Places that are other than they were: whether they sell, what they are inside of.
+    places: BTreeSet<LocationId>,
 }
 
 /// One thing to tell.
@@ -56,20 +62,30 @@ enum Thing {
     Order(OrderId),
 }
 
-/// What is to be told of what came after an entry; none where nothing did.
+/// What is to be told of what the log says next, and of what is told besides; none where nothing is.
 pub(super) fn follow(
     ledger: &Ledger,
     tenant: TenantId,
     subscription: &Subscription,
-    after: Seq,
+    standing: &Standing,
 ) -> Result<Option<Found>, StoreError> {
     let looked = ledger.read(tenant, |view| {
-        let records = view.records_after(after, RECORDS)?;
-        let Some((first, last)) = records.last() else { return Ok(None) };
+        let records = view.records_after(standing.seq, RECORDS)?;
+        let Some((first, last)) = records.last() else {
+            return Ok(standing.sweep.is_some().then(|| (standing.seq, Touched::default())));
+        };
         let seq = first + last.entries.len() as Seq - 1;
         Ok(Some((seq, touched(view, subscription, &records)?)))
     })?;
-    let Some((seq, touched)) = looked else { return Ok(None) };
+    let Some((seq, mut touched)) = looked else { return Ok(None) };
+    let mut sweep = match &standing.sweep {
+        None => None,
+        Some(sweep) => ledger.read(tenant, |view| touched.sweep(view, sweep))?,
+    };
+    if !touched.places.is_empty() {
+        let places = Some(std::mem::take(&mut touched.places));
+        sweep = Some(Sweep { places, after: ItemId(0) }.and(sweep));
+    }
     let mut messages = Vec::new();
     for some in touched.things().chunks(TOLD) {
         ledger.read(tenant, |view| {
@@ -80,7 +96,7 @@ pub(super) fn follow(
             Ok(())
         })?;
     }
-    Ok(Some(Found { seq, messages }))
+    Ok(Some(Found { seq, sweep, messages }))
 }
 
 fn touched(
@@ -108,6 +124,12 @@ fn touched(
                 }
                 Entry::Order(id, _) if subscription.wants(Event::OrderChanged) => {
                     touched.orders.insert(*id, touch);
+                }
+                // One that came to be has nothing yet.
+                Entry::Location(id, _) if id.0 < *first && subscription.wants(Event::StockChanged) => {
+                    let sites = view.sites()?;
+                    touched.places.extend(sites.below(*id, false));
+                    touched.places.extend(sites.above(*id));
                 }
                 entry if subscription.wants(Event::StockChanged) => {
                     touched.stock_of(view, entry, touch)?;
@@ -148,6 +170,32 @@ impl Touched {
             (None, places) => *places = None,
             (Some(_), None) => {}
         }
+    }
+
+    /// Touches some more items of a sweep; says what is left of it.
+    fn sweep(&mut self, view: &mut View<'_>, sweep: &Sweep) -> Result<Option<Sweep>, StoreError> {
+        let touch = (view.seq(), view.now);
+        let (from, to) = (Key::Item(ItemId(sweep.after.0 + 1)), Key::Item(ItemId(Seq::MAX >> 1)));
+        let page = view.range(&from, &to, false, SWEPT)?;
+        let is_more = page.len() >= SWEPT;
+        let mut last = sweep.after;
+        for (key, value) in page {
+            let (Key::Item(id), Value::Item(item)) = (key, value) else { continue };
+            last = id;
+            let Some(places) = &sweep.places else {
+                self.touch(id, None, touch);
+                continue;
+            };
+            let mut there: BTreeSet<LocationId> =
+                view.cells_of(id)?.into_iter().map(|(cell, _)| cell.location).collect();
+            if !item.kit.is_empty() {
+                there.extend(places);
+            }
+            for place in there.intersection(places) {
+                self.touch(id, Some(*place), touch);
+            }
+        }
+        Ok(is_more.then(|| Sweep { places: sweep.places.clone(), after: last }))
     }
 
     /// What of a kit can be built follows from what it is built of; it is said at sites.

@@ -11,10 +11,10 @@
 mod follow;
 mod outbox;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use onhand_ledger::{Instant, Seq, TenantId};
+use onhand_ledger::{Instant, ItemId, LocationId, Seq, TenantId};
 use onhand_store::{Note, StoreError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ const ASKED: &str = "subscription_asked";
 /// So many notes are read together.
 const PAGE: usize = 500;
 /// A tenant has so many subscriptions at most.
-pub const MOST: usize = 50;
+pub const MOST: usize = 20;
 /// So many messages of a subscription are kept that were taken.
 const RING: u64 = 200;
 
@@ -171,6 +171,30 @@ pub struct Standing {
     pub given_up: u64,
     /// When one was given up last.
     pub given_up_at: Option<Instant>,
+    /// Items whose stock is still to be told, although nothing of them moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
+}
+
+/// Items whose stock is told one after the other.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sweep {
+    /// At these places; none: wherever they are.
+    pub places: Option<BTreeSet<LocationId>>,
+    /// Up to this one they were told.
+    pub after: ItemId,
+}
+
+impl Sweep {
+    /// Both, from the first item on.
+    pub(crate) fn and(self, other: Option<Self>) -> Self {
+        let places = match (self.places, other.map(|other| other.places)) {
+            (Some(places), None) => Some(places),
+            (Some(places), Some(Some(others))) => Some(places.into_iter().chain(others).collect()),
+            _ => None,
+        };
+        Self { places, after: ItemId(0) }
+    }
 }
 
 /// What became of a message.
@@ -252,6 +276,8 @@ pub enum Ask {
         /// What was made since then; none: all.
         since: Option<Instant>,
     },
+    /// The stock of all items is told as it is now.
+    Stock,
     /// A message that says that it is a test.
     Test {
         /// What it tells.

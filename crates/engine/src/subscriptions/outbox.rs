@@ -6,20 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_channels::signed::Answered;
-use onhand_ledger::{Instant, TenantId};
+use onhand_ledger::{Instant, ItemId, TenantId};
 use onhand_store::{Note, StoreError};
 use onhand_sync::webhooks::{ALONE_AFTER, Verdict, next_attempt, rests_until, verdict};
 
 use super::follow::{follow, test_message};
 use super::{
-    ASKED, Ask, Attempt, Fate, Message, Off, RING, SENT, STANDING, Standing, Subscription, WAITING, gone,
-    note, standing, subscriptions, under,
+    ASKED, Ask, Attempt, Fate, Message, Off, RING, SENT, STANDING, Standing, Subscription, Sweep, WAITING,
+    gone, note, standing, subscriptions, under,
 };
 use crate::commit::Ledger;
 use crate::view::View;
 
 /// So many messages of a subscription wait, or are given up; where there are as many, no more are made of the log.
-const WAIT: usize = 1_000;
+const WAIT: usize = 500;
 /// So many of a subscription are under way together.
 const BESIDE: usize = 4;
 /// So many attempts of a message are kept.
@@ -158,8 +158,8 @@ impl Outbox {
         let mut changed = Vec::new();
         match ask {
             Ask::Enable => {
-                let Standing { seq, taken_at, taken, .. } = sending.standing;
-                sending.standing = Standing { seq, taken_at, taken, ..Standing::default() };
+                let Standing { seq, taken_at, taken, sweep, .. } = std::mem::take(&mut sending.standing);
+                sending.standing = Standing { seq, taken_at, taken, sweep, ..Standing::default() };
                 changed.extend(sending.messages.keys().cloned());
             }
             Ask::Resend { message } => {
@@ -175,6 +175,10 @@ impl Outbox {
                     message.fate == Fate::GivenUp && since.is_none_or(|since| since <= message.made_at)
                 };
                 changed.extend(sending.messages.values().filter(is_meant).map(|message| message.id.clone()));
+            }
+            Ask::Stock => {
+                let all = Sweep { places: None, after: ItemId(0) };
+                sending.standing.sweep = Some(all);
             }
             Ask::Test { event, message } => {
                 let made = test_message(event, message.clone(), sending.standing.seq, now);
@@ -255,9 +259,10 @@ impl Sending {
         tenant: TenantId,
         notes: &mut Vec<Note>,
     ) -> Result<bool, StoreError> {
-        let found = follow(ledger, tenant, &self.subscription, self.standing.seq)?;
+        let found = follow(ledger, tenant, &self.subscription, &self.standing)?;
         let Some(found) = found else { return Ok(false) };
         self.standing.seq = found.seq;
+        self.standing.sweep = found.sweep;
         for message in found.messages {
             let is_older = |known: &&Message| known.about == message.about && known.seq <= message.seq;
             let older: Vec<String> =
@@ -388,9 +393,9 @@ impl Sending {
         message.fate = Fate::Taken;
         let place = self.standing.taken % RING;
         let kept = note(SENT, format!("{}/{place:03}", self.subscription.id), Some(&message));
-        let Standing { seq, off, taken, given_up_at, .. } = std::mem::take(&mut self.standing);
+        let Standing { seq, off, taken, given_up_at, sweep, .. } = std::mem::take(&mut self.standing);
         let (taken, taken_at) = (taken + 1, Some(now));
-        self.standing = Standing { seq, off, taken_at, taken, given_up_at, ..Standing::default() };
+        self.standing = Standing { seq, off, taken_at, taken, given_up_at, sweep, ..Standing::default() };
         vec![self.waiting_note(&message.id), kept, self.standing_note()]
     }
 

@@ -56,6 +56,9 @@ pub enum Webhook {
         /// Only what was made since then, such as 2026-11-29T10:00:00Z.
         #[arg(long, value_name = "TIME")]
         since: Option<String>,
+        /// Not what was given up: the stock of all items, as it is now, for a receiver that begins.
+        #[arg(long, conflicts_with = "since")]
+        stock: bool,
     },
     /// Send nothing to it any more.
     Remove {

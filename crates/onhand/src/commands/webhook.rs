@@ -57,9 +57,11 @@ pub(super) async fn run(link: &Link, asked: Webhook, json: bool) -> anyhow::Resu
             let done = link.post(&path, &json!({})).await?;
             print(json, &done, |_| say(format!("{message} is sent again.")))?;
         }
-        Webhook::Replay { name, since } => {
-            let done = link.post(&at(&name, "/replay")?, &json!({ "since": since })).await?;
-            print(json, &done, |_| say(format!("What was given up is sent to {name} again.")))?;
+        Webhook::Replay { name, since, stock } => {
+            let body = json!({ "since": since, "stock": stock });
+            let done = link.post(&at(&name, "/replay")?, &body).await?;
+            let what = if stock { "The stock of all items" } else { "What was given up" };
+            print(json, &done, |_| say(format!("{what} is sent to {name} again.")))?;
         }
         Webhook::Remove { name } => {
             let gone = link.delete(&at(&name, "")?).await?;

@@ -390,9 +390,11 @@ async fn a_test(app: &App, caller: &Caller, name: String, event: Event) -> Resul
 struct ReplayInput {
     /// Those made since then (RFC 3339); all unless told.
     since: Option<String>,
+    /// Not what was given up: the stock of all items, as it is now. False unless told.
+    stock: Option<bool>,
 }
 
-/// Sends again what was given up.
+/// Sends again what was given up; or, for whoever begins, the stock of all items as `stock.changed`.
 #[utoipa::path(post, path = "/subscriptions/{name}/replay", tag = "subscriptions",
     operation_id = "replay_subscription", params(("name" = String, Path)),
     request_body = ReplayInput, responses((status = 200, body = AskedBody)))]
@@ -402,7 +404,8 @@ async fn replay(
     ask: Ask<ReplayInput>,
 ) -> Result<Json<AskedBody>, Problem> {
     let since = instant("since", ask.body.since.as_deref())?;
-    asked(&app, &ask.caller, name, Asked::Replay { since }, None).await
+    let what = if ask.body.stock == Some(true) { Asked::Stock } else { Asked::Replay { since } };
+    asked(&app, &ask.caller, name, what, None).await
 }
 
 /// One attempt to send a message.
