@@ -343,7 +343,14 @@ fn deaf(view: &mut View<'_>, targets: &[Target]) -> Result<Vec<Fact>, StoreError
 fn unsent(view: &mut View<'_>, ledger: &Ledger) -> Result<Vec<Fact>, StoreError> {
     let mut facts = Vec::new();
     for (name, opened) in subscriptions::subscriptions(view, ledger.seal())? {
-        let Ok(known) = opened else { continue };
+        let known = match opened {
+            Ok(known) => known,
+            Err(error) => {
+                let (since, why) = (view.now, format!("its secrets do not open: {error}"));
+                facts.push(Fact::Unsent { subscription: name, since, why, is_off: false, given_up: 0 });
+                continue;
+            }
+        };
         let standing = subscriptions::standing(view, &known.id)?;
         let given_up = standing.given_up;
         let fact = |since, why, is_off| Fact::Unsent { subscription: name, since, why, is_off, given_up };

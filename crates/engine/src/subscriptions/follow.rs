@@ -69,6 +69,7 @@ pub(super) fn follow(
     subscription: &Subscription,
     standing: &Standing,
 ) -> Result<Option<Found>, StoreError> {
+    let now = ledger.clock().now();
     let looked = ledger.read(tenant, |view| {
         let records = view.records_after(standing.seq, RECORDS)?;
         let Some((first, last)) = records.last() else {
@@ -90,7 +91,7 @@ pub(super) fn follow(
     for some in touched.things().chunks(TOLD) {
         ledger.read(tenant, |view| {
             for (thing, touch) in some {
-                let mut teller = Teller { subscription, touch: *touch, messages: &mut messages };
+                let mut teller = Teller { subscription, touch: *touch, now, messages: &mut messages };
                 teller.tell(view, thing)?;
             }
             Ok(())
@@ -305,6 +306,7 @@ fn body(event: Event, at: Instant, data: &impl Serialize) -> String {
 struct Teller<'a> {
     subscription: &'a Subscription,
     touch: Touch,
+    now: Instant,
     messages: &'a mut Vec<Message>,
 }
 
@@ -385,10 +387,10 @@ impl Teller<'_> {
             event,
             about,
             seq,
-            made_at: view.now,
+            made_at: self.now,
             body: body(event, at, data),
             fate: Fate::Waiting,
-            due_at: view.now,
+            due_at: self.now,
             failures: 0,
             tried_at: None,
             attempts: Vec::new(),

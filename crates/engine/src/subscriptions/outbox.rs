@@ -87,7 +87,15 @@ impl Outbox {
         let settings = ledger.read(tenant, |view| settings(view, ledger))?;
         self.take_settings(ledger, tenant, &settings, &mut looked.notes)?;
         for (key, ask) in settings.asked {
-            self.do_as_asked(ledger, tenant, &key, ask, now, &mut looked.notes)?;
+            let id = key.split('/').next().unwrap_or_default();
+            let is_known = self.known.contains_key(id);
+            if is_known {
+                self.do_as_asked(ledger, tenant, id, ask, now, &mut looked.notes)?;
+            }
+            // One that is forgotten is asked for nothing any more; one that does not open may open later.
+            if is_known || !settings.is_one_locked {
+                looked.notes.push(gone(ASKED, key));
+            }
         }
         for sending in self.known.values_mut() {
             if sending.standing.off.is_none() && sending.messages.len() < WAIT {
@@ -147,14 +155,12 @@ impl Outbox {
         &mut self,
         ledger: &Ledger,
         tenant: TenantId,
-        key: &str,
+        id: &str,
         ask: Ask,
         now: Instant,
         notes: &mut Vec<Note>,
     ) -> Result<(), StoreError> {
-        let id = key.split('/').next().unwrap_or_default();
         let Some(sending) = self.known.get_mut(id) else { return Ok(()) };
-        notes.push(gone(ASKED, key.to_owned()));
         let mut changed = Vec::new();
         match ask {
             Ask::Enable => {
