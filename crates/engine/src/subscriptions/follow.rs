@@ -79,7 +79,8 @@ pub(super) fn follow(
         Ok(Some((seq, touched(view, subscription, &records)?)))
     })?;
     let Some((seq, mut touched)) = looked else { return Ok(None) };
-    let mut sweep = match &standing.sweep {
+    // What it was asked for before it was told of other events only is told no more.
+    let mut sweep = match standing.sweep.as_ref().filter(|_| subscription.wants(Event::StockChanged)) {
         None => None,
         Some(sweep) => ledger.read(tenant, |view| touched.sweep(view, sweep))?,
     };
