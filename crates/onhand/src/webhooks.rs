@@ -155,11 +155,12 @@ impl Post {
     async fn settle(&mut self, done: Done) {
         let Done { tenant, sent, answered, at } = done;
         let Some(outbox) = self.outboxes.get_mut(&tenant) else { return };
+        let was_off = outbox.off(&sent.subscription).is_some();
         let mut random = [0; 8];
         // Without random bytes all come at the same instant, which is no reason to send nothing.
         let _ = getrandom::fill(&mut random);
         let notes = outbox.answered(&sent, &answered, at, &self.delays, u64::from_le_bytes(random));
-        if let Some(off) = outbox.off(&sent.subscription) {
+        if let Some(off) = outbox.off(&sent.subscription).filter(|_| !was_off) {
             let (name, why) = (&sent.name, &off.why);
             tracing::error!(
                 subscription = name,
