@@ -2,11 +2,9 @@
 //!
 //! What is said is decided elsewhere. Here it is sent once, and an error says what went wrong: whoever calls tries again.
 //!
-//! Whoever may name an address could make us call what only we reach, so private addresses are refused unless the installation
-//! allows them. The address that was looked up and found good is the one that is called: it is not looked up twice.
+//! Private addresses are refused unless the installation allows them ([`crate::reach`]).
 
 use std::fmt::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
@@ -16,10 +14,10 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message as Mail, Tokio1Exe
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::reach::{Access, LOOK_UP, allowed, chain, client, host_of, look_up, reach};
+
 /// Nobody waits longer for an answer.
 const LONGEST: Duration = Duration::from_secs(15);
-/// Nor, where somebody waits for us, for whoever knows where a name is.
-const LOOK_UP: Duration = Duration::from_secs(2);
 /// More lines than this are counted and not shown to people.
 const MOST_LINES: usize = 50;
 
@@ -163,6 +161,10 @@ pub struct Teller {
 }
 
 impl Teller {
+    const fn access(self) -> Access {
+        Access { may_call_private: self.may_call_private, allowed_by: "--alert-private" }
+    }
+
     /// Says it, once. An error says what went wrong, and nothing secret.
     pub async fn tell(&self, way: &Way, notice: &Notice) -> Result<(), String> {
         match way {
@@ -189,38 +191,13 @@ impl Teller {
             }
         };
         let Ok(Ok(found)) = tokio::time::timeout(LOOK_UP, look_up(&host, port)).await else { return Ok(()) };
-        self.allowed(&host, found).map(|_| ()).map_err(|problem| (field, problem))
-    }
-
-    /// Of these addresses those that may be called.
-    fn allowed(self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
-        let good: Vec<SocketAddr> =
-            found.into_iter().filter(|one| self.may_call_private || !is_private(one.ip())).collect();
-        if good.is_empty() {
-            return Err(format!(
-                "a public address: `{host}` is a private one, which is called only where the server runs with `--alert-private`"
-            ));
-        }
-        Ok(good)
-    }
-
-    async fn reach(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let found = tokio::time::timeout(LONGEST, look_up(host, port)).await;
-        let found = found.map_err(|_| format!("nobody says in time where `{host}` is"))?;
-        let found = found.map_err(|error| format!("`{host}` is not found: {error}"))?;
-        self.allowed(host, found).map_err(|right| format!("it must be {right}"))
+        allowed(&host, found, self.access()).map(|_| ()).map_err(|problem| (field, problem))
     }
 
     async fn post(&self, url: &str, secret: &str, id: &str, body: &Value) -> Result<(), String> {
         let (host, port) = host_of(url)?;
-        let found = self.reach(&host, port).await?;
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .resolve_to_addrs(&host, &found)
-            .build()
-            .map_err(|error| error.to_string())?;
+        let found = reach(&host, port, self.access(), LONGEST).await?;
+        let client = client(&host, &found)?;
         let mut request = client.post(url).timeout(LONGEST).header("idempotency-key", id).json(body);
         if !secret.is_empty() {
             request = request.bearer_auth(secret);
@@ -240,7 +217,7 @@ impl Teller {
             mail = mail.to(mailbox("to", to).map_err(wrong)?);
         }
         let mail = mail.subject(&notice.title).body(notice.text()).map_err(|error| error.to_string())?;
-        let found = self.reach(&mailer.host, mailer.port).await?;
+        let found = reach(&mailer.host, mailer.port, self.access(), LONGEST).await?;
         let tls = || TlsParameters::new(mailer.host.clone()).map_err(|error| error.to_string());
         let tls = match mailer.security {
             Security::Tls => Tls::Wrapper(tls()?),
@@ -265,73 +242,6 @@ impl Teller {
             }
         }
         Err(failed)
-    }
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            let _ = write!(text, ": {next_text}");
-        }
-        cause = next.source();
-    }
-    text
-}
-
-fn host_of(url: &str) -> Result<(String, u16), String> {
-    let wrong = || "an address that begins with https:// or http://".to_owned();
-    let parsed = reqwest::Url::parse(url).map_err(|_| wrong())?;
-    let host = parsed.host_str().ok_or_else(wrong)?.trim_matches(['[', ']']).to_owned();
-    Ok((host, parsed.port_or_known_default().ok_or_else(wrong)?))
-}
-
-async fn look_up(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
-    Ok(tokio::net::lookup_host((host, port)).await?.collect())
-}
-
-/// Is it an address that not everybody reaches (IANA's registries of special addresses, RFC 6890)?
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_private_v4(v4),
-        IpAddr::V6(v6) => match inner(v6) {
-            Some(v4) => is_private_v4(v4),
-            None => {
-                v6.is_loopback()
-                    || v6.is_unspecified()
-                    || v6.is_multicast()
-                    || v6.is_unique_local()
-                    || v6.is_unicast_link_local()
-            }
-        },
-    }
-}
-
-fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || first == 0
-        || first >= 224
-        || (first == 100 && (64..128).contains(&second))
-        || (first == 198 && (second == 18 || second == 19))
-        || (first, second, third) == (192, 0, 0)
-}
-
-/// The address of four bytes that one of sixteen stands for: mapped, compatible, translated (RFC 6052) or 6to4 (RFC 3056).
-fn inner(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let four = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(four(high, low))
-        }
-        [0x2002, high, low, ..] => Some(four(high, low)),
-        _ => None,
     }
 }
 
@@ -371,48 +281,6 @@ mod tests {
             assert_eq!(check(&way).err().map(|(field, _)| field), field, "{way:?}");
         }
         assert!(!format!("{:?}", mailer("stock@example.com", &[])).contains("s3cret"));
-    }
-
-    #[test]
-    fn private_addresses_are_refused_unless_they_are_allowed() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "198.18.0.1",
-            "192.0.0.8",
-            "::1",
-            "::",
-            "fe80::1",
-            "fc00::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-            "::127.0.0.1",
-            "64:ff9b::a00:1",
-            "2002:7f00:1::",
-        ] {
-            assert!(is_private(private.parse().unwrap()), "{private}");
-        }
-        for public in
-            ["8.8.8.8", "100.128.0.1", "198.20.0.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
-        {
-            assert!(!is_private(public.parse().unwrap()), "{public}");
-        }
-        let found: Vec<SocketAddr> = ["10.0.0.1:25", "8.8.8.8:25"].map(|one| one.parse().unwrap()).to_vec();
-        let strict = Teller::default();
-        assert_eq!(strict.allowed("mail", found.clone()).unwrap(), ["8.8.8.8:25".parse().unwrap()]);
-        let why = strict.allowed("mail", found[..1].to_vec()).unwrap_err();
-        assert!(why.contains("`mail` is a private one") && why.contains("--alert-private"), "{why}");
-        let free = Teller { may_call_private: true };
-        assert_eq!(free.allowed("mail", found.clone()).unwrap(), found);
-        assert_eq!(host_of("http://[::1]:8080/x").unwrap(), ("::1".to_owned(), 8080));
-        assert_eq!(host_of("https://user:pass@example.com/x").unwrap(), ("example.com".to_owned(), 443));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod sent;
 mod sessions;
 pub mod snapshots;
 mod stock;
+pub mod subscriptions;
 mod supply;
 pub mod systems;
 mod verify;

@@ -12,6 +12,7 @@ mod orders;
 mod rule;
 mod snapshots;
 mod users;
+mod webhook;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub use orders::{Giver, Order};
 pub use rule::{Rule, RuleFields, What};
 pub use snapshots::{Snapshot, Which};
 pub use users::User;
+pub use webhook::{Listen, Trigger, Webhook};
 
 /// Onhand: the Master of Inventory.
 #[derive(Debug, Parser)]
@@ -170,6 +172,13 @@ pub enum Command {
     /// Alerts: who is told of troubles, by e-mail, webhook or chat.
     #[command(subcommand)]
     Alert(Alert),
+    /// Webhooks: who is sent what changes, and what became of each message.
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// Have a test event sent to subscriptions: to all that are sent such events, or to one.
+    Trigger(Trigger),
+    /// Receive webhooks here, to see what comes: verifies each and prints it. It subscribes itself, until Ctrl-C, unless a secret is told.
+    Listen(Listen),
     /// Erase what is kept of a person, or of an order: names and addresses. Stock and the ledger stay as they are.
     Erase(Erase),
     /// The keys that secrets are sealed with.
@@ -197,6 +206,7 @@ pub enum Command {
 }
 
 /// See [`Command::Serve`].
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Args)]
 pub struct Serve {
     /// The database (same as --db).
@@ -226,6 +236,12 @@ pub struct Serve {
     /// Lets alerts go to private addresses too, such as a mail server of your own net; otherwise only to public ones.
     #[arg(long, env = "ONHAND_ALERT_PRIVATE")]
     pub alert_private: bool,
+    /// Lets webhooks go to private addresses too, such as a server of your own net; otherwise only to public ones.
+    #[arg(long, env = "ONHAND_WEBHOOK_PRIVATE")]
+    pub webhook_private: bool,
+    /// How long after each failed attempt a webhook is sent again, in seconds, with commas between. After the last it is given up.
+    #[arg(long, env = "ONHAND_WEBHOOK_RETRIES", value_name = "SECONDS,…", default_value_t = Delays::default())]
+    pub webhook_retries: Delays,
     /// Leaves connected systems to other nodes: of all nodes on one PostgreSQL database each takes its share of them, unless told so.
     #[arg(long, env = "ONHAND_NO_SYNC")]
     pub no_sync: bool,
@@ -245,6 +261,40 @@ pub struct Serve {
     /// Check the settings, say each and where it comes from, and serve nothing.
     #[arg(long)]
     pub check: bool,
+}
+
+/// How long to wait, one time after the other, in seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delays(pub Vec<u32>);
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self(onhand_sync::webhooks::DELAYS.to_vec())
+    }
+}
+
+impl std::fmt::Display for Delays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let delays: Vec<String> = self.0.iter().map(u32::to_string).collect();
+        f.write_str(&delays.join(","))
+    }
+}
+
+impl std::str::FromStr for Delays {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let delays: Result<Vec<u32>, _> = text.split(',').map(|delay| delay.trim().parse()).collect();
+        match delays {
+            Ok(delays) if delays.len() <= 50 && delays.iter().all(|delay| *delay <= 604_800) => {
+                Ok(Self(delays))
+            }
+            _ => {
+                Err("it must be whole numbers up to 604800 with commas between, such as 5,300,1800"
+                    .to_owned())
+            }
+        }
+    }
 }
 
 fn http_url(text: &str) -> Result<String, String> {

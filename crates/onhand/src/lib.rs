@@ -19,6 +19,7 @@ mod service;
 pub mod settings;
 mod tls;
 mod traces;
+mod webhooks;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::Router;
 use onhand_channels::notice::Teller;
+use onhand_channels::signed::Sender;
 use onhand_engine::alerts::{Alerts, Due};
 use onhand_engine::migrate::is_unfinished;
 use onhand_engine::nodes::Connected;
@@ -102,6 +103,7 @@ impl Runtime {
             fair: Arc::default(),
             metrics: Arc::new(Metrics::default()),
             teller: Teller::default(),
+            sender: Sender::default(),
             watched: Arc::default(),
         };
         let nodes = Arc::new(Nodes::new(handle.clone()));
@@ -122,6 +124,11 @@ impl Runtime {
     /// Alerts may go to private addresses.
     pub fn may_call_private(&mut self, may: bool) {
         self.app.teller = Teller { may_call_private: may };
+    }
+
+    /// Webhooks may go to private addresses.
+    pub fn may_send_private(&mut self, may: bool) {
+        self.app.sender = Sender { may_call_private: may };
     }
 
     /// Open pages are told no more what moves, or they would keep the server from ending.
@@ -159,6 +166,11 @@ impl Runtime {
     /// Tells people of troubles, looking for them so often: one node of all that speak with systems does.
     pub fn alert(&mut self, every: Duration) {
         self.tasks.spawn(alert(self.app.clone(), self.nodes.clone(), every));
+    }
+
+    /// Sends webhooks to whoever subscribed, and again after each of these delays: one node of all that speak with systems does.
+    pub fn send_webhooks(&mut self, delays: Vec<u32>) {
+        self.tasks.spawn(crate::webhooks::send(self.app.clone(), self.nodes.clone(), delays));
     }
 
     /// Sweeps what is due; connected systems are another node's.

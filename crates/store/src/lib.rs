@@ -183,6 +183,8 @@ pub enum Work {
     Inbound,
     /// Somebody is told of troubles: there are notes of the space `alert_target`.
     Alerting,
+    /// Somebody is sent webhooks: there are notes of the space `subscription`.
+    Subscribed,
     /// Raw documents are kept, that are let go of in time: there are notes of the space `raw`.
     Raw,
 }

@@ -179,7 +179,7 @@ fn ten_nodes_that_start_together_make_the_tables_once() {
     for thread in starting {
         assert_eq!(thread.join().unwrap(), Head::default());
     }
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "5|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "6|1");
 }
 
 #[test]
@@ -188,9 +188,15 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
     // What it sends is of the first version as well: as such it goes on.
     let mut before = open(&address);
     write(&mut before, TENANT, "0");
-    for index in
-        ["object_due", "object_waiting", "note_connection", "note_inbound", "note_alert_target", "note_raw"]
-    {
+    for index in [
+        "object_due",
+        "object_waiting",
+        "note_connection",
+        "note_inbound",
+        "note_alert_target",
+        "note_raw",
+        "note_subscription",
+    ] {
         run_sql(&address, &format!("DROP INDEX onhand.{index}"));
     }
     run_sql(&address, "DROP TABLE onhand.node, onhand.given");
@@ -217,10 +223,10 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
         over.store(true, Ordering::SeqCst);
         writing.join().unwrap()
     });
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "5|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "6|1");
     let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN \
-                ('object_due', 'object_waiting', 'note_connection', 'note_inbound', 'note_alert_target', 'note_raw')";
-    assert_eq!(run_sql(&address, made), "6");
+                ('object_due', 'object_waiting', 'note_connection', 'note_inbound', 'note_alert_target', 'note_raw', 'note_subscription')";
+    assert_eq!(run_sql(&address, made), "7");
     let chunks = open(&address).chunks_after(TENANT, 0, 10_000).unwrap();
     assert_eq!(chunks.len(), written, "all of it is there once");
     assert_eq!(open(&address).tenants().unwrap().len(), 11);
@@ -230,20 +236,20 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
 fn a_newer_version_says_who_may_go_on_beside_it() {
     let address = database();
     open(&address);
-    run_sql(&address, "UPDATE onhand.schema_version SET version = 7");
+    run_sql(&address, "UPDATE onhand.schema_version SET version = 8");
     let mut running = open(&address);
     write(&mut running, TENANT, "a neighbour");
-    run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 6");
+    run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 7");
     let head = running.head(TENANT).unwrap();
     let batch = Batch { after: head, head, ..Batch::default() };
     let refused = running.commit(&[(TENANT, batch)]).unwrap_err();
     assert!(
-        matches!(refused, StoreError::TooOld { needed: 6, known: 5, .. }),
+        matches!(refused, StoreError::TooOld { needed: 7, known: 6, .. }),
         "while it runs, too: {refused}"
     );
     match PostgresStore::open(&url(&address)).err() {
-        Some(error @ StoreError::TooOld { needed: 6, known: 5, .. }) => {
-            assert!(error.to_string().contains("schema 6"), "{error}");
+        Some(error @ StoreError::TooOld { needed: 7, known: 6, .. }) => {
+            assert!(error.to_string().contains("schema 7"), "{error}");
         }
         other => panic!("{other:?}"),
     }
@@ -472,7 +478,7 @@ fn a_store_is_used_from_within_a_runtime() {
 }
 
 /// Statements that name no tenant, or may name all: what each is for, and how it begins.
-const EXCEPTIONS: [(&str, &str); 10] = [
+const EXCEPTIONS: [(&str, &str); 11] = [
     (
         "what is due first, whoever's it is: swept by whichever node is there",
         "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER BY key, tenant_id LIMIT $1",
@@ -497,6 +503,10 @@ const EXCEPTIONS: [(&str, &str); 10] = [
     (
         "who is told of troubles",
         "SELECT DISTINCT tenant_id FROM note WHERE space = 'alert_target' ORDER BY tenant_id",
+    ),
+    (
+        "who is sent webhooks",
+        "SELECT DISTINCT tenant_id FROM note WHERE space = 'subscription' ORDER BY tenant_id",
     ),
     (
         "whose raw documents are let go of in time",
@@ -590,6 +600,7 @@ fn use_everything(address: &str) {
     reader.tenants_at(Work::Waiting).unwrap();
     reader.tenants_at(Work::Inbound).unwrap();
     reader.tenants_at(Work::Alerting).unwrap();
+    reader.tenants_at(Work::Subscribed).unwrap();
     reader.tenants_at(Work::Raw).unwrap();
     reader.due_first(10).unwrap();
     let free = Given { tenant: TENANT, key: "1".to_owned(), node: None };

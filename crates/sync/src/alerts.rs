@@ -28,7 +28,7 @@ pub enum Kind {
     PastShipBy,
     /// Something waits in the inbox for long.
     StaleDiscrepancy,
-    /// Somebody who should be told cannot be reached. Others are told that.
+    /// Somebody who should be told cannot be reached: a target of alerts, of which others are told, or a subscriber to webhooks.
     Unreached,
 }
 
@@ -129,6 +129,19 @@ pub enum Fact {
         /// What went wrong last.
         why: String,
     },
+    /// Webhooks that somebody subscribed to and does not get.
+    Unsent {
+        /// The subscription.
+        subscription: String,
+        /// Since when.
+        since: Instant,
+        /// What went wrong last.
+        why: String,
+        /// Nothing is sent any more, until a person says so.
+        is_off: bool,
+        /// So many were tried as often as is tried.
+        given_up: u64,
+    },
     /// An item at or below its level.
     Low {
         /// The item.
@@ -183,6 +196,8 @@ pub struct Trouble {
 
 /// So long somebody cannot be reached before others are told.
 const DEAF_SECONDS: u32 = 60;
+/// So long webhooks do not arrive before people are told: a receiver that is started anew is no trouble.
+const UNSENT_SECONDS: u32 = 300;
 /// At most so many items are named in a sentence.
 const NAMED: usize = 3;
 
@@ -301,6 +316,30 @@ pub fn trouble(fact: &Fact, patience: &Patience, now: Instant) -> Option<Trouble
             after_seconds: DEAF_SECONDS,
             ..usual
         },
+        Fact::Unsent { subscription, since, why, is_off, given_up } => {
+            let given_up = match given_up {
+                0 => String::new(),
+                1 => " One was given up, and is kept to be sent again.".to_owned(),
+                several => format!(" {several} were given up, and are kept to be sent again."),
+            };
+            let sentence = if *is_off {
+                format!(
+                    "No webhooks are sent to `{subscription}` any more since {since}: {why}. What changes is kept for it; \
+                     once that is mended: `onhand webhook enable {subscription}`.{given_up}"
+                )
+            } else {
+                format!("Webhooks do not reach `{subscription}` since {since}: {why}.{given_up}")
+            };
+            Trouble {
+                // That it ends is another trouble than that it fails, and is told too.
+                key: format!("{}:webhooks/{subscription}", if *is_off { "off" } else { "unreached" }),
+                kind: Kind::Unreached,
+                sentence,
+                since: Some(*since),
+                after_seconds: if *is_off { 0 } else { UNSENT_SECONDS },
+                ..usual
+            }
+        }
         Fact::Low { sku, location, available, level } => {
             let place = location.as_ref().map_or_else(String::new, |location| format!(" at {location}"));
             Trouble {
@@ -423,6 +462,13 @@ mod tests {
             may_be_more: false,
         };
         let deaf = Fact::Deaf { target: "desk".to_owned(), since: at(0), why: "no".to_owned() };
+        let unsent = |is_off| Fact::Unsent {
+            subscription: "erp".to_owned(),
+            since: at(0),
+            why: "it answered 500".to_owned(),
+            is_off,
+            given_up: 2,
+        };
         let low = Fact::Low {
             sku: "MUG".to_owned(),
             location: Some("LONDON".to_owned()),
@@ -449,6 +495,8 @@ mod tests {
             (exposed(&[0]), 299, None, 0),
             (exposed(&[200, 0]), 300, Some("exposure:SHOP"), 0),
             (deaf, 10, Some("unreached:desk"), 60),
+            (unsent(false), 10, Some("unreached:webhooks/erp"), 300),
+            (unsent(true), 10, Some("off:webhooks/erp"), 0),
             (low, 10, Some("low_stock:MUG@LONDON"), 0),
             (late(100), 99, None, 0),
             (late(100), 100, Some("past_ship_by:SHOP:1044"), 0),

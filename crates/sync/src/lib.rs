@@ -21,6 +21,7 @@ pub mod shares;
 pub mod snapshot;
 mod state;
 mod timing;
+pub mod webhooks;
 mod zeros;
 
 pub use buffer::{Lagging, Selling, because as buffer_because, buffer, is_another, sales_to_cover};

@@ -70,6 +70,22 @@ const KEYLESS: &[(&str, &str)] = &[
     ("/v1/alerts/{name}", "Takes no `Idempotency-Key`: what is gone is gone."),
     ("/v1/alerts/{name}/test", "Takes no `Idempotency-Key`: each time something is sent."),
     (
+        "/v1/subscriptions",
+        "Takes no `Idempotency-Key`: its secret is shown once; done twice, the second changes the first.",
+    ),
+    ("/v1/subscriptions/{name}", "Takes no `Idempotency-Key`: what is gone is gone."),
+    (
+        "/v1/subscriptions/{name}/rotate-secret",
+        "Takes no `Idempotency-Key`: its secret is shown once and not kept, so that it could not be shown again.",
+    ),
+    ("/v1/subscriptions/{name}/enable", "Takes no `Idempotency-Key`: done twice it is what it was."),
+    ("/v1/subscriptions/{name}/test", "Takes no `Idempotency-Key`: each time something is sent."),
+    ("/v1/subscriptions/{name}/replay", "Takes no `Idempotency-Key`: what waits already is not sent twice."),
+    (
+        "/v1/subscriptions/{name}/messages/{message}/resend",
+        "Takes no `Idempotency-Key`: each time it is sent, under the same id.",
+    ),
+    (
         "/v1/inbox/apply",
         "Takes no `Idempotency-Key`: what is done about a discrepancy ends it, and is not done again.",
     ),

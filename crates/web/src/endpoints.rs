@@ -126,6 +126,13 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/alerts", &[], &[Edge::Field, Edge::Secret]),
     at("/v1/alerts/{name}", &[], &[Edge::Name]),
     at("/v1/alerts/{name}/test", &[], &[Edge::Name, Edge::Outside, Edge::Secret]),
+    at("/v1/subscriptions", &[], &[Edge::Field, Edge::Secret]),
+    at("/v1/subscriptions/{name}", &[], &[Edge::Name]),
+    at("/v1/subscriptions/{name}/rotate-secret", &[], &[Edge::Name, Edge::Field, Edge::Secret]),
+    at("/v1/subscriptions/{name}/enable", &[], &[Edge::Name, Edge::Secret]),
+    at("/v1/subscriptions/{name}/test", &[], &[Edge::Name, Edge::Secret]),
+    at("/v1/subscriptions/{name}/replay", &[], &[Edge::Name, Edge::Time, Edge::Secret]),
+    at("/v1/subscriptions/{name}/messages/{message}/resend", &[], &[Edge::Name, Edge::Secret]),
     at("/v1/erase", &[], &[Edge::Field, Edge::Right]),
     at("/v1/systems", &[C::PutSystem], &[Edge::Field, Edge::Outside, Edge::Secret])
         .never(&[UnknownLocation, Twice]),
@@ -212,6 +219,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
         || path.starts_with("/v1/users")
         || path.starts_with("/v1/systems/")
         || path.starts_with("/v1/alerts")
+        || path.starts_with("/v1/subscriptions")
         || path == "/v1/erase"
     {
         problems.insert((503, "busy"));

@@ -36,6 +36,7 @@ use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use onhand_channels::notice::Teller;
+use onhand_channels::signed::Sender;
 use onhand_engine::Handle;
 use onhand_engine::systems::Connector;
 use tokio::sync::Notify;
@@ -73,6 +74,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Tells people of troubles.
     pub teller: Teller,
+    /// Sends webhooks to whoever subscribed.
+    pub sender: Sender,
     /// What is open of tenants whose pages somebody looks at.
     pub watched: Arc<Watched>,
 }

@@ -334,6 +334,8 @@ async fn every_read_names_the_entry_it_is_true_at_and_waits_for_the_one_it_is_as
     let waits = shop.accepted("/v1/documents", sold).await["discrepancies"][0].as_u64().unwrap();
     let told = json!({ "name": "WEB", "slack": { "url": "https://chat.invalid/T1" } });
     shop.accepted("/v1/alerts", told).await;
+    let subscribed = json!({ "name": "WEB", "url": "https://nobody.invalid/stock" });
+    shop.accepted("/v1/subscriptions", subscribed).await;
     let key = json!({ "sku": "MUG", "name": "Mug" });
     let changed = shop.ask("POST", "/v1/items", &key.to_string()).await;
     let seq = seq_of(&changed).expect("a change says where it is");

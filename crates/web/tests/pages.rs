@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use axum::body::{Body as HttpBody, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
+use onhand_channels::signed::Answered;
+use onhand_engine::subscriptions::Outbox;
 use onhand_ledger::TenantId;
 use onhand_web::auth;
 use serde_json::json;
@@ -15,7 +17,7 @@ use support::{Shop, time};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "/",
     "/stock",
     "/items/MUG",
@@ -24,6 +26,7 @@ const PAGES: [&str; 9] = [
     "/systems/WEB",
     "/discrepancies",
     "/activity",
+    "/webhooks",
     "/stock?q=M&show=low",
 ];
 
@@ -145,6 +148,62 @@ async fn each_page_is_there_and_says_what_is_so() {
     assert!(status == StatusCode::NOT_FOUND && text.contains("there is no item with the SKU"), "{text}");
     let (status, _, text) = browser.get("/nowhere").await;
     assert!(status == StatusCode::NOT_FOUND && text.contains("<h1>Nothing here</h1>"), "{text}");
+}
+
+/// Sends what is to be sent; all of it is answered so.
+async fn sent(shop: &Shop, outbox: &mut Outbox, status: u16) {
+    let ledger = shop.handle.ledger().clone();
+    let now = ledger.clock().now();
+    let mut notes = outbox.look(&ledger, TenantId::DEFAULT).unwrap().notes;
+    for due in outbox.due(now) {
+        let answered = Answered { status: Some(status), said: "<b>no</b>".to_owned(), retry_after: None };
+        notes.extend(outbox.answered(&due, &answered, (now, now), &[60], 0));
+    }
+    shop.handle.submit_with(TenantId::DEFAULT, None, notes).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_are_off_are_said_and_sent_again_from_their_page() {
+    let shop = Shop::open().await;
+    let browser = signed_in(&shop).await;
+    assert!(browser.page("/webhooks").await.contains("Nobody subscribed yet"));
+    let subscribed = json!({ "name": "erp", "url": "https://nobody.invalid/pa-th" });
+    let made = shop.accepted("/v1/subscriptions", subscribed).await;
+    assert!(browser.page("/webhooks/erp").await.contains("Nothing was sent yet"));
+    let lines = json!([{ "sku": "MUG", "quantity": 5 }]);
+    shop.accepted("/v1/movements/receive", json!({ "location": "LONDON", "lines": lines })).await;
+    let mut outbox = Outbox::default();
+    sent(&shop, &mut outbox, 410).await;
+    let page = browser.page("/webhooks/erp").await;
+    for said in ["■ Nothing is sent", "410 Gone", "stock.changed", "&#60;b&#62;no", "Send again"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let secret = made["secret"].as_str().unwrap();
+    assert!(!page.contains(secret) && !page.contains("pa-th"), "{page}");
+    let inbox = browser.page("/discrepancies").await;
+    assert!(inbox.contains("are off") && !inbox.contains("Nothing waits for a person"), "{inbox}");
+    assert!(browser.page("/webhooks").await.contains("■ off"));
+    assert_eq!(browser.post("/webhooks/erp", "to=enable", "cross-site").await.0, StatusCode::FORBIDDEN);
+    let (status, headers, text) = browser.post("/webhooks/erp", "to=enable", "same-origin").await;
+    assert_eq!(
+        (status, headers[header::LOCATION].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/webhooks/erp"),
+        "{text}"
+    );
+    sent(&shop, &mut outbox, 204).await;
+    let page = browser.page("/webhooks/erp").await;
+    assert!(page.contains("● taken") && page.contains("● It takes what is sent"), "{page}");
+    let sent = shop.get("/v1/subscriptions/erp/messages?fate=taken").await;
+    let id = sent["data"][0]["id"].as_str().unwrap();
+    assert_eq!(sent["data"][0]["attempts"].as_array().unwrap().len(), 2);
+    let again = format!("to=resend&message={id}");
+    assert_eq!(browser.post("/webhooks/erp", &again, "same-origin").await.0, StatusCode::SEE_OTHER);
+    assert_eq!(browser.post("/webhooks/erp", "to=test", "same-origin").await.0, StatusCode::SEE_OTHER);
+    for wrong in ["to=resend&message=msg_1", "to=burn"] {
+        let (status, _, text) = browser.post("/webhooks/erp", wrong, "same-origin").await;
+        assert!(status.is_client_error(), "{wrong}: {text}");
+    }
+    assert_eq!(browser.get("/webhooks/none").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use onhand_sync::{exposed, next_batch};
 use super::{Delivery, Target, delivery};
 use crate::commit::Ledger;
 use crate::open::{Open, open_of};
+use crate::subscriptions;
 use crate::systems::{self, STATUS, WorkerStatus, read_note, remote_locations};
 use crate::view::View;
 
@@ -113,6 +114,7 @@ impl Memory {
         }
         if wanted(Kind::Unreached) {
             facts.all.extend(ledger.read(tenant, |view| deaf(view, targets))?);
+            facts.all.extend(ledger.read(tenant, |view| unsent(view, ledger))?);
         }
         Ok(facts)
     }
@@ -333,6 +335,35 @@ fn deaf(view: &mut View<'_>, targets: &[Target]) -> Result<Vec<Fact>, StoreError
     for target in targets {
         let Delivery { failing: Some(failing), .. } = delivery(view, &target.name)? else { continue };
         facts.push(Fact::Deaf { target: target.name.clone(), since: failing.since, why: failing.why });
+    }
+    Ok(facts)
+}
+
+/// Who subscribed to webhooks and does not get them.
+fn unsent(view: &mut View<'_>, ledger: &Ledger) -> Result<Vec<Fact>, StoreError> {
+    let mut facts = Vec::new();
+    for (name, opened) in subscriptions::subscriptions(view, ledger.seal())? {
+        let known = match opened {
+            Ok(known) => known,
+            Err(error) => {
+                let (since, why) = (view.now, format!("its secrets do not open: {error}"));
+                facts.push(Fact::Unsent { subscription: name, since, why, is_off: false, given_up: 0 });
+                continue;
+            }
+        };
+        let standing = subscriptions::standing(view, &known.id)?;
+        let given_up = standing.given_up;
+        let fact = |since, why, is_off| Fact::Unsent { subscription: name, since, why, is_off, given_up };
+        match (standing.off, standing.failing_since) {
+            (Some(off), _) => facts.push(fact(off.at, off.why, true)),
+            (None, Some(since)) => facts.push(fact(since, standing.why, false)),
+            // All else was taken.
+            (None, None) if given_up > 0 => {
+                let since = standing.given_up_at.unwrap_or(view.now);
+                facts.push(fact(since, "it takes some and not all".to_owned(), false));
+            }
+            (None, None) => {}
+        }
     }
     Ok(facts)
 }

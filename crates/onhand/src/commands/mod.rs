@@ -14,6 +14,7 @@ mod export;
 mod import;
 mod inbox;
 mod item;
+mod listen;
 mod location;
 mod migrate;
 mod modes;
@@ -28,6 +29,7 @@ mod snapshots;
 mod sync;
 mod system;
 mod users;
+mod webhook;
 
 use std::io;
 use std::process::ExitCode;
@@ -89,6 +91,18 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Command::Alert(asked) => {
             through(Link::open_existing(&db)?, async |link| alert::run(link, asked, json).await).await?;
+        }
+        Command::Webhook(asked) => {
+            through(Link::open_existing(&db)?, async |link| webhook::run(link, asked, json).await).await?;
+        }
+        Command::Trigger(asked) => {
+            through(Link::open_existing(&db)?, async |link| webhook::trigger(link, &asked, json).await)
+                .await?;
+        }
+        Command::Listen(asked) if asked.secret.is_some() => listen::run(None, &asked, json).await?,
+        Command::Listen(asked) => {
+            through(Link::open_existing(&db)?, async |link| listen::run(Some(link), &asked, json).await)
+                .await?;
         }
         Command::Snapshot(asked) => {
             through(Link::open_existing(&db)?, async |link| snapshots::run(link, asked, json).await).await?;

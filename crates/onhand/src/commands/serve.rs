@@ -48,6 +48,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     let mut runtime = Runtime::open(store)?;
     runtime.limit(serve.rate);
     runtime.may_call_private(serve.alert_private);
+    runtime.may_send_private(serve.webhook_private);
     runtime.files_in(serve.files_in.clone())?;
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
@@ -63,6 +64,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
             ..Pace::default()
         });
         runtime.alert(Duration::from_secs(serve.alert_seconds));
+        runtime.send_webhooks(serve.webhook_retries.0.clone());
     }
     // Before anybody hears that it is up, and may tell it to end.
     let stop = interrupted();

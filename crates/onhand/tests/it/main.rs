@@ -19,6 +19,7 @@ mod hooks;
 mod items;
 mod migrate;
 mod nodes;
+mod outgoing;
 mod people;
 mod postgres;
 mod proxy;

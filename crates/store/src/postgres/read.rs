@@ -74,6 +74,8 @@ const DUE_FIRST: &str = "SELECT tenant_id, key FROM object WHERE kind = 16 ORDER
 const CONNECTED: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'connection' ORDER BY tenant_id";
 const INBOUND: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'inbound' ORDER BY tenant_id";
 const ALERTING: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'alert_target' ORDER BY tenant_id";
+const SUBSCRIBED: &str =
+    "SELECT DISTINCT tenant_id FROM note WHERE space = 'subscription' ORDER BY tenant_id";
 const RAW: &str = "SELECT DISTINCT tenant_id FROM note WHERE space = 'raw' ORDER BY tenant_id";
 const WAITING: &str = "SELECT DISTINCT tenant_id FROM object WHERE kind = 14 ORDER BY tenant_id";
 const CELL: &str = "SELECT quantity, seq, latest, latest_before, recent, sum FROM cell WHERE tenant_id = $1 \
@@ -354,6 +356,7 @@ impl Reader for PostgresReader {
             Work::Waiting => WAITING,
             Work::Inbound => INBOUND,
             Work::Alerting => ALERTING,
+            Work::Subscribed => SUBSCRIBED,
             Work::Raw => RAW,
         };
         self.rows(sql, Vec::new())?.iter().map(|row| unsigned(row, 0).map(TenantId)).collect()

@@ -10,10 +10,11 @@ use super::wire::{Connection, Failure};
 use crate::StoreError;
 
 /// The version of [`STEPS`] all done.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// For each version: what makes it of the one before, and the least version whose nodes may go on beside it.
-pub(super) const STEPS: [(&str, i64); 5] = [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1), (NODES, 1), (PEOPLE, 1)];
+pub(super) const STEPS: [(&str, i64); 6] =
+    [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1), (NODES, 1), (PEOPLE, 1), (SUBSCRIPTIONS, 1)];
 
 /// The same tables as in SQLite but for keys, which any node may write. Texts are compared byte by byte, as there, and a note's
 /// key is bytes, for it may hold what a text here may not (a zero). Bodies of the log are packed already.
@@ -66,6 +67,11 @@ CREATE TABLE given(tenant_id BIGINT NOT NULL, key BYTEA NOT NULL, node TEXT COLL
 const PEOPLE: &str = "
 CREATE INDEX note_alert_target ON note(tenant_id) WHERE space = 'alert_target';
 CREATE INDEX note_raw ON note(tenant_id) WHERE space = 'raw';
+";
+
+/// And who is sent webhooks.
+const SUBSCRIPTIONS: &str = "
+CREATE INDEX note_subscription ON note(tenant_id) WHERE space = 'subscription';
 ";
 
 /// Makes what is missing, or refuses.

@@ -9,6 +9,9 @@ use super::keys::Index;
 use crate::rows::{CellRow, TrailBlock, cell_numbers, head_sum, log_sum, note_sum, object_sum, signed};
 use crate::{Batch, Head, StoreError};
 
+/// Notes of these spaces have secrets, or speak of people.
+const WIPED: [&str; 5] = ["connection", "raw", "alert_target", "hook_secret", "subscription"];
+
 /// Writes all of a batch. What is wrong with what is there already is an error of its own.
 pub(super) fn write_batch(
     transaction: &Connection,
@@ -66,10 +69,7 @@ fn write_rows(transaction: &Connection, tenant: i64, batch: &Batch, keyed: Seq) 
     }
     // What was a connection's secret, once in clear, or speaks of a person, is not left behind in what SQLite calls free
     // (<https://sqlite.org/pragma.html#pragma_secure_delete>).
-    let wipes = batch
-        .notes
-        .iter()
-        .any(|note| matches!(note.space.as_str(), "connection" | "raw" | "alert_target" | "hook_secret"));
+    let wipes = batch.notes.iter().any(|note| WIPED.contains(&note.space.as_str()));
     if wipes {
         wipe(transaction, true)?;
     }

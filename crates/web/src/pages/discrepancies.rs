@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
+use super::webhooks::{Ended, ended};
 use super::{Shown, form_key, page, system_name, words};
 use crate::App;
 use crate::error::Problem;
@@ -69,6 +70,8 @@ struct Discrepancies {
     rows: Vec<Row>,
     next: Option<String>,
     is_chosen: bool,
+    /// Webhooks that are sent no more.
+    ended: Vec<Ended>,
 }
 
 fn row(view: &mut View<'_>, id: DiscrepancyId, known: Discrepancy) -> Result<Row, StoreError> {
@@ -126,8 +129,10 @@ async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Q
         let [cause, system] = [&wanted.cause, &wanted.system].map(|text| words::part(text));
         format!("/discrepancies?cause={cause}&system={system}&after={after}")
     });
+    let ledger = app.handle.ledger().clone();
+    let ended = read(&app, &caller, |view| ended(view, ledger.seal())).await?;
     let is_chosen = cause.is_some() || system.is_some();
-    Ok(page(&Discrepancies { frame, groups, rows, next, is_chosen })?)
+    Ok(page(&Discrepancies { frame, groups, rows, next, is_chosen, ended })?)
 }
 
 /// Something that could be done.

@@ -18,6 +18,7 @@ mod session;
 mod settings;
 mod stock;
 mod systems;
+mod webhooks;
 mod words;
 
 use askama::Template;
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(activity::routes())
         .merge(account::routes())
         .merge(settings::routes())
+        .merge(webhooks::routes())
         .merge(live::routes())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(CsrfLayer::new())

@@ -36,6 +36,7 @@ mod selling;
 mod sessions;
 mod snapshots;
 mod stock;
+pub(crate) mod subscriptions;
 mod systems;
 mod transfers;
 pub(crate) mod users;
@@ -81,6 +82,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(import::routes())
         .merge(discrepancies::routes())
         .merge(alerts::routes())
+        .merge(subscriptions::routes())
         .merge(people::routes())
         .merge(commands::routes())
         .merge(users::routes())

@@ -111,6 +111,7 @@ pub fn app(handle: Handle) -> App {
         systems_changed: Arc::new(Notify::new()),
         fair: Arc::default(),
         teller: onhand_channels::notice::Teller::default(),
+        sender: onhand_channels::signed::Sender::default(),
         watched: Arc::default(),
         metrics: Arc::new(Metrics::default()),
     }
