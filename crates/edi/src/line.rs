@@ -12,6 +12,8 @@ use crate::spec::Spec;
 /// One segment of a document that is read.
 pub(crate) struct Line<'a> {
     pub(crate) segment: &'a Segment,
+    /// The segments in front of it.
+    pub(crate) before: &'a [Segment],
     pub(crate) place: Place,
     pub(crate) found: &'a Found,
 }
@@ -24,7 +26,7 @@ pub(crate) fn lines<'a>(
 ) -> impl Iterator<Item = Line<'a>> {
     segments.iter().enumerate().map(move |(index, segment)| {
         let place = at.segment(index + 2, &segment.id);
-        Line { segment, place, found }
+        Line { segment, before: &segments[..index], place, found }
     })
 }
 
@@ -58,6 +60,13 @@ impl Line<'_> {
             number: Some(spec.number),
             value: (!value.is_empty()).then(|| value.chars().take(99).collect()),
         });
+    }
+
+    /// It needs another one in front of it, which is missing; one that is there and wrong was told of.
+    pub(crate) fn needs(&self, id: &str, told: &str) {
+        if !self.before.iter().any(|segment| segment.id == id) {
+            self.unexpected(told);
+        }
     }
 
     /// Something is wrong with the segment as a whole.

@@ -149,7 +149,13 @@ impl Control {
 
     /// What is to be answered to an interchange: `problems` is all that was found. What it acknowledges is what is taken.
     pub(super) fn of(interchange: &Interchange, problems: &[Problem]) -> Self {
-        let own = problems.iter().find(|problem| problem.place.set.is_none());
+        // A message that cannot be named is told of by the interchange.
+        let unnamed = interchange.messages.iter().find(|message| !is_named(message));
+        let of_it = |problem: &&Problem| {
+            let set = problem.place.set.as_deref();
+            set.is_none() || unnamed.is_some_and(|message| set == Some(message.reference.as_str()))
+        };
+        let own = problems.iter().find(of_it);
         let messages = interchange.messages.iter().filter(|_| own.is_none());
         let messages = messages.filter_map(|message| MessageAnswer::of(message, problems)).collect();
         Self {
@@ -226,6 +232,13 @@ impl ServiceError {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Can a message be named in an answer?
+pub(super) fn is_named(message: &Message) -> bool {
+    let MessageKind { kind, version, release, agency, .. } = &message.kind;
+    let has_kind = [kind, version, release, agency].iter().all(|part| !part.is_empty());
+    has_kind && (1..=14).contains(&message.reference.chars().count())
 }
 
 /// Adds what a segment is told of.
@@ -331,8 +344,9 @@ fn detail(line: &Line<'_>, control: &mut Control) {
                     segment.elements.push(ElementError { code, element, component });
                 }
             }
-            None => line.unexpected("it is of no segment: UCS is missing in front of it"),
+            None => line.needs("UCS", "it is of no segment: UCS is missing in front of it"),
         },
+        ("UCS" | "UCD", None) => line.needs("UCM", "it is of no message: UCM is missing in front of it"),
         _ => line.unexpected("it does not belong here: UCI, then UCM, UCS and UCD of each message"),
     }
 }

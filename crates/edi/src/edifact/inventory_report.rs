@@ -394,7 +394,7 @@ fn detail(line: &Line<'_>, decimal: char, report: &mut StockReport) {
         }
         (id @ ("INV" | "LOC" | "DTM"), Some(last)) => match last.held.last_mut() {
             Some(held) => more(line, id, held),
-            None => line.unexpected("it tells of no quantity: QTY is missing in front of it"),
+            None => line.needs("QTY", "it tells of no quantity: QTY is missing in front of it"),
         },
         _ => {}
     }

@@ -81,7 +81,7 @@ fn advice<'a>(text: &'a str, found: &Found) -> Option<(Separators, bool, &'a str
 fn header(segment: &Segment, separators: Separators, has_advice: bool, found: &Found) -> Option<Interchange> {
     let reference: String = segment.value(5).chars().take(20).collect();
     let place = Place { interchange: (!reference.is_empty()).then_some(reference), ..Place::default() };
-    let line = Line { segment, place: place.envelope("UNB"), found };
+    let line = Line { segment, before: &[], place: place.envelope("UNB"), found };
     let partner = |element: usize, id, address| Partner {
         id: line.must_part(element, 1, id).unwrap_or_default(),
         qualifier: line.part(element, 2, &specs::PARTNER_KIND),
@@ -296,11 +296,11 @@ impl<'a> Builder<'a> {
     fn begin(&mut self, segment: &Segment) {
         self.close("UNH");
         let reference: String = segment.value(1).chars().take(20).collect();
-        self.place.set = Some(reference);
-        let line = Line { segment, place: self.place.segment(1, "UNH"), found: self.found };
+        self.place.set = Some(reference.clone());
+        let line = Line { segment, before: &[], place: self.place.segment(1, "UNH"), found: self.found };
         let part = |component, spec| line.must_part(2, component, spec).unwrap_or_default();
         let message = Message {
-            reference: line.must(1, &specs::MESSAGE).unwrap_or_default(),
+            reference,
             kind: MessageKind {
                 kind: part(1, &specs::TYPE),
                 version: part(2, &specs::TYPE_VERSION),
@@ -311,6 +311,7 @@ impl<'a> Builder<'a> {
             more: segment.elements.iter().skip(2).cloned().collect(),
             segments: Vec::new(),
         };
+        line.must(1, &specs::MESSAGE);
         if self.interchange.messages.iter().any(|other| other.reference == message.reference) {
             line.wrong(
                 1,
@@ -334,7 +335,7 @@ impl<'a> Builder<'a> {
             );
             return;
         };
-        let line = Line { segment, place: self.place.segment(number, "UNT"), found: self.found };
+        let line = Line { segment, before: &[], place: self.place.segment(number, "UNT"), found: self.found };
         if line.count(1, &specs::SEGMENT_COUNT).is_some_and(|stated| usize::try_from(stated) != Ok(number)) {
             let told = format!(
                 "{} segments are stated, the message has {number} with UNH and UNT",
@@ -371,7 +372,7 @@ impl<'a> Builder<'a> {
 
     fn end_interchange(&mut self, segment: &Segment) {
         self.close("UNZ");
-        let line = Line { segment, place: self.place.envelope("UNZ"), found: self.found };
+        let line = Line { segment, before: &[], place: self.place.envelope("UNZ"), found: self.found };
         let count = self.interchange.messages.len();
         if line.count(1, &specs::MESSAGE_COUNT).is_some_and(|stated| usize::try_from(stated) != Ok(count)) {
             let told = format!("{} messages are stated, the interchange has {count}", segment.value(1));

@@ -1,5 +1,6 @@
 //! Bytes become documents, and an answer to them.
 
+use super::control::is_named;
 use super::{Control, Interchange, Message, StockReport, read};
 use crate::limits::MOST_PROBLEMS;
 use crate::problem::{Fault, Place, Problem};
@@ -22,7 +23,7 @@ pub struct Receipt {
     pub documents: Vec<(Place, Document)>,
     /// All that is wrong.
     pub problems: Vec<Problem>,
-    /// What is to be answered; nothing where it is all answers, or its header cannot be read.
+    /// What is to be answered; nothing where it is all answers, or its header does not say to whom.
     pub control: Option<Control>,
 }
 
@@ -34,7 +35,8 @@ pub fn receive(bytes: &[u8]) -> Receipt {
     let Some(interchange) = reading.interchange else {
         return Receipt { problems, ..Receipt::default() };
     };
-    let is_whole = !problems.iter().any(|problem| problem.place.set.is_none());
+    let is_whole = !problems.iter().any(|problem| problem.place.set.is_none())
+        && interchange.messages.iter().all(is_named);
     let mut documents = Vec::new();
     let place = Place { interchange: Some(interchange.reference.clone()), ..Place::default() };
     for message in &interchange.messages {
@@ -52,8 +54,9 @@ pub fn receive(bytes: &[u8]) -> Receipt {
     }
     let is_answer = !interchange.messages.is_empty()
         && interchange.messages.iter().all(|message| message.kind.kind == "CONTRL");
-    let control =
-        (!is_answer && !interchange.reference.is_empty()).then(|| Control::of(&interchange, &problems));
+    let Interchange { reference, sender, recipient, .. } = &interchange;
+    let is_answered = ![reference, &sender.id, &recipient.id].iter().any(|part| part.is_empty());
+    let control = (!is_answer && is_answered).then(|| Control::of(&interchange, &problems));
     Receipt { interchange: Some(interchange), documents, problems, control }
 }
 

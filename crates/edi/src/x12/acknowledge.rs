@@ -19,9 +19,7 @@ pub(super) fn acknowledge(reading: &Reading, problems: &[Problem]) -> Vec<Acknow
 
 fn of_group(group: &Group, stated: Option<u32>, problems: &[Problem]) -> Acknowledgment {
     let control = group.control.to_string();
-    let is_here = |problem: &&Problem| {
-        problem.place.group.as_ref().is_some_and(|is| is.parse() == Ok(group.control) || *is == control)
-    };
+    let is_here = |problem: &&Problem| problem.place.group.as_deref() == Some(&control);
     let here: Vec<&Problem> = problems.iter().filter(is_here).collect();
     let own = here.iter().filter(|problem| problem.place.set.is_none());
     let codes = few(own.clone().filter_map(|problem| group_code(problem.fault)));

@@ -256,13 +256,16 @@ impl Reader {
             ("AK3", Some(set)) => set.notes.extend(segment_note(line)),
             ("AK4", Some(set)) => match set.notes.last_mut() {
                 Some(note) => note.elements.extend(element_note(line)),
-                None => line.unexpected("it is of no segment: AK3 is missing in front of it"),
+                None => line.needs("AK3", "it is of no segment: AK3 is missing in front of it"),
             },
             ("AK5", Some(set)) => {
                 self.is_open = false;
                 set.verdict = line.code(1, &SET_VERDICT, &VERDICTS).unwrap_or(set.verdict);
                 set.codes = (2..=6).filter_map(|element| line.text(element, &SET_CODE)).collect();
             }
+            // AK2 is there and wrong.
+            ("AK3" | "AK4", None) if self.is_open => {}
+            ("AK5", None) if self.is_open => self.is_open = false,
             ("AK9", None) => {
                 self.is_over = true;
                 end(line, begun);

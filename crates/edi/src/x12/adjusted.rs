@@ -1,4 +1,5 @@
-//! 947, warehouse inventory adjustment advice: what a warehouse found otherwise than its books had it, in.
+//! 947, warehouse inventory adjustment advice: what a warehouse found otherwise than its books had it, in. Group `AW`
+//! (<https://doc.chinlinktech.com/x12/004020/transaction-set/947>).
 //!
 //! W15: date, warehouse's number, depositor's number (<https://doc.chinlinktech.com/x12/007060/segment/W15>); W19: reason, quantity with a
 //! sign, unit, case code, two pairs of kind and name, lot, weights, kind of transaction, and a third pair

@@ -188,9 +188,10 @@ impl<'a> Builder<'a> {
 
     fn begin_group(&mut self, segment: &Segment) {
         self.close_group("GS");
-        self.place.group = Some(segment.value(6).chars().take(20).collect());
-        let line = Line { segment, place: self.place.envelope("GS"), found: self.found };
-        let control = line.count(6, &specs::GROUP_CONTROL).unwrap_or(0);
+        let control = number_of(segment.value(6)).unwrap_or(0);
+        self.place.group = Some(control.to_string());
+        let line = Line { segment, before: &[], place: self.place.envelope("GS"), found: self.found };
+        line.count(6, &specs::GROUP_CONTROL);
         let group = Group {
             functional: line.must(1, &specs::FUNCTIONAL).unwrap_or_default(),
             sender: line.must(2, &specs::APPLICATION_SENDER).unwrap_or_default(),
@@ -224,7 +225,7 @@ impl<'a> Builder<'a> {
             self.found.tell(self.place.envelope("GE"), Fault::Unexpected, "no group is open: GS is missing");
             return;
         };
-        let line = Line { segment, place: self.place.envelope("GE"), found: self.found };
+        let line = Line { segment, before: &[], place: self.place.envelope("GE"), found: self.found };
         let stated = line.count(1, &specs::SET_COUNT);
         let count = group.sets.len();
         if stated.is_some_and(|stated| usize::try_from(stated) != Ok(count)) {
@@ -247,14 +248,17 @@ impl<'a> Builder<'a> {
 
     fn begin_set(&mut self, segment: Segment) {
         self.close_set("ST");
-        self.place.set = Some(segment.value(2).chars().take(20).collect());
-        let line = Line { segment: &segment, place: self.place.segment(1, "ST"), found: self.found };
+        let control: String = segment.value(2).chars().take(20).collect();
+        self.place.set = Some(control.clone());
+        let line =
+            Line { segment: &segment, before: &[], place: self.place.segment(1, "ST"), found: self.found };
         let set = TransactionSet {
             kind: line.must(1, &specs::SET_KIND).unwrap_or_default(),
-            control: line.must(2, &specs::SET_CONTROL).unwrap_or_default(),
+            control,
             more: segment.elements.iter().skip(2).cloned().collect(),
             segments: Vec::new(),
         };
+        line.must(2, &specs::SET_CONTROL);
         match &self.group {
             None => self.found.tell(
                 line.place.clone(),
@@ -286,7 +290,7 @@ impl<'a> Builder<'a> {
             );
             return;
         };
-        let line = Line { segment, place: self.place.segment(number, "SE"), found: self.found };
+        let line = Line { segment, before: &[], place: self.place.segment(number, "SE"), found: self.found };
         if line.count(1, &specs::SEGMENT_COUNT).is_some_and(|stated| usize::try_from(stated) != Ok(number)) {
             let told =
                 format!("{} segments are stated, the set has {number} with ST and SE", segment.value(1));
@@ -338,7 +342,7 @@ impl<'a> Builder<'a> {
 
     fn end_interchange(&mut self, segment: &Segment) {
         self.close_group("IEA");
-        let line = Line { segment, place: self.place.envelope("IEA"), found: self.found };
+        let line = Line { segment, before: &[], place: self.place.envelope("IEA"), found: self.found };
         let count = self.interchange.groups.len();
         if line.count(1, &specs::GROUP_COUNT).is_some_and(|stated| usize::try_from(stated) != Ok(count)) {
             let told = format!("{} groups are stated, the interchange has {count}", segment.value(1));
@@ -370,6 +374,10 @@ impl<'a> Builder<'a> {
         }
         self.found.tell(self.place.envelope("IEA"), Fault::TrailerMissing, "IEA is missing at the end");
     }
+}
+
+fn number_of(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 fn element(text: &str, separators: Separators) -> Element {

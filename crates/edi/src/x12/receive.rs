@@ -87,7 +87,7 @@ fn take(
     for set in &group.sets {
         let at = Place { set: Some(set.control.clone()), ..place.clone() };
         let is_bad = problems.iter().any(|problem| of_group(problem) && problem.place.set == at.set);
-        match document(set, &at) {
+        match document(&group.functional, set, &at) {
             Ok(document) if is_whole && !is_bad => documents.push((at, document)),
             Ok(_) => {}
             // At least one for each set, so that none is taken for good.
@@ -99,7 +99,18 @@ fn take(
     }
 }
 
-fn document(set: &TransactionSet, at: &Place) -> Result<Document, Vec<Problem>> {
+/// What is read, and the kind of group it is in.
+const KINDS: [(&str, &str); 6] =
+    [("846", "IB"), ("850", "PO"), ("944", "RE"), ("945", "SW"), ("947", "AW"), ("997", "FA")];
+
+fn document(functional: &str, set: &TransactionSet, at: &Place) -> Result<Document, Vec<Problem>> {
+    let refuse = |told: String| Err(vec![Problem::new(at.segment(1, "ST").element(1), Fault::Kind, told)]);
+    match KINDS.iter().find(|(kind, _)| *kind == set.kind) {
+        Some((kind, group)) if *group != functional => {
+            return refuse(format!("{kind} is in a group {group}, this one is {functional}"));
+        }
+        _ => {}
+    }
     Ok(match set.kind.as_str() {
         "846" => Document::Inventory(Inventory::read(set, at)?),
         "850" => Document::PurchaseOrder(PurchaseOrder::read(set, at)?),
@@ -107,9 +118,6 @@ fn document(set: &TransactionSet, at: &Place) -> Result<Document, Vec<Problem>> 
         "945" => Document::Shipped(Shipped::read(set, at)?),
         "947" => Document::Adjusted(Adjusted::read(set, at)?),
         "997" => Document::Acknowledgment(Acknowledgment::read(set, at)?),
-        kind => {
-            let told = format!("`{kind}` is not read here: 846, 850, 944, 945, 947 and 997 are");
-            return Err(vec![Problem::new(at.segment(1, "ST").element(1), Fault::Kind, told)]);
-        }
+        kind => return refuse(format!("`{kind}` is not read here: 846, 850, 944, 945, 947 and 997 are")),
     })
 }

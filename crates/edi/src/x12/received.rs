@@ -165,7 +165,7 @@ fn detail(line: &Line<'_>, received: &mut Received) {
     match (line.id(), received.lines.last_mut()) {
         ("W07", _) => received.lines.extend(received_line(line)),
         ("W13", Some(last)) => last.exceptions.extend(exception(line)),
-        ("W13", None) => line.unexpected("it tells of no item: W07 is missing in front of it"),
+        ("W13", None) => line.needs("W07", "it tells of no item: W07 is missing in front of it"),
         ("W14", _) => received.total = line.must_quantity(1, &QUANTITY),
         (_, None) => {
             party::read(line, &mut received.parties);

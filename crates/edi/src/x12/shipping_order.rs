@@ -6,7 +6,8 @@
 //! (<https://www.stedi.com/edi/x12-008040/element/473>); G62: kind, date (<https://doc.chinlinktech.com/x12/006020/segment/G62>), of which `10`
 //! requested ship date, `38` ship not later than (<http://ecomgx17.ecomtoday.com/edi/EDI_4010/el432.htm>); W66: payment, way, routing, carrier
 //! (<https://stedi.com/edi/x12-005010/segment/W66>); W01: quantity, unit, case code, two pairs of kind and name, lot
-//! (<https://zenbridge.io/edi-dictionary/X12/5050/940-warehouse-shipping-order/segment/W01-200>); W76: the sum of what is ordered
+//! (<https://zenbridge.io/edi-dictionary/X12/5050/940-warehouse-shipping-order/segment/W01-200>); G69: the item in words
+//! (<https://stedi.com/edi/x12-004020/segment/G69>); W76: the sum of what is ordered
 //! (<https://stedi.com/edi/x12-004020/segment/W76>).
 
 use jiff::civil::Date;

@@ -84,7 +84,14 @@ impl Text {
             values.iter().map(|(_, value)| Element::from(value.clone())).chain(set.more.iter().cloned());
         self.segment(&Segment::new("ST", header), &place.segment(1, "ST"))?;
         for (index, segment) in set.segments.iter().enumerate() {
-            self.segment(segment, &place.segment(index + 2, &segment.id))?;
+            let place = place.segment(index + 2, &segment.id);
+            if matches!(segment.id.as_str(), "ISA" | "IEA" | "GS" | "GE" | "ST" | "SE") {
+                return Err(Unwritable::new(
+                    place,
+                    format!("`{}` is no id of a segment in a set", segment.id),
+                ));
+            }
+            self.segment(segment, &place)?;
         }
         let count = set.segments.len() + 2;
         let values = [(specs::SEGMENT_COUNT, count.to_string()), (specs::SET_CONTROL, set.control.clone())];
@@ -100,11 +107,10 @@ impl Text {
     fn segment(&mut self, segment: &Segment, place: &Place) -> Result<(), Unwritable> {
         let is_id = (2..=3).contains(&segment.id.len())
             && segment.id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        let is_envelope = matches!(segment.id.as_str(), "ISA" | "IEA" | "GS" | "GE" | "ST" | "SE");
-        if !is_id || (is_envelope && place.segment.is_some_and(|number| number > 1) && segment.id != "SE") {
+        if !is_id {
             return Err(Unwritable::new(
                 place.clone(),
-                format!("`{}` is no id of a segment in a set", segment.id),
+                format!("`{}` is no segment id: 2 or 3 capitals or digits", segment.id),
             ));
         }
         self.text.push_str(&segment.id);

@@ -7,7 +7,7 @@ const GOOD: &str = "W15*20261129*A17~W19*AA*-2*EA**SK*MUG~";
 
 fn written(answer: &Acknowledgment) -> String {
     let mut whole = crate::x12_envelope::interchange(Vec::new());
-    whole.groups[0].functional = "FA".to_owned();
+    "FA".clone_into(&mut whole.groups[0].functional);
     whole.groups[0].sets = vec![answer.write(1).unwrap()];
     whole.separators = Separators::fitting(&whole).unwrap();
     let text = whole.write().unwrap();

@@ -139,6 +139,7 @@ fn trailers_have_to_match_their_headers() {
         ("W15*2026", "w15*2026", "segment 2 w15", "no segment id"),
         ("*A17~", "*A\t17~", "segment 2 W15, element 2", "may not be in a value"),
         ("*X*004010", "*X*003060", "GS, element 8", "004010 and later"),
+        ("GS*AW", "GS*FA", "segment 1 ST, element 1", "947 is in a group AW, this one is FA"),
         ("ST*947", "ST*948", "segment 1 ST, element 1", "is not read here"),
     ] {
         assert!(text.contains(from), "{from}");
@@ -169,7 +170,7 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     let many = adjustment().replace("W15*", &"w~".repeat(2 * MOST_PROBLEMS)).replace("SE*4", "SE*203");
     let problems = told(&many);
     assert!(problems.len() <= MOST_PROBLEMS + 2, "{}", problems.len());
-    assert_told(&problems, "set 0001", "more than 100 problems");
+    assert_told(&problems, "interchange 000000007: ", "more than 100 problems");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn an_order_to_ship_is_told_a_warehouse() {
         written,
         format!(
             "ST*940*0001~W05*N*OUT-17*PO55~N1*ST*Ada L~N3*1 Mill Road*Flat 2~N3*Back door~N4*Ely**CB74AA*GB~N1*WH**92*E1~G62*10*20261130~\
-             G62*38*20261202~W66*PP*M***GROUND*****UPSN~LX*1~W01*3*EA**SK*MUG~G69*{}~LX*2~W01*0.5*KG**SK*TEA********L7~W76*3.5~SE*16*0001~",
+             G62*38*20261202~W66*PP*M***GROUND*****UPSN~LX*1~W01*3*EA**SK*MUG~G69*{}~LX*2~W01*0.5*KG**SK*TEA********L7~W76*3.5~SE*17*0001~",
             name.trim_end()
         )
     );
