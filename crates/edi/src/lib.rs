@@ -26,6 +26,6 @@ mod spec;
 pub mod x12;
 
 pub use item::{ItemId, ItemIds};
-pub use limits::{MOST_BYTES, MOST_ELEMENTS, MOST_PARTS, MOST_PROBLEMS};
+pub use limits::{MOST_BYTES, MOST_ELEMENTS, MOST_PARTS, MOST_PROBLEMS, MOST_SETS};
 pub use problem::{Fault, Place, Problem, Unwritable};
 pub use segment::{Element, Segment};

@@ -64,7 +64,7 @@ impl Line<'_> {
 
     /// It needs another one in front of it, which is missing; one that is there and wrong was told of.
     pub(crate) fn needs(&self, id: &str, told: &str) {
-        if !self.before.iter().any(|segment| segment.id == id) {
+        if !self.found.is_full() && !self.before.iter().any(|segment| segment.id == id) {
             self.unexpected(told);
         }
     }
@@ -77,11 +77,26 @@ impl Line<'_> {
     /// A component's value, where it is there and as long as it may be.
     pub(crate) fn part(&self, element: usize, component: usize, spec: &Spec) -> Option<String> {
         let value = self.segment.component(element, component);
-        if value.is_empty() {
-            return None;
-        }
-        let length = value.chars().count();
+        self.sized(element, component, spec, value, value.chars().count())
+    }
+
+    /// As [`Line::part`], of a number. Its sign and its decimal mark are not counted, so that it is not refused for them.
+    fn number(&self, element: usize, component: usize, spec: &Spec) -> Option<String> {
+        let value = self.segment.component(element, component);
+        let length = value.chars().filter(|character| !matches!(character, '-' | '.' | ',')).count();
+        self.sized(element, component, spec, value, length)
+    }
+
+    fn sized(
+        &self,
+        element: usize,
+        component: usize,
+        spec: &Spec,
+        value: &str,
+        length: usize,
+    ) -> Option<String> {
         let fault = match length {
+            _ if value.is_empty() => return None,
             _ if length < spec.least => Fault::TooShort,
             _ if length > spec.most => Fault::TooLong,
             _ => return Some(value.to_owned()),
@@ -103,14 +118,17 @@ impl Line<'_> {
 
     /// An element's value, which has no components and is not repeated.
     pub(crate) fn text(&self, element: usize, spec: &Spec) -> Option<String> {
-        if let Some(found) = self.segment.elements.get(element.wrapping_sub(1))
-            && (found.width() > 1 || found.repetitions() > 1)
-        {
-            let told = format!("the {} is one value, without components or repetitions", spec.name);
-            self.wrong(element, 1, spec, Fault::TooMany, told);
-            return None;
+        if self.is_simple(element, spec) { self.part(element, 1, spec) } else { None }
+    }
+
+    fn is_simple(&self, element: usize, spec: &Spec) -> bool {
+        let found = self.segment.elements.get(element.wrapping_sub(1));
+        if found.is_none_or(|found| found.width() <= 1 && found.repetitions() <= 1) {
+            return true;
         }
-        self.part(element, 1, spec)
+        let told = format!("the {} is one value, without components or repetitions", spec.name);
+        self.wrong(element, 1, spec, Fault::TooMany, told);
+        false
     }
 
     /// As [`Line::text`], of something that has to be there.
@@ -122,44 +140,38 @@ impl Line<'_> {
         self.text(element, spec)
     }
 
-    /// A quantity, `decimal` being what its decimals begin with.
+    /// A component that is a quantity, `decimal` being its decimal mark.
     pub(crate) fn amount(
         &self,
         element: usize,
         component: usize,
         spec: &Spec,
-        text: Option<String>,
+        decimal: char,
     ) -> Option<Quantity> {
-        let text = text?;
-        let refused = if text.starts_with('+') || text.trim() != text {
-            "is no number such as 3, 0.25 or -2".to_owned()
+        let text = self.number(element, component, spec)?.replace(decimal, ".");
+        let told = if text.starts_with('+') || text.trim() != text {
+            format!("`{text}` is no number such as 3, 0.25 or -2")
         } else {
             match Quantity::parse(&text, Precision::FINEST) {
                 Ok(quantity) => return Some(quantity),
-                Err(error) => {
-                    self.wrong(
-                        element,
-                        component,
-                        spec,
-                        Fault::Number,
-                        format!("the {}: {error}", spec.name),
-                    );
-                    return None;
-                }
+                Err(error) => error.to_string(),
             }
         };
-        self.wrong(element, component, spec, Fault::Number, format!("the {}: `{text}` {refused}", spec.name));
+        self.wrong(element, component, spec, Fault::Number, format!("the {}: {told}", spec.name));
         None
     }
 
     /// A quantity.
     pub(crate) fn quantity(&self, element: usize, spec: &Spec) -> Option<Quantity> {
-        self.amount(element, 1, spec, self.text(element, spec))
+        if self.is_simple(element, spec) { self.amount(element, 1, spec, '.') } else { None }
     }
 
     /// A quantity that has to be there.
     pub(crate) fn must_quantity(&self, element: usize, spec: &Spec) -> Option<Quantity> {
-        self.amount(element, 1, spec, self.must(element, spec))
+        if self.segment.elements.get(element.wrapping_sub(1)).is_none_or(crate::Element::is_empty) {
+            return self.must(element, spec).and(None);
+        }
+        self.quantity(element, spec)
     }
 
     /// A number without decimals or sign.

@@ -7,6 +7,8 @@
 //! <https://support.edifabric.com/hc/en-us/articles/360000367432-EDIFACT-CONTRL-Acknowledgment-Error-Codes>,
 //! <https://service.gefeg.com/jwg1/Current/cl/cl15.htm>.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::write::{composite, partner};
@@ -156,8 +158,14 @@ impl Control {
             set.is_none() || unnamed.is_some_and(|message| set == Some(message.reference.as_str()))
         };
         let own = problems.iter().find(of_it);
+        let mut by_message: HashMap<&str, Vec<&Problem>> = HashMap::new();
+        for problem in problems {
+            by_message.entry(problem.place.set.as_deref().unwrap_or("")).or_default().push(problem);
+        }
         let messages = interchange.messages.iter().filter(|_| own.is_none());
-        let messages = messages.filter_map(|message| MessageAnswer::of(message, problems)).collect();
+        let messages = messages
+            .filter_map(|message| MessageAnswer::of(message, by_message.get(message.reference.as_str())?))
+            .collect();
         Self {
             interchange: interchange.reference.clone(),
             sender: interchange.sender.clone(),
@@ -171,14 +179,7 @@ impl Control {
 
 impl MessageAnswer {
     /// What is said of a message that something is wrong with.
-    fn of(message: &Message, problems: &[Problem]) -> Option<Self> {
-        let here: Vec<&Problem> = problems
-            .iter()
-            .filter(|problem| problem.place.set.as_deref() == Some(message.reference.as_str()))
-            .collect();
-        if here.is_empty() {
-            return None;
-        }
+    fn of(message: &Message, here: &[&Problem]) -> Option<Self> {
         let is_service =
             |problem: &&&Problem| matches!(problem.place.id.as_deref(), Some("UNH" | "UNT") | None);
         let mut segments: Vec<SegmentError> = Vec::new();

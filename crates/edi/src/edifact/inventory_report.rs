@@ -411,8 +411,10 @@ fn name(line: &Line<'_>, element: usize) -> Option<ItemId> {
 
 fn held(line: &Line<'_>, decimal: char) -> Option<Held> {
     let kind = line.must_part(1, 1, &QUANTITY_KIND).map(HeldKind::of);
-    let text = line.must_part(1, 2, &QUANTITY).map(|text| text.replace(decimal, "."));
-    let quantity = line.amount(1, 2, &QUANTITY, text)?;
+    if line.segment.component(1, 2).is_empty() {
+        return line.must_part(1, 2, &QUANTITY).and(None);
+    }
+    let quantity = line.amount(1, 2, &QUANTITY, decimal)?;
     let unit = line.part(1, 3, &UNIT);
     Some(Held { kind: kind?, quantity, unit, moved: None, location: None, as_of: None })
 }

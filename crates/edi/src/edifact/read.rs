@@ -1,10 +1,12 @@
 //! Bytes become an interchange.
 
+use std::collections::HashSet;
+
 use jiff::civil::{Date, Time};
 
 use super::{Interchange, Message, MessageKind, Partner, Separators, specs};
 use crate::found::Found;
-use crate::limits::{MOST_BYTES, MOST_ELEMENTS, MOST_PARTS, MOST_PROBLEMS};
+use crate::limits::{MOST_BYTES, MOST_ELEMENTS, MOST_PARTS, MOST_PROBLEMS, MOST_SETS};
 use crate::line::{Line, date_of, time_of};
 use crate::problem::{Fault, Place, Problem};
 use crate::segment::{Element, Segment};
@@ -234,6 +236,8 @@ struct Builder<'a> {
     found: &'a Found,
     place: Place,
     message: Option<Message>,
+    /// The references of messages that there were.
+    references: HashSet<String>,
     /// How many segments the message has by now, its header being one.
     number: usize,
     is_over: bool,
@@ -243,7 +247,15 @@ impl<'a> Builder<'a> {
     fn new(interchange: Interchange, found: &'a Found) -> Self {
         let reference = interchange.reference.clone();
         let place = Place { interchange: (!reference.is_empty()).then_some(reference), ..Place::default() };
-        Self { interchange, found, place, message: None, number: 0, is_over: false }
+        Self {
+            interchange,
+            found,
+            place,
+            message: None,
+            references: HashSet::new(),
+            number: 0,
+            is_over: false,
+        }
     }
 
     /// The place of the next segment.
@@ -259,6 +271,12 @@ impl<'a> Builder<'a> {
             if self.is_over {
                 let told = "something is behind UNZ: send it as an interchange of its own";
                 self.found.tell(self.place.clone(), Fault::Unexpected, told);
+                break;
+            }
+            if segment.id == "UNH" && self.references.len() >= MOST_SETS {
+                let place = Place { set: None, ..self.place.clone() };
+                let told = format!("more than {MOST_SETS} messages: send several interchanges");
+                self.found.add_last(Problem::new(place, Fault::TooLarge, told));
                 break;
             }
             self.take(segment);
@@ -312,7 +330,7 @@ impl<'a> Builder<'a> {
             segments: Vec::new(),
         };
         line.must(1, &specs::MESSAGE);
-        if self.interchange.messages.iter().any(|other| other.reference == message.reference) {
+        if !self.references.insert(message.reference.clone()) {
             line.wrong(
                 1,
                 1,

@@ -31,7 +31,7 @@ pub struct Receipt {
 /// own segments.
 pub fn receive(bytes: &[u8]) -> Receipt {
     let reading = read(bytes);
-    let mut problems = reading.problems;
+    let mut problems = reading.problems.clone();
     let Some(interchange) = reading.interchange else {
         return Receipt { problems, ..Receipt::default() };
     };
@@ -41,7 +41,7 @@ pub fn receive(bytes: &[u8]) -> Receipt {
     let place = Place { interchange: Some(interchange.reference.clone()), ..Place::default() };
     for message in &interchange.messages {
         let at = Place { set: Some(message.reference.clone()), ..place.clone() };
-        let is_bad = problems.iter().any(|problem| problem.place.set == at.set);
+        let is_bad = reading.problems.iter().any(|problem| problem.place.set == at.set);
         match document(message, interchange.separators.decimal, &at) {
             Ok(document) if is_whole && !is_bad => documents.push((at, document)),
             Ok(_) => {}

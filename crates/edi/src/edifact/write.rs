@@ -1,5 +1,7 @@
 //! An interchange becomes text.
 
+use std::collections::HashSet;
+
 use super::{Interchange, Message, Partner, Separators, specs};
 use crate::problem::{Place, Unwritable};
 use crate::segment::{Element, Segment};
@@ -27,9 +29,10 @@ impl Interchange {
             text.text.push('\n');
         }
         text.segment(&self.header(&place.envelope("UNB"))?, &place.envelope("UNB"))?;
-        for (index, message) in self.messages.iter().enumerate() {
+        let mut references = HashSet::new();
+        for message in &self.messages {
             let place = Place { set: Some(message.reference.clone()), ..place.clone() };
-            if self.messages[..index].iter().any(|other| other.reference == message.reference) {
+            if !references.insert(&message.reference) {
                 return Err(Unwritable::new(place, "its reference was used before in this interchange"));
             }
             text.message(message, &place)?;

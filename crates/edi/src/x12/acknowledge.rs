@@ -3,30 +3,40 @@
 //! Codes of segments <https://stedi.com/edi/x12-006030/element/720>, elements <https://stedi.com/edi/x12-004010/element/723>, sets
 //! <https://stedi.com/edi/x12-004010/element/718> and groups <https://stedi.com/edi/x12-004010/element/716>.
 
+use std::collections::HashMap;
+
 use super::acknowledgment::{Acknowledgment, ElementNote, SegmentNote, SetAnswer, Verdict};
 use super::{Group, Reading, TransactionSet};
 use crate::problem::{Fault, Problem};
 
 /// Acknowledgments of all groups but of acknowledgments, `problems` being all that was found.
 pub(super) fn acknowledge(reading: &Reading, problems: &[Problem]) -> Vec<Acknowledgment> {
+    let mut by_group: HashMap<&str, Vec<&Problem>> = HashMap::new();
+    for problem in problems {
+        by_group.entry(problem.place.group.as_deref().unwrap_or("")).or_default().push(problem);
+    }
     let groups = reading.interchange.iter().flat_map(|interchange| &interchange.groups);
     let groups =
         groups.enumerate().filter(|(_, group)| group.functional != "FA" && group.functional.len() == 2);
     groups
-        .map(|(index, group)| of_group(group, reading.stated.get(index).copied().flatten(), problems))
+        .map(|(index, group)| of_group(group, reading.stated.get(index).copied().flatten(), &by_group))
         .collect()
 }
 
-fn of_group(group: &Group, stated: Option<u32>, problems: &[Problem]) -> Acknowledgment {
-    let control = group.control.to_string();
-    let is_here = |problem: &&Problem| problem.place.group.as_deref() == Some(&control);
-    let here: Vec<&Problem> = problems.iter().filter(is_here).collect();
+fn of_group(group: &Group, stated: Option<u32>, by_group: &HashMap<&str, Vec<&Problem>>) -> Acknowledgment {
+    let here = by_group.get(group.control.to_string().as_str()).map_or(&[] as &[&Problem], Vec::as_slice);
     let own = here.iter().filter(|problem| problem.place.set.is_none());
     let codes = few(own.clone().filter_map(|problem| group_code(problem.fault)));
     // What is wrong with the envelope of all is wrong with each.
-    let is_refused = own.count() > 0 || problems.iter().any(|problem| problem.place.group.is_none());
+    let is_refused = own.count() > 0 || by_group.contains_key("");
+    let mut by_set: HashMap<&str, Vec<&Problem>> = HashMap::new();
+    for problem in here {
+        by_set.entry(problem.place.set.as_deref().unwrap_or("")).or_default().push(problem);
+    }
+    let of =
+        |set: &TransactionSet| by_set.get(set.control.as_str()).map_or(&[] as &[&Problem], Vec::as_slice);
     let sets: Vec<SetAnswer> =
-        group.sets.iter().filter(|set| is_named(set)).map(|set| of_set(set, &here, is_refused)).collect();
+        group.sets.iter().filter(|set| is_named(set)).map(|set| of_set(set, of(set), is_refused)).collect();
     let received = count(group.sets.len());
     let accepted = count(sets.iter().filter(|set| set.verdict == Verdict::Accepted).count());
     let verdict = match accepted {
@@ -67,14 +77,9 @@ fn few(codes: impl Iterator<Item = &'static str>) -> Vec<String> {
     few
 }
 
-fn of_set(set: &TransactionSet, problems: &[&Problem], is_refused: bool) -> SetAnswer {
-    let here: Vec<&Problem> = problems
-        .iter()
-        .copied()
-        .filter(|problem| problem.place.set.as_deref() == Some(set.control.as_str()))
-        .collect();
+fn of_set(set: &TransactionSet, here: &[&Problem], is_refused: bool) -> SetAnswer {
     let mut notes: Vec<SegmentNote> = Vec::new();
-    for problem in &here {
+    for problem in here {
         note(problem, &mut notes);
     }
     let mut codes = few(here.iter().filter_map(|problem| set_code(problem)));

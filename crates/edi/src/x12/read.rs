@@ -1,8 +1,10 @@
 //! Bytes become an interchange.
 
+use std::collections::HashSet;
+
 use super::{Group, Interchange, Separators, TransactionSet, header, specs};
 use crate::found::Found;
-use crate::limits::{MOST_BYTES, MOST_ELEMENTS, MOST_PARTS, MOST_PROBLEMS};
+use crate::limits::{MOST_BYTES, MOST_ELEMENTS, MOST_PARTS, MOST_PROBLEMS, MOST_SETS};
 use crate::line::Line;
 use crate::problem::{Fault, Place, Problem};
 use crate::segment::{Element, Segment};
@@ -54,6 +56,10 @@ struct Builder<'a> {
     /// How many segments the set has by now, its header being one.
     number: usize,
     parts: usize,
+    /// Control numbers of groups, and of this group's sets, that there were.
+    groups: HashSet<u32>,
+    sets: HashSet<String>,
+    set_count: usize,
     is_over: bool,
 }
 
@@ -68,6 +74,9 @@ impl<'a> Builder<'a> {
             set: None,
             number: 0,
             parts: 0,
+            groups: HashSet::new(),
+            sets: HashSet::new(),
+            set_count: 0,
             is_over: false,
         }
     }
@@ -96,6 +105,16 @@ impl<'a> Builder<'a> {
                 break;
             }
             let Some(segment) = self.segment(text, separators) else { break };
+            if matches!(segment.id.as_str(), "GS" | "ST") {
+                self.set_count += 1;
+            }
+            if self.set_count > MOST_SETS {
+                let place = Place { group: None, set: None, ..self.place.clone() };
+                let told =
+                    format!("more than {MOST_SETS} groups and transaction sets: send several interchanges");
+                self.found.add_last(Problem::new(place, Fault::TooLarge, told));
+                break;
+            }
             self.take(segment);
         }
         self.end();
@@ -207,7 +226,7 @@ impl<'a> Builder<'a> {
             line.must(5, &specs::TIME);
         }
         line.at_most(8);
-        if self.interchange.groups.iter().any(|other| other.control == control) {
+        if !self.groups.insert(control) {
             line.wrong(
                 6,
                 1,
@@ -216,6 +235,7 @@ impl<'a> Builder<'a> {
                 format!("group {control} was there before"),
             );
         }
+        self.sets.clear();
         self.group = Some(group);
     }
 
@@ -265,7 +285,7 @@ impl<'a> Builder<'a> {
                 Fault::Unexpected,
                 "it is in no group: GS is missing in front of it",
             ),
-            Some(group) if group.sets.iter().any(|other| other.control == set.control) => {
+            Some(_) if !self.sets.insert(set.control.clone()) => {
                 line.wrong(
                     2,
                     1,

@@ -62,7 +62,7 @@ pub fn receive(bytes: &[u8]) -> Receipt {
             problems.push(Problem::new(place.envelope("GS").element(8), Fault::Version, told));
             continue;
         }
-        take(group, &place, is_whole, &mut problems, &mut documents);
+        take(group, &place, (is_whole, &reading.problems), &mut problems, &mut documents);
     }
     let acknowledgments = acknowledge(&reading, &problems);
     Receipt { interchange: reading.interchange, documents, problems, acknowledgments }
@@ -76,17 +76,15 @@ fn is_supported(group: &Group) -> bool {
 fn take(
     group: &Group,
     place: &Place,
-    is_whole: bool,
+    (is_whole, read): (bool, &[Problem]),
     problems: &mut Vec<Problem>,
     documents: &mut Vec<(Place, Document)>,
 ) {
-    let control = group.control.to_string();
-    let of_group = |problem: &Problem| problem.place.group.as_deref() == Some(&control);
-    let is_whole =
-        is_whole && !problems.iter().any(|problem| of_group(problem) && problem.place.set.is_none());
+    let here: Vec<&Problem> = read.iter().filter(|problem| problem.place.group == place.group).collect();
+    let is_whole = is_whole && !here.iter().any(|problem| problem.place.set.is_none());
     for set in &group.sets {
         let at = Place { set: Some(set.control.clone()), ..place.clone() };
-        let is_bad = problems.iter().any(|problem| of_group(problem) && problem.place.set == at.set);
+        let is_bad = here.iter().any(|problem| problem.place.set == at.set);
         match document(&group.functional, set, &at) {
             Ok(document) if is_whole && !is_bad => documents.push((at, document)),
             Ok(_) => {}

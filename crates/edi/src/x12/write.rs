@@ -1,5 +1,7 @@
 //! An interchange becomes text.
 
+use std::collections::HashSet;
+
 use super::{Group, Interchange, Separators, TransactionSet, header, specs};
 use crate::line::{date_text, time_text};
 use crate::problem::{Place, Unwritable};
@@ -22,9 +24,10 @@ impl Interchange {
             }
             text.segment(note, &place.envelope(&note.id))?;
         }
-        for (index, group) in self.groups.iter().enumerate() {
+        let mut numbers = HashSet::new();
+        for group in &self.groups {
             let place = Place { group: Some(group.control.to_string()), ..place.clone() };
-            if self.groups[..index].iter().any(|other| other.control == group.control) {
+            if !numbers.insert(group.control) {
                 return Err(Unwritable::new(place, "its number was used before in this interchange"));
             }
             text.group(group, &place)?;
@@ -65,9 +68,10 @@ impl Text {
             (specs::VERSION, group.version.clone()),
         ];
         self.checked("GS", &values, &place.envelope("GS"))?;
-        for (index, set) in group.sets.iter().enumerate() {
+        let mut numbers = HashSet::new();
+        for set in &group.sets {
             let place = Place { set: Some(set.control.clone()), ..place.clone() };
-            if group.sets[..index].iter().any(|other| other.control == set.control) {
+            if !numbers.insert(&set.control) {
                 return Err(Unwritable::new(place, "its number was used before in this group"));
             }
             self.set(set, &place)?;

@@ -129,6 +129,19 @@ fn what_is_wrong_is_named_by_its_place() {
     assert!(edifact::read(b"UNB\xff").problems[0].to_string().contains("byte 4 is not UTF-8"));
 }
 
+/// None of these takes more than linear time.
+#[test]
+fn the_largest_and_worst_is_read_in_moments() {
+    for unit in ["LOC+18+A'", "UNT+2+M1'UNH+M1+INVRPT:D:96A:UN'", "'", "A+", ":", "?", "QTY'"] {
+        let text = text_of("").replace("UNT+2+M1'", &unit.repeat(MOST_BYTES / unit.len() - 500));
+        let receipt = edifact::receive(text.as_bytes());
+        assert!(
+            receipt.documents.is_empty() && !receipt.problems.is_empty() && receipt.problems.len() < 11_000,
+            "{unit}"
+        );
+    }
+}
+
 fn contrl() -> MessageKind {
     MessageKind::new("CONTRL", "4", "1")
 }

@@ -166,11 +166,39 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     assert_told(&told(&wide), "segment 2 W15, element 100", "more than 99 elements");
     let parts = adjustment().replace("*A17~", &format!("*{}~", "a>".repeat(1_000_001)));
     assert_told(&told(&parts), "segment 2 W15", "more than 1000000 elements");
+    let sets = format!("ST*947*0001~{BODY}SE*4*0001~\n");
+    let many: String = (0..20_000).map(|number| sets.replace("*0001~", &format!("*{number:05}~"))).collect();
+    let problems = told(&adjustment().replace(&sets, &many).replace("GE*1", "GE*20000"));
+    assert_told(&problems, "interchange 000000007: ", "more than 10000 groups and transaction sets");
     assert!(x12::read(b"ISA\xff").problems[0].to_string().contains("byte 4 is not UTF-8"));
     let many = adjustment().replace("W15*", &"w~".repeat(2 * MOST_PROBLEMS)).replace("SE*4", "SE*203");
     let problems = told(&many);
     assert!(problems.len() <= MOST_PROBLEMS + 2, "{}", problems.len());
     assert_told(&problems, "interchange 000000007: ", "more than 100 problems");
+}
+
+/// None of these takes more than linear time.
+#[test]
+fn the_largest_and_worst_is_read_in_moments() {
+    for (kind, unit) in [
+        ("944", "W13*1*EA*02~"),
+        ("945", "W12**~"),
+        ("997", "AK2~AK3~AK5~"),
+        ("850", "PO1~"),
+        ("947", "SE*2*0001~ST*947*0001~"),
+        ("947", "SE*2*0001~GE*1*3~GS*AW*WAREHOUSE*DEPOSITOR*20261129*1015*3*X*004010~ST*947*0001~"),
+        ("846", "~"),
+        ("846", "A*"),
+        ("846", ">"),
+    ] {
+        let text = x12_of("AW", kind, &unit.repeat(MOST_BYTES / unit.len() - 500));
+        assert!(text.len() <= MOST_BYTES && text.len() > MOST_BYTES / 10 * 9, "{unit}");
+        let receipt = x12::receive(text.as_bytes());
+        assert!(
+            receipt.documents.is_empty() && !receipt.problems.is_empty() && receipt.problems.len() < 11_000,
+            "{unit}"
+        );
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn what_is_wrong_with_a_receipt_is_named_by_its_place() {
     }
 }
 
-pub const ADJUSTED: &str = "W15*20261129*A17*OURS~N1*WH**92*E1~W19*AA*-2*EA**SK*MUG**~W19*AU*-1.25*KG**SK*TEA***L9*******TR~W19*ZZ*3*EA*012345678905~";
+pub const ADJUSTED: &str = "W15*20261129*A17*OURS~N1*WH**92*E1~W19*AA*-2*EA**SK*MUG**~W19*AU*-1234567.125*KG**SK*TEA***L9*******TR~W19*ZZ*3*EA*012345678905~";
 
 #[test]
 fn a_warehouse_tells_what_it_found_otherwise() {
@@ -114,7 +114,7 @@ fn a_warehouse_tells_what_it_found_otherwise() {
         lines,
         [
             (&Why::Counted, quantity("-2"), None),
-            (&Why::DamagedHere, quantity("-1.25"), Some("L9")),
+            (&Why::DamagedHere, quantity("-1234567.125"), Some("L9")),
             (&other, quantity("3"), None)
         ]
     );
