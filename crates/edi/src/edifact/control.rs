@@ -162,10 +162,11 @@ impl Control {
         for problem in problems {
             by_message.entry(problem.place.set.as_deref().unwrap_or("")).or_default().push(problem);
         }
-        let messages = interchange.messages.iter().filter(|_| own.is_none());
-        let messages = messages
-            .filter_map(|message| MessageAnswer::of(message, by_message.get(message.reference.as_str())?))
-            .collect();
+        let messages = interchange.messages.iter().filter(|_| own.is_none()).filter_map(|message| {
+            let here = by_message.get(message.reference.as_str())?;
+            Some(MessageAnswer::of(message, here))
+        });
+        let messages = messages.collect();
         Self {
             interchange: interchange.reference.clone(),
             sender: interchange.sender.clone(),
@@ -179,7 +180,7 @@ impl Control {
 
 impl MessageAnswer {
     /// What is said of a message that something is wrong with.
-    fn of(message: &Message, here: &[&Problem]) -> Option<Self> {
+    fn of(message: &Message, here: &[&Problem]) -> Self {
         let is_service =
             |problem: &&&Problem| matches!(problem.place.id.as_deref(), Some("UNH" | "UNT") | None);
         let mut segments: Vec<SegmentError> = Vec::new();
@@ -188,7 +189,7 @@ impl MessageAnswer {
         }
         let error = here.iter().find(is_service).map(|problem| ServiceError::of(problem));
         let (reference, kind) = (message.reference.clone(), message.kind.clone());
-        Some(Self { reference, kind, action: Action::Rejected, error, segments })
+        Self { reference, kind, action: Action::Rejected, error, segments }
     }
 
     fn write(&self, segments: &mut Vec<Segment>, place: &Place) -> Result<(), Unwritable> {

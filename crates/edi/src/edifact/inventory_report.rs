@@ -1,4 +1,4 @@
-//! INVRPT of directory D.96A, inventory report: how much there is of what, both ways.
+//! INVRPT of directories D.96A and D.01B, inventory report: how much there is of what, both ways.
 //!
 //! UNH, BGM, DTM, NAD, then LIN and PIA for an item, and QTY, INV, LOC and DTM for each quantity of it
 //! (<https://edifactory.de/edifact/directory/D96A/message/INVRPT>). How GS1 fills them: <https://ref.gs1.org/standards/eancom/1997/> (INVRPT,
@@ -8,6 +8,9 @@
 //! NAD `GY` who reports, `WH` who keeps the warehouse, `GO` who owns the goods (<http://eancom.com/ean02s4/part2/invrpt/056.htm>); LOC `18`
 //! warehouse, `14` where goods are (<http://eancom.com/ean02s3/part2/invrpt/0519.htm>); DTM `366` when a quantity was so
 //! (<http://eancom.com/ean02s4/part2/invrpt/0520.htm>).
+//!
+//! In D.01B INV is in front of its QTY, and says `1` in its fourth element of what there is by the books
+//! (<http://eancom.com/ean02s3/part2/invrpt/0516.htm>); a GTIN is `SRV` (<http://aide.tie.free.fr/edifact/e-invoicing/germany/english/h53w.htm>).
 
 use jiff::civil::{Date, Time};
 use onhand_ledger::Quantity;
@@ -40,12 +43,40 @@ const QUANTITY_KIND: Spec = Spec::new(6063, "kind of quantity", 1, 3);
 const QUANTITY: Spec = Spec::new(6060, "quantity", 1, 15);
 const UNIT: Spec = Spec::new(6411, "unit", 1, 3);
 const DIRECTION: Spec = Spec::new(4501, "direction", 1, 3);
+const BALANCE: Spec = Spec::new(4503, "kind of balance", 1, 3);
 const PLACE_KIND: Spec = Spec::new(3227, "kind of place", 1, 3);
 const PLACE: Spec = Spec::new(3225, "place", 1, 25);
+
+/// The directory that a message is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Directory {
+    /// D.96A: INV is behind its QTY.
+    D96A,
+    /// D.01B: INV is in front of its QTY.
+    D01B,
+}
+
+impl Directory {
+    fn release(self) -> &'static str {
+        match self {
+            Self::D96A => "96A",
+            Self::D01B => "01B",
+        }
+    }
+
+    /// The directory of a message, where it is one of those read.
+    pub(super) fn of(kind: &MessageKind) -> Option<Self> {
+        [Self::D96A, Self::D01B]
+            .into_iter()
+            .find(|directory| kind.version == "D" && kind.release == directory.release())
+    }
+}
 
 /// How much there is of what.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StockReport {
+    /// The directory it is of.
+    pub directory: Directory,
     /// Does it tell of movements (`78`), and not of what there is (`35`)?
     pub is_of_movements: bool,
     /// Its number.
@@ -165,11 +196,13 @@ impl StockReport {
     pub fn read(message: &Message, decimal: char, at: &Place) -> Result<Self, Vec<Problem>> {
         let found = Found::default();
         let mut report = None;
+        let directory = Directory::of(&message.kind).unwrap_or(Directory::D96A);
+        let mut moved = None;
         begins_with(&message.segments, "BGM", at, &found);
         let mut made = None;
         for line in lines(&message.segments, at, &found) {
             match (line.id(), &mut report) {
-                ("BGM", None) => report = head(&line),
+                ("BGM", None) => report = head(&line, directory),
                 ("BGM", Some(_)) => line.unexpected("there is one BGM"),
                 (_, None) => {}
                 ("DTM", Some(report)) if report.lines.is_empty() => {
@@ -178,7 +211,8 @@ impl StockReport {
                         (report.made_on, report.made_at) = made.unwrap_or((report.made_on, None));
                     }
                 }
-                (_, Some(report)) => detail(&line, decimal, report),
+                ("INV", Some(_)) if directory == Directory::D01B => moved = direction(&line),
+                (_, Some(report)) => detail(&line, (decimal, &mut moved), report),
             }
         }
         let has_date =
@@ -228,10 +262,10 @@ impl StockReport {
         for line in &self.lines {
             draft.line(line)?;
             for held in &line.held {
-                draft.held(held, decimal)?;
+                draft.held(held, decimal, self.directory)?;
             }
         }
-        let kind = MessageKind::new("INVRPT", "D", "96A");
+        let kind = MessageKind::new("INVRPT", "D", self.directory.release());
         Ok(Message { reference: reference.to_owned(), kind, more: Vec::new(), segments: draft.segments })
     }
 }
@@ -295,16 +329,27 @@ impl Draft {
         Ok(())
     }
 
-    fn held(&mut self, held: &Held, decimal: char) -> Result<(), Unwritable> {
+    /// INV: where a movement goes, or that it is what there is by the books.
+    fn moved(&mut self, moved: Option<Move>) -> Result<(), Unwritable> {
+        match moved {
+            None => self.add("INV", &[&[], &[], &[], &[(BALANCE, true, "1")]]),
+            Some(Move::Out) => self.add("INV", &[&[(DIRECTION, true, "1")]]),
+            Some(Move::In) => self.add("INV", &[&[(DIRECTION, true, "2")]]),
+        }
+    }
+
+    fn held(&mut self, held: &Held, decimal: char, directory: Directory) -> Result<(), Unwritable> {
+        if directory == Directory::D01B {
+            self.moved(held.moved)?;
+        }
         let quantity = held.quantity.to_string().replace('.', &decimal.to_string());
         let unit = held.unit.as_deref().unwrap_or("");
         self.add(
             "QTY",
             &[&[(QUANTITY_KIND, true, held.kind.code()), (QUANTITY, true, &quantity), (UNIT, false, unit)]],
         )?;
-        if let Some(moved) = held.moved {
-            let direction = if moved == Move::Out { "1" } else { "2" };
-            self.add("INV", &[&[(DIRECTION, true, direction)]])?;
+        if directory == Directory::D96A && held.moved.is_some() {
+            self.moved(held.moved)?;
         }
         if let Some(location) = &held.location {
             self.add("LOC", &[&[(PLACE_KIND, true, "18")], &[(PLACE, true, location)]])?;
@@ -317,16 +362,17 @@ impl Draft {
 }
 
 fn is_gtin(kind: &str) -> bool {
-    matches!(kind, "EN" | "UP")
+    matches!(kind, "EN" | "UP" | "SRV")
 }
 
-fn head(line: &Line<'_>) -> Option<StockReport> {
+fn head(line: &Line<'_>, directory: Directory) -> Option<StockReport> {
     let kind = line.must_part(1, 1, &REPORT)?;
     if kind != "35" && kind != "78" {
         line.wrong(1, 1, &REPORT, Fault::Code, format!("`{kind}` is no kind of report known here: 35, 78"));
     }
     line.code(3, &FUNCTION, &[("9", ())]);
     Some(StockReport {
+        directory,
         is_of_movements: kind == "78",
         number: line.must_part(2, 1, &NUMBER)?,
         made_on: Date::constant(2000, 1, 1),
@@ -364,13 +410,15 @@ fn moment(line: &Line<'_>) -> Option<(Date, Option<Time>)> {
     }
 }
 
-fn detail(line: &Line<'_>, decimal: char, report: &mut StockReport) {
+/// `moved` is what an INV in front of its QTY said.
+fn detail(line: &Line<'_>, (decimal, moved): (char, &mut Option<Move>), report: &mut StockReport) {
     match (line.id(), report.lines.last_mut()) {
         ("NAD", None) => {
             let (id, agency) = (line.part(2, 1, &PARTY), line.part(2, 3, &AGENCY));
             report.parties.extend(line.must(1, &ROLE).map(|role| ReportParty { role, id, agency }));
         }
         ("LIN", _) => {
+            *moved = None;
             let item = ItemIds { ids: name(line, 3).into_iter().collect(), case_code: None };
             report.lines.push(ReportLine { line: line.text(1, &LINE), item, held: Vec::new() });
         }
@@ -390,7 +438,7 @@ fn detail(line: &Line<'_>, decimal: char, report: &mut StockReport) {
                     "the item has no name: LIN or PIA has to tell one",
                 );
             }
-            last.held.extend(held(line, decimal));
+            last.held.extend(held(line, decimal, moved.take()));
         }
         (id @ ("INV" | "LOC" | "DTM"), Some(last)) => match last.held.last_mut() {
             Some(held) => more(line, id, held),
@@ -409,20 +457,26 @@ fn name(line: &Line<'_>, element: usize) -> Option<ItemId> {
     Some(ItemId { kind: kind?, id: id? })
 }
 
-fn held(line: &Line<'_>, decimal: char) -> Option<Held> {
+fn held(line: &Line<'_>, decimal: char, moved: Option<Move>) -> Option<Held> {
     let kind = line.must_part(1, 1, &QUANTITY_KIND).map(HeldKind::of);
     if line.segment.component(1, 2).is_empty() {
         return line.must_part(1, 2, &QUANTITY).and(None);
     }
     let quantity = line.amount(1, 2, &QUANTITY, decimal)?;
     let unit = line.part(1, 3, &UNIT);
-    Some(Held { kind: kind?, quantity, unit, moved: None, location: None, as_of: None })
+    Some(Held { kind: kind?, quantity, unit, moved, location: None, as_of: None })
+}
+
+fn direction(line: &Line<'_>) -> Option<Move> {
+    if line.segment.value(1).is_empty() {
+        return None;
+    }
+    line.code(1, &DIRECTION, &[("1", Move::Out), ("2", Move::In)])
 }
 
 fn more(line: &Line<'_>, id: &str, held: &mut Held) {
     match id {
-        "INV" if line.segment.value(1).is_empty() => {}
-        "INV" => held.moved = line.code(1, &DIRECTION, &[("1", Move::Out), ("2", Move::In)]),
+        "INV" => held.moved = direction(line),
         "LOC" if matches!(line.must(1, &PLACE_KIND).as_deref(), Some("14" | "18")) => {
             held.location = line.must_part(2, 1, &PLACE);
         }

@@ -15,7 +15,7 @@ mod write;
 use jiff::civil::{Date, Time};
 
 pub use control::{Action, Control, ElementError, MessageAnswer, SegmentError, ServiceError};
-pub use inventory_report::{Held, HeldKind, Move, ReportLine, ReportParty, StockReport};
+pub use inventory_report::{Directory, Held, HeldKind, Move, ReportLine, ReportParty, StockReport};
 pub use read::{Reading, read};
 pub use receive::{Document, Receipt, receive};
 pub use separators::Separators;

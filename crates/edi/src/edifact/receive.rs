@@ -1,6 +1,7 @@
 //! Bytes become documents, and an answer to them.
 
 use super::control::is_named;
+use super::inventory_report::Directory;
 use super::{Control, Interchange, Message, StockReport, read};
 use crate::limits::MOST_PROBLEMS;
 use crate::problem::{Fault, Place, Problem};
@@ -68,11 +69,13 @@ fn document(message: &Message, decimal: char, at: &Place) -> Result<Document, Ve
         Err(vec![Problem::new(place, fault, told)])
     };
     match (kind.kind.as_str(), kind.version.as_str(), kind.release.as_str()) {
-        ("INVRPT", "D", "96A") => Ok(Document::Stock(StockReport::read(message, decimal, at)?)),
+        ("INVRPT", ..) if Directory::of(kind).is_some() => {
+            Ok(Document::Stock(StockReport::read(message, decimal, at)?))
+        }
         ("INVRPT", version, release) => refuse(
             3,
             Fault::Kind,
-            format!("INVRPT of {version}.{release} is not read here: that of D.96A is"),
+            format!("INVRPT of {version}.{release} is not read here: those of D.96A and D.01B are"),
         ),
         ("CONTRL", ..) => Ok(Document::Control(Control::read(message, at)?)),
         (kind, ..) => refuse(1, Fault::Kind, format!("`{kind}` is not read here: INVRPT and CONTRL are")),

@@ -160,7 +160,8 @@ impl<'a> Builder<'a> {
                 );
                 return None;
             }
-            if let Some(bad) = value.chars().find(|character| character.is_control()) {
+            if let Some(bad) = element.values().flat_map(str::chars).find(|character| character.is_control())
+            {
                 self.found.tell(
                     here.element(index + 1),
                     Fault::Character,

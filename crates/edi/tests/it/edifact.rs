@@ -1,7 +1,7 @@
 use jiff::civil::{date, time};
 use onhand_edi::edifact::{
-    self, Action, Control, Document, Element, Held, HeldKind, Interchange, Message, MessageKind, Move,
-    Partner, ReportLine, ReportParty, Segment, Separators, StockReport,
+    self, Action, Control, Directory, Document, Element, Held, HeldKind, Interchange, Message, MessageKind,
+    Move, Partner, ReportLine, ReportParty, Segment, Separators, StockReport,
 };
 use onhand_edi::{Fault, ItemId, ItemIds, MOST_BYTES, Place};
 use onhand_ledger::{Precision, Quantity};
@@ -96,7 +96,7 @@ fn what_is_wrong_is_named_by_its_place() {
             "interchange REF7, set M1, segment 1 UNH, element 2",
             "INVRPT and CONTRL are",
         ),
-        ("96A", "01B", "segment 1 UNH, element 2, component 3", "that of D.96A is"),
+        ("96A", "97A", "segment 1 UNH, element 2, component 3", "those of D.96A and D.01B are"),
         ("UNH+M1+INVRPT:D:96A:UN:EAN004'", "", "segment BGM", "in no message"),
         ("BGM+35+INV1+9'", "", "segment 2 BGM", "it has to be BGM"),
         ("BGM+35+", "BGM+99+", "segment 2 BGM, element 1", "known here: 35, 78"),
@@ -186,6 +186,7 @@ fn report() -> StockReport {
         case_code: None,
     };
     StockReport {
+        directory: Directory::D96A,
         is_of_movements: false,
         number: "INV1".to_owned(),
         made_on: date(2026, 11, 29),
@@ -241,6 +242,19 @@ fn a_report_of_stock_is_written_and_read_back() {
 }
 
 #[test]
+fn in_d01b_inv_is_in_front_of_its_quantity() {
+    let report = StockReport { directory: Directory::D01B, ..report() };
+    let message = report.write("M1", '.').unwrap();
+    assert_eq!(StockReport::read(&message, '.', &Place::default()), Ok(report));
+    let text = written(message);
+    assert!(text.starts_with("UNH+M1+INVRPT:D:01B:UN'"), "{text}");
+    assert!(
+        text.contains("INV++++1'QTY+145:148:PCE'LOC") && text.contains("INV+2'QTY+48:0.5'UNT+15"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_does_not_fit_the_envelope_is_refused() {
     let refused = |change: &dyn Fn(&mut Interchange), told: &str| {
         let mut whole = interchange(vec![report().write("M1", '.').unwrap()]);
@@ -289,7 +303,7 @@ fn what_was_read_is_answered() {
         ("QTY+145:148", "QTY+145:x", "+7'UCM+M1+INVRPT:D:96A:UN:EAN004+4'UCS+9'UCD+37+2:2'UNT+6+C1'"),
         ("BGM+35+INV1+9'", "", "+4+29+UNT+2'UCS+1+13'"),
         ("UNT+17+M1", "UNT+16+M1", "+7'UCM+M1+INVRPT:D:96A:UN:EAN004+4+29+UNT+2'UNT+4+C1'"),
-        ("96A", "01B", "+4+14+UNH+3:3'"),
+        ("96A", "97A", "+4+14+UNH+3:3'"),
         ("UNZ+1+", "UNZ+2+", "+4+29+UNZ+2'UNT+3+C1'"),
         ("LIN+2'", "lin+2'", "UCS+14+15'"),
         ("INV1+9", &format!("{}+9", "N".repeat(36)), "UCS+2'UCD+39+3'"),

@@ -58,6 +58,12 @@ fn an_interchange_is_read_whatever_separates_and_however_its_lines_end() {
         plain.replace("~\n", "~").replace('~', "~\r\n"),
         plain.replace('*', "|").replace('~', "'").replace('>', ":"),
         plain.replace("~\n", "~").replace('~', "\n"),
+        plain
+            .replace("~\n", "~")
+            .replace('*', "\x1d")
+            .replace('~', "\x1c")
+            .replace('>', "\x1f")
+            .replace("A17", "A17\x1f"),
         format!("\u{feff}\n{plain}"),
     ] {
         let receipt = x12::receive(text.as_bytes());
