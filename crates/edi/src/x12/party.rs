@@ -15,8 +15,8 @@ use super::specs::{
 };
 use crate::line::Line;
 
-/// Whom or where a document names.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+/// Whom or where a document names. It may be a person, so that its name and address are not in what is printed to find errors.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Party {
     /// What it is in the document: `ST` is who gets the goods, `SF` who sends them, `WH` the warehouse.
     pub role: String,
@@ -43,6 +43,17 @@ pub struct PartyCode {
     pub kind: String,
     /// The code.
     pub code: String,
+}
+
+impl std::fmt::Debug for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { role, code, country, .. } = self;
+        f.debug_struct("Party")
+            .field("role", role)
+            .field("code", code)
+            .field("country", country)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Party {

@@ -71,6 +71,15 @@ fn an_order_to_ship_is_told_a_warehouse() {
 }
 
 #[test]
+fn who_gets_the_goods_is_not_printed_to_find_errors() {
+    let printed = format!("{:?}", order());
+    assert!(
+        printed.contains("\"ST\"") && !printed.contains("Ada") && !printed.contains("Mill Road"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn an_order_that_does_not_fit_is_refused_by_its_place() {
     let refused = |change: &dyn Fn(&mut ShippingOrder), place: &str, told: &str| {
         let mut order = order();
