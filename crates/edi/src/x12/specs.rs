@@ -1,7 +1,8 @@
 //! The elements that are read and written, by their number in X12's dictionary, release 004010.
 //!
 //! Where from: the envelope <https://docs.rs/x12-types/0.8.2/x12_types/v005010/struct.ISA.html> and
-//! <https://pyx12.sourceforge.net/doc/maps/997.seg.html>, GS <https://stedi.com/edi/x12-003040/segment/GS>, LX
+//! <https://pyx12.sourceforge.net/doc/maps/997.seg.html>, GS <https://stedi.com/edi/x12-003040/segment/GS>, IEA
+//! <https://stedi.com/edi/x12/segment/IEA>, GE <https://stedi.com/edi/x12-003060/segment/GE>, LX
 //! <https://stedi.com/edi/x12-004030/segment/LX>, CTT <https://stedi.com/edi/x12-003050/element/354>; the others at the document that has them. Where 005010 and later releases allow
 //! more characters, as for item names (<https://zenbridge.io/edi-dictionary/X12/7010/940-warehouse-shipping-order/segment/W01-200>) and
 //! references (<https://doc.chinlinktech.com/x12/007040/segment/BIA>), their bound is taken for reading and writing alike.
