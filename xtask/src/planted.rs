@@ -125,8 +125,8 @@ const BUGS: &[Bug] = &[
     Bug {
         name: "a sign: what was sold over there is added to what it should show",
         file: "crates/sync/src/judge.rs",
-        right: "before + sum(&changes[start..end])",
-        wrong: "before - sum(&changes[start..end])",
+        right: "before + sum(&changes[*start..end])",
+        wrong: "before - sum(&changes[*start..end])",
     },
     Bug {
         name: "a forgotten wait: a number is judged before the orders up to it are known",
