@@ -56,6 +56,11 @@ pub(crate) struct User {
 }
 
 impl User {
+    /// When a password is set now: later than the one before, whatever the clock says, so that sessions of that one have ended.
+    pub fn set_after(&self, now: i64) -> i64 {
+        now.max(self.password_at.saturating_add(1))
+    }
+
     /// As it is kept.
     pub fn note(&self) -> Note {
         let body = serde_json::to_string(self).expect("a user can always be written");

@@ -119,11 +119,11 @@ async fn a_piece_is_followed_from_the_supplier_to_the_customer_and_back() {
 async fn a_lot_lay_where_it_did_at_any_past_instant_as_known_now_or_then() {
     let shop = Shop::open().await;
     shop.put(json!({ "sku": "MILK", "tracking": "lots" })).await;
-    shop.on("2026-11-20T10:00:00Z");
+    shop.on("2026-11-24T10:00:00Z");
     shop.receive("LONDON", json!([{ "sku": "MILK", "quantity": 9, "lot": "L1" }])).await;
-    shop.on("2026-11-22T10:00:00Z");
-    // Heard of on the 22nd, and done on the 21st.
-    let less = json!({ "location": "LONDON", "reason": "damaged", "occurred_at": "2026-11-21T10:00:00Z",
+    shop.on("2026-11-26T10:00:00Z");
+    // Heard of on the 26th, and done on the 25th.
+    let less = json!({ "location": "LONDON", "reason": "damaged", "occurred_at": "2026-11-25T10:00:00Z",
         "lines": [{ "sku": "MILK", "quantity": -2, "lot": "L1" }] });
     shop.accepted("/v1/movements/adjust", less).await;
     let lay = async |asked: &str| {
@@ -135,11 +135,11 @@ async fn a_lot_lay_where_it_did_at_any_past_instant_as_known_now_or_then() {
         of_all[0]["quantity"].as_i64()
     };
     assert_eq!(lay("").await, Some(7));
-    assert_eq!(lay("as_of=2026-11-19T00:00:00Z").await, None);
-    assert_eq!(lay("as_of=2026-11-20T12:00:00Z").await, Some(9));
-    assert_eq!(lay("as_of=2026-11-21T12:00:00Z").await, Some(7));
-    assert_eq!(lay("as_of=2026-11-21T12:00:00Z&known_at=2026-11-21T12:00:00Z").await, Some(9));
-    assert_eq!(lay("known_at=2026-11-21T12:00:00Z").await, Some(9));
+    assert_eq!(lay("as_of=2026-11-23T00:00:00Z").await, None);
+    assert_eq!(lay("as_of=2026-11-24T12:00:00Z").await, Some(9));
+    assert_eq!(lay("as_of=2026-11-25T12:00:00Z").await, Some(7));
+    assert_eq!(lay("as_of=2026-11-25T12:00:00Z&known_at=2026-11-25T12:00:00Z").await, Some(9));
+    assert_eq!(lay("known_at=2026-11-25T12:00:00Z").await, Some(9));
 }
 
 #[tokio::test]

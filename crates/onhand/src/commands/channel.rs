@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use onhand_channels::protocol::check::{Came, Check, Checked};
+use onhand_engine::{Clock as _, SystemClock};
 use serde_json::json;
 
 use super::print;
@@ -16,7 +17,7 @@ pub(super) async fn run(asked: &Channel, json: bool) -> anyhow::Result<ExitCode>
     let Channel::Check(ChannelCheck { url, secret, place_orders }) = asked;
     let is_http = reqwest::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()));
     ensure!(is_http, "`{url}` is no address; one is such as https://wms.example.com/onhand");
-    let checked = Check::new(url, secret, http()?, *place_orders).run().await;
+    let checked = Check::new(url, secret, http()?, *place_orders, || SystemClock.now()).run().await;
     let count = |is_it: fn(&Came) -> bool| checked.iter().filter(|checked| is_it(&checked.came)).count();
     let failed = count(|came| matches!(came, Came::Failed(_)));
     let (passed, left_out) =

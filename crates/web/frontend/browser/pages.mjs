@@ -116,7 +116,7 @@ try {
   await go(page, "/discrepancies");
   const discrepancy = await first("tbody th a");
   const pages = { overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
-    discrepancies: "/discrepancies", discrepancy, activity: "/activity", settings: "/settings", account_of_key: "/account", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
+    discrepancies: "/discrepancies", discrepancy, activity: "/activity", settings: "/settings", webhooks: "/webhooks", account_of_key: "/account", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
   for (const [name, path] of Object.entries(pages)) {
     if (!path) continue;
     await go(page, path);

@@ -128,7 +128,8 @@ async fn change_password(
     let mut user = again(&app, &known, &user).await?;
     let hashed = tokio::task::spawn_blocking(move || users::hash(&form.password)).await;
     user.password = hashed.map_err(|error| Problem::internal(&error.to_string()))??;
-    (user.must_change, user.password_at) = (false, now.micros());
+    user.must_change = false;
+    user.password_at = user.set_after(now.micros());
     app.handle.submit_with(tenant, None, vec![user.note()]).await?;
     Ok(session::renewed(&app, &headers, tenant, &user).await?)
 }

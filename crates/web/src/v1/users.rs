@@ -254,7 +254,8 @@ async fn theirs(app: &App, caller: &Caller, name: &str) -> Result<User, Problem>
 async fn given(user: &mut User, now: i64) -> Result<String, Problem> {
     let password = users::made_up()?;
     user.password = blocking(|| users::hash(&password)).await?;
-    (user.must_change, user.password_at) = (true, now);
+    user.must_change = true;
+    user.password_at = user.set_after(now);
     Ok(password)
 }
 

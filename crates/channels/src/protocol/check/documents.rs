@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use onhand_ledger::Instant;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -124,6 +124,8 @@ struct Asked {
     item: (Option<String>, String),
     quantity: u64,
     is_cancelled: bool,
+    /// When it was placed, or asked for.
+    at: Instant,
 }
 
 impl Asked {
@@ -132,7 +134,7 @@ impl Asked {
     }
 
     fn body(&self) -> Value {
-        let now = Timestamp::now().to_string();
+        let now = self.at.to_string();
         let (listing, sku) = &self.item;
         let mut line = json!({ "line": "1", "sku": sku, "name": "A check of the protocol" });
         if let Some(listing) = listing {
@@ -259,6 +261,7 @@ impl Check {
             item: (Some(item.remote_id.clone()), item.sku.clone().unwrap_or_default()),
             quantity: 1,
             is_cancelled: true,
+            at: (self.clock)(),
         })
     }
 

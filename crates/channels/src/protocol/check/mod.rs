@@ -9,7 +9,6 @@ mod documents;
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use onhand_ledger::{Instant, Quantity};
 use serde::Serialize;
 use serde_json::Value;
@@ -49,6 +48,7 @@ pub enum Came {
 /// Tries each rule, in the order of the page.
 pub struct Check {
     ask: Ask,
+    clock: fn() -> Instant,
     places_orders: bool,
     /// A part of the names of all that is sent: of this time alone.
     run: String,
@@ -58,12 +58,19 @@ pub struct Check {
 }
 
 impl Check {
-    /// Of the system at a base address that takes this bearer token. May orders be placed that somebody could ship?
-    pub fn new(url: &str, token: &str, http: reqwest::Client, places_orders: bool) -> Self {
+    /// Of the system at a base address that takes this bearer token, by our clock. May orders be placed that somebody could ship?
+    pub fn new(
+        url: &str,
+        token: &str,
+        http: reqwest::Client,
+        places_orders: bool,
+        clock: fn() -> Instant,
+    ) -> Self {
         Self {
             ask: Ask::new(url, token, http),
+            clock,
             places_orders,
-            run: Timestamp::now().as_microsecond().to_string(),
+            run: clock().micros().to_string(),
             checked: Vec::new(),
             items: Vec::new(),
             locations: Vec::new(),
@@ -136,9 +143,9 @@ impl Check {
     }
 
     async fn clock(&self) -> Result<(), String> {
-        let before = Timestamp::now().as_second();
+        let before = (self.clock)().micros() / 1_000_000;
         let date = self.ask.get("/", &[]).await?.date.ok_or("GET / has no `Date` header")?;
-        let after = Timestamp::now().as_second();
+        let after = (self.clock)().micros() / 1_000_000;
         let says = date.micros() / 1_000_000;
         let differs = (before - says).max(says - after).max(0);
         if differs > CLOCKS_DIFFER {
@@ -200,7 +207,7 @@ impl Check {
         let known: BTreeSet<&str> = self.items.iter().map(|item| item.remote_id.as_str()).collect();
         for location in &self.locations {
             let path = format!("GET /stock?location={location}");
-            let asked_at = Instant::from_micros(Timestamp::now().as_microsecond());
+            let asked_at = (self.clock)();
             let first = self.stock_at(location, &path).await?;
             let second = self.stock_at(location, &path).await?;
             if second.as_of < first.as_of {
