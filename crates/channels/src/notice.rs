@@ -2,7 +2,7 @@
 //!
 //! What is said is decided elsewhere. Here it is sent once, and an error says what went wrong: whoever calls tries again.
 //!
-//! Private addresses are refused unless the installation allows them ([`crate::reach`]).
+//! Private addresses are refused unless the installation allows them (`reach`).
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //!
 //! Here one is sent once; who calls decides what the answer means and tries again. Redirects are answers like others and not
 //! followed. Private addresses are refused unless the installation allows them, judged at each attempt on the address that is
-//! called ([`crate::reach`]).
+//! called (`reach`).
 
 use std::fmt;
 use std::time::Duration;

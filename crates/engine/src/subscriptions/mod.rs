@@ -1,11 +1,11 @@
 //! Webhooks that are sent to whoever subscribed, by Standard Webhooks.
 //!
-//! What changes is found by following the log ([`follow`]), each subscription with a cursor of its own. A message is kept, and the
+//! What changes is found by following the log (`follow`), each subscription with a cursor of its own. A message is kept, and the
 //! cursor moved past what it says, in one transaction; it is gone from there once it was taken. So a crash loses none, and
 //! may send one twice, under the same id. What waits is bounded: one message for each thing it is about, the newest, and where too many
 //! wait the cursor does: the log is the queue, and it is there anyway.
 //!
-//! One node writes all of it ([`outbox`]); what people ask for is left in notes for it to do. What an answer means and when to try again
+//! One node writes all of it (`outbox`); what people ask for is left in notes for it to do. What an answer means and when to try again
 //! is decided by [`onhand_sync::webhooks`].
 
 mod follow;

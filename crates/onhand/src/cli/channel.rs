@@ -13,7 +13,7 @@ pub enum Channel {
 /// See [`Channel::Check`].
 #[derive(Debug, Args)]
 pub struct ChannelCheck {
-    /// The address that its paths follow, such as https://wms.example.com/onhand
+    /// The address that its paths follow, such as <https://wms.example.com/onhand>
     pub url: String,
     /// The bearer token it takes.
     #[arg(long, env = "ONHAND_SYSTEM_SECRET", default_value = "", hide_env_values = true)]

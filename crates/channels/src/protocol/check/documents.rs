@@ -313,7 +313,7 @@ impl Check {
         let asked = self.asked(Kind::Orders, "3").filter(|_| self.places_orders);
         let Some(asked) = asked else {
             for rule in ["order_unknown_item", "order_amended", "order_over"] {
-                let why = "orders may be placed that somebody could ship (--place-orders), and an item and a location are known: not so here";
+                let why = "it places orders that somebody could ship: only with --place-orders, where an item and a location are known";
                 self.checked.push(Checked { rule, came: Came::LeftOut(why.to_owned()) });
             }
             return;
