@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use onhand_simulator::seeds::{Progress, seeds};
+use onhand_simulator::seeds::{Failure, Progress, seeds};
 
 use crate::cli::Simulate;
 use crate::output::say;
@@ -17,13 +17,18 @@ pub(crate) fn run(asked: &Simulate, json: bool) -> anyhow::Result<ExitCode> {
     let threads = asked.threads.unwrap_or(cores);
     // What panics is told as what it is; the panic's own message would come between.
     std::panic::set_hook(Box::new(|_| {}));
-    let done = seeds(asked.seeds, threads, begun, &mut |progress, failures| {
+    let mut report = |progress: &Progress, failures: &[Failure]| {
         for failure in failures {
             eprintln!("seed {}:\n{}", failure.seed, failure.told);
             eprintln!("again: onhand simulate --seeds 1 --first-seed {}", failure.seed);
         }
         eprintln!("{} of {} seeds, {} failed", progress.report.seeds, asked.seeds, progress.failed.len());
         asked.resume.as_ref().map_or(Ok(()), |file| progress.write(file))
+    };
+    // A story has a time and tasks of its own: it is not played where the program's runtime is.
+    let done = std::thread::scope(|scope| {
+        let playing = scope.spawn(|| seeds(asked.seeds, threads, begun, &mut report));
+        playing.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the player of stories panicked")))
     })?;
     if json {
         say(serde_json::to_string(&done.report)?)?;
