@@ -265,9 +265,11 @@ async fn by_password(app: &App, form: &SignInForm) -> Result<Result<(TenantId, B
             .await
             .map_err(internal)?
     };
+    let known_as = found.as_ref().map(|user| user.name.clone());
     let wrong = || {
         tries.failed(tenant, &name, now);
-        tracing::warn!(%tenant, name, "a sign-in failed");
+        // Whoever is nobody may have typed a password there.
+        tracing::warn!(%tenant, user = known_as.as_deref(), "a sign-in failed");
         Ok(Err("The name, the password or the code is wrong. An admin gives another password: `onhand user reset`.".to_owned()))
     };
     let Some(user) = found.filter(|user| is_right && !user.is_off) else { return wrong() };

@@ -16,6 +16,7 @@ use crate::auth::{self, Caller, Right};
 use crate::error::Problem;
 use crate::role::Role;
 use crate::users::{self, User};
+use crate::v1::admin::end_key;
 use crate::v1::ask::read;
 use crate::v1::users::{AmendUser, UserInput, amend, give, make, remove};
 
@@ -151,10 +152,6 @@ async fn change(
 }
 
 async fn revoke(State(app): State<App>, Visitor(caller): Visitor, Path(id): Path<String>) -> Shown {
-    let keys = read(&app, &caller, auth::shown).await?;
-    let found = keys.into_iter().find(|key| key.id() == id);
-    let found = found.ok_or_else(|| Problem::unknown("key with the id", &id))?;
-    found.record.rights.iter().try_for_each(|right| caller.must_have_to_revoke(*right))?;
-    auth::revoke(&app, caller.tenant, &found).await?;
+    end_key(&app, &caller, &id).await?;
     Ok(Redirect::to("/settings").into_response())
 }

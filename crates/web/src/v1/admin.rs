@@ -134,14 +134,18 @@ async fn revoke_key(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<KeyShownBody>, Problem> {
-    let keys = read(&app, &caller, shown).await?;
-    let found = keys
-        .into_iter()
-        .find(|key| key.id() == id)
-        .ok_or_else(|| Problem::unknown("key with the id", &id))?;
+    let ended = end_key(&app, &caller, &id).await?;
+    Ok(Json(ended.into()))
+}
+
+/// As [`revoke_key`].
+pub(crate) async fn end_key(app: &App, caller: &Caller, id: &str) -> Result<Shown, Problem> {
+    let keys = read(app, caller, shown).await?;
+    let found =
+        keys.into_iter().find(|key| key.id() == id).ok_or_else(|| Problem::unknown("key with the id", id))?;
     found.record.rights.iter().try_for_each(|right| caller.must_have_to_revoke(*right))?;
-    revoke(&app, caller.tenant, &found).await?;
-    Ok(Json(found.into()))
+    revoke(app, caller.tenant, &found).await?;
+    Ok(found)
 }
 
 /// The rate of a new key: nobody gives more than they have.
