@@ -366,6 +366,39 @@ fn a_receipt_told_too_large_invents_nothing_once_corrected() {
     });
 }
 
+#[test]
+fn a_count_of_before_makes_good_for_what_was_balanced_since() {
+    each_way(|shop| {
+        shop.at("09:00").receive("MUG", 3);
+        // Seven left, of three by the books: four are balanced. Ten lay there, as somebody had counted before they left.
+        till(shop.at("10:31"), 1, Happened::Lost, 7, "10:30");
+        assert_eq!(shop.stock("MUG"), (0, 0, 0));
+        shop.at("11:00").count("MUG", 10, "10:00");
+        assert_eq!(shop.stock("MUG"), (3, 0, 0), "ten less seven");
+        // The word of the seven is taken back: nothing is balanced any more that could go with it.
+        till(shop.at("11:10"), 2, Happened::Lost, 1, "10:30");
+        assert_eq!(shop.stock("MUG"), (9, 0, 0), "ten less one");
+    });
+}
+
+#[test]
+fn a_count_of_before_gives_back_no_more_than_it_makes_good_for() {
+    each_way(|shop| {
+        shop.at("09:00").receive("MUG", 3);
+        till(shop.at("10:31"), 1, Happened::Lost, 7, "10:30");
+        shop.at("11:00").count("MUG", 5, "10:00");
+        assert_eq!(shop.stock("MUG"), (0, 0, 0), "five, of which seven left");
+        // Two are balanced still, until a count says otherwise.
+        shop.at("11:10").count("MUG", 8, "10:00");
+        assert_eq!(shop.stock("MUG"), (1, 0, 0));
+        // A count of later has seen them go.
+        shop.at("11:30").count("MUG", 2, "11:25");
+        assert_eq!(shop.stock("MUG"), (2, 0, 0));
+        shop.at("11:40").count("MUG", 50, "10:00");
+        assert_eq!(shop.stock("MUG"), (2, 0, 0), "the later count stands");
+    });
+}
+
 fn adjust(shop: &Shop, differences: &[i64]) -> Result<Answer, CommitError> {
     let lines = differences
         .iter()

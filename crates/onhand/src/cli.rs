@@ -310,12 +310,54 @@ pub struct Demo {
     /// Draw nothing.
     #[arg(long)]
     pub headless: bool,
-    /// Stop after so many seconds of selling; until Ctrl-C unless told (10 when headless).
+    /// Share so many seconds among the scenes, each of which lasts as long as its story at least, and end; until Ctrl-C unless told (10
+    /// when headless).
     #[arg(long)]
     pub seconds: Option<u64>,
     /// The same seed sells the same things.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Play this scene; several times for several. All, unless told.
+    #[arg(long, value_enum)]
+    pub scene: Vec<Scene>,
+}
+
+/// A scene of the demo.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Scene {
+    /// Three systems show three numbers: one is right, one was changed by hand, one has not heard yet.
+    ManualEdit,
+    /// A shop is away, and another's answers are lost.
+    Outage,
+    /// A program of somebody else writes the same number.
+    TwoMasters,
+    /// Far more people than there are units, in three shops at once.
+    FlashSale,
+}
+
+impl Scene {
+    /// All there are, in the order they are played in.
+    pub const ALL: [Self; 4] = [Self::ManualEdit, Self::Outage, Self::TwoMasters, Self::FlashSale];
+
+    /// Its name, as typed and told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ManualEdit => "manual-edit",
+            Self::Outage => "outage",
+            Self::TwoMasters => "two-masters",
+            Self::FlashSale => "flash-sale",
+        }
+    }
+
+    /// What a person reads before it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::ManualEdit => "Three systems, three numbers",
+            Self::Outage => "A shop is away",
+            Self::TwoMasters => "A second master",
+            Self::FlashSale => "A flash sale",
+        }
+    }
 }
 
 /// See [`Command::Import`].

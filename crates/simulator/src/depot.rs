@@ -176,8 +176,12 @@ pub async fn see_to_held(slot: Slot, time: Time, world: Shared) {
                 if matches!(kept.state, Standing::Held { .. }) {
                     let is_sound = world.lock().depots[number].sound.contains(&kept.document);
                     world.lock().bit(Fault::HeldSnapshot);
-                    // What fails is seen to the next time.
-                    let _ = decide(&handle, TENANT, &name, &kept.document, is_sound, "person").await;
+                    let decided = decide(&handle, TENANT, &name, &kept.document, is_sound, "person").await;
+                    world.lock().tell(time.now(), || match decided {
+                        Ok(kept) => format!("{name}: {} is decided: {}", kept.document, kept.sentence),
+                        // It is seen to the next time.
+                        Err(error) => format!("{name}: {} is not decided: {error}", kept.document),
+                    });
                 }
             }
         }

@@ -97,8 +97,8 @@ pub enum Verdict {
         /// What was sent.
         quantity: Quantity,
     },
-    /// It follows only if what was told late was in the number that was read before, or was overwritten by what was sent before
-    /// that, or by what was sent and not answered; or else it is a reading of a while ago, or somebody changed it.
+    /// It follows only if clocks are wrong, or if what was told late was in the number that was read before, or was overwritten by what was
+    /// sent before that, or by what was sent and not answered; or else it is a reading of a while ago, or somebody changed it.
     ToldLate {
         /// So many of the last changes are not in the number yet.
         later: usize,
@@ -161,6 +161,10 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
         (None, Some(one)) if late.is_some_and(|other| one != other) => return Verdict::Ambiguous,
         (None, Some(_)) if is_open(observation, acknowledged, known) => return Verdict::Ambiguous,
         (None, Some(later)) if known.unanswered.is_some() => return Verdict::Lost { later },
+        // By the clocks it would be another number: a reading of a while ago may be this one.
+        (None, Some(0)) if !is_by_clock(observation, acknowledged, known) => {
+            return Verdict::ToldLate { later: 0, otherwise: observation.quantity - expected };
+        }
         (None, Some(later)) => return Verdict::Explained { later },
         (None, None) => {}
     }
@@ -262,6 +266,11 @@ fn explained_from(
     ways(observation, before, known, (at_least, at_most)).next().map(|way| way.later)
 }
 
+/// Is a number what it must be by all clocks, if what came before it was acknowledged, and the last write has overwritten what may be so?
+fn is_by_clock(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> bool {
+    ways(observation, acknowledged, known, (0, known.changes.len())).any(|way| way.is_by_clock)
+}
+
 /// Does what was acknowledged explain a number in several ways that leave different changes to come, and no clock says which it is? Each of
 /// them may have been overwritten, or not be in the number yet.
 fn is_open(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> bool {
@@ -360,7 +369,8 @@ mod tests {
         assert_eq!(judge(read(33, 120), &overwritten), Verdict::Ambiguous);
         assert_eq!(judge(read(40, 120), &overwritten), EXPLAINED, "as clocks say");
         // What is read after it was heard of decides.
-        assert_eq!(judge(read(33, 122), &overwritten), EXPLAINED, "it was overwritten");
+        let not_by_clocks = Verdict::ToldLate { later: 0, otherwise: Quantity::units(-7) };
+        assert_eq!(judge(read(33, 122), &overwritten), not_by_clocks, "it was overwritten");
         assert_eq!(judge(read(40, 122), &overwritten), EXPLAINED);
         let not = Known { may_be_overwritten: false, ..overwritten };
         assert_eq!(judge(read(33, 120), &not), Verdict::Explained { later: 1 });
@@ -383,8 +393,9 @@ mod tests {
             (judge(read(50, 120), &overwriting), shows(&overwriting)),
             (EXPLAINED, Some(Quantity::units(50)))
         );
-        // Its clock may be wrong by a little: the other way round is no drift either.
-        assert_eq!(judge(read(48, 120), &overwriting), EXPLAINED);
+        // Its clock may be wrong by a little: the other way round is no drift either, unless it is a reading of before the write.
+        let otherwise = Quantity::units(-2);
+        assert_eq!(judge(read(48, 120), &overwriting), Verdict::ToldLate { later: 0, otherwise });
     }
 
     #[test]

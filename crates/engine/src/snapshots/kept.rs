@@ -1,5 +1,7 @@
 //! What is kept of snapshots, beside the ledger: it decides no quantity before it is taken.
 
+use std::collections::BTreeSet;
+
 use onhand_ledger::{Instant, SystemId};
 use onhand_store::{Note, StoreError};
 use serde::de::DeserializeOwned;
@@ -12,7 +14,8 @@ use crate::view::View;
 const ROWS_IN_A_NOTE: usize = 1_000;
 /// So many snapshots of a system are remembered that nothing becomes of any more.
 const REMEMBERED: usize = 100;
-/// The notes that name systems of which something waits, by their id: read by whoever looks for work.
+/// The notes that name snapshots that something is to be done with, by their system's id: read by whoever looks for work. Each has
+/// one of its own, so that whoever is done with one says nothing of another that comes meanwhile.
 const OPEN: &str = "inbound";
 /// The notes that say up to when systems have told all their documents, by their id.
 const KNOWN_TO: &str = "known_to";
@@ -111,16 +114,44 @@ pub(super) fn size_note(system: SystemId, location: &str, as_of: Instant, rows: 
     written(&size_space(system), location.to_owned(), &(as_of, rows))
 }
 
-/// Says that something of a system waits, or that nothing does.
-pub(super) fn open_note(system: SystemId, is_open: bool) -> Note {
+/// Says that something is to be done with a snapshot, or no more.
+pub(super) fn open_note(system: SystemId, document: &str, is_open: bool) -> Note {
     let body = is_open.then(|| "true".to_owned());
-    Note { space: OPEN.to_owned(), key: system.to_string(), body }
+    let key = if document.is_empty() { system.to_string() } else { format!("{system}/{document}") };
+    Note { space: OPEN.to_owned(), key, body }
 }
 
-/// The systems of which something waits.
+/// The systems with a snapshot that something is to be done with.
 pub fn open_systems(view: &mut View<'_>) -> Result<Vec<SystemId>, StoreError> {
+    let mut systems: Vec<SystemId> = marks(view)?.into_iter().map(|(system, _)| system).collect();
+    systems.dedup();
+    Ok(systems)
+}
+
+/// Which snapshots are said to have something to be done with, in the order of their systems.
+fn marks(view: &mut View<'_>) -> Result<Vec<(SystemId, String)>, StoreError> {
     let found = view.notes(OPEN, None, usize::MAX >> 1)?;
-    Ok(found.into_iter().filter_map(|(key, _)| key.parse().ok().map(SystemId)).collect())
+    let mut marks: Vec<(SystemId, String)> = found
+        .into_iter()
+        .filter_map(|(key, _)| {
+            // Without a name: of a release that marked systems only.
+            let (system, document) = key.split_once('/').unwrap_or((&key, ""));
+            Some((SystemId(system.parse().ok()?), document.to_owned()))
+        })
+        .collect();
+    marks.sort_unstable();
+    Ok(marks)
+}
+
+/// To say of all snapshots of a system what is so, where a mark says otherwise.
+pub(super) fn remarked(view: &mut View<'_>, system: SystemId, all: &[Kept]) -> Result<Vec<Note>, StoreError> {
+    let marked = marks(view)?.into_iter().filter(|(of, _)| *of == system);
+    let marked: BTreeSet<String> = marked.map(|(_, document)| document).collect();
+    let open = all.iter().filter(|kept| kept.state.is_to_be_done());
+    let open: BTreeSet<String> = open.map(|kept| kept.document.clone()).collect();
+    let missing = open.difference(&marked).map(|document| open_note(system, document, true));
+    let over = marked.difference(&open).map(|document| open_note(system, document, false));
+    Ok(missing.chain(over).collect())
 }
 
 /// Up to when a system says that it has told all its documents.

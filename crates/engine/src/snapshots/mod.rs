@@ -113,7 +113,12 @@ pub enum Standing {
 impl Standing {
     /// May something still become of it?
     pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Waiting | Self::Held { .. } | Self::Approved { .. })
+        self.is_to_be_done() || matches!(self, Self::Held { .. })
+    }
+
+    /// Is it taken as soon as it can be, with nobody asked?
+    const fn is_to_be_done(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Approved { .. })
     }
 }
 
@@ -239,7 +244,7 @@ pub async fn tell(
         sentence: format!("{system}'s snapshot of {} has come.", snapshot.as_of),
     };
     let mut notes = kept::row_notes(id, &document, &snapshot.rows);
-    notes.extend([kept::note(id, &kept), kept::open_note(id, true)]);
+    notes.extend([kept::note(id, &kept), kept::open_note(id, &document, true)]);
     // Durable before anything is done with it.
     handle.submit_with(tenant, None, notes).await?;
     say_known_to(handle, tenant, system, snapshot.documents_known_to).await?;
@@ -303,7 +308,7 @@ pub async fn decide(
         if approve {
             kept.state = Standing::Approved { by: by.to_owned() };
             kept.sentence = format!("{by} approved {system}'s snapshot of {}.", kept.as_of);
-            notes.push(kept::open_note(id, true));
+            notes.push(kept::open_note(id, document, true));
         } else {
             notes = kept::no_rows(id, document, kept.rows);
             kept.state = Standing::Rejected { by: by.to_owned() };

@@ -6,7 +6,7 @@
 use onhand_ledger::command::{Line, Note as NoteCommand, Noted, TakeCount};
 use onhand_ledger::model::{Cause, Inbound, System};
 use onhand_ledger::{Answer, Body, Command, Instant, LocationId, Quantity, SystemId, TenantId};
-use onhand_store::StoreError;
+use onhand_store::{Note, StoreError};
 use onhand_sync::snapshot::{Guard, Timing, by_change, by_size, held_sentence, timing, timing_sentence};
 
 use super::rows::{self, Named};
@@ -39,9 +39,14 @@ pub async fn settle(handle: &Handle, tenant: TenantId, id: SystemId) -> Result<(
     let _alone = ledger.snapshots.lock().await;
     let found = ledger.read(tenant, |view| {
         let Some(system) = view.system(id)? else { return Ok(None) };
-        Ok(Some((system, kept::snapshots(view, id)?)))
+        let all = kept::snapshots(view, id)?;
+        let notes = kept::remarked(view, id, &all)?;
+        Ok(Some((system, all, notes)))
     })?;
-    let Some((system, all)) = found else { return Ok(()) };
+    let Some((system, all, notes)) = found else { return Ok(()) };
+    if !notes.is_empty() {
+        handle.submit_with(tenant, None, notes).await?;
+    }
     let taking = Taking { handle, tenant, id, system };
     // What is a fault by its size alone needs to wait for nothing.
     let mut open = Vec::new();
@@ -49,21 +54,16 @@ pub async fn settle(handle: &Handle, tenant: TenantId, id: SystemId) -> Result<(
         if kept.state == Standing::Waiting {
             taking.look(&mut kept).await?;
         }
-        if matches!(kept.state, Standing::Waiting | Standing::Approved { .. }) {
+        if kept.state.is_to_be_done() {
             open.push(kept);
         }
     }
-    let mut left = open.len();
     for mut kept in open {
         if !taking.take_if_due(&mut kept).await? {
             break;
         }
-        left -= 1;
     }
-    let mut notes = kept::forgotten(id, &all);
-    if left == 0 {
-        notes.push(kept::open_note(id, false));
-    }
+    let notes = kept::forgotten(id, &all);
     if !notes.is_empty() {
         handle.submit_with(tenant, None, notes).await?;
     }
@@ -120,7 +120,13 @@ impl Taking<'_> {
             _ => None,
         };
         kept.state = Standing::Held { why, discrepancy };
-        self.handle.submit_with(self.tenant, None, vec![kept::note(self.id, kept)]).await?;
+        self.close(kept, Vec::new()).await
+    }
+
+    /// Keeps what became of a snapshot, and that nothing is to be done with it now.
+    async fn close(&self, kept: &Kept, mut notes: Vec<Note>) -> Result<(), SnapshotError> {
+        notes.extend([kept::note(self.id, kept), kept::open_note(self.id, &kept.document, false)]);
+        self.handle.submit_with(self.tenant, None, notes).await?;
         Ok(())
     }
 
@@ -280,7 +286,6 @@ impl Taking<'_> {
         kept.state = Standing::Taken(taken);
         kept.sentence = sentence;
         let mut notes = kept::no_rows(self.id, &kept.document, kept.rows);
-        notes.push(kept::note(self.id, kept));
         let before = self
             .handle
             .ledger()
@@ -288,8 +293,7 @@ impl Taking<'_> {
         if kept.whole && before.is_none_or(|(before, _)| before <= as_of) {
             notes.push(kept::size_note(self.id, &kept.location, as_of, kept.rows));
         }
-        self.handle.submit_with(self.tenant, None, notes).await?;
-        Ok(())
+        self.close(kept, notes).await
     }
 
     fn told(

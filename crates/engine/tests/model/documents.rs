@@ -831,8 +831,21 @@ impl Model {
         }
         // Silent: it was balanced when it was told, of what the item was then.
         let item = self.item_at(item, at);
+        // Silent: a count may have said since that they were there.
+        let mut taken = 0;
+        for known in
+            self.balances.iter_mut().filter(|known| (known.item, known.place, known.at) == (item, place, at))
+        {
+            let part = known.left.min(balanced - taken);
+            known.left -= part;
+            taken += part;
+        }
         let absorbed = self.first_count(item, place, at);
-        self.depart((item, place), StockState::Adjustment, balanced, at, absorbed, 0)
+        if taken == 0 {
+            0
+        } else {
+            self.depart((item, place), StockState::Adjustment, taken, at, absorbed, 0)
+        }
     }
 
     pub fn happen(

@@ -55,6 +55,17 @@ pub struct Seen {
     pub counted: i64,
 }
 
+/// Goods that left were not there, by the books.
+#[derive(Clone, Copy, Debug)]
+pub struct Balance {
+    pub item: usize,
+    pub place: usize,
+    /// When we heard that they left.
+    pub at: i64,
+    /// What of it stands.
+    pub left: i64,
+}
+
 #[derive(Clone, Debug)]
 pub struct Order {
     /// Orders, holds and transfers are numbered together as they come to be: the higher, the younger.
@@ -283,6 +294,7 @@ pub struct Model {
     pub rules: Vec<(Ruled, Option<usize>, String)>,
     pub moved: Vec<Moved>,
     pub counts: Vec<Seen>,
+    pub balances: Vec<Balance>,
     pub orders: Vec<Order>,
     pub holds: Vec<Hold>,
     pub transfers: Vec<Transferring>,
@@ -631,6 +643,7 @@ impl Model {
         if missing > 0 {
             // Silent: what balances is dated now.
             self.go(item, Account::Party(StockState::Adjustment), available, missing, self.now);
+            self.balances.push(Balance { item, place, at: self.now, left: missing });
         }
         self.go(item, available, Account::Party(party), rest, at);
         // Silent: one discrepancy for each departure, of the worst that it did.
@@ -863,6 +876,21 @@ impl Model {
         Ok(self.book(place, &seen))
     }
 
+    /// What balanced goods that were not there goes where a count of an earlier time has found more; as far as anything is there.
+    fn give_balances_back(&mut self, item: usize, place: usize, as_of: i64) {
+        let mut there: i64 = PHYSICAL.iter().map(|state| self.held(item, place, *state)).sum();
+        for nth in 0..self.balances.len() {
+            let Balance { at, left, .. } = self.balances[nth];
+            let is_its = (self.balances[nth].item, self.balances[nth].place) == (item, place) && at > as_of;
+            let part = left.min(there);
+            if is_its && part > 0 {
+                there -= part;
+                self.balances[nth].left -= part;
+                self.depart((item, place), StockState::Adjustment, part, at, None, 0);
+            }
+        }
+    }
+
     /// So much was seen of each at its time: the difference to the books is booked then.
     pub fn book(&mut self, place: usize, seen: &[(usize, i64, i64)]) -> Said {
         let mut booked = Vec::new();
@@ -877,6 +905,9 @@ impl Model {
                 self.arrive((item, place, StockState::Available), party, more, as_of, absorbed);
             } else if counted < found {
                 self.depart((item, place), party, found - counted, as_of, absorbed, 0);
+            }
+            if absorbed.is_none() {
+                self.give_balances_back(item, place, as_of);
             }
             booked.push((item, counted, found));
         }

@@ -12,7 +12,7 @@ use crate::{CountId, Instant, ItemId, LocationId, LotId, Quantity, SystemId};
 
 use super::stock::{self, Change, Named, Resolved};
 use super::tx::{Found, Stop, Tx};
-use super::{item, lines, lots, masters, order, promise};
+use super::{balances, item, lines, lots, masters, order, promise};
 
 pub(super) fn take(tx: &mut Tx<'_>, count: &TakeCount) -> Result<Answer, Stop> {
     let location = tx.location_id(&count.location)?;
@@ -164,6 +164,14 @@ pub(super) fn book_all(
     let inside = nodes.len() > 1;
     let cells = |line: &Resolved| cells(line, &nodes);
     tx.want_past(seen.iter().flat_map(|(line, as_of)| cells(line).into_iter().map(|cell| (cell, *as_of))))?;
+    let available = |line: &Resolved, node| {
+        CellKey::of(line.item, node, line.lot.unwrap_or_default(), StockState::Available)
+    };
+    let past = seen.iter().filter(|(_, as_of)| *as_of < tx.now);
+    balances::want(
+        tx,
+        past.flat_map(|(line, as_of)| nodes.iter().map(move |node| (available(line, *node), *as_of))),
+    )?;
     let changes = seen.iter().map(|(line, as_of)| (line.item, location, as_of.plus_micros(1)));
     tx.want(seen.iter().map(|(line, _)| Key::Counted(line.item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;
@@ -176,7 +184,8 @@ pub(super) fn book_all(
         if is_found {
             lots::seen_where_it_was_not(tx, item, lot)?;
         }
-        let id = book(tx, Count { system: teller, item, location, lot, inside, as_of, counted, found })?;
+        let count = Count { system: teller, item, location, lot, inside, as_of, counted, found };
+        let id = book(tx, count, &nodes)?;
         if is_found {
             lots::must_be_one(tx, item, lot)?;
         }
@@ -198,8 +207,8 @@ pub(super) fn book_all(
     Ok((ids, Answer::Counted(counted, tx.discrepancies.clone())))
 }
 
-/// Writes the count, and books its difference at the time it was seen.
-fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
+/// Writes the count of these places, and books its difference at the time it was seen.
+fn book(tx: &mut Tx<'_>, count: Count, nodes: &[LocationId]) -> Result<CountId, Stop> {
     let id = CountId(tx.next_seq());
     let Count { item, location, lot, inside, as_of, counted, found, .. } = count;
     tx.emit(Entry::Count(id, Box::new(count)))?;
@@ -222,6 +231,9 @@ fn book(tx: &mut Tx<'_>, count: Count) -> Result<CountId, Stop> {
         stock::put_in(tx, change, StockState::Available)?;
     } else if difference.is_negative() {
         stock::take_out(tx, change, None)?;
+    }
+    for node in nodes {
+        balances::give_back(tx, &Change { location: *node, inside: false, ..change })?;
     }
     Ok(id)
 }

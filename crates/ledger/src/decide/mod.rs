@@ -6,6 +6,7 @@
 //! one [`Record`]; a copy of an earlier one becomes nothing.
 
 mod allocation;
+mod balances;
 mod beyond;
 mod catalogue;
 mod count;

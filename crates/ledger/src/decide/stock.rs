@@ -18,7 +18,7 @@ use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, S
 
 use super::shift;
 use super::tx::{Found, Move, Stop, Tx};
-use super::{item, lines, lots, masters, merge, order, promise};
+use super::{balances, item, lines, lots, masters, merge, order, promise};
 
 /// A physical change.
 #[derive(Clone, Copy, Debug)]
@@ -381,7 +381,7 @@ fn free(tx: &mut Tx<'_>, item: ItemId, at: At, taken: &mut Taken) -> Result<(), 
     if missing.is_positive() {
         tx.make(Move {
             from: (LocationId(0), StockState::Adjustment),
-            ..state_move(StockState::Available, missing, "more left than there was")
+            ..state_move(StockState::Available, missing, balances::BALANCED)
         })?;
         taken.balanced += missing;
     }

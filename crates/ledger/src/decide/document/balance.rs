@@ -4,13 +4,13 @@
 //! Goods that had come by the word of a document, and were gone when it took that back, were balanced too: that goes as far
 //! as the document brings goods there after all, by a word it takes back or a new one.
 
-use crate::key::StockState;
+use crate::key::{CellKey, StockState};
 use crate::model::Balanced;
 use crate::{Instant, ItemId, LocationId, LotId, Quantity};
 
-use super::super::merge;
 use super::super::stock::{self, Change};
 use super::super::tx::{Stop, Tx};
+use super::super::{balances, merge};
 use super::by;
 
 /// What balanced goods that left and were not there goes with the word that they left: at the time it was balanced.
@@ -23,7 +23,14 @@ pub(super) fn unbalance(
     if !balanced.is_positive() {
         return Ok(Quantity::ZERO);
     }
-    let change = by(item, location, balanced, StockState::Adjustment, told_at, "did not leave after all");
+    // A count may have said since that they were there.
+    let cell = CellKey::of(item, location, lot, StockState::Available);
+    let standing = balances::standing(tx, cell, told_at.plus_micros(-1))?;
+    let balanced = balanced.min(standing.get(&told_at).copied().unwrap_or_default());
+    if !balanced.is_positive() {
+        return Ok(Quantity::ZERO);
+    }
+    let change = by(item, location, balanced, StockState::Adjustment, told_at, balances::NOT_LEFT);
     Ok(stock::take_out(tx, Change { lot, inside: false, ..change }, None)?.balanced)
 }
 
