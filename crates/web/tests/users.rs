@@ -148,6 +148,13 @@ async fn whoever_fails_waits_and_learns_nothing_of_who_there_is() {
     assert_eq!(stranger(&shop).sign_in("nobody", RIGHT, "").await.0, StatusCode::UNAUTHORIZED);
     shop.clock.set(shop.clock.now().plus_seconds(2));
     assert_eq!(stranger(&shop).sign_in("ada", RIGHT, "").await.0, StatusCode::SEE_OTHER);
+    // Whoever is given another password waits for nobody else's tries.
+    for _ in 0..6 {
+        stranger(&shop).sign_in("ada", "wrong wrong wrong", "").await;
+    }
+    let (_, given) = shop.post("/v1/users/ada/password", json!({})).await;
+    let given = given["password"].as_str().unwrap();
+    assert_eq!(stranger(&shop).sign_in("ada", given, "").await.0, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -220,6 +220,8 @@ pub(crate) async fn give(app: &App, caller: &Caller, name: &str) -> Result<Given
     let mut user = theirs(app, caller, name).await?;
     let password = given(&mut user, app.handle.ledger().clock().now().micros()).await?;
     keep(app, caller, vec![user.note()]).await?;
+    // Somebody else may have kept the name waiting.
+    app.watched.tries.succeeded(caller.tenant, &users::folded(&user.name));
     tracing::info!(user = user.name, by = caller.name, "a password was given anew");
     Ok(GivenBody { user: user.into(), password })
 }
