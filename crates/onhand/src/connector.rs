@@ -12,6 +12,10 @@ use onhand_channels::vendure::Vendure;
 use onhand_channels::woocommerce::WooCommerce;
 use onhand_channels::{Channel, ChannelError};
 use onhand_engine::systems::{Connection, Connector};
+use reqwest::redirect;
+
+/// So many times one call is sent on at most.
+const REDIRECTS: usize = 5;
 
 /// What speaks HTTP with outside systems.
 pub(crate) fn http() -> reqwest::Result<reqwest::Client> {
@@ -20,7 +24,15 @@ pub(crate) fn http() -> reqwest::Result<reqwest::Client> {
         .connect_timeout(Duration::from_secs(5))
         .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
+        .redirect(redirect::Policy::custom(follow))
         .build()
+}
+
+/// An outside system may send us on within its own host: what signs us in goes to no other.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let next = attempt.url();
+    let is_own = attempt.previous().first().is_some_and(|first| first.origin() == next.origin());
+    if is_own && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
 }
 
 /// Makes the channels that this binary has.
@@ -92,5 +104,51 @@ impl Connector for Channels {
                 ),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What was asked of a server, each as it came.
+    type Heard = Arc<Mutex<Vec<String>>>;
+
+    /// Sends whoever asks on to a place, where it answers.
+    async fn send_on(listener: TcpListener, to: String, heard: Heard) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 4_096];
+            let read = stream.read(&mut bytes).await.unwrap();
+            let asked = String::from_utf8_lossy(&bytes[..read]).into_owned();
+            let status = if asked.starts_with("GET /there ") { "200 OK" } else { "302 Found" };
+            heard.lock().unwrap().push(asked);
+            let head = format!("HTTP/1.1 {status}\r\nlocation: {to}\r\ncontent-length: 0\r\n");
+            stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sends_us_elsewhere_is_not_followed_and_within_itself_is() {
+        let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (here, there) = (one.local_addr().unwrap(), other.local_addr().unwrap());
+        let (heard_here, heard_there) = (Heard::default(), Heard::default());
+        let to = format!("http://{there}/there");
+        tokio::spawn(send_on(one, to.clone(), heard_here.clone()));
+        tokio::spawn(send_on(other, to, heard_there.clone()));
+        let asked = |at: std::net::SocketAddr| {
+            http().unwrap().get(format!("http://{at}/")).header("x-access-token", "the-key").send()
+        };
+        assert_eq!(asked(here).await.unwrap().status(), 302);
+        assert!(heard_here.lock().unwrap()[0].contains("the-key"));
+        assert!(heard_there.lock().unwrap().is_empty(), "our key goes to nobody else");
+        assert_eq!(asked(there).await.unwrap().status(), 200);
+        assert_eq!(heard_there.lock().unwrap().len(), 2);
     }
 }

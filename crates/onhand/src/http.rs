@@ -43,6 +43,7 @@ impl Api {
                 Some(certificate) => {
                     tokio::spawn(certificate.clone().watch());
                     let listener = TlsListener::new(listener, certificate).map_err(io::Error::other)?;
+                    let router = onhand_web::over_tls(router);
                     axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await
                 }
             }

@@ -38,7 +38,7 @@ pub(crate) struct Traces {
 impl Traces {
     /// To the collector at an address, or else where OpenTelemetry's variables say.
     pub fn begin(endpoint: Option<&str>, runtime: &tokio::runtime::Handle) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().build()?;
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let sender = Sender { http, runtime: runtime.clone() };
         let mut exporter = SpanExporter::builder().with_http().with_http_client(sender);
         if let Some(endpoint) = endpoint {

@@ -102,6 +102,7 @@ impl Caller {
             return Ok(());
         }
         let (name, right) = (&self.name, right.name());
+        tracing::warn!(tenant = %self.tenant, caller = name, wanted = right, "somebody was refused: a right");
         let detail = format!(
             "the key `{name}` has not the right `{right}`; make one that has: `onhand key create --right {right}`"
         );
@@ -379,7 +380,10 @@ pub(crate) async fn require_key(State(app): State<App>, mut request: Request, ne
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Ok(None) => unauthorised("this key is not known; make one with `onhand key create`"),
+        Ok(None) => {
+            tracing::warn!("a request with an API key that is none was refused");
+            unauthorised("this key is not known; make one with `onhand key create`")
+        }
         Err(error) => Problem::from(error).into_response(),
     }
 }

@@ -75,9 +75,10 @@ async fn receive(
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let delivery = Delivery { header: &header, body: &body };
         // What is wrong is told: whoever sends it knows the address. Nothing is kept, and the answer is counted.
-        scheme
-            .verify(&secret, &delivery, ledger.clock().now())
-            .map_err(|why| Problem::unauthorised(&format!("{why}; nothing was kept")))?;
+        scheme.verify(&secret, &delivery, ledger.clock().now()).map_err(|why| {
+            tracing::warn!(%tenant, system = name, %why, "a webhook was refused");
+            Problem::unauthorised(&format!("{why}; nothing was kept"))
+        })?;
         scheme.event(&delivery)
     };
     let heard = hear(&app.handle, tenant, hook.system, &event).await?;

@@ -14,6 +14,7 @@ mod errors_page;
 mod extract;
 mod fair;
 mod figures;
+mod guard;
 mod health;
 mod hooks;
 mod metrics;
@@ -48,6 +49,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 pub use decimal::Decimal;
 pub use error::Problem;
 pub use fair::Fair;
+pub use guard::over_tls;
 pub use metrics::Metrics;
 pub use pages::Watched;
 pub use role::Role;
@@ -107,6 +109,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .route("/docs/errors", get(errors_page::page))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn(guard::answer))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::measure))
         .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn(move |request, next| {

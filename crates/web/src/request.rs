@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -40,10 +40,19 @@ impl Ids {
     }
 }
 
+/// The address of a request as it may be told: that of a webhook is a secret.
+pub(crate) fn path(request: &Request) -> &str {
+    let path = request.uri().path();
+    if !path.starts_with("/hooks/") {
+        return path;
+    }
+    request.extensions().get::<MatchedPath>().map_or("/hooks/", MatchedPath::as_str)
+}
+
 /// Gives a request its id.
 pub(crate) async fn identify(ids: &Ids, request: Request, next: Next) -> Response {
     let id = ids.next();
-    let span = tracing::error_span!("request", id, method = %request.method(), path = request.uri().path());
+    let span = tracing::error_span!("request", id, method = %request.method(), path = path(&request));
     let header = HeaderValue::from_str(&id).ok();
     let mut response = ID.scope(id, next.run(request)).instrument(span).await;
     if let Some(header) = header {

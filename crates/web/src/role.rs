@@ -110,6 +110,8 @@ impl Caller {
         if self.role >= needed {
             return Ok(());
         }
+        let (role, wanted) = (self.role.name(), needed.name());
+        tracing::warn!(tenant = %self.tenant, caller = self.name, role, wanted, "somebody was refused: the role");
         let detail = format!(
             "`{}` is {}, and this needs {}; nothing was done. An admin changes roles: `onhand user role`, or a key with another one",
             self.name,

@@ -27,8 +27,7 @@ pub(crate) async fn trace(request: Request, next: Next) -> Response {
         http.request.method = method,
         http.route = route,
         http.response.status_code = Empty,
-        // The address of a webhook is a secret.
-        url.path = if route.starts_with("/hooks/") { route } else { request.uri().path() },
+        url.path = request::path(&request),
         request_id = request::id(),
         tenant = Empty,
         seq = Empty,

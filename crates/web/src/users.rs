@@ -37,7 +37,7 @@ pub(crate) struct User {
     pub password: String,
     /// The password was made by somebody else.
     pub must_change: bool,
-    /// When it was set, in microseconds since 1970: sessions that are older have ended.
+    /// When it was set, or codes were, or they were put off: in microseconds since 1970. Sessions that are older have ended.
     pub password_at: i64,
     /// They may not sign in for now.
     #[serde(default)]
@@ -56,7 +56,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// When a password is set now: later than the one before, whatever the clock says, so that sessions of that one have ended.
+    /// When how they sign in changes now: later than the one before, whatever the clock says, so that sessions of that one have ended.
     pub fn set_after(&self, now: i64) -> i64 {
         now.max(self.password_at.saturating_add(1))
     }

@@ -338,7 +338,9 @@ impl Hearing {
     }
 
     async fn at(browser: &Browser<'_>, address: &str, last: Option<u64>) -> Self {
-        let mut request = Request::get(address).header(header::COOKIE, browser.cookie.as_ref().unwrap());
+        let mut request = Request::get(address)
+            .header(header::HOST, "127.0.0.1:7171")
+            .header(header::COOKIE, browser.cookie.as_ref().unwrap());
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }

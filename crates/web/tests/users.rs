@@ -12,6 +12,7 @@ use onhand_web::auth::{self, Grant};
 use serde_json::{Value, json};
 use support::Shop;
 use totp_rs::{Builder, Secret};
+use tower::ServiceExt as _;
 
 const RIGHT: &str = "correct horse battery staple";
 
@@ -147,23 +148,38 @@ async fn whoever_fails_waits_and_learns_nothing_of_who_there_is() {
     assert_eq!(stranger(&shop).sign_in("nobody", RIGHT, "").await.0, StatusCode::UNAUTHORIZED);
     shop.clock.set(shop.clock.now().plus_seconds(2));
     assert_eq!(stranger(&shop).sign_in("ada", RIGHT, "").await.0, StatusCode::SEE_OTHER);
+    // Whoever is given another password waits for nobody else's tries.
+    for _ in 0..6 {
+        stranger(&shop).sign_in("ada", "wrong wrong wrong", "").await;
+    }
+    let (_, given) = shop.post("/v1/users/ada/password", json!({})).await;
+    let given = given["password"].as_str().unwrap();
+    assert_eq!(stranger(&shop).sign_in("ada", given, "").await.0, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_asked_for_and_taken_once() {
     let shop = Shop::open().await;
-    let ada = settled(&shop, "ada", "viewer").await;
+    let mut ada = settled(&shop, "ada", "viewer").await;
+    let mut elsewhere = stranger(&shop);
+    assert_eq!(elsewhere.sign_in("ada", RIGHT, "").await.0, StatusCode::SEE_OTHER);
     let (_, _, text) = ada.get("/account").await;
     let secret = text.split("name=\"secret\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let secret_of = || Secret::try_from_base32(&secret).unwrap();
     let now = || u64::try_from(shop.clock.now().micros() / 1_000_000).unwrap();
     let code = || Builder::new().with_secret(secret_of()).build().unwrap().generate(now()).to_string();
     let wrong = if code() == "123456" { "654321" } else { "123456" };
-    let (status, _, text) = ada.post("/account/two-factor", &[("secret", &secret), ("code", wrong)]).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(text.contains("not the code") && text.contains(&secret), "the same secret is offered: {text}");
-    let (status, _, _) = ada.post("/account/two-factor", &[("secret", &secret), ("code", &code())]).await;
+    for (now, code, why) in [(RIGHT, wrong, "not the code"), ("another one", &code(), "is another")] {
+        let form = [("now", now), ("secret", &secret), ("code", code)];
+        let (status, _, text) = ada.post("/account/two-factor", &form).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(text.contains(why) && text.contains(&secret), "the same secret is offered: {text}");
+    }
+    let form = [("now", RIGHT), ("secret", &secret), ("code", &code())];
+    let (status, headers, _) = ada.post("/account/two-factor", &form).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
+    ada.keep(&headers);
+    assert_eq!(elsewhere.get("/stock").await.0, StatusCode::SEE_OTHER, "the other session is over");
     let (_, _, text) = ada.get("/account").await;
     assert!(!text.contains(&secret) && text.contains("A code is asked for"), "it is shown no more");
     // The code that set it up is spent; the next one is not, and then is.
@@ -173,10 +189,84 @@ async fn a_code_is_asked_for_and_taken_once() {
     shop.clock.set(shop.clock.now().plus_seconds(30));
     assert_eq!(sign_in(&code()).await, StatusCode::SEE_OTHER);
     assert_eq!(sign_in(&code()).await, StatusCode::UNAUTHORIZED);
+    // Another password is no way around the codes.
+    let (_, given) = shop.post("/v1/users/ada/password", json!({})).await;
+    let given = given["password"].as_str().unwrap();
+    assert_eq!(stranger(&shop).sign_in("ada", given, "").await.0, StatusCode::UNAUTHORIZED);
+    shop.clock.set(shop.clock.now().plus_seconds(30));
+    assert_eq!(ada.sign_in("ada", given, &code()).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(ada.get("/account").await.0, StatusCode::OK);
     // The phone is lost: an admin takes the codes away, and nobody sets others up for them.
     let (status, _) = shop.post("/v1/users/ada/amend", json!({ "two_factor": false })).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(sign_in("").await, StatusCode::SEE_OTHER);
+    assert_eq!(ada.get("/account").await.0, StatusCode::SEE_OTHER, "who may have the phone is signed out");
+    assert_eq!(stranger(&shop).sign_in("ada", given, "").await.0, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_their_codes_away_says_their_password_and_is_signed_in_here_alone() {
+    let shop = Shop::open().await;
+    let mut ada = settled(&shop, "ada", "viewer").await;
+    let mut elsewhere = stranger(&shop);
+    elsewhere.sign_in("ada", RIGHT, "").await;
+    let (status, _, text) = ada.post("/account/two-factor/off", &[("now", "another one")]).await;
+    assert!(status == StatusCode::UNPROCESSABLE_ENTITY && text.contains("is another"), "{text}");
+    assert_eq!(elsewhere.get("/stock").await.0, StatusCode::OK);
+    let (status, headers, _) = ada.post("/account/two-factor/off", &[("now", RIGHT)]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    ada.keep(&headers);
+    assert_eq!(ada.get("/stock").await.0, StatusCode::OK);
+    assert_eq!(elsewhere.get("/stock").await.0, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_given_counts_for_seven_days() {
+    let shop = Shop::open().await;
+    let given = made(&shop, "ada", "viewer").await;
+    shop.clock.set(shop.clock.now().plus_seconds(7 * 24 * 3_600 - 1));
+    assert_eq!(stranger(&shop).sign_in("ada", &given, "").await.0, StatusCode::SEE_OTHER);
+    shop.clock.set(shop.clock.now().plus_seconds(2));
+    let (status, text) = stranger(&shop).sign_in("ada", &given, "").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(text.contains("given more than seven days ago"), "{text}");
+    let (_, anew) = shop.post("/v1/users/ada/password", json!({})).await;
+    let anew = anew["password"].as_str().unwrap();
+    assert_eq!(stranger(&shop).sign_in("ada", anew, "").await.0, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_used_most_is_nobodys_password() {
+    let shop = Shop::open().await;
+    let ada = settled(&shop, "ada", "viewer").await;
+    for (new, why) in [("Manchesterunited", "used most"), ("onhand-warehouse-ada", "anybody would try")] {
+        let form = [("now", RIGHT), ("password", new), ("again", new)];
+        let (status, _, text) = ada.post("/account/password", &form).await;
+        assert!(status == StatusCode::UNPROCESSABLE_ENTITY && text.contains(why), "{new}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tries_at_once_are_no_more_than_one_after_the_other() {
+    let shop = Shop::open().await;
+    drop(settled(&shop, "ada", "viewer").await);
+    let body = "name=ada&password=wrong%20wrong%20wrong&code=";
+    let tried = (0..40).map(|_| {
+        let request = Request::post("/sign-in")
+            .header(header::HOST, "127.0.0.1:7171")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let router = shop.router.clone();
+        tokio::spawn(async move {
+            let answer = router.oneshot(request.body(HttpBody::from(body)).unwrap()).await.unwrap();
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            String::from_utf8_lossy(&text).contains("Too many tries")
+        })
+    });
+    let mut looked_at = 0;
+    for tried in tried.collect::<Vec<_>>() {
+        looked_at += usize::from(!tried.await.unwrap());
+    }
+    // Five are free, and the sixth is the first to make others wait; four are looked at at a time.
+    assert!((6..=9).contains(&looked_at), "{looked_at} passwords were looked at");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +286,13 @@ async fn what_is_changed_of_somebody_holds_from_their_next_click_on() {
     assert_eq!(ada.get("/stock").await.0, StatusCode::SEE_OTHER);
     assert_eq!(stranger(&shop).sign_in("ada", RIGHT, "").await.0, StatusCode::UNAUTHORIZED);
     shop.post("/v1/users/ada/amend", json!({ "is_off": false })).await;
+    assert_eq!(ada.get("/stock").await.0, StatusCode::SEE_OTHER, "who was put off signs in again");
+    let mut ada = stranger(&shop);
+    assert_eq!(ada.sign_in("ada", RIGHT, "").await.0, StatusCode::SEE_OTHER);
     assert_eq!(ada.get("/stock").await.0, StatusCode::OK);
+    let before = Browser { shop: &shop, cookie: ada.cookie.clone() };
+    assert_eq!(ada.sign_in("ada", RIGHT, "").await.0, StatusCode::SEE_OTHER);
+    assert_eq!(before.get("/stock").await.0, StatusCode::SEE_OTHER, "who signs in anew has one session here");
     shop.post("/v1/users/ada/password", json!({})).await;
     assert_eq!(ada.get("/stock").await.0, StatusCode::SEE_OTHER);
     assert_eq!(shop.delete("/v1/users/ada").await.0, StatusCode::OK);

@@ -41,6 +41,9 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
                 .with_context(|| format!("cannot listen on {listen}; choose another with --listen"));
         }
     };
+    if certificate.is_none() && !listen.ip().is_loopback() {
+        tracing::warn!(%listen, "no TLS is spoken here: keys and passwords go in clear, unless a proxy in front of it speaks TLS");
+    }
     let store = database.open()?;
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let base = format!("{scheme}://{}", listener.local_addr()?);

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use onhand_ledger::TenantId;
 use serde::Deserialize;
 
 use super::frame::Frame;
@@ -47,8 +48,12 @@ async fn show(State(app): State<App>, known: Known, Query(done): Query<Done>) ->
         Some("password") => {
             Some("Your password is changed. Whoever was signed in with the old one is not any more.")
         }
-        Some("codes") => Some("A code of your phone is asked for from now on."),
-        Some("off") => Some("No code is asked for any more."),
+        Some("codes") => Some(
+            "A code of your phone is asked for from now on. Whoever was signed in elsewhere is not any more.",
+        ),
+        Some("off") => {
+            Some("No code is asked for any more. Whoever was signed in elsewhere is not any more.")
+        }
         _ => None,
     };
     account(&app, known, None, done, None).await
@@ -83,11 +88,27 @@ fn theirs(known: &Known) -> Result<User, Problem> {
     known.user.clone().ok_or_else(|| Problem::of_field("user", why))
 }
 
-async fn is_theirs(app: &App, user: &User, password: String) -> Result<bool, Problem> {
-    let _place = app.watched.tries.place().await;
+/// What is wrong with what somebody typed as their password; none: it is theirs. What fails counts as at signing in.
+async fn wrong_password(
+    app: &App,
+    tenant: TenantId,
+    user: &User,
+    typed: String,
+) -> Result<Option<String>, Problem> {
+    let tries = &app.watched.tries;
+    let _place = tries.place().await;
+    let (name, now) = (users::folded(&user.name), app.handle.ledger().clock().now());
+    if let Some(seconds) = tries.wait(tenant, &name, now) {
+        return Ok(Some(format!("Too many tries. The next may come in {seconds} s.")));
+    }
     let kept = user.password.clone();
-    let looked = tokio::task::spawn_blocking(move || users::is_right(Some(&kept), &password));
-    looked.await.map_err(|error| Problem::internal(&error.to_string()))
+    let looked = tokio::task::spawn_blocking(move || users::is_right(Some(&kept), &typed));
+    if looked.await.map_err(|error| Problem::internal(&error.to_string()))? {
+        return Ok(None);
+    }
+    tries.failed(tenant, &name, now);
+    tracing::warn!(%tenant, user = user.name, "a password was asked for again, and was wrong");
+    Ok(Some("Your password now is another.".to_owned()))
 }
 
 #[derive(Deserialize)]
@@ -105,13 +126,10 @@ async fn change_password(
 ) -> Shown {
     let user = theirs(&known)?;
     let tenant = known.caller.tenant;
-    let ledger = app.handle.ledger();
-    let (name, now) = (users::folded(&user.name), ledger.clock().now());
-    let wrong = if let Some(seconds) = app.watched.tries.wait(tenant, &name, now) {
-        Some(format!("Too many tries. The next may come in {seconds} s."))
-    } else if !is_theirs(&app, &user, form.now.clone()).await? {
-        app.watched.tries.failed(tenant, &name, now);
-        Some("Your password now is another.".to_owned())
+    let now = app.handle.ledger().clock().now();
+    let wrong = wrong_password(&app, tenant, &user, form.now.clone()).await?;
+    let wrong = if wrong.is_some() {
+        wrong
     } else if form.password != form.again {
         Some("The new password is not the same both times.".to_owned())
     } else if form.password == form.now {
@@ -131,7 +149,8 @@ async fn change_password(
     user.must_change = false;
     user.password_at = user.set_after(now.micros());
     app.handle.submit_with(tenant, None, vec![user.note()]).await?;
-    Ok(session::renewed(&app, &headers, tenant, &user).await?)
+    tracing::info!(%tenant, user = user.name, "somebody changed their password");
+    Ok(session::renewed(&app, &headers, "/account?done=password", (tenant, &user)).await?)
 }
 
 /// As they are now: somebody may have changed them meanwhile.
@@ -144,27 +163,33 @@ async fn again(app: &App, known: &Known, user: &User) -> Result<User, Problem> {
 
 #[derive(Deserialize)]
 struct SetUp {
+    now: String,
     secret: String,
     code: String,
 }
 
-async fn set_up(State(app): State<App>, known: Known, Form(form): Form<SetUp>) -> Shown {
+async fn set_up(State(app): State<App>, headers: HeaderMap, known: Known, Form(form): Form<SetUp>) -> Shown {
     let user = theirs(&known)?;
     let Some(secret) = Secret::of_text(&form.secret).filter(|_| !user.must_change && !user.has_code) else {
         return Ok(Redirect::to("/account").into_response());
     };
-    let ledger = app.handle.ledger();
-    let Some(step) = secret.step_of(&Code(&form.code), ledger.clock().now().micros() / 1_000_000, 0) else {
+    let (tenant, ledger) = (known.caller.tenant, app.handle.ledger());
+    let wrong = wrong_password(&app, tenant, &user, form.now).await?;
+    if wrong.is_some() {
+        return account(&app, known, Some(secret), None, wrong).await;
+    }
+    let now = ledger.clock().now().micros();
+    let Some(step) = secret.step_of(&Code(&form.code), now / 1_000_000, 0) else {
         let wrong = "This is not the code that your phone shows now. Is its clock right?".to_owned();
         return account(&app, known, Some(secret), None, Some(wrong)).await;
     };
     let _one_at_a_time = app.watched.tries.changing().await;
     let mut user = again(&app, &known, &user).await?;
-    (user.has_code, user.last_step) = (true, step);
-    let tenant = known.caller.tenant;
+    (user.has_code, user.last_step, user.password_at) = (true, step, user.set_after(now));
     let sealed = secret.note(ledger.seal(), tenant, &user.name).map_err(|error| unsealed(&error))?;
     app.handle.submit_with(tenant, None, vec![sealed, user.note()]).await?;
-    Ok(Redirect::to("/account?done=codes").into_response())
+    tracing::info!(%tenant, user = user.name, "codes are asked of somebody from now on");
+    Ok(session::renewed(&app, &headers, "/account?done=codes", (tenant, &user)).await?)
 }
 
 #[derive(Deserialize)]
@@ -172,21 +197,22 @@ struct TakeAway {
     now: String,
 }
 
-async fn take_away(State(app): State<App>, known: Known, Form(form): Form<TakeAway>) -> Shown {
+async fn take_away(
+    State(app): State<App>,
+    headers: HeaderMap,
+    known: Known,
+    Form(form): Form<TakeAway>,
+) -> Shown {
     let user = theirs(&known)?;
-    let (tenant, name, now) =
-        (known.caller.tenant, users::folded(&user.name), app.handle.ledger().clock().now());
-    if let Some(seconds) = app.watched.tries.wait(tenant, &name, now) {
-        let wrong = format!("Too many tries. The next may come in {seconds} s.");
-        return account(&app, known, None, None, Some(wrong)).await;
-    }
-    if !is_theirs(&app, &user, form.now).await? {
-        app.watched.tries.failed(tenant, &name, now);
-        return account(&app, known, None, None, Some("Your password is another.".to_owned())).await;
+    let tenant = known.caller.tenant;
+    let wrong = wrong_password(&app, tenant, &user, form.now).await?;
+    if wrong.is_some() {
+        return account(&app, known, None, None, wrong).await;
     }
     let _one_at_a_time = app.watched.tries.changing().await;
     let mut user = again(&app, &known, &user).await?;
-    user.has_code = false;
+    (user.has_code, user.password_at) = (false, user.set_after(app.handle.ledger().clock().now().micros()));
     app.handle.submit_with(tenant, None, vec![Secret::gone(&user.name), user.note()]).await?;
-    Ok(Redirect::to("/account?done=off").into_response())
+    tracing::info!(%tenant, user = user.name, "no code is asked of somebody any more");
+    Ok(session::renewed(&app, &headers, "/account?done=off", (tenant, &user)).await?)
 }

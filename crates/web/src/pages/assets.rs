@@ -49,20 +49,12 @@ async fn asset(Path(name): Path<String>) -> Response {
     let (kind, content) = if name == *STYLE_NAME {
         ("text/css; charset=utf-8", STYLE)
     } else if name == *ICON_NAME {
-        ("image/svg+xml", ICON)
+        ("image/svg+xml; charset=utf-8", ICON)
     } else if let Some(script) = SCRIPT.filter(|_| Some(&name) == SCRIPT_NAME.as_ref()) {
         ("text/javascript; charset=utf-8", script)
     } else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kept = "public, max-age=31536000, immutable";
-    (
-        [
-            (header::CONTENT_TYPE, kind),
-            (header::CACHE_CONTROL, kept),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ],
-        content,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept)], content).into_response()
 }

@@ -1,7 +1,7 @@
 //! The pages, for people: rendered here, by plain links and forms; what they show and do is what the API answers and does.
 //!
 //! Whoever signed in has a session (see [`session`]); what changes something comes from our own pages alone (CSRF), and nothing
-//! but our own style and script runs (CSP). Numbers, sentences and decisions come from the engine: a page adds none.
+//! but our own style and script runs (CSP: `guard.rs`). Numbers, sentences and decisions come from the engine: a page adds none.
 
 mod account;
 mod activity;
@@ -24,8 +24,6 @@ mod words;
 use askama::Template;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware;
 use axum::response::{Html, IntoResponse as _, Response};
 use onhand_engine::{Committed, View};
 use onhand_ledger::{Body, SystemId};
@@ -35,6 +33,7 @@ use tower_http::csrf::CsrfLayer;
 pub use self::frame::Watched;
 use self::problem::Trouble;
 pub(crate) use self::problem::{is_asked_for, shown};
+pub(crate) use self::session::is_this_machine;
 pub(crate) use self::words::part;
 use crate::App;
 use crate::auth::Caller;
@@ -43,10 +42,6 @@ use crate::v1::ask::{Ask, noted};
 
 /// The longest form: 64 KiB.
 const FORM_LIMIT: usize = 64 * 1024;
-
-/// What a page may load: its own style and pictures. No script of a page's own text runs, nobody frames it, and forms go to us.
-const CONTENT_SECURITY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; \
-    connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -64,23 +59,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(live::routes())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(CsrfLayer::new())
-        .layer(middleware::map_response(guarded))
         .merge(assets::routes())
-}
-
-/// As browsers need to be told: <https://owasp.org/www-project-secure-headers/>.
-async fn guarded(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::CACHE_CONTROL, "no-store"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 /// What a handler of pages answers: a page, or what went wrong as one.

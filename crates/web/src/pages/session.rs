@@ -2,7 +2,7 @@
 //! until evening.
 //!
 //! A session is a random token of 160 bits, kept as a hash like a key's (`auth`), with the key or the person it was opened with: whoever
-//! revokes that, or sets another password, ends it. The cookie is of this site alone, no script reads it, and it goes over TLS
+//! revokes that, or sets another password, ends it. The cookie is of this host alone, no script reads it, and it goes over TLS
 //! alone, but to this very machine.
 
 use askama::Template;
@@ -26,9 +26,15 @@ use crate::v1::unsealed;
 
 /// The notes that sessions are kept in.
 const SPACE: &str = "session";
+/// The cookie's name where a browser speaks with this very machine, perhaps without TLS.
 const COOKIE: &str = "onhand_session";
+/// And over TLS: no other host of the same domain can set it
+/// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis>, 4.1.3.2).
+const HOST_COOKIE: &str = "__Host-onhand_session";
 /// A session lasts a working day, in seconds.
 const LASTS: i64 = 12 * 3_600;
+/// A password that somebody else was given counts so long, in seconds.
+const GIVEN_LASTS: i64 = 7 * 24 * 3_600;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/sign-in", get(ask).post(sign_in)).route("/sign-out", post(sign_out))
@@ -114,7 +120,26 @@ fn led_to_sign_in(parts: &Parts) -> Response {
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|all| all.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    let name = cookie_name(headers);
+    cookies.flat_map(|all| all.split(';')).find_map(|one| one.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Does the browser speak with this very machine?
+pub(crate) fn is_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+}
+
+fn cookie_name(headers: &HeaderMap) -> &'static str {
+    if is_this_machine(headers) { COOKIE } else { HOST_COOKIE }
+}
+
+/// Sets the cookie, over TLS alone unless the browser speaks with this very machine.
+fn set_cookie(headers: &HeaderMap, value: &str, seconds: i64) -> Result<HeaderValue, Problem> {
+    let (name, secure) = (cookie_name(headers), if is_this_machine(headers) { "" } else { "; Secure" });
+    let set = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    HeaderValue::from_str(&set).map_err(internal)
 }
 
 fn tenant_of(token: &str) -> Option<TenantId> {
@@ -231,6 +256,12 @@ async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<Si
         by_password(&app, &form).await?
     } else {
         let found = app.keys.of_token(ledger, token).await?;
+        match &found {
+            Some((caller, _)) => {
+                tracing::info!(tenant = %caller.tenant, user = caller.name, by = "key", "somebody signed in");
+            }
+            None => tracing::warn!(by = "key", "a sign-in failed"),
+        }
         found.map(|(caller, key)| (caller.tenant, By::Key { key })).ok_or_else(|| {
             "This is no key that is known here. The operator's is in the file onhand.key beside the database; \
              `onhand key create NAME` makes another."
@@ -253,19 +284,18 @@ async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<Si
 async fn by_password(app: &App, form: &SignInForm) -> Result<Result<(TenantId, By), String>, Problem> {
     let (tenant, name) = who(&form.name);
     let (name, ledger, tries) = (users::folded(name), app.handle.ledger(), &app.watched.tries);
+    // Whoever sends many at once waits for a place first: what failed meanwhile counts.
+    let _place = tries.place().await;
     let now = ledger.clock().now();
+    let found = blocking(|| ledger.read(tenant, |view| users::found(view, &name))).await?;
+    let known_as = found.as_ref().map(|user| user.name.clone());
     if let Some(seconds) = tries.wait(tenant, &name, now) {
+        tracing::warn!(%tenant, user = known_as.as_deref(), "a sign-in came too soon after others that failed");
         return Ok(Err(format!("Too many tries for this name. The next may come in {seconds} s.")));
     }
-    let found = blocking(|| ledger.read(tenant, |view| users::found(view, &name))).await?;
-    let is_right = {
-        let _place = tries.place().await;
-        let (kept, password) = (found.as_ref().map(|user| user.password.clone()), form.password.clone());
-        tokio::task::spawn_blocking(move || users::is_right(kept.as_deref(), &password))
-            .await
-            .map_err(internal)?
-    };
-    let known_as = found.as_ref().map(|user| user.name.clone());
+    let (kept, password) = (found.as_ref().map(|user| user.password.clone()), form.password.clone());
+    let looked = tokio::task::spawn_blocking(move || users::is_right(kept.as_deref(), &password));
+    let is_right = looked.await.map_err(internal)?;
     let wrong = || {
         tries.failed(tenant, &name, now);
         // Whoever is nobody may have typed a password there.
@@ -290,9 +320,15 @@ async fn by_password(app: &App, form: &SignInForm) -> Result<Result<(TenantId, B
         let Some(step) = step else { return wrong() };
         known.last_step = step;
     }
+    if known.must_change && now.micros() >= known.password_at.saturating_add(GIVEN_LASTS * 1_000_000) {
+        tracing::warn!(%tenant, user = known.name, "a password that was given is too old");
+        return Ok(Err("This password was given more than seven days ago, and counts no more. An admin gives another: `onhand user reset`.".to_owned()));
+    }
     known.signed_in_at = Some(now.micros());
     tries.succeeded(tenant, &name);
     app.handle.submit_with(tenant, None, vec![known.note()]).await?;
+    let by = if known.has_code { "password and code" } else { "password" };
+    tracing::info!(%tenant, user = known.name, by, "somebody signed in");
     Ok(Ok((tenant, By::Person { user: name, password_at: known.password_at })))
 }
 
@@ -314,33 +350,39 @@ async fn opened(
     let session = format!("{tenant}.{secret}");
     let until = ledger.clock().now().plus_seconds(LASTS).micros();
     let mut notes = ended(app, tenant).await?;
+    // Whoever signs in anew, or has set another password, has one session here and not two.
+    notes.extend(gone(headers, tenant));
     let body = serde_json::to_string(&Kept { by, until }).map_err(internal)?;
     notes.push(Note { space: SPACE.to_owned(), key: hash(&session), body: Some(body) });
     app.handle.submit_with(tenant, None, notes).await?;
-    let set =
-        format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LASTS}{}", secure(headers));
+    let set = set_cookie(headers, &session, LASTS)?;
     // The names of all items are read while somebody looks at the first page.
     let early = app.clone();
     tokio::spawn(async move { early.watched.names(&early, tenant, |_| ()).await.ok() });
     let mut response = Redirect::to(ours(next)).into_response();
-    let value = HeaderValue::from_str(&set).map_err(internal)?;
-    response.headers_mut().insert(header::SET_COOKIE, value);
+    response.headers_mut().insert(header::SET_COOKIE, set);
     Ok(response)
 }
 
-/// Whoever has set another password stays signed in here, and nowhere else.
+/// Whoever has changed how they sign in stays signed in here, and nowhere else.
 pub(super) async fn renewed(
     app: &App,
     headers: &HeaderMap,
-    tenant: TenantId,
-    user: &User,
+    next: &str,
+    (tenant, user): (TenantId, &User),
 ) -> Result<Response, Problem> {
     let by = By::Person { user: users::folded(&user.name), password_at: user.password_at };
-    opened(app, headers, Some("/account?done=password"), (tenant, by)).await
+    opened(app, headers, Some(next), (tenant, by)).await
 }
 
 fn internal(error: impl ToString) -> Problem {
     Problem::internal(&error.to_string())
+}
+
+/// The session that the cookie names, of that tenant, to be forgotten.
+fn gone(headers: &HeaderMap, tenant: TenantId) -> impl Iterator<Item = Note> + use<> {
+    let token = cookie(headers).filter(|token| tenant_of(token) == Some(tenant));
+    token.map(|token| Note { space: SPACE.to_owned(), key: hash(token), body: None }).into_iter()
 }
 
 /// Sessions that are over, to be forgotten: the first of them.
@@ -353,23 +395,15 @@ async fn ended(app: &App, tenant: TenantId) -> Result<Vec<Note>, Problem> {
     Ok(over.map(|(key, _)| Note { space: SPACE.to_owned(), key, body: None }).collect())
 }
 
-/// Over TLS alone, unless the browser speaks with this very machine.
-fn secure(headers: &HeaderMap) -> &'static str {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if matches!(name, "127.0.0.1" | "localhost" | "[::1]") { "" } else { "; Secure" }
-}
-
 async fn sign_out(State(app): State<App>, request: Request) -> Shown {
+    let headers = request.headers();
     // Whoever has no session ends none.
-    if let (Some(token), Some(caller)) = (cookie(request.headers()), known(&app, request.headers()).await?) {
-        let caller = caller.caller;
-        let note = Note { space: SPACE.to_owned(), key: hash(token), body: None };
-        app.handle.submit_with(caller.tenant, None, vec![note]).await?;
+    if let Some(Known { caller, .. }) = known(&app, headers).await? {
+        app.handle.submit_with(caller.tenant, None, gone(headers, caller.tenant).collect()).await?;
+        tracing::info!(tenant = %caller.tenant, user = caller.name, "somebody signed out");
     }
     let mut response = Redirect::to("/sign-in").into_response();
-    let gone = HeaderValue::from_static("onhand_session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
-    response.headers_mut().insert(header::SET_COOKIE, gone);
+    response.headers_mut().insert(header::SET_COOKIE, set_cookie(headers, "", 0)?);
     Ok(response)
 }
 
@@ -394,12 +428,27 @@ mod tests {
 
     #[test]
     fn a_session_goes_over_tls_alone_but_to_this_machine() {
-        let said = |host: &'static str| {
+        let set = |host: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static(host));
-            secure(&headers)
+            set_cookie(&headers, "1.x", 60).unwrap().to_str().unwrap().to_owned()
         };
-        assert_eq!((said("127.0.0.1:7171"), said("localhost"), said("[::1]:7171")), ("", "", ""));
-        assert_eq!((said("stock.example.com"), said("127.0.0.1.example.com:80")), ("; Secure", "; Secure"));
+        for host in ["127.0.0.1:7171", "localhost", "[::1]:7171"] {
+            assert_eq!(set(host), "onhand_session=1.x; Path=/; HttpOnly; SameSite=Lax; Max-Age=60", "{host}");
+        }
+        for host in ["stock.example.com", "127.0.0.1.example.com:80", ""] {
+            let right = "__Host-onhand_session=1.x; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure";
+            assert_eq!(set(host), right, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_another_host_of_the_domain_may_have_set_is_not_looked_at() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("stock.example.com"));
+        headers.insert(header::COOKIE, HeaderValue::from_static("onhand_session=1.theirs"));
+        assert_eq!(cookie(&headers), None);
+        headers.append(header::COOKIE, HeaderValue::from_static("a=b; __Host-onhand_session=1.ours"));
+        assert_eq!(cookie(&headers), Some("1.ours"));
     }
 }

@@ -11,7 +11,20 @@ const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;
 /// What a password that we make up is made of: nothing that is taken for something else.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// It has so many of these, five bits each.
-const MADE_UP: usize = 20;
+const MADE_UP: usize = 28;
+/// They are read in parts of so many.
+const PART: usize = 7;
+/// What is no secret here, in small letters.
+const WORDS: &[&str] =
+    &["onhand", "inventory", "warehouse", "stock", "admin", "operator", "password", "welcome"];
+/// So much of a password is neither the name nor one of these.
+const BESIDE: usize = 8;
+/// The 5,000 that were used most among ten million that leaked, of those that are long enough and of five different characters:
+/// of each in small letters the first twelve digits of its BLAKE3 hash, in order
+/// (<https://github.com/danielmiessler/SecLists/tree/master/Passwords/Common-Credentials>, the list of ten million's first million).
+const LEAKED: &str = include_str!("../../assets/common_passwords.txt");
+/// Digits of a hash there.
+const DIGITS: usize = 12;
 
 /// May it be somebody's password? Length is what counts, not what it is made of.
 pub(crate) fn check(name: &str, password: &str) -> Result<(), String> {
@@ -20,9 +33,9 @@ pub(crate) fn check(name: &str, password: &str) -> Result<(), String> {
         let (least, most) = (LENGTH.start(), LENGTH.end());
         return Err(format!("it has {length} characters; {least} to {most} are right, and spaces count"));
     }
-    let (name, folded) = (name.to_lowercase(), password.to_lowercase());
-    if folded.contains(&name) && name.len() * 2 > folded.len() {
-        return Err("it is little more than the name".to_owned());
+    let folded = password.to_lowercase();
+    if beside(&name.to_lowercase(), &folded) < BESIDE {
+        return Err("it is little more than the name, or words that anybody would try here".to_owned());
     }
     let mut letters: Vec<char> = folded.chars().collect();
     letters.sort_unstable();
@@ -30,7 +43,25 @@ pub(crate) fn check(name: &str, password: &str) -> Result<(), String> {
     if letters.len() < 5 {
         return Err("it has fewer than five different characters".to_owned());
     }
+    if has_leaked(&folded) {
+        return Err("it is one of those that are used most, which are tried first".to_owned());
+    }
     Ok(())
+}
+
+/// How many characters there are beside the name and the words that are no secret here.
+fn beside(name: &str, password: &str) -> usize {
+    // A name of one or two letters is in many passwords by chance.
+    let name = Some(name).filter(|name| name.chars().count() > 2);
+    let known = WORDS.iter().copied().chain(name);
+    known.fold(password.to_owned(), |left, word| left.replace(word, "")).chars().count()
+}
+
+fn has_leaked(password: &str) -> bool {
+    let hash = blake3::hash(password.as_bytes()).to_hex();
+    let leaked: &[u8] = LEAKED.as_bytes();
+    let (lines, _) = leaked.as_chunks::<{ DIGITS + 1 }>();
+    lines.binary_search_by(|line| line[..DIGITS].cmp(&hash.as_bytes()[..DIGITS])).is_ok()
 }
 
 /// As it is kept. It takes time and 19 MiB, which is the point: not on a thread that others wait for.
@@ -51,13 +82,13 @@ pub(crate) fn is_right(kept: Option<&str>, password: &str) -> bool {
     PasswordHash::new(kept).is_ok_and(|kept| argon.verify_password(password.as_bytes(), &kept).is_ok())
 }
 
-/// A password by chance, of 100 bits.
+/// A password by chance, of 140 bits.
 pub(crate) fn made_up() -> Result<String, Problem> {
     let mut random = [0; MADE_UP];
     getrandom::fill(&mut random).map_err(|error| Problem::internal(&error.to_string()))?;
     let mut text = String::new();
     for (nth, byte) in random.iter().enumerate() {
-        if nth > 0 && nth % 5 == 0 {
+        if nth > 0 && nth % PART == 0 {
             text.push('-');
         }
         text.push(char::from(LETTERS[usize::from(byte % 32)]));
@@ -83,12 +114,37 @@ mod tests {
 
     #[test]
     fn what_is_guessed_at_once_is_no_password() {
-        for (password, part) in
-            [("short", "12 to 128"), ("aaaaaaaaaaaaaaaa", "five different"), ("ada.lovelace1", "the name")]
-        {
+        for (password, part) in [
+            ("short", "12 to 128"),
+            ("aaaaaaaaaaaaaaaa", "five different"),
+            ("ada.lovelace1", "the name"),
+            ("Onhand-Warehouse1", "words that anybody would try"),
+            ("Manchesterunited", "used most"),
+            ("1q2w3e4r5t6y", "used most"),
+        ] {
             assert!(check("ada.lovelace", password).unwrap_err().contains(part), "{password}");
         }
-        check("ada", "correct horse battery staple").unwrap();
+        for good in ["correct horse battery staple", "the stock of my warehouse", "ÜBER ßtraße 漢字 emoji 🦀"]
+        {
+            check("ada", good).unwrap();
+        }
+        check("x", &"q1w2e3".repeat(11)).unwrap();
         assert!(check("ada", &"x1y2z3".repeat(30)).is_err());
+    }
+
+    #[test]
+    fn those_that_leaked_are_in_order_and_enough() {
+        let lines: Vec<&str> = LEAKED.lines().collect();
+        assert!(lines.len() >= 3_000 && lines.is_sorted());
+        assert!(lines.iter().all(|line| line.len() == DIGITS));
+        assert_eq!(LEAKED.len(), lines.len() * (DIGITS + 1), "each line is as long as the others");
+    }
+
+    #[test]
+    fn one_that_is_made_up_has_128_bits_and_is_another_each_time() {
+        let (one, two) = (made_up().unwrap(), made_up().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.split('-').map(str::len).collect::<Vec<_>>(), [PART; 4]);
+        assert!(MADE_UP * 5 >= 128 && one.bytes().all(|byte| byte == b'-' || LETTERS.contains(&byte)));
     }
 }

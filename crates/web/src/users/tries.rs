@@ -64,11 +64,15 @@ impl Tries {
         if failed.len() >= NAMES {
             failed.retain(|_, failed| failed.until.plus_seconds(LONGEST) > now);
         }
-        // Whoever tries more names than that is not slowed down by forgetting others'.
-        if failed.len() >= NAMES && !failed.contains_key(&(tenant, name.to_owned())) {
-            return;
+        let key = (tenant, name.to_owned());
+        if failed.len() >= NAMES && !failed.contains_key(&key) {
+            // Whoever tries many names makes those forgotten that failed least, and none that has to wait.
+            let least = failed.iter().min_by_key(|(_, failed)| (failed.times, failed.until));
+            if let Some(least) = least.map(|(least, _)| least.clone()) {
+                failed.remove(&least);
+            }
         }
-        let entry = failed.entry((tenant, name.to_owned())).or_insert(Failed { times: 0, until: now });
+        let entry = failed.entry(key).or_insert(Failed { times: 0, until: now });
         entry.times = entry.times.saturating_add(1);
         let doubled = entry.times.saturating_sub(FREE).min(10);
         let seconds = if entry.times <= FREE { 0 } else { (1_i64 << doubled).min(LONGEST) };
@@ -103,5 +107,22 @@ mod tests {
         tries.failed(tenant, "ada", now);
         tries.succeeded(tenant, "ada");
         assert_eq!(tries.wait(tenant, "ada", now), None);
+    }
+
+    #[test]
+    fn whoever_tries_very_many_names_frees_none_that_has_to_wait() {
+        let (tries, tenant, now) = (Tries::default(), TenantId(1), Instant::from_micros(0));
+        for _ in 0..=FREE {
+            tries.failed(tenant, "ada", now);
+        }
+        for nth in 0..=NAMES {
+            tries.failed(tenant, &format!("nobody-{nth}"), now);
+        }
+        assert_eq!(tries.wait(tenant, "ada", now), Some(2));
+        for _ in 0..=FREE {
+            tries.failed(tenant, "bob", now);
+        }
+        assert_eq!(tries.wait(tenant, "bob", now), Some(2), "a name that is tried later is counted too");
+        assert_eq!(tries.failed.lock().len(), NAMES);
     }
 }

@@ -82,6 +82,7 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
     }
     let grant = Grant { role: ask.body.role.unwrap_or_default(), rights: &rights, rate };
     let key = create_key_as(&app.handle, ask.caller.tenant, name, grant).await?;
+    tracing::info!(key = name, role = grant.role.name(), by = ask.caller.name, "an API key was made");
     Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
 }
 
@@ -145,6 +146,7 @@ pub(crate) async fn end_key(app: &App, caller: &Caller, id: &str) -> Result<Show
         keys.into_iter().find(|key| key.id() == id).ok_or_else(|| Problem::unknown("key with the id", id))?;
     found.record.rights.iter().try_for_each(|right| caller.must_have_to_revoke(*right))?;
     revoke(app, caller.tenant, &found).await?;
+    tracing::info!(key = found.record.name, by = caller.name, "an API key was ended");
     Ok(found)
 }
 

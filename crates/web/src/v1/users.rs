@@ -141,7 +141,7 @@ pub(crate) struct AmendUser {
     pub role: Option<Role>,
     /// And beyond that: all of it. Only who has a right can give it or take it.
     pub rights: Option<Vec<Right>>,
-    /// They may not sign in: whoever is, is not any more.
+    /// They may not sign in: whoever is, is not any more, and signs in again once they may.
     pub is_off: Option<bool>,
     /// `false`: no code is asked for any more, because the phone is lost. They set it up anew themselves.
     pub two_factor: Option<bool>,
@@ -179,6 +179,9 @@ pub(crate) async fn amend(
     }
     user.role = change.role.unwrap_or(user.role);
     user.is_off = change.is_off.unwrap_or(user.is_off);
+    if change.is_off == Some(true) || change.two_factor == Some(false) {
+        user.password_at = user.set_after(app.handle.ledger().clock().now().micros());
+    }
     if let Some(rights) = &change.rights {
         rights.iter().try_for_each(|right| caller.must_have(*right))?;
         user.rights.clone_from(rights);
@@ -217,6 +220,8 @@ pub(crate) async fn give(app: &App, caller: &Caller, name: &str) -> Result<Given
     let mut user = theirs(app, caller, name).await?;
     let password = given(&mut user, app.handle.ledger().clock().now().micros()).await?;
     keep(app, caller, vec![user.note()]).await?;
+    // Somebody else may have kept the name waiting.
+    app.watched.tries.succeeded(caller.tenant, &users::folded(&user.name));
     tracing::info!(user = user.name, by = caller.name, "a password was given anew");
     Ok(GivenBody { user: user.into(), password })
 }
