@@ -160,11 +160,11 @@ pub fn judge(observation: Observation, known: &Known<'_>) -> Verdict {
         (Some(later), other) => return Verdict::Arrived { later, is_certain: other.is_none() },
         (None, Some(one)) if late.is_some_and(|other| one != other) => return Verdict::Ambiguous,
         (None, Some(_)) if is_open(observation, acknowledged, known) => return Verdict::Ambiguous,
-        (None, Some(later)) if known.unanswered.is_some() => return Verdict::Lost { later },
-        // By the clocks it would be another number: a reading of a while ago may be this one.
-        (None, Some(0)) if !is_by_clock(observation, acknowledged, known) => {
+        // No clock says so for sure: a reading of a while ago may be this one.
+        (None, Some(0)) if !is_by_clock(observation, acknowledged, known) || is_heard_within(known) => {
             return Verdict::ToldLate { later: 0, otherwise: observation.quantity - expected };
         }
+        (None, Some(later)) if known.unanswered.is_some() => return Verdict::Lost { later },
         (None, Some(later)) => return Verdict::Explained { later },
         (None, None) => {}
     }
@@ -269,6 +269,12 @@ fn explained_from(
 /// Is a number what it must be by all clocks, if what came before it was acknowledged, and the last write has overwritten what may be so?
 fn is_by_clock(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> bool {
     ways(observation, acknowledged, known, (0, known.changes.len())).any(|way| way.is_by_clock)
+}
+
+/// Was a change heard of while what was acknowledged was read or written? It is in that, or not, whatever its system's clock says.
+fn is_heard_within(known: &Known<'_>) -> bool {
+    let Some(at) = known.acknowledged_at.filter(|_| known.may_be_overwritten) else { return false };
+    known.changes.iter().any(|change| change.heard_at <= at)
 }
 
 /// Does what was acknowledged explain a number in several ways that leave different changes to come, and no clock says which it is? Each of

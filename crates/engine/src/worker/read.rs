@@ -133,8 +133,10 @@ impl Worker {
             let before = line.state.but_for_times();
             let state = &mut line.state;
             state.lost.retain(|(_, at)| at.plus_seconds(MAY_ARRIVE) >= observation.at);
-            // A push that began after the reading began says nothing about it: read again.
-            if state.acknowledged_at.is_some_and(|at| at >= observation.at) {
+            // A reading that began before a push did says nothing about it: read again.
+            let is_sent_since =
+                state.unanswered.is_some() && state.sent.is_some_and(|sent| sent.at >= observation.at);
+            if is_sent_since || state.acknowledged_at.is_some_and(|at| at >= observation.at) {
                 line.reading = None;
                 again.insert(key.clone());
                 continue;
@@ -163,9 +165,11 @@ impl Worker {
                 _ => None,
             };
             // An order may be on its way to us, or the reading be of a while ago. Seen as long as that takes, nothing
-            // explains it.
+            // explains it. Of a number that is left to the system nobody is told: it must be no reading of a while ago.
             let doubted = match verdict {
-                Verdict::ToldLate { otherwise, .. } if !line.is_skipped => Some((otherwise, STALE_FOR)),
+                Verdict::ToldLate { otherwise, .. } => Some((otherwise, STALE_FOR)),
+                Verdict::ArrivedLate { quantity, .. } => Some((quantity, STALE_FOR)),
+                Verdict::Drift(drift) if line.is_skipped => Some((drift, STALE_FOR)),
                 _ => drift.map(|drift| (drift, told_within.max(STALE_FOR))),
             };
             let is_new = line.suspected.is_none();
@@ -213,9 +217,16 @@ impl Worker {
             let base = state.acknowledged_at;
             state.observed = Some((observation.quantity, observation.at));
             state.acknowledge(observation.quantity, observation.at);
-            state.may_be_overwritten = false;
-            state.changes = state.changes.split_off(state.changes.len() - later);
-            if later > 0 {
+            if verdict == Verdict::First {
+                // As a reading of a while ago, it may be without what we heard of since then.
+                let may_be_older = observation.at.plus_micros(-STALE_FOR);
+                state.changes.retain(|change| change.heard_at >= may_be_older);
+                state.may_be_overwritten = !state.changes.is_empty();
+            } else {
+                state.changes = state.changes.split_off(state.changes.len() - later);
+                state.may_be_overwritten = false;
+            }
+            if !state.changes.is_empty() {
                 again.insert(key.clone());
             }
             if matches!(verdict, Verdict::Arrived { .. }) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json as object};
 
 use crate::server::{ONHAND, Server, onhand, text};
 
@@ -189,8 +189,8 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
         &["export", "stock", "--json"],
         &["verify"],
         &["completion", "bash"],
-        &["demo", "--json", "--seconds", "1"],
-        &["demo", "--seconds", "1"],
+        &["demo", "--json", "--seconds", "1", "--scene", "manual-edit"],
+        &["demo", "--seconds", "1", "--scene", "manual-edit"],
         &["explain", "no-such-thing", "--json"],
     ] {
         let output = unread(&database, arguments);
@@ -240,34 +240,56 @@ fn a_key_has_a_tenant_and_a_name_that_can_be_shown() {
 }
 
 #[test]
-fn the_demo_draws_nothing_where_nobody_looks() {
+fn the_demo_draws_nothing_where_nobody_looks_and_tells_three_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let demo = |more: &[&str]| {
-        onhand(&folder.path().join("unused.db"), &[&["demo", "--seconds", "1"], more].concat())
+        let asked = ["demo", "--seconds", "1", "--scene", "manual-edit"];
+        onhand(&folder.path().join("unused.db"), &[&asked, more].concat())
     };
-    let plain = text(&demo(&[]).stdout);
+    let output = demo(&[]);
+    let plain = text(&output.stdout);
+    assert!(output.status.success(), "{plain}");
     let words: Vec<_> = plain.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(words[..5], ["pages", "API", "docs", "shop", "key"], "{plain}");
-    assert_eq!(words.len(), 6, "the addresses once, and the result: {plain}");
+    assert_eq!(words[..6], ["pages", "API", "docs", "shops", "key", "──"], "{plain}");
+    for told in [
+        "Three systems, three numbers: Shopify 100, Corner Shop 92, WooCommerce 97. Which is right, and why?",
+        "● Shopify shows 100, as it should.",
+        "Somebody changed it in Corner Shop",
+        "● WooCommerce shows 100, as it should.",
+        "● Corner Shop shows 100, as it should.",
+        "0 oversold by us",
+    ] {
+        assert!(plain.contains(told), "`{told}` is not told:\n{plain}");
+    }
     let output = demo(&["--json"]);
-    assert_eq!(text(&output.stdout).lines().count(), 1);
+    assert_eq!(text(&output.stdout).lines().count(), 2, "a line for the scene, and one for all");
     assert!(text(&output.stderr).contains("key   ohk_1_"), "{}", text(&output.stderr));
     assert!(!plain.contains('\u{1b}') && !text(&output.stderr).contains('\u{1b}'));
 }
 
 #[test]
-fn the_demo_runs_unattended_and_prints_one_object_last() {
+fn the_demo_plays_all_scenes_unattended_and_prints_one_object_for_each_and_one_last() {
     let folder = tempfile::tempdir().unwrap();
     let output = onhand(
         &folder.path().join("unused.db"),
-        &["demo", "--headless", "--seconds", "3", "--seed", "7", "--json"],
+        &["demo", "--headless", "--seconds", "8", "--seed", "7", "--json"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let result = json(&output.stdout);
-    assert_eq!(result["oversold_by_us"], 0);
-    assert_eq!(result["converged"], true);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let lines: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (result, scenes) = lines.split_last().unwrap();
+    let names: Vec<&Value> = scenes.iter().map(|scene| &scene["scene"]).collect();
+    assert_eq!(names, ["manual-edit", "outage", "two-masters", "flash-sale"]);
+    for scene in scenes {
+        assert_eq!((&scene["oversold_by_us"], &scene["converged"]), (&object!(0), &object!(true)), "{scene}");
+    }
+    assert_eq!(scenes[0]["discrepancies"]["manual_edit"], 1, "{}", scenes[0]);
+    assert_eq!(scenes[2]["discrepancies"]["second_master"], 1, "{}", scenes[2]);
+    let sale = &scenes[3];
+    assert_eq!((&sale["stock"], &sale["buyers"]), (&object!(500), &object!(1_000)), "{sale}");
+    assert!(sale["sold"].as_i64().unwrap() >= 500 && !sale["exposure"].as_array().unwrap().is_empty(), "{sale}");
+    assert_eq!((&result["oversold_by_us"], &result["converged"]), (&object!(0), &object!(true)));
     assert_eq!(result["in_step"], result["listings"]);
-    assert!(result["orders"].as_u64().unwrap() > 10, "{result}");
+    assert!(result["orders"].as_u64().unwrap() > 500, "{result}");
     assert!(result["sync_latency_ms"]["p99"].as_f64().unwrap() > 0.0, "{result}");
 }
 
