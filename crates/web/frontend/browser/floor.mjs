@@ -163,8 +163,17 @@ await walk({ args, through }, async ({ opened, go, looked, until, api, fail, sig
   await scan(PEN);
   await waits("1 scan waits here. Sign in to go on");
   await pictures("signed-out");
+  // Nor does anybody else's session send it.
+  const { key: theirs } = await api("/keys", { name: "bea", role: "clerk" });
+  await signIn(page, theirs);
+  await go(page, "/floor/receive?at=DOCK");
+  await scan("LAMP");
+  await says("1 × LAMP received at DOCK");
+  await waits("1 scan waits here for demo to sign in on this device");
+  is("another's scan", [(await history("PEN")).length - before, (await history("LAMP"))[0].actor], [0, "bea"]);
+  await browser.deleteCookie(...(await browser.cookies()));
   await browser.setCookie(...cookies);
-  await page.reload({ waitUntil: "load" });
+  await go(page, "/floor/receive?at=DOCK");
   await nothingWaits();
   is("a scan before signing in", (await history("PEN")).length - before, 1);
 
@@ -236,13 +245,22 @@ await walk({ args, through }, async ({ opened, go, looked, until, api, fail, sig
   await pictures("look-up-place");
 
   // The camera reads a barcode, by what this server has, and reads it once while it is in sight.
+  before = (await history("LAMP")).filter((row) => row.quantity === 1).length;
   await go(page, "/floor/receive?at=DOCK");
   await page.click("[data-tool=camera]");
   await page.waitForFunction(() => document.getElementById("said").textContent.includes("1 × LAMP received at DOCK"), { timeout: 20_000, polling: 50 })
     .catch(() => fail("the camera", "reads nothing"));
   await pictures("camera");
   await page.click("[data-tool=camera]");
-  is("seen by the camera", (await history("LAMP")).filter((row) => row.quantity === 1).length, 1);
+  is("seen by the camera", (await history("LAMP")).filter((row) => row.quantity === 1).length, before + 1);
+
+  // On a phone its keyboard is not in the way of a scanner, until somebody asks for it.
+  await page.setViewport({ width: 360, height: 740, isMobile: true, hasTouch: true });
+  await go(page, "/floor/receive?at=DOCK");
+  const keyboard = () => page.$eval("#code", (field) => field.inputMode);
+  is("before somebody types", [await keyboard(), await focused()], ["none", "code"]);
+  await page.click("[data-tool=keyboard]");
+  is("once somebody types", [await keyboard(), await focused()], ["text", "code"]);
 
   // Without script the same forms do the same.
   const plain = await browser.newPage();

@@ -172,7 +172,7 @@ export function floor(): void {
       lines.push(line("p", strong(own.length ? many(own.length) : "You are signed out"), ". ", link, " to go on."));
     } else if (own.length > 0 && state === "lost") {
       const sent = own.length === 1 ? "it is sent" : "they are sent";
-      lines.push(line("p", strong(many(own.length)), `. There is no connection; ${sent} when it is back.`));
+      lines.push(line("p", strong(many(own.length)), `. The server is not reached; ${sent} when it is.`));
     } else if (own.length > 1) {
       lines.push(line("p", strong(many(own.length)), " to be sent."));
     }

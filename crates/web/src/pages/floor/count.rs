@@ -121,7 +121,7 @@ pub(super) fn step(view: &mut View<'_>, scan: &Scan) -> Result<Step, StoreError>
     let Some((id, session)) = session(view, &standing.of)? else { return begin(view, scan) };
     if session.state != SessionState::Open {
         let standing = Standing { of: String::new(), ..standing.clone() }.empty_handed();
-        let why = format!("Count {id} has ended, and what you scanned is not in it: start another.");
+        let why = format!("Count {id} has ended: start another for what you scan now.");
         return Ok(Step::Stand(standing, Said::new(Fate::Wrong, why)));
     }
     let at = scan.made_at(view.now);
