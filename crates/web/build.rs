@@ -18,6 +18,8 @@ const CAMERA: &str = "camera.js";
 /// What that reads barcodes with: a part of the package `zxing-wasm`, copied as it is.
 const READER: &str = "reader.wasm";
 const READER_FROM: &str = "zxing-wasm/dist/reader/zxing_reader.wasm";
+/// The licence of both, which asks to go with them.
+const READER_LICENCE: &str = "zxing-wasm/LICENSE";
 /// What the packages in `OUT_DIR` were installed from; written last, so that half an install never counts as one.
 const INSTALLED_FROM: &str = "installed-from";
 
@@ -75,7 +77,14 @@ fn bundled(frontend: &Path, out: &Path) -> Result<(), Missing> {
             .map_err(|why| Missing { why, help: "Mend what it says (see crates/web/frontend)" })?;
     }
     fs::copy(packages.join(READER_FROM), out.join(READER)).map_err(unwritable)?;
-    Ok(())
+    with_licence(&packages.join(READER_LICENCE), &out.join(CAMERA)).map_err(unwritable)
+}
+
+/// Puts the licence of what is in a bundle before it. What `zxing-wasm` says of its parts is under "Licenses" in its README.
+fn with_licence(licence: &Path, bundle: &Path) -> io::Result<()> {
+    let (licence, script) = (fs::read_to_string(licence)?, fs::read_to_string(bundle)?);
+    let parts = "barcode-detector and zxing-wasm, which has ZXing-C++ in it (Apache License 2.0)";
+    fs::write(bundle, format!("/*! {parts}.\n\n{licence}*/\n{script}"))
 }
 
 /// Copies the files of a folder.
