@@ -140,19 +140,25 @@ await walk({ args, through }, async ({ opened, go, looked, until, api, fail, sig
   before = (await history("PEN")).length;
   await page.setRequestInterception(true);
   let takes = false;
-  page.on("request", (request) => (request.method() === "POST" && !takes ? request.abort() : request.continue()));
+  page.on("request", (request) => {
+    if (request.method() === "POST" && !takes) return request.abort();
+    // One that the server fails over, each time.
+    return request.postData()?.includes("POISON") ? request.respond({ status: 500, body: "" }) : request.continue();
+  });
   for (let number = 0; number < 4; number += 1) await scan(PEN);
+  await scan("POISON");
   await scan("NOBODY-KNOWS-IT");
-  await waits("5 scans wait here");
-  await page.reload({ waitUntil: "load" });
-  await waits("5 scans wait here");
-  await scan(PEN);
   await waits("6 scans wait here");
+  await page.reload({ waitUntil: "load" });
+  await waits("6 scans wait here");
+  await scan(PEN);
+  await waits("7 scans wait here");
   takes = true;
   await nothingWaits();
   is("five scans over a reload", (await history("PEN")).length - before, 5);
-  await until(page, "what was not taken", () => /NOBODY-KNOWS-IT.*no item/s.test(document.getElementById("refused").textContent));
+  await until(page, "what was not taken", () => /NOBODY-KNOWS-IT.*no item.*POISON The server failed/s.test(document.getElementById("refused").textContent));
   await pictures("not-taken");
+  await page.click("#refused button");
   await page.click("#refused button");
   await until(page, "it is seen", () => document.getElementById("refused").hidden);
 

@@ -12,6 +12,8 @@ const PATIENCE = 10_000;
 const AGAIN = [500, 5_000] as const;
 /** What waited longer than that is told of in a list too: its maker may be elsewhere by now. In milliseconds. */
 const LATE = 2_000;
+/** How often one is sent that the server fails over. */
+const TRIES = 3;
 
 type State = "well" | "lost" | "signed out";
 
@@ -37,6 +39,7 @@ export function floor(): void {
   let delay: number = AGAIN[0];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isSending = false;
+  let tries = 0;
 
   const mine = () => kept.scans().filter((scan) => scan.whose === whose);
   const ready = () => field.focus({ preventScroll: true });
@@ -121,6 +124,8 @@ export function floor(): void {
     }
     // Led to where one signs in.
     if (answer.type === "opaqueredirect" || answer.status === 401) return is("signed out");
+    tries = answer.status === 500 ? tries + 1 : 0;
+    if (tries === TRIES) return givenUp(scan);
     if (answer.status >= 500 || answer.status === 429 || answer.status === 408) return is("lost");
     const page = new DOMParser().parseFromString(text, "text/html");
     const said = page.getElementById("said");
@@ -137,6 +142,14 @@ export function floor(): void {
     const place = document.getElementById("said");
     if (place && !said) place.textContent = words;
     signal(fate);
+    return true;
+  }
+
+  /** One that the server fails over each time keeps no other waiting: its maker is told. */
+  function givenUp(scan: kept.Scan): boolean {
+    tries = 0;
+    kept.answered(scan, undefined, "The server failed over it: look whether it was done, or scan it again.");
+    signal("wrong");
     return true;
   }
 

@@ -136,7 +136,7 @@ pub(super) fn step(view: &mut View<'_>, scan: &Scan) -> Result<Step, StoreError>
         }
     }
     match meant(view, &scan.code)? {
-        Meant::Item(found) => seen(view, scan, (id, &session), hand, *found, at),
+        Meant::Item(found) => Ok(seen(scan, (id, &session), hand, *found, at)),
         Meant::Place(place, location) => place_scanned(view, scan, &session, place, &location.code),
         Meant::Nothing(why) => Ok(unknown(scan, id, hand, &why, at)),
     }
@@ -207,21 +207,20 @@ fn unknown(scan: &Scan, id: SessionId, hand: Option<InHand>, why: &str, at: Inst
 
 /// An item was seen: one more of what is in hand, or the next.
 fn seen(
-    view: &mut View<'_>,
     scan: &Scan,
     (id, session): (SessionId, &Session),
     hand: Option<InHand>,
     found: Found,
     at: Instant,
-) -> Result<Step, StoreError> {
+) -> Step {
     if session.items.as_ref().is_some_and(|items| !items.contains(&found.id)) {
         let why = format!("{} is not on the list of this count. Put it aside.", found.item.sku);
-        return Ok(Step::stay(scan, Fate::Wrong, why));
+        return Step::stay(scan, Fate::Wrong, why);
     }
     let is_more = hand.as_ref().is_some_and(|hand| hand.found.id == found.id && !hand.wants_lot());
     let before = hand.as_ref().filter(|_| is_more).map_or(Quantity::ZERO, |hand| hand.n);
     let Some(n) = before.checked_add(found.each).filter(|n| n.is_acceptable()) else {
-        return Ok(Step::stay(scan, Fate::Wrong, "That is more than there can be."));
+        return Step::stay(scan, Fate::Wrong, "That is more than there can be.");
     };
     let sku = found.item.sku.clone();
     let lot = if is_more { scan.standing.lot.clone() } else { String::new() };
@@ -232,14 +231,13 @@ fn seen(
         Tracking::Serials => format!("Now scan the serial number of {sku}."),
         _ => format!("{sku}: {}. Scan on, or say how many there are.", words::number(n)),
     };
-    let stand = |after| Step::Stand(after, Said::new(Fate::Known, text));
-    Ok(match hand.filter(|hand| !is_more && !hand.wants_lot()) {
+    match hand.filter(|hand| !is_more && !hand.wants_lot()) {
         Some(told) => {
             let quantity = told.n;
-            Step::act(told.look(id, quantity, view.now), after)
+            Step::act(told.look(id, quantity, at), after)
         }
-        None => stand(after),
-    })
+        None => Step::Stand(after, Said::new(Fate::Known, text)),
+    }
 }
 
 fn place_scanned(

@@ -124,6 +124,7 @@ impl Task {
         }
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates hand on references")]
     fn is(self, other: &Self) -> bool {
         self == *other
     }

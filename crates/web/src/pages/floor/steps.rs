@@ -45,7 +45,7 @@ enum Heard {
     Goods(Box<Goods>),
     Place(LocationId, Box<Location>),
     /// Something is to be scanned again, or before.
-    Step(Step),
+    Step(Box<Step>),
 }
 
 fn hear(view: &mut View<'_>, scan: &Scan) -> Result<Heard, StoreError> {
@@ -61,16 +61,16 @@ fn hear(view: &mut View<'_>, scan: &Scan) -> Result<Heard, StoreError> {
         }
     }
     Ok(match said {
-        Meant::Nothing(why) => Heard::Step(Step::stay(scan, Fate::Unknown, why)),
+        Meant::Nothing(why) => Heard::Step(Box::new(Step::stay(scan, Fate::Unknown, why))),
         Meant::Place(id, location) => Heard::Place(id, location),
         Meant::Item(found) => match scan.units(found.each) {
-            Err(why) => Heard::Step(Step::stay(scan, Fate::Wrong, why)),
+            Err(why) => Heard::Step(Box::new(Step::stay(scan, Fate::Wrong, why))),
             Ok(quantity) if found.is_tracked() => {
                 let what = if found.item.tracking == Tracking::Lots { "lot" } else { "serial number" };
                 let said = Said::new(Fate::Known, format!("Now scan the {what} of {}.", found.item.sku));
                 let (item, n) = (found.item.sku, quantity.to_string());
                 let standing = Standing { item, n, lot: String::new(), ..scan.standing.clone() };
-                Heard::Step(Step::Stand(standing, said))
+                Heard::Step(Box::new(Step::Stand(standing, said)))
             }
             Ok(quantity) => Heard::Goods(Box::new(Goods { found: *found, quantity, lot: None })),
         },
@@ -101,7 +101,7 @@ pub(super) fn receive(view: &mut View<'_>, scan: &Scan) -> Result<Step, StoreErr
         });
     }
     let goods = match hear(view, scan)? {
-        Heard::Step(step) => return Ok(step),
+        Heard::Step(step) => return Ok(*step),
         Heard::Place(id, location) => return come_in_at(view, scan, document.as_ref(), id, &location),
         Heard::Goods(goods) => goods,
     };
@@ -194,7 +194,7 @@ pub(super) fn carry(view: &mut View<'_>, task: Task, scan: &Scan) -> Result<Step
         Err(why) => return Ok(Step::stay(scan, Fate::Wrong, why)),
     };
     let goods = match hear(view, scan)? {
-        Heard::Step(step) => return Ok(step),
+        Heard::Step(step) => return Ok(*step),
         Heard::Place(id, location) => return go_to(view, task, scan, document.as_ref(), id, &location),
         Heard::Goods(goods) => goods,
     };
