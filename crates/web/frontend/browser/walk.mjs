@@ -58,11 +58,14 @@ async function looked(page, name, width, theme) {
   await page.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`), fullPage: true });
 }
 
+/** What is not so by then never is, in milliseconds: a scan is tried again after 5 seconds at most. */
+const PATIENCE = 15_000;
+
 /** Waits until that is so on the page, and says how long it took. */
 async function until(page, what, isSo, ...told) {
   const began = Date.now();
   try {
-    await page.waitForFunction(isSo, { timeout: 5000, polling: 20 }, ...told);
+    await page.waitForFunction(isSo, { timeout: PATIENCE, polling: 20 }, ...told);
   } catch {
     fail(page.url(), `never: ${what}`);
   }
