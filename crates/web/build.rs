@@ -9,9 +9,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The text of the script, or none: what `pages/assets.rs` includes.
+/// The scripts, or none: what `pages/assets.rs` includes.
 const GENERATED: &str = "script.rs";
+/// Of every page.
 const BUNDLE: &str = "onhand.js";
+/// What a page loads when a camera is opened.
+const CAMERA: &str = "camera.js";
+/// What that reads barcodes with: a part of the package `zxing-wasm`, copied as it is.
+const READER: &str = "reader.wasm";
+const READER_FROM: &str = "zxing-wasm/dist/reader/zxing_reader.wasm";
+/// The licence of both, which asks to go with them.
+const READER_LICENCE: &str = "zxing-wasm/LICENSE";
 /// What the packages in `OUT_DIR` were installed from; written last, so that half an install never counts as one.
 const INSTALLED_FROM: &str = "installed-from";
 
@@ -28,7 +36,15 @@ fn main() {
     let folder = |name| PathBuf::from(std::env::var_os(name).expect("cargo says it"));
     let (frontend, out) = (folder("CARGO_MANIFEST_DIR").join("frontend"), folder("OUT_DIR"));
     let text = match bundled(&frontend, &out) {
-        Ok(()) => format!("Some(include_str!(concat!(env!(\"OUT_DIR\"), \"/{BUNDLE}\")))"),
+        Ok(()) => {
+            let included =
+                |how: &str, name: &str| format!("include_{how}!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))");
+            let (pages, camera) = (included("str", BUNDLE), included("str", CAMERA));
+            format!(
+                "Some(Scripts {{ pages: {pages}, camera: {camera}, reader: {} }})",
+                included("bytes", READER)
+            )
+        }
         Err(Missing { why, help }) => {
             println!(
                 "cargo:warning=the pages are built without script, and work by plain links and forms: {why}. \
@@ -40,23 +56,35 @@ fn main() {
     fs::write(out.join(GENERATED), text).expect("OUT_DIR can be written");
 }
 
-/// Makes the bundle in `out`.
+/// Makes the bundles in `out`.
 fn bundled(frontend: &Path, out: &Path) -> Result<(), Missing> {
     let packages = installed(frontend, out)?;
+    let unwritable =
+        |error: io::Error| Missing { why: error.to_string(), help: "Make the build's folder writable" };
     // Bundled here, and not beside packages that somebody installed there and that are others by now.
-    let sources = copied(&frontend.join("src"), &out.join("src"));
-    let sources = sources
-        .map_err(|error| Missing { why: error.to_string(), help: "Make the build's folder writable" })?;
-    let mut esbuild = Command::new(packages.join(".bin/esbuild"));
-    esbuild
-        .arg(sources.join("main.ts"))
-        .args(["--bundle", "--minify", "--format=iife", "--target=es2022", "--legal-comments=none"])
-        .arg(format!("--outfile={}", out.join(BUNDLE).display()))
-        .arg("--log-level=warning")
-        .env("NODE_PATH", &packages)
-        .current_dir(out);
-    told("esbuild", &mut esbuild)
-        .map_err(|why| Missing { why, help: "Mend what it says (see crates/web/frontend)" })
+    let sources = copied(&frontend.join("src"), &out.join("src")).map_err(unwritable)?;
+    for (source, format, bundle) in [("main.ts", "iife", BUNDLE), ("camera.ts", "esm", CAMERA)] {
+        let mut esbuild = Command::new(packages.join(".bin/esbuild"));
+        esbuild
+            .arg(sources.join(source))
+            .args(["--bundle", "--minify", "--target=es2022", "--legal-comments=none"])
+            .arg(format!("--format={format}"))
+            .arg(format!("--outfile={}", out.join(bundle).display()))
+            .arg("--log-level=warning")
+            .env("NODE_PATH", &packages)
+            .current_dir(out);
+        told("esbuild", &mut esbuild)
+            .map_err(|why| Missing { why, help: "Mend what it says (see crates/web/frontend)" })?;
+    }
+    fs::copy(packages.join(READER_FROM), out.join(READER)).map_err(unwritable)?;
+    with_licence(&packages.join(READER_LICENCE), &out.join(CAMERA)).map_err(unwritable)
+}
+
+/// Puts the licence of what is in a bundle before it. What `zxing-wasm` says of its parts is under "Licenses" in its README.
+fn with_licence(licence: &Path, bundle: &Path) -> io::Result<()> {
+    let (licence, script) = (fs::read_to_string(licence)?, fs::read_to_string(bundle)?);
+    let parts = "barcode-detector and zxing-wasm, which has ZXing-C++ in it (Apache License 2.0)";
+    fs::write(bundle, format!("/*! {parts}.\n\n{licence}*/\n{script}"))
 }
 
 /// Copies the files of a folder.

@@ -29,9 +29,10 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
         tracing::warn!("what another site asked was refused");
     }
     let headers = response.headers_mut();
-    let content = content_security(headers, is_viewer);
+    let content = HeaderValue::from_static(content_security(headers, is_viewer));
+    // Some pages need to load more, and say so themselves.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(content);
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, content),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

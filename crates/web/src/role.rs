@@ -77,6 +77,8 @@ const CLERK: &[&str] = &[
     "/v1/transfers/{id}/receive",
     "/items/{sku}/preview/{act}",
     "/items/{sku}/{act}",
+    "/floor/{task}",
+    "/floor/{task}/undo",
 ];
 
 /// Addresses at which something is asked by POST, or that are of whoever is there alone.
@@ -84,6 +86,7 @@ const VIEWER: &[&str] = &[
     "/v1/ownership/preview",
     "/v1/publication/preview",
     "/v1/systems/{name}/dry-run",
+    "/floor/look-up",
     "/sign-out",
     "/account/password",
     "/account/two-factor",
@@ -162,6 +165,9 @@ mod tests {
             (Method::POST, "/v1/whatever/comes", Role::Operator),
             (Method::GET, "/settings", Role::Admin),
             (Method::POST, "/account/password", Role::Viewer),
+            (Method::POST, "/floor/{task}", Role::Clerk),
+            (Method::POST, "/floor/look-up", Role::Viewer),
+            (Method::POST, "/floor/count/book", Role::Operator),
         ] {
             assert_eq!(needed(&method, path), role, "{method} {path}");
         }

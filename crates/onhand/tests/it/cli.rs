@@ -275,7 +275,8 @@ fn the_demo_plays_all_scenes_unattended_and_prints_one_object_for_each_and_one_l
         &["demo", "--headless", "--seconds", "8", "--seed", "7", "--json"],
     );
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    let lines: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (result, scenes) = lines.split_last().unwrap();
     let names: Vec<&Value> = scenes.iter().map(|scene| &scene["scene"]).collect();
     assert_eq!(names, ["manual-edit", "outage", "two-masters", "flash-sale"]);
@@ -286,7 +287,10 @@ fn the_demo_plays_all_scenes_unattended_and_prints_one_object_for_each_and_one_l
     assert_eq!(scenes[2]["discrepancies"]["second_master"], 1, "{}", scenes[2]);
     let sale = &scenes[3];
     assert_eq!((&sale["stock"], &sale["buyers"]), (&object!(500), &object!(1_000)), "{sale}");
-    assert!(sale["sold"].as_i64().unwrap() >= 500 && !sale["exposure"].as_array().unwrap().is_empty(), "{sale}");
+    assert!(
+        sale["sold"].as_i64().unwrap() >= 500 && !sale["exposure"].as_array().unwrap().is_empty(),
+        "{sale}"
+    );
     assert_eq!((&result["oversold_by_us"], &result["converged"]), (&object!(0), &object!(true)));
     assert_eq!(result["in_step"], result["listings"]);
     assert!(result["orders"].as_u64().unwrap() > 500, "{result}");

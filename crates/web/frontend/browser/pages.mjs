@@ -1,92 +1,14 @@
 // Walks the pages of a running server in a real browser: `node pages.mjs ADDRESS KEY FOLDER`.
 //
-// Each page at desktop and phone width, light and dark, is looked at by axe-core, must not be wider than its window, and is kept as a picture
-// in FOLDER. Then what only script does is tried. Prints one line of JSON for each failure; exits with 1 where there is one.
-// CHROME names the browser.
+// Each page at desktop and phone width, light and dark, then what only script does. See `walk.mjs`.
 
-import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import puppeteer from "puppeteer-core";
+import { walk } from "./walk.mjs";
 
-const [address, key, folder] = process.argv.slice(2);
-const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const failures = [];
-const fail = (where, what) => failures.push({ where, what });
-
-/** The browser that is named, or one that is on this machine. */
-function chrome() {
-  const named = process.env.CHROME;
-  const folders = (process.env.PATH ?? "").split(":");
-  const names = named ? [named] : ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-  const all = names.flatMap((name) => (name.includes("/") ? [name] : folders.map((folder) => join(folder, name))));
-  const found = all.find((path) => existsSync(path));
-  if (!found) throw new Error("there is no browser: install Chromium, or name one in CHROME; `cargo xtask test` installs one");
-  return found;
-}
-
-const browser = await puppeteer.launch({
-  executablePath: chrome(),
-  // In containers and as root there is no sandbox to be had; nothing but our own pages is opened.
-  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"],
-});
-
-/** A page whose console says nothing bad: a refused script or style is said there. */
-async function opened() {
-  const page = await browser.newPage();
-  page.on("pageerror", (error) => fail(page.url(), `script: ${error}`));
-  page.on("console", (message) => {
-    if (message.type() === "error" && !/status of 4/.test(message.text())) fail(page.url(), `console: ${message.text()}`);
-  });
-  return page;
-}
-
-const go = (page, path) => page.goto(address + path, { waitUntil: "load" });
-
-async function looked(page, name, width, theme) {
-  await page.setViewport({ width, height: width < 720 ? 740 : 800, deviceScaleFactor: 1 });
-  await page.emulateMediaFeatures([
-    { name: "prefers-color-scheme", value: theme },
-    { name: "prefers-reduced-motion", value: "reduce" },
-  ]);
-  const where = `${name} at ${width}, ${theme}`;
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (wide > 0) fail(where, `is ${wide} px wider than the window`);
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  for (const { id, help, nodes } of violations) {
-    fail(where, `axe: ${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
-  }
-  await page.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`), fullPage: true });
-}
-
-/** Waits until that is so on the page, and says how long it took. */
-async function until(page, what, isSo, ...told) {
-  const began = Date.now();
-  try {
-    await page.waitForFunction(isSo, { timeout: 5000, polling: 20 }, ...told);
-  } catch {
-    fail(page.url(), `never: ${what}`);
-  }
-  return Date.now() - began;
-}
-
-async function api(path, body) {
-  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-  const answer = await fetch(`${address}/v1${path}`, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-  return answer.json();
-}
-
-try {
-  await mkdir(folder, { recursive: true });
+await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn }) => {
   const page = await opened();
   await go(page, "/sign-in");
   for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(page, "sign-in", width, theme);
-  await page.click("summary");
-  await page.type("#key", key);
-  await Promise.all([page.waitForNavigation(), page.click("details button")]);
+  await signIn(page);
 
   // Somebody is added, signs in with what they were given, and has to choose a password of their own.
   const given = await api("/users", { name: "ada", role: "operator" });
@@ -163,11 +85,5 @@ try {
   await plain.setJavaScriptEnabled(false);
   await go(plain, `/stock?q=${encodeURIComponent(sku)}`);
   if (!(await plain.content()).includes(sku)) fail("/stock", "without script the search finds nothing");
-  console.log(JSON.stringify({ pages: Object.keys(pages).length, live_ms: took, failures: failures.length }));
-} catch (error) {
-  fail("the walk", String(error.stack ?? error));
-} finally {
-  await browser.close();
-}
-for (const failure of failures) console.log(JSON.stringify(failure));
-process.exit(failures.length ? 1 : 0);
+  return { pages: Object.keys(pages).length, live_ms: took };
+});

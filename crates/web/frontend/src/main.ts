@@ -3,6 +3,7 @@
 
 import htmx from "htmx.org";
 import { calm } from "./calm";
+import { floor } from "./floor";
 import { live } from "./live";
 
 // The pages' Content-Security-Policy allows no inline style and no text that becomes script.
@@ -19,3 +20,4 @@ htmx.defineExtension("calm", {
 });
 
 live();
+floor();

@@ -108,6 +108,8 @@ pub(super) struct Place {
     /// How much waits there.
     pub waiting: Option<String>,
     pub is_here: bool,
+    /// In the bar of a narrow screen too.
+    pub is_first: bool,
 }
 
 /// What is around a page.
@@ -132,17 +134,21 @@ pub(super) struct Frame {
     pub seq: Seq,
 }
 
-const PLACES: [(&str, &str); 7] = [
-    ("/", "Overview"),
-    ("/stock", "Stock"),
-    ("/orders", "Orders"),
-    ("/systems", "Systems"),
-    ("/discrepancies", "Discrepancies"),
-    ("/activity", "Activity"),
-    (SETTINGS, "Settings"),
+/// The address, the name, and whether it is in the bar of a narrow screen too: those that are not are behind [`MORE`] there.
+const PLACES: [(&str, &str, bool); 8] = [
+    ("/", "Overview", true),
+    ("/stock", "Stock", true),
+    ("/orders", "Orders", false),
+    ("/systems", "Systems", false),
+    ("/floor", "Floor", true),
+    ("/discrepancies", "Discrepancies", true),
+    ("/activity", "Activity", false),
+    (SETTINGS, "Settings", false),
 ];
 /// Of who says who may what alone.
 const SETTINGS: &str = "/settings";
+/// Where the rest is on a narrow screen.
+pub(super) const MORE: &str = "/more";
 
 impl Frame {
     /// Of a page in the rail's place of that address.
@@ -154,14 +160,15 @@ impl Frame {
             Ok((view.rules()?.pushing_stopped.map(|stopped| stopped.since), view.now, view.seq()))
         })
         .await?;
-        let is_shown = |(href, _): &(&str, &str)| *href != SETTINGS || caller.role == Role::Admin;
-        let places = PLACES.into_iter().filter(is_shown).map(|(href, name)| {
+        let is_shown = |(href, ..): &(&str, &str, bool)| *href != SETTINGS || caller.role == Role::Admin;
+        let places = PLACES.into_iter().filter(is_shown).map(|(href, name, is_first)| {
             let waiting = match href {
                 "/orders" => short + late,
                 "/discrepancies" => discrepancies,
                 _ => 0,
             };
-            Place { href, name, waiting: (waiting > 0).then(|| words::count(waiting)), is_here: href == here }
+            let waiting = (waiting > 0).then(|| words::count(waiting));
+            Place { href, name, waiting, is_here: href == here, is_first }
         });
         Ok(Self {
             style: assets::style(),
@@ -176,6 +183,13 @@ impl Frame {
             live: format!("/live?of={}", about(here)),
             seq,
         })
+    }
+}
+
+impl Frame {
+    /// Is the page behind [`MORE`] on a narrow screen?
+    pub fn is_behind_more(&self) -> bool {
+        !self.places.iter().any(|place| place.is_here && place.is_first)
     }
 }
 

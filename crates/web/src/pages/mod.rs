@@ -8,9 +8,11 @@ mod activity;
 mod assets;
 mod chart;
 mod discrepancies;
+mod floor;
 mod frame;
 mod item;
 mod live;
+mod more;
 mod orders;
 mod overview;
 mod problem;
@@ -50,6 +52,8 @@ pub(crate) fn routes() -> Router<App> {
         .merge(stock::routes())
         .merge(item::routes())
         .merge(orders::routes())
+        .merge(floor::routes())
+        .merge(more::routes())
         .merge(systems::routes())
         .merge(discrepancies::routes())
         .merge(activity::routes())
@@ -69,8 +73,19 @@ type Shown = Result<Response, Trouble>;
 async fn act(app: &App, caller: Caller, key: &str, body: Body) -> Result<Committed, Problem> {
     let text = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error.to_string()))?;
     let fingerprint = blake3::hash(&text).as_bytes().first_chunk::<8>().copied().unwrap_or_default();
+    act_as(app, caller, key, u64::from_be_bytes(fingerprint), body).await
+}
+
+/// As [`act`], where what the form said, and not what it came to, tells a copy of it from another.
+async fn act_as(
+    app: &App,
+    caller: Caller,
+    key: &str,
+    fingerprint: u64,
+    body: Body,
+) -> Result<Committed, Problem> {
     let key = Some(key.to_owned()).filter(|key| (1..=255).contains(&key.len()));
-    let ask = Ask { caller, key, fingerprint: u64::from_be_bytes(fingerprint), body: () };
+    let ask = Ask { caller, key, fingerprint, body: () };
     ask.submit(app, body).await
 }
 

@@ -85,6 +85,14 @@ pub(super) fn plain(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// What is told in small letters as a sentence by itself.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(letters).chain(end.chars()).collect()
+}
+
 /// A word as a class of the style: `on its way` is `on-its-way`.
 pub(super) fn class(word: &str) -> String {
     word.replace(' ', "-")
@@ -131,6 +139,12 @@ mod tests {
             (lasting(840), lasting(12_500), lasting(240_000)),
             ("0.8 s".into(), "12 s".into(), "4 min".into())
         );
+    }
+
+    #[test]
+    fn what_is_told_is_a_sentence() {
+        assert_eq!(sentence("there is none"), "There is none.");
+        assert_eq!((sentence("Why?"), sentence("")), ("Why?".to_owned(), ".".to_owned()));
     }
 
     #[test]

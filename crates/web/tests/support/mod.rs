@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each binary of tests uses its own part of it")]
 
+pub mod browser;
 pub mod document;
 
 use std::sync::Arc;

@@ -90,9 +90,12 @@ pub(super) struct Player<'a> {
     pub stage: &'a mut Stage,
     pub interrupted: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// What was last told of the watched item's numbers.
-    watched: BTreeMap<(String, String), (Option<Quantity>, Quantity, bool)>,
+    watched: BTreeMap<(String, String), Numbers>,
     next_look: Instant,
 }
+
+/// What a shop shows, and what it should, by what Onhand knows.
+type Numbers = (Option<Quantity>, Quantity);
 
 fn now() -> Instant {
     SystemClock.now()
@@ -153,7 +156,7 @@ impl<'a> Player<'a> {
     /// One shows 100, which is right; one shows what somebody typed; one has not heard of it yet.
     async fn three_numbers(&mut self) -> anyhow::Result<BTreeMap<&'static str, Value>> {
         const SKU: &str = "MUG-BLUE";
-        self.watch(Some(SKU)).await?;
+        self.watch(SKU).await?;
         let before = self.world.available(SKU)?.iter().sum::<i64>();
         self.tell(format_args!(
             "All three shops show {before} of {SKU}. WooCommerce stops answering; three more come in."
@@ -172,7 +175,13 @@ impl<'a> Player<'a> {
             "Three systems, three numbers: {} {shopify}, {} {corner}, {} {woo}. Which is right, and why?",
             SHOPS[0], SHOPS[2], SHOPS[1]
         ))?;
+        let matters = self.last_matter()?;
         let healed = self.until(WITHIN, async |world| Ok(world.shown(SKU)[2] == right)).await?;
+        for (_, matter) in self.world.discrepancies(matters)? {
+            if matter.cause == Cause::ManualEdit {
+                self.tell(&matter.sentence)?;
+            }
+        }
         self.world.woo.set_faults(woocommerce::Faults::default());
         self.tell("WooCommerce answers again.")?;
         let equal = self.is_equal_within(WITHIN, Some(SKU)).await?;
@@ -208,7 +217,7 @@ impl<'a> Player<'a> {
     /// Another program writes the same number.
     async fn two_masters(&mut self) -> anyhow::Result<BTreeMap<&'static str, Value>> {
         const SKU: &str = "TEA-GREEN";
-        self.watch(Some(SKU)).await?;
+        self.watch(SKU).await?;
         let number = self.world.available(SKU)?.iter().sum::<i64>() - 4;
         self.tell(format_args!(
             "A program of somebody else sets {SKU} in the {CORNER} to {number}, whenever it is another."
@@ -312,11 +321,11 @@ impl<'a> Player<'a> {
     }
 
     /// Nobody buys that any more, so that its numbers can be followed; all is equal first.
-    async fn watch(&mut self, sku: Option<&'static str>) -> anyhow::Result<()> {
-        self.world.untouched = sku;
+    async fn watch(&mut self, sku: &'static str) -> anyhow::Result<()> {
+        self.world.untouched = Some(sku);
         self.watched.clear();
-        self.is_equal_within(WITHIN, sku).await?;
-        Ok(())
+        self.is_equal_within(WITHIN, None).await?;
+        self.has_seen()
     }
 
     /// Customers buy until that is so, for so many seconds at most. Says whether it is.
@@ -379,14 +388,27 @@ impl<'a> Player<'a> {
         for explained in self.world.explained(sku)? {
             let shown = &explained.shown;
             let key = (shown.system.clone(), shown.remote_location.clone());
-            let observed = shown.observed.map(|(quantity, _)| quantity).or(shown.acknowledged);
-            let stands = (observed, shown.desired, shown.in_step);
-            if self.watched.insert(key, stands) != Some(stands)
-                && (observed, shown.desired) != (Some(Quantity::ZERO), Quantity::ZERO)
-            {
-                let sign = explained.standing.sign();
-                self.stage.tell(format_args!("   {sign} {}", shown.explanation))?;
+            let numbers = (shown.observed.map(|(quantity, _)| quantity), shown.desired);
+            // What is shown and what should be are two numbers for a moment after each change.
+            let is_over = shown.in_step || numbers.0 != Some(numbers.1);
+            if is_over && self.watched.get(&key) != Some(&numbers) {
+                self.watched.insert(key, numbers);
+                if numbers != (Some(Quantity::ZERO), Quantity::ZERO) {
+                    let sign = explained.standing.sign();
+                    self.stage.tell(format_args!("   {sign} {}", shown.explanation))?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// What is so before anything happens to the watched item is told by nobody.
+    fn has_seen(&mut self) -> anyhow::Result<()> {
+        let Some(sku) = self.world.untouched else { return Ok(()) };
+        for explained in self.world.explained(sku)? {
+            let shown = explained.shown;
+            let numbers = (shown.observed.map(|(quantity, _)| quantity), shown.desired);
+            self.watched.insert((shown.system, shown.remote_location), numbers);
         }
         Ok(())
     }
