@@ -253,6 +253,8 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         return format!("{both} It is only compared: nothing is sent until {system} goes live.");
     }
     if let Some(trouble) = &status.trouble {
+        // What a system answers may be a sentence already.
+        let trouble = trouble.trim_end_matches('.');
         return format!("{both} {trouble}. It is tried again by itself.");
     }
     match status.unanswered {

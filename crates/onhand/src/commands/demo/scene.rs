@@ -8,6 +8,7 @@ use onhand_emulators::{shopify, woocommerce};
 use onhand_engine::{Clock as _, SystemClock};
 use onhand_ledger::model::Cause;
 use onhand_ledger::{DiscrepancyId, Instant, Quantity};
+use onhand_sync::Standing;
 use serde_json::{Value, json};
 
 use super::oversold::{What, by_us};
@@ -19,6 +20,8 @@ use crate::cli::Scene;
 const WITHIN: i64 = 60;
 /// So many people want a lamp each second of the sale.
 const BUYERS_A_SECOND: i64 = 500;
+/// So many there are of these.
+const LAMPS: i64 = 500;
 /// The sale lasts no longer, in seconds.
 const SALE: i64 = 10;
 /// The listings show no other number for so long before they are called equal, in microseconds.
@@ -190,7 +193,7 @@ impl<'a> Player<'a> {
 
     /// One shop is away, another's answers are lost; customers buy on.
     async fn outage(&mut self, seconds: i64) -> anyhow::Result<BTreeMap<&'static str, Value>> {
-        self.tell("WooCommerce is away, and every fifth answer of Shopify is lost. Customers buy on.")?;
+        self.tell("WooCommerce is away, and now and then an answer of Shopify is lost. Customers buy on.")?;
         let away = woocommerce::Faults { fail_next: u32::MAX, ..woocommerce::Faults::default() };
         self.world.woo.set_faults(away);
         let mut most = 0;
@@ -245,7 +248,9 @@ impl<'a> Player<'a> {
     async fn flash_sale(&mut self, seconds: i64) -> anyhow::Result<BTreeMap<&'static str, Value>> {
         const SKU: &str = "LAMP";
         let left = self.world.available(SKU)?.iter().sum::<i64>();
-        self.world.receives("LONDON", SKU, 500 - left.min(500)).await?;
+        if left < LAMPS {
+            self.world.receives("LONDON", SKU, LAMPS - left).await?;
+        }
         self.is_equal_within(WITHIN, None).await?;
         let stock = self.world.available(SKU)?.iter().sum::<i64>();
         let buyers = BUYERS_A_SECOND * seconds.clamp(2, SALE);
@@ -390,7 +395,7 @@ impl<'a> Player<'a> {
             let key = (shown.system.clone(), shown.remote_location.clone());
             let numbers = (shown.observed.map(|(quantity, _)| quantity), shown.desired);
             // What is shown and what should be are two numbers for a moment after each change.
-            let is_over = shown.in_step || numbers.0 != Some(numbers.1);
+            let is_over = shown.in_step || (explained.standing != Standing::InStep && numbers.0 != Some(numbers.1));
             if is_over && self.watched.get(&key) != Some(&numbers) {
                 self.watched.insert(key, numbers);
                 if numbers != (Some(Quantity::ZERO), Quantity::ZERO) {
