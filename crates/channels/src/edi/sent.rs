@@ -324,12 +324,14 @@ impl Sent {
         }
         let none_left =
             self.closed.values().all(|why| *why == Closed::Cancelled) && self.shipments.is_empty();
-        let progress = match () {
-            () if self.is_refused() => Progress::Refused,
-            () if self.is_done() && none_left => Progress::Cancelled,
-            () if self.is_done() => Progress::Shipped,
-            () if self.was_cancelled() => Progress::Cancelled,
-            () => Progress::Accepted,
+        let progress = if self.is_refused() {
+            Progress::Refused
+        } else if self.is_done() && !none_left {
+            Progress::Shipped
+        } else if self.is_done() || self.was_cancelled() {
+            Progress::Cancelled
+        } else {
+            Progress::Accepted
         };
         let leaves = self.lines.iter().filter(|line| self.closed.contains_key(&line.line));
         let leaves =
@@ -351,11 +353,14 @@ impl Sent {
         if self.revision == 0 {
             return None;
         }
-        let progress = match () {
-            () if self.is_refused() => Receiving::Refused,
-            () if self.is_done() => Receiving::Received,
-            () if self.was_cancelled() => Receiving::Cancelled,
-            () => Receiving::Accepted,
+        let progress = if self.is_refused() {
+            Receiving::Refused
+        } else if self.is_done() {
+            Receiving::Received
+        } else if self.was_cancelled() {
+            Receiving::Cancelled
+        } else {
+            Receiving::Accepted
         };
         Some(Received {
             document: document.to_owned(),

@@ -275,7 +275,8 @@ impl Worker {
             }
         }
         // A file is cut off, or of nothing: its only location is told so.
-        if rows.is_empty()
+        if whole
+            && rows.is_empty()
             && let [(only, _)] = codes.as_slice()
         {
             places.insert((only.clone(), file.written_at.min(now)), Vec::new());

@@ -20,7 +20,7 @@ struct Sent {
 
 impl Sent {
     fn x12(text: &str) -> Self {
-        let (element, segment) = (text.as_bytes()[3] as char, text.as_bytes()[105] as char);
+        let (element, segment) = (char::from(text.as_bytes()[3]), char::from(text.as_bytes()[105]));
         let segments = text.split(segment).map(str::trim).filter(|one| !one.is_empty());
         let segments: Vec<Vec<String>> =
             segments.map(|one| one.split(element).map(str::to_owned).collect()).collect();
