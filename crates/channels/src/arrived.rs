@@ -6,6 +6,8 @@
 use onhand_ledger::{Instant, Quantity};
 
 use crate::RemoteOrder;
+use crate::expected::Received;
+use crate::outgoing::Followed;
 
 /// A file that was picked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,8 +20,10 @@ pub struct Arrived {
     pub hash: String,
     /// When it was written, by the clock of where it lies.
     pub written_at: Instant,
-    /// What is in it; or why it cannot be read.
-    pub content: Result<Brought, Vec<Problem>>,
+    /// What is in it, part by part; or why it cannot be read, so that nothing of it is taken.
+    pub content: Result<Vec<Brought>, Vec<Problem>>,
+    /// What of it cannot be taken, where the rest can.
+    pub refused: Vec<Problem>,
 }
 
 /// What a file brings.
@@ -34,6 +38,42 @@ pub enum Brought {
     },
     /// Orders in the state they are in, each with the line that it begins on.
     Orders(Vec<(u64, RemoteOrder)>),
+    /// How an order that was sent there stands.
+    Followed(Box<Followed>),
+    /// How an announcement that was sent there stands.
+    Received(Box<Received>),
+    /// What changed at a location for another reason than a shipment, a receipt or a return.
+    Changes(Changes),
+    /// What we sent was not understood there: a sentence that says what, and why.
+    Rejected(String),
+    /// It was brought before, as other bytes: a sentence that says when.
+    Again(String),
+}
+
+/// What changed at a location.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changes {
+    /// Its name: told again under it, it is the same.
+    pub document: String,
+    /// The location's id over there, or our code of it; none: its only one.
+    pub location: Option<Box<str>>,
+    /// When.
+    pub occurred_at: Instant,
+    /// What.
+    pub rows: Vec<ChangeRow>,
+}
+
+/// So much more, or less.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangeRow {
+    /// Its line in the document.
+    pub line: u64,
+    /// The listing's remote id.
+    pub listing: Box<str>,
+    /// Never nothing.
+    pub change: Quantity,
+    /// Why: one of the words that people change stock by.
+    pub reason: &'static str,
 }
 
 /// So much of something.

@@ -5,8 +5,10 @@
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
 pub mod arrived;
+pub mod edi;
 pub mod expected;
 pub mod files;
+pub mod host;
 pub mod notice;
 pub mod outgoing;
 pub mod protocol;
@@ -20,7 +22,7 @@ pub mod webhook;
 pub mod woocommerce;
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use onhand_ledger::{Instant, Quantity};
 use serde::de::{DeserializeOwned, Error as _};
@@ -28,6 +30,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use arrived::{Arrived, Settled};
 use expected::{Announcement, Received, ReceivedPage};
+use host::Host;
 use outgoing::{FollowedPage, Outgoing, Sent};
 use recount::{RecountRequest, Recounted, RecountedPage};
 use webhook::WebhookScheme;
@@ -423,6 +426,9 @@ impl Errand {
 pub trait Channel: Send + Sync {
     /// What its numbers mean.
     fn meaning(&self) -> Meaning;
+
+    /// It is run by this one from now on. Only a channel that has something to remember wants to know.
+    fn run_by(&self, _host: Arc<dyn Host>) {}
 
     /// How many listings one [`Channel::push`] or [`Channel::read`] call takes at most.
     fn batch_size(&self) -> usize;

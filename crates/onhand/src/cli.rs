@@ -649,12 +649,12 @@ fn key_name(text: &str) -> Result<String, String> {
 pub enum System {
     /// Connect a system and keep it equal.
     Add {
-        /// `shopify`, `woocommerce`, `vendure`, `files`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `files`, `edi`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
         name: Option<String>,
-        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>, or of `files` the folder.
+        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>, or of `files` and `edi` the folder.
         #[arg(long)]
         url: String,
         /// Who we are there.
@@ -678,12 +678,12 @@ pub enum System {
     },
     /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
     Connect {
-        /// `shopify`, `woocommerce`, `vendure`, `files`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `files`, `edi`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
         name: Option<String>,
-        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>, or of `files` the folder.
+        /// Where its API is, such as <http://127.0.0.1:3000/admin-api>, or of `files` and `edi` the folder.
         #[arg(long)]
         url: String,
         /// Who we are there.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use onhand_channels::edi::Edi;
 use onhand_channels::files::Files;
 use onhand_channels::protocol::Protocol;
 use onhand_channels::shop::CornerShop;
@@ -93,6 +94,10 @@ impl Connector for Channels {
                 self.check_folder(name, url)?;
                 Ok(Arc::new(Files::new(name, url, username, secret.reveal(), settings, http)?))
             }
+            "edi" => {
+                self.check_folder(name, url)?;
+                Ok(Arc::new(Edi::new(name, url, username, secret.reveal(), settings, http)?))
+            }
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
             "protocol" => Ok(Arc::new(Protocol::new(name, url, secret.reveal(), http))),
             "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret.reveal(), http))),
@@ -100,7 +105,7 @@ impl Connector for Channels {
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!(
-                    "there is no channel for systems of kind `{other}`; there are `files`, `protocol`, `shop`, `shopify`, `vendure` and `woocommerce`"
+                    "there is no channel for systems of kind `{other}`; there are `edi`, `files`, `protocol`, `shop`, `shopify`, `vendure` and `woocommerce`"
                 ),
             }),
         }

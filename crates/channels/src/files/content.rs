@@ -72,7 +72,7 @@ pub(super) fn read(file: &File, written_at: Instant, settings: &Settings) -> Res
         let quantity = of.quantity_column();
         check_header(&table, &STOCK, &["sku", quantity], "").map(|()| {
             let rows = of.stock(quantity, &mut bad);
-            Brought::Stock { whole: settings.whole, rows }
+            Brought::Stock { whole: settings.exchanging.whole, rows }
         })
     };
     let brought = brought.map_err(|problem| vec![of_file(&problem)])?;
@@ -292,7 +292,7 @@ mod tests {
     fn settings(told: &[(&str, &str)]) -> Settings {
         let told: BTreeMap<String, String> =
             told.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::parse(&told, 0).unwrap()
+        Settings::parse(&told).unwrap()
     }
 
     fn file(bytes: &[u8]) -> File {

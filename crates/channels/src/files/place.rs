@@ -11,7 +11,7 @@ pub(super) const LONGEST_FILE: u64 = 256 * 1024 * 1024;
 
 /// A file that lies somewhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub name: String,
     pub size: u64,
     /// When it was last written, by the clock over there.
@@ -20,18 +20,18 @@ pub(super) struct Entry {
 
 /// Why a place did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum PlaceError {
+pub(crate) enum PlaceError {
     /// We are not let in, or may not do that: a person must act.
     Refused(String),
     /// Worth trying again.
     Trouble(String),
 }
 
-pub(super) type Done<T> = Result<T, PlaceError>;
+pub(crate) type Done<T> = Result<T, PlaceError>;
 
 /// A place with files. Paths are relative to it, with `/` between names.
 #[async_trait::async_trait]
-pub(super) trait Place: Send + Sync {
+pub(crate) trait Place: Send + Sync {
     /// Makes folders that are not there.
     async fn make(&self, folders: &[&str]) -> Done<()>;
 
@@ -57,7 +57,7 @@ pub(super) trait Place: Send + Sync {
 }
 
 /// Runs what may block where it keeps nobody else waiting.
-pub(super) async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Done<T> {
+pub(crate) async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Done<T> {
     tokio::task::spawn_blocking(run).await.map_err(|error| PlaceError::Trouble(error.to_string()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Meaning;
+use crate::{Discovery, Meaning, RemoteLocation};
 
 /// How files are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) enum Format {
 
 /// What goes out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Out {
+pub(crate) enum Out {
     /// One file with all numbers, replaced each time.
     #[default]
     Full,
@@ -24,18 +24,11 @@ pub(super) enum Out {
     Changes,
 }
 
-/// All of them.
+/// What is said of the place and of what is exchanged there, whatever the files look like.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Settings {
-    /// Which column of the files is which of ours: ours, and theirs.
-    pub columns: Vec<(String, String)>,
-    /// Between fields of CSV.
-    pub separator: u8,
-    /// Before decimals.
-    pub decimal: char,
-    pub format: Format,
+pub(crate) struct Exchanging {
     pub out: Out,
-    /// Do stock files that come have all there is at their locations?
+    /// Does the stock that comes have all there is at its locations?
     pub whole: bool,
     /// The ids of its locations over there.
     pub locations: Vec<String>,
@@ -43,8 +36,8 @@ pub(super) struct Settings {
     pub meaning: Meaning,
     /// A file that has not changed for so long is whole, in seconds.
     pub stable_seconds: u64,
-    /// It is looked for files so often, in seconds.
-    pub poll_seconds: u64,
+    /// It is looked for files so often, in seconds; none: as the place is.
+    pub poll_seconds: Option<u64>,
     /// A file should come so often, in seconds.
     pub expected_seconds: Option<i64>,
     /// Its own orders come at most so long after they moved its numbers, in seconds.
@@ -57,80 +50,57 @@ pub(super) struct Settings {
     pub host_key: Option<String>,
 }
 
-/// Those there are.
-const NAMES: [&str; 15] = [
-    "columns.OURS",
-    "separator",
-    "decimal",
-    "format",
-    "out",
-    "in",
-    "locations",
-    "meaning",
-    "stable_seconds",
-    "poll_seconds",
-    "expected_seconds",
-    "orders_within_seconds",
-    "taken_over_seconds",
-    "names",
-    "host_key",
-];
-
-impl Settings {
-    /// Reads them. `poll_seconds`: how often it is looked for files unless told.
-    pub fn parse(told: &BTreeMap<String, String>, poll_seconds: u64) -> Result<Self, String> {
-        let mut settings = Self {
-            columns: Vec::new(),
-            separator: b',',
-            decimal: '.',
-            format: Format::Csv,
+impl Default for Exchanging {
+    fn default() -> Self {
+        Self {
             out: Out::Full,
             whole: true,
             locations: vec!["main".to_owned()],
             meaning: Meaning::Shown,
             stable_seconds: 5,
-            poll_seconds,
+            poll_seconds: None,
             expected_seconds: None,
             orders_within_seconds: 60,
             taken_over_seconds: 3_600,
             names: Vec::new(),
             host_key: None,
-        };
-        for (name, value) in told {
-            settings.set(name, value)?;
         }
-        Ok(settings)
     }
+}
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let one_of = |there: &str| format!("the setting `{name}` is `{value}`; it must be {there}");
-        let seconds = || value.parse::<u32>().map_err(|_| one_of("a number of seconds"));
+/// A setting that is not as it must be: `there` is what it may be.
+pub(crate) fn not_one_of(name: &str, value: &str, there: &str) -> String {
+    format!("the setting `{name}` is `{value}`; it must be {there}")
+}
+
+/// A number of seconds.
+pub(crate) fn seconds(name: &str, value: &str) -> Result<u32, String> {
+    value.parse().map_err(|_| not_one_of(name, value, "a number of seconds"))
+}
+
+impl Exchanging {
+    /// The names of these settings.
+    pub const NAMES: [&str; 11] = [
+        "out",
+        "in",
+        "locations",
+        "meaning",
+        "stable_seconds",
+        "poll_seconds",
+        "expected_seconds",
+        "orders_within_seconds",
+        "taken_over_seconds",
+        "names",
+        "host_key",
+    ];
+
+    /// Takes a setting, where it is one of these.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        let one_of = |there: &str| not_one_of(name, value, there);
+        let seconds = || seconds(name, value);
         let list =
             || value.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
         match name {
-            "separator" => {
-                self.separator = match value {
-                    "," => b',',
-                    ";" => b';',
-                    "|" => b'|',
-                    "tab" | "\t" => b'\t',
-                    _ => return Err(one_of("`,`, `;`, `|` or `tab`")),
-                }
-            }
-            "decimal" => {
-                self.decimal = match value {
-                    "." => '.',
-                    "," => ',',
-                    _ => return Err(one_of("`.` or `,`")),
-                }
-            }
-            "format" => {
-                self.format = match value {
-                    "csv" => Format::Csv,
-                    "xlsx" => Format::Xlsx,
-                    _ => return Err(one_of("`csv` or `xlsx`")),
-                }
-            }
             "out" => {
                 self.out = match value {
                     "full" => Out::Full,
@@ -159,17 +129,102 @@ impl Settings {
                 }
             }
             "stable_seconds" => self.stable_seconds = seconds()?.into(),
-            "poll_seconds" => self.poll_seconds = seconds()?.into(),
+            "poll_seconds" => self.poll_seconds = Some(seconds()?.into()),
             "expected_seconds" => self.expected_seconds = Some(seconds()?.into()),
             "orders_within_seconds" => self.orders_within_seconds = seconds()?.into(),
             "taken_over_seconds" => self.taken_over_seconds = seconds()?.into(),
             "names" => self.names = list(),
             "host_key" => self.host_key = Some(value.to_owned()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// How late it may tell of its own orders, in milliseconds.
+    pub fn tells_within_ms(&self) -> i64 {
+        match self.meaning {
+            Meaning::SellableNetOfOwnOrders => self.orders_within_seconds * 1_000,
+            Meaning::PhysicalOnHand | Meaning::Shown => 0,
+        }
+    }
+
+    /// Its locations, as they are discovered.
+    pub fn discovery(&self) -> Discovery {
+        let locations = self.locations.iter();
+        let locations =
+            locations.map(|name| RemoteLocation { remote_id: name.clone(), name: name.clone() }).collect();
+        Discovery { listings: Vec::new(), locations }
+    }
+}
+
+/// All of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Settings {
+    /// Which column of the files is which of ours: ours, and theirs.
+    pub columns: Vec<(String, String)>,
+    /// Between fields of CSV.
+    pub separator: u8,
+    /// Before decimals.
+    pub decimal: char,
+    pub format: Format,
+    /// What is exchanged, and where.
+    pub exchanging: Exchanging,
+}
+
+/// Those of files alone.
+const NAMES: [&str; 4] = ["columns.OURS", "separator", "decimal", "format"];
+
+impl Settings {
+    /// Reads them.
+    pub fn parse(told: &BTreeMap<String, String>) -> Result<Self, String> {
+        let mut settings = Self {
+            columns: Vec::new(),
+            separator: b',',
+            decimal: '.',
+            format: Format::Csv,
+            exchanging: Exchanging::default(),
+        };
+        for (name, value) in told {
+            settings.set(name, value)?;
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let one_of = |there: &str| not_one_of(name, value, there);
+        match name {
+            "separator" => {
+                self.separator = match value {
+                    "," => b',',
+                    ";" => b';',
+                    "|" => b'|',
+                    "tab" | "\t" => b'\t',
+                    _ => return Err(one_of("`,`, `;`, `|` or `tab`")),
+                }
+            }
+            "decimal" => {
+                self.decimal = match value {
+                    "." => '.',
+                    "," => ',',
+                    _ => return Err(one_of("`.` or `,`")),
+                }
+            }
+            "format" => {
+                self.format = match value {
+                    "csv" => Format::Csv,
+                    "xlsx" => Format::Xlsx,
+                    _ => return Err(one_of("`csv` or `xlsx`")),
+                }
+            }
+            _ if self.exchanging.set(name, value)? => {}
             _ => match name.strip_prefix("columns.") {
                 Some(ours) if !ours.is_empty() && !value.is_empty() => {
                     self.columns.push((ours.to_owned(), value.to_owned()));
                 }
-                _ => return Err(format!("there is no setting `{name}`; there are {}", NAMES.join(", "))),
+                _ => {
+                    let there = [NAMES.as_slice(), &Exchanging::NAMES].concat().join(", ");
+                    return Err(format!("there is no setting `{name}`; there are {there}"));
+                }
             },
         }
         Ok(())

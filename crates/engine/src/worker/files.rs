@@ -37,14 +37,14 @@ struct TakenFile {
 
 /// What came of the rows of a file.
 #[derive(Default)]
-struct Came {
-    told: Vec<String>,
+pub(super) struct Came {
+    pub told: Vec<String>,
     refused: Vec<Problem>,
     left: usize,
 }
 
 impl Came {
-    fn refuse(&mut self, line: Option<u64>, column: Option<&str>, reason: String) {
+    pub fn refuse(&mut self, line: Option<u64>, column: Option<&str>, reason: String) {
         if self.refused.len() < TOLD {
             self.refused.push(Problem { line, column: column.map(str::to_owned), reason });
         }
@@ -85,22 +85,18 @@ impl Worker {
             Ok(content) => content,
             Err(problems) => return self.malformed(file, problems).await,
         };
-        let came = match content {
-            Brought::Orders(orders) => {
-                let named =
-                    orders.iter().flat_map(|(_, order)| &order.lines).map(|line| line.listing.as_str());
-                self.list(named.collect()).await?;
-                self.take_orders(orders).await?
-            }
-            Brought::Stock { rows, whole } => {
-                self.list(rows.iter().map(|row| &*row.listing).collect()).await?;
-                if self.system.mode.direction.sends() {
-                    self.take_readings(file, rows)?
-                } else {
-                    self.take_snapshots(file, rows, *whole).await?
-                }
-            }
-        };
+        let mut came = Came::default();
+        for problem in &file.refused {
+            came.refuse(problem.line, problem.column.as_deref(), problem.reason.clone());
+        }
+        self.tell_refused(file).await?;
+        for part in content {
+            let part = self.take_part(file, part).await?;
+            came.told.extend(part.told);
+            came.refused.extend(part.refused);
+            came.left += part.left;
+        }
+        came.refused.truncate(TOLD);
         let taken = TakenFile { name: file.name.clone(), claim: file.claim.clone(), at: self.now() };
         let body = serde_json::to_string(&taken).expect("what is known of a file can always be written");
         let note = Note { space, key: file.hash.clone(), body: Some(body) };
@@ -110,6 +106,33 @@ impl Worker {
             sentence = format!("{sentence} {} not taken: see below.", came.left);
         }
         Ok(Settled { is_taken: true, sentence: sentence.trim().to_owned(), refused: came.refused })
+    }
+
+    async fn take_part(&mut self, file: &Arrived, part: &Brought) -> Result<Came, WorkerError> {
+        match part {
+            Brought::Orders(orders) => {
+                let named =
+                    orders.iter().flat_map(|(_, order)| &order.lines).map(|line| line.listing.as_str());
+                self.list(named.collect()).await?;
+                self.take_orders(orders).await
+            }
+            Brought::Stock { rows, whole } => {
+                self.list(rows.iter().map(|row| &*row.listing).collect()).await?;
+                if self.system.mode.direction.sends() {
+                    self.take_readings(file, rows)
+                } else {
+                    self.take_snapshots(file, rows, *whole).await
+                }
+            }
+            Brought::Followed(told) => self.take_followed(told).await,
+            Brought::Received(told) => self.take_received(told).await,
+            Brought::Changes(changes) => {
+                self.list(changes.rows.iter().map(|row| &*row.listing).collect()).await?;
+                self.take_changes(changes).await
+            }
+            Brought::Rejected(sentence) => self.take_word(file, Cause::PushRefused, sentence).await,
+            Brought::Again(sentence) => self.take_word(file, Cause::RepeatedFile, sentence).await,
+        }
     }
 
     async fn repeated(&self, file: &Arrived, before: &TakenFile) -> Result<Settled, WorkerError> {
@@ -221,7 +244,7 @@ impl Worker {
     }
 
     /// Its locations that are mapped: their ids over there, and our codes.
-    fn codes(&self) -> Result<Vec<(String, String)>, StoreError> {
+    pub(super) fn codes(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.handle.ledger().read(self.tenant, |view| {
             let mut codes = Vec::new();
             for mapping in &self.system.locations {
@@ -252,7 +275,8 @@ impl Worker {
             }
         }
         // A file is cut off, or of nothing: its only location is told so.
-        if rows.is_empty()
+        if whole
+            && rows.is_empty()
             && let [(only, _)] = codes.as_slice()
         {
             places.insert((only.clone(), file.written_at.min(now)), Vec::new());
@@ -431,7 +455,7 @@ fn row_of(row: &StockRow) -> Row {
 }
 
 /// The remote id of a location that a row names, and why there is none.
-fn remote_of(codes: &[(String, String)], named: Option<&str>) -> Result<String, String> {
+pub(super) fn remote_of(codes: &[(String, String)], named: Option<&str>) -> Result<String, String> {
     let there = || {
         let names = codes.iter().map(|(remote, code)| format!("`{remote}` ({code})"));
         names.collect::<Vec<_>>().join(", ")

@@ -12,6 +12,7 @@ mod asked;
 mod files;
 mod follow;
 mod hooks;
+mod interchange;
 mod lines;
 mod orders;
 mod outbound;
@@ -272,6 +273,7 @@ impl Worker {
         pace: Pace,
     ) -> Result<Self, StoreError> {
         let now = handle.ledger().clock().now();
+        channel.run_by(interchange::Notes::of(&handle, tenant, id, &system.name));
         let mut worker = Self {
             handle,
             tenant,

@@ -108,7 +108,7 @@ pub(super) fn sent_lines(sent: &Value) -> Vec<String> {
     let mut lines =
         vec![format!("sent to {system} for {location} as {document}: {kind}, {state}{reason}{pending}")];
     if let Some(trouble) = sent["trouble"].as_str() {
-        lines.push(format!("  it is sent again: {trouble}"));
+        lines.push(format!("  not answered: {trouble}"));
     }
     for line in sent["lines"].as_array().into_iter().flatten().filter(|_| !done.is_empty()) {
         lines.push(format!("  {} {}: {} {done}", line["asked"], text(line, "sku"), line["done"]));

@@ -120,7 +120,7 @@ fn show_sent(sent: &Value) -> io::Result<()> {
         text(sent, "document")
     ))?;
     if let Some(trouble) = sent["trouble"].as_str() {
-        say(format!("  it is sent again: {trouble}"))?;
+        say(format!("  not answered: {trouble}"))?;
     }
     for line in rows(sent, "lines") {
         let mut told = format!("  {} {}: {} shipped", line["asked"], text(line, "sku"), line["shipped"]);

@@ -13,6 +13,7 @@ mod crash;
 mod doctor;
 mod documents;
 mod durable;
+mod edi;
 mod faults;
 mod files;
 mod hooks;

@@ -427,6 +427,19 @@ impl Worker {
         })
     }
 
+    /// Takes in how an order that was sent stands, where the system tells it by itself.
+    pub(in crate::worker) async fn hear_of_sent_order(&mut self, told: &Followed) -> Result<(), WorkerError> {
+        self.hear(&Told::Order(told.clone())).await
+    }
+
+    /// Takes in how an announcement stands, where the system tells it by itself.
+    pub(in crate::worker) async fn hear_of_announcement(
+        &mut self,
+        told: &Received,
+    ) -> Result<(), WorkerError> {
+        self.hear(&Told::Receipt(told.clone())).await
+    }
+
     /// Takes in what the system says of a document.
     async fn hear(&mut self, told: &Told) -> Result<(), WorkerError> {
         let name = told.document();

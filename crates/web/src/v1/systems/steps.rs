@@ -64,7 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct ConnectBody {
     /// What people call it.
     name: String,
-    /// `shopify`, `woocommerce`, `vendure`, `files`, `shop` or `protocol`.
+    /// `shopify`, `woocommerce`, `vendure`, `files`, `edi`, `shop` or `protocol`.
     kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`.
     url: String,
