@@ -405,7 +405,9 @@ mod tests {
     fn parts_come_to_the_same_in_any_order_and_however_often() {
         type Part = fn(&mut Sent);
         let parts: [Part; 4] = [
-            |sent| drop(sent.accept(5, NOON)),
+            |sent| {
+                sent.accept(5, NOON);
+            },
             |sent| drop(sent.ship(vec![parcel("A", "1", 2)], Vec::new(), NOON)),
             |sent| drop(sent.ship(vec![parcel("B", "2", 3)], Vec::new(), NOON)),
             |sent| drop(sent.ship(Vec::new(), vec![("1".to_owned(), Closed::OutOfStock)], NOON)),
