@@ -267,9 +267,9 @@ impl<'a> Player<'a> {
             }
             asked = due;
             if now() >= next {
-                let available = self.world.available(SKU)?.iter().sum::<i64>();
-                let beyond: i64 =
-                    self.world.shown(SKU).iter().map(|shows| (shows - available).max(0)).max().unwrap_or(0);
+                // What the shops offer together beyond what is left.
+                let offered: i64 = self.world.shown(SKU).iter().sum();
+                let beyond = offered - (stock - sold).max(0);
                 exposure.push(json!({ "ms": (now().micros() - begun.micros()) / 1_000, "units": beyond }));
                 next = now().plus_micros(LOOKED_AT);
             }
@@ -277,9 +277,8 @@ impl<'a> Player<'a> {
         }
         let equal = self.is_equal_within(WITHIN, None).await?;
         let oversold = (sold - stock).max(0);
-        let most = exposure.iter().filter_map(|at| at["units"].as_i64()).max().unwrap_or(0);
         self.tell(format_args!(
-            "{sold} were sold: {oversold} more than there were, because shops sell faster than they tell; at most {most} were shown by one and gone."
+            "{sold} were sold: {oversold} more than there were, because three shops sell faster than they tell."
         ))?;
         Ok(BTreeMap::from([
             ("buyers", json!(buyers)),
@@ -395,7 +394,8 @@ impl<'a> Player<'a> {
             let key = (shown.system.clone(), shown.remote_location.clone());
             let numbers = (shown.observed.map(|(quantity, _)| quantity), shown.desired);
             // What is shown and what should be are two numbers for a moment after each change.
-            let is_over = shown.in_step || (explained.standing != Standing::InStep && numbers.0 != Some(numbers.1));
+            let is_over =
+                shown.in_step || (explained.standing != Standing::InStep && numbers.0 != Some(numbers.1));
             if is_over && self.watched.get(&key) != Some(&numbers) {
                 self.watched.insert(key, numbers);
                 if numbers != (Some(Quantity::ZERO), Quantity::ZERO) {
