@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::server::{ONHAND, Server, onhand, text};
+use crate::server::{ONHAND, Server, comes_true, onhand, text};
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
@@ -151,6 +151,15 @@ async fn a_trouble_is_told_once_to_each_and_again_when_it_is_over() {
     );
     let chatted = until("it is low, in the chat", &chats, 1).await[0].clone();
     assert!(chatted.contains("\"text\"") && chatted.contains("MUG is low"), "{chatted}");
+    // What was told is known to be, before the server is killed: killed before that, it would tell it again.
+    for target in ["desk", "hook", "chat"] {
+        let is_told = async || {
+            let told = server.get(&format!("/v1/alerts/{target}/troubles")).await.1["data"].clone();
+            told.as_array()
+                .is_some_and(|all| !all.is_empty() && all.iter().all(|told| told["told_at"].is_string()))
+        };
+        assert!(comes_true(is_told).await, "{target} was never told, as far as it is known");
+    }
     // It is told once, also by a server that was started again.
     server.kill();
     let server = Server::start_with(&database, OFTEN);

@@ -254,7 +254,7 @@ fn the_demo_draws_nothing_where_nobody_looks_and_tells_three_numbers() {
     for told in [
         "Three systems, three numbers: Shopify 100, Corner Shop 92, WooCommerce 97. Which is right, and why?",
         "● Shopify shows 100, as it should.",
-        "Somebody changed it in Corner Shop",
+        "Somebody changed MUG-BLUE in Corner Shop before",
         "● WooCommerce shows 100, as it should.",
         "● Corner Shop shows 100, as it should.",
         "0 oversold by us",

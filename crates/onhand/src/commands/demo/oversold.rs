@@ -172,7 +172,7 @@ mod tests {
         let seq = committed[2].as_ref().unwrap().seq;
         let offer = Offer { sku: "MUG-BLUE".to_owned(), locations: vec![london] };
         let offers = BTreeMap::from([("shop".to_owned(), offer)]);
-        let change = |what, after| Change { at: 1, place: "shop".to_owned(), what, after };
+        let change = |what, after| Change { at: 10, place: "shop".to_owned(), what, after };
         for known in [Some(seq), None] {
             let set = |units| change(What::Set(known), units);
             let sale = |units, after| change(What::Sale(units), after);
