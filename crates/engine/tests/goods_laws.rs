@@ -340,6 +340,7 @@ impl World {
                     remote_sku: None,
                     sku: Some(sku),
                     multiplier: 1,
+                    found: false,
                 }),
             ]);
         }

@@ -167,6 +167,7 @@ impl House {
                 remote_sku: None,
                 sku: Some("MUG".to_owned()),
                 multiplier: 1,
+                found: false,
             }),
             Body::Receive(Receive {
                 location: "LONDON".to_owned(),

@@ -370,6 +370,7 @@ fn all_that_speaks_of_the_one_speaks_of_the_other() {
                 remote_sku: None,
                 sku: Some(sku.to_owned()),
                 multiplier: 1,
+                found: false,
             })
         };
         shop.tell(listing("L1", "85123a"));

@@ -187,6 +187,7 @@ async fn what_cannot_be_adopted_is_found_when_it_is_saved(#[values(Memory, File,
         remote_sku: None,
         sku: Some("SET".to_owned()),
         multiplier: 1,
+        found: false,
     };
     world.tell(Body::PutListing(listing)).await;
     let kit = found().unwrap().unwrap();

@@ -41,7 +41,42 @@ fn listed(shop: &Shop, listing: &str, sku: &str, multiplier: u32) {
         remote_sku: None,
         sku: Some(sku.to_owned()),
         multiplier,
+        found: false,
     }));
+}
+
+#[test]
+fn what_is_found_leaves_what_somebody_mapped_meanwhile() {
+    each_way(|shop| {
+        connected(shop);
+        shop.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() }));
+        let found = |sku: &str, remote_sku: &str| {
+            shop.tell(Body::PutListing(PutListing {
+                system: "SHOP".to_owned(),
+                remote_id: "1".to_owned(),
+                remote_sku: Some(remote_sku.to_owned()),
+                sku: Some(sku.to_owned()),
+                multiplier: 1,
+                found: true,
+            }));
+        };
+        let mapped = || {
+            shop.ledger
+                .read(TENANT, |view| {
+                    let (id, _) = view.system_by_name("SHOP")?.unwrap();
+                    let (_, listing) = view.listing_by_remote(id, "1")?.unwrap();
+                    let item = view.item(listing.item.unwrap())?.unwrap();
+                    Ok((item.sku, listing.multiplier, listing.remote_sku.unwrap()))
+                })
+                .unwrap()
+        };
+        found("MUG", "MUG");
+        assert_eq!(mapped(), ("MUG".to_owned(), 1, "MUG".to_owned()), "nobody had mapped it");
+        listed(shop, "1", "CUP", 6);
+        // As it was looked at before that, it sold mugs.
+        found("MUG", "MUG-NEW");
+        assert_eq!(mapped(), ("CUP".to_owned(), 6, "MUG-NEW".to_owned()));
+    });
 }
 
 fn tagged(shop: &Shop, sku: &str, tags: &[&str]) -> Answer {

@@ -122,6 +122,7 @@ async fn worker(place: &Place, throttles: bool) -> (Worker, Arc<Fake>) {
             remote_sku: None,
             sku: Some("MUG".to_owned()),
             multiplier: 1,
+            found: false,
         }),
     ];
     let mut id = SystemId(0);

@@ -466,6 +466,9 @@ pub struct PutListing {
     pub sku: Option<String>,
     /// Units of the item in one of the listing, at least 1.
     pub multiplier: u32,
+    /// It was found over there, and nobody says what it is: a listing that is mapped by now stays as it is mapped.
+    #[serde(default)]
+    pub found: bool,
 }
 
 /// See [`Body::SetOwnership`].

@@ -841,6 +841,7 @@ fn map(system: usize, listing: usize, sku: Option<String>, multiplier: u32) -> B
         remote_sku: Some(id),
         sku,
         multiplier,
+        found: false,
     })
 }
 

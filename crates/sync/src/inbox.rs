@@ -129,6 +129,7 @@ pub fn map(matter: &Matter<'_>, sku: &str) -> Option<Body> {
             remote_sku: None,
             sku: Some(sku.to_owned()),
             multiplier: 1,
+            found: false,
         })),
         [Unknown::Sku { sku: told, .. }] => Some(alias(told, sku)),
         _ => None,

@@ -255,6 +255,7 @@ pub async fn settle(
             remote_sku: found.sku.clone(),
             sku: Some(sku),
             multiplier,
+            found: false,
         })
     };
     let ignore = act == Act::Ignore;

@@ -363,6 +363,7 @@ async fn commit(
         remote_sku: remote.sku.clone(),
         sku,
         multiplier: listing.map_or(1, |listing| listing.multiplier),
+        found: true,
     };
     let put = (!is_known).then(|| command(actor, Body::PutListing(put)));
     let is_news = before.as_ref() != Some(&found);

@@ -188,7 +188,14 @@ impl World {
             let (system, remote_id, sku) = ("WEB".to_owned(), remote_id.to_owned(), sku.to_owned());
             self.model.listings.push((system.clone(), remote_id.clone(), sku.clone(), i64::from(multiplier)));
             let (remote_sku, sku) = (None, Some(sku));
-            bodies.push(Body::PutListing(PutListing { system, remote_id, remote_sku, sku, multiplier }));
+            bodies.push(Body::PutListing(PutListing {
+                system,
+                remote_id,
+                remote_sku,
+                sku,
+                multiplier,
+                found: false,
+            }));
         }
         for body in bodies {
             let command = Command { key: None, fingerprint: 0, actor: "test".to_owned(), body };

@@ -95,6 +95,7 @@ impl Mirrored {
                 remote_sku: None,
                 sku: Some((*sku).to_owned()),
                 multiplier: 1,
+                found: false,
             };
             tell(&handle, Body::PutListing(listing)).await;
             if *quantity > 0 {

@@ -317,6 +317,7 @@ impl World {
                 remote_sku: None,
                 sku: Some((*sku).to_owned()),
                 multiplier: 1,
+                found: false,
             };
             self.tell(Body::PutListing(put)).await;
         }

@@ -279,6 +279,11 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
         Some(_) => tx.listing(system, &put.remote_id)?.cloned(),
         None => None,
     };
+    // Somebody may have mapped it since it was looked at.
+    let (item, multiplier) = match before.as_ref().filter(|before| put.found && before.item.is_some()) {
+        Some(before) => (before.item, before.multiplier),
+        None => (item, put.multiplier),
+    };
     let listing = Listing {
         system,
         remote_id: put.remote_id.clone(),
@@ -287,7 +292,7 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
             .clone()
             .or_else(|| before.as_ref().and_then(|before| before.remote_sku.clone())),
         item,
-        multiplier: put.multiplier,
+        multiplier,
         // What was measured of another item says nothing of this one.
         buffer: before.as_ref().filter(|before| before.item == item).and_then(|before| before.buffer.clone()),
     };

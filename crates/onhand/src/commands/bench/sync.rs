@@ -233,6 +233,7 @@ async fn set_up(handle: &Handle, listings: usize, quick: &Quick, shows: bool) ->
             remote_sku: None,
             sku: Some(sku(number)),
             multiplier: 1,
+            found: false,
         })
     };
     all(handle, (0..listings).map(listing)).await?;

@@ -127,6 +127,7 @@ async fn put_listing(
         remote_sku: ask.body.remote_sku.clone(),
         sku: ask.body.sku.clone(),
         multiplier: ask.body.multiplier.unwrap_or(1),
+        found: false,
     });
     let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
