@@ -161,6 +161,12 @@ mod tests {
             (Method::POST, "/v1/publication", Role::Operator),
             (Method::POST, "/v1/whatever/comes", Role::Operator),
             (Method::GET, "/settings", Role::Admin),
+            (Method::GET, "/rules/change", Role::Viewer),
+            (Method::POST, "/rules", Role::Operator),
+            (Method::POST, "/rules/{id}/end", Role::Operator),
+            (Method::GET, "/ownership/change", Role::Viewer),
+            (Method::POST, "/ownership", Role::Operator),
+            (Method::POST, "/ownership/{id}/end", Role::Operator),
             (Method::POST, "/account/password", Role::Viewer),
         ] {
             assert_eq!(needed(&method, path), role, "{method} {path}");

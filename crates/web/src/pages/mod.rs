@@ -13,11 +13,14 @@ mod item;
 mod live;
 mod orders;
 mod overview;
+mod ownership;
 mod problem;
+mod rules;
 mod session;
 mod settings;
 mod stock;
 mod systems;
+mod typed;
 mod webhooks;
 mod words;
 
@@ -51,6 +54,8 @@ pub(crate) fn routes() -> Router<App> {
         .merge(item::routes())
         .merge(orders::routes())
         .merge(systems::routes())
+        .merge(ownership::routes())
+        .merge(rules::routes())
         .merge(discrepancies::routes())
         .merge(activity::routes())
         .merge(account::routes())
