@@ -53,7 +53,7 @@ type Number = (&'static str, &'static str, &'static str, &'static str);
 
 /// In the order in which they are applied.
 const NUMBERS: [Number; 7] = [
-    ("incoming_days", "Count what is expected within so many days", "0: today only", "numeric"),
+    ("incoming_days", "Or within so many days", "0: today only", "numeric"),
     ("stop_at", "Show 0 at or below", "", "decimal"),
     ("buffer", "Keep back", "", "decimal"),
     (
