@@ -30,6 +30,7 @@ mod queue;
 pub mod raw;
 mod rehearse;
 mod report;
+mod said;
 mod scribe;
 pub mod seal;
 pub mod sent;

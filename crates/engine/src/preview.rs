@@ -1,8 +1,8 @@
 //! What a publication rule would change, on the stock there is now. Nothing is written.
 
-use onhand_ledger::model::System;
+use onhand_ledger::model::{Rules, System};
 use onhand_ledger::publication::Index;
-use onhand_ledger::{Answer, Command, Key, ListingId, Quantity, Refusal, SystemId, TenantId, Value};
+use onhand_ledger::{Answer, Command, Key, ListingId, Quantity, Refusal, RuleId, SystemId, TenantId, Value};
 use onhand_store::StoreError;
 
 use crate::commit::{CommitError, Ledger};
@@ -36,6 +36,8 @@ pub struct Differs {
 /// What a rule would change.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Preview {
+    /// The rule that is changed or ended; none: it is a new one.
+    pub rule: Option<RuleId>,
     /// Numbers that were compared: one for each mapped listing at each remote location.
     pub compared: usize,
     /// Of them would change.
@@ -46,19 +48,20 @@ pub struct Preview {
     pub first: Vec<Differs>,
 }
 
-/// What setting a rule would change; or with what it would be refused. `most`: so many changes are told.
+/// What setting or ending a rule would change; or with what it would be refused. `most`: so many changes are told.
 pub fn preview(
     ledger: &Ledger,
     tenant: TenantId,
     command: &Command,
     most: usize,
 ) -> Result<Result<Preview, Refusal>, CommitError> {
-    let (rules, systems) = ledger.read(tenant, |view| Ok((indices(view, command), view.systems()?)))?;
-    let (before, after) = match rules? {
-        Ok(rules) => rules,
+    let (amended, systems) = ledger.read(tenant, |view| Ok((Amended::by(view, command), view.systems()?)))?;
+    let Amended { before, after, rule } = match amended? {
+        Ok(amended) => amended,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut found = Preview::default();
+    let (before, after) = (Index::new(before), Index::new(after));
+    let mut found = Preview { rule, ..Preview::default() };
     for (id, system) in systems {
         if !system.mode.direction.sends() {
             continue;
@@ -73,18 +76,35 @@ pub fn preview(
     Ok(Ok(found))
 }
 
-/// The rules as they are and as they would be.
-fn indices(view: &mut View<'_>, command: &Command) -> Result<Result<(Index, Index), Refusal>, CommitError> {
-    let mut rehearsal = Rehearsal::begin(view);
-    if let Answer::Refused(refusal) = rehearsal.decide(view, command)?.answer {
-        return Ok(Err(refusal));
+/// The rules as they are, and as a command that sets or ends one of them would make them.
+pub(crate) struct Amended {
+    pub before: Rules,
+    pub after: Rules,
+    /// The rule it changes or ends; none: it makes one.
+    pub rule: Option<RuleId>,
+}
+
+impl Amended {
+    /// What a command would make of the rules; or with what it would be refused.
+    pub fn by(view: &mut View<'_>, command: &Command) -> Result<Result<Self, Refusal>, CommitError> {
+        let mut rehearsal = Rehearsal::begin(view);
+        let answer = rehearsal.decide(view, command)?.answer;
+        if let Answer::Refused(refusal) = answer {
+            return Ok(Err(refusal));
+        }
+        let before = view.rules()?;
+        let after = match rehearsal.known(&Key::Rules) {
+            Some(Value::Rules(rules)) => rules.as_ref().clone(),
+            _ => before.clone(),
+        };
+        let (owners, shown) =
+            (before.ownership.iter().map(|(id, _)| *id), before.publication.iter().map(|(id, _)| *id));
+        let rule = match answer {
+            Answer::Rule(id) => owners.chain(shown).find(|known| *known == id),
+            _ => None,
+        };
+        Ok(Ok(Self { before, after, rule }))
     }
-    let before = view.rules()?;
-    let after = match rehearsal.known(&Key::Rules) {
-        Some(Value::Rules(rules)) => rules.as_ref().clone(),
-        _ => before.clone(),
-    };
-    Ok(Ok((Index::new(before), Index::new(after))))
 }
 
 /// Compares some of a system's listings; the last of them, none where there are none.

@@ -1,5 +1,7 @@
 //! The pages, as a browser without script has them: signing in, what each shows, forms, and who is kept out.
 
+#[path = "pages/rules.rs"]
+mod rules;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -17,7 +19,7 @@ use support::{Shop, time};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 21] = [
     "/",
     "/floor",
     "/floor/receive",
@@ -35,6 +37,10 @@ const PAGES: [&str; 17] = [
     "/activity",
     "/webhooks",
     "/stock?q=M&show=low",
+    "/rules",
+    "/rules/change",
+    "/ownership",
+    "/ownership/change?place=at%3ALONDON&master=WEB",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,21 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
   const system = await first("tbody th a");
   await go(page, "/discrepancies");
   const discrepancy = await first("tbody th a");
-  const pages = { overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
+  // Rules of each kind, with names that are long or written from right to left.
+  const cup = "כוס-כחולה-גדולה-300";
+  const depot = "A-DEPOT-WITH-A-NAME-THAT-IS-AS-LONG-AS-ANYBODY-WOULD-WRITE-IT";
+  const tag = "seasonal-and-fragile-and-from-a-supplier-with-a-long-name";
+  await api("/items", { sku: cup, tags: [tag] });
+  await api("/locations", { code: depot, groups: ["EU-STORES"] });
+  const shown = await api("/publication", { system: "Shopify", sku: cup, formula: "available > 10 ? max(available - reserved - 5, 0) : min(available, on_hand) / 2" });
+  await api("/publication", { tag, buffer: 2, cap: 40, percentage: 80, stop_at: 3, incoming_days: 7, locations: ["LONDON", { group: "EU-STORES" }] });
+  await api("/ownership", { group: "EU-STORES", master: "Berlin" });
+  const owned = await api("/ownership", { location: depot, sku: cup, master: "Shopify" });
+  const rules = { rules: "/rules", rules_of_one: "/rules?system=Shopify", rule: `/rules/change?id=${shown.id}`,
+    rule_follows: `/rules/change?of=sku&name=${item.replace("/items/", "")}&counts=at%3ALONDON&buffer=5&formula=`, rule_wrong: "/rules/change?system=Shopify&buffer=lots&formula=available",
+    rule_end: `/rules/${shown.id}/end`, ownership: "/ownership", owner: "/ownership/change", owner_follows: "/ownership/change?place=at%3ALONDON&of=&name=&master=Berlin",
+    owner_wrong: "/ownership/change?of=sku&name=there-is-none&master=Berlin", owner_end: `/ownership/${owned.id}/end` };
+  const pages = { ...rules, overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
     discrepancies: "/discrepancies", discrepancy, activity: "/activity", settings: "/settings", webhooks: "/webhooks", account_of_key: "/account", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
   for (const [name, path] of Object.entries(pages)) {
     if (!path) continue;
@@ -70,6 +84,28 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
   await page.type(".acts details[open] [name=quantity]", "1");
   await until(page, "what follows", () => /would show:.*instead of/s.test(document.querySelector(".acts details[open] .foreseen")?.textContent ?? ""));
   await looked(page, "item-acting", 1280, "light");
+
+  // What a rule would show follows what is typed, a formula that is none is told at its field, and what was shown is saved.
+  const read = (id) => page.$eval(`#${id}`, (element) => element.textContent);
+  await go(page, "/rules/change");
+  await page.type("#f-formula", "available - nothing");
+  await until(page, "what is wrong with a formula", () => /nothing/.test(document.getElementById("wrong-formula").textContent));
+  for (let left = "nothing".length; left > 0; left--) await page.keyboard.press("Backspace");
+  await page.keyboard.type("1");
+  await until(page, "what a formula would show", () => document.querySelectorAll(".follows tbody tr").length > 1 && document.querySelector(".follows [name=save]"));
+  const typing = await page.evaluate(() => ({ text: document.getElementById("f-formula").value, focus: document.activeElement?.id }));
+  if (typing.text !== "available - 1" || typing.focus !== "f-formula") fail("/rules/change", `a swap loses what somebody types: ${JSON.stringify(typing)}`);
+  if ((await read("wrong-formula")) !== "" || !/numbers? would change/.test(await read("told"))) fail("/rules/change", `says ${await read("told")}`);
+  await looked(page, "rule-typed", 1280, "light");
+  await Promise.all([page.waitForNavigation(), page.click(".follows [name=save]")]);
+  const saved = /done=(\d+)/.exec(page.url())?.[1];
+  if (!saved || !(await page.content()).includes("Shows available - 1.")) fail("/rules", `a rule is not saved: ${page.url()}`);
+  await go(page, `/rules/${saved}/end`);
+  await Promise.all([page.waitForNavigation(), page.click("main button.danger")]);
+  if ((await page.content()).includes("Shows available - 1.")) fail("/rules", "a rule does not end");
+  await go(page, "/ownership/change");
+  await page.select("#f-master", "Berlin");
+  await until(page, "which stock is handed over", () => /master/.test(document.getElementById("told").textContent) && document.querySelector("[aria-label='Stock that changes its master'] tbody tr"));
 
   // A search answers while it is typed, and its address is a link to it.
   await go(page, "/stock");

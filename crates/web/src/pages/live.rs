@@ -142,6 +142,8 @@ enum About {
     Stock,
     Orders,
     Discrepancies,
+    /// Rules, systems, locations.
+    Settings,
 }
 
 /// Which page listens, and up to where it knows.
@@ -168,6 +170,7 @@ impl Interest {
             About::Stock => moved.names || self.has_one_of(&moved.items),
             About::Orders => moved.orders,
             About::Discrepancies => false,
+            About::Settings => moved.settings,
         };
         about || moved.all || moved.discrepancies
     }
@@ -176,6 +179,9 @@ impl Interest {
         !self.items.is_disjoint(items)
     }
 }
+
+/// Where a page of rules, systems or locations listens.
+pub(super) const OF_SETTINGS: &str = "/live?of=settings";
 
 /// Where the page of some items listens.
 pub(super) fn of_items(about: &str, items: impl Iterator<Item = ItemId>) -> String {

@@ -15,11 +15,14 @@ mod live;
 mod more;
 mod orders;
 mod overview;
+mod ownership;
 mod problem;
+mod rules;
 mod session;
 mod settings;
 mod stock;
 mod systems;
+mod typed;
 mod webhooks;
 mod words;
 
@@ -55,6 +58,8 @@ pub(crate) fn routes() -> Router<App> {
         .merge(floor::routes())
         .merge(more::routes())
         .merge(systems::routes())
+        .merge(ownership::routes())
+        .merge(rules::routes())
         .merge(discrepancies::routes())
         .merge(activity::routes())
         .merge(account::routes())

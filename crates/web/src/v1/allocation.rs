@@ -42,7 +42,7 @@ enum ParcelsBody {
 /// Where an order may be allocated from: a location's code, or a group of locations.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum SourceBody {
+pub(crate) enum SourceBody {
     /// A site.
     Location(String),
     /// The sites in a group, by rank, then by age.

@@ -2,7 +2,7 @@
 
 pub(crate) mod admin;
 mod alerts;
-mod allocation;
+pub(crate) mod allocation;
 mod answers;
 pub(crate) mod ask;
 mod changes;
@@ -23,7 +23,7 @@ mod low_stock;
 mod modes;
 mod movements;
 mod orders;
-mod ownership;
+pub(crate) mod ownership;
 pub(crate) mod page;
 mod people;
 mod production;
@@ -31,7 +31,7 @@ mod purchases;
 pub(crate) mod report;
 mod returns;
 mod reversals;
-mod rules;
+pub(crate) mod rules;
 mod selling;
 mod sessions;
 mod snapshots;

@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_engine::owners::Handover;
-use onhand_engine::{CommitError, Rehearsal, SubmitError, View};
+use onhand_engine::owners::{self, Handover, Handovers};
+use onhand_engine::{SubmitError, View};
 use onhand_ledger::command::SetOwnership;
 use onhand_ledger::model::Ownership;
-use onhand_ledger::{Answer, Body, Command, RuleId, SystemId};
+use onhand_ledger::{Body, Command, RuleId, SystemId};
 use onhand_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -20,6 +20,7 @@ use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use crate::App;
 use crate::auth::Caller;
+use crate::blocking::blocking;
 use crate::body::only_objects;
 use crate::error::Problem;
 use crate::extract::Query;
@@ -48,33 +49,38 @@ struct OwnershipInput {
     master: String,
 }
 
+impl OwnershipInput {
+    fn command(&self) -> Body {
+        let Self { location, group, sku, tag, master } = self;
+        Body::SetOwnership(SetOwnership {
+            location: location.clone(),
+            group: group.clone(),
+            sku: sku.clone(),
+            tag: tag.clone(),
+            master: master.clone(),
+        })
+    }
+}
+
 /// Says who is master. The most specific rule wins: by item first (SKU, tag, all), then by place: bin, zone, site, then the
 /// groups of these in the same order, then everywhere. Two rules that are equally specific and name two masters of
 /// anything are refused.
 #[utoipa::path(post, path = "/ownership", tag = "rules", request_body = OwnershipInput,
     responses((status = 200, body = Made)))]
 async fn set_ownership(State(app): State<App>, ask: Ask<OwnershipInput>) -> Result<Response, Problem> {
-    let OwnershipInput { location, group, sku, tag, master } = &ask.body;
-    let body = Body::SetOwnership(SetOwnership {
-        location: location.clone(),
-        group: group.clone(),
-        sku: sku.clone(),
-        tag: tag.clone(),
-        master: master.clone(),
-    });
-    let committed = ask.submit(&app, body).await?;
+    let committed = ask.submit(&app, ask.body.command()).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 
 /// An ownership rule.
 #[derive(Debug, Serialize, ToSchema)]
-struct OwnershipBody {
-    id: u64,
-    location: Option<String>,
-    group: Option<String>,
-    sku: Option<String>,
-    tag: Option<String>,
-    master: String,
+pub(crate) struct OwnershipBody {
+    pub id: u64,
+    pub location: Option<String>,
+    pub group: Option<String>,
+    pub sku: Option<String>,
+    pub tag: Option<String>,
+    pub master: String,
 }
 
 fn system(view: &mut View<'_>, system: SystemId) -> Result<String, StoreError> {
@@ -84,7 +90,12 @@ fn system(view: &mut View<'_>, system: SystemId) -> Result<String, StoreError> {
     })
 }
 
-fn ownership(view: &mut View<'_>, id: RuleId, rule: Ownership) -> Result<OwnershipBody, StoreError> {
+/// A rule as it is told.
+pub(crate) fn ownership(
+    view: &mut View<'_>,
+    id: RuleId,
+    rule: Ownership,
+) -> Result<OwnershipBody, StoreError> {
     let location = match rule.location {
         Some(location) => view.location(location)?.map(|location| location.code),
         None => None,
@@ -164,18 +175,18 @@ async fn master(
 
 /// Some stock whose master would be another.
 #[derive(Debug, Serialize, ToSchema)]
-struct HandoverBody {
-    location: String,
+pub(crate) struct HandoverBody {
+    pub location: String,
     /// Of this item.
-    sku: Option<String>,
+    pub sku: Option<String>,
     /// Or of those with this tag; of neither: of all that no other rule names.
-    tag: Option<String>,
+    pub tag: Option<String>,
     /// The master by now: a system's name, or `onhand`.
-    from: String,
+    pub from: String,
     /// And then.
-    to: String,
+    pub to: String,
     /// Whose absolute quantities would be evidence from then on, and no longer stock; in a sentence.
-    refused: String,
+    pub refused: String,
 }
 
 /// What an ownership rule would change.
@@ -190,49 +201,23 @@ struct PreviewBody {
 /// So many changes are shown.
 const SHOWN: usize = 1_000;
 
+/// Of so many items it is looked what stock is there, and so much of it is told.
+const STOCK: (usize, usize) = (5_000, 50);
+
+/// What a command about an ownership rule would change, if it were given now.
+pub(crate) async fn handovers(app: &App, caller: &Caller, body: Body) -> Result<Handovers, Problem> {
+    let command = Command::keyed(None, &*caller.name, body);
+    let (ledger, tenant) = (app.handle.ledger(), caller.tenant);
+    let found = blocking(|| owners::preview(ledger, tenant, &command, STOCK)).await;
+    found.map_err(SubmitError::Commit)?.map_err(Problem::from)
+}
+
 /// A dry run of an ownership rule: which stock would change its master, and whose absolute quantities would be refused from then on. What
 /// would be refused as a rule is refused here too. Changes nothing.
 #[utoipa::path(post, path = "/ownership/preview", tag = "rules", request_body = OwnershipInput,
     responses((status = 200, body = PreviewBody)))]
 async fn preview(State(app): State<App>, ask: Ask<OwnershipInput>) -> Result<Json<PreviewBody>, Problem> {
-    let OwnershipInput { location, group, sku, tag, master } = &ask.body;
-    let body = Body::SetOwnership(SetOwnership {
-        location: location.clone(),
-        group: group.clone(),
-        sku: sku.clone(),
-        tag: tag.clone(),
-        master: master.clone(),
-    });
-    let command = Command::keyed(None, &*ask.caller.name, body);
-    let found = read(&app, &ask.caller, |view| {
-        match Rehearsal::begin(view).decide(view, &command) {
-            Ok(rehearsed) => {
-                if let Answer::Refused(refusal) = rehearsed.answer {
-                    return Ok(Err(Problem::from(refusal)));
-                }
-            }
-            Err(CommitError::Store(error)) => {
-                return Ok(Err(SubmitError::Commit(CommitError::Store(error)).into()));
-            }
-            Err(error) => return Ok(Err(SubmitError::Commit(error).into())),
-        }
-        // It can be decided: so all that it names is there.
-        let location = match location {
-            Some(code) => view.location_by_code(code)?.map(|(id, _)| id),
-            None => None,
-        };
-        let item = match sku {
-            Some(sku) => view.item_by_sku(sku)?.map(|(id, _)| id),
-            None => None,
-        };
-        let master = match view.system_by_name(master)? {
-            Some((id, _)) => id,
-            None => SystemId::ONHAND,
-        };
-        let rule = Ownership { location, group: group.clone(), item, tag: tag.clone(), master };
-        Ok(Ok(onhand_engine::owners::preview(view, &rule)?))
-    });
-    let changes = found.await??;
+    let changes = handovers(&app, &ask.caller, ask.body.command()).await?.changes;
     let count = changes.len();
     let changes = changes.into_iter().take(SHOWN).map(HandoverBody::from).collect();
     Ok(Json(PreviewBody { count, changes }))

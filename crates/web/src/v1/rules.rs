@@ -152,6 +152,19 @@ struct PublicationPreviewBody {
 /// So many changes are told.
 const TOLD: usize = 1_000;
 
+/// What a command about a publication rule would change, if it were given now. `most`: so many changes are told.
+pub(crate) async fn previewed(
+    app: &App,
+    caller: &Caller,
+    body: Body,
+    most: usize,
+) -> Result<Preview, Problem> {
+    let command = Command::keyed(None, &*caller.name, body);
+    let (ledger, tenant) = (app.handle.ledger(), caller.tenant);
+    let found = blocking(|| preview(ledger, tenant, &command, most)).await;
+    found.map_err(SubmitError::Commit)?.map_err(Problem::from)
+}
+
 /// A dry run of a publication rule, on the stock there is now: which listings would show what instead of what. What would be refused as a
 /// rule is refused here too. Nothing is written, and nothing is sent.
 #[utoipa::path(post, path = "/publication/preview", tag = "rules", request_body = PublicationInput,
@@ -160,38 +173,38 @@ async fn preview_publication(
     State(app): State<App>,
     ask: Ask<PublicationInput>,
 ) -> Result<Json<PublicationPreviewBody>, Problem> {
-    let command = Command::keyed(None, &*ask.caller.name, Body::SetPublication(ask.body.command()?));
-    let (ledger, tenant) = (app.handle.ledger().clone(), ask.caller.tenant);
-    let found = blocking(|| preview(&ledger, tenant, &command, TOLD)).await.map_err(SubmitError::Commit)?;
-    let Preview { compared, changes, zeros, first } = found.map_err(Problem::from)?;
+    let body = Body::SetPublication(ask.body.command()?);
+    let Preview { compared, changes, zeros, first, .. } = previewed(&app, &ask.caller, body, TOLD).await?;
     let first = first.into_iter().map(DiffersBody::from).collect();
     Ok(Json(PublicationPreviewBody { compared, changes, zeros, first }))
 }
 
 /// A publication rule.
 #[derive(Debug, Serialize, ToSchema)]
-struct PublicationBody {
-    id: u64,
-    system: Option<String>,
-    remote_location: Option<String>,
-    sku: Option<String>,
-    tag: Option<String>,
+pub(crate) struct PublicationBody {
+    pub id: u64,
+    pub system: Option<String>,
+    pub remote_location: Option<String>,
+    pub sku: Option<String>,
+    pub tag: Option<String>,
     /// The id of a listing of ours.
-    listing: Option<u64>,
+    pub listing: Option<u64>,
     /// That listing's id over there.
-    listing_remote_id: Option<String>,
-    locations: Vec<SourceBody>,
-    buffer: Decimal,
+    pub listing_remote_id: Option<String>,
+    pub locations: Vec<SourceBody>,
+    pub buffer: Decimal,
     /// It adapts: one time in so many more is sold than is kept back.
-    risk_one_in: Option<u32>,
-    buffer_at_most: Option<Decimal>,
-    cap: Option<Decimal>,
-    percentage: u8,
-    stop_at: Option<Decimal>,
-    incoming_days: Option<u16>,
-    incoming_until: Option<String>,
-    formula: Option<String>,
-    skip: bool,
+    pub risk_one_in: Option<u32>,
+    pub buffer_at_most: Option<Decimal>,
+    pub cap: Option<Decimal>,
+    pub percentage: u8,
+    pub stop_at: Option<Decimal>,
+    pub incoming_days: Option<u16>,
+    pub incoming_until: Option<String>,
+    pub formula: Option<String>,
+    pub skip: bool,
+    /// What it says of a number, in a sentence.
+    pub explanation: String,
 }
 
 /// All publication rules. Where none speaks, all that is available is shown.
@@ -214,7 +227,13 @@ async fn list_publication(
     Page::of_all("publication", rows, &page, seq).map(Json)
 }
 
-fn publication(view: &mut View<'_>, id: RuleId, rule: Publication) -> Result<PublicationBody, StoreError> {
+/// A rule as it is told.
+pub(crate) fn publication(
+    view: &mut View<'_>,
+    id: RuleId,
+    rule: Publication,
+) -> Result<PublicationBody, StoreError> {
+    let explanation = view.said_by(&rule)?;
     let system = match rule.system {
         Some(system) => view.system(system)?.map(|system| system.name),
         None => None,
@@ -252,6 +271,7 @@ fn publication(view: &mut View<'_>, id: RuleId, rule: Publication) -> Result<Pub
         },
         formula: rule.formula,
         skip: rule.skip,
+        explanation,
     })
 }
 
