@@ -48,7 +48,7 @@ fn listed(shop: &Shop, listing: &str, sku: &str, multiplier: u32) {
 #[test]
 fn what_is_found_leaves_what_somebody_mapped_meanwhile() {
     each_way(|shop| {
-        connected(shop);
+        connected(&shop);
         shop.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() }));
         let found = |sku: &str, remote_sku: &str| {
             shop.tell(Body::PutListing(PutListing {
@@ -72,7 +72,7 @@ fn what_is_found_leaves_what_somebody_mapped_meanwhile() {
         };
         found("MUG", "MUG");
         assert_eq!(mapped(), ("MUG".to_owned(), 1, "MUG".to_owned()), "nobody had mapped it");
-        listed(shop, "1", "CUP", 6);
+        listed(&shop, "1", "CUP", 6);
         // As it was looked at before that, it sold mugs.
         found("MUG", "MUG-NEW");
         assert_eq!(mapped(), ("CUP".to_owned(), 6, "MUG-NEW".to_owned()));
