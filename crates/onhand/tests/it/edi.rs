@@ -2,6 +2,7 @@
 //! burnt by. What they write is made here, by hand, and what they are sent is taken apart here.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,14 +73,14 @@ impl Partner {
             self.id,
             &date[2..]
         );
-        text += &format!("GS*{functional}*{}*DEPOSITOR*{date}*{time}*{control}*X*004010~\n", self.id);
+        writeln!(text, "GS*{functional}*{}*DEPOSITOR*{date}*{time}*{control}*X*004010~", self.id).unwrap();
         for (index, (kind, segments)) in sets.iter().enumerate() {
             let set = format!("{:04}", index + 1);
-            text += &format!("ST*{kind}*{set}~\n");
+            writeln!(text, "ST*{kind}*{set}~").unwrap();
             for segment in segments {
-                text += &format!("{segment}~\n");
+                writeln!(text, "{segment}~").unwrap();
             }
-            text += &format!("SE*{}*{set}~\n", segments.len() + 2);
+            writeln!(text, "SE*{}*{set}~", segments.len() + 2).unwrap();
         }
         text + &format!("GE*{}*{control}~\nIEA*1*{control:09}~\n", sets.len())
     }

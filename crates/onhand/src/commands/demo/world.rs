@@ -153,7 +153,9 @@ impl World {
                 corner: format!("listing-{sku}"),
                 berlin: (number + 1).to_string(),
             };
-            places.iter().for_each(|place| shopify.stock(item.shopify, *place, 0));
+            for place in places {
+                shopify.stock(item.shopify, place, 0);
+            }
             corner.list(&item.corner, sku, name, 0);
             berlin.stock(&item.berlin, sku, name, stock[2]);
             items.push(item);
