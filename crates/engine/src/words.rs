@@ -72,6 +72,7 @@ impl Names {
             }
             Key::Tagged(tag, item) => format!("the tag `{tag}` of {}", self.sku(*item)),
             Key::Late(cell, seq) => format!("the late movement {seq} of {}", self.cell(cell)),
+            Key::Balanced(cell, seq) => format!("what movement {seq} balances of {}", self.cell(cell)),
             Key::Discrepancy(id) => format!("discrepancy {id}"),
             Key::Transfer(id) => format!("transfer {id}"),
             Key::TransferReference(name) => format!("the transfer called `{name}`"),

@@ -32,8 +32,8 @@ use cases::config;
 use onhand_engine::CommitError;
 use onhand_ledger::command::{
     Adjust, CancelOrder, Content, Document, Happened, Line, MergeItems, MovementLine, Name, OrderContent,
-    OrderContentLine, PlaceHold, PlaceOrder, PutItem, PutLocation, Receive, SetOwnership, ShipmentContent,
-    ShipmentLine,
+    OrderContentLine, PlaceHold, PlaceOrder, PlacePurchase, PurchaseOrderLine, PutItem, PutLocation,
+    ReceiptContent, ReceiptLine, Receive, ReceivePurchase, SetOwnership, ShipmentContent, ShipmentLine,
 };
 use onhand_ledger::{Answer, Body, Quantity, StockState};
 use proptest::prelude::*;
@@ -473,7 +473,11 @@ fn nothing_is_promised_on_request_from_where_nothing_is_sold() {
 
 /// The cup turns out to be the mug.
 fn merge(shop: &Shop) {
-    let (from, into) = ("CUP".to_owned(), "MUG".to_owned());
+    merged(shop, "CUP", "MUG");
+}
+
+fn merged(shop: &Shop, from: &str, into: &str) {
+    let (from, into) = (from.to_owned(), into.to_owned());
     let told = shop.tell(Body::MergeItems(MergeItems { from, into }));
     assert!(matches!(told, Answer::Merged(_)), "{told:?}");
 }
@@ -509,6 +513,67 @@ fn what_broke_before_a_merge_is_taken_from_what_went_over() {
         assert!(matches!(late(4), Answer::Moved(..)));
         assert_eq!(shop.stock("MUG"), (0, 0, 0));
         assert!(shop.discrepancies().is_empty());
+    });
+}
+
+#[test]
+fn a_loss_told_wrong_of_an_item_that_was_merged_leaves_nothing_behind_once_corrected() {
+    each_way(|shop| {
+        cup(shop.at("10:00"));
+        merged(shop.at("10:30"), "MUG", "CUP");
+        // It was a mug when it broke, and what balances it is a cup's.
+        till(shop.at("11:00"), 1, Happened::Lost, 5, "10:10");
+        till(shop.at("11:10"), 2, Happened::Lost, 1, "10:10");
+        assert_eq!(shop.stock("CUP"), (0, 0, 0), "as if only version 2 had been told");
+    });
+}
+
+#[test]
+fn a_delivery_that_was_received_before_a_merge_is_not_received_again_when_a_system_tells_of_it() {
+    each_way(|shop| {
+        cup(shop.at("10:00"));
+        let (sku, quantity) = ("CUP".to_owned(), Quantity::units(5));
+        let told = shop.tell(Body::PlacePurchase(PlacePurchase {
+            supplier: "Potter".to_owned(),
+            reference: Some("PO-1".to_owned()),
+            location: "LONDON".to_owned(),
+            expected_on: None,
+            lines: vec![PurchaseOrderLine { sku, quantity, expected_on: None, unit_cost: None }],
+        }));
+        let Answer::Purchase { id, .. } = told else { panic!("{told:?}") };
+        shop.tell(Body::ReceivePurchase(ReceivePurchase {
+            purchase: id,
+            lines: None,
+            location: None,
+            into: StockState::Available,
+            occurred_at: None,
+        }));
+        merge(shop.at("10:30"));
+        let item = Name::Sku("CUP".to_owned());
+        let line = ReceiptLine { item, quantity, unit_cost: None, lot: None, expires: None, serials: None };
+        let content = ReceiptContent {
+            purchase: Some("PO-1".to_owned()),
+            transfer: None,
+            location: "LONDON".to_owned(),
+            occurred_at: None,
+            lines: vec![line],
+        };
+        let document = "receipt".to_owned();
+        let (system, content) = ("WEB".to_owned(), Content::Receipt(content));
+        shop.at("11:00").tell(Body::Record(Document { system, document, version: 1, content }));
+        assert_eq!((shop.stock("MUG"), shop.discrepancies()), ((5, 0, 0), Vec::new()));
+    });
+}
+
+#[test]
+fn what_did_not_ship_of_an_item_that_was_merged_is_promised_of_what_there_is_of_the_other() {
+    each_way(|shop| {
+        cup(shop.at("10:00"));
+        ordered(&shop, 1, "CUP", 3, 3, None);
+        merge(shop.at("10:30"));
+        shop.at("11:00").receive("MUG", 3);
+        ordered(shop.at("11:10"), 2, "CUP", 1, 0, None);
+        assert_eq!((shop.stock("MUG"), shop.total("MUG", StockState::Committed)), ((2, 0, 1), 1));
     });
 }
 

@@ -192,7 +192,25 @@ pub struct Movement {
     pub corrects: Option<Seq>,
 }
 
+/// Why a movement balances a cell: goods left that were not there, by the books.
+pub(crate) const BALANCED: &str = "more left than there was";
+/// Why that is taken back: they did not leave, by a later word of who said so.
+pub(crate) const NOT_LEFT: &str = "did not leave after all";
+/// Why that is taken back: they were there, by a count.
+pub(crate) const WAS_THERE: &str = "was there after all";
+
 impl Movement {
+    /// The cell that it balances, and by how much; or takes that back from.
+    pub(crate) fn balances(&self) -> Option<(CellKey, Quantity)> {
+        match self.reason.as_str() {
+            BALANCED if self.from.state == StockState::Adjustment => Some((self.to_cell(), self.quantity)),
+            NOT_LEFT | WAS_THERE if self.to.state == StockState::Adjustment => {
+                Some((self.from_cell(), -self.quantity))
+            }
+            _ => None,
+        }
+    }
+
     /// The cell it takes from.
     pub const fn from_cell(&self) -> CellKey {
         cell(self.item, self.from)

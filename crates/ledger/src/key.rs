@@ -216,6 +216,8 @@ pub enum Key {
     Tagged(String, ItemId),
     /// A late movement of a cell.
     Late(CellKey, Seq),
+    /// A movement that balances a cell of which more left than was there, or takes that back.
+    Balanced(CellKey, Seq),
     /// A discrepancy, open or resolved.
     Discrepancy(DiscrepancyId),
     /// The item that a barcode is of; a GTIN in 14 digits.
@@ -285,6 +287,7 @@ impl Key {
             Self::Counted(..) => 23,
             Self::Claimed(..) => 24,
             Self::Tagged(..) => 25,
+            Self::Balanced(..) => 26,
             Self::Barcode(_) => 80,
             Self::Look(..) => 81,
             Self::Twins(_) => 82,
@@ -339,7 +342,7 @@ impl Key {
             Self::Short(item, order, _) => item.0.max(order.0),
             Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
             Self::Claimed(item, system, _) => item.0.max(system.0),
-            Self::Late(cell, _) => cell.newest(),
+            Self::Late(cell, _) | Self::Balanced(cell, _) => cell.newest(),
             Self::Incoming(item, location, ..) => item.0.max(location.0),
             Self::Transfer(TransferId(id)) | Self::Purchase(PurchaseId(id)) | Self::Return(ReturnId(id)) => {
                 *id
@@ -464,7 +467,7 @@ impl Key {
                 put(&mut out, item.0);
                 put(&mut out, lot.0);
             }
-            Self::Late(cell, seq) => {
+            Self::Late(cell, seq) | Self::Balanced(cell, seq) => {
                 put(&mut out, cell.item.0);
                 put(&mut out, cell.location.0);
                 out.push(cell.state as u8);
@@ -511,7 +514,7 @@ impl Key {
                 rest.instant()?,
                 CountId(rest.u64()?),
             ),
-            21 => {
+            21 | 26 => {
                 let cell = CellKey {
                     item: ItemId(rest.u64()?),
                     location: LocationId(rest.u64()?),
@@ -519,7 +522,8 @@ impl Key {
                     lot: LotId(rest.u64()?),
                     consignor: ConsignorId(rest.u64()?),
                 };
-                Self::Late(cell, rest.u64()?)
+                let seq = rest.u64()?;
+                if kind == 21 { Self::Late(cell, seq) } else { Self::Balanced(cell, seq) }
             }
             22 => Self::Discrepancy(DiscrepancyId(rest.u64()?)),
             24 => Self::Claimed(ItemId(rest.u64()?), SystemId(rest.u64()?), rest.text()?),
@@ -628,6 +632,7 @@ mod tests {
             Key::Tagged("tea".into(), ItemId(900)),
             Key::Tagged("tea towel".into(), ItemId(1)),
             Key::Late(cell, 70_000),
+            Key::Balanced(cell, 70_000),
             Key::Barcode("04006381333931".into()),
             Key::Look("tea".into(), ItemId(900)),
             Key::Look("tea0".into(), ItemId(1)),

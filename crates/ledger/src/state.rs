@@ -55,6 +55,8 @@ pub enum Value {
     Count(Box<Count>),
     /// A late movement of a cell: when it happened, and how the cell changed.
     Late(Instant, Quantity),
+    /// What balances a cell: since when, and how much more of it.
+    Balanced(Instant, Quantity),
     Discrepancy(Box<Discrepancy>),
     Instant(Instant),
     Items(Vec<ItemId>),
@@ -811,6 +813,10 @@ fn fold_movement(movement: &Movement, seq: Seq, sink: &mut impl Sink) -> Result<
                 Slot { value: Some(Value::Late(movement.occurred_at, change)), seq },
             );
         }
+    }
+    if let Some((cell, change)) = movement.balances() {
+        let value = Some(Value::Balanced(movement.occurred_at, change));
+        sink.put(Key::Balanced(cell, seq), Slot { value, seq });
     }
     if let Some(corrected) = movement.corrects {
         sink.put(Key::CorrectedBy(corrected, seq), Slot { value: Some(Value::Present), seq });

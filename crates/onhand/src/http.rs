@@ -72,6 +72,14 @@ impl Drop for Api {
     }
 }
 
+/// A socket of this machine, on a port or, for 0, on any that is free; and its address.
+pub(crate) async fn listening(port: u16) -> anyhow::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
+}
+
 /// Until it is said that it is time to stop.
 pub(crate) async fn until(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;

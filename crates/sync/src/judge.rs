@@ -268,7 +268,14 @@ fn explained_from(
 
 /// Is a number what it must be by all clocks, if what came before it was acknowledged, and the last write has overwritten what may be so?
 fn is_by_clock(observation: Observation, acknowledged: Quantity, known: &Known<'_>) -> bool {
-    ways(observation, acknowledged, known, (0, known.changes.len())).any(|way| way.is_by_clock)
+    let (start, end) = (overwritten(known), by_clock(observation, known));
+    start <= end && acknowledged + sum(&known.changes[start..end]) == observation.quantity
+}
+
+/// How many of the first changes are in the number that was read, by the clocks: those too that we had heard of by then.
+fn by_clock(observation: Observation, known: &Known<'_>) -> usize {
+    let settled = heard_before(observation.at, known);
+    known.changes.partition_point(|change| change.at <= observation.at).max(settled)
 }
 
 /// Was a change heard of while what was acknowledged was read or written? It is in that, or not, whatever its system's clock says.
@@ -307,7 +314,7 @@ fn ways(
     let changes = known.changes;
     // Heard of before the reading began: in the number.
     let settled = heard_before(observation.at, known);
-    let by_clock = changes.partition_point(|change| change.at <= observation.at).max(settled);
+    let by_clock = by_clock(observation, known);
     let ends = [by_clock].into_iter().chain((settled..=changes.len()).rev().take(TRIED));
     let (first_start, last_start) = (overwritten(known), at_most.min(at_least + TRIED));
     ends.flat_map(move |end| {

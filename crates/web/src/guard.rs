@@ -11,7 +11,7 @@ use tower_http::csrf::ProtectionError;
 use crate::pages;
 
 /// What a page may load: its own style and pictures. No script of a page's own text runs, nobody frames it, and forms go to us.
-const PAGE: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; \
+pub(crate) const PAGE: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// The documentation of the API writes styles into itself; whatever else it loads is ours too.
 const VIEWER: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; script-src 'self'; \

@@ -75,6 +75,12 @@ struct Line {
     quantity: Quantity,
 }
 
+impl Line {
+    fn of(line: &str, listing: &str, quantity: Quantity) -> Self {
+        Self { line: line.to_owned(), listing: listing.to_owned(), quantity }
+    }
+}
+
 /// Why nothing more is told of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -117,22 +123,18 @@ impl Asked {
 
 impl From<&Outgoing> for Asked {
     fn from(order: &Outgoing) -> Self {
-        let lines = order.lines.iter().map(|line| Line {
-            line: line.line.clone(),
-            listing: line.listing.clone().unwrap_or_else(|| line.sku.clone()),
-            quantity: line.quantity,
-        });
+        let lines = order.lines.iter();
+        let lines =
+            lines.map(|line| Line::of(&line.line, line.listing.as_ref().unwrap_or(&line.sku), line.quantity));
         Self { what: What::Order, version: order.version, cancels: order.cancelled, lines: lines.collect() }
     }
 }
 
 impl From<&Announcement> for Asked {
     fn from(announced: &Announcement) -> Self {
-        let lines = announced.lines.iter().map(|line| Line {
-            line: line.line.clone(),
-            listing: line.listing.clone().unwrap_or_else(|| line.sku.clone()),
-            quantity: line.quantity,
-        });
+        let lines = announced.lines.iter();
+        let lines =
+            lines.map(|line| Line::of(&line.line, line.listing.as_ref().unwrap_or(&line.sku), line.quantity));
         let (version, cancels) = (announced.version, announced.cancelled);
         Self { what: What::Announcement, version, cancels, lines: lines.collect() }
     }

@@ -5,46 +5,31 @@
 
 use std::collections::BTreeMap;
 
-use crate::key::{CellKey, StockState};
-use crate::{Instant, Quantity};
+use crate::entry::WAS_THERE;
+use crate::key::{CellKey, Key, StockState};
+use crate::state::Value;
+use crate::{Instant, Quantity, Seq};
 
 use super::stock::{self, Change};
 use super::tx::{Stop, Tx};
 
-/// Goods that left were not there.
-pub(super) const BALANCED: &str = "more left than there was";
-/// They did not leave, by a later word of who said so.
-pub(super) const NOT_LEFT: &str = "did not leave after all";
-/// They were there, by a count.
-const WAS_THERE: &str = "was there after all";
-
-/// Fetches together what [`give_back`] will read: available cells, and after when.
-pub(super) fn want(tx: &Tx<'_>, cells: impl Iterator<Item = (CellKey, Instant)>) -> Result<(), Stop> {
-    let mut needs = Vec::new();
-    for (cell, after) in cells {
-        match tx.moved_after(cell, after) {
-            Ok(_) => {}
-            Err(Stop::Needs(missing)) => needs.extend(missing),
-            Err(stop) => return Err(stop),
-        }
-    }
-    if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+fn of(cell: CellKey) -> (Key, Key) {
+    (Key::Balanced(cell, 0), Key::Balanced(cell, Seq::MAX))
 }
 
-/// What was balanced in an available cell after an instant, by when, as far as it stands.
-pub(super) fn standing(
-    tx: &Tx<'_>,
-    cell: CellKey,
-    after: Instant,
-) -> Result<BTreeMap<Instant, Quantity>, Stop> {
+/// Fetches together what [`give_back`] will read of these available cells.
+pub(super) fn want(tx: &Tx<'_>, cells: impl Iterator<Item = CellKey>) -> Result<(), Stop> {
+    tx.want_ranges(cells.map(of))
+}
+
+/// What was balanced in an available cell, by when, as far as it stands.
+pub(super) fn standing(tx: &Tx<'_>, cell: CellKey) -> Result<BTreeMap<Instant, Quantity>, Stop> {
+    let (first, last) = of(cell);
     let mut all = BTreeMap::<Instant, Quantity>::new();
-    for movement in tx.moved_after(cell, after)?.iter().chain(tx.moved_now(cell, after)) {
-        let change = match movement.reason.as_str() {
-            BALANCED if movement.to_cell() == cell => movement.quantity,
-            NOT_LEFT | WAS_THERE if movement.from_cell() == cell => -movement.quantity,
-            _ => continue,
-        };
-        *all.entry(movement.occurred_at).or_default() += change;
+    for (_, value) in tx.range(first, last)? {
+        if let Value::Balanced(at, quantity) = value {
+            *all.entry(at).or_default() += quantity;
+        }
     }
     all.retain(|_, quantity| quantity.is_positive());
     Ok(all)
@@ -57,7 +42,8 @@ pub(super) fn give_back(tx: &mut Tx<'_>, count: &Change<'_>) -> Result<(), Stop>
         return Ok(());
     }
     let cell = |state| CellKey::of(item, location, lot, state);
-    let standing = standing(tx, cell(StockState::Available), occurred_at)?;
+    let mut standing = standing(tx, cell(StockState::Available))?;
+    standing.retain(|at, _| *at > occurred_at);
     if standing.is_empty() || !stock::anchors(tx, count)?.is_empty() {
         return Ok(());
     }

@@ -168,10 +168,7 @@ pub(super) fn book_all(
         CellKey::of(line.item, node, line.lot.unwrap_or_default(), StockState::Available)
     };
     let past = seen.iter().filter(|(_, as_of)| *as_of < tx.now);
-    balances::want(
-        tx,
-        past.flat_map(|(line, as_of)| nodes.iter().map(move |node| (available(line, *node), *as_of))),
-    )?;
+    balances::want(tx, past.flat_map(|(line, _)| nodes.iter().map(|node| available(line, *node))))?;
     let changes = seen.iter().map(|(line, as_of)| (line.item, location, as_of.plus_micros(1)));
     tx.want(seen.iter().map(|(line, _)| Key::Counted(line.item, location)))?;
     stock::prefetch(tx, &[StockState::Adjustment], changes)?;

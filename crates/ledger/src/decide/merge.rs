@@ -472,6 +472,14 @@ pub(super) fn live(tx: &Tx<'_>, mut item: ItemId) -> Result<ItemId, Stop> {
     Ok(item)
 }
 
+/// The item that an item was at an instant.
+pub(super) fn at(tx: &Tx<'_>, mut item: ItemId, at: Instant) -> Result<ItemId, Stop> {
+    while let Some(merged) = tx.item(item)?.merged_into.filter(|merged| merged.at <= at) {
+        item = merged.item;
+    }
+    Ok(item)
+}
+
 /// The item that somebody means by a SKU who speaks of an instant: one that was merged since, if it was called so then.
 pub(super) fn meant(tx: &Tx<'_>, sku: &str, item: ItemId, at: Instant) -> Result<ItemId, Stop> {
     let mut meant = item;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::answer::{Answer, Invalid, Missing, OutOf, Refusal};
 use crate::availability;
 use crate::command::{Adjust, Line, MoveState, Receive, Transfer};
-use crate::entry::Entry;
+use crate::entry::{BALANCED, Entry};
 use crate::key::{CellKey, Key, StockState};
 use crate::model::{At, Cause, ComponentAt, Holder, Tracking, add_at};
 use crate::state::Value;
@@ -18,7 +18,7 @@ use crate::{CountId, Instant, ItemId, LocationId, LotId, Money, Quantity, Seq, S
 
 use super::shift;
 use super::tx::{Found, Move, Stop, Tx};
-use super::{balances, item, lines, lots, masters, merge, order, promise};
+use super::{item, lines, lots, masters, merge, order, promise};
 
 /// A physical change.
 #[derive(Clone, Copy, Debug)]
@@ -381,7 +381,7 @@ fn free(tx: &mut Tx<'_>, item: ItemId, at: At, taken: &mut Taken) -> Result<(), 
     if missing.is_positive() {
         tx.make(Move {
             from: (LocationId(0), StockState::Adjustment),
-            ..state_move(StockState::Available, missing, balances::BALANCED)
+            ..state_move(StockState::Available, missing, BALANCED)
         })?;
         taken.balanced += missing;
     }

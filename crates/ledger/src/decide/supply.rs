@@ -13,6 +13,7 @@ use crate::{Date, Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantit
 
 use super::lines::{self, Done};
 use super::lots;
+use super::merge;
 use super::order;
 use super::stock::{self, Change};
 use super::transfer::check_into;
@@ -25,7 +26,11 @@ pub(super) fn load(tx: &Tx<'_>, id: PurchaseId) -> Result<Purchase, Stop> {
     };
     let place = Key::Location(purchase.location);
     tx.want(purchase.lines.iter().map(|line| Key::Item(line.item)).chain([place]))?;
-    Ok(*purchase.clone())
+    let mut purchase = *purchase.clone();
+    for line in &mut purchase.lines {
+        line.item = merge::live(tx, line.item)?;
+    }
+    Ok(purchase)
 }
 
 /// The purchase order of a reference.

@@ -292,19 +292,6 @@ impl<'a> Tx<'a> {
         Ok(seqs.iter().filter_map(movement).collect())
     }
 
-    /// All movements of a cell after an instant that this decision made.
-    pub fn moved_now(&self, cell: CellKey, at: Instant) -> impl Iterator<Item = &Movement> {
-        self.entries.iter().filter_map(move |entry| match entry {
-            Entry::Movement(movement)
-                if movement.occurred_at > at
-                    && (movement.from_cell() == cell || movement.to_cell() == cell) =>
-            {
-                Some(movement)
-            }
-            _ => None,
-        })
-    }
-
     /// Stops with all of these ranges that are not given, so that they are fetched together.
     pub fn want_ranges(&self, ranges: impl IntoIterator<Item = (Key, Key)>) -> Result<(), Stop> {
         let needs: Vec<Need> = ranges

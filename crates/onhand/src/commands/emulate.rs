@@ -11,7 +11,7 @@ use onhand_engine::{Clock as _, SystemClock};
 use serde_json::json;
 
 use crate::cli::{Emulate, House, ShopifyShop as Asked, WooShop};
-use crate::http::interrupted;
+use crate::http::{interrupted, listening};
 use crate::output::say;
 
 pub(crate) async fn run(asked: &Emulate, json: bool) -> anyhow::Result<()> {
@@ -43,13 +43,6 @@ async fn a_warehouse(asked: &House, json: bool) -> anyhow::Result<()> {
     }
     wms::serve(listener, warehouse, stopped).await?;
     Ok(())
-}
-
-async fn listening(port: u16) -> anyhow::Result<(tokio::net::TcpListener, String)> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
-    let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
 }
 
 async fn a_woocommerce_shop(asked: &WooShop, json: bool) -> anyhow::Result<()> {

@@ -245,18 +245,6 @@ impl Yard {
         .await;
         assert!(has, "never {quantity} in Berlin: {found}; {:?}", self.server.troubles().await);
     }
-
-    async fn told(&self, cause: &str) -> String {
-        let mut told = String::new();
-        let is_told = comes_true(async || {
-            let found = self.server.troubles().await;
-            told = found.into_iter().find(|one| one.contains(cause)).unwrap_or_default();
-            !told.is_empty()
-        })
-        .await;
-        assert!(is_told, "nobody was told of {cause}: {:?}", self.server.troubles().await);
-        told
-    }
 }
 
 /// What left of an order: so many of MUG, of so many, with that status.
@@ -341,7 +329,7 @@ async fn what_comes_twice_late_or_in_another_order_comes_to_the_same() {
     let shown = yard.stands(&format!("/v1/orders/{order}"), "shipped").await;
     assert_eq!(shown["sent"][0]["parcels"].as_array().unwrap().len(), 1, "{shown}");
     yard.berlin(6).await;
-    assert!(yard.told("repeated_file").await.contains("again"));
+    assert!(yard.server.told("repeated_file").await.contains("again"));
     // The answer to the same bytes is the same one; the two interchanges have one each.
     let answers = yard.partner.got("997");
     let of: Vec<String> = answers.iter().map(|answer| answer.first("AK1")).collect();
@@ -372,7 +360,7 @@ async fn what_is_malformed_changes_nothing_is_named_by_position_and_is_answered(
         (answer.first("AK3"), answer.first("AK9")),
         ("AK3*W12*7**8".to_owned(), "AK9*R*1*1*0".to_owned())
     );
-    assert!(yard.told("malformed_file").await.contains(place));
+    assert!(yard.server.told("malformed_file").await.contains(place));
     // Cut off in the middle: what its envelope says is answered, and nothing is taken.
     let whole = advice(2, &[("945", good.clone())]);
     yard.partner.hand_in("cut.edi", &whole[..whole.find("W03").unwrap()]);
@@ -564,7 +552,7 @@ async fn what_lies_there_is_a_snapshot_that_is_held_where_it_looks_like_a_fault(
     yard.partner.hand_in("846.edi", yard.partner.x12(1, "IB", &[("846", inventory("9"))]));
     yard.berlin(9).await;
     yard.partner.hand_in("little.edi", yard.partner.x12(2, "IB", &[("846", inventory("1"))]));
-    yard.told("guard").await;
+    yard.server.told("guard").await;
     yard.berlin(9).await;
     // What could not be read is not taken for none.
     let unit = inventory("7").into_iter().map(|one| one.replace("*EA", "*PL")).collect();

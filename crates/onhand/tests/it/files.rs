@@ -145,18 +145,6 @@ impl Connected {
         );
     }
 
-    async fn told(&self, cause: &str) -> String {
-        let mut told = String::new();
-        let is_told = comes_true(async || {
-            let found = self.server.troubles().await;
-            told = found.into_iter().find(|one| one.contains(cause)).unwrap_or_default();
-            !told.is_empty()
-        })
-        .await;
-        assert!(is_told, "nobody was told of {cause}: {:?}", self.server.troubles().await);
-        told
-    }
-
     async fn receive(&self, quantity: i64) {
         let lines = json!([{ "sku": "MUG", "quantity": quantity }]);
         let body = json!({ "location": "LONDON", "lines": lines });
@@ -234,7 +222,7 @@ async fn the_same_file_again_is_told_and_not_booked(partner: Partner) {
     it.partner.hand_in("tuesday.csv", "sku,quantity\nMUG,8\n");
     it.has((8, 0)).await;
     it.partner.hand_in("monday-again.csv", monday);
-    let told = it.told("repeated_file").await;
+    let told = it.server.told("repeated_file").await;
     assert!(told.contains("monday-again.csv is the same as monday.csv"), "{told}");
     let result = it.partner.result("archive", "monday-again.csv").await;
     assert!(result.contains("nothing of it is booked again"), "{result}");
@@ -273,7 +261,7 @@ fn minutes(minutes: i64) -> String {
 
 async fn a_file_that_does_not_come_is_missed(partner: Partner) {
     let it = Connected::new(partner, 10, json!({ "expected_seconds": "2" })).await;
-    let told = it.told("missing_file").await;
+    let told = it.server.told("missing_file").await;
     assert!(told.contains("No file of Partner has come since"), "{told}");
     it.partner
         .hand_in("orders.csv", format!("reference,sku,quantity,updated_at\nA-1,MUG,1,{}\n", minutes(0)));
@@ -310,7 +298,7 @@ async fn a_malformed_file_is_named_by_line_and_column_and_nothing_of_it_is_booke
         assert!(result.starts_with("line,column,result,reason\n,,not_taken,"), "{result}");
         assert!(result.contains(says), "{name}: {result}");
     }
-    let told = it.told("letters.csv").await;
+    let told = it.server.told("letters.csv").await;
     assert!(told.contains("malformed_file") && told.contains("nothing of it is booked"), "{told}");
     assert_eq!(it.server.troubles().await.len(), 8);
     assert_eq!(it.server.stock("MUG").await, (10, 0));
@@ -371,7 +359,7 @@ async fn somebody_elses_change_over_there_is_told_and_set_right(partner: Partner
     let it = Connected::new(partner, 10, json!({})).await;
     it.shows(10).await;
     it.partner.hand_in("theirs.csv", "sku,quantity\nMUG,50\n");
-    let told = it.told("manual_edit").await;
+    let told = it.server.told("manual_edit").await;
     assert!(told.contains("50"), "{told}");
     let before = fs::metadata(it.partner.root.join("out/stock.csv")).unwrap().modified().unwrap();
     assert_eq!(it.server.stock("MUG").await, (10, 0));
@@ -566,7 +554,7 @@ async fn sheets_come_and_go_and_an_export_of_ours_edited_is_an_import() {
 async fn a_snapshot_cut_short_is_held_for_a_person() {
     let it = Connected::master(folder().await, 10, json!({})).await;
     it.partner.hand_in("nothing.csv", "sku,quantity\n");
-    let told = it.told("guard").await;
+    let told = it.server.told("guard").await;
     assert!(told.contains("Partner"), "{told}");
     assert_eq!(it.server.stock("MUG").await, (10, 0));
 }

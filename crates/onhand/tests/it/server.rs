@@ -142,7 +142,6 @@ impl Server {
         }
     }
 
-    /// On hand in total: neither promises nor their end change it.
     /// What the inbox says, cause by cause.
     pub async fn troubles(&self) -> Vec<String> {
         let found = self.get("/v1/discrepancies").await.1;
@@ -150,6 +149,20 @@ impl Server {
         rows.map(|one| format!("{}: {}", one["cause"], one["sentence"])).collect()
     }
 
+    /// What the inbox says of a cause, once it does.
+    pub async fn told(&self, cause: &str) -> String {
+        let mut told = String::new();
+        let is_told = comes_true(async || {
+            let found = self.troubles().await;
+            told = found.into_iter().find(|one| one.contains(cause)).unwrap_or_default();
+            !told.is_empty()
+        })
+        .await;
+        assert!(is_told, "nobody was told of {cause}: {:?}", self.troubles().await);
+        told
+    }
+
+    /// On hand in total: neither promises nor their end change it.
     pub async fn on_hand(&self, sku: &str) -> i64 {
         let (_, body) = self.get(&format!("/v1/items/{sku}/stock")).await;
         body["total"]["on_hand"].as_i64().unwrap()

@@ -59,9 +59,18 @@ await walk({ args, through }, async ({ opened, go, looked, until, api, fail, sig
   const network = await page.createCDPSession();
   await network.send("Network.enable");
   const offline = (offline) => network.send("Network.emulateNetworkConditions", { offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
-  /** As a scanner does: faster than anybody, and Enter. */
-  // As fast as a scanner, however busy the machine is: no key waits until the one before it was answered.
-  const scan = (code) => Promise.all([...code, "Enter"].map((key) => page.keyboard.press(key)));
+  /** As a scanner does: a key each 10 ms, and Enter, by the clock that keys carry, however busy the machine is. */
+  let ended = 0;
+  const scan = async (code) => {
+    const begun = Math.max(Date.now(), ended + 500);
+    const keys = [...code].map((key) => ({ key, text: key })).concat({ key: "Enter", code: "Enter", text: "\r", windowsVirtualKeyCode: 13 });
+    ended = begun + keys.length * 10;
+    await Promise.all(keys.flatMap(({ text, ...key }, nth) => {
+      const timestamp = (begun + nth * 10) / 1000;
+      return [{ type: "keyDown", text, unmodifiedText: text }, { type: "keyUp" }]
+        .map((event) => network.send("Input.dispatchKeyEvent", { ...event, ...key, timestamp }));
+    }));
+  };
   const says = (what) => until(page, `"${what}" is said`, (what) => document.getElementById("said")?.textContent?.includes(what), what);
   const waits = (what) => until(page, `"${what}" is said of what waits`, (what) => document.getElementById("waiting")?.textContent?.includes(what), what);
   const nothingWaits = () => until(page, "nothing waits", () => document.getElementById("waiting").hidden);

@@ -151,6 +151,11 @@ const SETTINGS: &str = "/settings";
 pub(super) const MORE: &str = "/more";
 
 impl Frame {
+    /// As [`Frame::of`], of a page of which nothing is swapped under whoever types, or scans.
+    pub async fn still(app: &App, caller: &Caller, here: &str) -> Result<Self, Problem> {
+        Ok(Self { live: String::new(), ..Self::of(app, caller, here).await? })
+    }
+
     /// Of a page in the rail's place of that address.
     pub async fn of(app: &App, caller: &Caller, here: &str) -> Result<Self, Problem> {
         let tell =

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use super::frame::Frame;
 use super::session::Visitor;
 use super::typed::{
-    Choice, Pressed, Spot, Typed, Wrong, ended, may_change, must_be_named, parted, saved, shown_as, spots,
-    swapped,
+    Choice, Pressed, Spot, Typed, Wrong, ended, may_change, must_be_named, or_why, parted, saved, shown_as,
+    spots, swapped,
 };
 use super::{Shown, live, page, words};
 use crate::App;
@@ -344,9 +344,7 @@ async fn follows(
 }
 
 async fn editor(app: &App, caller: &Caller, typed: Typed, told: Result<Follows, Problem>) -> Shown {
-    let mut frame = Frame::of(app, caller, "/systems").await?;
-    // Nothing is swapped under whoever types.
-    frame.live = String::new();
+    let frame = Frame::still(app, caller, "/systems").await?;
     let (follows, wrong, status) = parted(told, FIELDS);
     let (systems, mut places) = read(app, caller, |view| {
         Ok((view.systems()?, spots(view, INSIDE, |value| value == typed.get("place"))?))
@@ -424,16 +422,12 @@ fn one(view: &mut View<'_>, id: u64) -> Result<Option<OwnershipBody>, StoreError
 }
 
 async fn ending(State(app): State<App>, Visitor(caller): Visitor, Path(id): Path<u64>) -> Shown {
-    let mut frame = Frame::of(&app, &caller, "/systems").await?;
-    frame.live = String::new();
+    let frame = Frame::still(&app, &caller, "/systems").await?;
     let rule = read(&app, &caller, |view| one(view, id)).await?;
     let rule = rule.ok_or_else(|| Problem::unknown("ownership rule", id))?;
     let rule = OwnershipBody { master: shown(rule.master), ..rule };
     let done = |_| format!("Rule {id} would end.");
-    let (follows, wrong) = match Follows::of(&app, &caller, &Body::EndRule(RuleId(id)), done).await {
-        Ok(follows) => (follows, String::new()),
-        Err(problem) => (Follows::default(), problem.detail),
-    };
+    let (follows, wrong) = or_why(Follows::of(&app, &caller, &Body::EndRule(RuleId(id)), done).await);
     Ok(page(&Ending { frame, rule, follows, wrong })?)
 }
 

@@ -203,6 +203,14 @@ pub(super) fn parted<F: Default>(
     }
 }
 
+/// What follows, or why it cannot be.
+pub(super) fn or_why<F: Default>(told: Result<F, Problem>) -> (F, String) {
+    match told {
+        Ok(follows) => (follows, String::new()),
+        Err(problem) => (F::default(), problem.detail),
+    }
+}
+
 /// Which parts of an answer are swapped beside what follows from a form.
 pub(super) fn swapped(fields: &[(&'static str, &[&str])]) -> String {
     let wrong = fields.iter().map(|(field, _)| *field).chain(["top"]);

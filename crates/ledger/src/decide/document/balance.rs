@@ -4,6 +4,7 @@
 //! Goods that had come by the word of a document, and were gone when it took that back, were balanced too: that goes as far
 //! as the document brings goods there after all, by a word it takes back or a new one.
 
+use crate::entry::NOT_LEFT;
 use crate::key::{CellKey, StockState};
 use crate::model::Balanced;
 use crate::{Instant, ItemId, LocationId, LotId, Quantity};
@@ -23,14 +24,16 @@ pub(super) fn unbalance(
     if !balanced.is_positive() {
         return Ok(Quantity::ZERO);
     }
+    // It was balanced when it was told, of what the item was then.
+    let item = merge::at(tx, item, told_at)?;
     // A count may have said since that they were there.
     let cell = CellKey::of(item, location, lot, StockState::Available);
-    let standing = balances::standing(tx, cell, told_at.plus_micros(-1))?;
+    let standing = balances::standing(tx, cell)?;
     let balanced = balanced.min(standing.get(&told_at).copied().unwrap_or_default());
     if !balanced.is_positive() {
         return Ok(Quantity::ZERO);
     }
-    let change = by(item, location, balanced, StockState::Adjustment, told_at, balances::NOT_LEFT);
+    let change = by(item, location, balanced, StockState::Adjustment, told_at, NOT_LEFT);
     Ok(stock::take_out(tx, Change { lot, inside: false, ..change }, None)?.balanced)
 }
 

@@ -83,6 +83,9 @@ fn take_back_shipped(
             let ByDocument { item, location, lot, quantity, balanced, told_at, occurred_at, .. } = part;
             add_at(&mut known.shipped, location, lot, -quantity);
             known.short += quantity;
+            // What came back may be of an item that this one was merged from: it may have enough of its own.
+            let wanted = known.item;
+            tx.grew(wanted);
             let change =
                 by(item, location, quantity, StockState::Customer, occurred_at, "shipment cancelled");
             stock::put_in(tx, Change { lot, ..change }, StockState::Available)?;

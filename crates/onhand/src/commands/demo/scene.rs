@@ -95,6 +95,17 @@ pub(super) struct Player<'a> {
     /// What was last told of the watched item's numbers.
     watched: BTreeMap<(String, String), Numbers>,
     next_look: Instant,
+    /// What the shops had sold when the last scene ended.
+    sold: Sold,
+}
+
+/// What shops sold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sold {
+    orders: usize,
+    units: i64,
+    /// Of these, oversold by a number of ours.
+    by_us: i64,
 }
 
 /// What a shop shows, and what it should, by what Onhand knows.
@@ -111,7 +122,14 @@ impl<'a> Player<'a> {
         interrupted: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let interrupted = Box::pin(interrupted);
-        Self { world, stage, interrupted, watched: BTreeMap::new(), next_look: Instant::MIN }
+        Self {
+            world,
+            stage,
+            interrupted,
+            watched: BTreeMap::new(),
+            next_look: Instant::MIN,
+            sold: Sold::default(),
+        }
     }
 
     /// Plays one, for so many seconds at least, and says what came of it.
@@ -119,7 +137,6 @@ impl<'a> Player<'a> {
         let begun = now();
         let matters = self.last_matter()?;
         let pushes = self.world.runtime.acknowledged.lock().len();
-        let before = self.sold_by_us()?;
         self.stage.tell(format_args!("── {}", scene.title()))?;
         let more = match scene {
             Scene::ManualEdit => self.three_numbers().await?,
@@ -136,10 +153,11 @@ impl<'a> Player<'a> {
             *told.discrepancies.entry(cause).or_default() += 1;
         }
         told.latencies = self.latencies_since(pushes);
-        let after = self.sold_by_us()?;
-        told.orders = after.0 - before.0;
-        told.units_sold = after.1 - before.1;
-        told.oversold_by_us = after.2 - before.2;
+        let sold = self.sold()?;
+        let before = std::mem::replace(&mut self.sold, sold);
+        told.orders = self.sold.orders - before.orders;
+        told.units_sold = self.sold.units - before.units;
+        told.oversold_by_us = self.sold.by_us - before.by_us;
         let (listings, in_step) = self.world.status()?;
         let (sold, by_us) = (told.units_sold, told.oversold_by_us);
         self.stage.tell(format_args!(
@@ -204,7 +222,7 @@ impl<'a> Player<'a> {
             most = most.max(self.world.exposed()?);
         }
         self.tell(format_args!(
-            "By then {most} units could have been oversold, all of them at WooCommerce's old numbers."
+            "At worst {most} units could have been oversold, where a shop showed an old number."
         ))?;
         self.world.woo.set_faults(woocommerce::Faults::default());
         self.world.shopify.set_faults(shopify::Faults::default());
@@ -292,9 +310,9 @@ impl<'a> Player<'a> {
 
     /// What came of all that was played.
     pub fn whole(&self) -> anyhow::Result<Told> {
-        let (orders, units_sold, oversold_by_us) = self.sold_by_us()?;
+        let Sold { orders, units, by_us } = self.sold()?;
         let latencies = self.latencies_since(0);
-        Ok(Told { orders, units_sold, oversold_by_us, latencies, ..Told::default() })
+        Ok(Told { orders, units_sold: units, oversold_by_us: by_us, latencies, ..Told::default() })
     }
 
     /// Of all pushes but so many of the first, in microseconds.
@@ -308,16 +326,18 @@ impl<'a> Player<'a> {
         self.stage.tell(format_args!("   {line}"))
     }
 
-    /// All orders and units that the shops sold so far, and the units oversold by us.
-    fn sold_by_us(&self) -> anyhow::Result<(usize, i64, i64)> {
+    /// What the shops sold so far, by their records and the log.
+    fn sold(&self) -> anyhow::Result<Sold> {
         let changes = self.world.changes();
-        let sales = changes.iter().filter_map(|change| match change.what {
-            What::Sale(units) => Some(units),
-            _ => None,
-        });
-        let (orders, units) = sales.fold((0, 0), |(orders, sum), units| (orders + 1, sum + units));
         let by_us = by_us(self.world.runtime.handle.ledger(), &self.world.offers(), &changes)?;
-        Ok((orders, units, by_us))
+        let mut sold = Sold { by_us, ..Sold::default() };
+        for change in &changes {
+            if let What::Sale(units) = change.what {
+                sold.orders += 1;
+                sold.units += units;
+            }
+        }
+        Ok(sold)
     }
 
     fn last_matter(&self) -> anyhow::Result<DiscrepancyId> {

@@ -19,12 +19,11 @@ use onhand_ledger::{Body, Command, DiscrepancyId, ListingId, LocationId, Quantit
 use onhand_store::StoreError;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::oversold::{Change, Offer, What};
-use crate::http::{Api, until};
+use crate::http::{Api, listening, until};
 use crate::link::Link;
 use crate::runtime::{self, Runtime};
 
@@ -123,13 +122,6 @@ fn line(sku: &str, units: i64) -> command::Line {
     command::Line { sku: sku.to_owned(), quantity: Quantity::units(units), ..Default::default() }
 }
 
-/// A socket of this machine, and its address.
-async fn listening() -> anyhow::Result<(TcpListener, String)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
-}
-
 impl World {
     /// Everything is connected, and equal.
     pub async fn open(seed: u64) -> anyhow::Result<Self> {
@@ -172,7 +164,7 @@ impl World {
         let mut servers = JoinSet::new();
         let mut urls = Vec::new();
         for _ in 0..4 {
-            urls.push(listening().await?);
+            urls.push(listening(0).await?);
         }
         let mut urls = urls.into_iter();
         let mut next = || urls.next().context("a server without an address");
@@ -197,7 +189,7 @@ impl World {
             ..Pace::default()
         };
         runtime.work(pace);
-        let (listener, api_url) = listening().await?;
+        let (listener, api_url) = listening(0).await?;
         let key = onhand_web::auth::create_key(&runtime.handle, TENANT, "demo").await?;
         let api = Api::start(listener, runtime.router(), None)?;
         let http = reqwest::Client::builder().no_proxy().build()?;

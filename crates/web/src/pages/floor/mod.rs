@@ -13,9 +13,11 @@ mod offer;
 mod standing;
 mod steps;
 
+use std::sync::LazyLock;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -35,6 +37,7 @@ use super::{Shown, act_as, assets, form_key, page, words};
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Problem;
+use crate::guard;
 use crate::role::Role;
 use crate::v1::ask::read;
 
@@ -43,8 +46,10 @@ const BY_SCRIPT: &str = "floor-scan";
 
 /// As everywhere, and a module of WebAssembly may be compiled: what reads barcodes in the camera's picture is one, of our own.
 /// <https://www.w3.org/TR/CSP3/#wasm-integration>
-const CONTENT_SECURITY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self' 'wasm-unsafe-eval'; \
-    connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+static CONTENT_SECURITY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let policy = guard::PAGE.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'");
+    HeaderValue::from_str(&policy).expect("a policy is plain text")
+});
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -57,8 +62,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn may_compile(mut response: Response) -> Response {
-    let policy = axum::http::HeaderValue::from_static(CONTENT_SECURITY);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY.clone());
     response
 }
 
@@ -231,15 +235,8 @@ struct Menu {
 }
 
 async fn menu(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
-    let frame = framed(&app, &caller).await?;
+    let frame = Frame::still(&app, &caller, "/floor").await?;
     Ok(page(&Menu { frame, tasks: Task::ALL })?)
-}
-
-/// The frame of a page that is not swapped while somebody scans.
-async fn framed(app: &App, caller: &Caller) -> Result<Frame, Problem> {
-    let mut frame = Frame::of(app, caller, "/floor").await?;
-    frame.live = String::new();
-    Ok(frame)
 }
 
 /// A task, as it stands.
@@ -264,7 +261,7 @@ struct Work {
 }
 
 async fn work(app: &App, caller: &Caller, task: Task, standing: Standing, said: Option<Said>) -> Shown {
-    let frame = framed(app, caller).await?;
+    let frame = Frame::still(app, caller, "/floor").await?;
     let found = read(app, caller, |view| {
         let standing = standing.settled(view, task)?;
         let offer = Offer::of(view, task, &standing)?;
@@ -314,9 +311,7 @@ async fn scan(
     headers: HeaderMap,
     Form(scan): Form<Scan>,
 ) -> Shown {
-    let task = Task::named(&task)?;
-    let (standing, said) = hear(&app, &caller, task, &scan).await?;
-    answered(&app, &caller, task, &headers, standing, said).await
+    scanned(&app, &caller, Task::named(&task)?, &headers, &scan).await
 }
 
 async fn look_up(
@@ -325,8 +320,12 @@ async fn look_up(
     headers: HeaderMap,
     Form(scan): Form<Scan>,
 ) -> Shown {
-    let (standing, said) = hear(&app, &caller, Task::LookUp, &scan).await?;
-    answered(&app, &caller, Task::LookUp, &headers, standing, said).await
+    scanned(&app, &caller, Task::LookUp, &headers, &scan).await
+}
+
+async fn scanned(app: &App, caller: &Caller, task: Task, headers: &HeaderMap, scan: &Scan) -> Shown {
+    let (standing, said) = hear(app, caller, task, scan).await?;
+    answered(app, caller, task, headers, standing, said).await
 }
 
 /// What went well leads to the page as it stands now, so that loading it again sends nothing; the script is shown it at once.
