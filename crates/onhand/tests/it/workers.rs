@@ -169,7 +169,12 @@ impl World {
             if has == [SHOPS / NODES; NODES] {
                 return;
             }
-            assert!(Instant::now() < deadline, "they are not given out equally: {has:?}");
+            if Instant::now() > deadline {
+                let last = |sets: &Arc<Sets>| sets.by.lock().last().map(|(at, by)| (at.elapsed(), *by));
+                let last: Vec<_> = self.sets.iter().map(last).collect();
+                let (_, systems) = self.nodes.iter().flatten().next().unwrap().get("/v1/systems").await;
+                panic!("they are not given out equally: {has:?}, set last {last:?}; {systems}");
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
