@@ -232,7 +232,7 @@ const BUGS: &[Bug] = &[
         wrong: "false",
     },
     Bug {
-        name: "orders heard of at once are taken in another order than they came in",
+        name: "what orders prove of a clock is not learnt",
         file: "crates/engine/src/worker/orders.rs",
         right: "self.learn_clock(&page.orders);",
         wrong: "",

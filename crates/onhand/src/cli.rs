@@ -818,6 +818,20 @@ pub struct SyncBench {
     pub seconds: u64,
 }
 
+/// See [`Bench::Pages`].
+#[derive(Debug, Args)]
+pub struct PagesBench {
+    /// So many items, a tenth of them listed by a shop.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10_000..))]
+    pub items: usize,
+    /// So many movements of them.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub movements: u64,
+    /// How often each page is asked for.
+    #[arg(long, default_value_t = 200, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..))]
+    pub requests: usize,
+}
+
 /// See [`LedgerBench::part`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
@@ -849,6 +863,9 @@ pub enum Bench {
     /// How soon and how fast connected systems are kept equal: from a commit to its push, many differing listings at a system with a
     /// limit, what a rule changes, and reading everything back. The system is one inside this process.
     Sync(SyncBench),
+    /// How soon pages are there, how large they are, and how soon an open one hears of a change: in a file of its own, or in a PostgreSQL
+    /// database named by --database. That must be empty; what is written stays there.
+    Pages(PagesBench),
     /// Single-line orders over HTTP by keep-alive clients, on random items and on one hot item.
     Orders {
         /// Seconds for each figure.

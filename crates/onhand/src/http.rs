@@ -4,19 +4,43 @@
 //! ending that runtime, and holds neither the process nor the handles to the committer.
 
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tower::Service as _;
 
 use crate::tls::{Certificate, TlsListener};
 
 /// How long requests under way have to end.
 const GRACE: Duration = Duration::from_secs(5);
+/// What connections may take of us.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// How many there are; further ones wait in the listener's own queue until one ends.
+    connections: usize,
+    /// How long a request's head may take to come, and how long a connection may rest between two requests.
+    head: Duration,
+}
+
+/// Connections of proxies rest longer here than there, so that none is closed under a request: nginx ends them after 60 seconds
+/// (<https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout>).
+const BOUNDS: Bounds = Bounds { connections: 8_192, head: Duration::from_secs(75) };
 
 /// The API, served until it is closed or dropped.
 pub(crate) struct Api {
@@ -39,14 +63,15 @@ impl Api {
         let served = runtime.spawn(async move {
             let listener = TcpListener::from_std(listener)?;
             match certificate {
-                None => axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await,
+                None => serve(listener, router, BOUNDS, stopping).await,
                 Some(certificate) => {
                     tokio::spawn(certificate.clone().watch());
                     let listener = TlsListener::new(listener, certificate).map_err(io::Error::other)?;
                     let router = onhand_web::over_tls(router);
-                    axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await
+                    serve(listener, router, BOUNDS, stopping).await;
                 }
             }
+            Ok(())
         });
         Ok(Self { runtime: Some(runtime), stop, served })
     }
@@ -69,6 +94,65 @@ impl Drop for Api {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Takes connections until it is time to stop, and then waits for the requests that are under way.
+async fn serve(
+    mut listener: impl Listener<Addr = SocketAddr>,
+    router: Router,
+    bounds: Bounds,
+    stopping: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let mut connections = JoinSet::new();
+    let next = async |listener: &mut _| {
+        let place = places.clone().acquire_owned().await.ok()?;
+        let (stream, from) = Listener::accept(listener).await;
+        Some((place, stream, from))
+    };
+    loop {
+        tokio::select! {
+            () = until(stopping.clone()) => break,
+            Some(_) = connections.join_next() => {}
+            Some((place, stream, from)) = next(&mut listener) => {
+                let spoken = speak(TokioIo::new(stream), from, router.clone(), bounds.head, stopping.clone());
+                connections.spawn(async move {
+                    spoken.await;
+                    drop(place);
+                });
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Answers one connection's requests, each of which bears where it came from.
+async fn speak(
+    stream: TokioIo<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    from: SocketAddr,
+    router: Router,
+    head: Duration,
+    stopping: watch::Receiver<bool>,
+) {
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(from));
+        router.clone().call(request.map(Body::new))
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head);
+    let mut connection = pin!(http.serve_connection(stream, answer));
+    let done = tokio::select! {
+        done = connection.as_mut() => done,
+        () = until(stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        // Clients that go, or do not speak HTTP; nobody has to act.
+        tracing::debug!(%error, client = %from.ip(), "a connection ended early");
     }
 }
 
@@ -110,4 +194,73 @@ pub(crate) fn interrupted() -> impl Future<Output = ()> + Send {
 #[cfg(not(unix))]
 pub(crate) async fn interrupted() {
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    const ASKED: &[u8] = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";
+
+    /// A server with these bounds, where it is, and what ends it.
+    async fn served(bounds: Bounds) -> (SocketAddr, watch::Sender<bool>, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let from = |ConnectInfo(from): ConnectInfo<SocketAddr>| async move { from.to_string() };
+        let (stop, stopping) = watch::channel(false);
+        let served = tokio::spawn(serve(listener, Router::new().route("/", get(from)), bounds, stopping));
+        (address, stop, served)
+    }
+
+    /// What is read until there is something, or until the other end closes.
+    async fn read(stream: &mut TcpStream) -> String {
+        let mut bytes = vec![0; 4_096];
+        let read = stream.read(&mut bytes).await.unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn who_does_not_finish_a_head_is_let_go_and_who_asks_again_in_time_is_not() {
+        let bounds = Bounds { connections: 9, head: Duration::from_millis(400) };
+        let (address, _stop, _served) = served(bounds).await;
+        let (mut slow, mut quick) =
+            (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        slow.write_all(&ASKED[..20]).await.unwrap();
+        for _ in 0..4 {
+            quick.write_all(ASKED).await.unwrap();
+            let answer = read(&mut quick).await;
+            assert!(answer.ends_with(&quick.local_addr().unwrap().to_string()), "{answer}");
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+        let told = read(&mut slow).await;
+        assert!(told.is_empty() || told.starts_with("HTTP/1.1 408"), "{told}");
+        assert_eq!(read(&mut slow).await, "", "it is closed");
+    }
+
+    #[tokio::test]
+    async fn no_more_are_taken_than_there_are_places_until_one_ends() {
+        let bounds = Bounds { connections: 2, head: Duration::from_mins(1) };
+        let (address, stop, served) = served(bounds).await;
+        let mut connections = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(ASKED).await.unwrap();
+            connections.push(stream);
+        }
+        let mut third = connections.pop().unwrap();
+        for stream in &mut connections {
+            assert!(read(stream).await.starts_with("HTTP/1.1 200"));
+        }
+        let waits = tokio::time::timeout(Duration::from_millis(200), read(&mut third)).await;
+        assert!(waits.is_err(), "{waits:?}");
+        connections.pop();
+        assert!(read(&mut third).await.starts_with("HTTP/1.1 200"));
+        // Those that rest keep nobody waiting who wants to end.
+        stop.send(true).unwrap();
+        tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+    }
 }

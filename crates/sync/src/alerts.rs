@@ -294,6 +294,7 @@ pub fn trouble(fact: &Fact, patience: &Patience, now: Instant) -> Option<Trouble
             let named = long.iter().take(NAMED).map(|(sku, exposed, _)| format!("{exposed} of {sku}"));
             let more = match long.len().saturating_sub(NAMED) {
                 0 => String::new(),
+                1 => " and 1 more item".to_owned(),
                 more => format!(" and {more} more items"),
             };
             Trouble {
@@ -509,6 +510,118 @@ mod tests {
         }
     }
 
+    /// What each says, of what kind it is, and since when it lasts, as it is told some 17 minutes later.
+    #[test]
+    fn what_is_told_of_a_trouble() {
+        use Kind::{
+            Exposure, Lag, LowStock, PastShipBy, ShortOrder, SilentSystem, StaleDiscrepancy, Unreached,
+        };
+        let text = str::to_owned;
+        let system = |trouble: Option<&str>, heard: Option<i64>| Fact::System {
+            name: text("Shop"),
+            trouble: trouble.map(text),
+            heard_at: heard.map(at),
+        };
+        let unsent = |is_off, given_up| Fact::Unsent {
+            subscription: text("erp"),
+            since: at(1),
+            why: text("it answered 500"),
+            is_off,
+            given_up,
+        };
+        let low = |location: Option<&str>| Fact::Low {
+            sku: text("MUG"),
+            location: location.map(text),
+            available: Quantity::ONE,
+            level: Quantity::units(4),
+        };
+        let open = |is_short| Fact::Open { id: 57, is_short, sentence: text("It is so."), opened_at: at(2) };
+        let items = vec![(text("MUG"), Quantity::units(2), at(900)), (text("CUP"), Quantity::ONE, at(3))];
+        for (fact, kind, since, sentence) in [
+            (
+                system(None, None),
+                SilentSystem,
+                None,
+                "Shop was never heard of. What it sells meanwhile is not taken off elsewhere.",
+            ),
+            (
+                system(Some("it answers 401"), Some(4)),
+                SilentSystem,
+                Some(4),
+                "Shop is silent since 2026-11-18T11:06:44Z: it answers 401. What it sells meanwhile is not taken off \
+                 elsewhere.",
+            ),
+            (
+                Fact::Behind { system: text("Shop"), since: vec![at(9), at(8)], of: 9, may_be_more: false },
+                Lag,
+                Some(8),
+                "Shop shows another number than it should for 2 of 9 listings, the first since 2026-11-18T11:06:48Z.",
+            ),
+            (
+                Fact::Exposed { system: text("Shop"), items, may_be_more: false },
+                Exposure,
+                Some(3),
+                "Shop offers more than there is: 1 of CUP could be oversold.",
+            ),
+            (
+                Fact::Deaf { target: text("desk"), since: at(5), why: text("no route") },
+                Unreached,
+                Some(5),
+                "Alerts do not reach `desk` since 2026-11-18T11:06:45Z: no route.",
+            ),
+            (
+                unsent(false, 0),
+                Unreached,
+                Some(1),
+                "Webhooks do not reach `erp` since 2026-11-18T11:06:41Z: it answered 500.",
+            ),
+            (
+                unsent(false, 1),
+                Unreached,
+                Some(1),
+                "Webhooks do not reach `erp` since 2026-11-18T11:06:41Z: it answered 500. One was given up, and is kept \
+                 to be sent again.",
+            ),
+            (
+                unsent(true, 2),
+                Unreached,
+                Some(1),
+                "No webhooks are sent to `erp` any more since 2026-11-18T11:06:41Z: it answered 500. What changes is kept \
+                 for it; once that is mended: `onhand webhook enable erp`. 2 were given up, and are kept to be sent again.",
+            ),
+            (low(Some("LONDON")), LowStock, None, "MUG is low at LONDON: 1 available, the level is 4."),
+            (low(None), LowStock, None, "MUG is low: 1 available, the level is 4."),
+            (
+                Fact::Late {
+                    system: text("Shop"),
+                    document: text("1044"),
+                    ship_by: at(7),
+                    open: Quantity::ONE,
+                },
+                PastShipBy,
+                Some(7),
+                "Order 1044 of Shop should have left by 2026-11-18T11:06:47Z; 1 of it has not.",
+            ),
+            (open(true), ShortOrder, Some(2), "It is so."),
+            (
+                open(false),
+                StaleDiscrepancy,
+                Some(2),
+                "Discrepancy 57 waits in the inbox since 2026-11-18T11:06:42Z: It is so.",
+            ),
+        ] {
+            let told = trouble(&fact, &patience(), at(1_000)).unwrap();
+            assert_eq!((told.kind, told.since, told.sentence.as_str()), (kind, since.map(at), sentence));
+        }
+    }
+
+    #[test]
+    fn a_kind_is_named_as_in_json() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+
     #[test]
     fn who_cannot_be_reached_is_tried_less_and_less_often() {
         assert_eq!([1, 2, 3, 8, 9, 100].map(pause_seconds), [5, 10, 20, 640, 900, 900]);
@@ -541,21 +654,29 @@ mod tests {
         assert_eq!(decided(&[], &[Kind::Lag], &seen(Some(5))), (0, 0, 0), "not all was looked at");
         assert_eq!(decided(&[], &[Kind::LowStock], &seen(Some(5))), (0, 1, 0));
         assert_eq!(decided(&fact(vec![at(0)], true), &[], &BTreeMap::new()), (1, 0, 0));
+        let exposed = |since: i64, may_be_more| {
+            let items = vec![("MUG".to_owned(), Quantity::ONE, at(since))];
+            let exposed = Fact::Exposed { system: "SHOP".to_owned(), items, may_be_more };
+            trouble(&exposed, &patience(), at(1_000)).map(|trouble| trouble.is_unsure)
+        };
+        let found = (exposed(900, true), exposed(900, false), exposed(0, true));
+        assert_eq!(found, (Some(true), None, Some(false)), "an item may be exposed for longer");
     }
 
     #[test]
     fn what_is_said_names_the_first_and_counts_the_rest() {
         let item = |number: usize| (format!("MUG-{number}"), Quantity::units(2), at(0));
-        let fact = Fact::Exposed {
-            system: "Amazon".to_owned(),
-            items: (0..5).map(item).collect(),
-            may_be_more: false,
-        };
-        let said = trouble(&fact, &patience(), at(300)).unwrap().sentence;
-        assert_eq!(
-            said,
-            "Amazon offers more than there is: 2 of MUG-0, 2 of MUG-1, 2 of MUG-2 and 2 more items could be oversold."
-        );
+        for (items, more) in [(3, ""), (4, " and 1 more item"), (5, " and 2 more items")] {
+            let items = (0..items).map(item).collect();
+            let fact = Fact::Exposed { system: "Amazon".to_owned(), items, may_be_more: false };
+            let said = trouble(&fact, &patience(), at(300)).unwrap().sentence;
+            assert_eq!(
+                said,
+                format!(
+                    "Amazon offers more than there is: 2 of MUG-0, 2 of MUG-1, 2 of MUG-2{more} could be oversold."
+                )
+            );
+        }
     }
 
     /// What is told of one trouble at each of these times, where it is there or not: `!` it has come, `.` it is over.
@@ -628,5 +749,24 @@ mod tests {
         ] {
             assert_eq!(story(after, since, &there), told, "{there:?}");
         }
+    }
+
+    #[test]
+    fn where_no_calm_is_asked_for_a_trouble_is_over_as_soon_as_it_is_gone() {
+        let seen = Seen {
+            kind: Kind::Lag,
+            sentence: String::new(),
+            since: at(0),
+            told_at: Some(at(0)),
+            gone_since: None,
+        };
+        let before = BTreeMap::from([("lag:SHOP".to_owned(), seen.clone())]);
+        let gone = |calm_seconds| {
+            decide(&[], &BTreeSet::new(), &before, &Patience { calm_seconds, ..patience() }, at(10))
+        };
+        let over = vec![("lag:SHOP".to_owned(), seen.clone())];
+        assert_eq!(gone(0), Told { over, ..Told::default() });
+        let noted = vec![("lag:SHOP".to_owned(), Some(Seen { gone_since: Some(at(10)), ..seen }))];
+        assert_eq!(gone(1), Told { noted, ..Told::default() });
     }
 }

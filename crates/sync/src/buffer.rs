@@ -243,7 +243,7 @@ mod tests {
             "{}",
             because(&new)
         );
-        assert_eq!([5, 1_000, 1_000_000].map(thousands), ["5", "1,000", "1,000,000"]);
+        assert_eq!([5, 100, 1_000, 1_000_000].map(thousands), ["5", "100", "1,000", "1,000,000"]);
     }
 
     fn sized(sold: i64) -> BufferSize {

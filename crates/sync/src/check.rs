@@ -182,11 +182,12 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
     };
     if seen.unsent.count > 0 {
         let places = some(&seen.unsent, "location", "locations");
+        let are = if seen.unsent.count == 1 { "is" } else { "are" };
         find(
             Error,
             "orders",
             format!(
-                "Orders for {places} where {name} is master cannot be sent: {} is none of its stock locations.",
+                "Orders for {places} where {name} is master cannot be sent: {} {are} none of its stock locations.",
                 seen.unsent.shown()
             ),
             "Map it: POST /v1/systems/{name}/locations; or say who is master: POST /v1/ownership.",
@@ -235,14 +236,15 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
         );
     }
     if seen.unmapped.count > 0 {
-        let listings = some(&seen.unmapped, "listing", "listings");
+        let wait = some(
+            &seen.unmapped,
+            "listing waits for somebody to say what it is",
+            "listings wait for somebody to say what they are",
+        );
         find(
             Warning,
             "unmapped",
-            format!(
-                "Of {name} {listings} wait for somebody to say what they are: {}.",
-                seen.unmapped.shown()
-            ),
+            format!("Of {name} {wait}: {}.", seen.unmapped.shown()),
             "Link them, ignore them, or make items of them: POST /v1/systems/{name}/matches.",
         );
     }
@@ -260,12 +262,13 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
         );
     }
     if seen.unmapped_locations.count > 0 && seen.has_location {
-        let places = some(&seen.unmapped_locations, "stock location", "stock locations");
+        let one = "stock location that is none of ours";
+        let places = some(&seen.unmapped_locations, one, "stock locations that are none of ours");
         find(
             Info,
             "locations",
             format!(
-                "{name} has {places} that are none of ours: {}. What lies there can be sold as well.",
+                "{name} has {places}: {}. What lies there can be sold as well.",
                 seen.unmapped_locations.shown()
             ),
             "Map them, or empty them over there.",
@@ -399,6 +402,34 @@ mod tests {
     }
 
     #[test]
+    fn one_is_told_of_as_one() {
+        let told = |seen: Checked| findings(&seen, now()).remove(0).sentence;
+        let of = |names: &[&str]| {
+            [
+                told(Checked { unmapped: some(names), ..well() }),
+                told(Checked { unmapped_locations: some(names), ..well() }),
+                told(Checked { unsent: some(names), ..well() }),
+            ]
+        };
+        assert_eq!(
+            of(&["A"]),
+            [
+                "Of Shop 1 listing waits for somebody to say what it is: A.",
+                "Shop has 1 stock location that is none of ours: A. What lies there can be sold as well.",
+                "Orders for 1 location where Shop is master cannot be sent: A is none of its stock locations.",
+            ]
+        );
+        assert_eq!(
+            of(&["A", "B"]),
+            [
+                "Of Shop 2 listings wait for somebody to say what they are: A, B.",
+                "Shop has 2 stock locations that are none of ours: A, B. What lies there can be sold as well.",
+                "Orders for 2 locations where Shop is master cannot be sent: A, B are none of its stock locations.",
+            ]
+        );
+    }
+
+    #[test]
     fn the_worst_comes_first_and_five_are_named() {
         let seen = Checked {
             unspoken: some(&["LONDON"]),
@@ -410,5 +441,23 @@ mod tests {
         assert_eq!(checks, ["permissions", "unmapped", "ownership"]);
         let sentence = &findings(&seen, now())[1].sentence;
         assert_eq!(sentence, "Of Shop 6 listings wait for somebody to say what they are: 1, 2, 3, 4, 5, ….");
+        let worst_last = [Severity::Info, Severity::Warning, Severity::Error];
+        assert!(worst_last.is_sorted());
+        assert_eq!(worst_last.map(Severity::name), ["info", "warning", "error"]);
+    }
+
+    #[test]
+    fn what_is_said_counts_names_and_tells_which_way() {
+        for (seen, sentence) in [
+            (Checked { ahead_seconds: Some(90), ..well() }, "Shop's clock is 90 s ahead of ours."),
+            (Checked { ahead_seconds: Some(-90), ..well() }, "Shop's clock is 90 s behind ours."),
+            (Checked { gone: some(&["A"]), ..well() }, "Shop no longer has 1 mapped listing: A."),
+            (
+                Checked { gone: some(&["A", "B", "C", "D", "E"]), ..well() },
+                "Shop no longer has 5 mapped listings: A, B, C, D, E.",
+            ),
+        ] {
+            assert_eq!(findings(&seen, now())[0].sentence, sentence);
+        }
     }
 }

@@ -316,9 +316,14 @@ mod tests {
             )
         );
         let too_much = made("9223372036854775807", Precision::WHOLE, 1);
+        let overflows = |shown: Shown| (shown.quantity, shown.steps.last().cloned());
+        let nothing = (Quantity::ZERO, Some(Step::NoNumber(NoNumber::Overflows)));
+        assert_eq!(overflows(too_much), nothing);
+        assert_eq!(made("1000000000000", Precision::WHOLE, 1).quantity, Quantity::MAX_INPUT);
         assert_eq!(
-            (too_much.quantity, too_much.steps.last()),
-            (Quantity::ZERO, Some(&Step::NoNumber(NoNumber::Overflows)))
+            overflows(made("1000000000001", Precision::WHOLE, 1)),
+            nothing,
+            "more than anybody may tell us"
         );
     }
 
@@ -336,6 +341,26 @@ mod tests {
             (shown.quantity, shown.because().as_str()),
             (Quantity::units(27), "30 more expected, 5 kept back")
         );
+    }
+
+    #[test]
+    fn only_what_changes_the_number_is_said() {
+        let because = |multiplier, rule: &Publication| {
+            desired(&there_is(12), Precision::WHOLE, (multiplier, None), by(rule, None), None).because()
+        };
+        let rule = Publication::default;
+        let at_most = |units| Publication { cap: Some(Quantity::units(units)), ..rule() };
+        let expecting = Publication { incoming: Some(onhand_ledger::model::Horizon::Days(7)), ..rule() };
+        for (multiplier, rule, said) in [
+            (1, at_most(12), ""),
+            (1, at_most(11), "at most 11"),
+            (1, expecting, ""),
+            (1, Publication { percentage: 99, ..rule() }, "99 % of it"),
+            (6, rule(), "in packs of 6"),
+            (1, rule(), ""),
+        ] {
+            assert_eq!(because(multiplier, &rule), said, "{multiplier}, {rule:?}");
+        }
     }
 
     #[test]

@@ -185,6 +185,7 @@ mod tests {
     #[test]
     fn a_count_is_asked_for_until_it_is_answered_for_good() {
         let (asked, none) = (lines(&[(MUG, 1)]), lines(&[(MUG, 0)]));
+        let both = lines(&[(MUG, 1), (CUP, 1)]);
         let again = |sent: Option<&SentDocument>, asked| next_recount(sent, asked, 9, at(1_000));
         let first = Next::Send { number: 1, version: 9, lines: asked.clone() };
         assert_eq!(again(None, &asked), first);
@@ -200,6 +201,7 @@ mod tests {
             sent.reply =
                 Some(Reply { version: 7, revision: 1, updated_at, progress, reason: None, leaves, parcels });
             assert_eq!(again(Some(&sent), &asked), Next::Nothing, "{progress:?}");
+            assert_eq!(again(Some(&sent), &both), Next::Nothing, "{progress:?}, whatever it named");
         }
     }
 }

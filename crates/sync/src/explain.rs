@@ -313,6 +313,61 @@ mod tests {
     }
 
     #[test]
+    fn a_standing_has_its_sign_its_name_and_its_word() {
+        for (standing, sign, name, word) in [
+            (Standing::InStep, '●', "in_step", "in step"),
+            (Standing::OnItsWay, '◐', "on_its_way", "on its way"),
+            (Standing::Behind, '▲', "behind", "behind"),
+            (Standing::Paused, '■', "paused", "paused"),
+            (Standing::NeedsYou, '✕', "needs_you", "needs you"),
+            (Standing::LeftToIt, '○', "left_to_it", "left to it"),
+        ] {
+            assert_eq!((standing.sign(), standing.name(), standing.word()), (sign, name, word));
+            assert_eq!(Standing::sign_of(name), Some(sign));
+        }
+        assert_eq!(Standing::sign_of("in step"), None);
+    }
+
+    #[test]
+    fn what_a_person_decided_to_stop_or_is_asked_about_only_a_person_ends() {
+        let waits = [Stop::SecondMaster, Stop::Untaken, Stop::Asked, Stop::Held];
+        assert!(waits.into_iter().all(Stop::waits_for_person));
+        let ends_by_itself = [Stop::Refused, Stop::Untracked, Stop::Missing];
+        assert!(!ends_by_itself.into_iter().any(Stop::waits_for_person));
+    }
+
+    #[test]
+    fn what_somebody_changed_over_there_is_said_while_it_is_being_set_back() {
+        let now = Instant::from_micros(60_000_000);
+        let units = Quantity::units;
+        let drifted = |shows| Status {
+            observed: Some((units(shows), now)),
+            drift: Some((units(101), units(97), now)),
+            ..Status::default()
+        };
+        let said = |status: &Status| explain("Woo", status, &shown(101), now);
+        assert_eq!(
+            said(&drifted(97)),
+            "Somebody changed it in Woo before 1970-01-01T00:01:00Z, from 101 to 97; no sale or push of ours explains \
+             it. It is being set to 101."
+        );
+        assert_eq!(said(&drifted(101)), "Woo shows 101, as it should.");
+        for (status, why) in [
+            (Status { paused: true, ..drifted(97) }, "It is paused: nothing is sent."),
+            (
+                Status { all_stopped: true, ..drifted(97) },
+                "All pushing is stopped: nothing is sent to any system.",
+            ),
+            (
+                Status { watched: true, ..drifted(97) },
+                "It is only compared: nothing is sent until Woo goes live.",
+            ),
+        ] {
+            assert_eq!(said(&status), format!("Woo shows 97 and should show 101. {why}"));
+        }
+    }
+
+    #[test]
     fn exposed_is_what_is_offered_beyond_what_is_there() {
         let units = Quantity::units;
         assert_eq!(exposed(Some(units(5)), 1, units(3)), units(2));
@@ -347,6 +402,14 @@ mod tests {
         assert_eq!(
             explain("Woo", &usual, &plain(101), now),
             "Woo shows 97 and should show 101. Sent 101 2 s ago, not yet acknowledged; its usual lag is 3 s."
+        );
+        let packed = Shown { steps: vec![Step::Packs(6)], ..plain(16) };
+        assert_eq!(explain("Woo", &read(16), &packed, now), "Woo shows 16: 101 available, in packs of 6.");
+        let sold = Status { acknowledged: Some(Quantity::units(101)), ..read(97) };
+        assert_eq!(
+            explain("Woo", &sold, &plain(101), now),
+            "Woo shows 97 and should show 101. By what it did since it was read, it does by now; it is read again in a \
+             moment."
         );
         let left = Shown { is_skipped: true, ..ruled };
         assert_eq!(

@@ -316,7 +316,7 @@ fn dismiss(matter: &Matter<'_>) -> Proposal {
 
 #[cfg(test)]
 mod tests {
-    use onhand_ledger::{Instant, SystemId};
+    use onhand_ledger::{Instant, ItemId, SystemId};
 
     use super::*;
 
@@ -390,6 +390,43 @@ mod tests {
     }
 
     #[test]
+    fn what_each_choice_would_do_is_said_in_a_sentence_of_its_own() {
+        let counted = Discrepancy { item: Some(ItemId(4)), ..of(Cause::ClockAhead) };
+        for (discrepancy, sentence) in [
+            (of(Cause::PushRefused), "Send our number again now."),
+            (of(Cause::TrackingOff), "Stock is tracked over there now: send our number."),
+            (of(Cause::SecondMaster), "The other program writes no more: write our number again."),
+            (of(Cause::NotMaster), "Leave the master's number as it is."),
+            (of(Cause::ContradictoryVersion), "Leave the first as it is applied."),
+            (of(Cause::ClockAhead), "Take it off the list. What waits goes on waiting."),
+            (counted, "Take it off the list. What was counted is not booked; have it counted again."),
+            (of(Cause::Recount), "It needs to be counted no more: take that back."),
+            (of(Cause::UnknownName), "Take it off the list. What waits goes on waiting."),
+            (of(Cause::Guard), "Take it off the list. What waits goes on waiting."),
+            (of(Cause::Declined), "It is seen: take it off the list, and change nothing."),
+        ] {
+            let sentences: Vec<_> =
+                propose(&matter(&discrepancy)).into_iter().map(|one| one.sentence).collect();
+            assert!(sentences.iter().any(|told| told == sentence), "{:?}: {sentences:?}", discrepancy.cause);
+        }
+    }
+
+    #[test]
+    fn to_make_it_the_master_is_a_rule_for_that_item_there_and_the_end_of_it() {
+        let discrepancy = of(Cause::NotMaster);
+        let [make_master, dismiss] = &propose(&matter(&discrepancy))[..] else { panic!("that, or nothing") };
+        let rule = SetOwnership {
+            location: Some("LONDON".to_owned()),
+            sku: Some("MUG".to_owned()),
+            master: "WEB".to_owned(),
+            ..SetOwnership::default()
+        };
+        let end = Body::Resolve(Resolve { discrepancy: DiscrepancyId(57), choice: None });
+        assert_eq!(make_master.body, Some(Body::Group(vec![Body::SetOwnership(rule), end.clone()])));
+        assert_eq!(dismiss.body, Some(end));
+    }
+
+    #[test]
     fn stock_of_another_master_is_counted_by_that_one_where_it_can_be_asked() {
         for cause in [Cause::NotFound, Cause::MoreLeftThanThere, Cause::PromiseBroken] {
             let discrepancy = of(cause);
@@ -436,9 +473,20 @@ mod tests {
         let one = Matter { unknown: vec![sku("mug", &["MUG"])], ..matter(&discrepancy) };
         assert_eq!(propose(&one)[0].body, Some(alias("mug", "MUG")));
         assert_eq!(map(&one, "CUP"), Some(alias("mug", "CUP")));
+        let listing = Matter { unknown: vec![Unknown::Listing("7".to_owned())], ..matter(&discrepancy) };
+        let mapped = PutListing {
+            system: "WEB".to_owned(),
+            remote_id: "7".to_owned(),
+            remote_sku: None,
+            sku: Some("CUP".to_owned()),
+            multiplier: 1,
+            found: false,
+        };
+        assert_eq!(map(&listing, "CUP"), Some(Body::PutListing(mapped)));
         let two = Matter { unknown: vec![sku("A", &[]), sku("B", &[])], ..matter(&discrepancy) };
-        let Some(Body::Group(bodies)) = &propose(&two)[0].body else { panic!("two are made together") };
-        assert_eq!((bodies.len(), map(&two, "CUP")), (2, None));
+        let item = |sku: &str| Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() });
+        assert_eq!(propose(&two)[0].body, Some(Body::Group(vec![item("A"), item("B")])), "made together");
+        assert_eq!(map(&two, "CUP"), None);
     }
 
     #[test]

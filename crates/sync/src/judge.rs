@@ -371,7 +371,15 @@ mod tests {
     #[test]
     fn not_known_yet_is_not_drift() {
         assert_eq!(judge(read(99, 120), &known(100, &[], 0)), Verdict::Wait);
-        assert_eq!(judge(read(99, 120), &known(100, &[], 180)), Verdict::Drift(Quantity::units(-1)));
+        for known_to in [120, 180] {
+            let drift = Verdict::Drift(Quantity::units(-1));
+            assert_eq!(judge(read(99, 120), &known(100, &[], known_to)), drift, "known to {known_to}");
+        }
+    }
+
+    #[test]
+    fn what_was_done_since_is_in_what_it_shows() {
+        assert_eq!(shows(&known(50, &[change(-2, 60, 61)], 180)), Some(Quantity::units(48)));
     }
 
     #[test]
@@ -387,6 +395,10 @@ mod tests {
         assert_eq!(judge(read(40, 122), &overwritten), EXPLAINED);
         let not = Known { may_be_overwritten: false, ..overwritten };
         assert_eq!(judge(read(33, 120), &not), Verdict::Explained { later: 1 });
+        // So soon after the write that clocks may be wrong about which came first.
+        let soon = [change(7, 5, 121)];
+        let overwritten = Known { changes: &soon, ..overwritten };
+        assert_eq!(judge(read(33, 120), &overwritten), Verdict::Ambiguous);
     }
 
     #[test]
@@ -394,6 +406,9 @@ mod tests {
         let after = [change(-5, 90, 121)];
         assert_eq!(judge(read(95, 120), &known(100, &after, 180)), EXPLAINED);
         assert_eq!(judge(read(100, 120), &known(100, &after, 180)), Verdict::Explained { later: 1 });
+        let as_it_began = [change(-5, 90, 120)];
+        let to_come = Verdict::Explained { later: 1 };
+        assert_eq!(judge(read(100, 120), &known(100, &as_it_began, 180)), to_come);
         let before = [change(-5, 90, 119)];
         assert_eq!(judge(read(100, 120), &known(100, &before, 180)), Verdict::Drift(Quantity::units(5)));
     }
@@ -409,6 +424,11 @@ mod tests {
         // Its clock may be wrong by a little: the other way round is no drift either, unless it is a reading of before the write.
         let otherwise = Quantity::units(-2);
         assert_eq!(judge(read(48, 120), &overwriting), Verdict::ToldLate { later: 0, otherwise });
+        // Heard of before the write was answered, it may be in that number or not, whatever its clock says.
+        let heard_within = [change(-2, -1, 0)];
+        let overwriting = Known { changes: &heard_within, ..overwriting };
+        let otherwise = Quantity::ZERO;
+        assert_eq!(judge(read(50, 120), &overwriting), Verdict::ToldLate { later: 0, otherwise });
     }
 
     #[test]
@@ -440,6 +460,9 @@ mod tests {
             (-1, &summed(2, -40, -4, false), false),
             (-1, &summed(2, -40, -3, false), true),
             (-1, &summed(2, 19, 30, false), false),
+            // As long after the write as clocks may be wrong by, and longer.
+            (-1, &summed(2, 12, 30, false), true),
+            (-1, &summed(2, 13, 30, false), false),
             // Known to be one change only.
             (-1, &[change(2, 1, 60)], false),
             // Of six, five were taken off before we heard of the order at all.
@@ -531,5 +554,9 @@ mod tests {
     fn the_first_reading_is_no_drift() {
         let fresh = Known { acknowledged: None, ..known(0, &[], 0) };
         assert_eq!(judge(read(42, 1), &fresh), Verdict::First);
+        // What was sent first of all, and not answered, may be what it shows.
+        let sent = Known { unanswered: Some((Quantity::units(42), at(0))), ..fresh };
+        assert_eq!(judge(read(42, 1), &sent), Verdict::Arrived { later: 0, is_certain: false });
+        assert_eq!(judge(read(41, 1), &sent), Verdict::First);
     }
 }

@@ -236,6 +236,12 @@ mod tests {
             (vec![line("1", 3, 3, 0, 3)], vec![], false, vec!["-: 1=3"]),
             // Two lines of one item.
             (vec![line("1", 1, 1, 0, 1), line("2", 2, 2, 0, 2)], vec![("A", 3)], true, vec!["T-A: 1=1 2=2"]),
+            (
+                vec![line("1", 1, 1, 0, 1), line("2", 1, 1, 0, 1)],
+                vec![("A", 1), ("B", 1)],
+                true,
+                vec!["T-A: 1=1", "T-B: 2=1"],
+            ),
             // The shop knows of one by itself.
             (vec![line("1", 3, 3, 1, 3)], vec![("A", 3)], true, vec!["T-A: 1=2"]),
             // One by the warehouse, and one by somebody here.
@@ -244,6 +250,20 @@ mod tests {
             let case = format!("{lines:?} {parcels:?}");
             let parcels: Vec<Parcel> = parcels.into_iter().map(|(name, units)| parcel(name, units)).collect();
             assert_eq!(steps(&order(lines), &parcels, is_sent), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_told_than_has_left_however_often_a_parcel_names_the_item() {
+        let twice = Parcel { lines: vec![(MUG, Quantity::ONE), (MUG, Quantity::units(2))], ..parcel("A", 0) };
+        assert_eq!(steps(&order(vec![line("1", 2, 2, 0, 2)]), &[twice], true), ["T-A: 1=2"]);
+    }
+
+    #[test]
+    fn it_owes_what_left_that_its_own_document_does_not_say() {
+        for (shipped, told, owes) in [(0, 0, false), (3, 2, true), (3, 3, false), (2, 3, false)] {
+            let found = may_owe(&order(vec![line("1", 3, shipped, told, 0)]));
+            assert_eq!(found, owes, "{shipped} left, {told} told");
         }
     }
 

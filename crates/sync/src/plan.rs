@@ -41,15 +41,34 @@ fn rank<K>(difference: &Difference<K>) -> Danger {
 mod tests {
     use super::*;
 
+    type Told = (&'static str, Option<i64>, i64);
+
+    /// Which goes first, of what is told by its name, what it shows and what it should.
+    fn order(told: &[Told]) -> Vec<&'static str> {
+        let difference = |(key, shows, desired): &Told| Difference {
+            key: *key,
+            shows: shows.map(Quantity::units),
+            desired: Quantity::units(*desired),
+        };
+        let mut all: Vec<_> = told.iter().map(difference).collect();
+        danger_first(&mut all);
+        all.iter().map(|difference| difference.key).collect()
+    }
+
     #[test]
     fn falling_to_zero_then_falling_then_rising() {
-        let difference = |key, shows, desired| Difference {
-            key,
-            shows: Some(Quantity::units(shows)),
-            desired: Quantity::units(desired),
-        };
-        let mut all = vec![difference("Z", 1, 50), difference("Y", 5, 3), difference("X", 10, 0)];
-        danger_first(&mut all);
-        assert_eq!(all.iter().map(|difference| difference.key).collect::<Vec<_>>(), ["X", "Y", "Z"]);
+        let told = [("A", Some(1), 50), ("B", None, 4), ("C", Some(50), 3), ("D", Some(1), 0)];
+        assert_eq!(order(&told), ["D", "C", "B", "A"]);
+    }
+
+    #[test]
+    fn the_larger_change_of_its_kind_goes_first_however_large_the_numbers() {
+        for told in [
+            [("A", Some(90), 91), ("B", Some(5), 7)],
+            [("A", Some(100), 99), ("B", Some(5), 3)],
+            [("A", Some(1), 0), ("B", Some(2), 0)],
+        ] {
+            assert_eq!(order(&told), ["B", "A"], "{told:?}");
+        }
     }
 }

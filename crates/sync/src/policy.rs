@@ -103,6 +103,8 @@ pub fn react(mode: &Mode, barrier: Option<&Barrier>) -> Reaction {
 
 #[cfg(test)]
 mod tests {
+    use onhand_ledger::{ItemId, ListingId, SystemId};
+
     use super::*;
 
     const BUFFER: Quantity = Quantity::units(5);
@@ -117,6 +119,16 @@ mod tests {
         assert_eq!(barrier(1, false, None, None), None);
         assert_eq!(with(rule()), None);
         assert_eq!(with(Publication { buffer: BUFFER, ..rule() }), None);
+        // Whatever it speaks of.
+        let speaks_of = Publication {
+            system: Some(SystemId(2)),
+            remote_location: Some("7".to_owned()),
+            item: Some(ItemId(3)),
+            tag: Some("sale".to_owned()),
+            listing: Some(ListingId(4)),
+            ..rule()
+        };
+        assert_eq!(with(speaks_of), None);
         let cannot = Some(Barrier::Rule(RuleId(7)));
         assert_eq!(with(Publication { cap: Some(BUFFER), ..rule() }), cannot);
         assert_eq!(with(Publication { percentage: 50, ..rule() }), cannot);
@@ -132,6 +144,26 @@ mod tests {
         assert_eq!(barrier_from(Quantity::ZERO, speaking), Some(Barrier::KeptBack(RuleId(7))));
         assert_eq!(barrier_from(Quantity::ONE, speaking), None);
         assert_eq!(barrier_from(Quantity::ZERO, None), None);
+    }
+
+    #[test]
+    fn why_it_cannot_be_adopted_ends_a_sentence() {
+        for (barrier, sentence) in [
+            (Barrier::Locations(2), "2 locations of ours are behind the number, where one would be right"),
+            (Barrier::Kit, "it is a kit, and the number does not say which component has changed"),
+            (
+                Barrier::Rule(RuleId(7)),
+                "rule 7 shows the same number for several amounts of stock (a buffer alone would be right: no cap, \
+                 percentage or stop)",
+            ),
+            (
+                Barrier::KeptBack(RuleId(7)),
+                "it showed 0 and rule 7 keeps some back, so it does not say how much there was",
+            ),
+            (Barrier::Master("WMS".to_owned()), "WMS is master of that stock"),
+        ] {
+            assert_eq!(barrier.to_string(), sentence);
+        }
     }
 
     #[test]

@@ -79,10 +79,12 @@ pub fn recommend(candidates: &[Candidate], master: Option<&str>) -> Recommendati
             let both = format!("{who} both would act as master here.");
             Recommendation { master: master.map(str::to_owned), because, warning: acts.or(Some(both)) }
         }
-        [] if !candidates.is_empty() && candidates.iter().all(|candidate| candidate.role.is_none()) => {
+        [] if candidates.iter().any(|candidate| candidate.role.is_none()) => {
+            let unsaid: Vec<_> = candidates.iter().filter(|candidate| candidate.role.is_none()).collect();
+            let (is, its) = if unsaid.len() == 1 { ("is", "its") } else { ("are", "their") };
+            let who = names(&unsaid);
             let because = format!(
-                "Nobody said what {} is to the business: its `role`. Until then Onhand itself.",
-                names(&candidates.iter().collect::<Vec<_>>())
+                "Nobody said what {who} {is} to the business: {its} `role`. Until then Onhand itself."
             );
             Recommendation { master: None, because, warning: acts }
         }
@@ -130,7 +132,41 @@ mod tests {
                 (master, warns),
                 "{roles:?}: {told:?}"
             );
-            assert!(!told.because.is_empty());
+        }
+    }
+
+    #[test]
+    fn it_says_why() {
+        use Role::{Erp, File, Marketplace, Pos, Shop, ThreePl, Wms};
+        let nobody =
+            "No system keeps this stock better than Onhand: those there only sell from it, or none is.";
+        let cases: [(&[(&str, Option<Role>)], &str); 11] = [
+            (&[("W", Some(Wms))], "W is a warehouse's own system: it sees each piece that moves."),
+            (&[("L", Some(ThreePl))], "L is of those who keep the goods: they see each piece that moves."),
+            (&[("P", Some(Pos))], "P is the tills of a store: they see each piece that is sold there."),
+            (
+                &[("E", Some(Erp))],
+                "E is the books of the business, and no system nearer to the goods is there.",
+            ),
+            (&[("S", Some(Shop))], "S is the only system there that keeps a number of its own."),
+            (
+                &[("E", Some(Erp)), ("D", Some(Erp))],
+                "E and D are equally near to the goods: say which of them counts here.",
+            ),
+            (
+                &[("X", None), ("Y", None)],
+                "Nobody said what X and Y are to the business: their `role`. Until then Onhand itself.",
+            ),
+            (
+                &[("X", None), ("M", Some(Marketplace))],
+                "Nobody said what X is to the business: its `role`. Until then Onhand itself.",
+            ),
+            (&[("F", Some(File))], nobody),
+            (&[("S", Some(Shop)), ("T", Some(Shop))], nobody),
+            (&[], nobody),
+        ];
+        for (roles, because) in cases {
+            assert_eq!(recommend(&there(roles), None).because, because, "{roles:?}");
         }
     }
 

@@ -102,6 +102,16 @@ mod tests {
         let drawn: std::collections::BTreeSet<i64> =
             (1..1_000).map(|seed| rest_ms(Failure::Trouble, 12, next_random(seed))).collect();
         assert!(drawn.len() > 500, "not all at once");
+        // From half of it to all of it, both included.
+        let drawn = [0, 1, 125, 126].map(|random| rest_ms(Failure::Trouble, 1, random));
+        assert_eq!(drawn, [125, 126, 250, 125]);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_row() {
+        let row: Vec<u64> = std::iter::successors(Some(1), |last| Some(next_random(*last))).take(4).collect();
+        assert_eq!(row, [1, 1_082_269_761, 1_152_992_998_833_853_505, 11_177_516_664_432_764_457]);
+        assert_eq!(next_random(0), row[1], "0 would stay so for ever");
     }
 
     #[test]
@@ -120,6 +130,9 @@ mod tests {
         let told = |remaining, cost| Allowance { remaining, refill_per_second: 50, cost };
         assert_eq!(may_call_at(told(100, 30), at), at);
         assert_eq!(may_call_at(told(5, 30), at), at.plus_micros(500_000));
-        assert_eq!(may_call_at(Allowance { refill_per_second: 0, ..told(5, 30) }, at), at.plus_seconds(1));
+        for (remaining, wait) in [(5, 1), (29, 1), (30, 0)] {
+            let empties = Allowance { refill_per_second: 0, ..told(remaining, 30) };
+            assert_eq!(may_call_at(empties, at), at.plus_seconds(wait), "{remaining} left");
+        }
     }
 }

@@ -428,6 +428,9 @@ pub(crate) fn of(lines: &Lines, item: ItemId) -> Quantity {
 
 #[cfg(test)]
 mod tests {
+    use onhand_ledger::model::{At, ComponentAt, OrderLine};
+    use onhand_ledger::{LotId, SystemId};
+
     use super::*;
 
     const MUG: ItemId = ItemId(5);
@@ -503,6 +506,66 @@ mod tests {
         assert_eq!(sends(Some(&sent(7, &[(MUG, 3)])), &[], &[], 9), Some((1, 9, vec![0])));
         // A log that begins anew behind what was sent goes on after it.
         assert_eq!(sends(Some(&sent(70, &[(MUG, 3)])), &[], &[], 9), Some((1, 71, vec![0])));
+        // And after what they answered of it.
+        assert!(known.hear(reply(80, 1, Progress::Accepted)));
+        assert_eq!(sends(Some(&known), &[], &[], 9), Some((1, 81, vec![0])));
+    }
+
+    #[test]
+    fn an_answer_or_an_arrival_of_the_newest_version_ends_its_tries() {
+        let tried = || {
+            let mut known = sent(7, &[(MUG, 5)]);
+            for second in [1, 2] {
+                known.send(9, lines(&[(MUG, 3)]), at(second));
+            }
+            SentDocument { trouble: Some("it is ill".to_owned()), ..known }
+        };
+        for (version, tries) in [(7, 2), (9, 0), (10, 0)] {
+            let (mut answered, mut arrived) = (tried(), tried());
+            assert!(answered.hear(reply(version, 1, Progress::Accepted)));
+            arrived.arrived(version);
+            for known in [answered, arrived] {
+                assert_eq!(
+                    (known.tries, known.trouble.is_some()),
+                    (tries, tries > 0),
+                    "{version}: {known:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_promised_there_is_of_all_lines_and_of_parts_of_kits() {
+        let (here, elsewhere, lot) = (LocationId(2), LocationId(3), LotId(0));
+        let line = |item, units, location| {
+            let quantity = Quantity::units(units);
+            let allocated = vec![At { location, lot, quantity }];
+            OrderLine { allocated, ..OrderLine::new(String::new(), item, quantity) }
+        };
+        let mut kit = line(CUP, 1, here);
+        let part = |location| ComponentAt { item: MUG, location, lot, quantity: Quantity::units(4) };
+        kit.build.components = vec![part(here), part(elsewhere)];
+        let order = Order {
+            lines: vec![line(MUG, 2, here), line(MUG, 9, elsewhere), line(MUG, 3, here), kit],
+            ..Order::new(SystemId(2), "1044".to_owned(), 1, at(0))
+        };
+        let there = promised(&order, |_, location| location == here);
+        assert_eq!(there, lines(&[(MUG, 9), (CUP, 1)]));
+        assert_eq!(promised(&order, |item, _| item == CUP), lines(&[(CUP, 1)]));
+    }
+
+    #[test]
+    fn what_it_is_about_is_named_by_its_entry_and_goes_or_comes() {
+        for (of, seq, comes_in) in [
+            (Of::Order(OrderId(1)), 1, false),
+            (Of::Purchase(PurchaseId(2)), 2, true),
+            (Of::Dispatch(TransferId(3)), 3, false),
+            (Of::Arrival(TransferId(4)), 4, true),
+            (Of::Recount(DiscrepancyId(5)), 5, false),
+            (Of::Return(ReturnId(6)), 6, true),
+        ] {
+            assert_eq!((of.seq(), of.comes_in()), (seq, comes_in), "{of:?}");
+        }
     }
 
     #[test]
@@ -510,7 +573,7 @@ mod tests {
         let mut known = sent(7, &[(MUG, 3)]);
         let mut over = reply(7, 1, Progress::Shipped);
         over.parcels = vec![parcel("p", &[(MUG, 3)])];
-        assert!(known.hear(over));
+        assert!(known.hear(over) && known.is_over());
         assert_eq!(sends(Some(&known), &[], &[(MUG, 3)], 9), None);
         assert_eq!(sends(Some(&known), &[(MUG, 3)], &[], 9), None, "it has left, and waits to be booked");
         assert_eq!(sends(Some(&known), &[(MUG, 2)], &[(MUG, 3)], 9), Some((2, 9, vec![2])));
@@ -575,6 +638,43 @@ mod tests {
             |reply: &mut Reply, parcels| (reply.progress, reply.parcels) = (Progress::Shipped, parcels);
         assert_eq!(said(&|reply| over(reply, all())), Stands::Shipped);
         assert_eq!(said(&|reply| over(reply, some())), Stands::ShortPicked);
+    }
+
+    #[test]
+    fn how_it_stands_where_it_comes_in_or_is_counted() {
+        let purchase = Of::Purchase(PurchaseId(1));
+        for (of, progress, came, stands) in [
+            (purchase, Progress::Accepted, 0, Stands::Accepted),
+            (purchase, Progress::Accepted, 2, Stands::PartReceived),
+            (purchase, Progress::Received, 2, Stands::Closed),
+            (purchase, Progress::Received, 5, Stands::Received),
+            (Of::Recount(DiscrepancyId(1)), Progress::Counted, 5, Stands::Counted),
+        ] {
+            let parcels = vec![parcel("p", &[(MUG, came)])];
+            let reply = Some(Reply { parcels, ..reply(7, 1, progress) });
+            let known = SentDocument { of, reply, ..sent(7, &[(MUG, 5)]) };
+            assert_eq!(known.stands(), stands, "{came} came for {of:?}: {progress:?}");
+        }
+    }
+
+    #[test]
+    fn how_it_stands_is_told_as_it_is_kept() {
+        for stands in [
+            Stands::Unknown,
+            Stands::Sent,
+            Stands::Accepted,
+            Stands::Refused,
+            Stands::PartShipped,
+            Stands::ShortPicked,
+            Stands::Shipped,
+            Stands::Cancelled,
+            Stands::PartReceived,
+            Stands::Received,
+            Stands::Closed,
+            Stands::Counted,
+        ] {
+            assert_eq!(serde_json::to_value(stands).unwrap(), stands.name());
+        }
     }
 
     #[test]

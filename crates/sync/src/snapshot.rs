@@ -188,6 +188,8 @@ mod tests {
             (None, Some(0), "10:04", Timing::WaitedEnough { seconds: 0 }),
             // A clock that is 3 minutes ahead does no harm; one that is 10 ahead waits for that time, and as long again.
             (known("10:30"), five, "10:00", Timing::Known),
+            (known("10:30"), five, "09:58", Timing::Known),
+            (known("10:30"), five, "09:57", waits("10:09")),
             (known("10:30"), five, "09:53", waits("10:09")),
         ] {
             let documents = Documents { known_to };
@@ -240,6 +242,31 @@ mod tests {
         assert_eq!(by_change(units(900), units(10), &never), None);
         let strict = Inbound { hold_above_percent: 0, ..settings };
         assert!(by_change(units(1), units(1_000), &strict).is_some());
+    }
+
+    #[test]
+    fn what_is_said_of_one_that_waits_and_of_one_that_waited() {
+        let known = |text: &str| Documents { known_to: Some(at(text)) };
+        let nothing = Documents { known_to: None };
+        let until = Some(at("10:09"));
+        for (documents, timing, sentence) in [
+            (known("10:06"), Timing::Known, " is taken: its documents are known to 2026-11-23T10:06:00Z."),
+            (
+                known("10:00"),
+                Timing::WaitedEnough { seconds: 300 },
+                " is taken although its documents are known to 2026-11-23T10:00:00Z: it has waited for 300 s. What is \
+                 heard of later and happened before it changes nothing a second time.",
+            ),
+            (
+                nothing,
+                Timing::Wait { until },
+                " waits: none of its documents are known yet. It is taken then, or at 2026-11-23T10:09:00Z.",
+            ),
+            (nothing, Timing::Wait { until: None }, " waits: none of its documents are known yet."),
+        ] {
+            let told = timing_sentence("Berlin", &told(1), documents, timing);
+            assert_eq!(told, format!("Berlin's snapshot of 2026-11-23T10:03:00Z{sentence}"));
+        }
     }
 
     #[test]

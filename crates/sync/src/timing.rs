@@ -50,6 +50,8 @@ mod tests {
         assert_eq!(go(0, 4, Some(at)), Some(at.plus_micros(250_000)));
         assert_eq!(go(5, 0, Some(at)), Some(Instant::MIN));
         assert_eq!(go(5, 4, None), Some(Instant::MIN), "set back at once");
+        let at_once = Timing::NearRealTime { debounce_ms: 0 };
+        assert_eq!(may_go_at(&at_once, &difference(5, 4), Some(at)), Some(Instant::MIN));
     }
 
     #[test]

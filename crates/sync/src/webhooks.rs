@@ -118,6 +118,12 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_comes_at_most_a_tenth_later_than_it_should() {
+        let waited = |random| next_attempt(&DELAYS, 1, None, NOW, random).unwrap().micros();
+        assert_eq!([0, 1, 500_000, 500_001].map(waited), [5_000_000, 5_000_001, 5_500_000, 5_000_000]);
+    }
+
+    #[test]
     fn who_says_how_long_to_wait_is_left_alone_so_long() {
         let next = |told| next_attempt(&DELAYS, 1, told, NOW, 0).unwrap();
         assert_eq!(next(None), NOW.plus_seconds(5));

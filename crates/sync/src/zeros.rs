@@ -40,6 +40,7 @@ mod tests {
         assert!(!is_wave(20, 30, most), "few");
         assert!(is_wave(21, 30, most));
         assert!(!is_wave(1_000, 1_000, Zeros { number: 0, share: 100 }), "never");
+        assert!(!is_wave(3, 2, Zeros { number: 0, share: 100 }), "nor where one fell twice");
         assert!(is_wave(1, 1_000, Zeros { number: 0, share: 0 }), "always");
     }
 

@@ -1,8 +1,9 @@
 //! Each request has an id: in its answer's header `Request-Id`, in problems, and in the log.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -49,10 +50,12 @@ pub(crate) fn path(request: &Request) -> &str {
     request.extensions().get::<MatchedPath>().map_or("/hooks/", MatchedPath::as_str)
 }
 
-/// Gives a request its id.
+/// Gives a request its id, and its log lines the address that it came from: that of a proxy, where one is before us.
 pub(crate) async fn identify(ids: &Ids, request: Request, next: Next) -> Response {
     let id = ids.next();
-    let span = tracing::error_span!("request", id, method = %request.method(), path = path(&request));
+    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+    let client = client.map(tracing::field::display);
+    let span = tracing::error_span!("request", id, method = %request.method(), path = path(&request), client);
     let header = HeaderValue::from_str(&id).ok();
     let mut response = ID.scope(id, next.run(request)).instrument(span).await;
     if let Some(header) = header {

@@ -97,6 +97,34 @@ async fn each_page_is_there_and_says_what_is_so() {
     assert!(status == StatusCode::NOT_FOUND && text.contains("<h1>Nothing here</h1>"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_that_are_short_are_listed_from_the_newest_on_and_no_other() {
+    let shop = Shop::open().await;
+    shop.accepted("/v1/items", json!({ "sku": "POT", "backorder_limit": 1_000 })).await;
+    let received = json!({ "location": "LONDON", "lines": [{ "sku": "MUG", "quantity": 100 }] });
+    shop.accepted("/v1/movements/receive", received).await;
+    for number in 0..120 {
+        let sku = if number % 2 == 0 { "POT" } else { "MUG" };
+        let lines = json!([{ "sku": sku, "quantity": 1 }]);
+        let order = json!({ "reference": number.to_string(), "lines": lines, "backorder": true });
+        shop.accepted("/v1/orders", order).await;
+    }
+    let browser = signed_in(&shop).await;
+    let mut address = Some("/orders?show=short".to_owned());
+    let mut pages = Vec::new();
+    while let Some(at) = address {
+        let text = browser.page(&at).await;
+        let rows =
+            text.split("href=\"/orders/").skip(1).filter_map(|row| row.split('"').next()?.parse().ok());
+        pages.push(rows.collect::<Vec<u64>>());
+        let next =
+            text.split("href=\"").find(|link| link.starts_with("/orders?") && link.contains("before="));
+        address = next.and_then(|link| link.split('"').next()).map(|link| link.replace("&#38;", "&"));
+    }
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [50, 10]);
+    assert!(pages.concat().is_sorted_by(|newer, older| newer > older), "{pages:?}");
+}
+
 /// Sends what is to be sent; all of it is answered so.
 async fn sent(shop: &Shop, outbox: &mut Outbox, status: u16) {
     let ledger = shop.handle.ledger().clone();

@@ -4,10 +4,12 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body as HttpBody;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
@@ -29,7 +31,9 @@ async fn asked(shop: &Shop, host: &str, line: (&str, &str), with: &[(&str, &str)
     for (name, value) in with {
         request = request.header(*name, *value);
     }
-    shop.send(request.body(HttpBody::from(body.to_owned())).unwrap()).await
+    let mut request = request.body(HttpBody::from(body.to_owned())).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([203, 0, 113, 9], 1_024))));
+    shop.send(request).await
 }
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -214,6 +218,7 @@ async fn who_comes_and_who_is_refused_is_logged_and_no_secret() {
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
         let request = &line["spans"][0];
         assert!(request["id"].is_string() && request["path"].is_string(), "{line}");
+        assert_eq!(request["client"], "203.0.113.9", "{line}");
     }
     for secret in [&shop.key[6..], &viewer[6..], &strange[6..], "hunter2", "of-mine", "ada@", &"e".repeat(40)]
     {

@@ -54,6 +54,8 @@ const PROGRAMS_SKIPPED: [&str; 3] = ["postgres", "nodes", "large"];
 /// Tests that load the machine, that need a server, or that write each step of many to disk.
 const SKIPPED: [&str; 8] =
     ["crash", "race", "vendure", "bench", "power", "fault", "postgres", "reopened_without_flushing"];
+/// So many stories of the simulator are played for each case of a property test.
+const STORIES: u32 = 20;
 /// A mutant may ask for memory until there is none: kibibytes.
 const MOST_MEMORY: u64 = 3_000_000;
 const MEMORY: &str = "/dev/shm";
@@ -305,7 +307,8 @@ fn build(tree: &Path, lines: &Lines) -> Result<Built> {
     let (mut tests, mut wrong, mut others) = (Vec::new(), BTreeSet::new(), Vec::new());
     for line in String::from_utf8_lossy(&built.stdout).lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
-        if let Some(program) = message["executable"].as_str() {
+        // A package's own program is built beside its tests.
+        if let (Some(program), true) = (message["executable"].as_str(), message["profile"]["test"] == true) {
             tests.push(PathBuf::from(program));
         }
         if message["message"]["level"] == "error" {
@@ -418,7 +421,8 @@ fn run_tests(program: &Path, (number, cases): (u32, u32), may_take: Duration) ->
     command
         .current_dir(folder)
         .env("ONHAND_MUTANT", number.to_string())
-        .env("PROPTEST_CASES", cases.to_string());
+        .env("PROPTEST_CASES", cases.to_string())
+        .env("ONHAND_SEEDS", (cases * STORIES).to_string());
     // A woven function has a place on the stack for each of its copies.
     command.env("RUST_MIN_STACK", "67108864").env("ONHAND_WITHOUT_POSTGRESQL", "1");
     // Nothing here is lost with the power: files that are only in memory will do.

@@ -1,5 +1,7 @@
 //! Orders: what is promised, short, late, shipped; one in full, with what can be done about it.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect};
@@ -8,7 +10,7 @@ use axum::{Form, Router};
 use onhand_engine::View;
 use onhand_ledger::command::{CancelOrder, Reallocate};
 use onhand_ledger::model::{At, Order, OrderLine};
-use onhand_ledger::{Body, Instant, Key, OrderId, Quantity, Seq, Value};
+use onhand_ledger::{Body, Instant, ItemId, Key, OrderId, Quantity, Seq, Value};
 use onhand_store::StoreError;
 use serde::Deserialize;
 
@@ -23,6 +25,8 @@ use crate::v1::ask::read;
 const ROWS: usize = 50;
 const EXAMINED: usize = 500;
 const SLICES: usize = 10;
+/// So many short lines are looked through for their orders.
+const SHORT: usize = 5_000;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -107,15 +111,59 @@ struct Orders {
     is_first: bool,
 }
 
+/// The orders before one that something is short in, the newest first: none where there are so many short lines that looking through the
+/// orders finds some sooner.
+fn short(view: &mut View<'_>, end: Seq) -> Result<Option<Vec<OrderId>>, StoreError> {
+    let first = Key::Short(ItemId(0), OrderId(0), 0);
+    let last = Key::Short(ItemId(Seq::MAX), OrderId(Seq::MAX), u32::MAX);
+    let lines = view.range(&first, &last, false, SHORT)?;
+    if lines.len() == SHORT {
+        return Ok(None);
+    }
+    let of = |(key, _)| if let Key::Short(_, order, _) = key { Some(order) } else { None };
+    let orders: BTreeSet<OrderId> = lines.into_iter().filter_map(of).filter(|order| order.0 < end).collect();
+    Ok(Some(orders.into_iter().rev().collect()))
+}
+
+/// The page of the orders that something is short in, and where the next one begins.
+fn short_rows(view: &mut View<'_>, end: Seq) -> Result<Option<(Vec<Row>, Option<Seq>)>, StoreError> {
+    let Some(orders) = short(view, end)? else { return Ok(None) };
+    let mut rows = Vec::new();
+    for id in orders {
+        if rows.len() == ROWS {
+            return Ok(Some((rows, Some(id.0 + 1))));
+        }
+        if let Some(Value::Order(order)) = view.get(&Key::Order(id))? {
+            rows.push(row(view, id, &order)?);
+        }
+    }
+    Ok(Some((rows, None)))
+}
+
 async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Query<Wanted>) -> Shown {
     let frame = Frame::of(&app, &caller, "/orders").await?;
     let (mut rows, mut before) = (Vec::new(), Some(wanted.before.unwrap_or(Seq::MAX >> 1)));
+    if let ("short", Some(end)) = (wanted.show.as_str(), before)
+        && let Some(found) = read(&app, &caller, |view| short_rows(view, end)).await?
+    {
+        let (rows, next) = found;
+        let next = next.map(|before| format!("/orders?show=short&before={before}"));
+        return Ok(page(&Orders {
+            frame,
+            rows,
+            next,
+            is_first: wanted.before.is_none(),
+            show: wanted.show,
+        })?);
+    }
+    // Where all are shown no more are read than that.
+    let most = if matches!(wanted.show.as_str(), "open" | "short" | "late") { EXAMINED } else { ROWS };
     for _ in 0..SLICES {
         let Some(end) = before.take().filter(|end| *end > 0) else { break };
         before = read(&app, &caller, |view| {
             let (from, to) = (Key::Order(OrderId(0)), Key::Order(OrderId(end - 1)));
-            let examined = view.range(&from, &to, true, EXAMINED)?;
-            let is_end = examined.len() < EXAMINED;
+            let examined = view.range(&from, &to, true, most)?;
+            let is_end = examined.len() < most;
             let mut last = None;
             for (key, value) in examined {
                 let (Key::Order(id), Value::Order(order)) = (key, value) else { continue };

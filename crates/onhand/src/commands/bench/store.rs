@@ -1,5 +1,6 @@
 //! `onhand bench store`: what is durable a second, on either engine, by one node.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -23,23 +24,25 @@ const CALLERS: usize = 4;
 const CLIENTS: u64 = 16;
 const ORDERING: Duration = Duration::from_secs(5);
 
+/// A file in this folder, or the server's database that is named, if nothing is in it.
+pub(super) fn empty(database: &Database, folder: &Path) -> anyhow::Result<Kept> {
+    if let Database::File(_) = database {
+        return Ok(runtime::open(&folder.join("bench.db"))?.into());
+    }
+    let mut kept = database.open()?;
+    if let Kept::OnServer(store) = &mut kept
+        && !store.tenants()?.is_empty()
+    {
+        bail!(
+            "{database} has a ledger in it: name an empty database, for what a benchmark writes stays there"
+        );
+    }
+    Ok(kept)
+}
+
 pub(super) async fn run(database: &Database, movements: u64, json: bool) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let kept = match database {
-        Database::File(_) => runtime::open(&folder.path().join("bench.db"))?.into(),
-        Database::Server(_) => {
-            let mut kept = database.open()?;
-            if let Kept::OnServer(store) = &mut kept
-                && !store.tenants()?.is_empty()
-            {
-                bail!(
-                    "{database} has a ledger in it: name an empty database, for what a benchmark writes stays there"
-                );
-            }
-            kept
-        }
-    };
-    let runtime = Runtime::open(kept)?;
+    let runtime = Runtime::open(empty(database, folder.path())?)?;
     let handle = runtime.handle.clone();
     let one = TenantId::DEFAULT;
     let many: Vec<TenantId> = (2..2 + TENANTS).map(TenantId).collect();

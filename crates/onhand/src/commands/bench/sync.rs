@@ -27,7 +27,7 @@ use crate::cli::SyncBench;
 use crate::output::say;
 use crate::runtime::{self, Runtime, run_worker};
 
-const TENANT: TenantId = TenantId::DEFAULT;
+pub(super) const TENANT: TenantId = TenantId::DEFAULT;
 /// What each item has; each tenth has more.
 const STOCK: i64 = 60;
 const MUCH_STOCK: i64 = 120;
@@ -182,7 +182,7 @@ impl Channel for Quick {
     }
 }
 
-fn sku(number: usize) -> String {
+pub(super) fn sku(number: usize) -> String {
     format!("ITEM-{number}")
 }
 
@@ -192,7 +192,7 @@ fn received(number: usize, units: i64) -> Body {
 }
 
 /// Commits many commands, some thousand at a time.
-async fn all(handle: &Handle, bodies: impl Iterator<Item = Body>) -> anyhow::Result<()> {
+pub(super) async fn all(handle: &Handle, bodies: impl Iterator<Item = Body>) -> anyhow::Result<()> {
     let mut replies = Vec::with_capacity(TOGETHER);
     for body in bodies {
         replies.push(handle.begin(TENANT, Some(command(body)), Vec::new()).await?);
