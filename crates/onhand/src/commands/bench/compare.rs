@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::ITEMS;
 use super::in_process::{Load, load, stock_up};
+use super::{IN_FLIGHT, ITEMS};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 
@@ -36,7 +36,7 @@ pub(super) async fn run(seconds: u64, json: bool) -> anyhow::Result<()> {
     let runtime = Runtime::open(runtime::open(&folder.path().join("bench.db"))?)?;
     let handle = runtime.handle.clone();
     stock_up(&handle, ITEMS, &["LONDON"]).await?;
-    let random = Load { items: ITEMS, in_flight: 8_000, movements: 200_000 * seconds };
+    let random = Load { items: ITEMS, in_flight: IN_FLIGHT, movements: 200_000 * seconds };
     let of_all = load(&handle, "random", random).await?.movements_per_second;
     let of_one = load(&handle, "hot", Load { items: 1, ..random }).await?.movements_per_second;
     drop(handle);

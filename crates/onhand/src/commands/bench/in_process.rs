@@ -6,14 +6,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use onhand_engine::{Handle, Reply};
 use onhand_ledger::command::{Adjust, Line, PutItem, PutLocation, Receive};
 use onhand_ledger::{Answer, Body, Command, Quantity, TenantId};
 
-use super::now;
+use super::{ms, now, times};
 
 /// How many callers share what is in flight.
 const CALLERS: usize = 4;
@@ -99,15 +98,14 @@ pub(super) async fn load_of(
         let name = Arc::from(format!("{name}-{caller}"));
         callers.spawn(call(handle.clone(), *tenant, name, share, caller));
     }
-    let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    let mut all = times()?;
     while let Some(done) = callers.join_next().await {
         all.add(done??)?;
     }
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let movements_per_second = all.len() as f64 / seconds;
-    let p99_ms = Duration::from_micros(all.value_at_quantile(0.99)).as_secs_f64() * 1_000.0;
-    Ok(Figure { movements_per_second, p99_ms })
+    Ok(Figure { movements_per_second, p99_ms: ms(&all, 0.99) })
 }
 
 /// One caller, with its share in flight: for each answer that comes it hands in another command.
@@ -118,7 +116,7 @@ async fn call(
     load: Load,
     seed: u64,
 ) -> anyhow::Result<Histogram<u64>> {
-    let mut histogram = Histogram::new_with_bounds(1, 60_000_000, 3)?;
+    let mut histogram = times()?;
     let mut random = super::Random::new(seed);
     let mut waiting = VecDeque::<(std::time::Instant, Reply)>::new();
     let (share, most) = (load.movements, load.in_flight);

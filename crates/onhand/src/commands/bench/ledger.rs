@@ -8,7 +8,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hdrhistogram::Histogram;
 use onhand_engine::Handle;
 use onhand_ledger::{CellKey, StockState, TenantId};
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use super::bulk;
 use super::in_process::{Figure, Load, load, stock_up};
 use super::orders::{self, Orders};
-use super::{ITEMS, Random, now};
+use super::{IN_FLIGHT, ITEMS, Random, ms, now, times};
 use crate::cli::{LedgerBench, Part};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
@@ -34,7 +33,7 @@ const LOCATIONS: [&str; 3] = ["LONDON", "PARIS", "BERLIN"];
 /// How long orders are placed for a figure.
 const ORDERING: Duration = Duration::from_secs(5);
 
-const RANDOM: Load = Load { items: ITEMS, in_flight: 8_000, movements: MOVEMENTS };
+const RANDOM: Load = Load { items: ITEMS, in_flight: IN_FLIGHT, movements: MOVEMENTS };
 
 pub(super) async fn run(bench: &LedgerBench, json: bool) -> anyhow::Result<()> {
     match (bench.part, &bench.part_of) {
@@ -187,7 +186,7 @@ fn ask(handle: &Handle) -> anyhow::Result<f64> {
     })?;
     let span = last.micros().abs_diff(first.micros()).max(1);
     let mut random = Random::new(7);
-    let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    let mut all = times()?;
     for warm in [false, true] {
         for _ in 0..QUESTIONS {
             let at = first.plus_micros(i64::try_from(random.next() % span)?);
@@ -198,7 +197,7 @@ fn ask(handle: &Handle) -> anyhow::Result<f64> {
             }
         }
     }
-    Ok(Duration::from_micros(all.value_at_quantile(0.99)).as_secs_f64() * 1_000.0)
+    Ok(ms(&all, 0.99))
 }
 
 /// Starts on a database that was left in a crash, to the first answer; then uses all of it.
@@ -208,7 +207,7 @@ async fn restart(path: &Path) -> anyhow::Result<()> {
     let handle = runtime.handle.clone();
     load(&handle, "first", Load { items: ITEMS, in_flight: 4, movements: 4 }).await?;
     let seconds = began.elapsed().as_secs_f64();
-    load(&handle, "all", Load { items: ALL_ITEMS, in_flight: 8_000, movements: MOVEMENTS }).await?;
+    load(&handle, "all", Load { items: ALL_ITEMS, in_flight: IN_FLIGHT, movements: MOVEMENTS }).await?;
     let status = std::fs::read_to_string("/proc/self/status").context("this system does not tell memory")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS is told")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;

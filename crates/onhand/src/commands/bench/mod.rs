@@ -11,8 +11,9 @@ mod sync;
 mod system;
 
 use std::collections::BTreeMap;
-use std::time::Instant as Stopwatch;
+use std::time::{Duration, Instant as Stopwatch};
 
+use hdrhistogram::{CreationError, Histogram};
 use onhand_engine::systems::Connection;
 use onhand_ledger::{Body, Command};
 
@@ -21,6 +22,8 @@ use crate::database::Database;
 
 /// How many items are moved at random.
 const ITEMS: u64 = 10_000;
+/// Commands without an answer yet, over all callers.
+const IN_FLIGHT: usize = 8_000;
 
 pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Result<()> {
     match bench {
@@ -51,6 +54,16 @@ fn command(body: Body) -> Command {
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn now() -> Stopwatch {
     Stopwatch::now()
+}
+
+/// For times in microseconds, up to a minute.
+fn times() -> Result<Histogram<u64>, CreationError> {
+    Histogram::new_with_bounds(1, 60_000_000, 3)
+}
+
+/// What this part of them took at most, in milliseconds.
+fn ms(times: &Histogram<u64>, part: f64) -> f64 {
+    Duration::from_micros(times.value_at_quantile(part)).as_secs_f64() * 1_000.0
 }
 
 /// Numbers enough to choose items by, the same each time (xorshift).

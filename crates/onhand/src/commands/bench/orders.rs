@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{ITEMS, command, now};
+use super::{ITEMS, command, ms, now, times};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 
@@ -103,16 +103,14 @@ pub(super) async fn load(address: std::net::SocketAddr, key: &str, by: Orders) -
     }
     tokio::time::sleep(by.duration).await;
     stop.store(true, Ordering::Relaxed);
-    let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    let mut all = times()?;
     while let Some(done) = tasks.join_next().await {
         all.add(done??)?;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let ms =
-        |quantile| std::time::Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let orders_per_second = all.len() as f64 / seconds;
-    Ok(Figure { orders_per_second, p50_ms: ms(0.5), p99_ms: ms(0.99) })
+    Ok(Figure { orders_per_second, p50_ms: ms(&all, 0.5), p99_ms: ms(&all, 0.99) })
 }
 
 /// A plain HTTP/1.1 client, so that the client costs little beside the server it measures.
@@ -125,7 +123,7 @@ async fn orders(
 ) -> anyhow::Result<Histogram<u64>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut histogram = Histogram::new_with_bounds(1, 60_000_000, 3)?;
+    let mut histogram = times()?;
     let mut random = super::Random::new(client);
     let mut buffer = vec![0; 16 * 1024];
     while !stop.load(Ordering::Relaxed) {

@@ -7,20 +7,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use hdrhistogram::Histogram;
 use onhand_engine::Handle;
-use onhand_ledger::command::{
-    Line, PlaceOrder, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive, TakeCount,
-};
-use onhand_ledger::model::Timing;
+use onhand_ledger::command::{Line, PlaceOrder, PutItem, PutLocation, Receive, TakeCount};
 use onhand_ledger::{Body, Quantity};
 use reqwest::{Client, Response, header};
 use serde_json::{Map, Value, json};
 
 use super::in_process::{Load, load};
 use super::store::empty;
-use super::sync::{TENANT, all, sku};
-use super::{Random, now};
+use super::sync::{TENANT, all, connected, listed, sku};
+use super::{IN_FLIGHT, Random, ms, now, times};
 use crate::cli::PagesBench;
 use crate::database::Database;
 use crate::http::{Api, listening};
@@ -36,8 +32,6 @@ const LISTED: usize = 10;
 const ORDERS: usize = 20_000;
 /// What waits for a person.
 const DISCREPANCIES: usize = 1_000;
-/// Commands without an answer yet, while it is filled.
-const IN_FLIGHT: usize = 8_000;
 /// How often a change is made to see when an open page hears of it.
 const CHANGES: usize = 40;
 /// A page rests so long between two tellings.
@@ -87,13 +81,7 @@ pub(super) async fn run(bench: &PagesBench, database: &Database, json: bool) -> 
 async fn fill(handle: &Handle, bench: &PagesBench) -> anyhow::Result<()> {
     let put = |code: &str| Body::PutLocation(PutLocation { code: code.to_owned(), ..PutLocation::default() });
     all(handle, PLACES.into_iter().map(put)).await?;
-    let put = PutSystem {
-        name: "Corner".to_owned(),
-        kind: "bench".to_owned(),
-        locations: Some(vec![("here".to_owned(), "LONDON".to_owned())]),
-        mode: Some(PutMode { timing: Some(Timing::NearRealTime { debounce_ms: 0 }), ..PutMode::default() }),
-        ..PutSystem::default()
-    };
+    let put = connected("Corner");
     all(handle, std::iter::once(Body::PutSystem(put))).await?;
     let item = |number: usize| {
         let (sort, colour) = (SORTS[number % SORTS.len()], COLOURS[number / 7 % COLOURS.len()]);
@@ -114,17 +102,7 @@ async fn fill(handle: &Handle, bench: &PagesBench) -> anyhow::Result<()> {
         })
     };
     all(handle, (0..bench.items).step_by(500).flat_map(stock)).await?;
-    let listing = |number: usize| {
-        Body::PutListing(PutListing {
-            system: "Corner".to_owned(),
-            remote_id: number.to_string(),
-            remote_sku: None,
-            sku: Some(sku(number)),
-            multiplier: 1,
-            found: false,
-        })
-    };
-    all(handle, (0..bench.items).step_by(LISTED).map(listing)).await?;
+    all(handle, (0..bench.items).step_by(LISTED).map(|number| listed("Corner", number))).await?;
     let mut random = Random::new(3);
     let order = |number: usize| {
         let mut line = || {
@@ -223,7 +201,7 @@ impl Browser {
 
     /// How soon a page is there, and its size; and the slowest of a hundred.
     async fn asked_often(&self, address: &str, requests: usize) -> anyhow::Result<(Value, f64)> {
-        let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+        let mut all = times()?;
         let mut size = 0;
         for number in 0..=requests {
             let began = now();
@@ -233,8 +211,10 @@ impl Browser {
                 all.record(u64::try_from(began.elapsed().as_micros())?)?;
             }
         }
-        let ms = |quantile| Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
-        Ok((json!({ "p50_ms": ms(0.5), "p99_ms": ms(0.99), "kb": size.div_ceil(1_000) }), ms(0.99)))
+        Ok((
+            json!({ "p50_ms": ms(&all, 0.5), "p99_ms": ms(&all, 0.99), "kb": size.div_ceil(1_000) }),
+            ms(&all, 0.99),
+        ))
     }
 
     /// What the overview takes with all that it loads, in thousands of bytes.
@@ -259,7 +239,7 @@ impl Browser {
         let since = *handle.ledger().feed().borrow();
         let mut events = self.ask(&format!("{live}&since={since}"), false).await?;
         events.chunk().await?.context("nothing is told")?;
-        let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+        let mut all = times()?;
         for _ in 0..CHANGES {
             tokio::time::sleep(REST).await;
             let lines = vec![Line { sku: item.clone(), quantity: Quantity::ONE, ..Line::default() }];
@@ -271,7 +251,6 @@ impl Browser {
             self.ask(&address, true).await?.bytes().await?;
             all.record(u64::try_from(began.elapsed().as_micros())?)?;
         }
-        let ms = |quantile| Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
-        Ok(json!({ "p50": ms(0.5), "p99": ms(0.99) }))
+        Ok(json!({ "p50": ms(&all, 0.5), "p99": ms(&all, 0.99) }))
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::in_process::{Figure, Load, load_of, stock_up_of};
 use super::orders::{self, Orders};
-use super::{ITEMS, Random};
+use super::{IN_FLIGHT, ITEMS, Random};
 use crate::database::{Database, Kept};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
@@ -18,8 +18,6 @@ use crate::runtime::{self, Runtime};
 const TENANTS: u64 = 32;
 /// How many items each of them has.
 const ITEMS_EACH: u64 = 1_000;
-/// Commands without an answer yet, over all callers.
-const IN_FLIGHT: usize = 8_000;
 const CALLERS: usize = 4;
 const CLIENTS: u64 = 16;
 const ORDERING: Duration = Duration::from_secs(5);

@@ -22,7 +22,7 @@ use onhand_ledger::{Answer, Body, Instant, Quantity, Seq, SystemId, TenantId};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::{Random, command, now};
+use super::{Random, command, ms, now};
 use crate::cli::SyncBench;
 use crate::output::say;
 use crate::runtime::{self, Runtime, run_worker};
@@ -208,17 +208,34 @@ pub(super) async fn all(handle: &Handle, bodies: impl Iterator<Item = Body>) -> 
     Ok(())
 }
 
-/// A system with so many listings, each of an item with stock, which shows as much of each as there is or nothing.
-async fn set_up(handle: &Handle, listings: usize, quick: &Quick, shows: bool) -> anyhow::Result<SystemId> {
-    let put = PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() };
-    all(handle, std::iter::once(Body::PutLocation(put))).await?;
-    let put = PutSystem {
-        name: "Quick".to_owned(),
+/// A system that shows what is in London, as soon as it changes.
+pub(super) fn connected(name: &str) -> PutSystem {
+    PutSystem {
+        name: name.to_owned(),
         kind: "bench".to_owned(),
         locations: Some(vec![("here".to_owned(), "LONDON".to_owned())]),
         mode: Some(PutMode { timing: Some(Timing::NearRealTime { debounce_ms: 0 }), ..PutMode::default() }),
         ..PutSystem::default()
-    };
+    }
+}
+
+/// A listing there of the item of that number.
+pub(super) fn listed(system: &str, number: usize) -> Body {
+    Body::PutListing(PutListing {
+        system: system.to_owned(),
+        remote_id: number.to_string(),
+        remote_sku: None,
+        sku: Some(sku(number)),
+        multiplier: 1,
+        found: false,
+    })
+}
+
+/// A system with so many listings, each of an item with stock, which shows as much of each as there is or nothing.
+async fn set_up(handle: &Handle, listings: usize, quick: &Quick, shows: bool) -> anyhow::Result<SystemId> {
+    let put = PutLocation { code: "LONDON".to_owned(), ..PutLocation::default() };
+    all(handle, std::iter::once(Body::PutLocation(put))).await?;
+    let put = connected("Quick");
     let Answer::System(system) = handle.submit(TENANT, command(Body::PutSystem(put))).await?.answer else {
         bail!("the system was not put");
     };
@@ -226,17 +243,7 @@ async fn set_up(handle: &Handle, listings: usize, quick: &Quick, shows: bool) ->
     all(handle, (0..listings).map(item)).await?;
     let stock = |number| if number % 10 == 0 { MUCH_STOCK } else { STOCK };
     all(handle, (0..listings).map(|number| received(number, stock(number)))).await?;
-    let listing = |number: usize| {
-        Body::PutListing(PutListing {
-            system: "Quick".to_owned(),
-            remote_id: number.to_string(),
-            remote_sku: None,
-            sku: Some(sku(number)),
-            multiplier: 1,
-            found: false,
-        })
-    };
-    all(handle, (0..listings).map(listing)).await?;
+    all(handle, (0..listings).map(|number| listed("Quick", number))).await?;
     let shown = |number| Quantity::units(if shows { stock(number) } else { 1 });
     let numbers = (0..listings).map(|number| (number.to_string(), shown(number)));
     quick.numbers.lock().extend(numbers);
@@ -309,8 +316,7 @@ async fn until_sent(bench: &SyncBench) -> anyhow::Result<Value> {
     }
     drop(handle);
     runtime.stop().await?;
-    let ms =
-        |quantile| rounded(Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0);
+    let ms = |part| rounded(ms(&all, part));
     Ok(json!({
         "changes": changes.len(),
         "changes_per_second": rounded(figure(changes.len()) / took.as_secs_f64()),

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant as Stopwatch};
 
 use anyhow::Context as _;
-use hdrhistogram::Histogram;
 use onhand_channels::Channel;
 use onhand_engine::Handle;
 use onhand_engine::systems::{Asked, Connection, add_system};
@@ -12,7 +11,7 @@ use onhand_ledger::command::{Line, PutItem, PutLocation, Receive};
 use onhand_ledger::{Body, Quantity, TenantId};
 use serde_json::json;
 
-use super::{command, now};
+use super::{command, ms, now, times};
 use crate::output::say;
 use crate::runtime::{self, Runtime};
 
@@ -46,7 +45,7 @@ pub(super) async fn until_shown(connection: Connection, changes: usize, json: bo
     for (remote_id, _) in &listings {
         wait_for(&*eyes, remote_id, &place, 50, deadline).await?;
     }
-    let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    let mut all = times()?;
     for change in 0..changes {
         let (remote_id, sku) = &listings[change % listings.len()];
         let began = now();
@@ -57,8 +56,7 @@ pub(super) async fn until_shown(connection: Connection, changes: usize, json: bo
     }
     drop(handle);
     runtime.stop().await?;
-    let ms = |quantile| Duration::from_micros(all.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
-    let (p50, p99, max) = (ms(0.5), ms(0.99), ms(1.0));
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|part| ms(&all, part));
     if json {
         say(json!({ "changes": changes, "p50_ms": p50, "p99_ms": p99, "max_ms": max }))?;
     } else {
