@@ -9,6 +9,7 @@ mod package;
 mod planted;
 mod proof;
 mod run;
+mod schemathesis;
 mod servers;
 mod test;
 
@@ -40,6 +41,8 @@ enum Chore {
     IoErrors(proof::IoErrors),
     /// Changes the ledger and the store in small ways, and says which changes no test notices
     Mutants(mutants::Mutants),
+    /// Tries the API as its own description says that it may be asked: no answer may be our fault
+    Schemathesis(schemathesis::Trial),
     /// Plants bugs in the engine and its decisions, and says at which seed the simulator finds each
     Planted(planted::Planted),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(choice) => fuzz::fuzz(&choice),
         Chore::IoErrors(choice) => proof::io_errors(&choice),
         Chore::Mutants(choice) => mutants::mutants(&choice),
+        Chore::Schemathesis(trial) => schemathesis::run(&trial),
         Chore::Planted(choice) => planted::planted(&choice),
     };
     // Not returned from main: that would print a backtrace wherever RUST_BACKTRACE is set.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::run::{self, cargo, is_there, timed};
-use crate::{browser, package, servers};
+use crate::{browser, package, schemathesis, servers};
 
 /// How many cases a property test tries with `--quick`.
 const QUICK_CASES: &str = "32";
@@ -58,11 +58,15 @@ fn full(choice: &Choice) -> Result<ExitCode> {
     let is_asked =
         choice.filters.is_empty() || choice.filters.iter().any(|filter| "package".contains(filter));
     let package = if is_asked { package::try_it().context("the Debian package") } else { Ok(()) };
+    let is_asked =
+        choice.filters.is_empty() || choice.filters.iter().any(|filter| "schemathesis".contains(filter));
+    let api = if is_asked { schemathesis::in_short().context("the API") } else { Ok(()) };
     let mut nextest = nextest("ci");
     nextest.env(onhand_testpg::VARIABLE, postgresql.address()).env(browser::VARIABLE, chrome);
     let tests = run::run("tests", nextest.args(&choice.filters))?;
     examples?;
     package?;
+    api?;
     Ok(tests)
 }
 

@@ -146,6 +146,8 @@ pub struct Ledger {
     seal: Seal,
     /// Snapshots are taken by one at a time.
     pub(crate) snapshots: tokio::sync::Mutex<()>,
+    /// What is kept of found listings is read and written by one at a time.
+    pub(crate) found: tokio::sync::Mutex<()>,
     /// Systems that a message has come of, since their workers looked.
     hints: Mutex<std::collections::BTreeSet<(TenantId, SystemId)>>,
     figures: Figures,
@@ -322,6 +324,7 @@ impl Ledger {
             looked_at,
             seal: Seal::default(),
             snapshots,
+            found: tokio::sync::Mutex::default(),
             hints,
             figures: Figures::default(),
         })

@@ -10,9 +10,10 @@ use onhand_ledger::look::look;
 use onhand_ledger::model::{Became, Cause, Discrepancy, GetsOrders};
 use onhand_ledger::{DiscrepancyId, Instant, ItemId, Key, OrderId, Quantity, Seq, SystemId, Value};
 use onhand_store::{Note, StoreError};
-use onhand_sync::inbox::{Counter, Matter, Unknown, propose};
+use onhand_sync::inbox::{Counter, Matter, Unknown, Unlinked, propose};
 use serde::{Deserialize, Serialize};
 
+use crate::systems::found::found_one;
 use crate::view::View;
 
 /// The notes that say what was done about a discrepancy, by its id.
@@ -62,6 +63,20 @@ pub struct Group {
     pub proposals: Vec<(&'static str, usize)>,
 }
 
+/// What is kept with a discrepancy of a snapshot that is held.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HeldSnapshot {
+    /// Its document.
+    pub snapshot: String,
+}
+
+/// What is kept with a discrepancy of a listing that is none of our items.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnlinkedListing {
+    /// Its id over there.
+    pub listing: String,
+}
+
 /// Something that was done about a discrepancy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Done {
@@ -73,6 +88,9 @@ pub struct Done {
     pub at: Instant,
     /// The log's head when it was done: the change is at or before it.
     pub seq: Seq,
+    /// The key it was asked for under, where that is not in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl View<'_> {
@@ -174,6 +192,15 @@ impl View<'_> {
         };
         let short = if discrepancy.cause == Cause::Short { self.short_of(id, discrepancy)? } else { None };
         let counter = self.counter_of(discrepancy)?;
+        let evidence = || discrepancy.evidence.as_deref().unwrap_or_default();
+        let held = match discrepancy.cause {
+            Cause::Guard => serde_json::from_str(evidence()).ok().map(|HeldSnapshot { snapshot }| snapshot),
+            _ => None,
+        };
+        let unlinked = match discrepancy.cause {
+            Cause::UnmappedListing => self.unlinked(discrepancy.system, evidence())?,
+            _ => None,
+        };
         Ok(Matter {
             id,
             discrepancy,
@@ -184,7 +211,19 @@ impl View<'_> {
             unknown,
             told,
             short,
+            held,
+            unlinked,
         })
+    }
+
+    /// The listing that a discrepancy is about, while it is none of our items.
+    fn unlinked(&mut self, system: SystemId, evidence: &str) -> Result<Option<Unlinked>, StoreError> {
+        let Ok(UnlinkedListing { listing }) = serde_json::from_str(evidence) else { return Ok(None) };
+        let Some(found) = found_one(self, system, &listing)? else { return Ok(None) };
+        if found.ignored || self.is_mapped(system, &listing)? {
+            return Ok(None);
+        }
+        Ok(Some(Unlinked { remote_id: listing, name: found.name, sku: found.sku }))
     }
 
     /// Who can count what a discrepancy speaks of.

@@ -2,6 +2,7 @@
 
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Horizon, Incoming, Listing, SellingStop, Sites, Source, System};
+use onhand_ledger::ownership;
 use onhand_ledger::publication::{Index, Speaking, Subject};
 use onhand_ledger::{Date, Instant, ItemId, Key, ListingId, LocationId, Precision, Quantity, RuleId, Value};
 use onhand_store::StoreError;
@@ -280,9 +281,29 @@ impl Place<'_> {
         let halt = view.halt(index, self.item, &facts.tags)?;
         let listing = (self.listing.multiplier, self.listing.buffer.as_deref());
         let shown = desired(&known.stock, facts.precision, listing, rule, halt);
-        let shown = Shown { changes_at: known.changes_at, ..shown };
+        let is_masters = self.is_of_master(view, index, facts)?;
+        let is_skipped = shown.is_skipped || is_masters;
+        let shown = Shown { changes_at: known.changes_at, is_skipped, is_masters, ..shown };
         *basis = Some(known);
         Ok(shown)
+    }
+
+    /// Is its system master of the item wherever counts? Then its number is its own: what we would send is less or older.
+    fn is_of_master(&self, view: &mut View<'_>, index: &Index, facts: &Facts) -> Result<bool, StoreError> {
+        let system = self.listing.system;
+        let Some(ownership) = index.ownership_with(system) else { return Ok(false) };
+        if !self.system.mode.direction.sends() {
+            return Ok(false);
+        }
+        let counts = self.rule(index, facts).map(|speaking| speaking.rule.counts.as_slice());
+        let locations = view.counting(self.system, self.remote_location, counts.unwrap_or_default())?;
+        let sites = view.sites()?;
+        let subject = ownership::Subject { item: Some(self.item), tags: &facts.tags };
+        let is_master = |location: &LocationId| {
+            let rule = ownership::speaking(ownership, &sites, subject, Some(*location));
+            rule.is_some_and(|(_, rule)| rule.master == system)
+        };
+        Ok(!locations.is_empty() && locations.iter().all(is_master))
     }
 }
 

@@ -18,7 +18,7 @@ use onhand_ledger::{
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::missed::Unannounced;
-use onhand_sync::{Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, next_batch};
+use onhand_sync::{Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, Unsent, next_batch};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
@@ -115,6 +115,9 @@ pub struct ShownState {
     pub stopped: Option<Stopped>,
     /// A change over there that nothing explains: from, to, when it was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
+    /// A number that was read and that nothing explains yet, and when it was first: it is looked at again before it is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspected: Option<(Quantity, Instant)>,
     /// How often such a change came after a push of ours.
     pub drifts: u32,
     /// How often of these, the last ones, it came to the same number.
@@ -122,6 +125,9 @@ pub struct ShownState {
     pub same_drifts: u32,
     /// Was it pushed since the last such change?
     pub pushed_since: bool,
+    /// Where a person reads of such changes that were set back: a second master's are told as one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<DiscrepancyId>,
     /// By how much somebody changed it over there, where a person is asked about that.
     #[serde(default)]
     pub unexplained: Quantity,
@@ -242,6 +248,9 @@ pub struct WorkerStatus {
     pub cursor: Option<String>,
     /// All it did up to this instant is known.
     pub orders_known_to: Option<Instant>,
+    /// Each of its numbers that is not stopped was read at this instant or later, and was found to be what is kept of it.
+    #[serde(default)]
+    pub confirmed_at: Option<Instant>,
     /// From a change to the system's acknowledgement.
     #[serde(default)]
     pub push_lag: Lag,
@@ -346,10 +355,17 @@ pub(crate) fn shown(
     let Some(should) = desired_by(view, index, id, listing, system, remote_location)? else {
         return Ok(None);
     };
-    let state: ShownState = read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
+    let mut state: ShownState =
+        read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
+    if state.stopped.is_none()
+        && let (Some((_, at)), Some(confirmed_at)) = (&mut state.observed, worker.confirmed_at)
+    {
+        *at = confirmed_at.max(*at);
+    }
     let in_step = !should.is_skipped
         && state.unanswered.is_none()
         && state.stopped.is_none()
+        && state.suspected.is_none()
         && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
     let status = Status {
         acknowledged: state.shows(),
@@ -366,6 +382,8 @@ pub(crate) fn shown(
         },
         watched: system.stage != Stage::Live,
         trouble: worker.trouble.clone(),
+        needs_somebody: worker.needs_somebody,
+        suspected: state.suspected,
         drift: state.drift,
         usual_lag: worker.push_lag.usual(),
         slow_lag: worker.push_lag.slow(),
@@ -431,6 +449,24 @@ pub fn system_status(
         since: worker.trouble_since,
         ends_by_itself: !worker.needs_somebody,
     });
+    let index = view.published()?;
+    let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
+    // What a system tells us is no number of ours.
+    let sent = if system.mode.direction.sends() { usize::MAX } else { 0 };
+    let mut unsent = Unsent::default();
+    for (listing_id, listing) in view.listings_in(id, ListingId(0), sent)? {
+        for remote_location in remote_locations(system) {
+            let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
+            if let Some((shown, _, status, _)) = found {
+                if let Some((why, reason)) = status.stopped.filter(|_| !shown.is_skipped) {
+                    unsent.add(why, &reason);
+                }
+                listings += usize::from(!shown.is_skipped);
+                skipped += usize::from(shown.is_skipped);
+                in_step += usize::from(shown.in_step);
+            }
+        }
+    }
     let facts = Facts {
         stage: system.stage,
         paused: system.paused,
@@ -438,21 +474,9 @@ pub fn system_status(
         locked: locked.clone(),
         trouble,
         next_step: connecting::next_step(system, &steps),
+        all_stopped: system.mode.direction.sends() && view.rules()?.pushing_stopped.is_some(),
+        unsent: Unsent { of: listings, ..unsent },
     };
-    let index = view.published()?;
-    let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
-    // What a system tells us is no number of ours.
-    let sent = if system.mode.direction.sends() { usize::MAX } else { 0 };
-    for (listing_id, listing) in view.listings_in(id, ListingId(0), sent)? {
-        for remote_location in remote_locations(system) {
-            let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
-            if let Some((shown, ..)) = found {
-                listings += usize::from(!shown.is_skipped);
-                skipped += usize::from(shown.is_skipped);
-                in_step += usize::from(shown.in_step);
-            }
-        }
-    }
     let trouble = locked.or(worker.trouble);
     let state = onhand_sync::state(&facts);
     let (orders_known_to, heard_at) = (worker.orders_known_to, worker.hooks.heard_at);

@@ -1,6 +1,6 @@
 //! Reads: a tenant's state at one `seq`, from memory where it is there and from tables where not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use onhand_ledger::availability::{self, Look};
 use onhand_ledger::entry::Entry;
@@ -43,6 +43,9 @@ pub struct HistoryRow {
     pub order: Option<OrderId>,
 }
 
+/// Of a range so many more are read at a time than are asked for.
+const HIDDEN: usize = 2;
+
 impl<'a> View<'a> {
     pub(crate) fn new(tenant: TenantId, state: &'a State, reader: &'a mut dyn Reader, now: Instant) -> Self {
         // Another node's clock may be ahead of ours: what it wrote is not of the future.
@@ -80,15 +83,43 @@ impl<'a> View<'a> {
         reverse: bool,
         limit: usize,
     ) -> Result<Vec<(Key, Value)>, StoreError> {
-        let dirty: Vec<(Key, Option<Value>)> =
-            self.state.dirty_range(from, to).map(|(key, slot)| (key.clone(), slot.value.clone())).collect();
-        // A dirty object may hide one that is gone by now: so many more are read.
-        let written = self.reader.range(self.tenant, from, to, reverse, limit.saturating_add(dirty.len()))?;
-        let mut merged: BTreeMap<Key, Option<Value>> =
-            written.into_iter().map(|(key, slot)| (key, slot.value)).collect();
-        merged.extend(dirty);
-        let present = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        Ok(if reverse { present.rev().take(limit).collect() } else { present.take(limit).collect() })
+        let mut dirty = self.state.dirty_range(from, to);
+        let mut next_dirty = move || if reverse { dirty.next_back() } else { dirty.next() };
+        let mut newer = next_dirty();
+        let mut written = VecDeque::new();
+        let (mut after, mut is_all) = (None::<Key>, false);
+        let mut found = Vec::new();
+        while found.len() < limit {
+            if written.is_empty() && !is_all {
+                // Beside the last of the page before, which comes again, some may be hidden by what is dirty.
+                let asked = (limit - found.len()).saturating_add(HIDDEN);
+                let (from, to) = match &after {
+                    None => (from, to),
+                    Some(last) if reverse => (from, last),
+                    Some(last) => (last, to),
+                };
+                let page = self.reader.range(self.tenant, from, to, reverse, asked)?;
+                is_all = page.len() < asked;
+                let last = page.last().map(|(key, _)| key.clone());
+                written.extend(page.into_iter().filter(|(key, _)| after.as_ref() != Some(key)));
+                after = last.or(after);
+            }
+            let is_first = |key: &Key, other: &Key| if reverse { key >= other } else { key <= other };
+            let older = written.front().map(|(key, _)| key);
+            let Some((key, slot)) = newer.filter(|(key, _)| older.is_none_or(|older| is_first(key, older)))
+            else {
+                let Some((key, slot)) = written.pop_front() else { break };
+                found.extend(slot.value.map(|value| (key, value)));
+                continue;
+            };
+            // It is dirty: what was written of it is older.
+            if older == Some(key) {
+                written.pop_front();
+            }
+            found.extend(slot.value.clone().map(|value| (key.clone(), value)));
+            newer = next_dirty();
+        }
+        Ok(found)
     }
 
     /// A cell; the default where there is none.

@@ -97,7 +97,7 @@ async fn what_was_not_found_proposes_to_ask_for_a_count_and_ends_with_one_of_a_l
     });
     let proposals = proposals.unwrap();
     assert_eq!(proposals.iter().map(|proposal| proposal.name).collect::<Vec<_>>(), ["recount", "dismiss"]);
-    yard.tell(proposals[0].body.clone().unwrap()).await;
+    yard.tell(proposals[0].deed.body().cloned().unwrap()).await;
     yard.work().await;
     assert_eq!((causes(&yard), yard.warehouse.inside.lock().recounts.len()), (vec![Cause::Recount], 1));
     // A count of before it was asked for does not answer it; one of later does, however it comes.

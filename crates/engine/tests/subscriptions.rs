@@ -305,6 +305,34 @@ async fn who_is_gone_or_asks_for_rest_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn those_under_way_together_fail_once() {
+    let mut sent = Sent::new(File, &[Event::StockChanged]).await;
+    for sku in ["A", "B", "C", "D", "E", "F", "G", "H"] {
+        sent.world.item(sku, 5).await;
+    }
+    sent.look().await;
+    let failed = Answered { status: Some(503), retry_after: None, said: String::new() };
+    for times in 1..=2 {
+        let begun = sent.now();
+        let due = sent.outbox.due(begun);
+        assert_eq!(due.len(), 4);
+        for one in due {
+            // They end one after the other.
+            sent.world.clock.set(sent.now().plus_micros(10_000));
+            let notes = sent.outbox.answered(&one, &failed, (begun, sent.now()), &DELAYS, 7);
+            sent.commit(notes).await;
+        }
+        assert_eq!(sent.standing().failures, times, "four that were under way together");
+        sent.world.clock.set(sent.now().plus_seconds(1));
+    }
+    // One second without an answer is no reason to rest a minute.
+    sent.answer = |_| 204;
+    sent.world.clock.set(sent.now().plus_seconds(8));
+    sent.round().await;
+    assert_eq!((sent.told("A").len(), sent.told("H").len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kits_are_told_with_what_they_are_built_of_and_tests_say_so() {
     let mut sent = Sent::new(File, &[Event::StockChanged, Event::OrderChanged]).await;
     sent.world.item("POT", 8).await;

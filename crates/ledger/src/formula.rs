@@ -13,6 +13,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators as op};
 use cel::parser::Parser;
 
+use crate::Quantity;
+
 /// A formula has at most so many characters.
 pub const LONGEST: usize = 1_000;
 /// And its parts are at most so deep inside each other.
@@ -189,6 +191,22 @@ impl Formula {
         }
         known.insert(text.to_owned(), Arc::clone(&formula));
         Ok(formula)
+    }
+
+    /// Why it never gives a number that could be shown, as far as trying tells: it gives none of some stock, some of everything and much of
+    /// everything, where each name has a number of its own.
+    pub fn gives_none(&self) -> Option<NoNumber> {
+        let tried = [7, 101, 10_007].map(|least| {
+            let each = Name::ALL.iter().zip(0_i64..);
+            let numbers = each.fold(Numbers::default(), |numbers, (name, nth)| {
+                numbers.with(*name, least * (nth + 1) + nth)
+            });
+            match self.evaluate(&numbers) {
+                Ok(number) if number > Quantity::MAX_INPUT.whole_units() => Err(NoNumber::Overflows),
+                tried => tried,
+            }
+        });
+        tried.iter().all(Result::is_err).then(|| tried[0].err()).flatten()
     }
 
     /// Does it speak of this?

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::formula::Formula;
-use crate::model::{Publication, Rules, SellingStop};
+use crate::model::{Ownership, Publication, Rules, SellingStop};
 use crate::{ItemId, ListingId, RuleId, SystemId};
 
 /// What a rule is asked about.
@@ -108,6 +108,7 @@ pub struct Index {
     stops: Vec<(RuleId, SellingStop)>,
     stopped_items: HashMap<ItemId, usize>,
     stopped_tags: HashMap<String, usize>,
+    ownership: Vec<(RuleId, Ownership)>,
 }
 
 impl Index {
@@ -117,7 +118,8 @@ impl Index {
         let formula = |rule: &Publication| rule.formula.as_deref().and_then(|text| Formula::known(text).ok());
         let ready = |(id, rule): (RuleId, Publication)| Ready { id, formula: formula(&rule), rule };
         let all = rules.publication.into_iter().map(ready).collect();
-        let mut index = Self { rules: all, stops: rules.stopped, ..Self::default() };
+        let (stops, ownership) = (rules.stopped, rules.ownership);
+        let mut index = Self { rules: all, stops, ownership, ..Self::default() };
         for (nth, Ready { rule, .. }) in index.rules.iter().enumerate() {
             let same = match (rule.listing, rule.item, &rule.tag) {
                 (Some(listing), ..) => index.listings.entry(listing).or_default(),
@@ -135,6 +137,17 @@ impl Index {
             };
         }
         index
+    }
+
+    /// Who is master of what, where some rule names this system.
+    pub fn ownership_with(&self, master: SystemId) -> Option<&[(RuleId, Ownership)]> {
+        let is_named = self.ownership.iter().any(|(_, rule)| rule.master == master);
+        is_named.then_some(self.ownership.as_slice())
+    }
+
+    /// Does any rule make its number by a formula?
+    pub fn has_formulas(&self) -> bool {
+        self.rules.iter().any(|ready| ready.formula.is_some())
     }
 
     /// The most specific rule that speaks of a listing somewhere; none where all that is available is shown.

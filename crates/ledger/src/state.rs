@@ -291,7 +291,7 @@ impl State {
         &'a self,
         from: &Key,
         to: &Key,
-    ) -> impl Iterator<Item = (&'a Key, &'a Slot)> + use<'a> {
+    ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a Slot)> + use<'a> {
         self.dirty_objects
             .range((Bound::Included(from.clone()), Bound::Included(to.clone())))
             .filter_map(|key| self.objects.get_key_value(key).map(|(key, kept)| (key, &kept.thing)))

@@ -34,7 +34,7 @@ pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use orders::{Giver, Order};
 pub use rule::{Rule, RuleFields, What};
 pub use snapshots::{Snapshot, Which};
-pub use users::User;
+pub use users::{SignOn, User};
 pub use webhook::{Listen, Trigger, Webhook};
 
 /// Onhand: the Master of Inventory.

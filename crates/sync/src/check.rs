@@ -76,6 +76,7 @@ pub enum Webhooks {
 }
 
 /// What was seen of a system.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Checked {
     /// Its name.
@@ -116,6 +117,20 @@ pub struct Checked {
     pub unsent: Some5,
     /// What it is sent where it is master, and does not take: it is never sent that.
     pub not_taken: Vec<&'static str>,
+    /// Locations where it is master, whose numbers it would be sent as well: it is not one-way in.
+    pub own_stock: Some5,
+    /// Locations where it is master and orders are allocated, of which it is sent none.
+    pub by_itself: Some5,
+    /// Since when all pushing is stopped.
+    pub all_stopped: Option<Instant>,
+    /// Is it paused?
+    pub paused: bool,
+    /// Listings that wait for somebody's answer.
+    pub waiting: Some5,
+    /// Listings whose numbers it refuses.
+    pub push_refused: Some5,
+    /// Listings that show 0 because the formula of their rule gives no number for their stock.
+    pub no_number: Some5,
 }
 
 /// A clock that is off by more makes its times be taken as now, or wait (see the ledger's own bound of five minutes).
@@ -191,6 +206,74 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
                 seen.unsent.shown()
             ),
             "Map it: POST /v1/systems/{name}/locations; or say who is master: POST /v1/ownership.",
+        );
+    }
+    if let Some(at) = seen.all_stopped.filter(|_| seen.works) {
+        find(
+            Warning,
+            "pushing",
+            format!("All pushing is stopped since {at}: {name} is sent nothing."),
+            "Let it go on: `onhand push resume`, POST /v1/pushing/resume.",
+        );
+    }
+    if seen.paused {
+        find(
+            Warning,
+            "pushing",
+            format!("{name} is paused: it is sent nothing."),
+            "Let it go on: POST /v1/systems/{name}/resume.",
+        );
+    }
+    if seen.push_refused.count > 0 {
+        let listings = some(&seen.push_refused, "listing", "listings");
+        find(
+            Error,
+            "refused",
+            format!("{name} refuses the numbers of {listings}: {}.", seen.push_refused.shown()),
+            "See what it says: GET /v1/inbox; mend it over there, it is tried again.",
+        );
+    }
+    if seen.waiting.count > 0 {
+        let wait = some(&seen.waiting, "listing waits", "listings wait");
+        find(
+            Warning,
+            "waiting",
+            format!("Of {name} {wait} for somebody's answer, and nothing is sent: {}.", seen.waiting.shown()),
+            "Answer in the inbox: GET /v1/inbox.",
+        );
+    }
+    if seen.no_number.count > 0 {
+        let show = some(&seen.no_number, "listing shows", "listings show");
+        find(
+            Warning,
+            "formula",
+            format!(
+                "At {name} {show} 0 because the formula of a rule gives no number for their stock: {}.",
+                seen.no_number.shown()
+            ),
+            "See why: GET /v1/items/{sku}/explain; mend the rule: POST /v1/publication.",
+        );
+    }
+    if seen.own_stock.count > 0 {
+        find(
+            Error,
+            "two_masters",
+            format!(
+                "{name} is master of {} and is not one-way in: what changes there is not heard, and nothing is sent for it.",
+                seen.own_stock.shown()
+            ),
+            "Set it one-way in: POST /v1/systems/{name}/mode; or make Onhand master: POST /v1/ownership.",
+        );
+    }
+    if seen.by_itself.count > 0 {
+        find(
+            Info,
+            "orders",
+            format!(
+                "{name} is master of {} and is sent no orders: it must hear of those that others take of what lies there.",
+                seen.by_itself.shown()
+            ),
+            "Have Onhand send them: POST /v1/systems/{name}/orders with `from_onhand`.",
         );
     }
     if seen.unanswered.count > 0 {

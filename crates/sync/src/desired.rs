@@ -105,8 +105,10 @@ pub struct Shown {
     pub rule: Option<RuleId>,
     /// What was done to the number, in order.
     pub steps: Vec<Step>,
-    /// The rule leaves the number to the system: nothing is sent, and what it shows is not judged.
+    /// The rule leaves the number to the system, or it is master of that stock: nothing is sent, and what it shows is not judged.
     pub is_skipped: bool,
+    /// The system is master of all that counts: nobody tells it its own number.
+    pub is_masters: bool,
     /// Whatever the rule says, it shows 0: its selling was stopped.
     pub halt: Option<Halt>,
     /// When it changes by the passing of time alone; none where only an entry changes it.
@@ -189,6 +191,7 @@ pub fn desired(
         steps,
         // What is not to be sold anywhere is not left to anybody.
         is_skipped: halt.is_none() && rule.is_some_and(|speaking| speaking.rule.skip),
+        is_masters: false,
         halt,
         changes_at: None,
     }

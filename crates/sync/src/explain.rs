@@ -56,6 +56,10 @@ pub struct Status {
     pub watched: bool,
     /// What the system as a whole fails with.
     pub trouble: Option<String>,
+    /// Can only a person end that?
+    pub needs_somebody: bool,
+    /// A number that was read and that nothing explains yet, and when it was first: it is looked at again before it is believed.
+    pub suspected: Option<(Quantity, Instant)>,
     /// What somebody over there changed, where nothing explains it: from, to, and when that was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
     /// How long it usually takes from a change to its acknowledgement, in milliseconds; none where that is not known.
@@ -68,6 +72,24 @@ impl Status {
     /// The number it shows, as far as is known.
     pub fn shows(&self) -> Option<Quantity> {
         self.observed.map(|(quantity, _)| quantity).or(self.acknowledged)
+    }
+
+    /// By what is known of it, does it show what it should?
+    fn is_in_step(&self, shown: &Shown) -> bool {
+        self.shows() == Some(shown.quantity) && self.unanswered.is_none() && self.suspected.is_none()
+    }
+
+    fn fails_for_good(&self) -> bool {
+        self.needs_somebody && self.trouble.is_some()
+    }
+
+    /// What it fails with, and who ends that.
+    fn trouble(&self) -> Option<String> {
+        // What a system answers may be a sentence already.
+        let trouble = self.trouble.as_ref()?.trim_end_matches('.');
+        let end =
+            if self.needs_somebody { "Somebody must see to that" } else { "It is tried again by itself" };
+        Some(format!("{trouble}. {end}."))
     }
 }
 
@@ -99,20 +121,23 @@ impl Standing {
         if shown.is_skipped {
             return Self::LeftToIt;
         }
-        if status.stopped.is_some() {
+        if status.stopped.is_some() || status.fails_for_good() {
             return Self::NeedsYou;
         }
-        // Its number is its own.
-        if status.one_way_in {
-            return Self::InStep;
-        }
-        if status.shows() == Some(shown.quantity) && status.unanswered.is_none() {
-            return Self::InStep;
+        // Its number is its own where it tells us.
+        if status.one_way_in || status.is_in_step(shown) {
+            return match &status.trouble {
+                None => Self::InStep,
+                Some(_) if status.paused || status.all_stopped => Self::Paused,
+                // It did when it was last read; nobody can tell whether it still does.
+                Some(_) => Self::Behind,
+            };
         }
         if status.paused || status.all_stopped {
             return Self::Paused;
         }
         let usual = status.slow_lag.map_or(LAG_UNLESS_KNOWN, |slow| (2 * i64::from(slow)).max(LEAST_LAG));
+        let since = status.suspected.map(|(_, at)| at).or(since);
         let differs = since.map_or(0, |since| (now.micros() - since.micros()) / 1_000);
         if differs > usual { Self::Behind } else { Self::OnItsWay }
     }
@@ -170,6 +195,22 @@ pub fn exposed(shows: Option<Quantity>, multiplier: u32, available: Quantity) ->
 
 /// One or two plain sentences: what it shows, what it should, and why it does not.
 pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
+    let halted = shown.halt.as_ref().map(|halt| {
+        let Halt { what, by, at, reason, .. } = halt;
+        format!(" Selling of {what} was stopped by {by} at {at}: {reason}.")
+    });
+    if shown.is_masters {
+        let its = "is master of what it sells from: the number is its own, and nothing is sent";
+        let mut sentence = match status.shows() {
+            Some(shows) => format!("{system} shows {shows}. It {its}."),
+            None => format!("{system} {its}."),
+        };
+        if let Some(halted) = halted {
+            sentence.push_str(&halted);
+            sentence.push_str(" It has to be stopped over there too.");
+        }
+        return sentence;
+    }
     if shown.is_skipped {
         let rule = shown.rule.map(|rule| format!(" by rule {rule}")).unwrap_or_default();
         return match status.shows() {
@@ -177,10 +218,6 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
             None => format!("What {system} shows is left to it{rule}."),
         };
     }
-    let halted = shown.halt.as_ref().map(|halt| {
-        let Halt { what, by, at, reason, .. } = halt;
-        format!(" Selling of {what} was stopped by {by} at {at}: {reason}.")
-    });
     let mut sentence = explain_number(system, status, shown, now);
     sentence.push_str(&halted.unwrap_or_default());
     sentence
@@ -192,8 +229,8 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         return format!("{system} is one-way in: it tells us, and nothing is sent to it.");
     }
     let Some(shows) = status.shows() else {
-        return match &status.trouble {
-            Some(trouble) => format!("{system} should show {desired}; it has not been read yet: {trouble}."),
+        return match status.trouble() {
+            Some(trouble) => format!("{system} should show {desired}; it has not been read yet: {trouble}"),
             None => format!("{system} should show {desired}; it has not been read yet."),
         };
     };
@@ -222,15 +259,27 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         }
         None => {}
     }
-    if let Some((from, to, at)) =
-        status.drift.filter(|_| shows != desired && !status.paused && !status.all_stopped && !status.watched)
-    {
+    if let (Some((seen, at)), None) = (status.suspected, &status.trouble) {
+        return format!(
+            "{system} showed {seen} at {at} and should show {desired}. Nothing explains that yet: it is looked at again \
+             before it is believed."
+        );
+    }
+    let is_set_back = !status.paused && !status.all_stopped && !status.watched && status.trouble.is_none();
+    if let Some((from, to, at)) = status.drift.filter(|_| shows != desired && is_set_back) {
         return format!(
             "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it. \
              It is being set to {desired}."
         );
     }
-    if shows == desired && status.unanswered.is_none() {
+    if status.is_in_step(shown) {
+        if let Some(trouble) = status.trouble() {
+            let read = status.observed.map_or(String::new(), |(_, at)| format!(", at {at}"));
+            return format!(
+                "{system} showed {shows} when it was last heard of{read}, as it should; nobody can tell whether it still \
+                 does: {trouble}"
+            );
+        }
         let (available, because) = (shown.available, shown.because());
         return match (shown.rule, because.is_empty()) {
             _ if shown.halt.is_some() => {
@@ -252,10 +301,8 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
     if status.watched {
         return format!("{both} It is only compared: nothing is sent until {system} goes live.");
     }
-    if let Some(trouble) = &status.trouble {
-        // What a system answers may be a sentence already.
-        let trouble = trouble.trim_end_matches('.');
-        return format!("{both} {trouble}. It is tried again by itself.");
+    if let Some(trouble) = status.trouble() {
+        return format!("{both} {trouble}");
     }
     match status.unanswered {
         Some((sent, at)) => {
@@ -411,6 +458,10 @@ mod tests {
             "Woo shows 97 and should show 101. By what it did since it was read, it does by now; it is read again in a \
              moment."
         );
+        let masters = Shown { is_skipped: true, is_masters: true, ..plain(96) };
+        let own = "is master of what it sells from: the number is its own, and nothing is sent.";
+        assert_eq!(explain("Till", &read(3), &masters, now), format!("Till shows 3. It {own}"));
+        assert_eq!(explain("Till", &Status::default(), &masters, now), format!("Till {own}"));
         let left = Shown { is_skipped: true, ..ruled };
         assert_eq!(
             explain("Amazon", &read(3), &left, now),
@@ -433,6 +484,11 @@ mod tests {
             explain("Woo", &read(5), &stopped, now),
             format!("Woo shows 5 and should show 0. It is about to be sent. {why}")
         );
+        let masters = Shown { is_masters: true, is_skipped: true, ..stopped.clone() };
+        assert_eq!(
+            explain("Till", &read(3), &masters, now),
+            format!("Till shows 3. It {own} {why} It has to be stopped over there too.")
+        );
         let batch = Status { next_batch: Some(now), ..read(97) };
         assert_eq!(
             explain("Woo", &batch, &plain(101), now),
@@ -451,6 +507,56 @@ mod tests {
         assert_eq!(
             explain("Woo", &down, &plain(101), now),
             "Woo shows 97 and should show 101. Woo cannot be reached: no route. It is tried again by itself."
+        );
+    }
+
+    #[test]
+    fn of_what_cannot_be_read_nobody_says_that_it_is_as_it_should_be() {
+        let now = Instant::from_micros(60_000_000);
+        let read = |quantity| Status {
+            observed: Some((Quantity::units(quantity), now)),
+            trouble: Some("Woo cannot be reached: no route.".into()),
+            ..Status::default()
+        };
+        let of = |status: &Status| Standing::of(status, &shown(96), Some(now), now);
+        let said = |status: &Status| explain("Woo", status, &shown(96), now);
+        assert_eq!((of(&read(96)), of(&read(92))), (Standing::Behind, Standing::OnItsWay));
+        assert_eq!(
+            said(&read(96)),
+            "Woo showed 96 when it was last heard of, at 1970-01-01T00:01:00Z, as it should; nobody can tell whether it \
+             still does: Woo cannot be reached: no route. It is tried again by itself."
+        );
+        let paused = Status { paused: true, ..read(96) };
+        let all_stopped = Status { all_stopped: true, ..read(96) };
+        assert_eq!((of(&paused), of(&all_stopped)), (Standing::Paused, Standing::Paused));
+        let inward = Status { one_way_in: true, ..read(92) };
+        let refused = Status { needs_somebody: true, ..read(96) };
+        assert_eq!((of(&inward), of(&refused)), (Standing::Behind, Standing::NeedsYou));
+        assert!(said(&refused).ends_with("no route. Somebody must see to that."), "{}", said(&refused));
+        let over = Status { trouble: None, ..refused };
+        assert_eq!((of(&over), said(&over).as_str()), (Standing::InStep, "Woo shows 96, as it should."));
+        let changed = Status { drift: Some((Quantity::units(96), Quantity::units(92), now)), ..read(92) };
+        assert!(said(&changed).ends_with("no route. It is tried again by itself."), "{}", said(&changed));
+        let suspected = Status { suspected: Some((Quantity::units(50), now)), ..read(96) };
+        assert!(said(&suspected).contains("no route"), "{}", said(&suspected));
+    }
+
+    #[test]
+    fn what_nothing_explains_yet_is_looked_at_again_and_not_in_step() {
+        let seen = Instant::from_micros(60_000_000);
+        let suspected = Status {
+            observed: Some((Quantity::units(96), seen)),
+            suspected: Some((Quantity::units(92), seen)),
+            ..Status::default()
+        };
+        let of = |seconds| {
+            Standing::of(&suspected, &shown(96), Some(seen.plus_seconds(-900)), seen.plus_seconds(seconds))
+        };
+        assert_eq!((of(60), of(61)), (Standing::OnItsWay, Standing::Behind));
+        assert_eq!(
+            explain("Woo", &suspected, &shown(96), seen),
+            "Woo showed 92 at 1970-01-01T00:01:00Z and should show 96. Nothing explains that yet: it is looked at again \
+             before it is believed."
         );
     }
 }

@@ -31,6 +31,21 @@ pub struct Matter<'a> {
     pub told: Option<Document>,
     /// The order it is about, and its lines that are short: line and how much.
     pub short: Option<(OrderId, Vec<(String, Quantity)>)>,
+    /// The snapshot that is held.
+    pub held: Option<String>,
+    /// The listing that is none of our items yet.
+    pub unlinked: Option<Unlinked>,
+}
+
+/// A listing of that system that is none of our items.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unlinked {
+    /// Its id over there.
+    pub remote_id: String,
+    /// What it is called over there.
+    pub name: String,
+    /// Its SKU over there; none: it cannot become an item by itself.
+    pub sku: Option<String>,
 }
 
 /// Who can count some stock.
@@ -66,8 +81,57 @@ pub struct Proposal {
     pub name: &'static str,
     /// What would be done, as a person reads it.
     pub sentence: String,
-    /// What does it; none: `sku` is to be told first, and [`map`] does it.
-    pub body: Option<Body>,
+    /// What does it.
+    pub deed: Deed,
+}
+
+/// What does what is proposed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Deed {
+    /// This command.
+    Commit(Box<Body>),
+    /// `sku` is to be told first, and [`map`] does it.
+    Map,
+    /// The snapshot that is held is approved, or rejected.
+    Snapshot {
+        /// Its document.
+        document: String,
+        /// Or is it rejected?
+        approve: bool,
+    },
+    /// Something is chosen for a listing that is none of our items.
+    Listing {
+        /// Its id over there.
+        remote_id: String,
+        /// What.
+        chosen: Chosen,
+    },
+}
+
+/// What becomes of a listing that is none of our items.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chosen {
+    /// It is an item of ours: `sku` is to be told with it.
+    Link,
+    /// It becomes an item, by its SKU over there.
+    Make,
+    /// It is none of ours, and stays so.
+    Ignore,
+}
+
+impl Deed {
+    /// The command that does it, where one does and nothing is to be told first.
+    pub const fn body(&self) -> Option<&Body> {
+        match self {
+            Self::Commit(body) => Some(body),
+            Self::Map | Self::Snapshot { .. } | Self::Listing { .. } => None,
+        }
+    }
+
+    /// Is a SKU to be told with it?
+    pub const fn needs_sku(&self) -> bool {
+        matches!(self, Self::Map | Self::Listing { chosen: Chosen::Link, .. })
+    }
 }
 
 /// All that could be done about an open discrepancy; what helps most comes first, and leaving it at that last.
@@ -88,12 +152,12 @@ pub fn propose(matter: &Matter<'_>) -> Vec<Proposal> {
         | Cause::NotFound => count(matter).into_iter().collect(),
         Cause::ContradictoryVersion => take_the_other(matter).into_iter().collect(),
         Cause::PushRefused | Cause::TrackingOff | Cause::SecondMaster => vec![try_again(matter)],
-        // What is held is approved or rejected where it is held; mappings, rules and listings are mended where they are.
+        Cause::Guard => held(matter),
+        Cause::UnmappedListing => unlinked(matter),
+        // Rules and listings are mended where they are.
         Cause::ClockAhead
-        | Cause::Guard
         | Cause::ZerosHeld
         | Cause::CannotAdopt
-        | Cause::UnmappedListing
         | Cause::ListingRenamed
         | Cause::ListingGone
         | Cause::Declined
@@ -137,7 +201,39 @@ pub fn map(matter: &Matter<'_>, sku: &str) -> Option<Body> {
 }
 
 fn one(name: &'static str, sentence: String, body: Body) -> Proposal {
-    Proposal { name, sentence, body: Some(body) }
+    Proposal { name, sentence, deed: Deed::Commit(Box::new(body)) }
+}
+
+fn held(matter: &Matter<'_>) -> Vec<Proposal> {
+    let Some(document) = &matter.held else { return Vec::new() };
+    let system = &matter.system;
+    let sentence = |approve| {
+        if approve {
+            format!("Approve it: what {system} told is booked as of its own time.")
+        } else {
+            format!("Reject it: nothing is changed by it, ever; {system}'s next snapshot is judged anew.")
+        }
+    };
+    let deed = |approve| Deed::Snapshot { document: document.clone(), approve };
+    [("approve", true), ("reject", false)]
+        .map(|(name, approve)| Proposal { name, sentence: sentence(approve), deed: deed(approve) })
+        .into()
+}
+
+fn unlinked(matter: &Matter<'_>) -> Vec<Proposal> {
+    let Some(Unlinked { remote_id, name, sku }) = &matter.unlinked else { return Vec::new() };
+    let system = &matter.system;
+    let mut proposals = vec![("link", format!("Say which of our items {name} is: `sku`."), Chosen::Link)];
+    if let Some(sku) = sku {
+        proposals.push(("make_item", format!("Make the item `{sku}` of it."), Chosen::Make));
+    }
+    let sentence = format!("Ignore it: {name} of {system} is none of ours, and nobody is told again.");
+    proposals.push(("ignore", sentence, Chosen::Ignore));
+    let proposal = |(name, sentence, chosen)| {
+        let deed = Deed::Listing { remote_id: remote_id.clone(), chosen };
+        Proposal { name, sentence, deed }
+    };
+    proposals.into_iter().map(proposal).collect()
 }
 
 /// What ends by this alone: the discrepancy with it, or nothing of it.
@@ -187,7 +283,7 @@ fn names(matter: &Matter<'_>) -> Vec<Proposal> {
                 format!("Say which item the listing `{id}` of {} is: `sku`.", matter.system)
             }
         };
-        proposals.push(Proposal { name: "map", sentence, body: None });
+        proposals.push(Proposal { name: "map", sentence, deed: Deed::Map });
     }
     proposals
 }
@@ -348,6 +444,8 @@ mod tests {
             unknown: Vec::new(),
             told: None,
             short: None,
+            held: None,
+            unlinked: None,
         }
     }
 
@@ -412,6 +510,31 @@ mod tests {
     }
 
     #[test]
+    fn what_its_sentence_asks_for_can_be_done() {
+        let (guard, unmapped) = (of(Cause::Guard), of(Cause::UnmappedListing));
+        let held = Matter { held: Some("snap-7".to_owned()), ..matter(&guard) };
+        let proposals = propose(&held);
+        assert_eq!(named(&proposals), ["approve", "reject", "dismiss"]);
+        let document = "snap-7".to_owned();
+        assert_eq!(proposals[0].deed, Deed::Snapshot { document: document.clone(), approve: true });
+        assert_eq!(proposals[1].deed, Deed::Snapshot { document, approve: false });
+        let unlinked = |sku: Option<&str>| {
+            let (remote_id, name, sku) = ("p1".to_owned(), "Mug".to_owned(), sku.map(ToOwned::to_owned));
+            propose(&Matter { unlinked: Some(Unlinked { remote_id, name, sku }), ..matter(&unmapped) })
+        };
+        let proposals = unlinked(Some("MUG-9"));
+        assert_eq!(named(&proposals), ["link", "make_item", "ignore", "dismiss"]);
+        let needs: Vec<bool> = proposals.iter().map(|proposal| proposal.deed.needs_sku()).collect();
+        assert_eq!(needs, [true, false, false, false]);
+        assert_eq!(proposals[1].sentence, "Make the item `MUG-9` of it.");
+        assert_eq!(
+            named(&unlinked(None)),
+            ["link", "ignore", "dismiss"],
+            "without a SKU it cannot become an item"
+        );
+    }
+
+    #[test]
     fn to_make_it_the_master_is_a_rule_for_that_item_there_and_the_end_of_it() {
         let discrepancy = of(Cause::NotMaster);
         let [make_master, dismiss] = &propose(&matter(&discrepancy))[..] else { panic!("that, or nothing") };
@@ -422,8 +545,11 @@ mod tests {
             ..SetOwnership::default()
         };
         let end = Body::Resolve(Resolve { discrepancy: DiscrepancyId(57), choice: None });
-        assert_eq!(make_master.body, Some(Body::Group(vec![Body::SetOwnership(rule), end.clone()])));
-        assert_eq!(dismiss.body, Some(end));
+        assert_eq!(
+            make_master.deed,
+            Deed::Commit(Box::new(Body::Group(vec![Body::SetOwnership(rule), end.clone()])))
+        );
+        assert_eq!(dismiss.deed, Deed::Commit(Box::new(end)));
     }
 
     #[test]
@@ -433,7 +559,7 @@ mod tests {
             let counter = Counter::Master("WMS".to_owned());
             let proposals = propose(&Matter { counter, ..matter(&discrepancy) });
             assert_eq!(named(&proposals), ["recount", "dismiss"]);
-            let Some(Body::Group(bodies)) = &proposals[0].body else { panic!("it asks, and ends") };
+            let Some(Body::Group(bodies)) = proposals[0].deed.body() else { panic!("it asks, and ends") };
             let Body::AskRecount(ask) = &bodies[0] else { panic!("it asks") };
             let asked = (ask.system.as_str(), ask.sku.as_str(), ask.location.as_str());
             assert_eq!(asked, ("WMS", "MUG", "LONDON"));
@@ -448,7 +574,7 @@ mod tests {
         let proposals = propose(&matter(&asked));
         assert_eq!(named(&proposals), ["set_back", "adopt"]);
         let resolve = |choice| Some(Body::Resolve(Resolve { discrepancy: DiscrepancyId(57), choice }));
-        let bodies: Vec<_> = proposals.into_iter().map(|proposal| proposal.body).collect();
+        let bodies: Vec<_> = proposals.into_iter().map(|proposal| proposal.deed.body().cloned()).collect();
         assert_eq!(bodies, [resolve(Some(Choice::SetBack)), resolve(Some(Choice::Adopt))]);
     }
 
@@ -471,7 +597,7 @@ mod tests {
             assert_eq!(named(&propose(&matter)), names, "{:?}", matter.unknown);
         }
         let one = Matter { unknown: vec![sku("mug", &["MUG"])], ..matter(&discrepancy) };
-        assert_eq!(propose(&one)[0].body, Some(alias("mug", "MUG")));
+        assert_eq!(propose(&one)[0].deed.body(), Some(&alias("mug", "MUG")));
         assert_eq!(map(&one, "CUP"), Some(alias("mug", "CUP")));
         let listing = Matter { unknown: vec![Unknown::Listing("7".to_owned())], ..matter(&discrepancy) };
         let mapped = PutListing {
@@ -485,7 +611,11 @@ mod tests {
         assert_eq!(map(&listing, "CUP"), Some(Body::PutListing(mapped)));
         let two = Matter { unknown: vec![sku("A", &[]), sku("B", &[])], ..matter(&discrepancy) };
         let item = |sku: &str| Body::PutItem(PutItem { sku: sku.to_owned(), ..PutItem::default() });
-        assert_eq!(propose(&two)[0].body, Some(Body::Group(vec![item("A"), item("B")])), "made together");
+        assert_eq!(
+            propose(&two)[0].deed.body(),
+            Some(&Body::Group(vec![item("A"), item("B")])),
+            "made together"
+        );
         assert_eq!(map(&two, "CUP"), None);
     }
 
@@ -497,7 +627,7 @@ mod tests {
         assert_eq!(named(&proposals), ["reallocate", "cancel_short", "dismiss"]);
         let lines = vec![LineQuantity { line: "1".to_owned(), quantity: Quantity::units(2), lot: None }];
         assert_eq!(
-            proposals[1].body,
+            proposals[1].deed.body().cloned(),
             Some(Body::CancelOrder(CancelOrder { order: OrderId(9), lines: Some(lines) }))
         );
     }
@@ -513,6 +643,9 @@ mod tests {
         };
         let proposals = propose(&Matter { told: Some(document.clone()), ..matter(&discrepancy) });
         assert_eq!(named(&proposals), ["apply", "dismiss"]);
-        assert_eq!(proposals[0].body, Some(Body::Record(Document { version: 3, ..document })));
+        assert_eq!(
+            proposals[0].deed.body().cloned(),
+            Some(Body::Record(Document { version: 3, ..document }))
+        );
     }
 }

@@ -36,6 +36,6 @@ pub use plan::{Danger, Difference, danger, danger_first};
 pub use policy::{Barrier, Reaction, barrier, barrier_from, react};
 pub use recommend::{Candidate, Recommendation, recommend};
 pub use retry::{Allowance, Failure, OPEN_AFTER, may_call_at, next_random, rest_ms};
-pub use state::{Facts, State, Trouble, state};
+pub use state::{Facts, State, Trouble, Unsent, state};
 pub use timing::{may_go_at, next_batch};
 pub use zeros::{Fall, fall, is_wave};

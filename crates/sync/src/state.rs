@@ -6,6 +6,8 @@
 use onhand_ledger::Instant;
 use onhand_ledger::model::Stage;
 
+use crate::Stop;
+
 /// What is known of a system.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
@@ -21,6 +23,66 @@ pub struct Facts {
     pub trouble: Option<Trouble>,
     /// The step of connecting it that comes next; none once all are done.
     pub next_step: Option<&'static str>,
+    /// Nothing is pushed to any system.
+    pub all_stopped: bool,
+    /// Its numbers that nothing is sent for.
+    pub unsent: Unsent,
+}
+
+/// Of a system's numbers, those that nothing is sent for by something that a person may have to see to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unsent {
+    /// So many numbers it has.
+    pub of: usize,
+    /// So many wait for somebody's answer.
+    pub waiting: usize,
+    /// It refuses so many,
+    pub refused: usize,
+    /// the last of them for this reason.
+    pub refusal: String,
+    /// It tracks no stock of so many.
+    pub untracked: usize,
+    /// So many are not there any more.
+    pub gone: usize,
+}
+
+impl Unsent {
+    /// One more that is stopped, and what the system said.
+    pub fn add(&mut self, why: Stop, reason: &str) {
+        match why {
+            Stop::Refused => {
+                self.refused += 1;
+                reason.clone_into(&mut self.refusal);
+            }
+            Stop::Untracked => self.untracked += 1,
+            Stop::Missing => self.gone += 1,
+            _ => self.waiting += 1,
+        }
+    }
+
+    /// What a person should know; none where nothing is.
+    pub fn reason(&self) -> Option<String> {
+        let Self { of, waiting, refused, refusal, untracked, gone } = self;
+        let mut all = Vec::new();
+        let verb =
+            |count: &usize, one: &'static str, several: &'static str| if *count == 1 { one } else { several };
+        if *waiting > 0 {
+            let wait = verb(waiting, "waits", "wait");
+            all.push(format!("{waiting} of its {of} numbers {wait} for an answer in the inbox"));
+        }
+        if *refused > 0 {
+            let refusal = refusal.trim_end_matches('.');
+            all.push(format!("it refuses {refused} of its {of} numbers, such as: {refusal}"));
+        }
+        if *untracked > 0 {
+            all.push(format!("it does not track stock of {untracked} of its {of} numbers"));
+        }
+        if *gone > 0 {
+            let are = verb(gone, "is", "are");
+            all.push(format!("{gone} of its {of} numbers {are} not there any more"));
+        }
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 /// What a system fails with.
@@ -48,6 +110,8 @@ pub enum State {
     Live,
     /// Somebody paused it: it is read, and nothing is sent.
     Paused,
+    /// Somebody stopped all pushing: it is read, and nothing is sent.
+    AllStopped,
     /// It fails, and is tried again.
     Degraded {
         /// Since when, where that is known.
@@ -71,7 +135,7 @@ impl State {
             Self::Connecting { .. } => "connecting",
             Self::Watching => "watching",
             Self::Live => "live",
-            Self::Paused => "paused",
+            Self::Paused | Self::AllStopped => "paused",
             Self::Degraded { .. } => "degraded",
             Self::NeedsAttention { .. } => "needs_attention",
         }
@@ -83,7 +147,7 @@ impl State {
             Self::Live if in_step => ("●", "in step"),
             Self::Live => ("◐", "on its way"),
             Self::Degraded { .. } => ("▲", "behind"),
-            Self::Paused => ("■", "paused"),
+            Self::Paused | Self::AllStopped => ("■", "paused"),
             Self::Watching => ("■", "watching"),
             Self::Connecting { .. } => ("✕", "needs you"),
             Self::NeedsAttention { .. } => ("✕", "needs you"),
@@ -101,6 +165,9 @@ impl State {
             Self::Watching => format!("{system} is read and compared; nothing is sent until it goes live."),
             Self::Live => format!("{system} is kept equal."),
             Self::Paused => format!("{system} is paused: it is read, and nothing is sent."),
+            Self::AllStopped => {
+                format!("All pushing is stopped: {system} is read, and nothing is sent to any system.")
+            }
             Self::Degraded { since: at, reason } => {
                 format!("{system} fails{}, and is tried again: {reason}.", since(at))
             }
@@ -127,10 +194,14 @@ pub fn state(facts: &Facts) -> State {
     if facts.paused {
         return State::Paused;
     }
-    match (trouble, facts.stage) {
-        (Some(Trouble { reason, since, .. }), _) => State::Degraded { since, reason },
-        (None, Stage::Watching) => State::Watching,
-        (None, _) => State::Live,
+    if facts.all_stopped && facts.stage == Stage::Live {
+        return State::AllStopped;
+    }
+    match (trouble, facts.stage, facts.unsent.reason()) {
+        (Some(Trouble { reason, since, .. }), ..) => State::Degraded { since, reason },
+        (None, Stage::Watching, _) => State::Watching,
+        (None, _, Some(reason)) => State::NeedsAttention { since: None, reason },
+        (None, ..) => State::Live,
     }
 }
 
@@ -153,9 +224,19 @@ mod tests {
         let (ill, refused) = (trouble(true), trouble(false));
         let at = |stage| Facts { stage, ..facts() };
         let paused = |facts: Facts| Facts { paused: true, ..facts };
+        let all_stopped = |facts: Facts| Facts { all_stopped: true, ..facts };
+        let unsent = Unsent { of: 3, waiting: 1, ..Unsent::default() };
+        let waits = |facts: Facts| Facts { unsent: unsent.clone(), ..facts };
         let cases = [
             (facts(), "live"),
             (at(Stage::Watching), "watching"),
+            (all_stopped(facts()), "paused"),
+            (all_stopped(at(Stage::Watching)), "watching"),
+            (waits(facts()), "needs_attention"),
+            (waits(at(Stage::Watching)), "watching"),
+            (waits(paused(facts())), "paused"),
+            (waits(all_stopped(facts())), "paused"),
+            (waits(Facts { trouble: ill.clone(), ..facts() }), "degraded"),
             (at(Stage::Connecting), "connecting"),
             (paused(facts()), "paused"),
             (paused(at(Stage::Watching)), "paused"),
@@ -176,12 +257,39 @@ mod tests {
     }
 
     #[test]
+    fn what_nothing_is_sent_for_is_said_by_what_keeps_it() {
+        let mut unsent = Unsent { of: 9, ..Unsent::default() };
+        assert_eq!(unsent.reason(), None);
+        unsent.add(Stop::Held, "");
+        assert_eq!(unsent.reason().unwrap(), "1 of its 9 numbers waits for an answer in the inbox");
+        for why in [Stop::Asked, Stop::SecondMaster, Stop::Untaken] {
+            unsent.add(why, "");
+        }
+        unsent.add(Stop::Refused, "no");
+        unsent.add(Stop::Refused, "it is locked.");
+        unsent.add(Stop::Untracked, "");
+        unsent.add(Stop::Missing, "");
+        assert_eq!(
+            unsent.reason().unwrap(),
+            "4 of its 9 numbers wait for an answer in the inbox; it refuses 2 of its 9 numbers, such as: it is locked; it does \
+             not track stock of 1 of its 9 numbers; 1 of its 9 numbers is not there any more"
+        );
+        unsent.add(Stop::Missing, "");
+        assert!(unsent.reason().unwrap().ends_with("2 of its 9 numbers are not there any more"));
+    }
+
+    #[test]
     fn each_state_has_a_sign_with_a_word_and_a_sentence() {
         let since = Some(Instant::parse("2026-11-23T13:20:00Z").unwrap());
         let reason = "its key was refused".to_owned();
         let all = [
             (State::Live, "● in step", "Shop is kept equal."),
             (State::Paused, "■ paused", "Shop is paused: it is read, and nothing is sent."),
+            (
+                State::AllStopped,
+                "■ paused",
+                "All pushing is stopped: Shop is read, and nothing is sent to any system.",
+            ),
             (State::Watching, "■ watching", "Shop is read and compared; nothing is sent until it goes live."),
             (
                 State::Connecting { next: Some("map its locations") },

@@ -44,6 +44,8 @@ const KEYLESS: &[(&str, &str)] = &[
     ),
     ("/v1/users", "Takes no `Idempotency-Key`: the password is shown once, and not kept."),
     ("/v1/users/{name}", "Takes no `Idempotency-Key`: told again, there is no such user."),
+    ("/v1/sign-on/forget", "Takes no `Idempotency-Key`: told again, it comes to the same."),
+    ("/v1/sign-on", "Takes no `Idempotency-Key`: told again, it comes to the same."),
     ("/v1/users/{name}/amend", "Takes no `Idempotency-Key`: told again, it comes to the same."),
     ("/v1/users/{name}/password", "Takes no `Idempotency-Key`: the password is shown once, and not kept."),
     ("/v1/keys/{name}", "Takes no `Idempotency-Key`: told again, there is no such key."),

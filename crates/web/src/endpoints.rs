@@ -121,7 +121,7 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/selling/resume", &[C::ResumeSelling], &[]),
     at("/v1/rules/{id}", &[C::EndRule], &[Edge::Id]),
     at("/v1/discrepancies/{id}/resolve", &[C::Resolve], &[Edge::Id]),
-    at("/v1/discrepancies/{id}/apply", &[], &[Edge::Id, Edge::Field, Edge::Proposal]),
+    at("/v1/discrepancies/{id}/apply", &[], &[Edge::Id, Edge::Field, Edge::Proposal, Edge::Right]),
     at("/v1/inbox/apply", &[], &[Edge::Field]),
     at("/v1/alerts", &[], &[Edge::Field, Edge::Secret]),
     at("/v1/alerts/{name}", &[], &[Edge::Name]),
@@ -171,6 +171,8 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/users/{name}", &[], &[Edge::Name, Edge::Right]),
     at("/v1/users/{name}/amend", &[], &[Edge::Name, Edge::Field, Edge::Right]),
     at("/v1/users/{name}/password", &[], &[Edge::Name, Edge::Right]),
+    at("/v1/sign-on", &[], &[Edge::Field, Edge::Secret]),
+    at("/v1/sign-on/forget", &[], &[]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
     at("/v1/commands", &[], &[]),
     at("/v1/import/{what}", &[], &[Edge::Name, Edge::File]),
@@ -217,6 +219,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
     if takes_key
         || path.starts_with("/v1/keys")
         || path.starts_with("/v1/users")
+        || path.starts_with("/v1/sign-on")
         || path.starts_with("/v1/systems/")
         || path.starts_with("/v1/alerts")
         || path.starts_with("/v1/subscriptions")

@@ -23,6 +23,7 @@ mod rate;
 mod request;
 mod role;
 mod seen;
+mod sign_on;
 mod strict;
 mod trace;
 mod users;

@@ -55,7 +55,7 @@ impl std::str::FromStr for Role {
 
 /// Addresses that only who says who may what asks, reading included.
 const ADMIN: &[&str] =
-    &["/v1/keys", "/v1/users", "/v1/seal", "/v1/erase", "/v1/systems/{name}/raw", "/settings"];
+    &["/v1/keys", "/v1/users", "/v1/sign-on", "/v1/seal", "/v1/erase", "/v1/systems/{name}/raw", "/settings"];
 
 /// Addresses at which a clerk changes something: what happens to goods where they are.
 const CLERK: &[&str] = &[
@@ -170,6 +170,16 @@ mod tests {
             (Method::GET, "/ownership/change", Role::Viewer),
             (Method::POST, "/ownership", Role::Operator),
             (Method::POST, "/ownership/{id}/end", Role::Operator),
+            (Method::GET, "/systems/connect", Role::Viewer),
+            (Method::POST, "/systems/connect", Role::Operator),
+            (Method::GET, "/systems/{name}/connect/key", Role::Viewer),
+            (Method::POST, "/systems/{name}/connect/key", Role::Operator),
+            (Method::POST, "/systems/{name}/connect/found", Role::Operator),
+            (Method::POST, "/systems/{name}/connect/locations", Role::Operator),
+            (Method::POST, "/systems/{name}/connect/matches", Role::Operator),
+            (Method::POST, "/systems/{name}/connect/opening", Role::Operator),
+            (Method::POST, "/systems/{name}/connect/dry-run", Role::Operator),
+            (Method::POST, "/systems/{name}/connect/stage", Role::Operator),
             (Method::POST, "/account/password", Role::Viewer),
             (Method::POST, "/floor/{task}", Role::Clerk),
             (Method::POST, "/floor/look-up", Role::Viewer),

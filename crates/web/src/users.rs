@@ -53,6 +53,9 @@ pub(crate) struct User {
     /// When they last signed in.
     #[serde(default)]
     pub signed_in_at: Option<i64>,
+    /// By what a provider of identities knows them: its issuer, and its subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<(String, String)>,
 }
 
 impl User {

@@ -1,5 +1,7 @@
 //! The pages, as a browser without script has them: signing in, what each shows, forms, and who is kept out.
 
+#[path = "pages/connect.rs"]
+mod connect;
 #[path = "pages/rules.rs"]
 mod rules;
 #[path = "support/mod.rs"]
@@ -19,7 +21,7 @@ use support::{Shop, time};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 28] = [
     "/",
     "/floor",
     "/floor/receive",
@@ -33,6 +35,13 @@ const PAGES: [&str; 21] = [
     "/orders",
     "/systems",
     "/systems/WEB",
+    "/systems/connect",
+    "/systems/WEB/connect/key",
+    "/systems/WEB/connect/found",
+    "/systems/WEB/connect/locations",
+    "/systems/WEB/connect/matches",
+    "/systems/WEB/connect/opening",
+    "/systems/WEB/connect/dry-run",
     "/discrepancies",
     "/activity",
     "/webhooks",

@@ -290,3 +290,46 @@ async fn a_snapshot_told_again_is_the_same_one() {
         "{problem}"
     );
 }
+
+/// What its sentence asks for can be done where it is read.
+#[tokio::test]
+async fn a_held_snapshot_is_approved_or_rejected_from_the_inbox() {
+    let shop = Shop::berlin().await;
+    shop.settings(json!({ "absent": "zero" })).await;
+    let rows = |quantity: i64| json!([{ "sku": "MUG", "quantity": quantity }]);
+    assert_eq!(shop.at("10:00").whole("A", "10:00", rows(40)).await["state"], "taken");
+    for (document, minute) in [("B", "11:00"), ("C", "11:01")] {
+        assert_eq!(shop.at(minute).whole(document, minute, rows(4)).await["state"], "held");
+    }
+    let open = shop.get("/v1/discrepancies?cause=guard&open=true").await;
+    let ids: Vec<u64> =
+        open["data"].as_array().unwrap().iter().map(|one| one["id"].as_u64().unwrap()).collect();
+    let found = shop.get(&format!("/v1/discrepancies/{}", ids[0])).await;
+    let names: Vec<&str> =
+        found["proposals"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["approve", "reject", "dismiss"], "{found}");
+    let path = |id: u64| format!("/v1/discrepancies/{id}/apply");
+    // Who may not approve may not do so here either; anybody may say no.
+    let ask = |proposal: &str| json!({ "proposal": proposal });
+    let (status, problem) = shop.post(&path(ids[1]), ask("approve")).await;
+    assert_eq!((status, problem["type"].as_str()), (StatusCode::FORBIDDEN, Some("/docs/errors#forbidden")));
+    let (status, done) = shop.call(&path(ids[0]), Some("k-1"), Some(ask("reject"))).await;
+    assert_eq!((status.as_u16(), &done["proposal"]), (200, &json!("reject")), "{done}");
+    let again = shop.call(&path(ids[0]), Some("k-1"), Some(ask("reject"))).await;
+    assert_eq!((again.0.as_u16(), again.1), (200, done), "asked again under its key it is answered again");
+    let (status, _) = shop.call(&path(ids[0]), Some("k-2"), Some(ask("approve"))).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let key = create_key_with(&shop.handle, TenantId::DEFAULT, "Ada", &[Right::Approve], None).await.unwrap();
+    let ada = Shop {
+        router: shop.router.clone(),
+        handle: shop.handle.clone(),
+        clock: shop.clock.clone(),
+        key,
+        document: shop.document.clone(),
+    };
+    ada.accepted(&path(ids[1]), ask("approve")).await;
+    assert_eq!(shop.stock().await, (1, 3), "4 were counted, and 3 of them are promised");
+    let done = shop.get(&format!("/v1/discrepancies/{}", ids[1])).await;
+    assert_eq!((&done["done"][0]["actor"], &done["done"][0]["proposal"]), (&json!("Ada"), &json!("approve")));
+    assert!(shop.causes().await.is_empty());
+}

@@ -8,10 +8,12 @@ use onhand_ledger::model::{Cause, Inbound, System};
 use onhand_ledger::{Answer, Body, Command, Instant, LocationId, Quantity, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use onhand_sync::snapshot::{Guard, Timing, by_change, by_size, held_sentence, timing, timing_sentence};
+use serde::Serialize;
 
 use super::rows::{self, Named};
 use super::{Kept, SnapshotError, Standing, Taken, documents, is_net, kept};
 use crate::commit::CommitError;
+use crate::inbox::HeldSnapshot;
 use crate::queue::{Handle, SubmitError};
 use crate::rehearse::Rehearsal;
 
@@ -108,7 +110,8 @@ impl Taking<'_> {
     async fn hold(&self, kept: &mut Kept, why: Guard) -> Result<(), SnapshotError> {
         let name = &self.system.name;
         kept.sentence = held_sentence(name, kept.as_of, &why);
-        let evidence = serde_json::to_string(&why).ok();
+        let held = HeldSnapshot { snapshot: kept.document.clone() };
+        let evidence = serde_json::to_string(&HeldBy { held, why: &why }).ok();
         let quantity = match why {
             Guard::Different { changed, .. } => changed,
             _ => Quantity::ZERO,
@@ -336,6 +339,15 @@ impl Taken {
             }
         }
     }
+}
+
+/// What is kept with the discrepancy of a snapshot that is held.
+#[derive(Serialize)]
+struct HeldBy<'a> {
+    #[serde(flatten)]
+    held: HeldSnapshot,
+    /// What holds it.
+    why: &'a Guard,
 }
 
 /// How many there are; of many only the first are named in the evidence.

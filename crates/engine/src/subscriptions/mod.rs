@@ -151,8 +151,11 @@ pub struct Off {
 pub struct Standing {
     /// What the log says up to here is in messages.
     pub seq: Seq,
-    /// So many attempts failed since one was taken.
+    /// So often attempts failed since one was taken; those that were under way together are one.
     pub failures: u32,
+    /// When the last of these did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Instant>,
     /// When the first of them did.
     pub failing_since: Option<Instant>,
     /// What the last of them failed with.

@@ -409,7 +409,11 @@ impl Sending {
         let standing = &mut self.standing;
         message.failures = message.failures.saturating_add(1);
         message.tried_at.get_or_insert(at);
-        standing.failures = standing.failures.saturating_add(1);
+        // Those that were under way together failed of one cause: they are one failure.
+        if standing.failed_at.is_none_or(|failed| failed <= at) {
+            standing.failures = standing.failures.saturating_add(1);
+            standing.failed_at = Some(now);
+        }
         standing.failing_since.get_or_insert(at);
         standing.why = why(answered);
         let until = rests_until(standing.failures, answered.status, answered.retry_after, now);

@@ -88,7 +88,7 @@ pub struct Progress {
     pub sent: usize,
     /// When it ended.
     pub ended_at: Option<Instant>,
-    /// Why it failed, or why nothing was sent.
+    /// Why it waits, why it failed, or why nothing was sent.
     pub because: Option<String>,
 }
 
@@ -99,7 +99,8 @@ impl Progress {
         let because = self.because.as_deref().unwrap_or_default();
         match self.doing {
             Doing::Never => format!("Nobody has asked that {system} be kept equal now."),
-            Doing::Waiting => format!("{system}'s worker has not taken it up yet."),
+            Doing::Waiting if because.is_empty() => format!("{system}'s worker has not taken it up yet."),
+            Doing::Waiting => format!("It waits: {because}."),
             Doing::Discover => format!("Looking at what {system} has for sale."),
             Doing::Read => format!("{done} of {total} numbers read; {found} listings found."),
             Doing::Compare => format!("{done} of {total} numbers compared."),

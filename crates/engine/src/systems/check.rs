@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use onhand_channels::{Channel, ChannelError, Errand};
 use onhand_ledger::model::{GetsOrders, Listing, Stage, System};
 use onhand_ledger::ownership::{Subject, speaking};
+use onhand_ledger::publication::Index;
 use onhand_ledger::{ItemId, ListingId, LocationId, SystemId, TenantId};
 use onhand_store::StoreError;
-use onhand_sync::{Checked, Finding, Some5, Stop, Webhooks};
+use onhand_sync::{Checked, Finding, Some5, Step, Stop, Webhooks};
 
 use super::connecting::sequence;
 use super::found::found_one;
 use super::{
-    AddError, Connector, Hooks, STATUS, ShownState, WorkerStatus, connection, read_note, remote_locations,
-    shown_key, shown_space,
+    AddError, Connector, Hooks, STATUS, ShownState, WorkerStatus, connection, desired_by, read_note,
+    remote_locations, shown_key, shown_space,
 };
 use crate::hooks::has_address;
 use crate::queue::Handle;
@@ -22,6 +23,8 @@ use crate::view::View;
 
 /// So many listings are looked at together.
 const SLICE: usize = 500;
+/// Whether stock is tracked is asked anew in so many calls at most.
+const READ_CALLS: usize = 10;
 /// An order that was sent more often than this is not answered: that takes a minute.
 const OFTEN: u32 = 5;
 /// Or one that was sent so long ago, in seconds.
@@ -40,10 +43,20 @@ pub async fn check(
         let connection = connection(view, ledger.seal(), id)?;
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         let (steps, unspoken) = (sequence(view, id)?, unspoken(view, system)?);
-        let orders = (unanswered(view, id)?, unsent(view, id, system)?);
-        Ok::<_, StoreError>((connection, worker, steps, unspoken, has_address(view, id)?, orders))
+        let orders = (unanswered(view, id)?, mastered(view, id, system)?);
+        let all_stopped = view.rules()?.pushing_stopped.map(|stopped| stopped.since);
+        Ok::<_, StoreError>((
+            connection,
+            worker,
+            steps,
+            unspoken,
+            has_address(view, id)?,
+            orders,
+            all_stopped,
+        ))
     })?;
-    let (connection, worker, steps, unspoken, has_address, (unanswered, unsent)) = seen;
+    let (connection, worker, steps, unspoken, has_address, (unanswered, mastered), all_stopped) = seen;
+    let sends = system.mode.direction.sends();
     let mut seen = Checked {
         name: system.name.clone(),
         works: system.stage != Stage::Connecting,
@@ -54,9 +67,14 @@ pub async fn check(
         ahead_seconds: worker.clock_ahead_micros.map(|micros| micros.max(0) / 1_000_000),
         unspoken,
         unanswered,
-        unsent,
+        unsent: mastered.unsent,
+        own_stock: mastered.own_stock,
+        by_itself: mastered.by_itself,
+        all_stopped: all_stopped.filter(|_| sends),
+        paused: system.paused && sends,
         ..Checked::default()
     };
+    let mut tracked = BTreeMap::new();
     for remote in &steps.locations {
         if !system.locations.iter().any(|mapping| mapping.remote_id == remote.remote_id) {
             seen.unmapped_locations.add(|| remote.name.clone());
@@ -77,11 +95,14 @@ pub async fn check(
                 if channel.webhook().is_some() {
                     seen.webhooks = webhooks(has_address, &worker.hooks);
                 }
+                if seen.unreachable.is_none() && seen.refused.is_none() && channel.shows_back() {
+                    tracked = tracked_now(handle, tenant, id, channel.as_ref()).await?;
+                }
             }
             Err(error) => seen.unreachable = Some(error.to_string()),
         },
     }
-    look_through(handle, tenant, id, system, &mut seen)?;
+    look_through(handle, tenant, id, system, &tracked, &mut seen)?;
     Ok(onhand_sync::findings(&seen, ledger.clock().now()))
 }
 
@@ -140,21 +161,76 @@ fn unanswered(view: &mut View<'_>, id: SystemId) -> Result<Some5, StoreError> {
     Ok(found)
 }
 
-/// Locations where it is master, and is to be sent orders, that it has no name of.
-fn unsent(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Some5, StoreError> {
-    let mut found = Some5::default();
-    if system.gets_orders != GetsOrders::FromOnhand {
-        return Ok(found);
-    }
+/// What is to be said of the locations where it is master.
+#[derive(Default)]
+struct Mastered {
+    /// It is to be sent orders, and has no name of these.
+    unsent: Some5,
+    /// It is sent no orders of these, and some are allocated there.
+    by_itself: Some5,
+    /// It would be sent the numbers of these.
+    own_stock: Some5,
+}
+
+fn mastered(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Mastered, StoreError> {
+    let mut found = Mastered::default();
     let (rules, sites) = (view.rules()?.ownership, view.sites()?);
-    for location in sites.all.iter().filter(|location| sites.sells(**location)) {
-        let rule = speaking(&rules, &sites, Subject::default(), Some(*location));
-        if rule.is_some_and(|(_, rule)| rule.master == id) && place_of(&sites, system, *location).is_none() {
-            let code = view.location(*location)?.map(|location| location.code).unwrap_or_default();
-            found.add(|| code);
+    let gets = system.gets_orders == GetsOrders::FromOnhand;
+    for location in sites.all.iter().copied() {
+        let rule = speaking(&rules, &sites, Subject::default(), Some(location));
+        if rule.is_none_or(|(_, rule)| rule.master != id) {
+            continue;
+        }
+        let code = view.location(location)?.map(|location| location.code).unwrap_or_default();
+        let is_sold = sites.sells(location);
+        if gets && is_sold && place_of(&sites, system, location).is_none() {
+            found.unsent.add(|| code.clone());
+        }
+        if !gets && is_sold {
+            found.by_itself.add(|| code.clone());
+        }
+        let is_mapped = || system.locations.iter().any(|mapping| mapping.location == location);
+        if system.mode.direction.sends() && is_mapped() {
+            found.own_stock.add(|| code);
         }
     }
     Ok(found)
+}
+
+/// Of its first mapped listings, as many as a few calls read: does it track their stock now? What cannot be read says nothing.
+async fn tracked_now(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    channel: &dyn Channel,
+) -> Result<BTreeMap<String, bool>, StoreError> {
+    let together = channel.batch_size().max(1);
+    let mapped = handle.ledger().read(tenant, |view| {
+        let all = view.listings_in(id, ListingId(0), READ_CALLS * together)?.into_iter();
+        let mapped = all.filter(|(_, listing)| listing.item.is_some()).map(|(_, listing)| listing.remote_id);
+        Ok::<Vec<String>, StoreError>(mapped.collect())
+    })?;
+    let mut tracked = BTreeMap::new();
+    for part in mapped.chunks(together) {
+        let Ok(readings) = channel.read(part).await else { break };
+        for reading in readings {
+            *tracked.entry(reading.listing).or_insert(true) &= reading.tracked;
+        }
+    }
+    Ok(tracked)
+}
+
+/// What its listings are looked at with.
+struct Looking<'a> {
+    id: SystemId,
+    system: &'a System,
+    remote: Vec<String>,
+    /// Those that were asked just now: is their stock tracked?
+    tracked: &'a BTreeMap<String, bool>,
+    /// How much of an item one of its listings sells; none once it was told that they differ.
+    sold_by: BTreeMap<ItemId, Option<u32>>,
+    /// The publication rules, where a formula is among them.
+    formulas: Option<Index>,
 }
 
 /// All of its listings, a slice at a time.
@@ -163,15 +239,22 @@ fn look_through(
     tenant: TenantId,
     id: SystemId,
     system: &System,
+    tracked: &BTreeMap<String, bool>,
     seen: &mut Checked,
 ) -> Result<(), StoreError> {
+    let formulas = handle.ledger().read(tenant, |view| {
+        let index = view.published()?;
+        Ok::<_, StoreError>(Some(index).filter(Index::has_formulas))
+    })?;
+    let formulas = formulas.filter(|_| system.mode.direction.sends());
     let remote = remote_locations(system);
-    let (mut after, mut sold_by) = (ListingId(0), SoldBy::new());
+    let mut looking = Looking { id, system, remote, tracked, sold_by: BTreeMap::new(), formulas };
+    let mut after = ListingId(0);
     loop {
         let page = handle.ledger().read(tenant, |view| {
             let page = view.listings_in(id, after, SLICE)?;
             for (listing_id, listing) in &page {
-                look_at(view, *listing_id, listing, &remote, &mut sold_by, seen)?;
+                looking.look_at(view, *listing_id, listing, seen)?;
             }
             Ok::<_, StoreError>(page)
         })?;
@@ -182,57 +265,78 @@ fn look_through(
     }
 }
 
-/// How much of an item one of a system's listings sells; none once it was told that they differ.
-type SoldBy = BTreeMap<ItemId, Option<u32>>;
-
-fn look_at(
-    view: &mut View<'_>,
-    id: ListingId,
-    listing: &Listing,
-    remote: &[String],
-    sold_by: &mut SoldBy,
-    seen: &mut Checked,
-) -> Result<(), StoreError> {
-    let found = found_one(view, listing.system, &listing.remote_id)?;
-    let shown = || match (&found, &listing.remote_sku) {
-        (Some(found), _) => found.shown(),
-        (None, Some(sku)) => sku.clone(),
-        (None, None) => listing.remote_id.clone(),
-    };
-    let is_gone = found.as_ref().is_some_and(|found| found.gone_since.is_some());
-    let Some(item) = listing.item else {
-        if !is_gone && !found.as_ref().is_some_and(|found| found.ignored) {
-            seen.unmapped.add(shown);
+impl Looking<'_> {
+    fn look_at(
+        &mut self,
+        view: &mut View<'_>,
+        id: ListingId,
+        listing: &Listing,
+        seen: &mut Checked,
+    ) -> Result<(), StoreError> {
+        let found = found_one(view, self.id, &listing.remote_id)?;
+        let shown = || match (&found, &listing.remote_sku) {
+            (Some(found), _) => found.shown(),
+            (None, Some(sku)) => sku.clone(),
+            (None, None) => listing.remote_id.clone(),
+        };
+        let is_gone = found.as_ref().is_some_and(|found| found.gone_since.is_some());
+        let Some(item) = listing.item else {
+            if !is_gone && !found.as_ref().is_some_and(|found| found.ignored) {
+                seen.unmapped.add(shown);
+            }
+            return Ok(());
+        };
+        let stops = self.stops(view, id)?;
+        let was_untracked =
+            found.as_ref().is_some_and(|found| !found.tracked) || stops.contains(&Stop::Untracked);
+        if is_gone {
+            seen.gone.add(shown);
+        } else if !self.tracked.get(&listing.remote_id).copied().unwrap_or(!was_untracked) {
+            seen.untracked.add(shown);
         }
-        return Ok(());
-    };
-    if is_gone {
-        seen.gone.add(shown);
-    } else if found.as_ref().is_some_and(|found| !found.tracked) || is_untracked(view, id, listing, remote)? {
-        seen.untracked.add(shown);
-    }
-    let by = sold_by.entry(item).or_insert(Some(listing.multiplier));
-    if let Some(other) = by.filter(|other| *other != listing.multiplier) {
-        *by = None;
-        let sku = view.item(item)?.map(|item| item.sku).unwrap_or_default();
-        seen.doubly_mapped.add(|| format!("{sku} ({other} and {})", listing.multiplier));
-    }
-    Ok(())
-}
-
-/// Did its worker read lately that its stock is not tracked?
-fn is_untracked(
-    view: &mut View<'_>,
-    id: ListingId,
-    listing: &Listing,
-    remote: &[String],
-) -> Result<bool, StoreError> {
-    let space = shown_space(listing.system);
-    for remote_location in remote {
-        let state: ShownState = read_note(view, &space, &shown_key(id, remote_location))?;
-        if state.stopped.is_some_and(|stopped| stopped.why == Stop::Untracked) {
-            return Ok(true);
+        if stops.contains(&Stop::Refused) {
+            seen.push_refused.add(shown);
         }
+        if stops.iter().any(|stop| stop.waits_for_person()) {
+            seen.waiting.add(shown);
+        }
+        if self.has_no_number(view, id, listing)? {
+            seen.no_number.add(shown);
+        }
+        let by = self.sold_by.entry(item).or_insert(Some(listing.multiplier));
+        if let Some(other) = by.filter(|other| *other != listing.multiplier) {
+            *by = None;
+            let sku = view.item(item)?.map(|item| item.sku).unwrap_or_default();
+            seen.doubly_mapped.add(|| format!("{sku} ({other} and {})", listing.multiplier));
+        }
+        Ok(())
     }
-    Ok(false)
+
+    /// Why its worker sends nothing for a listing, wherever that is so.
+    fn stops(&self, view: &mut View<'_>, id: ListingId) -> Result<Vec<Stop>, StoreError> {
+        let (space, mut stops) = (shown_space(self.id), Vec::new());
+        for remote_location in &self.remote {
+            let state: ShownState = read_note(view, &space, &shown_key(id, remote_location))?;
+            stops.extend(state.stopped.map(|stopped| stopped.why));
+        }
+        Ok(stops)
+    }
+
+    /// Does the formula of its rule give no number for its stock somewhere?
+    fn has_no_number(
+        &self,
+        view: &mut View<'_>,
+        id: ListingId,
+        listing: &Listing,
+    ) -> Result<bool, StoreError> {
+        let Some(index) = &self.formulas else { return Ok(false) };
+        for remote_location in &self.remote {
+            let shown = desired_by(view, index, id, listing, self.system, remote_location)?;
+            let is_none = |step: &Step| matches!(step, Step::NoNumber(_));
+            if shown.is_some_and(|shown| !shown.is_skipped && shown.steps.iter().any(is_none)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }

@@ -72,21 +72,52 @@ fn sequence_note(system: SystemId, sequence: &Sequence) -> Note {
     Note { space: SEQUENCE.to_owned(), key: system.to_string(), body: Some(body) }
 }
 
+/// A step that is still to be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Its credentials.
+    Key,
+    /// What it has.
+    Found,
+    /// Which of our locations its locations are.
+    Locations,
+    /// What its listings are.
+    Matches,
+    /// What would change.
+    DryRun,
+}
+
+impl Step {
+    /// In words: what somebody is to do.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Key => "give its credentials",
+            Self::Found => "discover what it has",
+            Self::Locations => "say which of our locations its locations are",
+            Self::Matches => "match its listings: link, ignore, or make items of them",
+            Self::DryRun => "see what would change by a dry run",
+        }
+    }
+}
+
 /// The step that comes next; none once it can be watched or go live.
-pub fn next_step(system: &System, sequence: &Sequence) -> Option<&'static str> {
+pub fn next(system: &System, sequence: &Sequence) -> Option<Step> {
     let is_unmapped = |remote: &RemoteLocation| {
         !system.locations.iter().any(|mapping| mapping.remote_id == remote.remote_id)
     };
     match sequence {
-        Sequence { tested_at: None, .. } => Some("give its credentials"),
-        Sequence { discovered_at: None, .. } => Some("discover what it has"),
-        sequence if sequence.locations.iter().all(is_unmapped) => {
-            Some("say which of our locations its locations are")
-        }
-        Sequence { waiting: 1.., .. } => Some("match its listings: link, ignore, or make items of them"),
-        Sequence { rehearsed: None, .. } => Some("see what would change by a dry run"),
+        Sequence { tested_at: None, .. } => Some(Step::Key),
+        Sequence { discovered_at: None, .. } => Some(Step::Found),
+        sequence if sequence.locations.iter().all(is_unmapped) => Some(Step::Locations),
+        Sequence { waiting: 1.., .. } => Some(Step::Matches),
+        Sequence { rehearsed: None, .. } => Some(Step::DryRun),
         Sequence { .. } => None,
     }
+}
+
+/// As [`next`], in words.
+pub fn next_step(system: &System, sequence: &Sequence) -> Option<&'static str> {
+    next(system, sequence).map(Step::sentence)
 }
 
 /// Tests credentials, and keeps them. A system that is new is then being connected; one that is known goes on as it did.
@@ -154,6 +185,26 @@ pub fn proposals(
     after: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<Proposal>, Option<String>), StoreError> {
+    unlinked_after(view, system, after, limit, false)
+}
+
+/// As [`proposals`], of those that somebody chose to be none of ours.
+pub fn ignored(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Proposal>, Option<String>), StoreError> {
+    unlinked_after(view, system, after, limit, true)
+}
+
+fn unlinked_after(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: Option<&str>,
+    limit: usize,
+    ignored: bool,
+) -> Result<(Vec<Proposal>, Option<String>), StoreError> {
     let mut proposals = Vec::new();
     let mut after = after.map(str::to_owned);
     loop {
@@ -166,7 +217,7 @@ pub fn proposals(
                 return Ok((proposals, after));
             }
             after = Some(remote_id.clone());
-            if found.ignored || found.gone_since.is_some() {
+            if found.ignored != ignored || found.gone_since.is_some() {
                 continue;
             }
             let known = view.listing_by_remote(system, &remote_id)?;
@@ -241,6 +292,7 @@ pub async fn settle(
     remote_id: &str,
     act: Act,
 ) -> Result<Result<(), String>, AddError> {
+    let _alone = handle.ledger().found.lock().await;
     let found = handle.ledger().read(tenant, |view| found_one(view, id, remote_id))?;
     let Some(mut found) = found else {
         return Ok(Err(format!(
@@ -306,4 +358,40 @@ pub async fn recount(handle: &Handle, tenant: TenantId, id: SystemId) -> Result<
     steps.waiting = waiting;
     keep_sequence(handle, tenant, id, &steps).await?;
     Ok(waiting)
+}
+
+/// What became of the listings that were found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// They are items of ours.
+    pub linked: usize,
+    /// Nobody has said yet what they are.
+    pub waiting: usize,
+    /// Somebody chose that they are none of ours.
+    pub ignored: usize,
+    /// They are no longer there.
+    pub gone: usize,
+}
+
+/// Counts a slice of them, after one; and where to go on from.
+pub fn count_after(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: Option<&str>,
+    limit: usize,
+    told: &mut Tally,
+) -> Result<Option<String>, StoreError> {
+    let page = found_after(view, system, after, limit)?;
+    let last = page.last().map(|(remote_id, _)| remote_id.clone());
+    for (remote_id, found) in page {
+        let listing = view.listing_by_remote(system, &remote_id)?;
+        let counter = match listing.is_some_and(|(_, listing)| listing.item.is_some()) {
+            _ if found.gone_since.is_some() => &mut told.gone,
+            true => &mut told.linked,
+            false if found.ignored => &mut told.ignored,
+            false => &mut told.waiting,
+        };
+        *counter += 1;
+    }
+    Ok(last)
 }

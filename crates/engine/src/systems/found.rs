@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connecting::{Sequence, keep_sequence, sequence};
 use super::{AddError, command};
+use crate::inbox::UnlinkedListing;
 use crate::queue::{Handle, Reply};
 use crate::view::View;
 
@@ -184,6 +185,8 @@ pub async fn discover(
     };
     let mut changes = Vec::new();
     for slice in remote.listings.chunks(SLICE) {
+        // What a person chooses for one of them meanwhile is not written over.
+        let _alone = handle.ledger().found.lock().await;
         let looked = handle.ledger().read(tenant, |view| {
             slice.iter().map(|remote| look(view, id, remote, by_sku)).collect::<Result<Vec<_>, _>>()
         })?;
@@ -197,11 +200,9 @@ pub async fn discover(
             reply.wait().await?;
         }
     }
-    let gone = handle.ledger().read(tenant, |view| {
-        let one = |remote_id: &String| Ok((remote_id.clone(), found_one(view, id, remote_id)?));
-        missing.iter().map(one).collect::<Result<Vec<_>, StoreError>>()
-    })?;
-    for (remote_id, found) in gone {
+    for remote_id in missing {
+        let _alone = handle.ledger().found.lock().await;
+        let found = handle.ledger().read(tenant, |view| found_one(view, id, &remote_id))?;
         let Some(mut found) = found.filter(|found| found.gone_since.is_none() || found.untold) else {
             continue;
         };
@@ -346,7 +347,8 @@ async fn commit(
     let mut replies = Vec::new();
     if let Some(gone) = before.as_ref().filter(|before| before.untold) {
         let (key, sentence) = (gone_key(id, &remote.remote_id, gone), gone_sentence(system, gone));
-        found.discrepancy = note(handle, tenant, system, Cause::ListingGone, (key, None), sentence).await?;
+        let about = About { cause: Cause::ListingGone, key, sku: None, listing: None };
+        found.discrepancy = note(handle, tenant, system, about, sentence).await?;
     }
     if (sku.is_some() || is_back)
         && let Some(discrepancy) = found.discrepancy.take()
@@ -402,29 +404,53 @@ async fn tell(
             );
             let cause = changes.first().map_or(Cause::UnmappedListing, |change| change.cause);
             let key = changes.first().and_then(|change| gone_key(id, "", &change.found));
-            let told = note(handle, tenant, system, cause, (key, None), sentence).await?;
-            for mut change in changes {
-                change.found.discrepancy = told.filter(|_| cause != Cause::ListingRenamed);
-                change.found.untold = false;
-                handle.submit_with(tenant, None, vec![change.found.note(id, &change.remote_id)]).await?;
+            let about = About { cause, key, sku: None, listing: None };
+            let told = note(handle, tenant, system, about, sentence).await?;
+            for change in changes {
+                let told = told.filter(|_| cause != Cause::ListingRenamed);
+                keep_told(handle, tenant, id, &change.remote_id, told).await?;
             }
             continue;
         }
-        for Change { cause, sku, remote_id, mut found, sentence } in changes {
+        for Change { cause, sku, remote_id, found, sentence } in changes {
             let key = gone_key(id, &remote_id, &found);
-            let told = note(handle, tenant, system, cause, (key, sku), sentence).await?;
+            let listing = (cause == Cause::UnmappedListing).then(|| remote_id.clone());
+            let told = note(handle, tenant, system, About { cause, key, sku, listing }, sentence).await?;
             if cause != Cause::ListingRenamed {
-                (found.discrepancy, found.untold) = (told, false);
-                handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
+                keep_told(handle, tenant, id, &remote_id, told).await?;
             }
         }
     }
     Ok(())
 }
 
+/// Keeps that a person was told of a listing, whatever was chosen for it meanwhile.
+async fn keep_told(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    remote_id: &str,
+    told: Option<DiscrepancyId>,
+) -> Result<(), AddError> {
+    let _alone = handle.ledger().found.lock().await;
+    let found = handle.ledger().read(tenant, |view| found_one(view, id, remote_id))?;
+    let Some(mut found) = found else { return Ok(()) };
+    (found.discrepancy, found.untold) = (told, false);
+    handle.submit_with(tenant, None, vec![found.note(id, remote_id)]).await?;
+    Ok(())
+}
+
 /// Told again under its key, after a crash, it is the same discrepancy. None for what is not gone.
 fn gone_key(system: SystemId, remote_id: &str, found: &FoundListing) -> Option<String> {
     found.gone_since.map(|since| format!("gone/{system}/{remote_id}/{}", since.micros()))
+}
+
+/// What a person is told of: a listing alone that is none of our items can be chosen for where it is told.
+struct About {
+    cause: Cause,
+    key: Option<String>,
+    sku: Option<String>,
+    listing: Option<String>,
 }
 
 fn gone_sentence(system: &System, found: &FoundListing) -> String {
@@ -435,18 +461,18 @@ async fn note(
     handle: &Handle,
     tenant: TenantId,
     system: &System,
-    cause: Cause,
-    (key, sku): (Option<String>, Option<String>),
+    About { cause, key, sku, listing }: About,
     sentence: String,
 ) -> Result<Option<DiscrepancyId>, AddError> {
     let name = system.name.clone();
+    let evidence = listing.and_then(|listing| serde_json::to_string(&UnlinkedListing { listing }).ok());
     let note = NoteCommand {
         system: name,
         sku,
         cause,
         quantity: Quantity::ZERO,
         sentence,
-        evidence: None,
+        evidence,
         choices: Vec::new(),
     };
     let command = Command { key, ..command(&system.name, Body::Note(note)) };

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use onhand_channels::ChannelError;
 use onhand_ledger::Instant;
-use onhand_sync::OPEN_AFTER;
+use onhand_sync::{Failure, OPEN_AFTER};
 
 use super::timing::Batch;
-use super::{Worker, WorkerError};
-use crate::systems::asked::{Doing, Progress, open};
+use super::{LOOK_SECONDS, Worker, WorkerError};
+use crate::systems::asked::{Asked, Doing, Progress, open};
 use crate::systems::found::discover;
 
 /// How far it has come is kept so often at most, in microseconds.
@@ -26,6 +26,11 @@ pub(super) struct Now {
 }
 
 impl Now {
+    fn of(asked: Asked, doing: Doing) -> Self {
+        let progress = Progress { asked_at: Some(asked.at), full: asked.full, doing, ..Progress::default() };
+        Self { asked_at: asked.at, progress, left: BTreeSet::new(), kept_at: Instant::MIN }
+    }
+
     /// A number was judged by its reading, for now or for good.
     pub(super) fn was_judged(&mut self, key: &str) {
         if self.progress.doing == Doing::Compare {
@@ -50,10 +55,7 @@ impl Worker {
         if self.asked.as_ref().is_some_and(|now| now.asked_at == asked.at) {
             return Ok(());
         }
-        let (full, asked_at) = (asked.full, Some(asked.at));
-        let progress = Progress { asked_at, full, doing: Doing::Discover, ..Progress::default() };
-        let (left, kept_at) = (BTreeSet::new(), Instant::MIN);
-        self.asked = Some(Now { asked_at: asked.at, progress, left, kept_at });
+        self.asked = Some(Now::of(asked, Doing::Discover));
         self.report().await?;
         let (handle, channel) = (self.handle.clone(), self.channel.clone());
         let found = discover(&handle, channel.as_ref(), self.tenant, &self.system.name, id, true).await;
@@ -149,7 +151,8 @@ impl Worker {
         let full = self.asked.as_ref().is_some_and(|now| now.progress.full);
         let goes = self.lines.iter().filter(|(_, line)| {
             let may_go = !line.is_skipped && line.state.stopped.is_none();
-            may_go && (full || line.differs())
+            // What nothing explains is looked at again first, and goes then.
+            may_go && (full || line.differs() || line.suspected.is_some())
         });
         let left: BTreeSet<String> = goes.map(|(key, _)| key.clone()).collect();
         self.batch = Some(Batch { began_at: self.now(), left: left.clone(), full, asked: true });
@@ -206,12 +209,46 @@ impl Worker {
         Ok(())
     }
 
+    /// While it rests: does a person ask for what was not asked before? That is tried at once, unless the system itself asked for
+    /// the rest: then it is said.
+    pub(super) async fn is_asked_anew(&mut self) -> bool {
+        if self.now() < self.next_look {
+            return false;
+        }
+        self.next_look = self.now().plus_seconds(LOOK_SECONDS);
+        let Some(asked) = self.asked_and_not_begun() else { return false };
+        if !self.is_throttled {
+            return true;
+        }
+        let (name, until) = (&self.system.name, self.rest_until);
+        let because = format!("{name} is not called before {until}: it asked for that rest");
+        let mut now = Now::of(asked, Doing::Waiting);
+        now.progress.because = Some(because);
+        let note = now.progress.note(self.id);
+        if let Err(error) = self.handle.submit_with(self.tenant, None, vec![note]).await {
+            tracing::warn!(%error, "it could not be kept what is waited for");
+        }
+        false
+    }
+
+    fn asked_and_not_begun(&self) -> Option<Asked> {
+        let id = self.id;
+        // It is looked again in a moment.
+        let asked = self.handle.ledger().read(self.tenant, |view| open(view, id)).ok().flatten()?;
+        Some(asked).filter(|asked| self.asked.as_ref().is_none_or(|now| now.asked_at != asked.at))
+    }
+
     /// A step failed, for the last of so many times in a row.
     pub(super) async fn asked_in_vain(&mut self, error: &WorkerError, times: u32) {
         let is_over =
             times >= OPEN_AFTER || matches!(error, WorkerError::Channel(ChannelError::Credentials { .. }));
+        if !is_over || matches!(error.failure(), Failure::Throttled(_)) {
+            return;
+        }
+        if let Some(asked) = self.asked_and_not_begun() {
+            self.asked = Some(Now::of(asked, Doing::Discover));
+        }
         if self.asked.is_some()
-            && is_over
             && let Err(error) = self.fail(error.to_string()).await
         {
             tracing::warn!(%error, "it could not be kept that what was asked has failed");

@@ -118,6 +118,7 @@ impl Line {
             in_step: !self.is_skipped
                 && self.state.unanswered.is_none()
                 && self.state.stopped.is_none()
+                && self.state.suspected.is_none()
                 && self.state.observed.is_some_and(|(quantity, _)| quantity == self.desired),
             exposed: if self.is_skipped { Quantity::ZERO } else { self.exposed() },
             behind_since: self
@@ -256,6 +257,12 @@ impl Lines {
         let Sets { ours, in_step, exposed, behind, .. } = &self.sets;
         let behind_since = behind.first_key_value().map(|(since, _)| *since);
         Standing { listings: *ours, in_step: *in_step, exposed: *exposed, behind_since }
+    }
+
+    /// Those that are not stopped were all read at this instant or later, as far as they ever were.
+    pub fn read_since(&self) -> Option<Instant> {
+        let goes = self.all.values().filter(|line| line.state.stopped.is_none());
+        goes.filter_map(|line| line.state.observed).map(|(_, at)| at).min()
     }
 
     /// Is there any of which nothing was ever acknowledged?

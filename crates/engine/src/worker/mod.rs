@@ -26,6 +26,7 @@ mod told;
 mod zeros;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use onhand_channels::{Channel, ChannelError};
@@ -98,6 +99,8 @@ impl WorkerError {
 const KEPT: usize = 1_000;
 /// So many lines are read together, before they are judged.
 const PART: usize = 5_000;
+/// While nothing is tried it is looked so often whether a person asks for it, in seconds.
+const LOOK_SECONDS: i64 = 1;
 /// The status is kept at least this often, in seconds, while nothing else changes of it.
 const STATUS_SECONDS: i64 = 5;
 
@@ -225,11 +228,17 @@ pub struct Worker {
     next_revival: Instant,
     /// Everything is being read: all up to this key was.
     reconciled_to: Option<String>,
+    /// Everything was read: then it is seen since when.
+    confirm_at: Option<Instant>,
     failures: u32,
     /// Spreads the rests of those who wait; the same worker waits the same each time.
     random: u64,
-    /// After a failure nothing is tried before this, whoever calls.
+    /// After a failure nothing is tried before this, unless a person asks.
     rest_until: Instant,
+    /// It asked for that rest.
+    is_throttled: bool,
+    /// While it rests it is looked then whether a person asks.
+    next_look: Instant,
     /// Rounds of pushes in a row whose answers were lost.
     lost_rounds: u32,
     next_push: Instant,
@@ -299,9 +308,12 @@ impl Worker {
             next_stock: now,
             next_revival: now,
             reconciled_to: None,
+            confirm_at: None,
             failures: 0,
             random: tenant.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ id.0,
             rest_until: now,
+            is_throttled: false,
+            next_look: now,
             lost_rounds: 0,
             next_push: now,
             next_call: now,
@@ -329,9 +341,15 @@ impl Worker {
     }
 
     /// Does what is due. Says when to call again; call earlier when the feed has something new.
-    pub async fn step(&mut self) -> Instant {
-        if self.failures > 0 && self.now() < self.rest_until {
-            return self.rest_until;
+    ///
+    /// Boxed, so that it is compiled once, and not again in each program that has a worker.
+    pub fn step(&mut self) -> Pin<Box<dyn Future<Output = Instant> + Send + '_>> {
+        Box::pin(self.step_now())
+    }
+
+    async fn step_now(&mut self) -> Instant {
+        if self.failures > 0 && self.now() < self.rest_until && !self.is_asked_anew().await {
+            return self.rest_until.min(self.next_look);
         }
         let done = self.work().await;
         self.leave_figures(&done);
@@ -376,7 +394,9 @@ impl Worker {
             self.random = next_random(self.random);
             let rest = rest_ms(error.failure(), self.failures, self.random);
             self.rest_until = now.plus_micros(rest * 1_000);
-            return self.rest_until;
+            self.is_throttled = matches!(error.failure(), Failure::Throttled(_));
+            self.next_look = now.plus_seconds(LOOK_SECONDS);
+            return self.rest_until.min(self.next_look);
         }
         self.failures = 0;
         // What time alone changes is sent in its time, whoever else calls.
@@ -464,6 +484,9 @@ impl Worker {
         if may_go_on && let Some(after) = self.reconciled_to.take() {
             let part = self.lines.keys_after(&after, PART);
             self.reconciled_to = part.last().filter(|_| part.len() == PART).cloned();
+            if self.reconciled_to.is_none() {
+                self.confirm_at = Some(self.now());
+            }
             self.read_back.extend(part);
             self.next_read = self.now();
         }

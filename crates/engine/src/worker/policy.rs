@@ -12,6 +12,8 @@ use crate::commit::CommitError;
 use crate::policies::{Unadoptable, barrier_of, rule_of, unadoptable};
 use crate::queue::SubmitError;
 
+/// So many changes that were set back are known by their discrepancies: more are a second master's.
+const TOLD: usize = 10;
 /// A note of the log has so many characters.
 const NOTE: usize = 500;
 
@@ -81,7 +83,13 @@ impl Worker {
                     ""
                 };
                 let sentence = format!("{happened} It is set to what it should be{later}.");
-                self.note_with(told_as, cause, &listing, to - from, sentence, Vec::new()).await.map(drop)
+                let told = self.note_with(told_as, cause, &listing, to - from, sentence, Vec::new()).await?;
+                if let Some(mut line) = self.lines.get_mut(&key)
+                    && line.state.told.len() < TOLD
+                {
+                    line.state.told.extend(told);
+                }
+                Ok(())
             }
         }
     }

@@ -18,6 +18,8 @@ const CHANGED_AT_MOST: u32 = 6;
 const SUSPECTED_AT_MOST: u32 = 4;
 /// What is read and is as it was is kept again after so long, in seconds: by then what is shown of it says when it was read.
 const KEPT_AGAIN: i64 = 600;
+/// Since when everything was read is looked at again after so long where a part of it was not judged yet, in seconds.
+const CONFIRMED_AGAIN: i64 = 5;
 /// Left alone for so long, what a second master did before is over, in seconds.
 const LEFT_ALONE: i64 = 300;
 /// A write of ours whose answer was lost is looked for in what is read for so long, in seconds.
@@ -183,12 +185,14 @@ impl Worker {
             {
                 again.insert(key.clone());
                 // It is told under a name that is made of what it was changed from, and when: that is kept before.
-                if is_new {
+                let seen = state.suspected.filter(|(seen, _)| *seen == observation.quantity);
+                if is_new || seen.is_none() {
+                    state.suspected = Some(seen.unwrap_or((observation.quantity, observation.at)));
                     judged.push(key.clone());
                 }
                 continue;
             }
-            line.suspected = None;
+            (line.suspected, state.suspected) = (None, None);
             // What is sent there comes out as less, by what was set aside since it was computed, or a part of that.
             let is_less_of = |sent: &mut dyn Iterator<Item = Quantity>, since: &[OwnChange]| {
                 reads_first && may_be_less_of(observation.quantity, sent, since)
@@ -265,6 +269,7 @@ impl Worker {
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 state.drift = None;
+                state.told.clear();
                 (state.drifts, state.same_drifts) = (0, 0);
             }
             // What was refused may be over: it shows what it should.
@@ -291,10 +296,20 @@ impl Worker {
         self.forget_seen();
         self.tell().await?;
         self.keep(&judged).await?;
+        self.confirm(now);
         for key in over {
             self.resume(&key).await?;
         }
         Ok(())
+    }
+
+    /// Since when everything was read, once it was.
+    fn confirm(&mut self, now: Instant) {
+        let Some(due) = self.confirm_at.filter(|due| *due <= now) else { return };
+        self.status.confirmed_at = self.status.confirmed_at.max(self.lines.read_since());
+        // What was not judged yet will be in a moment.
+        let is_left = !self.lines.read().is_empty() || !self.read_back.is_empty();
+        self.confirm_at = is_left.then(|| due.max(now).plus_seconds(CONFIRMED_AGAIN));
     }
 
     /// Tells a person of changes that nothing explains. Where another program keeps making them, we stop.
@@ -325,9 +340,14 @@ impl Worker {
                 format!("another number, {to} the last time ({} times)", times.all)
             };
             let reason = format!(
-                "each time we send {from} for {shown}, {name} shows {shows}; another program writes this number. Stop it there, \
-                 then resolve this"
+                "whatever we send for {shown}, {from} the last time, {name} shows {shows}; another program writes this number. \
+                 Stop it there, then resolve this"
             );
+            // What was told of each time is told by this.
+            let told = self.lines.get_mut(&key).map(|mut line| std::mem::take(&mut line.state.told));
+            for discrepancy in told.unwrap_or_default() {
+                self.resolve(discrepancy).await?;
+            }
             return self.stop(&key, Stop::SecondMaster, reason, None).await;
         }
         self.react(found).await

@@ -86,7 +86,8 @@ impl Worker {
         batch.left.retain(|key| {
             lines.get(key).is_some_and(|line| {
                 let may_go = line.state.stopped.is_none() && !line.is_skipped;
-                may_go && (batch.full || line.differs() || line.state.unanswered.is_some())
+                let is_suspected = line.suspected.is_some();
+                may_go && (batch.full || is_suspected || line.differs() || line.state.unanswered.is_some())
             })
         });
         if batch.left.is_empty() && !batch.asked {

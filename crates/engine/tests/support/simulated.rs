@@ -49,6 +49,8 @@ pub struct Inside {
     pub keeps_orders: bool,
     /// It cannot be reached.
     pub down: bool,
+    /// It refuses every number.
+    pub refuses: bool,
     /// So many answers to pushes are lost; the pushes arrive.
     pub loses_answers: u32,
     /// So many pushes are lost on the way, and their answers with them.
@@ -206,6 +208,10 @@ impl Channel for Simulated {
         for push in pushes {
             let number = push.quantity.whole_units();
             let lost = Pushed::Unknown { reason: "the line broke".to_owned() };
+            if inside.refuses {
+                results.push(Pushed::Refused { reason: "it is locked".to_owned() });
+                continue;
+            }
             if inside.loses_pushes > 0 {
                 inside.loses_pushes -= 1;
                 results.push(lost);

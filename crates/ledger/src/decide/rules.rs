@@ -175,6 +175,9 @@ fn check_formula(rule: &Publication) -> Result<(), Stop> {
         Ok(formula) => formula,
         Err(error) => return wrong("formula", error.to_string()),
     };
+    if let Some(why) = formula.gives_none() {
+        return wrong("formula", format!("it gives no number, whatever stock was tried: {why}"));
+    }
     let plain = Publication::default();
     let made_of =
         |rule: &Publication| (rule.buffer, rule.risk_one_in, rule.cap, rule.percentage, rule.stop_at);

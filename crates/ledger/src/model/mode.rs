@@ -144,7 +144,7 @@ pub enum Policy {
 }
 
 /// How many listings may fall to zero at once, by what is no order, before a person is asked: more than the number *and* more than
-/// the share.
+/// the share; or four and more than half of them, unless the share is 100.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Zeros {
     /// So many listings.

@@ -50,4 +50,37 @@ pub enum User {
         /// Who.
         name: String,
     },
+    /// Have people sign in by a provider of identities too (OpenID Connect), such as a company's own.
+    SignOn {
+        /// What to do.
+        #[command(subcommand)]
+        asked: SignOn,
+    },
+}
+
+/// Signing in by a provider of identities.
+#[derive(Debug, Subcommand)]
+pub enum SignOn {
+    /// Set the provider. It is asked what it says of itself first; what it needs to know of us is said then.
+    Set {
+        /// What it calls itself, letter by letter: `https://login.example.com`.
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+        /// What it calls us.
+        #[arg(long, value_name = "ID")]
+        client_id: String,
+        /// What proves that we are that; the one that is kept unless told.
+        #[arg(long, value_name = "SECRET", env = "ONHAND_CLIENT_SECRET", hide_env_values = true)]
+        client_secret: Option<String>,
+        /// Where people reach this server: `https://stock.example.com`.
+        #[arg(long, value_name = "URL")]
+        address: String,
+        /// What somebody may do whom nobody here knows yet; unless told they are not let in.
+        #[arg(long, value_name = "ROLE")]
+        newcomers: Option<Role>,
+    },
+    /// Show which it is.
+    Show,
+    /// Have nobody sign in that way any more.
+    Forget,
 }

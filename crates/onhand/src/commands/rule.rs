@@ -14,8 +14,12 @@ pub(crate) async fn run(link: &Link, asked: Rule, json: bool) -> anyhow::Result<
     match asked {
         Rule::List => list(link, json).await,
         Rule::Set(fields) => {
-            let made = link.post("/v1/publication", &body(&fields)).await?;
-            Ok(print(json, &made, |made| say(format!("Rule {} is in force.", made["id"])))?)
+            let body = body(&fields);
+            let found = link.post("/v1/publication/preview", &body).await?;
+            let made = link.post("/v1/publication", &body).await?;
+            Ok(print(json, &made, |made| {
+                say(format!("Rule {} is in force: {}.", made["id"], changed(&found)))
+            })?)
         }
         Rule::Preview(fields) => {
             let found = link.post("/v1/publication/preview", &body(&fields)).await?;
@@ -40,6 +44,17 @@ pub(crate) async fn run(link: &Link, asked: Rule, json: bool) -> anyhow::Result<
             Ok(print(json, &resumed, |_| say(format!("{} is sold again.", named(&what))))?)
         }
     }
+}
+
+/// How many numbers a rule changes, and how many of them to nothing.
+fn changed(found: &Value) -> String {
+    let [changes, zeros] = ["changes", "zeros"].map(|field| found[field].as_u64().unwrap_or(0));
+    let changes = match changes {
+        0 => return "it changes no number".to_owned(),
+        1 => "it changes 1 number".to_owned(),
+        changes => format!("it changes {changes} numbers"),
+    };
+    if zeros > 0 { format!("{changes}, {zeros} of them to 0") } else { changes }
 }
 
 /// How many numbers a rule would change, and the first of them.

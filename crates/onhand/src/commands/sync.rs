@@ -22,7 +22,7 @@ pub(super) async fn run(link: &Link, system: &str, full: bool, json: bool) -> an
     let (mut waited, mut told) = (Duration::ZERO, String::new());
     loop {
         let step = known["step"].as_str().unwrap_or_default();
-        if step == "waiting" && waited > TAKEN_UP_WITHIN {
+        if step == "waiting" && known["because"].is_null() && waited > TAKEN_UP_WITHIN {
             bail!(
                 "no worker takes it up: is there an `onhand serve` of this database that keeps systems equal?"
             );

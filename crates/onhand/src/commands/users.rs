@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::cli::User;
+use crate::cli::{SignOn, User};
 use crate::link::{Link, segment};
 use crate::output::say;
 
@@ -33,8 +33,34 @@ pub(super) async fn run(link: &Link, asked: &User, json: bool) -> anyhow::Result
             let told = link.delete(&format!("/v1/users/{}", segment(name)?)).await?;
             return Ok(print(json, &told, |told| say(format!("{} is removed.", text(told, "name"))))?);
         }
+        User::SignOn { asked } => return sign_on(link, asked, json).await,
     };
     Ok(print(json, &told, |told| say(line(told)))?)
+}
+
+async fn sign_on(link: &Link, asked: &SignOn, json: bool) -> anyhow::Result<()> {
+    let told = match asked {
+        SignOn::Show => link.get("/v1/sign-on").await?,
+        SignOn::Forget => link.post("/v1/sign-on/forget", &json!({})).await?,
+        SignOn::Set { issuer, client_id, client_secret, address, newcomers } => {
+            let body = json!({
+                "issuer": issuer, "client_id": client_id, "client_secret": client_secret, "address": address,
+                "newcomers": newcomers
+            });
+            link.post("/v1/sign-on", &body).await?
+        }
+    };
+    Ok(print(json, &told, |told| {
+        let Some(issuer) = told["issuer"].as_str() else {
+            return say("Nobody signs in by a provider of identities: onhand user sign-on set --help");
+        };
+        say(format!("People sign in by {issuer} too, as `{}`.", text(told, "client_id")))?;
+        say(format!("It has to lead back to {}", text(told, "comes_back_to")))?;
+        say(match told["newcomers"].as_str() {
+            Some(role) => format!("Whom nobody here knows yet becomes a {role}."),
+            None => "Whom nobody here knows yet is not let in: onhand user add ADDRESS".to_owned(),
+        })
+    })?)
 }
 
 fn text(of: &Value, field: &str) -> String {

@@ -88,7 +88,7 @@ impl Receiver {
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&[Got]) -> bool) -> Vec<Got> {
-        for _ in 0..600 {
+        for _ in 0..1_200 {
             let got = self.got();
             if holds(&got) {
                 return got;

@@ -127,14 +127,11 @@ async fn somebody_else_writes_until_a_person_has_seen_to_it() {
     it.in_step().await;
     it.set_back_until_we_stop().await;
     assert_eq!(it.shop.stock_of("1"), Some(92), "no more writes");
-    let (_, found) = it.server.get("/v1/discrepancies").await;
-    let of = |cause: &str| -> Vec<Value> {
-        found["data"].as_array().unwrap().iter().filter(|one| one["cause"] == cause).cloned().collect()
-    };
-    assert_eq!((of("second_master").len(), of("manual_edit").len()), (1, 2), "{found}");
+    let (second_masters, edits) = (it.open("second_master").await, it.open("manual_edit").await);
+    assert_eq!((second_masters.len(), edits.len()), (1, 0), "what was told of each time ends with it");
     assert_eq!(it.shop.stock_of("2"), Some(96), "the other listing is left in peace");
     // The other program is gone, and a person says so.
-    let id = of("second_master")[0]["id"].clone();
+    let id = second_masters[0]["id"].clone();
     let (status, _) = it.server.post(&format!("/v1/discrepancies/{id}/resolve"), json!({})).await;
     assert_eq!(status, StatusCode::OK);
     it.eventually("it is sent again", |shop| shop.stock_of("1") == Some(96)).await;
@@ -355,4 +352,50 @@ async fn a_shop_that_announces_its_orders_is_heard() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("its webhook was never read");
+}
+
+impl Connected {
+    /// The discrepancy of a listing that is none of our items, once the shop has been looked through.
+    async fn unlinked(&self, name: &str) -> (u64, Vec<String>) {
+        assert!(self.server.post("/v1/systems/Corner/discover", json!({})).await.0.is_success());
+        let open = self.open("unmapped_listing").await;
+        let is_it = |one: &&Value| one["sentence"].as_str().unwrap().contains(name);
+        let id = open.iter().find(is_it).expect("it is told")["id"].as_u64().unwrap();
+        let found = self.server.get(&format!("/v1/discrepancies/{id}")).await.1;
+        let proposals = found["proposals"].as_array().unwrap().iter();
+        (id, proposals.map(|one| one["name"].as_str().unwrap().to_owned()).collect())
+    }
+
+    async fn apply(&self, id: u64, body: Value) -> StatusCode {
+        self.server.post(&format!("/v1/discrepancies/{id}/apply"), body).await.0
+    }
+}
+
+/// What is told of a listing that is none of our items can be done where it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_none_of_ours_is_linked_made_or_ignored_from_the_inbox() {
+    let it = connected(10).await;
+    for (id, sku, name) in [("5", "PLATE", "A plate"), ("6", "BOWL", "A bowl"), ("7", "MUG-2", "A mug again")]
+    {
+        it.shop.list(id, sku, name, 4);
+    }
+    let (plate, names) = it.unlinked("A plate").await;
+    assert_eq!(names, ["link", "make_item", "ignore", "dismiss"]);
+    assert_eq!(it.apply(plate, json!({ "proposal": "make_item" })).await, StatusCode::OK);
+    assert_eq!(it.server.get("/v1/items/PLATE").await.0, StatusCode::OK);
+    it.eventually("nothing is there of what was made", |shop| shop.stock_of("5") == Some(0)).await;
+    let (mug, _) = it.unlinked("A mug again").await;
+    assert_eq!(it.apply(mug, json!({ "proposal": "link" })).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        it.apply(mug, json!({ "proposal": "link", "sku": "NONE" })).await,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    assert_eq!(it.apply(mug, json!({ "proposal": "link", "sku": "MUG" })).await, StatusCode::OK);
+    it.eventually("it is one more listing of it", |shop| shop.stock_of("7") == Some(10)).await;
+    let (bowl, _) = it.unlinked("A bowl").await;
+    assert_eq!(it.apply(bowl, json!({ "proposal": "ignore" })).await, StatusCode::OK);
+    assert!(it.server.post("/v1/systems/Corner/discover", json!({})).await.0.is_success());
+    let left: Vec<Value> = it.open("unmapped_listing").await;
+    assert!(left.iter().all(|one| one["sentence"].as_str().unwrap().contains("A cup")), "{left:?}");
+    assert_eq!(it.shop.stock_of("6"), Some(4), "what is none of ours is left alone");
 }

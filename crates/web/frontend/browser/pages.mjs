@@ -52,6 +52,7 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
     rule_end: `/rules/${shown.id}/end`, ownership: "/ownership", owner: "/ownership/change", owner_follows: "/ownership/change?place=at%3ALONDON&of=&name=&master=Berlin",
     owner_wrong: "/ownership/change?of=sku&name=there-is-none&master=Berlin", owner_end: `/ownership/${owned.id}/end` };
   const pages = { ...rules, overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
+    connect: "/systems/connect", ...Object.fromEntries(["key", "found", "locations", "matches", "opening", "dry-run"].map((step) => [`connect_${step}`, `${system}/connect/${step}`])),
     discrepancies: "/discrepancies", discrepancy, activity: "/activity", settings: "/settings", webhooks: "/webhooks", account_of_key: "/account", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
   for (const [name, path] of Object.entries(pages)) {
     if (!path) continue;

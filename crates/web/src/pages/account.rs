@@ -61,7 +61,7 @@ async fn show(State(app): State<App>, known: Known, Query(done): Query<Done>) ->
 
 async fn account(
     app: &App,
-    Known { caller, user }: Known,
+    Known { caller, user, .. }: Known,
     secret: Option<Secret>,
     done: Option<&'static str>,
     wrong: Option<String>,

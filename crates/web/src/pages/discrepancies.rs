@@ -169,7 +169,7 @@ fn matter(view: &mut View<'_>, id: DiscrepancyId, known: Discrepancy) -> Result<
     };
     let proposals = proposals.into_iter().map(|proposal| Proposed {
         name: proposal.name.to_owned(),
-        needs_sku: proposal.body.is_none(),
+        needs_sku: proposal.deed.needs_sku(),
         sentence: proposal.sentence,
     });
     let now = view.now;

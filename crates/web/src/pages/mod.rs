@@ -7,6 +7,7 @@ mod account;
 mod activity;
 mod assets;
 mod chart;
+mod connect;
 mod discrepancies;
 mod floor;
 mod frame;
@@ -20,6 +21,7 @@ mod problem;
 mod rules;
 mod session;
 mod settings;
+mod sign_on;
 mod stock;
 mod systems;
 mod typed;
@@ -51,6 +53,7 @@ const FORM_LIMIT: usize = 64 * 1024;
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .merge(session::routes())
+        .merge(sign_on::routes())
         .merge(overview::routes())
         .merge(stock::routes())
         .merge(item::routes())
@@ -58,6 +61,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(floor::routes())
         .merge(more::routes())
         .merge(systems::routes())
+        .merge(connect::routes())
         .merge(ownership::routes())
         .merge(rules::routes())
         .merge(discrepancies::routes())

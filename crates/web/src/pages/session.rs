@@ -21,6 +21,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::sign_on::provider_of;
 use crate::users::{self, Code, Secret, User};
 use crate::v1::unsealed;
 
@@ -64,6 +65,9 @@ enum By {
         user: String,
         /// When that was set, in microseconds since 1970.
         password_at: i64,
+        /// It was no password but the word of a provider of identities.
+        #[serde(default)]
+        by_provider: bool,
     },
 }
 
@@ -72,6 +76,8 @@ pub(super) struct Known {
     pub caller: Caller,
     /// None who came with a key.
     pub user: Option<User>,
+    /// They came by the word of a provider of identities.
+    by_provider: bool,
 }
 
 /// Who is at the screen. Whoever is not signed in is asked to first, and led back.
@@ -82,9 +88,9 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match known(app, &parts.headers).await {
-            Ok(Some(Known { caller, user })) => {
+            Ok(Some(Known { caller, user, by_provider })) => {
                 crate::trace::is_of(caller.tenant);
-                if user.is_some_and(|user| user.must_change) {
+                if user.is_some_and(|user| user.must_change) && !by_provider {
                     return Err(Redirect::to("/account").into_response());
                 }
                 let path = parts.extensions.get::<MatchedPath>();
@@ -119,8 +125,12 @@ fn led_to_sign_in(parts: &Parts) -> Response {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(headers, cookie_name(headers))
+}
+
+/// What the cookie of a name says.
+pub(super) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let name = cookie_name(headers);
     cookies.flat_map(|all| all.split(';')).find_map(|one| one.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
@@ -166,21 +176,22 @@ pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Known
     match kept.by {
         By::Key { key } => {
             let caller = app.keys.of_hash(ledger, tenant, key).await?;
-            Ok(caller.map(|caller| Known { caller, user: None }))
+            Ok(caller.map(|caller| Known { caller, user: None, by_provider: false }))
         }
-        By::Person { user, password_at } => {
+        By::Person { user, password_at, by_provider } => {
             let found = blocking(|| ledger.read(tenant, |view| users::found(view, &user))).await?;
             let found = found.filter(|user| !user.is_off && user.password_at == password_at);
             Ok(found.map(|user| {
                 let User { name, rights, role, .. } = user.clone();
-                Known { caller: Caller { tenant, name, rights, rate: None, role }, user: Some(user) }
+                let caller = Caller { tenant, name, rights, rate: None, role };
+                Known { caller, user: Some(user), by_provider }
             }))
         }
     }
 }
 
 /// A page of ours, so that nobody is led elsewhere.
-fn ours(next: Option<&str>) -> &str {
+pub(super) fn ours(next: Option<&str>) -> &str {
     next.filter(|next| {
         let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
         plain && next.starts_with('/') && !next.starts_with("//")
@@ -194,6 +205,8 @@ struct SignIn {
     style: String,
     icon: String,
     next: String,
+    /// What people know the provider of identities by, where one is set, and where one signs in by it.
+    provider: Option<(String, String)>,
     /// What was typed as a name.
     name: String,
     wrong: Option<String>,
@@ -208,6 +221,7 @@ impl SignIn {
             style: assets::style(),
             icon: assets::icon(),
             next,
+            provider: None,
             name: String::new(),
             wrong: None,
             is_key: false,
@@ -215,15 +229,37 @@ impl SignIn {
     }
 }
 
+impl SignIn {
+    /// With the provider that people of a tenant sign in by. That it does not open keeps nobody from signing in otherwise.
+    async fn of(app: &App, next: Option<&str>, tenant: TenantId) -> Result<Self, Problem> {
+        let shown = Self::new(next);
+        let known = provider_of(app, tenant).await?.and_then(Result::ok);
+        let provider = known.map(|known| {
+            let next = words::part(&shown.next);
+            (known.host().to_owned(), format!("/sign-in/with?tenant={tenant}&next={next}"))
+        });
+        Ok(Self { provider, ..shown })
+    }
+}
+
+/// Somebody was not signed in, and why.
+pub(super) fn refused(next: &str, status: StatusCode, wrong: String) -> Shown {
+    let mut response = page(&SignIn { wrong: Some(wrong), ..SignIn::new(Some(next)) })?;
+    *response.status_mut() = status;
+    Ok(response)
+}
+
 #[derive(Deserialize, Default)]
 struct Next {
     next: Option<String>,
+    tenant: Option<u64>,
 }
 
-async fn ask(RawQuery(query): RawQuery) -> Shown {
+async fn ask(State(app): State<App>, RawQuery(query): RawQuery) -> Shown {
     let uri = format!("/?{}", query.unwrap_or_default()).parse().unwrap_or_default();
     let next = axum::extract::Query::<Next>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
-    Ok(page(&SignIn::new(next.next.as_deref()))?)
+    let tenant = next.tenant.filter(|tenant| *tenant > 0).map_or(TenantId::DEFAULT, TenantId);
+    Ok(page(&SignIn::of(&app, next.next.as_deref(), tenant).await?)?)
 }
 
 #[derive(Deserialize)]
@@ -272,7 +308,9 @@ async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<Si
         Ok((tenant, by)) => Ok(opened(&app, &headers, form.next.as_deref(), (tenant, by)).await?),
         Err(wrong) => {
             let (name, is_key) = (form.name.trim().to_owned(), !token.is_empty());
-            let shown = SignIn { name, is_key, wrong: Some(wrong), ..SignIn::new(form.next.as_deref()) };
+            let (tenant, _) = who(&form.name);
+            let shown = SignIn::of(&app, form.next.as_deref(), tenant).await?;
+            let shown = SignIn { name, is_key, wrong: Some(wrong), ..shown };
             let mut response = page(&shown)?;
             *response.status_mut() = StatusCode::UNAUTHORIZED;
             Ok(response)
@@ -329,7 +367,7 @@ async fn by_password(app: &App, form: &SignInForm) -> Result<Result<(TenantId, B
     app.handle.submit_with(tenant, None, vec![known.note()]).await?;
     let by = if known.has_code { "password and code" } else { "password" };
     tracing::info!(%tenant, user = known.name, by, "somebody signed in");
-    Ok(Ok((tenant, By::Person { user: name, password_at: known.password_at })))
+    Ok(Ok((tenant, By::Person { user: name, password_at: known.password_at, by_provider: false })))
 }
 
 fn internal_store(error: onhand_store::StoreError) -> Problem {
@@ -364,6 +402,16 @@ async fn opened(
     Ok(response)
 }
 
+/// Whoever came by the word of a provider is signed in: who, and when how they sign in was last changed.
+pub(super) async fn opened_by_provider(
+    app: &App,
+    headers: &HeaderMap,
+    next: &str,
+    (tenant, user, password_at): (TenantId, String, i64),
+) -> Result<Response, Problem> {
+    opened(app, headers, Some(next), (tenant, By::Person { user, password_at, by_provider: true })).await
+}
+
 /// Whoever has changed how they sign in stays signed in here, and nowhere else.
 pub(super) async fn renewed(
     app: &App,
@@ -371,7 +419,8 @@ pub(super) async fn renewed(
     next: &str,
     (tenant, user): (TenantId, &User),
 ) -> Result<Response, Problem> {
-    let by = By::Person { user: users::folded(&user.name), password_at: user.password_at };
+    let (user, password_at) = (users::folded(&user.name), user.password_at);
+    let by = By::Person { user, password_at, by_provider: false };
     opened(app, headers, Some(next), (tenant, by)).await
 }
 

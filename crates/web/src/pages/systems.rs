@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::frame::Frame;
 use super::overview::{Line, line};
 use super::session::Visitor;
+use super::typed::may_change;
 use super::{Shown, act, form_key, noting, page, words};
 use crate::App;
 use crate::error::Problem;
@@ -36,13 +37,14 @@ pub(super) fn routes() -> Router<App> {
 struct Systems {
     frame: Frame,
     systems: Vec<Line>,
+    may_change: bool,
     key: String,
 }
 
 async fn list(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
     let frame = Frame::of(&app, &caller, "/systems").await?;
     let systems = read(&app, &caller, |view| super::overview::lines(view, &app)).await?;
-    Ok(page(&Systems { frame, systems, key: form_key()? })?)
+    Ok(page(&Systems { frame, systems, may_change: may_change(&caller), key: form_key()? })?)
 }
 
 /// A listing beside what it is linked to.
@@ -75,6 +77,7 @@ struct Shows {
     kind: String,
     stage: &'static str,
     paused: bool,
+    may_change: bool,
     locations: Vec<(String, String)>,
     rows: Vec<Row>,
     next: Option<String>,
@@ -168,6 +171,7 @@ async fn show(
             onhand_ledger::model::Stage::Live => "live",
         },
         paused: system.paused,
+        may_change: may_change(&caller),
         locations,
         rows,
         next,

@@ -5,13 +5,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onhand_engine::View;
 use onhand_engine::inbox::{Done, Group, Which, done_note};
+use onhand_engine::snapshots::decide;
+use onhand_engine::systems::connecting::{Act, settle};
+use onhand_engine::{Committed, View};
 use onhand_ledger::command::{Noted, Resolve};
-use onhand_ledger::model::{Cause, Choice, Discrepancy};
-use onhand_ledger::{Body, DiscrepancyId};
+use onhand_ledger::model::{Cause, Choice, Discrepancy, System};
+use onhand_ledger::{Answer, Body, DiscrepancyId, SystemId};
 use onhand_store::StoreError;
-use onhand_sync::inbox::{Proposal, map, propose};
+use onhand_sync::inbox::{Chosen, Deed, Proposal, map, propose};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,7 +24,7 @@ use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use super::systems::sent::{MasterDocumentBody, sent_to_masters};
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, Right};
 use crate::body::only_objects;
 use crate::decimal::Decimal;
 use crate::error::Problem;
@@ -187,15 +189,16 @@ struct ProposalBody {
     sentence: String,
     /// Is a SKU to be told with it?
     needs_sku: bool,
-    /// The command that does it, as `POST /v1/commands` would take it; none where a SKU is to be told.
+    /// The command that does it, as `POST /v1/commands` would take it; none where a SKU is to be told, or no single command does it.
     #[schema(value_type = Option<Object>)]
     command: Option<Body>,
 }
 
 impl From<Proposal> for ProposalBody {
     fn from(proposal: Proposal) -> Self {
-        let Proposal { name, sentence, body } = proposal;
-        Self { name: name.to_owned(), sentence, needs_sku: body.is_none(), command: body }
+        let Proposal { name, sentence, deed } = proposal;
+        let (needs_sku, command) = (deed.needs_sku(), deed.body().cloned());
+        Self { name: name.to_owned(), sentence, needs_sku, command }
     }
 }
 
@@ -311,6 +314,15 @@ async fn apply(State(app): State<App>, Id(id): Id, ask: Ask<ApplyProposal>) -> R
     Ok(reply(StatusCode::OK, &committed, AppliedBody { id: id.0, proposal: proposal.clone() }))
 }
 
+/// What is to be done about an open discrepancy.
+struct Found {
+    deed: Option<Deed>,
+    system: Option<(SystemId, System)>,
+    /// What maps it to the SKU that was told.
+    map: Option<Body>,
+    names: String,
+}
+
 /// Does what is proposed about a discrepancy, and keeps that it was done.
 pub(crate) async fn apply_to<T>(
     app: &App,
@@ -318,37 +330,92 @@ pub(crate) async fn apply_to<T>(
     id: DiscrepancyId,
     proposal: &str,
     sku: Option<&str>,
-) -> Result<onhand_engine::Committed, Problem> {
+) -> Result<Committed, Problem> {
     let found = read(app, &ask.caller, |view| {
         let Some(known) = view.discrepancy(id)? else { return Ok(None) };
+        let done = view.done_about(id)?;
         if known.resolved_at.is_some() {
-            // Under a key it was ended with the ledger answers what it answered then, and else that it has ended.
-            let end = Body::Resolve(Resolve { discrepancy: id, choice: None });
-            return Ok(Some((Some(end), String::new(), true, view.done_about(id)?)));
+            return Ok(Some((None, done)));
         }
         let matter = view.matter(id, &known)?;
         let proposals = propose(&matter);
-        let body = match proposals.iter().find(|known| known.name == proposal) {
-            None => None,
-            Some(Proposal { body: Some(body), .. }) => Some(body.clone()),
-            Some(_) => sku.and_then(|sku| map(&matter, sku)),
-        };
         let names: Vec<String> = proposals.iter().map(|known| format!("`{}`", known.name)).collect();
-        let is_known = proposals.iter().any(|known| known.name == proposal);
-        Ok(Some((body, names.join(", "), is_known, view.done_about(id)?)))
+        let map = sku.and_then(|sku| map(&matter, sku));
+        let deed = proposals.into_iter().find(|known| known.name == proposal).map(|known| known.deed);
+        let system = view.system(known.system)?.map(|system| (known.system, system));
+        Ok(Some((Some(Found { deed, system, map, names: names.join(", ") }), done)))
     });
-    let (body, names, is_known, mut done) =
-        found.await?.ok_or_else(|| Problem::unknown("discrepancy", id))?;
-    let Some(body) = body else {
-        return Err(if is_known {
-            Problem::of_field("sku", format!("`{proposal}` needs a `sku`: which item it is"))
-        } else {
-            Problem::of_field(
-                "proposal",
-                format!("discrepancy {id} has no proposal `{proposal}`; it has {names}"),
-            )
-        });
+    let (found, mut done) = found.await?.ok_or_else(|| Problem::unknown("discrepancy", id))?;
+    let Some(Found { deed, system, map, names }) = found else {
+        let is_this = |done: &&Done| {
+            done.key.is_some()
+                && done.key == ask.key
+                && done.proposal == proposal
+                && done.actor == ask.caller.name
+        };
+        if let Some(before) = done.iter().find(is_this) {
+            return Ok(Committed { answer: Answer::Ticked(0), seq: before.seq, replayed: true });
+        }
+        // Under a key it was ended with the ledger answers what it answered then, and else that it has ended.
+        let end = Body::Resolve(Resolve { discrepancy: id, choice: None });
+        return submit_about(app, ask, id, proposal, end).await;
     };
+    let Some(deed) = deed else {
+        let detail = format!("discrepancy {id} has no proposal `{proposal}`; it has {names}");
+        return Err(Problem::of_field("proposal", detail));
+    };
+    if deed.needs_sku() && sku.is_none() {
+        return Err(Problem::of_field("sku", format!("`{proposal}` needs a `sku`: which item it is")));
+    }
+    let system = system.ok_or_else(|| Problem::unknown("discrepancy", id));
+    let (committed, key) = match deed {
+        Deed::Commit(body) => (submit_about(app, ask, id, proposal, *body).await?, None),
+        Deed::Map => {
+            let body = map.ok_or_else(|| Problem::unknown("discrepancy", id))?;
+            (submit_about(app, ask, id, proposal, body).await?, None)
+        }
+        Deed::Snapshot { document, approve } => {
+            if approve {
+                ask.caller.must_have(Right::Approve)?;
+            }
+            let (tenant, by) = (ask.caller.tenant, &ask.caller.name);
+            let decided = decide(&app.handle, tenant, &system?.1.name, &document, approve, by).await;
+            decided.map_err(|error| Problem::from(error).of_proposal())?;
+            (done_now(app, ask).await?, ask.key.clone())
+        }
+        Deed::Listing { remote_id, chosen } => {
+            let act = match (chosen, sku) {
+                (Chosen::Link, Some(sku)) => Act::Link { sku: sku.to_owned(), multiplier: 1 },
+                (Chosen::Ignore, _) => Act::Ignore,
+                (Chosen::Make | Chosen::Link, _) => Act::Make,
+            };
+            let ((system_id, system), Caller { tenant, name, .. }) = (system?, &ask.caller);
+            let settled = settle(&app.handle, *tenant, name, system_id, &system, &remote_id, act).await?;
+            settled.map_err(|why| Problem::of_field("proposal", why))?;
+            (done_now(app, ask).await?, ask.key.clone())
+        }
+    };
+    if !committed.replayed {
+        let (actor, at) = (ask.caller.name.clone(), app.handle.ledger().clock().now());
+        done.push(Done { proposal: proposal.to_owned(), actor, at, seq: committed.seq, key });
+        app.handle.submit_with(ask.caller.tenant, None, vec![done_note(id, &done)]).await?;
+    }
+    Ok(committed)
+}
+
+/// A read at its `seq` sees what was just done.
+async fn done_now<T>(app: &App, ask: &Ask<T>) -> Result<Committed, Problem> {
+    let seq = read(app, &ask.caller, |view| Ok(view.seq())).await?;
+    Ok(Committed { answer: Answer::Ticked(0), seq, replayed: false })
+}
+
+async fn submit_about<T>(
+    app: &App,
+    ask: &Ask<T>,
+    id: DiscrepancyId,
+    proposal: &str,
+    body: Body,
+) -> Result<Committed, Problem> {
     // A document is told as it was; all else names what it was done about.
     let body = match body {
         Body::Record(_) => body,
@@ -358,13 +425,7 @@ pub(crate) async fn apply_to<T>(
             body,
         })),
     };
-    let committed = ask.submit(app, body).await.map_err(Problem::of_proposal)?;
-    if !committed.replayed {
-        let (actor, at) = (ask.caller.name.clone(), app.handle.ledger().clock().now());
-        done.push(Done { proposal: proposal.to_owned(), actor, at, seq: committed.seq });
-        app.handle.submit_with(ask.caller.tenant, None, vec![done_note(id, &done)]).await?;
-    }
-    Ok(committed)
+    ask.submit(app, body).await.map_err(Problem::of_proposal)
 }
 
 /// Open discrepancies that are alike: of one cause, from one system.

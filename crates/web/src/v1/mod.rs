@@ -34,10 +34,11 @@ mod reversals;
 pub(crate) mod rules;
 mod selling;
 mod sessions;
+mod sign_on;
 mod snapshots;
 mod stock;
 pub(crate) mod subscriptions;
-mod systems;
+pub(crate) mod systems;
 mod transfers;
 pub(crate) mod users;
 mod webhooks;
@@ -86,5 +87,6 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(people::routes())
         .merge(commands::routes())
         .merge(users::routes())
+        .merge(sign_on::routes())
         .merge(admin::routes())
 }

@@ -119,6 +119,7 @@ pub(crate) async fn make(app: &App, caller: &Caller, input: &UserInput) -> Resul
         last_step: 0,
         created_at: now,
         signed_in_at: None,
+        known_as: None,
     };
     let password = given(&mut user, now).await?;
     keep(app, caller, vec![user.note()]).await?;

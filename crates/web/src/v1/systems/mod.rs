@@ -3,7 +3,7 @@
 mod check;
 mod listings;
 pub(super) mod sent;
-mod steps;
+pub(crate) mod steps;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ pub(super) struct RemotePlace {
 /// What a system is to the business; the first are the nearest to the goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// A warehouse's own system.
     Wms,
     /// A warehouse of somebody else.

@@ -8,7 +8,7 @@ use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use onhand_channels::Channel;
+use onhand_channels::{Channel, ChannelError};
 use onhand_engine::systems::connecting::{
     Act, By, Rehearsed, Sequence, connect, next_step, proposals, propose, recount, sequence, settle,
 };
@@ -16,10 +16,10 @@ use onhand_engine::systems::found::{Discovered, discover, found_one};
 use onhand_engine::systems::opening::{
     Change, Opening, OpeningError, open_from_lines, open_from_system, opening_of, rehearse,
 };
-use onhand_engine::systems::{self};
+use onhand_engine::systems::{self, AddError};
 use onhand_ledger::command::PutSystem;
 use onhand_ledger::model::{Role as OurRole, Stage as OurStage, System};
-use onhand_ledger::{Body, SystemId};
+use onhand_ledger::{Body, LocationId, SystemId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
@@ -61,22 +61,22 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Who we are at a system.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct ConnectBody {
+pub(crate) struct ConnectBody {
     /// What people call it.
-    name: String,
+    pub name: String,
     /// `shopify`, `woocommerce`, `vendure`, `files`, `edi`, `shop` or `protocol`.
-    kind: String,
+    pub kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`.
-    url: String,
+    pub url: String,
     /// Who we are there.
-    username: Option<String>,
+    pub username: Option<String>,
     /// The password or token. Kept sealed, and never answered.
     #[schema(value_type = Option<String>)]
-    secret: Option<onhand_engine::seal::Secret>,
+    pub secret: Option<onhand_engine::seal::Secret>,
     /// What it is to the business.
-    role: Option<Role>,
+    pub role: Option<Role>,
     /// What else its channel has to know, by name, such as the columns of files; see the channel's page.
-    settings: Option<BTreeMap<String, String>>,
+    pub settings: Option<BTreeMap<String, String>>,
 }
 
 /// A system, and how far its connecting is.
@@ -100,6 +100,7 @@ struct StepsBody {
 
 /// A stock location of a system.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConnectedPlaceBody)]
 struct PlaceBody {
     /// Its id over there.
     remote: String,
@@ -116,15 +117,28 @@ struct PlaceBody {
 #[utoipa::path(post, path = "/connect", tag = "systems", request_body = ConnectBody,
     responses((status = 200, body = StepsBody), (status = 502, body = Problem)))]
 async fn begin(State(app): State<App>, ask: Ask<ConnectBody>) -> Result<Json<StepsBody>, Problem> {
-    let ConnectBody { name, kind, url, username, secret, role, settings } = &ask.body;
+    begun(&app, &ask.caller, &ask.body).await?;
+    steps(&app, &ask.caller, &ask.body.name).await
+}
+
+/// What is wrong is told at the field that somebody can put right.
+pub(crate) async fn begun(app: &App, caller: &Caller, asked: &ConnectBody) -> Result<(), Problem> {
+    let ConnectBody { name, kind, url, username, secret, role, settings } = asked;
     let typed = Typed { name, kind, url, username: username.as_deref(), secret: secret.as_ref(), settings };
-    let connection = connection(&app, typed)?;
-    let (caller, role) = (&ask.caller, role.map(OurRole::from));
-    let connector = app.connector.clone();
+    let connection = connection(app, typed)?;
+    let (connector, role) = (app.connector.clone(), role.map(OurRole::from));
     let id = connect(&app.handle, connector.as_ref(), caller.tenant, &caller.name, name, &connection, role);
-    id.await?;
+    id.await.map_err(|error| {
+        let field = match &error {
+            AddError::Channel(ChannelError::Credentials { .. }) => "secret",
+            AddError::Channel(ChannelError::Settings { .. }) => "settings",
+            AddError::Channel(_) => "url",
+            _ => return error.into(),
+        };
+        Problem::from(error).field(field)
+    })?;
     app.systems_changed.notify_waiters();
-    steps(&app, caller, name).await
+    Ok(())
 }
 
 async fn steps(app: &App, caller: &Caller, name: &str) -> Result<Json<StepsBody>, Problem> {
@@ -186,7 +200,7 @@ pub(super) async fn channel_of(
     };
     let connection = connection.map_err(|error| unsealed(&error))?;
     let channel = app.connector.connect(name, &connection);
-    Ok((id, system, channel.map_err(systems::AddError::from)?))
+    Ok((id, system, channel.map_err(AddError::from)?))
 }
 
 /// Nothing to say.
@@ -263,11 +277,14 @@ async fn look(
     ask: Ask<LookBody>,
 ) -> Result<Json<DiscoveredBody>, Problem> {
     let LookBody {} = ask.body;
-    let caller = &ask.caller;
-    let (id, system, channel) = channel_of(&app, caller, &name).await?;
+    looked(&app, &ask.caller, &name).await.map(|found| Json(found.into()))
+}
+
+/// Looks at all that a system has.
+pub(crate) async fn looked(app: &App, caller: &Caller, name: &str) -> Result<Discovered, Problem> {
+    let (id, system, channel) = channel_of(app, caller, name).await?;
     let by_sku = system.stage != OurStage::Connecting;
-    let found = discover(&app.handle, channel.as_ref(), caller.tenant, &caller.name, id, by_sku).await?;
-    Ok(Json(found.into()))
+    Ok(discover(&app.handle, channel.as_ref(), caller.tenant, &caller.name, id, by_sku).await?)
 }
 
 /// Which of our locations are behind which of a system's.
@@ -286,28 +303,40 @@ async fn map_locations(
     Path(name): Path<String>,
     ask: Ask<LocationsBody>,
 ) -> Result<Response, Problem> {
-    let (id, system) = named(&app, &ask.caller, &name).await?;
-    let steps = read(&app, &ask.caller, |view| sequence(view, id)).await?;
-    let mut pairs = Vec::new();
-    for place in &ask.body.locations {
-        let is_meant = |remote: &&onhand_channels::RemoteLocation| {
-            remote.remote_id == place.remote || remote.name == place.remote
-        };
-        let Some(remote) = steps.locations.iter().find(is_meant) else {
-            let (named, there) = (place.remote.clone(), steps.locations.clone());
-            return Err(systems::AddError::NoSuchRemote { named, there }.into());
-        };
-        pairs.push((remote.remote_id.clone(), place.location.clone()));
-    }
-    let put = PutSystem { name, kind: system.kind, locations: Some(pairs), ..PutSystem::default() };
-    let committed = ask.submit(&app, Body::PutSystem(put)).await?;
+    let places = ask.body.locations.iter().map(|place| (place.remote.as_str(), place.location.as_str()));
+    let body = mapping(&app, &ask.caller, &name, places.collect()).await?;
+    let committed = ask.submit(&app, body).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// What says which of our locations a system's are: all of them, each with ours.
+pub(crate) async fn mapping(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    places: Vec<(&str, &str)>,
+) -> Result<Body, Problem> {
+    let (id, system) = named(app, caller, name).await?;
+    let steps = read(app, caller, |view| sequence(view, id)).await?;
+    let mut pairs = Vec::new();
+    for (meant, ours) in places {
+        // One may be called what another's id is.
+        let by_id = steps.locations.iter().find(|remote| remote.remote_id == meant);
+        let by_name = || steps.locations.iter().find(|remote| remote.name == meant);
+        let Some(remote) = by_id.or_else(by_name) else {
+            let (named, there) = (meant.to_owned(), steps.locations.clone());
+            return Err(AddError::NoSuchRemote { named, there }.into());
+        };
+        pairs.push((remote.remote_id.clone(), ours.to_owned()));
+    }
+    let (name, kind) = (name.to_owned(), system.kind);
+    Ok(Body::PutSystem(PutSystem { name, kind, locations: Some(pairs), ..PutSystem::default() }))
 }
 
 /// By what a listing is taken to be an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum MatchedBy {
+pub(crate) enum MatchedBy {
     /// It has the item's SKU, or one of its other names.
     Sku,
     /// It has one of the item's barcodes.
@@ -379,7 +408,7 @@ async fn list_matches(
 /// What becomes of listings that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum ActBody {
+pub(crate) enum ActBody {
     /// They are items of ours.
     Link,
     /// They are none of ours, and stay so.
@@ -391,35 +420,35 @@ enum ActBody {
 /// One of them.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct ChosenBody {
+pub(crate) struct ChosenBody {
     /// Its id over there.
-    remote_id: String,
+    pub remote_id: String,
     /// Our SKU, where it is linked; what is proposed unless told.
-    sku: Option<String>,
+    pub sku: Option<String>,
     /// Units of the item in one of it; what is proposed unless told.
-    multiplier: Option<u32>,
+    pub multiplier: Option<u32>,
 }
 
 /// What becomes of which.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-struct SettleBody {
-    action: ActBody,
+pub(crate) struct SettleBody {
+    pub action: ActBody,
     /// Which; all that wait unless told.
-    listings: Option<Vec<ChosenBody>>,
+    pub listings: Option<Vec<ChosenBody>>,
     /// Where all are linked: only those that are proposed by one of these; by SKU or barcode unless told.
-    by: Option<Vec<MatchedBy>>,
+    pub by: Option<Vec<MatchedBy>>,
 }
 
 /// What became of them.
 #[derive(Debug, Default, Serialize, ToSchema)]
-struct SettledBody {
+pub(crate) struct SettledBody {
     /// How many it was done with.
-    done: usize,
+    pub done: usize,
     /// How many were left as they are.
-    left: usize,
+    pub left: usize,
     /// Why, of up to 100 of these.
-    reasons: Vec<String>,
+    pub reasons: Vec<String>,
     /// How many wait now.
     waiting: usize,
 }
@@ -447,9 +476,19 @@ async fn settle_matches(
     Path(name): Path<String>,
     ask: Ask<SettleBody>,
 ) -> Result<Json<SettledBody>, Problem> {
-    let (id, system) = named(&app, &ask.caller, &name).await?;
-    let SettleBody { action, listings, by } = &ask.body;
-    let (caller, mut told) = (&ask.caller, SettledBody::default());
+    settled(&app, &ask.caller, &name, &ask.body).await.map(Json)
+}
+
+/// Does with listings what somebody chose.
+pub(crate) async fn settled(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    asked: &SettleBody,
+) -> Result<SettledBody, Problem> {
+    let (id, system) = named(app, caller, name).await?;
+    let SettleBody { action, listings, by } = asked;
+    let mut told = SettledBody::default();
     let one = async |remote_id: &str, act: Act| {
         settle(&app.handle, caller.tenant, &caller.name, id, &system, remote_id, act).await
     };
@@ -461,7 +500,7 @@ async fn settle_matches(
     };
     if let Some(chosen) = listings {
         for ChosenBody { remote_id, sku, multiplier } in chosen {
-            let proposal = read(&app, caller, |view| match found_one(view, id, remote_id)? {
+            let proposal = read(app, caller, |view| match found_one(view, id, remote_id)? {
                 Some(found) => propose(view, remote_id.clone(), found).map(Some),
                 None => Ok(None),
             });
@@ -478,7 +517,7 @@ async fn settle_matches(
         let by = by.as_deref().unwrap_or(&usual);
         let mut after = None::<String>;
         loop {
-            let page = read(&app, caller, |view| proposals(view, id, after.as_deref(), 200)).await?;
+            let page = read(app, caller, |view| proposals(view, id, after.as_deref(), 200)).await?;
             for proposal in page.0 {
                 let item = proposal.item.filter(|(_, how)| by.contains(&MatchedBy::from(*how)));
                 match act(item.map(|(sku, _)| sku), proposal.multiplier) {
@@ -492,7 +531,7 @@ async fn settle_matches(
         }
     }
     told.waiting = recount(&app.handle, caller.tenant, id).await?;
-    Ok(Json(told))
+    Ok(told)
 }
 
 /// From where a location's opening stock is taken: what the system shows, or what a person saw.
@@ -571,21 +610,14 @@ async fn take_opening(
     let caller = &ask.caller;
     named(&app, caller, &name).await?;
     let as_of = instant("as_of", as_of.as_deref())?;
-    let place = read(&app, caller, |view| view.location_by_code(location)).await?;
-    let Some((place, _)) = place else {
-        return Err(systems::AddError::UnknownLocation(location.clone()).into());
-    };
-    let (handle, tenant) = (&app.handle, caller.tenant);
     let Some(lines) = lines else {
         if source.is_some() || as_of.is_some() {
             let detail = "what a system shows has its name, and is of now: leave it out, or tell `lines`";
             return Err(Problem::of_field(if source.is_some() { "source" } else { "as_of" }, detail));
         }
-        let (id, system, channel) = channel_of(&app, caller, &name).await?;
-        let taken =
-            open_from_system(handle, channel.as_ref(), tenant, &caller.name, id, &system, place).await?;
-        return Ok(Json(taken.into()));
+        return opened(&app, caller, &name, location).await.map(|taken| Json(taken.into()));
     };
+    let place = place_of(&app, caller, location).await?;
     let Some(source) = source.as_deref().filter(|source| (1..=200).contains(&source.chars().count())) else {
         let detail = "say in 1 to 200 characters what the count or the file is called, such as stock.csv";
         return Err(Problem::of_field("source", detail));
@@ -598,8 +630,27 @@ async fn take_opening(
         };
         counted.push((item, line.quantity.0));
     }
+    let (handle, tenant) = (&app.handle, caller.tenant);
     let taken = open_from_lines(handle, tenant, &caller.name, place, source, as_of, &counted).await?;
     Ok(Json(taken.into()))
+}
+
+/// Takes a location's opening stock from what a system shows.
+pub(crate) async fn opened(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    location: &str,
+) -> Result<Opening, Problem> {
+    let place = place_of(app, caller, location).await?;
+    let (id, system, channel) = channel_of(app, caller, name).await?;
+    let (handle, tenant) = (&app.handle, caller.tenant);
+    Ok(open_from_system(handle, channel.as_ref(), tenant, &caller.name, id, &system, place).await?)
+}
+
+async fn place_of(app: &App, caller: &Caller, code: &str) -> Result<LocationId, Problem> {
+    let place = read(app, caller, |view| view.location_by_code(code)).await?;
+    place.map(|(id, _)| id).ok_or_else(|| AddError::UnknownLocation(code.to_owned()).into())
 }
 
 /// How much of a dry run is shown.
@@ -636,6 +687,7 @@ impl From<Rehearsed> for RehearsedBody {
 
 /// A number that would change.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WouldChangeBody)]
 struct ChangeBody {
     /// The listing's id over there.
     remote_id: String,
@@ -688,20 +740,32 @@ async fn dry_run(
         let detail = format!("at most {MOST_SHOWN} are shown; GET streams all of them");
         return Err(Problem::of_field("first", detail));
     }
-    let (id, system, channel) = channel_of(&app, &ask.caller, &name).await?;
+    let (counted, first) = rehearsed(&app, &ask.caller, &name, most).await?;
+    let first = first.into_iter().map(ChangeBody::from).collect();
+    Ok(Json(DryRunAnswer { counted: counted.into(), first }))
+}
+
+/// What would change, and the first of it.
+pub(crate) async fn rehearsed(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    most: usize,
+) -> Result<(Rehearsed, Vec<Change>), Problem> {
+    let (id, system, channel) = channel_of(app, caller, name).await?;
     let (rows, mut changes) = mpsc::channel(AHEAD);
-    let done = rehearse(&app.handle, channel.as_ref(), ask.caller.tenant, id, &system, rows);
+    let done = rehearse(&app.handle, channel.as_ref(), caller.tenant, id, &system, rows);
     let gathered = async {
         let mut first = Vec::new();
         while let Some(change) = changes.recv().await {
             if first.len() < most {
-                first.push(ChangeBody::from(change));
+                first.push(change);
             }
         }
         first
     };
     let (done, first) = tokio::join!(done, gathered);
-    Ok(Json(DryRunAnswer { counted: done?.into(), first }))
+    Ok((done?, first))
 }
 
 /// The same, with every change: a line of JSON for each, and last `{"done": …}` with the counts. Where that does not come it is not whole.
@@ -758,21 +822,27 @@ async fn set_stage(
     Path(name): Path<String>,
     ask: Ask<StageBody>,
 ) -> Result<Response, Problem> {
-    let system = known(&app, &ask, &name).await?;
-    if system.locations.is_empty() {
+    let stage = match ask.body.stage {
+        NextStage::Watching => OurStage::Watching,
+        NextStage::Live => OurStage::Live,
+    };
+    let body = coming_to(&known(&app, &ask, &name).await?, stage)?;
+    let committed = ask.submit(&app, body).await?;
+    app.systems_changed.notify_waiters();
+    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+}
+
+/// What brings a system to a stage: one that has no location of ours comes to none.
+pub(crate) fn coming_to(system: &System, stage: OurStage) -> Result<Body, Problem> {
+    let System { name, kind, locations, .. } = system;
+    if locations.is_empty() {
         let detail = format!(
             "none of `{name}`'s stock locations is one of ours: map them first, POST /v1/systems/{name}/locations"
         );
         return Err(Problem::of_field("stage", detail));
     }
-    let stage = match ask.body.stage {
-        NextStage::Watching => OurStage::Watching,
-        NextStage::Live => OurStage::Live,
-    };
-    let put = PutSystem { name, kind: system.kind, stage: Some(stage), ..PutSystem::default() };
-    let committed = ask.submit(&app, Body::PutSystem(put)).await?;
-    app.systems_changed.notify_waiters();
-    Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
+    let (name, kind) = (name.clone(), kind.clone());
+    Ok(Body::PutSystem(PutSystem { name, kind, stage: Some(stage), ..PutSystem::default() }))
 }
 
 only_objects!(

@@ -51,6 +51,8 @@ struct SyncBody {
     sent: usize,
     /// When it ended.
     ended_at: Option<String>,
+    /// Why it waits, why it failed, or why nothing was sent.
+    because: Option<String>,
     /// How far it has come, in plain words.
     explanation: String,
 }
@@ -68,6 +70,7 @@ impl SyncBody {
             listings: progress.found,
             sent: progress.sent,
             ended_at: progress.ended_at.map(|at| at.to_string()),
+            because: progress.because.clone(),
         }
     }
 }
@@ -85,8 +88,12 @@ async fn sync_system(
     let (id, system) = named(&app, &asked.caller, &name).await?;
     let ledger = app.handle.ledger().clone();
     let connection = read(&app, &asked.caller, |view| connection(view, ledger.seal(), id)).await?;
-    if connection.is_none() {
+    let Some(connection) = connection else {
         let detail = format!("`{name}` is not spoken with: it tells us documents by itself");
+        return Err(Problem::of_field("name", detail));
+    };
+    if let Err(locked) = connection {
+        let detail = format!("`{name}` cannot be spoken with: its credentials do not open: {locked}");
         return Err(Problem::of_field("name", detail));
     }
     if system.stage == Stage::Connecting {

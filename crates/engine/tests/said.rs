@@ -1,0 +1,238 @@
+//! What is said of a number, and of its system: never more than is known. Through the worker, on simulated systems and a clock that
+//! stands still until it is set.
+
+#[path = "support/simulated.rs"]
+#[expect(dead_code, reason = "the examples use the rest")]
+mod simulated;
+
+use std::sync::Arc;
+
+use onhand_engine::explain::{Explained, explain_item};
+use onhand_engine::systems::asked::{Doing, ask, progress};
+use onhand_engine::systems::{SystemStatus, system_status};
+use onhand_ledger::command::{PutMode, SetOwnership, SetPublication};
+use onhand_ledger::model::{Cause, Policy};
+use onhand_ledger::{Answer, Body, Quantity, SystemId};
+use onhand_sync::Standing;
+use simulated::Kept::File;
+use simulated::{Simulated, TENANT, World, policy, time};
+
+/// SHOP shows 100 of MUG, as it should, since 10:00.
+async fn shop_of_100() -> (World, Arc<Simulated>) {
+    let mut world = World::new(File).await;
+    world.item("MUG", 100).await;
+    let shop = world.connect("SHOP", &[("MUG", 100)], PutMode::default()).await;
+    world.until("10:01").await;
+    (world, shop)
+}
+
+fn told(world: &World) -> Explained {
+    let mut all = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku("MUG")?.expect("it is there");
+        explain_item(view, item)
+    });
+    all.as_mut().unwrap().remove(0)
+}
+
+fn said(world: &World) -> (Standing, String) {
+    let Explained { shown, standing, .. } = told(world);
+    (standing, shown.explanation)
+}
+
+fn shop_id(world: &World) -> SystemId {
+    world.systems[0].1
+}
+
+fn status(world: &World) -> SystemStatus {
+    let (ledger, id) = (world.handle.ledger(), shop_id(world));
+    let read = ledger.read(TENANT, |view| {
+        let system = view.system(id)?.expect("it is there");
+        system_status(view, ledger.seal(), id, &system)
+    });
+    read.unwrap()
+}
+
+async fn asked(world: &World) {
+    ask(&world.handle, TENANT, shop_id(world), false).await.unwrap();
+}
+
+fn came(world: &World) -> (Doing, String) {
+    let id = shop_id(world);
+    let came = world.handle.ledger().read(TENANT, |view| progress(view, id)).unwrap();
+    (came.doing, came.sentence("SHOP"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_number_that_cannot_be_read_it_is_said_when_it_was() {
+    let (mut world, shop) = shop_of_100().await;
+    world.until("10:08").await;
+    assert_eq!(said(&world), (Standing::InStep, "SHOP shows 100, as it should.".to_owned()));
+    let (_, read_at) = told(&world).shown.observed.unwrap();
+    assert!(
+        read_at > time("10:07"),
+        "that is known of each number, although nothing of it changed: {read_at}"
+    );
+    shop.inside.lock().down = true;
+    world.until("10:09").await;
+    let (standing, sentence) = said(&world);
+    assert_eq!(standing, Standing::Behind);
+    assert!(
+        sentence.starts_with("SHOP showed 100 when it was last heard of, at 2026-11-23T10:0"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("no route"), "{sentence}");
+    shop.inside.lock().down = false;
+    world.until("10:20").await;
+    assert_eq!(said(&world).0, Standing::InStep);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_it_now_is_answered_at_once_while_it_is_down() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.inside.lock().down = true;
+    world.until("11:00").await;
+    asked(&world).await;
+    world.until("11:00:03").await;
+    let (doing, sentence) = came(&world);
+    assert_eq!(doing, Doing::Failed, "{sentence}");
+    assert!(sentence.contains("no route"), "{sentence}");
+    shop.inside.lock().down = false;
+    asked(&world).await;
+    world.until("11:00:20").await;
+    assert_eq!(came(&world).0, Doing::Done, "it is tried at once, however long it would have rested");
+    // What it asked for itself is kept, and said.
+    shop.inside.lock().throttles = u32::MAX;
+    world.until("11:01").await;
+    asked(&world).await;
+    let calls = shop.inside.lock().calls;
+    world.until("11:01:02").await;
+    let (doing, sentence) = came(&world);
+    assert!(doing == Doing::Waiting && sentence.contains("it asked for that rest"), "{sentence}");
+    assert!(shop.inside.lock().calls <= calls + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_explains_is_said_while_it_is_looked_at_again() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.set("MUG", 97);
+    asked(&world).await;
+    world.until("10:01:02").await;
+    let (standing, sentence) = said(&world);
+    assert_eq!(standing, Standing::OnItsWay, "{sentence}");
+    assert!(sentence.starts_with("SHOP showed 97 at 2026-11-23T10:01:0"), "{sentence}");
+    assert_eq!(came(&world).0, Doing::Push, "it is not done with before that is over");
+    assert_eq!((status(&world).in_step, status(&world).listings), (0, 1));
+    world.until("10:02").await;
+    assert_eq!(came(&world), (Doing::Done, "Done: 0 listings found, 1 numbers compared, 1 sent.".to_owned()));
+    assert_eq!((shop.shows("MUG"), said(&world).0), (100, Standing::InStep));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_a_system_says_what_keeps_it_from_being_sent() {
+    let (mut world, shop) = shop_of_100().await;
+    assert_eq!(status(&world).state.name(), "live");
+    world.tell(Body::StopPushing).await;
+    let stopped = status(&world).state;
+    assert_eq!((stopped.name(), stopped.sign(false)), ("paused", ("■", "paused")));
+    assert!(stopped.sentence("SHOP").contains("All pushing is stopped"), "{stopped:?}");
+    world.tell(Body::ResumePushing).await;
+    world.mode("SHOP", policy(Policy::Ask)).await;
+    shop.set("MUG", 97);
+    world.until("10:03").await;
+    let sentence = status(&world).state.sentence("SHOP");
+    assert!(sentence.contains("1 of its 1 numbers waits for an answer in the inbox"), "{sentence}");
+    world.answer(world.open()[0].0, onhand_ledger::model::Choice::SetBack).await;
+    world.until("10:04").await;
+    assert_eq!(status(&world).state.name(), "live");
+    shop.inside.lock().refuses = true;
+    world.adjust("MUG", -1).await;
+    world.until("10:05").await;
+    let sentence = status(&world).state.sentence("SHOP");
+    assert!(sentence.contains("it refuses 1 of its 1 numbers, such as: it is locked"), "{sentence}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_tells_the_master_of_some_stock_its_own_number() {
+    let (mut world, shop) = shop_of_100().await;
+    let master = |master: &str| {
+        let (location, master) = (Some("LONDON".to_owned()), master.to_owned());
+        Body::SetOwnership(SetOwnership { location, master, ..SetOwnership::default() })
+    };
+    world.tell(master("SHOP")).await;
+    world.until("10:02").await;
+    let pushed = shop.pushed("MUG").len();
+    shop.set("MUG", 42);
+    world.until("10:05").await;
+    assert_eq!((shop.shows("MUG"), shop.pushed("MUG").len(), world.open().len()), (42, pushed, 0));
+    let (standing, sentence) = said(&world);
+    assert_eq!(standing, Standing::LeftToIt);
+    assert!(sentence.contains("is master of what it sells from: the number is its own"), "{sentence}");
+    assert_eq!((status(&world).listings, status(&world).skipped), (0, 1));
+    // Onhand is again.
+    world.tell(master("onhand")).await;
+    world.until("10:08").await;
+    assert_eq!((shop.shows("MUG"), said(&world).0), (100, Standing::InStep));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn most_of_a_small_shop_does_not_fall_to_zero_unseen() {
+    let mut world = World::new(File).await;
+    let all: Vec<(String, i64)> = (1..=6).map(|number| (format!("ITEM-{number}"), 10 * number)).collect();
+    for (sku, quantity) in &all {
+        world.item(sku, *quantity).await;
+    }
+    let shows: Vec<(&str, i64)> = all.iter().map(|(sku, quantity)| (sku.as_str(), *quantity)).collect();
+    let shop = world.connect("SHOP", &shows, PutMode::default()).await;
+    world.until("10:01").await;
+    world.publication("SHOP", Some(45)).await;
+    world.until("10:02").await;
+    assert!(
+        shows.iter().all(|(sku, quantity)| *quantity > 45 || shop.shows(sku) == *quantity),
+        "held as they are"
+    );
+    let open = world.open();
+    assert_eq!((open.len(), open[0].1.cause), (1, Cause::ZerosHeld), "{open:#?}");
+    assert!(open[0].1.sentence.starts_with("4 of 6 listings"), "{}", open[0].1.sentence);
+    assert_eq!((shop.shows("ITEM-5"), shop.shows("ITEM-6")), (5, 15), "what is left is sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_master_is_told_as_one() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.inside.lock().second_master = Some(92);
+    shop.set("MUG", 92);
+    world.until("10:10").await;
+    let open: Vec<Cause> = world.open().iter().map(|(_, open)| open.cause).collect();
+    assert_eq!(open, [Cause::SecondMaster], "what was told of each time ends with it");
+    let sentence = &world.open()[0].1.sentence;
+    assert!(
+        sentence.starts_with("whatever we send for MUG, 100 the last time, SHOP shows 92 again"),
+        "{sentence}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_formula_that_never_gives_a_number_is_refused_when_it_is_saved() {
+    let (world, _) = shop_of_100().await;
+    let set = |formula: &str| {
+        let formula = Some(formula.to_owned());
+        Body::SetPublication(SetPublication {
+            system: Some("SHOP".to_owned()),
+            formula,
+            ..Default::default()
+        })
+    };
+    for formula in
+        ["1 / 0", "available / (available - available)", "available * 9223372036854775807", "1000000000001"]
+    {
+        let refused =
+            world.handle.submit(TENANT, World::command(set(formula))).await.unwrap_err().to_string();
+        assert!(refused.contains("it gives no number, whatever stock was tried"), "{formula}: {refused}");
+    }
+    for formula in ["100 / (available - 7)", "available > 0 ? 100 / available : 1 / 0", "0 - 5", "min(1, 0)"]
+    {
+        let answer = world.tell(set(formula)).await;
+        assert!(matches!(answer, Answer::Rule(_)), "{formula}: {answer:?}");
+    }
+    assert_eq!(Quantity::MAX_INPUT.whole_units(), 1_000_000_000_000);
+}
