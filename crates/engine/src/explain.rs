@@ -8,7 +8,7 @@ use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq, SystemId};
 use onhand_store::StoreError;
-use onhand_sync::{Standing, exposed};
+use onhand_sync::{Standing, Stop, exposed};
 
 use crate::history::{HistoryFilter, LedgerRow};
 use crate::published::counted_by;
@@ -95,7 +95,7 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
                 rule: should.rule,
                 because: should.because(),
                 since,
-                sent: state.sent,
+                sent: state.sent.filter(|_| !is_refused(&state)),
                 between: between(view, &newest, &behind, &system, &state)?,
             };
             let standing = Standing::of(&status, &should, since, view.now);
@@ -104,6 +104,12 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
         }
     }
     Ok(all)
+}
+
+/// Was what was sent last refused? Then nothing is under way: what the system said is in the sentence.
+fn is_refused(state: &ShownState) -> bool {
+    let refused = state.stopped.as_ref().is_some_and(|stopped| stopped.why == Stop::Refused);
+    refused && state.unanswered.is_none() && state.sent.is_some_and(|sent| sent.acknowledged_at.is_none())
 }
 
 /// A listing of a system, and the number it shows at one of its locations.
@@ -314,6 +320,10 @@ fn exposed_at(
     let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
+    // In batches it stays so until the next one has gone.
+    let wait = status.next_batch.map_or(0, |at| (at.micros() - view.now.micros()).max(0) / 1_000);
+    let for_millis =
+        worker.push_lag.usual().map(|lag| lag.saturating_add(u32::try_from(wait).unwrap_or(u32::MAX)));
     Ok(Some(Exposure {
         sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
         system: system.name.clone(),
@@ -322,7 +332,7 @@ fn exposed_at(
         shows,
         available: should.available,
         exposed,
-        for_millis: worker.push_lag.usual().filter(|_| is_sent),
+        for_millis: for_millis.filter(|_| is_sent),
         standing,
     }))
 }

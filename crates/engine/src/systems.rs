@@ -373,6 +373,7 @@ pub(crate) fn shown(
         observed: state.observed.filter(|(_, at)| state.acknowledged_at.is_none_or(|newer| newer <= *at)),
         unanswered: state.unanswered,
         stopped: state.stopped.as_ref().map(|stopped| (stopped.why, stopped.reason.clone())),
+        zero_rejected: state.zero_rejected,
         paused: system.paused,
         all_stopped: view.rules()?.pushing_stopped.is_some(),
         one_way_in: !system.mode.direction.sends(),
@@ -458,7 +459,9 @@ pub fn system_status(
         for remote_location in remote_locations(system) {
             let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
             if let Some((shown, _, status, _)) = found {
-                if let Some((why, reason)) = status.stopped.filter(|_| !shown.is_skipped) {
+                if let Some((why, reason)) =
+                    status.stopped.filter(|_| !shown.is_skipped && !status.zero_rejected)
+                {
                     unsent.add(why, &reason);
                 }
                 listings += usize::from(!shown.is_skipped);

@@ -121,6 +121,10 @@ pub struct Checked {
     pub own_stock: Some5,
     /// Locations where it is master and orders are allocated, of which it is sent none.
     pub by_itself: Some5,
+    /// Locations where it is master, of which it tells nothing by itself: it is one-way in, and cannot be asked.
+    pub unheard: Some5,
+    /// Other systems that are connected at the same address as the same user.
+    pub same_as: Some5,
     /// Since when all pushing is stopped.
     pub all_stopped: Option<Instant>,
     /// Is it paused?
@@ -262,7 +266,26 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
                 "{name} is master of {} and is not one-way in: what changes there is not heard, and nothing is sent for it.",
                 seen.own_stock.shown()
             ),
-            "Set it one-way in: POST /v1/systems/{name}/mode; or make Onhand master: POST /v1/ownership.",
+            "Make Onhand master: POST /v1/ownership; or, where it tells its stock, set it one-way in: POST /v1/systems/{name}/mode.",
+        );
+    }
+    if seen.unheard.count > 0 {
+        find(
+            Warning,
+            "unheard",
+            format!(
+                "{name} is master of {} and cannot be asked what lies there: unless somebody tells its stock, no change of it is heard.",
+                seen.unheard.shown()
+            ),
+            "Have its stock told: POST /v1/systems/{name}/snapshots or deltas; or make Onhand master: POST /v1/ownership.",
+        );
+    }
+    if seen.same_as.count > 0 {
+        find(
+            Error,
+            "connected_twice",
+            format!("{name} is connected as {} too: each of its orders counts twice.", seen.same_as.shown()),
+            "Connect one of them elsewhere: POST /v1/connect.",
         );
     }
     if seen.by_itself.count > 0 {

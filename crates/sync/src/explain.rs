@@ -44,6 +44,8 @@ pub struct Status {
     pub unanswered: Option<(Quantity, Instant)>,
     /// Why nothing is sent, and what the system said.
     pub stopped: Option<(Stop, String)>,
+    /// It was held, and somebody rejected that it falls to zero.
+    pub zero_rejected: bool,
     /// Nothing is pushed to the system: somebody paused it.
     pub paused: bool,
     /// Nothing is pushed to any system.
@@ -77,6 +79,10 @@ impl Status {
     /// By what is known of it, does it show what it should?
     fn is_in_step(&self, shown: &Shown) -> bool {
         self.shows() == Some(shown.quantity) && self.unanswered.is_none() && self.suspected.is_none()
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(self.stopped, Some((Stop::Held, _)))
     }
 
     fn fails_for_good(&self) -> bool {
@@ -120,6 +126,9 @@ impl Standing {
     pub fn of(status: &Status, shown: &Shown, since: Option<Instant>, now: Instant) -> Self {
         if shown.is_skipped {
             return Self::LeftToIt;
+        }
+        if status.zero_rejected && status.is_held() {
+            return Self::Paused;
         }
         if status.stopped.is_some() || status.fails_for_good() {
             return Self::NeedsYou;
@@ -239,8 +248,16 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
     }
     let both = format!("{system} shows {shows} and should show {desired}.");
     match &status.stopped {
-        Some((Stop::Refused, reason)) => return format!("{both} It refuses the change: {reason}."),
+        Some((Stop::Refused, reason)) => {
+            return format!("{both} It refuses the change: {}.", reason.trim_end_matches('.'));
+        }
         Some((Stop::Asked, reason)) => return format!("{both} {reason}"),
+        Some((Stop::Held, _)) if status.zero_rejected => {
+            return format!(
+                "{both} It was one of many that would fall to zero at once, and somebody rejected that: it stays until what made \
+                 it zero is undone."
+            );
+        }
         Some((Stop::Held, _)) => {
             return format!(
                 "{both} It is one of many that would fall to zero at once, by no order: it is held until somebody approves."
@@ -266,7 +283,9 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         );
     }
     let is_set_back = !status.paused && !status.all_stopped && !status.watched && status.trouble.is_none();
-    if let Some((from, to, at)) = status.drift.filter(|_| shows != desired && is_set_back) {
+    if let Some((from, to, at)) =
+        status.drift.filter(|(_, to, _)| shows == *to && shows != desired && is_set_back)
+    {
         return format!(
             "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it. \
              It is being set to {desired}."
@@ -399,6 +418,23 @@ mod tests {
              it. It is being set to 101."
         );
         assert_eq!(said(&drifted(101)), "Woo shows 101, as it should.");
+        // What was set back before is no cause of what differs by now.
+        assert_eq!(said(&drifted(99)), "Woo shows 99 and should show 101. It is about to be sent.");
+        let held = Status { stopped: Some((Stop::Held, String::new())), ..drifted(9) };
+        assert!(said(&held).ends_with("it is held until somebody approves."), "{}", said(&held));
+        let rejected = Status { zero_rejected: true, ..held };
+        assert!(
+            said(&rejected).ends_with("it stays until what made it zero is undone."),
+            "{}",
+            said(&rejected)
+        );
+        let of = |status: &Status| Standing::of(status, &shown(101), None, now);
+        assert_eq!(
+            (of(&rejected), of(&Status { zero_rejected: false, ..rejected.clone() })),
+            (Standing::Paused, Standing::NeedsYou)
+        );
+        let refused = Status { stopped: Some((Stop::Refused, "it is locked.".to_owned())), ..drifted(9) };
+        assert!(said(&refused).ends_with("It refuses the change: it is locked."), "{}", said(&refused));
         for (status, why) in [
             (Status { paused: true, ..drifted(97) }, "It is paused: nothing is sent."),
             (

@@ -13,11 +13,12 @@ use onhand_sync::{Checked, Finding, Some5, Step, Stop, Webhooks};
 use super::connecting::sequence;
 use super::found::found_one;
 use super::{
-    AddError, Connector, Hooks, STATUS, ShownState, WorkerStatus, connection, desired_by, read_note,
-    remote_locations, shown_key, shown_space,
+    AddError, Connection, Connector, Hooks, STATUS, ShownState, WorkerStatus, connection, connections,
+    desired_by, read_note, remote_locations, shown_key, shown_space,
 };
 use crate::hooks::has_address;
 use crate::queue::Handle;
+use crate::seal::{Seal, SealError};
 use crate::sent::{open_documents, place_of};
 use crate::view::View;
 
@@ -44,18 +45,13 @@ pub async fn check(
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         let (steps, unspoken) = (sequence(view, id)?, unspoken(view, system)?);
         let orders = (unanswered(view, id)?, mastered(view, id, system)?);
+        let same_as = same_as(view, ledger.seal(), id, connection.as_ref())?;
         let all_stopped = view.rules()?.pushing_stopped.map(|stopped| stopped.since);
-        Ok::<_, StoreError>((
-            connection,
-            worker,
-            steps,
-            unspoken,
-            has_address(view, id)?,
-            orders,
-            all_stopped,
-        ))
+        let known = (has_address(view, id)?, all_stopped, same_as);
+        Ok::<_, StoreError>((connection, worker, steps, unspoken, orders, known))
     })?;
-    let (connection, worker, steps, unspoken, has_address, (unanswered, mastered), all_stopped) = seen;
+    let (connection, worker, steps, unspoken, (unanswered, mastered), known) = seen;
+    let (has_address, all_stopped, same_as) = known;
     let sends = system.mode.direction.sends();
     let mut seen = Checked {
         name: system.name.clone(),
@@ -72,6 +68,7 @@ pub async fn check(
         by_itself: mastered.by_itself,
         all_stopped: all_stopped.filter(|_| sends),
         paused: system.paused && sends,
+        same_as,
         ..Checked::default()
     };
     let mut tracked = BTreeMap::new();
@@ -94,6 +91,10 @@ pub async fn check(
                 }
                 if channel.webhook().is_some() {
                     seen.webhooks = webhooks(has_address, &worker.hooks);
+                }
+                // It could be asked what it shows, and not what lies there: of its stock it is to tell.
+                if !sends && channel.shows_back() && !channel.tells_stock() {
+                    seen.unheard = mastered.all;
                 }
                 if seen.unreachable.is_none() && seen.refused.is_none() && channel.shows_back() {
                     tracked = tracked_now(handle, tenant, id, channel.as_ref()).await?;
@@ -170,6 +171,32 @@ struct Mastered {
     by_itself: Some5,
     /// It would be sent the numbers of these.
     own_stock: Some5,
+    /// All of them.
+    all: Some5,
+}
+
+/// Other systems that are connected at the same address as the same user.
+fn same_as(
+    view: &mut View<'_>,
+    seal: &Seal,
+    id: SystemId,
+    connection: Option<&Result<Connection, SealError>>,
+) -> Result<Some5, StoreError> {
+    let mut found = Some5::default();
+    let Some(Ok(ours)) = connection else { return Ok(found) };
+    // A folder may be shared by several that write files of their own.
+    if ["files", "edi"].contains(&ours.kind.as_str()) {
+        return Ok(found);
+    }
+    let at = |connection: &Connection| {
+        (connection.url.trim_end_matches('/').to_lowercase(), connection.username.clone())
+    };
+    for (other, system, theirs) in connections(view, seal)? {
+        if other != id && theirs.is_ok_and(|theirs| theirs.kind == ours.kind && at(&theirs) == at(ours)) {
+            found.add(|| system.name);
+        }
+    }
+    Ok(found)
 }
 
 fn mastered(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Mastered, StoreError> {
@@ -183,6 +210,7 @@ fn mastered(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Master
         }
         let code = view.location(location)?.map(|location| location.code).unwrap_or_default();
         let is_sold = sites.sells(location);
+        found.all.add(|| code.clone());
         if gets && is_sold && place_of(&sites, system, location).is_none() {
             found.unsent.add(|| code.clone());
         }
@@ -317,7 +345,9 @@ impl Looking<'_> {
         let (space, mut stops) = (shown_space(self.id), Vec::new());
         for remote_location in &self.remote {
             let state: ShownState = read_note(view, &space, &shown_key(id, remote_location))?;
-            stops.extend(state.stopped.map(|stopped| stopped.why));
+            // What was rejected waits for nobody.
+            let stopped = state.stopped.filter(|stopped| stopped.why != Stop::Held || !state.zero_rejected);
+            stops.extend(stopped.map(|stopped| stopped.why));
         }
         Ok(stops)
     }

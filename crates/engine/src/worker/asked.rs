@@ -67,6 +67,9 @@ impl Worker {
         self.refresh().await?;
         if !self.system.mode.direction.sends() {
             self.orders().await?;
+            // What lies there is read too, where it can be asked.
+            self.next_stock = self.now();
+            self.read_stock().await?;
             return self.end(Some("what it shows is its own".to_owned())).await;
         }
         let all: BTreeSet<String> = self.lines.iter().map(|(key, _)| key.clone()).collect();

@@ -121,7 +121,8 @@ impl Worker {
             Stop::Refused => (
                 Cause::PushRefused,
                 format!(
-                    "{name} refuses to show {desired} for {shown}: {reason}. Mend it there; it is tried again."
+                    "{name} refuses to show {desired} for {shown}: {}. Mend it there; it is tried again.",
+                    reason.trim_end_matches('.')
                 ),
             ),
             Stop::SecondMaster => (Cause::SecondMaster, reason),

@@ -82,7 +82,7 @@ impl Worker {
         }
         let now = self.now();
         self.zeros_sent.retain(|at| at.plus_seconds(WINDOW) > now);
-        let (mut held, mut pending, mut untold) = (Vec::new(), Vec::new(), false);
+        let (mut held, mut pending, mut untold, mut others) = (Vec::new(), Vec::new(), false, 0);
         for key in self.lines.guarded() {
             let Some(line) = self.lines.get(&key) else { continue };
             if line.is_held() && !line.state.zero_rejected {
@@ -94,9 +94,12 @@ impl Worker {
                 && !line.state.zero_allowed
             {
                 pending.push(key);
+            } else if line.state.stopped.is_some() && !line.is_held() && line.is_guarded() {
+                // Nothing is sent for it, and it falls with them all the same.
+                others += 1;
             }
         }
-        let zeros = held.len() + pending.len() + self.zeros_sent.len();
+        let zeros = held.len() + pending.len() + others + self.zeros_sent.len();
         let is_new = !pending.is_empty() && is_wave(zeros, self.lines.len(), self.system.mode.zeros);
         if is_new {
             for key in &pending {
@@ -128,8 +131,13 @@ impl Worker {
             |line: &Line| line.listing.remote_sku.clone().unwrap_or_else(|| line.listing.remote_id.clone());
         let names: Vec<String> = lines().take(NAMED).map(name_of).collect();
         let (system, count, all) = (self.system.name.clone(), held.len(), self.lines.len());
+        let before_them = match self.zeros_sent.len() {
+            0 => String::new(),
+            1 => " 1 other has shown 0 since a few minutes ago.".to_owned(),
+            sent => format!(" {sent} others have shown 0 since a few minutes ago."),
+        };
         let sentence = format!(
-            "{count} of {all} listings of {system} would fall to zero at once, by no order (such as {}). They are held as they are. Answer \
+            "{count} of {all} listings of {system} would fall to zero at once, by no order (such as {}).{before_them} They are held as they are. Answer \
              `approve` and they are sent; answer `reject` and they stay until what made them zero is undone.",
             names.join(", ")
         );

@@ -20,7 +20,18 @@ pub(super) async fn run(link: &Link, sku: &str, json: bool) -> anyhow::Result<()
         if shown.is_empty() {
             say("No system shows it.")?;
         }
-        shown.iter().flat_map(shown_lines).try_for_each(say)?;
+        for one in shown {
+            let of_system = shown.iter().filter(|other| other["system"] == one["system"]);
+            let mut lines = shown_lines(one);
+            // Of several each is named.
+            if of_system.count() > 1
+                && let Some(first) = lines.first_mut()
+            {
+                let (listing, place) = (one["listing"].as_str(), one["remote_location"].as_str());
+                *first = format!("{first}  (listing {} at {})", listing.unwrap_or("–"), place.unwrap_or("–"));
+            }
+            lines.into_iter().try_for_each(say)?;
+        }
         super::documents::show_sent(&explained["sent"])
     })?;
     Ok(())
