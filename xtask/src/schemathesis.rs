@@ -31,7 +31,7 @@ pub struct Trial {
 
 /// As a part of a full test run.
 pub fn in_short() -> Result<()> {
-    schemathesis(&Trial { examples: 10, coverage: false, seed: 1 })
+    schemathesis(&Trial { examples: 3, coverage: false, seed: 1 })
 }
 
 /// Builds the server and tries it.
@@ -48,7 +48,7 @@ fn schemathesis(trial: &Trial) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let mut served = Served::start(&folder.join("api.db"))?;
     let key = fs::read_to_string(folder.join("api.db.key")).context("the server's key")?;
-    let phases = if trial.coverage { "examples,coverage,fuzzing" } else { "examples,fuzzing" };
+    let phases = if trial.coverage { "examples,coverage,fuzzing" } else { "fuzzing" };
     let mut tried = Command::new(tool);
     tried
         .args(["run", &format!("{}/openapi.json", served.address), "--checks", "not_a_server_error"])

@@ -7,15 +7,15 @@ mod simulated;
 
 use std::sync::Arc;
 
-use onhand_engine::explain::{Explained, explain_item};
+use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::systems::asked::{Doing, ask, progress};
 use onhand_engine::systems::{SystemStatus, system_status};
 use onhand_ledger::command::{PutMode, SetOwnership, SetPublication};
-use onhand_ledger::model::{Cause, Policy};
-use onhand_ledger::{Answer, Body, Quantity, SystemId};
+use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Timing};
+use onhand_ledger::{Answer, Body, ListingId, Quantity, SystemId};
 use onhand_sync::Standing;
 use simulated::Kept::File;
-use simulated::{Simulated, TENANT, World, policy, time};
+use simulated::{Simulated, TENANT, World, policy, time, timing};
 
 /// SHOP shows 100 of MUG, as it should, since 10:00.
 async fn shop_of_100() -> (World, Arc<Simulated>) {
@@ -141,7 +141,7 @@ async fn the_state_of_a_system_says_what_keeps_it_from_being_sent() {
     world.until("10:03").await;
     let sentence = status(&world).state.sentence("SHOP");
     assert!(sentence.contains("1 of its 1 numbers waits for an answer in the inbox"), "{sentence}");
-    world.answer(world.open()[0].0, onhand_ledger::model::Choice::SetBack).await;
+    world.answer(world.open()[0].0, Choice::SetBack).await;
     world.until("10:04").await;
     assert_eq!(status(&world).state.name(), "live");
     shop.inside.lock().refuses = true;
@@ -235,4 +235,61 @@ async fn a_formula_that_never_gives_a_number_is_refused_when_it_is_saved() {
         assert!(matches!(answer, Answer::Rule(_)), "{formula}: {answer:?}");
     }
     assert_eq!(Quantity::MAX_INPUT.whole_units(), 1_000_000_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_back_is_no_cause_of_what_differs_since() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.set("MUG", 97);
+    world.until("10:02").await;
+    assert_eq!((shop.shows("MUG"), said(&world).0), (100, Standing::InStep));
+    shop.inside.lock().loses_pushes = u32::MAX;
+    world.adjust("MUG", -1).await;
+    world.until("10:02:02").await;
+    let sentence = said(&world).1;
+    assert!(sentence.starts_with("SHOP shows 100 and should show 99."), "{sentence}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_waits_for_nobody() {
+    let mut world = World::new(File).await;
+    let all: Vec<String> = (1..=6).map(|number| format!("ITEM-{number}")).collect();
+    for sku in &all {
+        world.item(sku, 10).await;
+    }
+    world.item("MUG", 10).await;
+    let shows: Vec<(&str, i64)> =
+        all.iter().map(|sku| (sku.as_str(), 10)).chain(std::iter::once(("MUG", 10))).collect();
+    let shop = world.connect("SHOP", &shows, PutMode::default()).await;
+    world.until("10:01").await;
+    world.publication("SHOP", Some(45)).await;
+    world.until("10:02").await;
+    assert!(status(&world).state.sentence("SHOP").contains("7 of its 7 numbers wait"));
+    world.answer(world.open()[0].0, Choice::Reject).await;
+    world.until("10:03").await;
+    assert_eq!((status(&world).state.name(), world.open().len(), shop.shows("MUG")), ("live", 0, 10));
+    let (standing, sentence) = said(&world);
+    assert_eq!(standing, Standing::Paused);
+    assert!(
+        sentence.ends_with("somebody rejected that: it stays until what made it zero is undone."),
+        "{sentence}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_batch_can_be_oversold_until_that_has_gone() {
+    let (mut world, _) = shop_of_100().await;
+    world.adjust("MUG", -1).await;
+    world.until("10:02").await;
+    let daily =
+        Timing::Batch(Schedule { cron: "0 11 * * *".to_owned(), time_zone: "UTC".to_owned(), full: false });
+    world.mode("SHOP", timing(daily)).await;
+    world.until("10:10").await;
+    world.adjust("MUG", -2).await;
+    world.until("10:30").await;
+    let read = world.handle.ledger().read(TENANT, |view| exposure(view, ListingId(0), 10, 100));
+    let (exposed, _) = read.unwrap();
+    assert_eq!((exposed.len(), exposed[0].exposed), (1, Quantity::units(2)));
+    let millis = exposed[0].for_millis.unwrap();
+    assert!((1_800_000..1_900_000).contains(&millis), "half an hour and what a push takes: {millis}");
 }

@@ -138,3 +138,42 @@ async fn a_system_is_kept_equal_now_because_somebody_asks() {
     let unknown = onhand(&database, &["sync", "Nobody"]);
     assert!(text(&unknown.stderr).contains("Nobody"), "{}", text(&unknown.stderr));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_is_connected_twice_or_master_and_unheard_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&folder.path().join("twice.db"), &["--no-sync"]);
+    server.stocked("MUG", 5).await;
+    let shop = CornerShop::new("token", Arc::new(micros));
+    shop.list("1", "MUG", "Blue mug", 3);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(shop::serve(listener, shop.clone(), std::future::pending()));
+    let add = |name: &str, url: &str| json!({ "name": name, "kind": "shop", "url": url, "secret": "token" });
+    assert_eq!(server.post("/v1/systems", add("Corner", &url)).await.0, StatusCode::CREATED);
+    let check = async |name: &str| server.get(&format!("/v1/systems/{name}/check")).await.1;
+    assert!(!checks(&check("Corner").await).contains(&"connected_twice".to_owned()));
+    assert_eq!(server.post("/v1/systems", add("Again", &format!("{url}/"))).await.0, StatusCode::CREATED);
+    for (name, other) in [("Corner", "Again"), ("Again", "Corner")] {
+        let checked = check(name).await;
+        let first = &checked["findings"][0];
+        assert_eq!(
+            (&first["check"], &checked["ok"]),
+            (&json!("connected_twice"), &json!(false)),
+            "{checked}"
+        );
+        assert!(first["sentence"].as_str().unwrap().contains(other), "{checked}");
+    }
+    // Master, and two-way: nothing is sent, nor heard. Then one-way in: it cannot be asked.
+    let rule = json!({ "location": "LONDON", "master": "Corner" });
+    assert_eq!(server.post("/v1/ownership", rule).await.0, StatusCode::OK);
+    assert!(checks(&check("Corner").await).contains(&"two_masters".to_owned()));
+    assert!(!checks(&check("Again").await).contains(&"two_masters".to_owned()));
+    let inward = json!({ "direction": "one_way_in" });
+    assert_eq!(server.post("/v1/systems/Corner/mode", inward).await.0, StatusCode::OK);
+    let found = checks(&check("Corner").await);
+    assert!(found.contains(&"unheard".to_owned()) && !found.contains(&"two_masters".to_owned()), "{found:?}");
+    // All pushing is stopped: that is found, too.
+    assert_eq!(server.post("/v1/pushing/stop", json!({})).await.0, StatusCode::OK);
+    assert!(checks(&check("Again").await).contains(&"pushing".to_owned()));
+}
