@@ -321,9 +321,10 @@ fn exposed_at(
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
     // In batches it stays so until the next one has gone.
-    let wait = status.next_batch.map_or(0, |at| (at.micros() - view.now.micros()).max(0) / 1_000);
-    let for_millis =
-        worker.push_lag.usual().map(|lag| lag.saturating_add(u32::try_from(wait).unwrap_or(u32::MAX)));
+    let wait = status.next_batch.map(|at| (at.micros() - view.now.micros()).max(0) / 1_000);
+    let wait = wait.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
+    let lag = worker.push_lag.usual();
+    let for_millis = wait.map(|wait| wait.saturating_add(lag.unwrap_or(0))).or(lag);
     Ok(Some(Exposure {
         sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
         system: system.name.clone(),

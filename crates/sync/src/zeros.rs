@@ -24,10 +24,11 @@ pub fn fall(fell_now: Option<bool>, nothing_free: Option<bool>, known: Option<Fa
 /// From so many on, more than half of all listings are a wave of themselves.
 const HALF_FROM: u128 = 4;
 
-/// Are so many guarded zeros of so many listings a wave? Of a small system most of it may be less than the number.
-pub fn is_wave(zeros: usize, listings: usize, most: Zeros) -> bool {
-    let (zeros, listings) = (zeros as u128, listings as u128);
-    let is_most_of_it = zeros >= HALF_FROM && zeros * 2 > listings;
+/// Are so many guarded zeros of so many listings a wave: those that fall at once, and those that have fallen lately? Of a small system
+/// most of it may be less than the number.
+pub fn is_wave(at_once: usize, lately: usize, listings: usize, most: Zeros) -> bool {
+    let (at_once, zeros, listings) = (at_once as u128, (at_once + lately) as u128, listings as u128);
+    let is_most_of_it = at_once >= HALF_FROM && at_once * 2 > listings;
     let is_many = zeros > u128::from(most.number) && zeros * 100 > u128::from(most.share) * listings;
     (is_many || is_most_of_it) && most.share < 100
 }
@@ -39,18 +40,20 @@ mod tests {
     #[test]
     fn a_wave_is_many_and_a_large_share() {
         let most = Zeros { number: 20, share: 10 };
-        assert!(is_wave(300, 1_000, most));
-        assert!(!is_wave(100, 1_000, most), "the share itself is not more than it");
-        assert!(is_wave(101, 1_000, most));
-        assert!(!is_wave(20, 40, most), "few");
-        assert!(is_wave(21, 40, most));
-        assert!(is_wave(4, 7, most), "most of a small one");
-        assert!(!is_wave(4, 8, most), "half of it is not most of it");
-        assert!(!is_wave(3, 3, most), "a few may be all that there is");
-        assert!(is_wave(300, 500, Zeros { number: 1_000, share: 10 }), "most of it, whatever the number");
-        assert!(!is_wave(1_000, 1_000, Zeros { number: 0, share: 100 }), "never");
-        assert!(!is_wave(3, 2, Zeros { number: 0, share: 100 }), "nor where one fell twice");
-        assert!(is_wave(1, 1_000, Zeros { number: 0, share: 0 }), "always");
+        assert!(is_wave(300, 0, 1_000, most));
+        assert!(!is_wave(100, 0, 1_000, most), "the share itself is not more than it");
+        assert!(is_wave(101, 0, 1_000, most));
+        assert!(!is_wave(20, 0, 40, most), "few");
+        assert!(is_wave(21, 0, 40, most));
+        assert!(is_wave(4, 0, 7, most), "most of a small one");
+        assert!(!is_wave(4, 0, 8, most), "half of it is not most of it");
+        assert!(!is_wave(3, 0, 3, most), "a few may be all that there is");
+        assert!(!is_wave(3, 9, 14, most), "one after the other they are no wave of a small one");
+        assert!(is_wave(1, 20, 40, most), "but many are one");
+        assert!(is_wave(300, 0, 500, Zeros { number: 1_000, share: 10 }), "most of it, whatever the number");
+        assert!(!is_wave(1_000, 0, 1_000, Zeros { number: 0, share: 100 }), "never");
+        assert!(!is_wave(3, 0, 2, Zeros { number: 0, share: 100 }), "nor where one fell twice");
+        assert!(is_wave(1, 0, 1_000, Zeros { number: 0, share: 0 }), "always");
     }
 
     #[test]

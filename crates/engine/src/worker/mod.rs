@@ -257,8 +257,8 @@ pub struct Worker {
     asked: Option<asked::Now>,
     /// The batch that is on its way.
     batch: Option<timing::Batch>,
-    /// When zeros were sent that no order explains, lately.
-    zeros_sent: Vec<Instant>,
+    /// When zeros were sent that no order explains, lately: each listing once.
+    zeros_sent: BTreeMap<String, Instant>,
     /// Changes that nothing explains and nobody was told of yet.
     untold: VecDeque<Found>,
     /// Acknowledged pushes since this was last taken.
@@ -324,7 +324,7 @@ impl Worker {
             seen: BTreeMap::new(),
             asked: None,
             batch: None,
-            zeros_sent: Vec::new(),
+            zeros_sent: BTreeMap::new(),
             untold: VecDeque::new(),
             acknowledged: Vec::new(),
         };

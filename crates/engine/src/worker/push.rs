@@ -204,7 +204,7 @@ impl Worker {
                     line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
                     let is_guarded = line.fall == Some(Fall::Guarded) && !line.state.zero_allowed;
                     if push.quantity.is_zero() && is_guarded {
-                        self.zeros_sent.push(at);
+                        self.zeros_sent.insert(key.clone(), at);
                     }
                     if let Some(batch) = &mut self.batch
                         && batch.left.remove(key)

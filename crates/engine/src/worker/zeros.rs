@@ -81,7 +81,7 @@ impl Worker {
             return Ok(());
         }
         let now = self.now();
-        self.zeros_sent.retain(|at| at.plus_seconds(WINDOW) > now);
+        self.zeros_sent.retain(|_, at| at.plus_seconds(WINDOW) > now);
         let (mut held, mut pending, mut untold, mut others) = (Vec::new(), Vec::new(), false, 0);
         for key in self.lines.guarded() {
             let Some(line) = self.lines.get(&key) else { continue };
@@ -99,8 +99,11 @@ impl Worker {
                 others += 1;
             }
         }
-        let zeros = held.len() + pending.len() + others + self.zeros_sent.len();
-        let is_new = !pending.is_empty() && is_wave(zeros, self.lines.len(), self.system.mode.zeros);
+        // Both are in the order of keys.
+        let is_counted = |key: &String| held.binary_search(key).is_ok() || pending.binary_search(key).is_ok();
+        let sent = self.zeros_sent.keys().filter(|key| !is_counted(key)).count();
+        let at_once = held.len() + pending.len() + others;
+        let is_new = !pending.is_empty() && is_wave(at_once, sent, self.lines.len(), self.system.mode.zeros);
         if is_new {
             for key in &pending {
                 let Some(mut line) = self.lines.get_mut(key) else { continue };
@@ -131,7 +134,9 @@ impl Worker {
             |line: &Line| line.listing.remote_sku.clone().unwrap_or_else(|| line.listing.remote_id.clone());
         let names: Vec<String> = lines().take(NAMED).map(name_of).collect();
         let (system, count, all) = (self.system.name.clone(), held.len(), self.lines.len());
-        let before_them = match self.zeros_sent.len() {
+        let all_held: BTreeSet<&String> = held.iter().collect();
+        let sent = self.zeros_sent.keys().filter(|key| !all_held.contains(key)).count();
+        let before_them = match sent {
             0 => String::new(),
             1 => " 1 other has shown 0 since a few minutes ago.".to_owned(),
             sent => format!(" {sent} others have shown 0 since a few minutes ago."),
