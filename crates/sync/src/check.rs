@@ -225,7 +225,7 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
             Warning,
             "pushing",
             format!("{name} is paused: it is sent nothing."),
-            "Let it go on: POST /v1/systems/{name}/resume.",
+            "Let it go on: POST /v1/systems/{name}/pause with `paused` false.",
         );
     }
     if seen.push_refused.count > 0 {
