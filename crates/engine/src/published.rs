@@ -281,7 +281,7 @@ impl Place<'_> {
         let halt = view.halt(index, self.item, &facts.tags)?;
         let listing = (self.listing.multiplier, self.listing.buffer.as_deref());
         let shown = desired(&known.stock, facts.precision, listing, rule, halt);
-        let is_masters = self.is_of_master(view, index, facts)?;
+        let is_masters = self.is_of_master(view, index, facts, rule)?;
         let is_skipped = shown.is_skipped || is_masters;
         let shown = Shown { changes_at: known.changes_at, is_skipped, is_masters, ..shown };
         *basis = Some(known);
@@ -289,13 +289,19 @@ impl Place<'_> {
     }
 
     /// Is its system master of the item wherever counts? Then its number is its own: what we would send is less or older.
-    fn is_of_master(&self, view: &mut View<'_>, index: &Index, facts: &Facts) -> Result<bool, StoreError> {
+    fn is_of_master(
+        &self,
+        view: &mut View<'_>,
+        index: &Index,
+        facts: &Facts,
+        rule: Option<Speaking<'_>>,
+    ) -> Result<bool, StoreError> {
         let system = self.listing.system;
         let Some(ownership) = index.ownership_with(system) else { return Ok(false) };
         if !self.system.mode.direction.sends() {
             return Ok(false);
         }
-        let counts = self.rule(index, facts).map(|speaking| speaking.rule.counts.as_slice());
+        let counts = rule.map(|speaking| speaking.rule.counts.as_slice());
         let locations = view.counting(self.system, self.remote_location, counts.unwrap_or_default())?;
         let sites = view.sites()?;
         let subject = ownership::Subject { item: Some(self.item), tags: &facts.tags };

@@ -222,6 +222,14 @@ impl ShownState {
         (self.acknowledged, self.acknowledged_at) = (Some(quantity), Some(at));
     }
 
+    /// Was it last observed as it should be, with nothing unanswered, and nothing that is looked into?
+    pub(crate) fn is_in_step(&self, desired: Quantity) -> bool {
+        self.unanswered.is_none()
+            && self.stopped.is_none()
+            && self.suspected.is_none()
+            && self.observed.is_some_and(|(quantity, _)| quantity == desired)
+    }
+
     /// Is there anything that was sent, not answered, and may still arrive?
     pub fn may_arrive(&self) -> bool {
         self.unanswered.is_some() || !self.lost.is_empty()
@@ -362,11 +370,7 @@ pub(crate) fn shown(
     {
         *at = confirmed_at.max(*at);
     }
-    let in_step = !should.is_skipped
-        && state.unanswered.is_none()
-        && state.stopped.is_none()
-        && state.suspected.is_none()
-        && state.observed.is_some_and(|(quantity, _)| quantity == should.quantity);
+    let in_step = !should.is_skipped && state.is_in_step(should.quantity);
     let status = Status {
         acknowledged: state.shows(),
         // What was acknowledged after it was last read is newer.

@@ -59,6 +59,24 @@ pub(crate) struct User {
 }
 
 impl User {
+    /// Somebody new, who has no password yet: none is right.
+    pub fn new(name: &str, role: Role, rights: Vec<Right>, now: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            role,
+            rights,
+            password: String::new(),
+            must_change: false,
+            password_at: now,
+            is_off: false,
+            has_code: false,
+            last_step: 0,
+            created_at: now,
+            signed_in_at: None,
+            known_as: None,
+        }
+    }
+
     /// When how they sign in changes now: later than the one before, whatever the clock says, so that sessions of that one have ended.
     pub fn set_after(&self, now: i64) -> i64 {
         now.max(self.password_at.saturating_add(1))

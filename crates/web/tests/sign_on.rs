@@ -403,7 +403,11 @@ async fn a_provider_is_looked_at_before_it_is_set_and_its_secret_is_told_to_nobo
     provider.inside.lock().is_down = true;
     let (status, _, text) = stranger(&shop).get("/sign-in/with").await;
     assert!(status == StatusCode::BAD_GATEWAY && text.contains("Use your name and password"), "{text}");
-    assert_eq!(stranger(&shop).get("/sign-in").await.0, StatusCode::OK);
+    // Nor does an address that names a tenant which cannot be.
+    for page in ["/sign-in", "/sign-in?tenant=0", "/sign-in?tenant=7", "/sign-in?tenant=18446744073709551615"]
+    {
+        assert_eq!(stranger(&shop).get(page).await.0, StatusCode::OK, "{page}");
+    }
     assert_eq!(shop.post("/v1/sign-on/forget", json!({})).await.0, StatusCode::OK);
     assert_eq!(stranger(&shop).get("/sign-in/with").await.0, StatusCode::NOT_FOUND);
 }

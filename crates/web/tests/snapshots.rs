@@ -11,6 +11,18 @@ use support::{Shop, time};
 const SNAPSHOTS: &str = "/v1/systems/WMS/snapshots";
 
 impl Shop {
+    /// The same shop, asked by Ada, who may approve.
+    async fn ada(&self) -> Self {
+        let key = create_key_with(&self.handle, TenantId::DEFAULT, "Ada", &[Right::Approve], None);
+        Self {
+            router: self.router.clone(),
+            handle: self.handle.clone(),
+            clock: self.clock.clone(),
+            key: key.await.unwrap(),
+            document: self.document.clone(),
+        }
+    }
+
     fn at(&self, clock: &str) -> &Self {
         self.clock.set(Instant::parse(&time(clock)).unwrap());
         self
@@ -161,14 +173,7 @@ async fn held_snapshots_change_nothing_until_a_person_approves_them() {
     ])).await;
     assert_eq!(shop.stock().await, (36, 3));
     // Who may approve approves; it counts as of its own time, and the newer one stands.
-    let key = create_key_with(&shop.handle, TenantId::DEFAULT, "Ada", &[Right::Approve], None).await.unwrap();
-    let ada = Shop {
-        router: shop.router.clone(),
-        handle: shop.handle.clone(),
-        clock: shop.clock.clone(),
-        key,
-        document: shop.document.clone(),
-    };
+    let ada = shop.ada().await;
     let approved = ada.at("12:00").accepted(&format!("{SNAPSHOTS}/D/approve"), json!({})).await;
     assert_eq!((&approved["state"], &approved["taken"]["taken"]), (&json!("taken"), &json!(36)));
     assert_eq!(shop.stock().await, (36, 3));
@@ -319,14 +324,7 @@ async fn a_held_snapshot_is_approved_or_rejected_from_the_inbox() {
     assert_eq!((again.0.as_u16(), again.1), (200, done), "asked again under its key it is answered again");
     let (status, _) = shop.call(&path(ids[0]), Some("k-2"), Some(ask("approve"))).await;
     assert_eq!(status, StatusCode::CONFLICT);
-    let key = create_key_with(&shop.handle, TenantId::DEFAULT, "Ada", &[Right::Approve], None).await.unwrap();
-    let ada = Shop {
-        router: shop.router.clone(),
-        handle: shop.handle.clone(),
-        clock: shop.clock.clone(),
-        key,
-        document: shop.document.clone(),
-    };
+    let ada = shop.ada().await;
     ada.accepted(&path(ids[1]), ask("approve")).await;
     assert_eq!(shop.stock().await, (1, 3), "4 were counted, and 3 of them are promised");
     let done = shop.get(&format!("/v1/discrepancies/{}", ids[1])).await;

@@ -10,7 +10,7 @@ use onhand_sync::{Failure, OPEN_AFTER};
 
 use super::timing::Batch;
 use super::{LOOK_SECONDS, Worker, WorkerError};
-use crate::systems::asked::{Asked, Doing, Progress, open};
+use crate::systems::asked::{Asked, Doing, Progress, open, progress};
 use crate::systems::found::discover;
 
 /// How far it has come is kept so often at most, in microseconds.
@@ -227,7 +227,13 @@ impl Worker {
         let because = format!("{name} is not called before {until}: it asked for that rest");
         let mut now = Now::of(asked, Doing::Waiting);
         now.progress.because = Some(because);
-        let note = now.progress.note(self.id);
+        let id = self.id;
+        // It is said once.
+        let told = self.handle.ledger().read(self.tenant, |view| progress(view, id));
+        if told.is_ok_and(|told| told == now.progress) {
+            return false;
+        }
+        let note = now.progress.note(id);
         if let Err(error) = self.handle.submit_with(self.tenant, None, vec![note]).await {
             tracing::warn!(%error, "it could not be kept what is waited for");
         }

@@ -115,11 +115,7 @@ impl Line {
                 || (self.fall == Some(Fall::Guarded) && differs),
             is_new: self.state.acknowledged.is_none(),
             is_ours: !self.is_skipped,
-            in_step: !self.is_skipped
-                && self.state.unanswered.is_none()
-                && self.state.stopped.is_none()
-                && self.state.suspected.is_none()
-                && self.state.observed.is_some_and(|(quantity, _)| quantity == self.desired),
+            in_step: !self.is_skipped && self.state.is_in_step(self.desired),
             exposed: if self.is_skipped { Quantity::ZERO } else { self.exposed() },
             behind_since: self
                 .changed_at

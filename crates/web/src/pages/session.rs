@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_ledger::TenantId;
 use onhand_store::Note;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Shown, assets, page, problem, words};
@@ -145,9 +146,18 @@ fn cookie_name(headers: &HeaderMap) -> &'static str {
     if is_this_machine(headers) { COOKIE } else { HOST_COOKIE }
 }
 
-/// Sets the cookie, over TLS alone unless the browser speaks with this very machine.
 fn set_cookie(headers: &HeaderMap, value: &str, seconds: i64) -> Result<HeaderValue, Problem> {
-    let (name, secure) = (cookie_name(headers), if is_this_machine(headers) { "" } else { "; Secure" });
+    set_cookie_of(headers, cookie_name(headers), value, seconds)
+}
+
+/// Sets a cookie, over TLS alone unless the browser speaks with this very machine. A link from elsewhere brings it along.
+pub(super) fn set_cookie_of(
+    headers: &HeaderMap,
+    name: &str,
+    value: &str,
+    seconds: i64,
+) -> Result<HeaderValue, Problem> {
+    let secure = if is_this_machine(headers) { "" } else { "; Secure" };
     let set = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     HeaderValue::from_str(&set).map_err(internal)
 }
@@ -255,11 +265,21 @@ struct Next {
     tenant: Option<u64>,
 }
 
-async fn ask(State(app): State<App>, RawQuery(query): RawQuery) -> Shown {
+/// What an address asks for; what cannot be read asks for nothing.
+pub(super) fn asked<T: DeserializeOwned + Default>(query: Option<String>) -> T {
     let uri = format!("/?{}", query.unwrap_or_default()).parse().unwrap_or_default();
-    let next = axum::extract::Query::<Next>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
-    let tenant = next.tenant.filter(|tenant| *tenant > 0).map_or(TenantId::DEFAULT, TenantId);
-    Ok(page(&SignIn::of(&app, next.next.as_deref(), tenant).await?)?)
+    axum::extract::Query::<T>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default()
+}
+
+/// The tenant that an address names; the first unless it names one that may be.
+pub(super) fn tenant_asked(tenant: Option<u64>) -> TenantId {
+    let may_be = |tenant: &u64| *tenant > 0 && i64::try_from(*tenant).is_ok();
+    tenant.filter(may_be).map_or(TenantId::DEFAULT, TenantId)
+}
+
+async fn ask(State(app): State<App>, RawQuery(query): RawQuery) -> Shown {
+    let next: Next = asked(query);
+    Ok(page(&SignIn::of(&app, next.next.as_deref(), tenant_asked(next.tenant)).await?)?)
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use onhand_ledger::TenantId;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::session::is_this_machine;
 use super::session::{self, refused};
@@ -29,20 +28,12 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/sign-in/with", get(leave)).route("/sign-in/back", get(back))
 }
 
-fn query<T: DeserializeOwned + Default>(query: Option<String>) -> T {
-    let uri = format!("/?{}", query.unwrap_or_default()).parse().unwrap_or_default();
-    axum::extract::Query::<T>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default()
-}
-
 fn cookie_name(headers: &HeaderMap) -> &'static str {
     if is_this_machine(headers) { COOKIE } else { HOST_COOKIE }
 }
 
-/// It comes back by a link from elsewhere, which `Lax` lets through.
 fn cookie(headers: &HeaderMap, value: &str, seconds: i64) -> Result<HeaderValue, Problem> {
-    let (name, secure) = (cookie_name(headers), if is_this_machine(headers) { "" } else { "; Secure" });
-    let set = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    HeaderValue::from_str(&set).map_err(|error| Problem::internal(&error.to_string()))
+    session::set_cookie_of(headers, cookie_name(headers), value, seconds)
 }
 
 fn with_cookie(mut response: Response, set: HeaderValue) -> Response {
@@ -72,8 +63,8 @@ async fn provider(app: &App, tenant: TenantId) -> Result<Result<Provider, String
 }
 
 async fn leave(State(app): State<App>, headers: HeaderMap, RawQuery(told): RawQuery) -> Shown {
-    let Leaving { tenant, next } = query(told);
-    let tenant = tenant.filter(|tenant| *tenant > 0).map_or(TenantId::DEFAULT, TenantId);
+    let Leaving { tenant, next } = session::asked(told);
+    let tenant = session::tenant_asked(tenant);
     let next = session::ours(next.as_deref()).to_owned();
     // Another site's link leads to where one signs in, and signs nobody in.
     if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site") {
@@ -110,7 +101,7 @@ struct Brought {
 }
 
 async fn back(State(app): State<App>, headers: HeaderMap, RawQuery(told): RawQuery) -> Shown {
-    let brought: Brought = query(told);
+    let brought: Brought = session::asked(told);
     let forgotten = cookie(&headers, "", 0)?;
     // Whatever comes of it, what was asked is asked no second time.
     Ok(with_cookie(came_back(&app, &headers, brought).await?, forgotten))

@@ -5,6 +5,8 @@
 
 mod provider;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onhand_engine::View;
 use onhand_engine::seal::{Seal, SealError};
 use onhand_ledger::TenantId;
@@ -125,14 +127,12 @@ impl Waiting {
     pub fn sealed(&self, seal: &Seal) -> Result<String, SealError> {
         let plain = serde_json::to_vec(self).expect("it can always be written");
         let sealed = seal.seal(TenantId::DEFAULT, ASKED, "", &plain)?;
-        Ok(sealed.bytes().map(|byte| format!("{byte:02x}")).collect())
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
     /// What the browser kept, if it is for this answer.
     pub fn opened(seal: &Seal, cookie: &str, state: &str, now: i64) -> Option<Self> {
-        let bytes = (0..cookie.len() / 2)
-            .map(|index| u8::from_str_radix(cookie.get(2 * index..2 * index + 2)?, 16).ok());
-        let sealed = String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()?;
+        let sealed = String::from_utf8(URL_SAFE_NO_PAD.decode(cookie).ok()?).ok()?;
         let plain = seal.open(TenantId::DEFAULT, ASKED, "", &sealed).ok()?;
         let waiting: Self = serde_json::from_slice(&plain).ok()?;
         (waiting.until > now && provider::is_same(&waiting.state, state)).then_some(waiting)
@@ -204,19 +204,6 @@ fn newcomer(email: &str, role: Role, keys: &[auth::Shown], now: i64) -> Result<U
     if keys.iter().any(|key| users::folded(&key.record.name) == users::folded(email)) {
         return Err(format!("An API key is called {email}: an admin ends that first."));
     }
-    Ok(User {
-        name: email.to_owned(),
-        role,
-        rights: Vec::new(),
-        // None is right: they come by the provider alone until an admin gives them one.
-        password: String::new(),
-        must_change: false,
-        password_at: now,
-        is_off: false,
-        has_code: false,
-        last_step: 0,
-        created_at: now,
-        signed_in_at: None,
-        known_as: None,
-    })
+    // They come by the provider alone until an admin gives them a password.
+    Ok(User::new(email, role, Vec::new(), now))
 }

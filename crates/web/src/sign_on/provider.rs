@@ -160,11 +160,10 @@ fn client() -> Result<Client, ProviderError> {
 }
 
 /// Asks it; what it says, in so many bytes at most.
-async fn answer(of: &str, request: RequestBuilder) -> Result<(bool, Vec<u8>), ProviderError> {
+async fn asked<T: DeserializeOwned>(of: &str, request: RequestBuilder) -> Result<T, ProviderError> {
     let unreachable =
         |error: reqwest::Error| ProviderError::Unreachable(of.to_owned(), error.without_url().to_string());
     let mut response = request.header(ACCEPT, "application/json").send().await.map_err(unreachable)?;
-    let is_well = response.status().is_success();
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&part);
@@ -172,21 +171,17 @@ async fn answer(of: &str, request: RequestBuilder) -> Result<(bool, Vec<u8>), Pr
             return Err(ProviderError::Malformed(of.to_owned(), "it is too long".to_owned()));
         }
     }
-    if !is_well && serde_json::from_slice::<Refusal>(&body).is_err() {
-        let status = response.status().to_string();
-        return Err(ProviderError::Unreachable(of.to_owned(), format!("it answered {status}")));
+    let status = response.status();
+    if status.is_success() {
+        return serde_json::from_slice(&body)
+            .map_err(|error| ProviderError::Malformed(of.to_owned(), error.to_string()));
     }
-    Ok((is_well, body))
-}
-
-async fn asked<T: DeserializeOwned>(of: &str, request: RequestBuilder) -> Result<T, ProviderError> {
-    let (is_well, body) = answer(of, request).await?;
-    if !is_well {
-        let Refusal { error, error_description } = serde_json::from_slice(&body)
-            .unwrap_or(Refusal { error: "it said no".to_owned(), error_description: None });
-        return Err(ProviderError::Refused(of.to_owned(), error_description.unwrap_or(error)));
-    }
-    serde_json::from_slice(&body).map_err(|error| ProviderError::Malformed(of.to_owned(), error.to_string()))
+    Err(match serde_json::from_slice(&body) {
+        Ok(Refusal { error, error_description }) => {
+            ProviderError::Refused(of.to_owned(), error_description.unwrap_or(error))
+        }
+        Err(_) => ProviderError::Unreachable(of.to_owned(), format!("it answered {status}")),
+    })
 }
 
 impl Described {

@@ -107,20 +107,7 @@ pub(crate) async fn make(app: &App, caller: &Caller, input: &UserInput) -> Resul
         return Err(Problem::of_field("name", detail));
     }
     let now = app.handle.ledger().clock().now().micros();
-    let mut user = User {
-        name: name.clone(),
-        role: *role,
-        rights,
-        password: String::new(),
-        must_change: true,
-        password_at: now,
-        is_off: false,
-        has_code: false,
-        last_step: 0,
-        created_at: now,
-        signed_in_at: None,
-        known_as: None,
-    };
+    let mut user = User::new(name, *role, rights, now);
     let password = given(&mut user, now).await?;
     keep(app, caller, vec![user.note()]).await?;
     tracing::info!(user = user.name, role = user.role.name(), by = caller.name, "somebody may sign in");
