@@ -562,6 +562,12 @@ pub trait Channel: Send + Sync {
         false
     }
 
+    /// Is what it shows what lies there, less what its own orders have set aside? Then an outside master's stock is taken from that, where
+    /// it cannot be asked for all of it at one instant.
+    fn shows_stock(&self) -> bool {
+        self.shows_back() && !self.tells_stock() && self.meaning() == Meaning::SellableNetOfOwnOrders
+    }
+
     /// All that lies at a location, where it can be asked ([`Channel::tells_stock`]).
     async fn stock(&self, location: &str) -> Result<RemoteStock, ChannelError> {
         let reason = format!("it cannot be asked what lies at `{location}`");

@@ -120,12 +120,15 @@ fn slice(
     for (listing_id, listing) in &page {
         let Some(item) = listing.item else { continue };
         let facts = view.facts_for_rules(item)?;
+        // Sold no more by one of them, and sold by the other?
+        let is_stopped = view.halt(before, item, &facts.tags)?.is_some();
+        let is_same_stop = is_stopped == view.halt(after, item, &facts.tags)?.is_some();
         for remote_location in remote_locations(system) {
             found.compared += 1;
             let remote_location = remote_location.as_str();
             let place = Place { id: *listing_id, listing, item, system, remote_location };
             let rules = [before, after].map(|index| place.rule(index, &facts).map(|speaking| speaking.rule));
-            if rules[0] == rules[1] {
+            if rules[0] == rules[1] && is_same_stop {
                 continue;
             }
             let mut shown = |index| place.shown(view, index, &facts, &mut None);

@@ -174,7 +174,12 @@ impl View<'_> {
     }
 
     /// Was the selling of an item stopped, or that of something it is built of?
-    fn halt(&mut self, index: &Index, item: ItemId, tags: &[String]) -> Result<Option<Halt>, StoreError> {
+    pub(crate) fn halt(
+        &mut self,
+        index: &Index,
+        item: ItemId,
+        tags: &[String],
+    ) -> Result<Option<Halt>, StoreError> {
         if index.stops_nothing() {
             return Ok(None);
         }

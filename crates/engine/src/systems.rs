@@ -53,6 +53,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Is it to the same system, as the same user?
+    fn is_as(&self, other: &Self) -> bool {
+        let address = |connection: &Self| connection.url.trim_end_matches('/').to_lowercase();
+        self.kind == other.kind && address(self) == address(other) && self.username == other.username
+    }
+
     /// As it is kept: sealed, with whatever tells who we are.
     fn sealed(&self, seal: &Seal, tenant: TenantId, system: SystemId) -> Result<Note, SealError> {
         let plain = serde_json::to_vec(self).expect("a connection can always be written");
@@ -515,6 +521,44 @@ pub fn connections(
     Ok(all)
 }
 
+/// Other systems that are connected at the same address as the same user: each order of theirs would count twice.
+pub(crate) fn twins(
+    view: &mut View<'_>,
+    seal: &Seal,
+    id: Option<SystemId>,
+    ours: &Connection,
+) -> Result<Vec<String>, StoreError> {
+    // A folder may be shared by several that write files of their own.
+    if ["files", "edi"].contains(&ours.kind.as_str()) {
+        return Ok(Vec::new());
+    }
+    let all = connections(view, seal)?;
+    let twin = |(other, system, theirs): (SystemId, System, Result<Connection, SealError>)| {
+        let is_twin = Some(other) != id && theirs.is_ok_and(|theirs| theirs.is_as(ours));
+        is_twin.then_some(system.name)
+    };
+    Ok(all.into_iter().filter_map(twin).collect())
+}
+
+/// Refuses to connect what is connected under another name. One that was before may be given other credentials.
+fn refuse_twin(
+    view: &mut View<'_>,
+    seal: &Seal,
+    name: &str,
+    ours: &Connection,
+) -> Result<Result<(), AddError>, StoreError> {
+    let id = view.system_by_name(name)?.map(|(id, _)| id);
+    let before = match id {
+        Some(id) => connection(view, seal, id)?,
+        None => None,
+    };
+    if matches!(before, Some(Ok(before)) if before.is_as(ours)) {
+        return Ok(Ok(()));
+    }
+    let twin = twins(view, seal, id, ours)?.into_iter().next();
+    Ok(twin.map_or(Ok(()), |other| Err(AddError::Twin { other })))
+}
+
 /// Seals the connections that are kept in clear, as they were before there was a seal. Says how many.
 pub async fn seal_connections(handle: &Handle, tenant: TenantId) -> Result<usize, ResealError> {
     let ledger = handle.ledger().clone();
@@ -588,6 +632,15 @@ pub enum AddError {
         system: String,
         /// How many listings it had.
         known: usize,
+    },
+    /// It is connected already.
+    #[error(
+        "{other} is connected to that address as the same user: each of its orders would count twice. Use that one; or give another \
+         address or user"
+    )]
+    Twin {
+        /// Under this name.
+        other: String,
     },
     /// What is kept is not as it must be.
     #[error("what is kept is damaged: {0}")]
@@ -684,6 +737,7 @@ pub async fn add_system(
     let seal = handle.ledger().seal();
     // Before anything is changed: is there a key to keep them with?
     seal.seal(tenant, CONNECTION, "", &[])?;
+    handle.ledger().read(tenant, |view| refuse_twin(view, seal, name, &connection))??;
     let channel = connector.connect(name, &connection)?;
     let remote = channel.discover().await?;
     let known = handle.ledger().read(tenant, |view| view.system_by_name(name))?.map(|(_, known)| known);

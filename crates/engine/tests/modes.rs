@@ -4,16 +4,19 @@
 #[expect(dead_code, reason = "the examples use the rest")]
 mod simulated;
 
+use std::sync::Arc;
+
 use onhand_channels::Budget;
 use onhand_engine::buffers::size_all;
 use onhand_engine::explain::explain_item;
+use onhand_engine::snapshots::{Kept as SnapshotKept, Standing, decide, snapshots};
 use onhand_engine::systems::asked::{Doing, Progress, ask, progress};
-use onhand_ledger::command::{PutMode, SetPublication};
+use onhand_ledger::command::{PutMode, SetOwnership, SetPublication};
 use onhand_ledger::model::{Cause, Direction, Listing, Schedule, Timing};
 use onhand_ledger::{Body, Quantity};
 use rstest::rstest;
 use simulated::Kept::{self, File, Memory, Postgres};
-use simulated::{TENANT, World, direction, time, timing};
+use simulated::{Simulated, TENANT, World, direction, time, timing};
 
 fn batch(cron: &str, full: bool) -> PutMode {
     timing(Timing::Batch(Schedule { cron: cron.to_owned(), time_zone: "UTC".to_owned(), full }))
@@ -46,6 +49,122 @@ async fn one_way_in_is_sent_nothing_and_its_orders_are_heard_of(
     world.mode("SHOP", direction(Direction::TwoWay)).await;
     world.until("10:25").await;
     assert_eq!((shop.shows("MUG"), world.discrepancies().len()), (97, 0));
+}
+
+async fn masters(world: &mut World, shows: &[(&str, i64)]) -> Arc<Simulated> {
+    world.until("10:00:05").await;
+    let shop = world.connect("SHOP", shows, direction(Direction::OneWayIn)).await;
+    let (location, master) = (Some("LONDON".to_owned()), "SHOP".to_owned());
+    world.tell(Body::SetOwnership(SetOwnership { location, master, ..SetOwnership::default() })).await;
+    shop
+}
+
+fn taken(world: &World) -> Vec<SnapshotKept> {
+    let id = world.systems[0].1;
+    world.handle.ledger().read(TENANT, |view| snapshots(view, id)).unwrap()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_is_master_is_heard_by_what_it_shows(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
+    world.item("MUG", 45).await;
+    world.item("CUP", 9).await;
+    let shop = masters(&mut world, &[("MUG", 40), ("CUP", 9)]).await;
+    world.until("10:02").await;
+    assert_eq!((world.available("MUG"), world.available("CUP")), (40, 9));
+    shop.sell("MUG", 2);
+    world.until("10:04").await;
+    assert_eq!((world.available("MUG"), shop.on_hand("MUG")), (38, 40), "sold, and still there");
+    // Goods came in over there.
+    shop.set("MUG", 43);
+    world.until("10:06").await;
+    assert_eq!((world.available("MUG"), shop.pushed("MUG"), world.open().len()), (43, vec![], 0));
+    let explained = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku("MUG")?.expect("it is there");
+        explain_item(view, item)
+    });
+    let said = explained.unwrap().remove(0).shown;
+    assert_eq!(
+        (said.observed.map(|(number, _)| number), said.explanation.as_str()),
+        (
+            Some(Quantity::units(43)),
+            "SHOP shows 43. It is one-way in: it tells us, and nothing is sent to it."
+        )
+    );
+    // What changes nothing is not counted again and again.
+    let known = taken(&world).len();
+    world.until("11:06").await;
+    assert_eq!(taken(&world).len(), known);
+    // What looks like a fault is held, once, and taken when it is approved.
+    shop.set("MUG", 400);
+    world.until("11:16").await;
+    assert_eq!((world.available("MUG"), world.open().len()), (43, 1));
+    assert_eq!(world.open()[0].1.cause, Cause::Guard);
+    let held = taken(&world).into_iter().find(|kept| kept.state.is_open()).expect("it is held");
+    decide(&world.handle, TENANT, "SHOP", &held.document, true, "test").await.unwrap();
+    world.until("11:20").await;
+    assert_eq!((world.available("MUG"), world.available("CUP"), world.open().len()), (400, 9, 0));
+    // Or rejected: nobody is asked of the same again.
+    shop.set("MUG", 4);
+    world.until("11:30").await;
+    let held = taken(&world).into_iter().find(|kept| kept.state.is_open()).expect("it is held");
+    decide(&world.handle, TENANT, "SHOP", &held.document, false, "test").await.unwrap();
+    world.until("11:40").await;
+    assert_eq!((world.available("MUG"), world.open().len()), (400, 0));
+    shop.set("MUG", 399);
+    world.until("11:42").await;
+    assert_eq!((world.available("MUG"), world.open().len()), (399, 0), "what is none of it is taken");
+}
+
+/// A number has in it what the shop sold: that is never counted on top, however sales and counts fall together.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_master_sells_while_it_is_read_counts_once() {
+    for seed in 1..=20_u64 {
+        let mut random = seed;
+        let mut draw = move |below: i64| {
+            random = onhand_sync::next_random(random);
+            i64::try_from(random >> 33).unwrap() % below
+        };
+        let mut world = World::new(Memory).await;
+        world.item("MUG", 500).await;
+        let shop = masters(&mut world, &[("MUG", 500)]).await;
+        // Each second one is behind with what it shows.
+        shop.inside.lock().stale_ms = 2_000 * i64::try_from(seed % 2).unwrap();
+        let (mut second, mut by_hand, mut moved) = (5, 0, 0);
+        while second < 600 {
+            second += 1 + draw(25);
+            world.until(&format!("10:{:02}:{:02}", second / 60, second % 60)).await;
+            if draw(4) == 0 {
+                shop.inside.lock().buys_in_read = Some(("MUG".to_owned(), 1));
+            }
+            if draw(12) == 0 {
+                let change = draw(9) - 4;
+                (by_hand, moved) = (by_hand + change, moved + change.abs());
+                shop.set("MUG", shop.shows("MUG") + change);
+            } else {
+                shop.sell("MUG", 1 + draw(2));
+            }
+        }
+        world.until("10:15").await;
+        assert_eq!((world.available("MUG"), world.open().len()), (shop.shows("MUG"), 0), "seed {seed}");
+        let counted: i64 = taken(&world)
+            .iter()
+            .map(|kept| match &kept.state {
+                Standing::Taken(taken) => taken.added.whole_units() - taken.taken.whole_units(),
+                state => panic!("{state:?}"),
+            })
+            .sum();
+        assert_eq!(counted, by_hand, "seed {seed}");
+        let most: i64 = taken(&world)
+            .iter()
+            .filter_map(|kept| match &kept.state {
+                Standing::Taken(taken) => Some((taken.added + taken.taken).whole_units()),
+                _ => None,
+            })
+            .sum();
+        assert!(most <= moved, "seed {seed}: {most} units counted to and fro of {moved}");
+    }
 }
 
 #[rstest]

@@ -271,9 +271,20 @@ async fn what_was_rejected_waits_for_nobody() {
     let (standing, sentence) = said(&world);
     assert_eq!(standing, Standing::Paused);
     assert!(
-        sentence.ends_with("somebody rejected that: it stays until what made it zero is undone."),
+        sentence.ends_with(
+            "rejected that: it stays until what made it zero is undone, or a sync of SHOP asks again."
+        ),
         "{sentence}"
     );
+    // Whoever has thought better of it asks for all to be made equal, and is asked again.
+    let id = world.systems[0].1;
+    ask(&world.handle, TENANT, id, false).await.unwrap();
+    world.until("10:04").await;
+    let open = world.open();
+    assert_eq!((open.len(), open[0].1.cause, shop.shows("MUG")), (1, Cause::ZerosHeld, 10));
+    world.answer(open[0].0, Choice::Approve).await;
+    world.until("10:05").await;
+    assert_eq!((world.open().len(), shop.shows("MUG")), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -174,6 +174,8 @@ fn of(sku: &str, as_of: &str, quantity: i64) -> Snapshot {
         declared_rows: None,
         documents_known_to: None,
         rows: vec![row],
+        meaning: None,
+        agrees: Quantity::ZERO,
     }
 }
 

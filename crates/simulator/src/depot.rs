@@ -105,6 +105,8 @@ impl Depot {
             declared_rows: (wrong != Some(Wrong::CutShortUnsaid)).then_some(many).filter(|_| whole),
             documents_known_to: Some(self.known_to(now)),
             rows,
+            meaning: None,
+            agrees: Quantity::ZERO,
         }
     }
 

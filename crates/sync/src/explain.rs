@@ -255,7 +255,7 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         Some((Stop::Held, _)) if status.zero_rejected => {
             return format!(
                 "{both} It was one of many that would fall to zero at once, and somebody rejected that: it stays until what made \
-                 it zero is undone."
+                 it zero is undone, or a sync of {system} asks again."
             );
         }
         Some((Stop::Held, _)) => {
@@ -424,7 +424,8 @@ mod tests {
         assert!(said(&held).ends_with("it is held until somebody approves."), "{}", said(&held));
         let rejected = Status { zero_rejected: true, ..held };
         assert!(
-            said(&rejected).ends_with("it stays until what made it zero is undone."),
+            said(&rejected)
+                .ends_with("it stays until what made it zero is undone, or a sync of Woo asks again."),
             "{}",
             said(&rejected)
         );

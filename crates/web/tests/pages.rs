@@ -2,6 +2,8 @@
 
 #[path = "pages/connect.rs"]
 mod connect;
+#[path = "pages/many.rs"]
+mod many;
 #[path = "pages/rules.rs"]
 mod rules;
 #[path = "support/mod.rs"]
@@ -21,7 +23,7 @@ use support::{Shop, time};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 30] = [
     "/",
     "/floor",
     "/floor/receive",
@@ -46,6 +48,8 @@ const PAGES: [&str; 28] = [
     "/activity",
     "/webhooks",
     "/stock?q=M&show=low",
+    "/stock/edit?q=M",
+    "/stock/edit?i=MUG&add=new",
     "/rules",
     "/rules/change",
     "/ownership",

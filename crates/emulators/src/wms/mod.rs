@@ -253,7 +253,7 @@ impl Warehouse {
         self.house.lock().webhook = Some((url.to_owned(), secret.to_owned(), http));
     }
 
-    /// So much of a line leaves, in a parcel of its own. False where that is not open.
+    /// So much of a line leaves, in a parcel of its own. False where that is not open, or does not lie there.
     pub fn ship(&self, document: &str, line: &str, quantity: i64) -> bool {
         let at = instant((self.clock)());
         let mut house = self.house.lock();
@@ -261,12 +261,15 @@ impl Warehouse {
         let is_open = job.open().iter().any(|(other, open)| other == line && *open >= quantity);
         let known = job.asked.lines.iter().find(|other| other.line == line).cloned();
         let (Some(known), true) = (known, is_open && quantity > 0) else { return false };
-        house.parcels += 1;
-        let number = house.parcels;
         let by_sku = |item: &&mut Item| Some(&item.id) == known.listing.as_ref() || item.sku == known.sku;
         if let Some(item) = house.items.values_mut().find(by_sku) {
+            if item.on_hand < quantity {
+                return false;
+            }
             item.on_hand -= quantity;
         }
+        house.parcels += 1;
+        let number = house.parcels;
         let parcel = Parcel {
             parcel: format!("P{number}"),
             shipped_at: at,
@@ -277,10 +280,23 @@ impl Warehouse {
         self.change(&mut house, document, |job| job.parcels.push(parcel))
     }
 
-    /// All that is open of an order leaves. False where nothing is.
+    /// All that is open of an order leaves, and what does not lie there is not found. False where nothing is open.
     pub fn ship_all(&self, document: &str) -> bool {
         let open = self.house.lock().jobs.get(document).map(Job::open).unwrap_or_default();
-        !open.is_empty() && open.iter().all(|(line, quantity)| self.ship(document, line, *quantity))
+        let ships = |(line, quantity): &(String, i64)| {
+            let there = self.lies_of(document, line).unwrap_or(*quantity).clamp(0, *quantity);
+            let left = there == 0 || self.ship(document, line, there);
+            left && (there == *quantity || self.short_pick(document, line, quantity - there))
+        };
+        !open.is_empty() && open.iter().all(ships)
+    }
+
+    /// What lies there of what a line is about; none where it is nothing that is kept there.
+    fn lies_of(&self, document: &str, line: &str) -> Option<i64> {
+        let house = self.house.lock();
+        let asked = house.jobs.get(document)?.asked.lines.iter().find(|asked| asked.line == line)?;
+        let is_it = |item: &&Item| Some(&item.id) == asked.listing.as_ref() || item.sku == asked.sku;
+        house.items.values().find(is_it).map(|item| item.on_hand)
     }
 
     /// So much of a line is not found. False where that is not open.

@@ -5,6 +5,7 @@
 //! known, one after the other in the order of `as_of`, each once. What looks like a fault is held for a person. Whether it is taken, waits or is
 //! held is decided in [`onhand_sync::snapshot`]; who is master, and what a count changes, by the ledger.
 
+mod compare;
 mod kept;
 mod rows;
 mod take;
@@ -16,6 +17,7 @@ use onhand_store::{Note, StoreError};
 use onhand_sync::snapshot::{Documents, Guard, Told};
 use serde::{Deserialize, Serialize};
 
+pub use self::compare::{Compared, compare};
 pub use self::kept::{documents_known_to, open_systems, snapshots};
 pub use self::take::{settle, settle_all};
 use crate::queue::{Handle, SubmitError};
@@ -25,6 +27,8 @@ use crate::view::View;
 pub const ROWS_AT_MOST: usize = 200_000;
 /// How many snapshots of a system may wait, held ones included.
 const OPEN_AT_MOST: usize = 100;
+/// How far ahead of now its time may be, in seconds: by less it waits for that time, by more it is none.
+const AHEAD_AT_MOST: i64 = 3_600;
 
 /// What a system says there is at one of its locations.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +47,10 @@ pub struct Snapshot {
     pub documents_known_to: Option<Instant>,
     /// What there is.
     pub rows: Vec<Row>,
+    /// What its numbers mean; none: what its system says that they do.
+    pub meaning: Option<Meaning>,
+    /// So many units more were looked at, and are as our books have them.
+    pub agrees: Quantity,
 }
 
 /// So much of something.
@@ -75,8 +83,17 @@ pub struct Kept {
     pub rows: usize,
     /// How many the teller says it has.
     pub declared_rows: Option<usize>,
+    /// What its numbers mean, where that is not what its system's do.
+    #[serde(default)]
+    pub meaning: Option<Meaning>,
+    /// Units that were looked at, and are as our books have them.
+    #[serde(default)]
+    pub agrees: Quantity,
     /// To tell a copy from another of the same name.
     pub fingerprint: u64,
+    /// To tell whether another says the same.
+    #[serde(default)]
+    pub content: u64,
     /// How it stands.
     pub state: Standing,
     /// Why, in plain words.
@@ -211,6 +228,12 @@ pub async fn tell(
     snapshot: Snapshot,
 ) -> Result<(Kept, bool), SnapshotError> {
     check(&snapshot)?;
+    let now = handle.ledger().clock().now();
+    if snapshot.as_of > now.plus_seconds(AHEAD_AT_MOST) {
+        let problem =
+            format!("{} is more than an hour ahead of our clock ({now}); check that clock", snapshot.as_of);
+        return Err(Invalid::Field { field: "as_of", problem }.into());
+    }
     let (id, location, known) = handle.ledger().read(tenant, |view| {
         let Some((id, known)) = view.system_by_name(system)? else { return Ok(Err(unknown_system(system))) };
         let location = match location_of(view, &known, snapshot.location.as_deref())? {
@@ -239,7 +262,10 @@ pub async fn tell(
         whole: snapshot.whole,
         rows: snapshot.rows.len(),
         declared_rows: snapshot.declared_rows,
+        meaning: snapshot.meaning,
+        agrees: snapshot.agrees,
         fingerprint,
+        content: content(&snapshot.rows),
         state: Standing::Waiting,
         sentence: format!("{system}'s snapshot of {} has come.", snapshot.as_of),
     };
@@ -398,13 +424,36 @@ fn check(snapshot: &Snapshot) -> Result<(), Invalid> {
 
 fn fingerprint(location: &str, snapshot: &Snapshot) -> u64 {
     let said = (location, snapshot.as_of, snapshot.whole, snapshot.declared_rows, &snapshot.rows);
-    let bytes = serde_json::to_vec(&said).expect("a snapshot can always be written");
+    hashed(&said)
+}
+
+fn content(rows: &[Row]) -> u64 {
+    hashed(&rows)
+}
+
+fn hashed(said: &impl Serialize) -> u64 {
+    let bytes = serde_json::to_vec(said).expect("a snapshot can always be written");
     u64::from_be_bytes(blake3::hash(&bytes).as_bytes().first_chunk().copied().unwrap_or_default())
 }
 
 /// Does a system tell what lies there less what its own orders have set aside?
-const fn is_net(settings: &Inbound) -> bool {
-    matches!(settings.meaning, Meaning::NetOfOwnOrders)
+fn is_net(meaning: Option<Meaning>, settings: &Inbound) -> bool {
+    meaning.unwrap_or(settings.meaning) == Meaning::NetOfOwnOrders
+}
+
+/// Was this said of a location before, and is it held for a person, or did one reject it?
+pub fn is_held_or_rejected(
+    view: &mut View<'_>,
+    system: SystemId,
+    location: &str,
+    rows: &[Row],
+) -> Result<bool, StoreError> {
+    let known = kept::snapshots(view, system)?;
+    let newest = known.iter().rfind(|kept| kept.location == location);
+    Ok(newest.is_some_and(|kept| {
+        matches!(kept.state, Standing::Held { .. } | Standing::Rejected { .. })
+            && kept.content == content(rows)
+    }))
 }
 
 fn written(space: &str, key: String, body: &impl Serialize) -> Note {

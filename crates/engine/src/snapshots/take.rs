@@ -196,7 +196,7 @@ impl Taking<'_> {
             as_of: Some(kept.as_of.min(self.now())),
             inside: true,
             system: Some(self.system.name.clone()),
-            net: is_net(self.settings()),
+            net: is_net(kept.meaning, self.settings()),
         })
     }
 
@@ -221,7 +221,7 @@ impl Taking<'_> {
             }
             tokio::task::yield_now().await;
         }
-        Ok(by_change(came_to.added + came_to.taken, came_to.found, self.settings()))
+        Ok(by_change(came_to.added + came_to.taken, came_to.found + kept.agrees, self.settings()))
     }
 
     /// Counts what it says.

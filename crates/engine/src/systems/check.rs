@@ -1,9 +1,10 @@
 //! What is seen of a system when it is checked: gathered here, judged by [`onhand_sync::findings`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use onhand_channels::{Channel, ChannelError, Errand};
-use onhand_ledger::model::{GetsOrders, Listing, Stage, System};
+use onhand_ledger::model::{GetsOrders, Listing, LocationMapping, Stage, System};
 use onhand_ledger::ownership::{Subject, speaking};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{ItemId, ListingId, LocationId, SystemId, TenantId};
@@ -13,8 +14,8 @@ use onhand_sync::{Checked, Finding, Some5, Step, Stop, Webhooks};
 use super::connecting::sequence;
 use super::found::found_one;
 use super::{
-    AddError, Connection, Connector, Hooks, STATUS, ShownState, WorkerStatus, connection, connections,
-    desired_by, read_note, remote_locations, shown_key, shown_space,
+    AddError, Connection, Connector, Hooks, STATUS, ShownState, WorkerStatus, connection, desired_by,
+    read_note, remote_locations, shown_key, shown_space, twins,
 };
 use crate::hooks::has_address;
 use crate::queue::Handle;
@@ -24,6 +25,8 @@ use crate::view::View;
 
 /// So many listings are looked at together.
 const SLICE: usize = 500;
+/// What a system is asked may take so long: of one that hangs that is told.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Whether stock is tracked is asked anew in so many calls at most.
 const READ_CALLS: usize = 10;
 /// An order that was sent more often than this is not answered: that takes a minute.
@@ -45,7 +48,7 @@ pub async fn check(
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         let (steps, unspoken) = (sequence(view, id)?, unspoken(view, system)?);
         let orders = (unanswered(view, id)?, mastered(view, id, system)?);
-        let same_as = same_as(view, ledger.seal(), id, connection.as_ref())?;
+        let same_as = twins_of(view, ledger.seal(), id, connection.as_ref())?;
         let all_stopped = view.rules()?.pushing_stopped.map(|stopped| stopped.since);
         let known = (has_address(view, id)?, all_stopped, same_as);
         Ok::<_, StoreError>((connection, worker, steps, unspoken, orders, known))
@@ -82,9 +85,13 @@ pub async fn check(
         Some(Err(locked)) => seen.locked = Some(locked.to_string()),
         Some(Ok(connection)) => match connector.connect(&system.name, &connection) {
             Ok(channel) => {
-                ask(channel.as_ref(), &mut seen, handle).await;
+                if tokio::time::timeout(PATIENCE, ask(channel.as_ref(), &mut seen, handle)).await.is_err() {
+                    seen.unreachable =
+                        Some(format!("{} does not answer within {} s", system.name, PATIENCE.as_secs()));
+                }
                 if system.gets_orders == GetsOrders::FromOnhand
-                    && let Ok(takes) = channel.takes().await
+                    && seen.unreachable.is_none()
+                    && let Ok(Ok(takes)) = tokio::time::timeout(PATIENCE, channel.takes()).await
                 {
                     let lacks = Errand::ALL.into_iter().filter(|errand| !takes.contains(errand));
                     seen.not_taken = lacks.map(Errand::name).collect();
@@ -92,12 +99,15 @@ pub async fn check(
                 if channel.webhook().is_some() {
                     seen.webhooks = webhooks(has_address, &worker.hooks);
                 }
-                // It could be asked what it shows, and not what lies there: of its stock it is to tell.
-                if !sends && channel.shows_back() && !channel.tells_stock() {
+                // It can be asked what it shows, and not what lies there: of its stock it is to tell.
+                if !sends && channel.shows_stock() {
+                    seen.unheard = mastered.apart;
+                } else if !sends && channel.shows_back() && !channel.tells_stock() {
                     seen.unheard = mastered.all;
                 }
                 if seen.unreachable.is_none() && seen.refused.is_none() && channel.shows_back() {
-                    tracked = tracked_now(handle, tenant, id, channel.as_ref()).await?;
+                    let looked = tracked_now(handle, tenant, id, channel.as_ref());
+                    tracked = tokio::time::timeout(PATIENCE, looked).await.unwrap_or(Ok(BTreeMap::new()))?;
                 }
             }
             Err(error) => seen.unreachable = Some(error.to_string()),
@@ -171,29 +181,22 @@ struct Mastered {
     by_itself: Some5,
     /// It would be sent the numbers of these.
     own_stock: Some5,
+    /// Of these no number over there speaks alone.
+    apart: Some5,
     /// All of them.
     all: Some5,
 }
 
-/// Other systems that are connected at the same address as the same user.
-fn same_as(
+fn twins_of(
     view: &mut View<'_>,
     seal: &Seal,
     id: SystemId,
     connection: Option<&Result<Connection, SealError>>,
 ) -> Result<Some5, StoreError> {
     let mut found = Some5::default();
-    let Some(Ok(ours)) = connection else { return Ok(found) };
-    // A folder may be shared by several that write files of their own.
-    if ["files", "edi"].contains(&ours.kind.as_str()) {
-        return Ok(found);
-    }
-    let at = |connection: &Connection| {
-        (connection.url.trim_end_matches('/').to_lowercase(), connection.username.clone())
-    };
-    for (other, system, theirs) in connections(view, seal)? {
-        if other != id && theirs.is_ok_and(|theirs| theirs.kind == ours.kind && at(&theirs) == at(ours)) {
-            found.add(|| system.name);
+    if let Some(Ok(ours)) = connection {
+        for name in twins(view, seal, Some(id), ours)? {
+            found.add(|| name);
         }
     }
     Ok(found)
@@ -211,7 +214,14 @@ fn mastered(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Master
         let code = view.location(location)?.map(|location| location.code).unwrap_or_default();
         let is_sold = sites.sells(location);
         found.all.add(|| code.clone());
-        if gets && is_sold && place_of(&sites, system, location).is_none() {
+        let place = place_of(&sites, system, location);
+        let shares = |place: &LocationMapping| {
+            system.locations.iter().filter(|mapping| mapping.location == place.location).count() > 1
+        };
+        if place.is_none_or(shares) {
+            found.apart.add(|| code.clone());
+        }
+        if gets && is_sold && place.is_none() {
             found.unsent.add(|| code.clone());
         }
         if !gets && is_sold {

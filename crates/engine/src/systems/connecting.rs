@@ -133,6 +133,7 @@ pub async fn connect(
     let seal = handle.ledger().seal();
     // Before anything is changed: is there a key to keep them with?
     seal.seal(tenant, CONNECTION, "", &[])?;
+    handle.ledger().read(tenant, |view| super::refuse_twin(view, seal, name, connection))??;
     connector.connect(name, connection)?.test().await?;
     let known = handle.ledger().read(tenant, |view| view.system_by_name(name))?;
     let put = PutSystem {

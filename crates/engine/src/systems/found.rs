@@ -172,9 +172,8 @@ pub async fn discover(
         Ok::<_, StoreError>((view.system(id)?, known))
     })?;
     let system = system.ok_or_else(|| AddError::Damaged(format!("system {id} is not there")))?;
-    let before = handle.ledger().read(tenant, |view| sequence(view, id))?;
-    // Whoever looks for the first time is answered all of it.
-    let tells = system.stage != Stage::Connecting && before.discovered_at.is_some();
+    // Whoever is connecting it, step by step, is answered all of it.
+    let tells = system.stage != Stage::Connecting;
     if remote.listings.is_empty() && !missing.is_empty() {
         return Err(AddError::Nothing { system: system.name, known: missing.len() });
     }

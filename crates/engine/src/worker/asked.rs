@@ -67,11 +67,12 @@ impl Worker {
         self.refresh().await?;
         if !self.system.mode.direction.sends() {
             self.orders().await?;
-            // What lies there is read too, where it can be asked.
-            self.next_stock = self.now();
+            // What lies there is read too, where it can be asked, and else what it shows.
+            (self.next_stock, self.next_reconcile) = (self.now(), self.now());
             self.read_stock().await?;
             return self.end(Some("what it shows is its own".to_owned())).await;
         }
+        self.ask_zeros_again().await?;
         let all: BTreeSet<String> = self.lines.iter().map(|(key, _)| key.clone()).collect();
         self.read_back.extend(all.iter().cloned());
         self.next_read = self.now();

@@ -320,6 +320,8 @@ impl Worker {
                     declared_rows: None,
                     documents_known_to: None,
                     rows: chunk.iter().map(|row| row_of(row)).collect(),
+                    meaning: None,
+                    agrees: Quantity::ZERO,
                 };
                 let code = codes.iter().find(|(id, _)| *id == remote).map_or("", |(_, code)| code.as_str());
                 let told = snapshots::tell(&self.handle, self.tenant, &self.system.name, snapshot).await;

@@ -292,15 +292,21 @@ impl Worker {
         if self.system.mode.direction.sends() {
             return Ok(());
         }
-        self.read_back.clear();
+        if !self.reads() {
+            self.read_back.clear();
+        }
         let mut forgotten = Vec::new();
         let mut over = Vec::new();
-        let blank = ShownState::default();
-        let known = self.lines.iter().filter(|(_, line)| line.state != blank);
+        // What it shows stays what it shows.
+        let shown = |state: &ShownState| ShownState { observed: state.observed, ..ShownState::default() };
+        let known = self.lines.iter().filter(|(_, line)| line.state != shown(&line.state));
         forgotten.extend(known.map(|(key, _)| key.clone()));
         for key in &forgotten {
             let Some(mut line) = self.lines.get_mut(key) else { continue };
-            over.extend(std::mem::take(&mut line.state).stopped.and_then(|stopped| stopped.discrepancy));
+            let kept = shown(&line.state);
+            over.extend(
+                std::mem::replace(&mut line.state, kept).stopped.and_then(|stopped| stopped.discrepancy),
+            );
             (line.reading, line.suspected) = (None, None);
         }
         self.keep(&forgotten).await?;

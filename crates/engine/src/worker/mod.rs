@@ -5,12 +5,13 @@
 //! own: [`Worker::step`] does what is due and says when to call again.
 //!
 //! `lines` has the listings and what is to be done with which, `follow` follows the feed, `timing` says when what differs may go, `push` sends it, `read` reads back and judges, `orders`
-//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `parcels` tells it what of its own orders others have sent, `told` reads the stock of an outside master, `files` books the files that one brings, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
+//! hears of what the system did by itself, `outbound` sends it the orders that it ships and hears what becomes of them, `parcels` tells it what of its own orders others have sent, `told` reads the stock of an outside master, `heard` the numbers of one that is one-way in, `files` books the files that one brings, `policy` does what is to be done about what somebody changed there, `zeros` holds waves of
 //! zeros, `stops` tells a person why nothing is sent, `asked` does it all now.
 
 mod asked;
 mod files;
 mod follow;
+mod heard;
 mod hooks;
 mod interchange;
 mod lines;
@@ -251,6 +252,10 @@ pub struct Worker {
     /// Orders that it ships.
     outbound: outbound::Outbound,
     parcels: parcels::Parcels,
+    /// The numbers of a system that is one-way in.
+    heard: heard::Heard,
+    /// What it says of its stock that cannot be, and a person was told of.
+    impossible: BTreeSet<String>,
     /// What a file of its own says that it shows, until it is judged.
     seen: BTreeMap<String, Quantity>,
     /// What a person asked for, under way.
@@ -321,6 +326,8 @@ impl Worker {
             pushing_stopped: false,
             outbound: outbound::Outbound::default(),
             parcels: parcels::Parcels::default(),
+            heard: heard::Heard::default(),
+            impossible: BTreeSet::new(),
             seen: BTreeMap::new(),
             asked: None,
             batch: None,
@@ -407,7 +414,7 @@ impl Worker {
         if std::mem::take(&mut self.refresh_due) {
             next = now;
         }
-        if self.system.mode.direction.sends() {
+        if self.reads() {
             let reading = if self.read_back.is_empty() { self.next_reconcile } else { self.next_read };
             next = next.min(reading.max(self.next_call)).min(self.next_reconcile);
         }
@@ -464,6 +471,10 @@ impl Worker {
         }
         if self.is_hinted() {
             self.next_orders = self.now();
+            // Its number may be what has changed, and nobody else tells of that.
+            if !self.system.mode.direction.sends() && self.lines.len() <= PART {
+                self.next_reconcile = self.now();
+            }
         }
         if self.now() >= self.next_orders && self.may_call() {
             self.take_up().await?;
@@ -474,13 +485,13 @@ impl Worker {
         if !orders_first {
             self.push().await?;
         }
-        let sends = self.system.mode.direction.sends();
-        if sends && self.now() >= self.next_reconcile {
+        let reads = self.reads();
+        if reads && self.now() >= self.next_reconcile {
             self.next_reconcile = self.now().plus_micros(self.pace.reconcile_ms * 1_000);
             self.reconciled_to.get_or_insert_default();
         }
         // All of them in parts, so that there is never more in memory, and what changes meanwhile goes in between.
-        let may_go_on = sends && self.may_call() && self.read_back.len() < PART;
+        let may_go_on = reads && self.may_call() && self.read_back.len() < PART;
         if may_go_on && let Some(after) = self.reconciled_to.take() {
             let part = self.lines.keys_after(&after, PART);
             self.reconciled_to = part.last().filter(|_| part.len() == PART).cloned();
@@ -490,7 +501,7 @@ impl Worker {
             self.read_back.extend(part);
             self.next_read = self.now();
         }
-        if sends
+        if reads
             && !orders_first
             && self.may_call()
             && !self.read_back.is_empty()

@@ -121,7 +121,7 @@ impl Worker {
     }
 
     /// What it did up to this instant, by our clock, has been heard of. None where it was never asked.
-    fn all_heard_to(&self) -> Option<Instant> {
+    pub(super) fn all_heard_to(&self) -> Option<Instant> {
         self.status.orders_known_to.map(|known_to| known_to.plus_micros(-self.told_within()))
     }
 
@@ -242,6 +242,7 @@ impl Worker {
             self.next_read = self.next_read.max(self.now().plus_micros(self.pace.read_back_ms * 500));
         }
         for (key, state) in changed {
+            self.was_sold(&key, &state.changes);
             if let Some(mut line) = self.lines.get_mut(&key) {
                 line.state = state;
             }

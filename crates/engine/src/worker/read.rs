@@ -81,6 +81,10 @@ impl Worker {
         } else {
             self.as_told(keys)
         };
+        if !self.system.mode.direction.sends() {
+            self.hear_numbers(keys, &readings, at).await?;
+            return Ok(readings);
+        }
         let mut stops = Vec::new();
         let mut over = Vec::new();
         let place = |reading: &'_ Reading| (reading.listing.clone(), reading.location.clone());
@@ -120,6 +124,9 @@ impl Worker {
 
     /// Judges what was read, as far as the orders are known.
     pub(super) async fn judge(&mut self) -> Result<(), WorkerError> {
+        if !self.system.mode.direction.sends() {
+            return self.take_heard().await;
+        }
         let Some(known_to) = self.status.orders_known_to else { return Ok(()) };
         let mut judged = Vec::new();
         let mut over = Vec::new();
@@ -304,7 +311,7 @@ impl Worker {
     }
 
     /// Since when everything was read, once it was.
-    fn confirm(&mut self, now: Instant) {
+    pub(super) fn confirm(&mut self, now: Instant) {
         let Some(due) = self.confirm_at.filter(|due| *due <= now) else { return };
         self.status.confirmed_at = self.status.confirmed_at.max(self.lines.read_since());
         // What was not judged yet will be in a moment.

@@ -125,6 +125,20 @@ impl Worker {
         if is_new || untold { self.tell_zeros(&held).await } else { Ok(()) }
     }
 
+    /// A person asks that all be made equal: what somebody rejected to fall to zero is asked again.
+    pub(super) async fn ask_zeros_again(&mut self) -> Result<(), WorkerError> {
+        let now = self.now();
+        let mut changed = Vec::new();
+        for key in self.lines.guarded() {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            if line.is_held() && line.state.zero_rejected {
+                (line.state.zero_rejected, line.state.held_at) = (false, Some(now));
+                changed.push(key.clone());
+            }
+        }
+        self.keep(&changed).await
+    }
+
     /// One discrepancy for all that is held, in place of the one before.
     async fn tell_zeros(&mut self, held: &[String]) -> Result<(), WorkerError> {
         let lines = || held.iter().filter_map(|key| self.lines.get(key));

@@ -63,6 +63,10 @@ pub struct Inside {
     pub budget: Option<Budget>,
     /// Somebody buys so much of a listing after it was read and before the next push of it.
     pub buys_before_push: Option<(String, i64)>,
+    /// Somebody buys so much of a listing while it is read next: that is in the number.
+    pub buys_in_read: Option<(String, i64)>,
+    /// What it sold is in its number so long after that only, in milliseconds.
+    pub stale_ms: i64,
     /// How many listings one push takes.
     pub batch_size: usize,
     /// Has it compare-and-set?
@@ -179,9 +183,18 @@ impl Channel for Simulated {
 
     async fn read(&self, listings: &[String]) -> Result<Vec<Reading>, ChannelError> {
         self.call()?;
+        let bought = self.inside.lock().buys_in_read.take();
+        if let Some((listing, quantity)) = bought {
+            self.clock.set(self.clock.now().plus_micros(1_000));
+            self.sell(&listing, quantity);
+        }
         let inside = self.inside.lock();
         let reading = |listing: &String| {
-            let number = *inside.numbers.get(listing)?;
+            let after = self.clock.now().plus_micros(-inside.stale_ms * 1_000);
+            let sold = inside.orders.iter().filter(|order| order.placed_at > after);
+            let unseen = sold.flat_map(|order| &order.lines).filter(|line| line.listing == *listing);
+            let unseen: i64 = unseen.map(|line| line.quantity.whole_units()).sum();
+            let number = *inside.numbers.get(listing)? + unseen;
             let set_aside = inside.set_aside.get(listing).copied().unwrap_or(0);
             let told = |units| inside.sets_aside.then_some(Quantity::units(units));
             Some(Reading {

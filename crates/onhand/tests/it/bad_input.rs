@@ -123,7 +123,7 @@ async fn a_fact_for_more_than_there_is_is_recorded_and_short() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!((&answer["lines"][0]["allocated"], &answer["lines"][0]["short"]), (&json!(2), &json!(1)));
     assert_eq!(server.stock("MUG").await, (0, 2));
-    let (_, inbox) = server.get("/v1/discrepancies").await;
+    let (_, inbox) = server.inbox().await;
     assert!(inbox["data"][0]["sentence"].as_str().unwrap().contains("1 is short"), "{inbox}");
 }
 

@@ -316,7 +316,7 @@ impl<S: Stand> Connected<S> {
     }
 
     async fn causes(&self) -> Vec<String> {
-        let found = self.server.get("/v1/discrepancies").await.1;
+        let found = self.server.inbox().await.1;
         let causes =
             found["data"].as_array().unwrap().iter().map(|one| one["cause"].as_str().unwrap().to_owned());
         causes.collect()

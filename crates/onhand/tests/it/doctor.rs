@@ -152,28 +152,39 @@ async fn a_shop_that_is_connected_twice_or_master_and_unheard_is_found() {
     let add = |name: &str, url: &str| json!({ "name": name, "kind": "shop", "url": url, "secret": "token" });
     assert_eq!(server.post("/v1/systems", add("Corner", &url)).await.0, StatusCode::CREATED);
     let check = async |name: &str| server.get(&format!("/v1/systems/{name}/check")).await.1;
-    assert!(!checks(&check("Corner").await).contains(&"connected_twice".to_owned()));
-    assert_eq!(server.post("/v1/systems", add("Again", &format!("{url}/"))).await.0, StatusCode::CREATED);
-    for (name, other) in [("Corner", "Again"), ("Again", "Corner")] {
-        let checked = check(name).await;
-        let first = &checked["findings"][0];
-        assert_eq!(
-            (&first["check"], &checked["ok"]),
-            (&json!("connected_twice"), &json!(false)),
-            "{checked}"
+    let before = server.get("/v1/systems").await.1;
+    for path in ["/v1/systems", "/v1/connect"] {
+        let (status, refused) = server.post(path, add("Again", &format!("{url}/"))).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+        assert!(
+            refused["detail"].as_str().unwrap().starts_with("Corner is connected to that address"),
+            "{refused}"
         );
-        assert!(first["sentence"].as_str().unwrap().contains(other), "{checked}");
     }
-    // Master, and two-way: nothing is sent, nor heard. Then one-way in: it cannot be asked.
+    assert_eq!(server.get("/v1/systems").await.1, before, "nothing is changed");
+    // Itself it may be connected again.
+    assert_eq!(server.post("/v1/connect", add("Corner", &url)).await.0, StatusCode::OK);
+    // Master, and two-way: nothing is sent, nor heard. Then one-way in: its numbers are read.
     let rule = json!({ "location": "LONDON", "master": "Corner" });
     assert_eq!(server.post("/v1/ownership", rule).await.0, StatusCode::OK);
     assert!(checks(&check("Corner").await).contains(&"two_masters".to_owned()));
-    assert!(!checks(&check("Again").await).contains(&"two_masters".to_owned()));
     let inward = json!({ "direction": "one_way_in" });
     assert_eq!(server.post("/v1/systems/Corner/mode", inward).await.0, StatusCode::OK);
     let found = checks(&check("Corner").await);
-    assert!(found.contains(&"unheard".to_owned()) && !found.contains(&"two_masters".to_owned()), "{found:?}");
+    assert!(
+        !found.contains(&"unheard".to_owned()) && !found.contains(&"two_masters".to_owned()),
+        "{found:?}"
+    );
+    // Of what is none of its stock locations nothing is heard.
+    assert_eq!(server.post("/v1/locations", json!({ "code": "PARIS" })).await.0, StatusCode::OK);
+    let rule = json!({ "location": "PARIS", "master": "Corner" });
+    assert_eq!(server.post("/v1/ownership", rule).await.0, StatusCode::OK);
+    let checked = check("Corner").await;
+    let unheard = checked["findings"].as_array().unwrap().iter().find(|found| found["check"] == "unheard");
+    assert!(unheard.unwrap()["sentence"].as_str().unwrap().contains("master of PARIS "), "{checked}");
+    let outward = json!({ "direction": "two_way" });
+    assert_eq!(server.post("/v1/systems/Corner/mode", outward).await.0, StatusCode::OK);
     // All pushing is stopped: that is found, too.
     assert_eq!(server.post("/v1/pushing/stop", json!({})).await.0, StatusCode::OK);
-    assert!(checks(&check("Again").await).contains(&"pushing".to_owned()));
+    assert!(checks(&check("Corner").await).contains(&"pushing".to_owned()));
 }

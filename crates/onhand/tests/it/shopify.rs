@@ -208,7 +208,7 @@ async fn an_item_is_sold_where_it_was_not_stocked() {
     // So long it is looked into what nothing explains.
     tokio::time::sleep(Duration::from_secs(16)).await;
     assert_eq!((shop.available(item, london), shop.available(item, paris)), (Some(0), Some(2)));
-    let found = server.get("/v1/discrepancies").await.1;
+    let found = server.inbox().await.1;
     assert_eq!(found["data"], json!([]), "{found}");
 }
 

@@ -146,7 +146,7 @@ async fn a_hand_on_the_number_is_told_and_set_right() {
     it.shop.edit("1", 50);
     it.eventually("it is set right", |shop| shop.stock_of("1") == Some(10)).await;
     it.in_step().await;
-    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let (_, found) = it.server.inbox().await;
     let sentence = found["data"][0]["sentence"].as_str().unwrap();
     assert!(sentence.contains("from 10 to 50"), "{found}");
 }
@@ -176,7 +176,7 @@ async fn a_shop_whose_clock_is_slow_is_kept_equal_all_the_same() {
     it.shop.edit("1", 99);
     it.eventually("it is set right", |shop| shop.stock_of("1") == Some(8)).await;
     it.in_step().await;
-    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let (_, found) = it.server.inbox().await;
     assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "the edit, and nothing else: {found}");
 }
 
@@ -192,14 +192,14 @@ async fn hands_on_the_number_while_paused_are_no_second_master() {
         it.shop.edit("1", quantity);
         told += 1;
         for _ in 0..700 {
-            let (_, found) = it.server.get("/v1/discrepancies").await;
+            let (_, found) = it.server.inbox().await;
             if found["data"].as_array().map(Vec::len) == Some(told) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let (_, found) = it.server.inbox().await;
     let causes: Vec<&str> =
         found["data"].as_array().unwrap().iter().map(|one| one["cause"].as_str().unwrap()).collect();
     assert_eq!(causes, ["manual_edit"; 3], "{found}");
@@ -242,7 +242,7 @@ impl Connected {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("never {count} of {cause}: {:?}", self.server.get("/v1/discrepancies").await.1);
+        panic!("never {count} of {cause}: {:?}", self.server.inbox().await.1);
     }
 
     async fn receive(&self, quantity: i64) {

@@ -62,7 +62,7 @@ impl Connected {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let (_, explained) = self.server.get("/v1/items/VEN-001/explain").await;
-        let (_, discrepancies) = self.server.get("/v1/discrepancies").await;
+        let (_, discrepancies) = self.server.inbox().await;
         let levels = self.vendure.levels("VEN-001").await;
         panic!(
             "never came true: {what}; over there (on hand, allocated) {levels:?}; {explained}; {discrepancies}"
@@ -92,7 +92,7 @@ impl Connected {
     }
 
     pub async fn nothing_is_unexplained(&self) {
-        let (_, discrepancies) = self.server.get("/v1/discrepancies").await;
+        let (_, discrepancies) = self.server.inbox().await;
         assert_eq!(discrepancies["data"], json!([]), "{discrepancies}");
     }
 }
@@ -187,7 +187,7 @@ async fn vendure_thresholds_untracked_stock_and_hands_over_there() {
     it.sells("VEN-003", 30).await;
     // What is sold without end cannot be kept equal: a person hears of it, once.
     it.eventually("a person hears of VEN-002", || async {
-        let (_, found) = it.server.get("/v1/discrepancies").await;
+        let (_, found) = it.server.inbox().await;
         found["data"]
             .as_array()
             .unwrap()
@@ -201,7 +201,7 @@ async fn vendure_thresholds_untracked_stock_and_hands_over_there() {
     receive(&it.server, "VEN-003", 1).await;
     it.sells("VEN-003", 31).await;
     it.in_step_but_one().await;
-    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let (_, found) = it.server.inbox().await;
     let edits: Vec<&Value> =
         found["data"].as_array().unwrap().iter().filter(|one| one["cause"] == "manual_edit").collect();
     assert_eq!(edits.len(), 1, "{found}");
@@ -212,7 +212,7 @@ async fn vendure_thresholds_untracked_stock_and_hands_over_there() {
     receive(&it.server, "VEN-002", 5).await;
     it.sells("VEN-002", 35).await;
     it.in_step().await;
-    let (_, found) = it.server.get("/v1/discrepancies").await;
+    let (_, found) = it.server.inbox().await;
     let mut tracking = found["data"].as_array().unwrap().iter().filter(|one| one["cause"] == "tracking_off");
     assert!(tracking.all(|one| !one["resolved_at"].is_null()), "{found}");
 }
@@ -227,7 +227,7 @@ async fn vendure_does_not_sell_again_what_an_order_that_waits_has_sold() {
     customer.add("VEN-003", 1).await;
     customer.buy("VEN-001", 40).await;
     it.eventually("the order waits for VEN-003", || async {
-        let (_, found) = it.server.get("/v1/discrepancies").await;
+        let (_, found) = it.server.inbox().await;
         found["data"][0]["sentence"].as_str().is_some_and(|sentence| sentence.contains("VEN-003"))
     })
     .await;

@@ -23,7 +23,7 @@ impl Connected {
     /// The only open discrepancy of a cause, once there is one.
     async fn told(&self, cause: &str) -> Value {
         for _ in 0..800 {
-            let (_, found) = self.server.get("/v1/discrepancies").await;
+            let (_, found) = self.server.inbox().await;
             let open: Vec<&Value> = found["data"]
                 .as_array()
                 .unwrap()
@@ -35,7 +35,7 @@ impl Connected {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("nobody hears of a {cause}: {}", self.server.get("/v1/discrepancies").await.1);
+        panic!("nobody hears of a {cause}: {}", self.server.inbox().await.1);
     }
 
     async fn answer(&self, told: &Value, choice: &str) {

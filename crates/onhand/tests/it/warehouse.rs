@@ -9,7 +9,7 @@ use onhand_emulators::wms::{self, Warehouse};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::{Server, micros, onhand, text};
+use crate::server::{Server, comes_true, micros, onhand, text};
 
 struct Yard {
     server: Server,
@@ -256,4 +256,28 @@ async fn a_transfer_leaves_the_warehouse_and_a_return_comes_back_to_it() {
     assert_eq!((&shown["state"], &shown["lines"][0]["came"]), (&json!("returned"), &json!(2)));
     assert_eq!(yard.server.get(&format!("/v1/orders/{order}")).await.1["lines"][0]["returned"], 2);
     assert_eq!(yard.warehouse.on_hand("77"), Some(7));
+}
+
+/// Less than nothing cannot lie there: that is told once, and stops nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_below_nothing_is_told_and_stops_nothing() {
+    let yard = yard(10, 5).await;
+    yard.warehouse.stock("77", "MUG", "Blue mug", -2);
+    for _ in 0..2 {
+        let synced = onhand(&yard.database, &["sync", "Berlin"]);
+        assert!(synced.status.success(), "{}{}", text(&synced.stdout), text(&synced.stderr));
+    }
+    let told = yard.server.troubles().await;
+    let below: Vec<&String> = told.iter().filter(|one| one.contains("less than nothing cannot")).collect();
+    assert!(below.len() == 1 && below[0].contains("-2 of `77`"), "{told:?}");
+    let system = yard.server.get("/v1/systems/Berlin").await.1;
+    assert_eq!((&system["trouble"], &system["state"]), (&Value::Null, &json!("live")), "{system}");
+    yard.warehouse.stock("77", "MUG", "Blue mug", 9);
+    assert!(onhand(&yard.database, &["sync", "Berlin"]).status.success());
+    let is_counted = comes_true(async || {
+        let stock = yard.server.get("/v1/items/MUG/stock").await.1;
+        let mut places = stock["locations"].as_array().unwrap().iter();
+        places.any(|place| place["location"] == "BERLIN" && place["on_hand"] == json!(9))
+    });
+    assert!(is_counted.await, "what lies there is taken again");
 }

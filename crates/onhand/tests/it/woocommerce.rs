@@ -205,7 +205,7 @@ async fn variations_are_kept_equal_each_or_with_their_product() {
     let lines = json!([{ "sku": "CAP", "quantity": 1 }]);
     server.post("/v1/movements/receive", json!({ "location": "LONDON", "lines": lines })).await;
     until((Some(5), Some(6))).await;
-    assert_eq!(server.get("/v1/discrepancies").await.1["data"], json!([]));
+    assert_eq!(server.inbox().await.1["data"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -302,7 +302,7 @@ async fn crash_of_nodes_under_load_leaves_every_system_equal_and_spoken_with_by_
     let told = json!({ "calls_that_set": sets, "longest_takeover_ms": longest, "two_at_once_ms": together });
     println!("{}", json!({ "workers": told }));
     // Nobody but us and customers changed anything there.
-    let (_, found) = world.node(0).get("/v1/discrepancies").await;
+    let (_, found) = world.node(0).inbox().await;
     let wrong = |cause: &&serde_json::Value| {
         ["manual_edit", "second_master"].iter().any(|wrong| cause["cause"] == *wrong)
     };

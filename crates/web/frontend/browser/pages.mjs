@@ -51,7 +51,8 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
     rule_follows: `/rules/change?of=sku&name=${item.replace("/items/", "")}&counts=at%3ALONDON&buffer=5&formula=`, rule_wrong: "/rules/change?system=Shopify&buffer=lots&formula=available",
     rule_end: `/rules/${shown.id}/end`, ownership: "/ownership", owner: "/ownership/change", owner_follows: "/ownership/change?place=at%3ALONDON&of=&name=&master=Berlin",
     owner_wrong: "/ownership/change?of=sku&name=there-is-none&master=Berlin", owner_end: `/ownership/${owned.id}/end` };
-  const pages = { ...rules, overview: "/", stock: "/stock", item, orders: "/orders", order, systems: "/systems", system,
+  const pages = { ...rules, overview: "/", stock: "/stock", stock_edit: "/stock/edit?q=", stock_edit_follows: `/stock/edit?i=${item.replace("/items/", "")}&add=${tag}&selling=stop&reason=recall`,
+    stock_edit_wrong: `/stock/edit?i=${item.replace("/items/", "")}&add=&low=set&level=lots`, stock_edit_none: "/stock/edit?marked=1", item, orders: "/orders", order, systems: "/systems", system,
     connect: "/systems/connect", ...Object.fromEntries(["key", "found", "locations", "matches", "opening", "dry-run"].map((step) => [`connect_${step}`, `${system}/connect/${step}`])),
     discrepancies: "/discrepancies", discrepancy, activity: "/activity", settings: "/settings", webhooks: "/webhooks", account_of_key: "/account", nothing: "/stock?q=there-is-none", missing: "/nowhere" };
   for (const [name, path] of Object.entries(pages)) {
@@ -121,6 +122,31 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
   await go(page, "/ownership/change");
   await page.select("#f-master", "Berlin");
   await until(page, "which stock is handed over", () => /master/.test(document.getElementById("told").textContent) && document.querySelector("[aria-label='Stock that changes its master'] tbody tr"));
+
+  // Many are marked by keys, and changed as was said first.
+  await go(page, "/stock");
+  await page.focus("[data-keys]");
+  for (const key of ["j", "x", "j", "x", "j", "k"]) await page.keyboard.press(key);
+  const marked = await page.$$eval("tbody input[name=i]:checked", (all) => all.map((input) => input.value));
+  const stood = await page.evaluate(() => [...document.querySelectorAll("tbody tr")].findIndex((row) => row.contains(document.activeElement)));
+  if (marked.length !== 2 || stood !== 1) fail("/stock", `keys mark ${JSON.stringify(marked)} and stand at ${stood}`);
+  await pressed("#many button");
+  await page.type("#f-add", "by-hand");
+  await until(page, "what would change", () => /2 of 2 items would change/.test(document.getElementById("told").textContent) && document.querySelector(".follows [name=save]"));
+  if ((await page.evaluate(() => document.activeElement?.id)) !== "f-add") fail("/stock/edit", "a swap loses the focus");
+  await pressed(".follows [name=save]");
+  for (const sku of marked) {
+    const { tags } = await api(`/items/${encodeURIComponent(sku)}`);
+    if (!tags.includes("by-hand")) fail("/stock/edit", `${sku} has the tags ${tags}`);
+  }
+  await go(page, "/discrepancies");
+  if (await page.$("[data-keys] tbody tr")) {
+    await page.focus("[data-keys]");
+    for (const key of ["x", "a"]) await page.keyboard.press(key);
+    const at = await page.evaluate(() => document.activeElement?.getAttribute("name"));
+    if (at !== "proposal" && (await page.$("#many"))) fail("/discrepancies", `keys lead to ${at}`);
+    if ((await page.$$("tbody input[name=id]:checked")).length !== 1) fail("/discrepancies", "keys mark nothing");
+  }
 
   // A search answers while it is typed, and its address is a link to it.
   await go(page, "/stock");

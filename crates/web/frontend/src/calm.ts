@@ -24,6 +24,9 @@ export function calm(target: Element, fragment: ParentNode & Node): Node[] {
       beforeNodeMorphed(old: Node, next: Node) {
         // A form that does the same stays, with what was typed and with its key: sent twice, it is done once.
         if (old instanceof HTMLFormElement && next instanceof HTMLFormElement && deed(old) === deed(next)) return false;
+        // What somebody marked stays marked.
+        if (old instanceof HTMLInputElement && next instanceof HTMLInputElement && old.type === "checkbox"
+          && old.name === next.name && old.value === next.value) return false;
         // What the script itself says stays.
         if (old instanceof Element && old.id === "live") return false;
         if (old instanceof Element && next instanceof Element && old.matches("td.n, .card strong, .numbers strong")) {

@@ -4,6 +4,7 @@
 import htmx from "htmx.org";
 import { calm } from "./calm";
 import { floor } from "./floor";
+import { inbox } from "./inbox";
 import { live } from "./live";
 
 // The pages' Content-Security-Policy allows no inline style and no text that becomes script.
@@ -21,3 +22,4 @@ htmx.defineExtension("calm", {
 
 live();
 floor();
+inbox();

@@ -1,5 +1,7 @@
 //! The inbox: what waits for a person, grouped by what is alike; one with its evidence, what could be done, and what was.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect};
@@ -15,12 +17,14 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
+use super::typed::Typed;
 use super::webhooks::{Ended, ended};
 use super::{Shown, form_key, page, system_name, words};
 use crate::App;
+use crate::auth::Caller;
 use crate::error::Problem;
 use crate::v1::ask::{Ask, read};
-use crate::v1::discrepancies::{apply_to, cause_name, cause_of, which};
+use crate::v1::discrepancies::{MOST, apply_each, apply_to, cause_name, cause_of, which};
 
 /// How many discrepancies a page has.
 const ROWS: usize = 50;
@@ -28,6 +32,7 @@ const ROWS: usize = 50;
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/discrepancies", get(list))
+        .route("/discrepancies/apply", post(apply_many))
         .route("/discrepancies/{id}", get(show))
         .route("/discrepancies/{id}/apply", post(apply))
 }
@@ -62,12 +67,39 @@ struct Wanted {
     after: u64,
 }
 
+/// What could be done about several.
+struct ForMany {
+    name: &'static str,
+    /// For so many of those that are shown.
+    of_shown: usize,
+}
+
+/// Of what is shown together.
+#[derive(Default)]
+struct Together {
+    rows: Vec<Row>,
+    proposals: Vec<ForMany>,
+    /// How many there are of the kind that is chosen, shown or not.
+    all: usize,
+}
+
+/// What became of several.
+struct Did {
+    proposal: String,
+    applied: usize,
+    left: usize,
+    /// Why the first of these was left.
+    why: String,
+}
+
 #[derive(Template)]
 #[template(path = "discrepancies.html")]
 struct Discrepancies {
     frame: Frame,
+    wanted: Wanted,
     groups: Vec<Group>,
-    rows: Vec<Row>,
+    together: Together,
+    did: Option<Did>,
     next: Option<String>,
     is_chosen: bool,
     /// Webhooks that are sent no more.
@@ -88,22 +120,28 @@ fn row(view: &mut View<'_>, id: DiscrepancyId, known: Discrepancy) -> Result<Row
 }
 
 async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Query<Wanted>) -> Shown {
-    let frame = Frame::of(&app, &caller, "/discrepancies").await?;
+    listed(&app, &caller, wanted, None).await
+}
+
+async fn listed(app: &App, caller: &Caller, wanted: Wanted, did: Option<Did>) -> Shown {
+    let frame = Frame::of(app, caller, "/discrepancies").await?;
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let (cause, system) = (some(&wanted.cause), some(&wanted.system));
     let meant = cause.as_deref().map(cause_of).transpose()?;
-    let found = read(&app, &caller, |view| {
-        let mut groups = Vec::new();
+    let found = read(app, caller, |view| {
+        let (mut groups, mut all) = (Vec::new(), 0);
         for group in view.inbox(Which::default())? {
             let name = system_name(view, group.system)?;
             let cause_said = cause_name(group.cause);
+            let is_here = cause.as_deref() == Some(&*cause_said) && system.as_deref() == Some(&*name);
+            all += if is_here { group.open } else { 0 };
             groups.push(Group {
                 href: format!(
                     "/discrepancies?cause={}&system={}",
                     words::part(&cause_said),
                     words::part(&name)
                 ),
-                is_here: cause.as_deref() == Some(&*cause_said) && system.as_deref() == Some(&*name),
+                is_here,
                 cause: words::plain(&cause_said),
                 system: name,
                 open: words::count(group.open),
@@ -112,27 +150,76 @@ async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Q
             });
         }
         let Some(which) = which(view, meant, system.as_deref())? else {
-            return Ok((groups, Vec::new(), None));
+            return Ok((groups, Together::default(), None));
         };
         let which = Which { open: Some(true), ..which };
-        let (mut rows, mut last) = (Vec::new(), None);
+        let (mut together, mut last) = (Together::default(), None);
+        let mut counts = BTreeMap::<&'static str, usize>::new();
         let found = view.discrepancies(which, DiscrepancyId(wanted.after), ROWS + 1)?;
         let is_more = found.len() > ROWS;
         for (id, known) in found.into_iter().take(ROWS) {
             last = Some(id.0);
-            rows.push(row(view, id, known)?);
+            // What needs a word of its own is done one by one.
+            for proposal in propose(&view.matter(id, &known)?) {
+                *counts.entry(proposal.name).or_default() += usize::from(!proposal.deed.needs_sku());
+            }
+            together.rows.push(row(view, id, known)?);
         }
-        Ok((groups, rows, last.filter(|_| is_more)))
+        let mut proposals: Vec<ForMany> =
+            counts.into_iter().map(|(name, of_shown)| ForMany { name, of_shown }).collect();
+        proposals.retain(|one| one.of_shown > 0);
+        proposals.sort_by_key(|one| (one.name == "dismiss", usize::MAX - one.of_shown));
+        together.proposals = proposals;
+        together.all = all;
+        Ok((groups, together, last.filter(|_| is_more)))
     });
-    let (groups, rows, next) = found.await?;
+    let (groups, together, next) = found.await?;
     let next = next.map(|after| {
         let [cause, system] = [&wanted.cause, &wanted.system].map(|text| words::part(text));
         format!("/discrepancies?cause={cause}&system={system}&after={after}")
     });
     let ledger = app.handle.ledger().clone();
-    let ended = read(&app, &caller, |view| ended(view, ledger.seal())).await?;
+    let ended = read(app, caller, |view| ended(view, ledger.seal())).await?;
     let is_chosen = cause.is_some() || system.is_some();
-    Ok(page(&Discrepancies { frame, groups, rows, next, is_chosen, ended })?)
+    Ok(page(&Discrepancies { frame, wanted, groups, together, did, next, is_chosen, ended })?)
+}
+
+/// Does the same about those that are marked, or about all of a kind: each by itself, the oldest first.
+async fn apply_many(
+    State(app): State<App>,
+    Visitor(caller): Visitor,
+    Form(form): Form<Vec<(String, String)>>,
+) -> Shown {
+    let typed = Typed::new(form);
+    let (proposal, cause, system) = (typed.get("proposal"), typed.get("cause"), typed.get("system"));
+    let wanted = || Wanted { cause: cause.to_owned(), system: system.to_owned(), after: 0 };
+    let about: Vec<DiscrepancyId> = if typed.get("of") == "all" {
+        let meant = cause_of(cause)?;
+        let found = read(&app, &caller, |view| {
+            let Some(which) = which(view, Some(meant), Some(system))? else { return Ok(Vec::new()) };
+            view.discrepancies(Which { open: Some(true), ..which }, DiscrepancyId(0), MOST)
+        });
+        found.await?.into_iter().map(|(id, _)| id).collect()
+    } else {
+        let ids = typed.all("id").map(|id| id.parse().map(DiscrepancyId));
+        ids.collect::<Result<_, _>>().map_err(|_| Problem::of_field("id", "this is no discrepancy"))?
+    };
+    if about.is_empty() {
+        return Err(Problem::of_field("id", "mark one or more of them first; nothing was done").into());
+    }
+    if about.len() > MOST {
+        return Err(Problem::of_field("id", format!("at most {MOST} at once; nothing was done")).into());
+    }
+    let mut ask = Ask { caller: caller.clone(), key: None, fingerprint: 0, body: () };
+    let done = apply_each(&app, &mut ask, about.into_iter(), proposal).await?;
+    let why = done.left.first().map(|(id, problem)| format!("{id}: {}", problem.detail));
+    let did = Did {
+        proposal: words::plain(proposal),
+        applied: done.applied.len(),
+        left: done.left.len(),
+        why: why.unwrap_or_default(),
+    };
+    listed(&app, &caller, wanted(), Some(did)).await
 }
 
 /// Something that could be done.

@@ -1,6 +1,8 @@
 //! What there is of everything: found by any part of its names, filtered, in the columns that are wanted; the same as a file. Every view
 //! is an address.
 
+mod edit;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
@@ -21,6 +23,7 @@ use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::Visitor;
+use super::typed::may_change;
 use super::{Shown, live, page, words};
 use crate::App;
 use crate::auth::Caller;
@@ -37,7 +40,8 @@ const SLICES: usize = 20;
 const LOCATIONS: usize = 500;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/stock", get(list)).route("/stock.csv", get(file)).route("/find", get(find))
+    let list_and_file = Router::new().route("/stock", get(list)).route("/stock.csv", get(file));
+    list_and_file.route("/find", get(find)).merge(edit::routes())
 }
 
 /// A column: its name in the address, its head, whether it is shown where nothing else is wanted, and whether it has numbers.
@@ -331,8 +335,9 @@ struct Stock {
     shows: Vec<Choice>,
     locations: Vec<Choice>,
     columns: Vec<Choice>,
-    /// The address of the file, and of the beginning.
+    /// The address of the file, of the beginning, and of where all of it is edited; empty for who may not.
     file: String,
+    edit: String,
     first: String,
 }
 
@@ -391,6 +396,7 @@ async fn list(
         locations: codes.iter().map(|code| choice(code, code, *code == wanted.location)).collect(),
         columns: COLUMNS.iter().map(|column| choice(column.0, column.1, wanted.has(column))).collect(),
         file: format!("/stock.csv?{query}"),
+        edit: if may_change(&caller) { format!("/stock/edit?{query}") } else { String::new() },
         first: format!("/stock?{query}"),
         wanted,
     })?)

@@ -31,7 +31,7 @@ use crate::error::Problem;
 use crate::extract::{Id, Query};
 
 /// So many are dealt with in one request.
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -544,17 +544,37 @@ async fn apply_all(State(app): State<App>, mut ask: Ask<ApplyAll>) -> Result<Jso
     let mut found = found.await?.ok_or_else(|| no_system(Some(system)))?;
     let has_more = found.len() > MOST;
     found.truncate(MOST);
+    let done = apply_each(&app, &mut ask, found.into_iter().map(|(id, _)| id), &proposal).await?;
+    let left = done.left.into_iter().map(|(id, problem)| LeftBody { id: id.0, problem }).collect();
+    Ok(Json(AppliedAllBody { applied: done.applied, left, has_more }))
+}
+
+/// What was done about many, one by one.
+pub(crate) struct AppliedEach {
+    /// The discrepancies that it was done about.
+    pub applied: Vec<u64>,
+    /// Those that it was not done about, and why.
+    pub left: Vec<(DiscrepancyId, Problem)>,
+}
+
+/// Does the same about each of many.
+pub(crate) async fn apply_each<T>(
+    app: &App,
+    ask: &mut Ask<T>,
+    about: impl Iterator<Item = DiscrepancyId>,
+    proposal: &str,
+) -> Result<AppliedEach, Problem> {
     // What was done is done no second time: each by itself has no key.
     ask.key = None;
     let (mut applied, mut left) = (Vec::new(), Vec::new());
-    for (id, _) in found {
-        match apply_to(&app, &ask, id, &proposal, None).await {
+    for id in about {
+        match apply_to(app, ask, id, proposal, None).await {
             Ok(_) => applied.push(id.0),
             Err(problem) if problem.status == 503 => return Err(problem),
-            Err(problem) => left.push(LeftBody { id: id.0, problem }),
+            Err(problem) => left.push((id, problem)),
         }
     }
-    Ok(Json(AppliedAllBody { applied, left, has_more }))
+    Ok(AppliedEach { applied, left })
 }
 
 only_objects!(ResolveInput, ApplyProposal, ApplyAll);

@@ -215,6 +215,8 @@ async fn tell_snapshot(
         declared_rows: ask.body.declared_rows.map(|rows| rows as usize),
         documents_known_to: instant("documents_known_to", ask.body.documents_known_to.as_deref())?,
         rows: rows.collect::<Result<_, Problem>>()?,
+        meaning: None,
+        agrees: onhand_ledger::Quantity::ZERO,
     };
     let (kept, is_copy) = tell(&app.handle, ask.caller.tenant, &system, snapshot).await?;
     Ok(told(kept, is_copy))

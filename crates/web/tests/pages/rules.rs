@@ -25,7 +25,7 @@ async fn shop() -> Shop {
     shop
 }
 
-async fn with_role(shop: &Shop, role: Role) -> Browser<'_> {
+pub async fn with_role(shop: &Shop, role: Role) -> Browser<'_> {
     let grant = Grant { role, rights: &[], rate: None };
     let key = auth::create_key_as(&shop.handle, TenantId::DEFAULT, role.name(), grant).await.unwrap();
     let mut browser = stranger(shop);

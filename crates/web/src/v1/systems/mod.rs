@@ -280,6 +280,7 @@ impl From<AddError> for Problem {
                 let title = "The system could not be connected";
                 Self::new(StatusCode::BAD_GATEWAY, "channel", title, error.to_string())
             }
+            AddError::Twin { .. } => Self::of_field("url", error.to_string()),
             AddError::Damaged(reason) => Self::internal(&reason),
         }
     }
