@@ -137,8 +137,8 @@ impl House {
     }
 
     fn has(&self, line: &Line) -> Option<String> {
-        let is_it = |id: &String, sku: &String| Some(id) == line.listing.as_ref() || *sku == line.sku;
-        self.items.values().find(|item| is_it(&item.id, &item.sku)).map(|item| item.id.clone())
+        let mut items = self.items.values();
+        items.find(|item| item.is_named(line.listing.as_ref(), &line.sku)).map(|item| item.id.clone())
     }
 }
 

@@ -45,6 +45,13 @@ pub struct Item {
     pub on_hand: i64,
 }
 
+impl Item {
+    /// Is it meant by its id here, where the sender knows that, or by its SKU?
+    fn is_named(&self, listing: Option<&String>, sku: &str) -> bool {
+        Some(&self.id) == listing || self.sku == sku
+    }
+}
+
 /// One line of an order as it was sent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Line {
@@ -261,8 +268,9 @@ impl Warehouse {
         let is_open = job.open().iter().any(|(other, open)| other == line && *open >= quantity);
         let known = job.asked.lines.iter().find(|other| other.line == line).cloned();
         let (Some(known), true) = (known, is_open && quantity > 0) else { return false };
-        let by_sku = |item: &&mut Item| Some(&item.id) == known.listing.as_ref() || item.sku == known.sku;
-        if let Some(item) = house.items.values_mut().find(by_sku) {
+        if let Some(item) =
+            house.items.values_mut().find(|item| item.is_named(known.listing.as_ref(), &known.sku))
+        {
             if item.on_hand < quantity {
                 return false;
             }
@@ -295,8 +303,11 @@ impl Warehouse {
     fn lies_of(&self, document: &str, line: &str) -> Option<i64> {
         let house = self.house.lock();
         let asked = house.jobs.get(document)?.asked.lines.iter().find(|asked| asked.line == line)?;
-        let is_it = |item: &&Item| Some(&item.id) == asked.listing.as_ref() || item.sku == asked.sku;
-        house.items.values().find(is_it).map(|item| item.on_hand)
+        house
+            .items
+            .values()
+            .find(|item| item.is_named(asked.listing.as_ref(), &asked.sku))
+            .map(|item| item.on_hand)
     }
 
     /// So much of a line is not found. False where that is not open.
@@ -349,10 +360,7 @@ impl Warehouse {
         match house.jobs.get(&document) {
             None => {
                 let is_known = |line: &Line| {
-                    house
-                        .items
-                        .values()
-                        .any(|item| Some(&item.id) == line.listing.as_ref() || item.sku == line.sku)
+                    house.items.values().any(|item| item.is_named(line.listing.as_ref(), &line.sku))
                 };
                 let unknown = asked.lines.iter().find(|line| !is_known(line));
                 let unknown = unknown.map(|line| format!("no item {}", line.sku));

@@ -3,9 +3,10 @@
 use onhand_ledger::command::{Line, Name, TakeCount};
 use onhand_ledger::model::System;
 use onhand_ledger::{Answer, Body, Command, Invalid, Quantity, SystemId, TenantId};
+use onhand_store::StoreError;
 use onhand_sync::snapshot::by_change;
 
-use super::{Row, Snapshot, SnapshotError, Standing, is_held_or_rejected, is_net, kept, location_of, rows};
+use super::{Row, Snapshot, SnapshotError, Standing, is_net, kept, location_of, repeats_newest, rows};
 use crate::commit::CommitError;
 use crate::queue::{Handle, SubmitError};
 use crate::rehearse::Rehearsal;
@@ -44,12 +45,14 @@ pub async fn compare(
         return Ok(compared);
     }
     let guard = by_change(sums.changed, sums.found + sums.agrees, &of.system.inbound);
-    let is_told = handle.ledger().read(tenant, |view| {
-        let is_held =
-            |kept: &super::Kept| matches!(kept.state, Standing::Held { .. }) && kept.location == of.code;
-        let is_held = kept::snapshots(view, id)?.iter().any(is_held);
-        Ok(guard.is_some() && (is_held || is_held_or_rejected(view, id, &of.code, &differing)?))
-    })?;
+    let is_told = guard.is_some()
+        && handle.ledger().read(tenant, |view| {
+            let known = kept::snapshots(view, id)?;
+            let mut held = known.iter().filter(|kept| matches!(kept.state, Standing::Held { .. }));
+            Ok::<_, StoreError>(
+                held.any(|kept| kept.location == of.code) || repeats_newest(&known, &of.code, &differing),
+            )
+        })?;
     if !is_told {
         compared.snapshot = Some(Snapshot { rows: differing, agrees: sums.agrees, ..snapshot });
     }

@@ -448,12 +448,16 @@ pub fn is_held_or_rejected(
     location: &str,
     rows: &[Row],
 ) -> Result<bool, StoreError> {
-    let known = kept::snapshots(view, system)?;
+    Ok(repeats_newest(&kept::snapshots(view, system)?, location, rows))
+}
+
+/// Does it say what the newest of a location says, which is held or rejected?
+fn repeats_newest(known: &[Kept], location: &str, rows: &[Row]) -> bool {
     let newest = known.iter().rfind(|kept| kept.location == location);
-    Ok(newest.is_some_and(|kept| {
+    newest.is_some_and(|kept| {
         matches!(kept.state, Standing::Held { .. } | Standing::Rejected { .. })
             && kept.content == content(rows)
-    }))
+    })
 }
 
 fn written(space: &str, key: String, body: &impl Serialize) -> Note {

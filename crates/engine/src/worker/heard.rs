@@ -12,12 +12,10 @@ use onhand_ledger::model::{Cause, Meaning};
 use onhand_ledger::{Instant, ItemId, Quantity};
 use onhand_sync::OwnChange;
 
+use super::read::KEPT_AGAIN;
 use super::{PART, Worker, WorkerError};
 use crate::snapshots::{self, Row, Snapshot};
 use crate::systems::STALE_FOR;
-
-/// What is read and is as it was is kept again after so long, in seconds: by then what is shown of it says when it was read.
-const KEPT_AGAIN: i64 = 600;
 
 /// A number that was read.
 #[derive(Clone, Copy)]

@@ -17,7 +17,7 @@ const CHANGED_AT_MOST: u32 = 6;
 /// How often it may become another one before it is called one all the same.
 const SUSPECTED_AT_MOST: u32 = 4;
 /// What is read and is as it was is kept again after so long, in seconds: by then what is shown of it says when it was read.
-const KEPT_AGAIN: i64 = 600;
+pub(super) const KEPT_AGAIN: i64 = 600;
 /// Since when everything was read is looked at again after so long where a part of it was not judged yet, in seconds.
 const CONFIRMED_AGAIN: i64 = 5;
 /// Left alone for so long, what a second master did before is over, in seconds.
