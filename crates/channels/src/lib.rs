@@ -4,6 +4,7 @@
 //! in a file apart from the logic; limits and quirks are data with the vendor's page as their source.
 //! What is not its business: retries across calls, schedules, and judging differences (see `engine`, `sync`).
 
+pub mod address;
 pub mod arrived;
 pub mod edi;
 pub mod expected;
@@ -23,6 +24,7 @@ pub mod woocommerce;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use onhand_ledger::{Instant, Quantity};
 use serde::de::{DeserializeOwned, Error as _};
@@ -380,6 +382,20 @@ impl ChannelError {
 /// What a mutex keeps, whoever panicked with it: nothing that is kept so is ever half changed.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a connection to an outside system may take.
+pub const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
+/// How long its answer may take, where its channel says nothing else.
+pub const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a call came to nothing; of a system that hangs, how long it was waited for.
+pub(crate) fn why_lost(error: reqwest::Error, longest: Duration) -> String {
+    let waited = if error.is_connect() { CONNECTS_WITHIN.min(longest) } else { longest };
+    if error.is_timeout() {
+        return format!("it did not answer within {} s", waited.as_secs());
+    }
+    error.without_url().to_string()
 }
 
 /// The `Date` of an answer.

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::figures::Figures;
 use crate::scribe::{Records, Scribe, all_chunks};
 use crate::seal::Seal;
+use crate::tallies::Tallies;
 use crate::view::View;
 use crate::writer::{Writer, Writes};
 
@@ -151,6 +152,7 @@ pub struct Ledger {
     /// Systems that a message has come of, since their workers looked.
     hints: Mutex<std::collections::BTreeSet<(TenantId, SystemId)>>,
     figures: Figures,
+    tallies: Tallies,
 }
 
 struct Inner {
@@ -327,6 +329,7 @@ impl Ledger {
             found: tokio::sync::Mutex::default(),
             hints,
             figures: Figures::default(),
+            tallies: Tallies::new(shared),
         })
     }
 
@@ -352,6 +355,13 @@ impl Ledger {
     /// Tells of tenants of whom something was noted on this node, such as what a system shows, which no entry tells of.
     pub fn noted(&self) -> broadcast::Receiver<TenantId> {
         self.noted.subscribe()
+    }
+
+    /// What is known of listings follows what will be noted of them with this. Nobody reads until it is committed, or cannot be.
+    fn see_noted(&self, asked: &[&mut Asked]) {
+        for Asked { submission, .. } in asked.iter().map(|one| &**one) {
+            self.tallies.see(submission.tenant, &submission.notes);
+        }
     }
 
     /// Something of a tenant was noted.
@@ -524,7 +534,8 @@ impl Ledger {
         // Whoever asks for a tenant that there is not makes none.
         let nothing = State::default();
         let state = inner.tenants.get(tenant).map_or(&nothing, |known| &known.state);
-        let answer = read(&mut View::new(tenant, state, reader.as_mut(), self.clock.now()));
+        let view = View::new(tenant, state, reader.as_mut(), self.clock.now());
+        let answer = read(&mut view.knowing(&self.tallies));
         self.readers.lock().push(reader);
         answer
     }
@@ -545,13 +556,13 @@ impl Ledger {
             let inner = share.try_read();
             let known = inner.as_ref().and_then(|inner| inner.tenants.get(tenant));
             let answer = if let Some(known) = known.filter(|known| is_good(known)) {
-                let answer = read(&mut View::new(tenant, &known.state, reader, now));
+                let answer = read(&mut View::new(tenant, &known.state, reader, now).knowing(&self.tallies));
                 drop(inner);
                 answer
             } else {
                 drop(inner);
                 let (fresh, _) = fold_tail(reader, tenant, self.key_hash, Some(now))?;
-                let answer = read(&mut View::new(tenant, &fresh.state, reader, now));
+                let answer = read(&mut View::new(tenant, &fresh.state, reader, now).knowing(&self.tallies));
                 // Whoever asks for a tenant that there is not makes none.
                 if head.seq > 0
                     && let Some(mut inner) = share.try_write()
@@ -687,6 +698,7 @@ pub(crate) struct Run<'l> {
 impl Run<'_> {
     /// Decides a batch, which must be written next.
     pub fn decide(&mut self, asked: Vec<&mut Asked>) -> Decided {
+        self.ledger.see_noted(&asked);
         let now = self.ledger.clock.now();
         let used = self.inner.used_keys(asked.iter().map(|one| &**one), now);
         self.inner.decide_all(asked, used, now)
@@ -710,6 +722,7 @@ impl Run<'_> {
     /// Writes a batch while the next one is decided.
     pub fn write_beside(&mut self, mut decided: Decided, next: Vec<&mut Asked>) -> (Outcomes, Decided) {
         self.batches += 1;
+        self.ledger.see_noted(&next);
         // Before the store is away: it has all keys but those of the batch.
         let now = self.ledger.clock.now();
         let used = self.inner.used_keys(next.iter().map(|one| &**one), now);

@@ -13,7 +13,7 @@ use onhand_store::{Note, StoreError};
 use onhand_sync::inbox::{Counter, Matter, Unknown, Unlinked, propose};
 use serde::{Deserialize, Serialize};
 
-use crate::systems::found::found_one;
+use crate::systems::found::{found_one, told_by};
 use crate::view::View;
 
 /// The notes that say what was done about a discrepancy, by its id.
@@ -201,6 +201,10 @@ impl View<'_> {
             Cause::UnmappedListing => self.unlinked(discrepancy.system, evidence())?,
             _ => None,
         };
+        let together = match (discrepancy.cause, &discrepancy.evidence) {
+            (Cause::UnmappedListing, None) => told_by(self, id)?.len(),
+            _ => 0,
+        };
         Ok(Matter {
             id,
             discrepancy,
@@ -213,6 +217,7 @@ impl View<'_> {
             short,
             held,
             unlinked,
+            together,
         })
     }
 

@@ -40,6 +40,7 @@ mod stock;
 pub mod subscriptions;
 mod supply;
 pub mod systems;
+mod tallies;
 mod verify;
 mod view;
 mod words;

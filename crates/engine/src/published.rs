@@ -4,11 +4,30 @@ use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Horizon, Incoming, Listing, SellingStop, Sites, Source, System};
 use onhand_ledger::ownership;
 use onhand_ledger::publication::{Index, Speaking, Subject};
-use onhand_ledger::{Date, Instant, ItemId, Key, ListingId, LocationId, Precision, Quantity, RuleId, Value};
+use onhand_ledger::{
+    Date, Entry, Instant, ItemId, Key, ListingId, LocationId, Precision, Quantity, RuleId, Value,
+};
 use onhand_store::StoreError;
 use onhand_sync::{Halt, Shown, Stock, desired};
 
 use crate::view::View;
+
+/// The items whose numbers may be others by an entry, but for what it may change of all of them, or of a lot alone. What is built of them, and
+/// what they are built of, may be too.
+pub(crate) fn touched_by(entry: &Entry, mut touch: impl FnMut(ItemId)) {
+    match entry {
+        Entry::Movement(movement) => touch(movement.item),
+        Entry::Lot(_, lot) => touch(lot.item),
+        Entry::Item(item, _)
+        | Entry::Buffer(_, item, _)
+        | Entry::Claimed { item, .. }
+        | Entry::Short { item, .. } => touch(*item),
+        // What is expected.
+        Entry::Purchase(_, purchase) => purchase.lines.iter().for_each(|line| touch(line.item)),
+        Entry::Transfer(_, transfer) => transfer.lines.iter().for_each(|line| touch(line.item)),
+        _ => {}
+    }
+}
 
 /// What of an item rules ask for, besides its stock.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -9,7 +9,7 @@ pub mod opening;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onhand_channels::{Channel, ChannelError, RemoteLocation};
+use onhand_channels::{Channel, ChannelError, RemoteLocation, address};
 use onhand_ledger::command::{Document, PutSystem};
 use onhand_ledger::model::{Cause, Listing, Role, Stage, System, Timing};
 use onhand_ledger::publication::Index;
@@ -18,13 +18,17 @@ use onhand_ledger::{
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::missed::Unannounced;
-use onhand_sync::{Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, Unsent, next_batch};
+use onhand_sync::{
+    Books, Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, Unsent, next_batch,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Committed;
 pub use crate::published::{desired_at, desired_by};
 use crate::queue::{Handle, SubmitError};
 use crate::seal::{self, ResealError, Seal, SealError, Secret};
+use crate::snapshots::{self, WhyUntaken};
+use crate::tallies::Sums;
 use crate::view::View;
 
 use found::Discovered;
@@ -53,10 +57,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Is it to the same system, as the same user?
+    /// Is it to the same system, and as the same user where that makes a difference?
     fn is_as(&self, other: &Self) -> bool {
-        let address = |connection: &Self| connection.url.trim_end_matches('/').to_lowercase();
-        self.kind == other.kind && address(self) == address(other) && self.username == other.username
+        let is_same_account = address::is_of_one_shop(&self.kind) || self.username == other.username;
+        self.kind == other.kind && is_same_account && address::is_same(&self.kind, &self.url, &other.url)
     }
 
     /// As it is kept: sealed, with whatever tells who we are.
@@ -241,6 +245,31 @@ impl ShownState {
         self.unanswered.is_some() || !self.lost.is_empty()
     }
 
+    /// It was read again since, as all that are not stopped, and nothing of it was another.
+    pub(crate) fn confirm(&mut self, worker: &WorkerStatus) {
+        if self.stopped.is_none()
+            && let (Some((_, at)), Some(confirmed_at)) = (&mut self.observed, worker.confirmed_at)
+        {
+            *at = confirmed_at.max(*at);
+        }
+    }
+
+    /// What was last read, unless what was acknowledged after that is newer.
+    fn newest_observed(&self) -> Option<(Quantity, Instant)> {
+        self.observed.filter(|(_, at)| self.acknowledged_at.is_none_or(|newer| newer <= *at))
+    }
+
+    /// What it shows by what was read of it, or acknowledged since.
+    pub(crate) fn newest(&self) -> Option<Quantity> {
+        self.newest_observed().map(|(quantity, _)| quantity).or_else(|| self.shows())
+    }
+
+    /// Does it show what was last read, not what was acknowledged since, once it is known to have been read again?
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        let observed = self.observed.filter(|_| self.stopped.is_none() && self.newest_observed().is_none());
+        observed.is_some_and(|(quantity, _)| self.shows() != Some(quantity))
+    }
+
     /// What it shows now, as far as we know.
     pub fn shows(&self) -> Option<Quantity> {
         onhand_sync::shows(&self.known(Instant::MIN, 0, None))
@@ -324,6 +353,12 @@ pub fn shown_key(listing: ListingId, remote_location: &str) -> String {
     format!("{listing}@{remote_location}")
 }
 
+/// The listing of which a note says what it shows; none of any other note.
+pub(crate) fn listing_of(note: &Note) -> Option<ListingId> {
+    let (listing, _) = note.key.split_once('@').filter(|_| note.space.starts_with("shown:"))?;
+    listing.parse().ok().map(ListingId)
+}
+
 /// A listing's number beside what it should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ItemShown {
@@ -371,22 +406,18 @@ pub(crate) fn shown(
     };
     let mut state: ShownState =
         read_note(view, &shown_space(listing.system), &shown_key(id, remote_location))?;
-    if state.stopped.is_none()
-        && let (Some((_, at)), Some(confirmed_at)) = (&mut state.observed, worker.confirmed_at)
-    {
-        *at = confirmed_at.max(*at);
-    }
+    state.confirm(worker);
     let in_step = !should.is_skipped && state.is_in_step(should.quantity);
     let status = Status {
         acknowledged: state.shows(),
-        // What was acknowledged after it was last read is newer.
-        observed: state.observed.filter(|(_, at)| state.acknowledged_at.is_none_or(|newer| newer <= *at)),
+        observed: state.newest_observed(),
         unanswered: state.unanswered,
         stopped: state.stopped.as_ref().map(|stopped| (stopped.why, stopped.reason.clone())),
         zero_rejected: state.zero_rejected,
         paused: system.paused,
         all_stopped: view.rules()?.pushing_stopped.is_some(),
         one_way_in: !system.mode.direction.sends(),
+        books: books(view, index, listing, system, remote_location)?,
         next_batch: match &system.mode.timing {
             Timing::Batch(schedule) => Some(next_batch(schedule, worker.batched_at.unwrap_or(view.now))),
             Timing::NearRealTime { .. } => None,
@@ -411,6 +442,37 @@ pub(crate) fn shown(
         explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
     };
     Ok(Some((shown, should, status, state)))
+}
+
+/// What our books make of a number of a system that tells us.
+fn books(
+    view: &mut View<'_>,
+    index: &Index,
+    listing: &Listing,
+    system: &System,
+    remote_location: &str,
+) -> Result<Books, StoreError> {
+    let id = listing.system;
+    if system.mode.direction.sends() || index.ownership_with(id).is_none() {
+        return Ok(Books::Apart);
+    }
+    let ours = system.locations.iter().find(|mapping| mapping.remote_id == remote_location);
+    let (Some(ours), Some(item)) = (ours.map(|mapping| mapping.location), listing.item) else {
+        return Ok(Books::Apart);
+    };
+    let (Some(known), Some(location)) = (view.item(item)?, view.location(ours)?) else {
+        return Ok(Books::Apart);
+    };
+    if !snapshots::is_master(view, id, (item, &known), ours)? {
+        return Ok(Books::Apart);
+    }
+    Ok(match snapshots::untaken_of(view, id, &location.code, &known.sku)? {
+        Some(untaken) => Books::Differ {
+            needs_somebody: !matches!(untaken.why, WhyUntaken::Rejected { .. }),
+            sentence: untaken.why.sentence(&system.name),
+        },
+        None => Books::Follow,
+    })
 }
 
 /// The remote locations that have one of ours behind them, each once.
@@ -460,26 +522,15 @@ pub fn system_status(
         since: worker.trouble_since,
         ends_by_itself: !worker.needs_somebody,
     });
-    let index = view.published()?;
-    let (mut listings, mut in_step, mut skipped) = (0, 0, 0);
-    // What a system tells us is no number of ours.
-    let sent = if system.mode.direction.sends() { usize::MAX } else { 0 };
-    let mut unsent = Unsent::default();
-    for (listing_id, listing) in view.listings_in(id, ListingId(0), sent)? {
-        for remote_location in remote_locations(system) {
-            let found = shown(view, &index, listing_id, &listing, system, &remote_location, &worker)?;
-            if let Some((shown, _, status, _)) = found {
-                if let Some((why, reason)) =
-                    status.stopped.filter(|_| !shown.is_skipped && !status.zero_rejected)
-                {
-                    unsent.add(why, &reason);
-                }
-                listings += usize::from(!shown.is_skipped);
-                skipped += usize::from(shown.is_skipped);
-                in_step += usize::from(shown.in_step);
-            }
-        }
-    }
+    let (sums, unsent) = if system.mode.direction.sends() {
+        view.counted(|counted| (counted.of(id), counted.unsent(id)))?
+    } else {
+        // What a system tells us is no number of ours.
+        let untaken = snapshots::untaken_of_all(view, id, system)?;
+        let waits = |why: &WhyUntaken| !matches!(why, WhyUntaken::Rejected { .. });
+        let untaken = untaken.iter().filter(|(_, untaken)| waits(&untaken.why)).count();
+        (Sums::default(), Unsent { untaken, ..Unsent::default() })
+    };
     let facts = Facts {
         stage: system.stage,
         paused: system.paused,
@@ -488,12 +539,13 @@ pub fn system_status(
         trouble,
         next_step: connecting::next_step(system, &steps),
         all_stopped: system.mode.direction.sends() && view.rules()?.pushing_stopped.is_some(),
-        unsent: Unsent { of: listings, ..unsent },
+        unsent,
     };
     let trouble = locked.or(worker.trouble);
     let state = onhand_sync::state(&facts);
     let (orders_known_to, heard_at) = (worker.orders_known_to, worker.hooks.heard_at);
     let usual_lag = worker.push_lag.usual();
+    let Sums { listings, in_step, skipped } = sums;
     Ok(SystemStatus { state, listings, in_step, skipped, trouble, orders_known_to, heard_at, usual_lag })
 }
 
@@ -521,7 +573,7 @@ pub fn connections(
     Ok(all)
 }
 
-/// Other systems that are connected at the same address as the same user: each order of theirs would count twice.
+/// Other systems that are connected to the same: each order of theirs would count twice.
 pub(crate) fn twins(
     view: &mut View<'_>,
     seal: &Seal,
@@ -625,7 +677,7 @@ pub enum AddError {
     Seal(#[from] SealError),
     /// It has nothing at all now, which is not believed.
     #[error(
-        "{system} says that it has nothing for sale, and had {known} listings: nothing is changed; look there first"
+        "{system} says that it has nothing for sale, and had {}: nothing is changed; look there first", counted(*known, "listing")
     )]
     Nothing {
         /// Its name.
@@ -635,8 +687,8 @@ pub enum AddError {
     },
     /// It is connected already.
     #[error(
-        "{other} is connected to that address as the same user: each of its orders would count twice. Use that one; or give another \
-         address or user"
+        "{other} is connected to that address already, however it is spelt and whatever the key: each of its orders would count twice. Use \
+         that one; or give another address, or another user where it has several accounts"
     )]
     Twin {
         /// Under this name.
@@ -668,6 +720,11 @@ pub enum AddError {
 
 fn command(actor: &str, body: Body) -> Command {
     Command { key: None, fingerprint: 0, actor: actor.to_owned(), body }
+}
+
+/// `1 listing`, `2 listings`.
+pub(crate) fn counted(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 fn names_of(locations: &[RemoteLocation]) -> String {

@@ -16,12 +16,17 @@ use onhand_ledger::{
 use onhand_store::{Chunk, Head, KeyAt, Reader, StoreError, decode_records};
 
 use crate::history::order_of;
+use crate::tallies::Tallies;
 
 /// A tenant's state at one `seq`.
 pub struct View<'a> {
     pub(crate) tenant: TenantId,
     pub(crate) state: &'a State,
     pub(crate) reader: &'a mut dyn Reader,
+    /// What is known of all listings; none where what is seen is not what there is.
+    pub(crate) tallies: Option<&'a Tallies>,
+    /// That was brought up to what is seen here.
+    pub(crate) is_counted: bool,
     /// The clock's time when the view was taken.
     pub now: Instant,
 }
@@ -45,11 +50,20 @@ pub struct HistoryRow {
 
 /// Of a range so many more are read at a time than are asked for.
 const HIDDEN: usize = 2;
+/// So many chunks of the log are read first, and then twice as many each time, up to so many: some have one record, some thousands.
+const CHUNKS: usize = 4;
+const MOST_CHUNKS: usize = 64;
+/// So many listings are looked at together at most.
+const LISTINGS: usize = 10_000;
 
 impl<'a> View<'a> {
     pub(crate) fn new(tenant: TenantId, state: &'a State, reader: &'a mut dyn Reader, now: Instant) -> Self {
         // Another node's clock may be ahead of ours: what it wrote is not of the future.
-        Self { tenant, state, reader, now: now.max(state.recorded_at) }
+        Self { tenant, state, reader, tallies: None, is_counted: false, now: now.max(state.recorded_at) }
+    }
+
+    pub(crate) const fn knowing(self, tallies: &'a Tallies) -> Self {
+        Self { tallies: Some(tallies), ..self }
     }
 
     /// The last entry that this view sees.
@@ -175,29 +189,21 @@ impl<'a> View<'a> {
 
     /// The last entry recorded at or before an instant.
     pub fn seq_at(&mut self, at: Instant) -> Result<Seq, StoreError> {
-        // Times grow along the log: halve until one chunk is left.
+        // Times grow along the log: halve until one chunk is left, the first that ends later. That one alone is read record by record.
         let (mut low, mut high) = (0, self.seq());
+        let mut across = None;
         while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            let chunk = self.chunk_of(middle)?;
-            let records = decode_records(&chunk)?;
-            let first = records.first().map_or(Instant::MAX, |(_, record)| record.recorded_at);
-            if first > at {
+            let chunk = self.chunk_of(low + (high - low).div_ceil(2))?;
+            if chunk.recorded_at <= at {
+                low = chunk.first_seq + chunk.entries - 1;
+            } else {
                 high = chunk.first_seq - 1;
-                continue;
+                across = Some(chunk);
             }
-            let last_before = records
-                .iter()
-                .filter(|(_, record)| record.recorded_at <= at)
-                .map(|(seq, record)| seq + record.entries.len() as Seq - 1)
-                .max()
-                .unwrap_or(low);
-            if last_before < chunk.first_seq + chunk.entries - 1 {
-                return Ok(last_before);
-            }
-            low = last_before;
         }
-        Ok(low)
+        let records = across.map(|chunk| decode_records(&chunk)).transpose()?.unwrap_or_default();
+        let before = records.iter().filter(|(_, record)| record.recorded_at <= at);
+        Ok(before.map(|(first, record)| first + record.entries.len() as Seq - 1).max().unwrap_or(low))
     }
 
     pub(crate) fn chunk_of(&mut self, seq: Seq) -> Result<Chunk, StoreError> {
@@ -218,13 +224,17 @@ impl<'a> View<'a> {
     /// Up to `limit` records after a `seq`, each with its first entry's.
     pub fn records_after(&mut self, seq: Seq, limit: usize) -> Result<Vec<(Seq, Record)>, StoreError> {
         let mut records = Vec::new();
-        let mut after = seq;
+        let (mut after, mut wanted) = (seq, CHUNKS);
         while records.len() < limit && after < self.seq() {
-            let chunks = self.reader.chunks_after(self.tenant, after, 64)?;
+            let chunks = self.reader.chunks_after(self.tenant, after, wanted.min(limit))?;
             if chunks.is_empty() {
                 break;
             }
+            wanted = MOST_CHUNKS.min(2 * wanted);
             for chunk in chunks {
+                if records.len() >= limit {
+                    break;
+                }
                 after = chunk.first_seq + chunk.entries - 1;
                 let decoded = decode_records(&chunk)?.into_iter();
                 records
@@ -611,25 +621,35 @@ impl<'a> View<'a> {
         after: ListingId,
         limit: usize,
     ) -> Result<Vec<(ListingId, Listing)>, StoreError> {
-        const PART: usize = 10_000;
-        let to = Key::Listing(ListingId(Seq::MAX >> 1));
+        let (mut last, mut wanted) = (after, limit.saturating_mul(2).min(LISTINGS));
         let mut listings = Vec::new();
-        let mut next = ListingId(after.0.saturating_add(1));
         while listings.len() < limit {
-            let part = self.range(&Key::Listing(next), &to, false, PART)?;
-            let is_last = part.len() < PART;
-            for (key, value) in part {
-                let (Key::Listing(id), Value::Listing(listing)) = (key, value) else { continue };
-                next = ListingId(id.0 + 1);
-                if listing.system == system && listings.len() < limit {
-                    listings.push((id, *listing));
-                }
-            }
+            let part = self.listings_after(last, wanted)?;
+            let is_last = part.len() < wanted;
+            last = part.last().map_or(last, |(id, _)| *id);
+            let room = limit - listings.len();
+            listings.extend(part.into_iter().filter(|(_, listing)| listing.system == system).take(room));
             if is_last {
                 break;
             }
+            wanted = LISTINGS.min(2 * wanted);
         }
         Ok(listings)
+    }
+
+    /// The listings of all systems after one, the oldest first, at most `limit`.
+    pub(crate) fn listings_after(
+        &mut self,
+        after: ListingId,
+        limit: usize,
+    ) -> Result<Vec<(ListingId, Listing)>, StoreError> {
+        let from = Key::Listing(ListingId(after.0.saturating_add(1)));
+        let found = self.range(&from, &Key::Listing(ListingId(Seq::MAX >> 1)), false, limit)?;
+        let listing = |(key, value)| match (key, value) {
+            (Key::Listing(id), Value::Listing(listing)) => Some((id, *listing)),
+            _ => None,
+        };
+        Ok(found.into_iter().filter_map(listing).collect())
     }
 }
 

@@ -123,7 +123,7 @@ async fn what_nothing_explains_is_said_while_it_is_looked_at_again() {
     assert_eq!(came(&world).0, Doing::Push, "it is not done with before that is over");
     assert_eq!((status(&world).in_step, status(&world).listings), (0, 1));
     world.until("10:02").await;
-    assert_eq!(came(&world), (Doing::Done, "Done: 0 listings found, 1 numbers compared, 1 sent.".to_owned()));
+    assert_eq!(came(&world), (Doing::Done, "Done: 0 listings found, 1 number compared, 1 sent.".to_owned()));
     assert_eq!((shop.shows("MUG"), said(&world).0), (100, Standing::InStep));
 }
 

@@ -176,6 +176,7 @@ fn of(sku: &str, as_of: &str, quantity: i64) -> Snapshot {
         rows: vec![row],
         meaning: None,
         agrees: Quantity::ZERO,
+        held_by: None,
     }
 }
 

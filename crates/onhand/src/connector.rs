@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use onhand_channels::edi::Edi;
 use onhand_channels::files::Files;
@@ -11,7 +10,7 @@ use onhand_channels::shop::CornerShop;
 use onhand_channels::shopify::Shopify;
 use onhand_channels::vendure::Vendure;
 use onhand_channels::woocommerce::WooCommerce;
-use onhand_channels::{Channel, ChannelError};
+use onhand_channels::{ANSWERS_WITHIN, CONNECTS_WITHIN, Channel, ChannelError};
 use onhand_engine::systems::{Connection, Connector};
 use reqwest::redirect;
 
@@ -21,8 +20,8 @@ const REDIRECTS: usize = 5;
 /// What speaks HTTP with outside systems.
 pub(crate) fn http() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
-        .timeout(Duration::from_secs(15))
-        .connect_timeout(Duration::from_secs(5))
+        .timeout(ANSWERS_WITHIN)
+        .connect_timeout(CONNECTS_WITHIN)
         .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
         .redirect(redirect::Policy::custom(follow))

@@ -107,6 +107,7 @@ impl Depot {
             rows,
             meaning: None,
             agrees: Quantity::ZERO,
+            held_by: None,
         }
     }
 

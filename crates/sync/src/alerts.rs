@@ -273,11 +273,12 @@ pub fn trouble(fact: &Fact, patience: &Patience, now: Instant) -> Option<Trouble
             if count == 0 && !may_be_more {
                 return None;
             }
+            let listings = if *of == 1 { "listing" } else { "listings" };
             Trouble {
                 key: format!("lag:{system}"),
                 kind: Kind::Lag,
                 sentence: format!(
-                    "{system} shows another number than it should for {count} of {of} listings, the first since {}.",
+                    "{system} shows another number than it should for {count} of {of} {listings}, the first since {}.",
                     first.unwrap_or(now)
                 ),
                 since: first,
@@ -556,6 +557,12 @@ mod tests {
                 Lag,
                 Some(8),
                 "Shop shows another number than it should for 2 of 9 listings, the first since 2026-11-18T11:06:48Z.",
+            ),
+            (
+                Fact::Behind { system: text("Shop"), since: vec![at(8)], of: 1, may_be_more: false },
+                Lag,
+                Some(8),
+                "Shop shows another number than it should for 1 of 1 listing, the first since 2026-11-18T11:06:48Z.",
             ),
             (
                 Fact::Exposed { system: text("Shop"), items, may_be_more: false },

@@ -123,7 +123,9 @@ pub struct Checked {
     pub by_itself: Some5,
     /// Locations where it is master, of which it tells nothing by itself: it is one-way in, and cannot be asked.
     pub unheard: Some5,
-    /// Other systems that are connected at the same address as the same user.
+    /// What it is master of and shows, and our books do not take.
+    pub untaken: Some5,
+    /// Other systems that are connected to the same.
     pub same_as: Some5,
     /// Since when all pushing is stopped.
     pub all_stopped: Option<Instant>,
@@ -278,6 +280,14 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
                 seen.unheard.shown()
             ),
             "Have its stock told: POST /v1/systems/{name}/snapshots or deltas; or make Onhand master: POST /v1/ownership.",
+        );
+    }
+    if seen.untaken.count > 0 {
+        find(
+            Warning,
+            "untaken",
+            format!("{name} is master, and our books do not take what it shows of {}.", seen.untaken.shown()),
+            "See why: GET /v1/items/{sku}/explain; what is held is approved or rejected: GET /v1/systems/{name}/snapshots.",
         );
     }
     if seen.same_as.count > 0 {

@@ -32,6 +32,23 @@ impl Stop {
     }
 }
 
+/// What our books make of the number of a system that tells us.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Books {
+    /// Nothing: it is not master of what it shows.
+    #[default]
+    Apart,
+    /// They follow it.
+    Follow,
+    /// They should, and do not.
+    Differ {
+        /// Does that wait for a person?
+        needs_somebody: bool,
+        /// Why, as a sentence.
+        sentence: String,
+    },
+}
+
 /// What is known of a listing at a remote location.
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -52,6 +69,8 @@ pub struct Status {
     pub all_stopped: bool,
     /// The system tells us its numbers; none are sent.
     pub one_way_in: bool,
+    /// What our books make of its number, where it tells us.
+    pub books: Books,
     /// When the next batch goes, where numbers go in batches.
     pub next_batch: Option<Instant>,
     /// Nothing is pushed to it yet: it is only compared.
@@ -132,6 +151,9 @@ impl Standing {
         }
         if status.stopped.is_some() || status.fails_for_good() {
             return Self::NeedsYou;
+        }
+        if let Books::Differ { needs_somebody, .. } = status.books {
+            return if needs_somebody { Self::NeedsYou } else { Self::Paused };
         }
         // Its number is its own where it tells us.
         if status.one_way_in || status.is_in_step(shown) {
@@ -244,7 +266,17 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         };
     };
     if status.one_way_in {
-        return format!("{system} shows {shows}. It is one-way in: it tells us, and nothing is sent to it.");
+        let it_shows =
+            format!("{system} shows {shows}. It is one-way in: it tells us, and nothing is sent to it.");
+        return match &status.books {
+            Books::Apart => it_shows,
+            Books::Follow => {
+                format!(
+                    "{it_shows} It is master of that stock: our books follow it, once its orders up to then are known."
+                )
+            }
+            Books::Differ { sentence, .. } => format!("{it_shows} It is master of that stock. {sentence}"),
+        };
     }
     let both = format!("{system} shows {shows} and should show {desired}.");
     match &status.stopped {

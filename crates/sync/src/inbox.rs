@@ -35,6 +35,8 @@ pub struct Matter<'a> {
     pub held: Option<String>,
     /// The listing that is none of our items yet.
     pub unlinked: Option<Unlinked>,
+    /// How many listings that were told of together are none of our items yet; 0 where one is told of alone.
+    pub together: usize,
 }
 
 /// A listing of that system that is none of our items.
@@ -106,6 +108,11 @@ pub enum Deed {
         /// What.
         chosen: Chosen,
     },
+    /// The same is chosen for all listings that were told of together and still wait; what it cannot be done with goes on waiting.
+    Listings {
+        /// What. They are linked to what is proposed for them by SKU or barcode.
+        chosen: Chosen,
+    },
 }
 
 /// What becomes of a listing that is none of our items.
@@ -124,7 +131,7 @@ impl Deed {
     pub const fn body(&self) -> Option<&Body> {
         match self {
             Self::Commit(body) => Some(body),
-            Self::Map | Self::Snapshot { .. } | Self::Listing { .. } => None,
+            Self::Map | Self::Snapshot { .. } | Self::Listing { .. } | Self::Listings { .. } => None,
         }
     }
 
@@ -153,6 +160,7 @@ pub fn propose(matter: &Matter<'_>) -> Vec<Proposal> {
         Cause::ContradictoryVersion => take_the_other(matter).into_iter().collect(),
         Cause::PushRefused | Cause::TrackingOff | Cause::SecondMaster => vec![try_again(matter)],
         Cause::Guard => held(matter),
+        Cause::UnmappedListing if matter.together > 0 => unlinked_together(matter),
         Cause::UnmappedListing => unlinked(matter),
         // Rules and listings are mended where they are.
         Cause::ClockAhead
@@ -234,6 +242,26 @@ fn unlinked(matter: &Matter<'_>) -> Vec<Proposal> {
         Proposal { name, sentence, deed }
     };
     proposals.into_iter().map(proposal).collect()
+}
+
+fn unlinked_together(matter: &Matter<'_>) -> Vec<Proposal> {
+    let (system, together) = (&matter.system, matter.together);
+    let link = format!(
+        "Link all that still wait ({together}) and have the SKU or a barcode of one of our items; the others go on waiting."
+    );
+    let make = format!(
+        "Make items of all that still wait ({together}), by their SKUs over there; what has none goes on waiting."
+    );
+    let ignore = format!(
+        "Ignore all that still wait ({together}): they are none of ours at {system}, and nobody is told again."
+    );
+    [
+        ("link_proposed", link, Chosen::Link),
+        ("make_item", make, Chosen::Make),
+        ("ignore", ignore, Chosen::Ignore),
+    ]
+    .map(|(name, sentence, chosen)| Proposal { name, sentence, deed: Deed::Listings { chosen } })
+    .into()
 }
 
 /// What ends by this alone: the discrepancy with it, or nothing of it.
@@ -446,6 +474,7 @@ mod tests {
             short: None,
             held: None,
             unlinked: None,
+            together: 0,
         }
     }
 
@@ -532,6 +561,10 @@ mod tests {
             ["link", "ignore", "dismiss"],
             "without a SKU it cannot become an item"
         );
+        let proposals = propose(&Matter { together: 25, ..matter(&unmapped) });
+        assert_eq!(named(&proposals), ["link_proposed", "make_item", "ignore", "dismiss"]);
+        assert!(proposals.iter().all(|proposal| !proposal.deed.needs_sku()));
+        assert!(proposals[2].sentence.contains("all that still wait (25)"), "{}", proposals[2].sentence);
     }
 
     #[test]

@@ -94,6 +94,15 @@ pub enum Guard {
         /// What is let through, in percent.
         percent: u8,
     },
+    /// It and others of a few numbers each, one soon after the other, would change much together.
+    InDrops {
+        /// Units they would add and take, together.
+        changed: Quantity,
+        /// Units there were.
+        of: Quantity,
+        /// What is let through, in percent.
+        percent: u8,
+    },
 }
 
 /// What can be said of a snapshot by its size. An empty part is none: there is nothing to hold.
@@ -124,16 +133,20 @@ pub fn by_change(changed: Quantity, of: Quantity, settings: &Inbound) -> Option<
     })
 }
 
-/// What a person reads of a snapshot that is held.
-pub fn held_sentence(system: &str, as_of: Instant, guard: &Guard) -> String {
+/// What a person reads of a snapshot that is held. `items`: what it is of, where that is little.
+pub fn held_sentence(system: &str, as_of: Instant, items: &[String], guard: &Guard) -> String {
     let what = match guard {
         Guard::Empty { rows_before: Some(before) } => format!("is empty; the one before had {before} rows"),
         Guard::Empty { rows_before: None } => "is empty".to_owned(),
         Guard::Truncated { rows, declared } => format!("has {rows} rows instead of {declared}"),
         Guard::Shrunk { rows, before } => format!("has {rows} rows instead of {before}"),
         Guard::Different { changed, of, percent } => {
-            format!("would change {changed} of {of} units, which is more than {percent} %")
+            let items = if items.is_empty() { String::new() } else { format!(" of {}", items.join(", ")) };
+            format!("would change {changed} of {of} units{items}, which is more than {percent} %")
         }
+        Guard::InDrops { changed, of, percent } => format!(
+            "is one of several within an hour that would change {changed} of {of} units, which is more than {percent} %"
+        ),
     };
     format!("{system}'s snapshot of {as_of} {what}. Nothing was changed; approve it or wait for the next.")
 }
@@ -273,9 +286,16 @@ mod tests {
     fn the_sentence_of_the_pages() {
         let guard = Guard::Shrunk { rows: 12, before: 1_204 };
         assert_eq!(
-            held_sentence("Berlin", at("14:00"), &guard),
+            held_sentence("Berlin", at("14:00"), &[], &guard),
             "Berlin's snapshot of 2026-11-23T14:00:00Z has 12 rows instead of 1204. Nothing was changed; approve it \
              or wait for the next."
+        );
+        let (changed, of) = (Quantity::units(60), Quantity::units(4));
+        let guard = Guard::Different { changed, of, percent: 30 };
+        assert_eq!(
+            held_sentence("Berlin", at("14:00"), &["MUG".to_owned(), "CUP".to_owned()], &guard),
+            "Berlin's snapshot of 2026-11-23T14:00:00Z would change 60 of 4 units of MUG, CUP, which is more than 30 %. \
+             Nothing was changed; approve it or wait for the next."
         );
     }
 }

@@ -44,6 +44,8 @@ pub struct Unsent {
     pub untracked: usize,
     /// So many are not there any more.
     pub gone: usize,
+    /// So many it shows as master, and our books do not take them.
+    pub untaken: usize,
 }
 
 impl Unsent {
@@ -62,7 +64,7 @@ impl Unsent {
 
     /// What a person should know; none where nothing is.
     pub fn reason(&self) -> Option<String> {
-        let Self { of, waiting, refused, refusal, untracked, gone } = self;
+        let Self { of, waiting, refused, refusal, untracked, gone, untaken } = self;
         let mut all = Vec::new();
         let verb =
             |count: &usize, one: &'static str, several: &'static str| if *count == 1 { one } else { several };
@@ -80,6 +82,9 @@ impl Unsent {
         if *gone > 0 {
             let are = verb(gone, "is", "are");
             all.push(format!("{gone} of its {of} numbers {are} not there any more"));
+        }
+        if *untaken > 0 {
+            all.push(format!("our books do not take {untaken} of the numbers that it shows as master"));
         }
         (!all.is_empty()).then(|| all.join("; "))
     }

@@ -20,8 +20,8 @@ use crate::outgoing::{Followed, FollowedPage, Outgoing, Sent};
 use crate::recount::{RecountRequest, Recounted, RecountedPage};
 use crate::webhook::WebhookScheme;
 use crate::{
-    Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation,
-    RemoteStock, date_of,
+    ANSWERS_WITHIN, Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading,
+    RemoteLocation, RemoteStock, date_of, why_lost,
 };
 
 /// How many orders are sent between two looks at the time, and items read at once.
@@ -58,8 +58,10 @@ impl Protocol {
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChannelError> {
         let system = || self.name.clone();
-        let unreachable =
-            |error: reqwest::Error| ChannelError::Unreachable { system: system(), reason: error.to_string() };
+        let unreachable = |error: reqwest::Error| ChannelError::Unreachable {
+            system: system(),
+            reason: why_lost(error, ANSWERS_WITHIN),
+        };
         let response = request.bearer_auth(&self.token).send().await.map_err(unreachable)?;
         let status = response.status();
         let retry_after_seconds =

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::webhook::{Encoding, WebhookScheme};
 use crate::{
-    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteLocation, date_of,
+    ANSWERS_WITHIN, Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading,
+    RemoteLocation, date_of, why_lost,
 };
 
 /// How many listings one call takes.
@@ -33,8 +34,8 @@ impl CornerShop {
         Self { name: name.to_owned(), url, token: token.to_owned(), http }
     }
 
-    fn unreachable(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::Unreachable { system: self.name.clone(), reason: reason.to_string() }
+    fn unreachable(&self, error: reqwest::Error) -> ChannelError {
+        ChannelError::Unreachable { system: self.name.clone(), reason: why_lost(error, ANSWERS_WITHIN) }
     }
 
     async fn get<T: DeserializeOwned>(
@@ -158,5 +159,21 @@ impl Channel for CornerShop {
         let since = cursor.unwrap_or("0").to_owned();
         let page: wire::Orders = self.get("/api/orders", &[("since", since.clone())]).await?;
         Ok(page.into_page(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_shop_that_hangs_it_is_told_how_long_it_was_waited_for() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hasty = reqwest::Client::builder().timeout(Duration::from_millis(50)).build().unwrap();
+        let told = CornerShop::new("Corner", &url, "token", hasty).test().await.unwrap_err();
+        assert_eq!(told.to_string(), "Corner cannot be reached: it did not answer within 15 s");
     }
 }

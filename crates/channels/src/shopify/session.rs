@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire;
-use crate::{Budget, ChannelError, locked};
+use crate::{ANSWERS_WITHIN, Budget, ChannelError, locked, why_lost};
 
 /// The version we speak (<https://shopify.dev/docs/api/usage/versioning>: each is kept for a year at least).
 pub(super) const VERSION: &str = "2026-10";
@@ -21,6 +21,8 @@ pub(super) const VERSION: &str = "2026-10";
 const RENEWED_BEFORE: i64 = 300;
 /// What a mutation costs (<https://shopify.dev/docs/api/usage/limits#cost-calculation>).
 const MUTATION: u32 = 10;
+/// How long a file that it made may take.
+const FILE_WITHIN: Duration = Duration::from_mins(5);
 
 /// A shop, and who we are there.
 pub(super) struct Session {
@@ -116,10 +118,10 @@ impl Session {
 
     /// A file it made, line by line.
     pub async fn lines<T: DeserializeOwned>(&self, url: &str) -> Result<Vec<T>, ChannelError> {
-        let answer = self.http.get(url).timeout(Duration::from_mins(5)).send().await;
+        let answer = self.http.get(url).timeout(FILE_WITHIN).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
-        let text = answer.map_err(|error| self.unreachable(error.without_url()))?.text().await;
-        let text = text.map_err(|error| self.unreachable(error.without_url()))?;
+        let lost = |error| self.unreachable(why_lost(error, FILE_WITHIN));
+        let text = answer.map_err(lost)?.text().await.map_err(lost)?;
         let read = |line: &str| serde_json::from_str(line).map_err(|error| self.unexpected(error));
         text.lines().filter(|line| !line.trim().is_empty()).map(read).collect()
     }
@@ -136,9 +138,10 @@ impl Session {
             wire::TokenRequest { grant_type: "client_credentials", client_id, client_secret: &self.secret };
         let url = format!("{}/admin/oauth/access_token", self.url);
         let answer = self.http.post(url).form(&asked).send().await;
-        let answer = answer.map_err(|error| self.unreachable(error.without_url()))?;
+        let lost = |error| self.unreachable(why_lost(error, ANSWERS_WITHIN));
+        let answer = answer.map_err(lost)?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| self.unreachable(error.without_url()))?;
+        let text = answer.text().await.map_err(lost)?;
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(ChannelError::Throttled { system: self.name.clone(), retry_after_seconds: None });
         }
@@ -194,12 +197,12 @@ impl Session {
             .post(format!("{}/admin/api/{VERSION}/graphql.json", self.url))
             .header("x-shopify-access-token", token)
             .json(&wire::Request { query, variables });
-        let lost = |error: reqwest::Error| Failed::Lost(error.without_url().to_string());
+        let lost = |error: reqwest::Error| Failed::Lost(why_lost(error, ANSWERS_WITHIN));
         let answer = match request.send().await {
             Ok(answer) => answer,
             // Nothing was sent.
             Err(error) if error.is_connect() => {
-                return Err(Failed::Other(self.unreachable(error.without_url())));
+                return Err(Failed::Other(self.unreachable(why_lost(error, ANSWERS_WITHIN))));
             }
             Err(error) => return Err(lost(error)),
         };

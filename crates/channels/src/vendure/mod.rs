@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 use crate::outgoing::Recipient;
 use crate::webhook::WebhookScheme;
 use crate::{
-    Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Raw, Reading, RemoteOrder, Told,
-    date_of, locked,
+    ANSWERS_WITHIN, Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Raw, Reading,
+    RemoteOrder, Told, date_of, locked, why_lost,
 };
 
 /// How many rows one call asks for.
@@ -189,16 +189,17 @@ impl Vendure {
     ) -> Result<T, Failed> {
         let unreachable =
             |reason: String| Failed::Other(ChannelError::Unreachable { system: self.name.clone(), reason });
+        let lost = |error: reqwest::Error| unreachable(why_lost(error, ANSWERS_WITHIN));
         let mut request = self.http.post(&self.url).json(&wire::Request { query, variables });
         if let Some(token) = self.token() {
             request = request.bearer_auth(token);
         }
-        let answer = request.send().await.map_err(|error| unreachable(error.to_string()))?;
+        let answer = request.send().await.map_err(lost)?;
         let status = answer.status();
         let header = |name: &str| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
         let retry_after_seconds = header("retry-after").and_then(|seconds| seconds.parse().ok());
         let token = header("vendure-auth-token");
-        let text = answer.text().await.map_err(|error| unreachable(error.to_string()))?;
+        let text = answer.text().await.map_err(lost)?;
         if status == StatusCode::TOO_MANY_REQUESTS {
             let system = self.name.clone();
             return Err(Failed::Other(ChannelError::Throttled { system, retry_after_seconds }));

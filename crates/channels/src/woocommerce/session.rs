@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MOST, wire};
-use crate::{ChannelError, locked};
+use crate::address::without_api;
+use crate::{ChannelError, locked, why_lost};
 
 /// Where the API is, below the shop's address (<https://developer.woocommerce.com/docs/apis/rest-api/v3/>).
 const API: &str = "/wp-json/wc/v3";
@@ -65,9 +66,7 @@ impl Session {
                  the shop's https:// address (http:// is for a shop on this very machine)",
             ));
         }
-        let base = url.trim_end_matches('/');
-        let base = base.strip_suffix(API).unwrap_or(base);
-        let base = base.strip_suffix("/wp-json").unwrap_or(base);
+        let base = without_api("woocommerce", url);
         Ok(Self {
             name: name.to_owned(),
             url: format!("{base}{API}"),
@@ -162,7 +161,7 @@ impl Session {
             Ok(answer) => answer,
             // Nothing was sent.
             Err(error) if error.is_connect() => {
-                return Err(Failed::Other(self.unreachable(error.without_url())));
+                return Err(Failed::Other(self.unreachable(why_lost(error, PATIENCE))));
             }
             Err(error) => return Err(self.lost(error)),
         };
@@ -205,9 +204,8 @@ impl Session {
     fn lost(&self, error: reqwest::Error) -> Failed {
         if error.is_timeout() {
             self.ask_for_less();
-            return Failed::Lost(format!("it did not answer within {} s", PATIENCE.as_secs()));
         }
-        Failed::Lost(error.without_url().to_string())
+        Failed::Lost(why_lost(error, PATIENCE))
     }
 
     /// An answer that is a page, or nothing at all.

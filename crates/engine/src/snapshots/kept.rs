@@ -36,7 +36,7 @@ fn row_key(document: &str, part: usize) -> String {
     format!("{document}/{part:06}")
 }
 
-fn parsed<T: DeserializeOwned>(space: &str, key: &str, body: &str) -> Result<T, StoreError> {
+pub(super) fn parsed<T: DeserializeOwned>(space: &str, key: &str, body: &str) -> Result<T, StoreError> {
     serde_json::from_str(body).map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))
 }
 

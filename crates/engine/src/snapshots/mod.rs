@@ -5,10 +5,11 @@
 //! known, one after the other in the order of `as_of`, each once. What looks like a fault is held for a person. Whether it is taken, waits or is
 //! held is decided in [`onhand_sync::snapshot`]; who is master, and what a count changes, by the ledger.
 
-mod compare;
+mod hear;
 mod kept;
 mod rows;
 mod take;
+mod untaken;
 
 use onhand_ledger::command::{Name, Resolve};
 use onhand_ledger::model::{Inbound, Meaning};
@@ -17,9 +18,12 @@ use onhand_store::{Note, StoreError};
 use onhand_sync::snapshot::{Documents, Guard, Told};
 use serde::{Deserialize, Serialize};
 
-pub use self::compare::{Compared, compare};
+pub use self::hear::{Beside, hear};
 pub use self::kept::{documents_known_to, open_systems, snapshots};
+pub(crate) use self::rows::is_master;
 pub use self::take::{settle, settle_all};
+pub use self::untaken::{Untaken, WhyUntaken};
+pub(crate) use self::untaken::{untaken_of, untaken_of_all};
 use crate::queue::{Handle, SubmitError};
 use crate::view::View;
 
@@ -49,8 +53,10 @@ pub struct Snapshot {
     pub rows: Vec<Row>,
     /// What its numbers mean; none: what its system says that they do.
     pub meaning: Option<Meaning>,
-    /// So many units more were looked at, and are as our books have them.
+    /// So many units more lie there, of which it says nothing else than our books.
     pub agrees: Quantity,
+    /// What holds it, whatever else is found of it.
+    pub held_by: Option<Guard>,
 }
 
 /// So much of something.
@@ -58,7 +64,7 @@ pub struct Snapshot {
 pub struct Row {
     /// What: by our SKU, or by the system's listing, which counts in packs where it is one of several.
     pub item: Name,
-    /// How much; not negative. Net of the teller's own orders where it says that its numbers are.
+    /// How much; net of the teller's own orders where it says that its numbers are, and not negative where it does not.
     pub quantity: Quantity,
     /// Of which lot, where the item is tracked by these.
     pub lot: Option<String>,
@@ -86,9 +92,12 @@ pub struct Kept {
     /// What its numbers mean, where that is not what its system's do.
     #[serde(default)]
     pub meaning: Option<Meaning>,
-    /// Units that were looked at, and are as our books have them.
+    /// Units that lie there beside these, and are as our books have them.
     #[serde(default)]
     pub agrees: Quantity,
+    /// What holds it, whatever else is found of it.
+    #[serde(default)]
+    pub held_by: Option<Guard>,
     /// To tell a copy from another of the same name.
     pub fingerprint: u64,
     /// To tell whether another says the same.
@@ -125,6 +134,8 @@ pub enum Standing {
         /// Who.
         by: String,
     },
+    /// It was held, and its system shows other numbers meanwhile; nothing was changed.
+    Superseded,
 }
 
 impl Standing {
@@ -217,6 +228,7 @@ pub const fn word(standing: &Standing) -> &'static str {
         Standing::Approved { .. } => "approved",
         Standing::Taken(_) => "taken",
         Standing::Rejected { .. } => "rejected",
+        Standing::Superseded => "superseded",
     }
 }
 
@@ -234,14 +246,21 @@ pub async fn tell(
             format!("{} is more than an hour ahead of our clock ({now}); check that clock", snapshot.as_of);
         return Err(Invalid::Field { field: "as_of", problem }.into());
     }
-    let (id, location, known) = handle.ledger().read(tenant, |view| {
+    let (id, location, is_net, known) = handle.ledger().read(tenant, |view| {
         let Some((id, known)) = view.system_by_name(system)? else { return Ok(Err(unknown_system(system))) };
         let location = match location_of(view, &known, snapshot.location.as_deref())? {
             Ok(location) => location,
             Err(invalid) => return Ok(Err(invalid)),
         };
-        Ok(Ok((id, location, kept::snapshots(view, id)?)))
+        let is_net = is_net(snapshot.meaning, &known.inbound);
+        Ok(Ok((id, location, is_net, kept::snapshots(view, id)?)))
     })??;
+    // One that sold more than it has says less than nothing, before its own orders are added.
+    if let Some(row) = snapshot.rows.iter().find(|row| row.quantity.is_negative() && !is_net) {
+        let (Name::Sku(name) | Name::Listing(name)) = &row.item;
+        let problem = format!("{} of `{name}` cannot lie there; 0 or more can", row.quantity);
+        return Err(Invalid::Field { field: "quantity", problem }.into());
+    }
     let document = snapshot.document.clone().unwrap_or_else(|| format!("{location} {}", snapshot.as_of));
     let fingerprint = fingerprint(&location, &snapshot);
     if let Some(before) = known.iter().find(|before| before.document == document) {
@@ -264,6 +283,7 @@ pub async fn tell(
         declared_rows: snapshot.declared_rows,
         meaning: snapshot.meaning,
         agrees: snapshot.agrees,
+        held_by: snapshot.held_by,
         fingerprint,
         content: content(&snapshot.rows),
         state: Standing::Waiting,
@@ -317,42 +337,83 @@ pub async fn decide(
         Ok(Ok((id, kept::snapshot(view, id, document)?)))
     })??;
     let (id, Some(_)) = found else { return Err(unknown().into()) };
-    {
-        let _alone = handle.ledger().snapshots.lock().await;
-        let now = handle.ledger().read(tenant, |view| kept::snapshot(view, id, document))?;
-        let Some(mut kept) = now else { return Err(unknown().into()) };
-        let discrepancy = match (&kept.state, approve) {
-            (Standing::Held { discrepancy, .. }, _) => *discrepancy,
-            (Standing::Approved { .. } | Standing::Taken(_), true) | (Standing::Rejected { .. }, false) => {
-                return Ok(kept);
-            }
-            (state, _) => {
-                return Err(SnapshotError::NotHeld { document: document.to_owned(), state: word(state) });
-            }
-        };
-        let mut notes = Vec::new();
+    let answer = |mut kept: Kept| {
         if approve {
             kept.state = Standing::Approved { by: by.to_owned() };
             kept.sentence = format!("{by} approved {system}'s snapshot of {}.", kept.as_of);
-            notes.push(kept::open_note(id, document, true));
         } else {
-            notes = kept::no_rows(id, document, kept.rows);
             kept.state = Standing::Rejected { by: by.to_owned() };
             kept.sentence =
                 format!("{by} rejected {system}'s snapshot of {}; nothing was changed.", kept.as_of);
         }
-        notes.push(kept::note(id, &kept));
-        // What was asked ends with the word that answers it: stopped in between, it would be asked for ever. Who resolved it before is
-        // right too.
-        let resolve = discrepancy.map(|discrepancy| {
-            let body = Body::Resolve(Resolve { discrepancy, choice: None });
-            Command { key: None, fingerprint: 0, actor: by.to_owned(), body }
-        });
-        handle.submit_with(tenant, resolve, notes).await?;
+        kept
+    };
+    if let Some(kept) = answer_held(handle, tenant, id, document, by, answer).await? {
+        let is_answered = match kept.state {
+            Standing::Approved { .. } | Standing::Taken(_) => approve,
+            Standing::Rejected { .. } => !approve,
+            _ => false,
+        };
+        if is_answered {
+            return Ok(kept);
+        }
+        return Err(SnapshotError::NotHeld { document: document.to_owned(), state: word(&kept.state) });
     }
     settle(handle, tenant, id).await?;
     let now = handle.ledger().read(tenant, |view| kept::snapshot(view, id, document))?;
     now.ok_or_else(|| unknown().into())
+}
+
+/// Its system shows other numbers than those of a snapshot that is held: nobody needs to decide on these.
+async fn supersede(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    document: &str,
+) -> Result<(), SnapshotError> {
+    let system = handle.ledger().read(tenant, |view| view.system(id))?;
+    let Some(name) = system.map(|system| system.name) else { return Ok(()) };
+    let answer = |mut kept: Kept| {
+        kept.state = Standing::Superseded;
+        kept.sentence = format!(
+            "{name} shows other numbers than in its snapshot of {}; nothing was changed.",
+            kept.as_of
+        );
+        kept
+    };
+    answer_held(handle, tenant, id, document, &name, answer).await?;
+    Ok(())
+}
+
+/// Ends that a snapshot is held. Where it is not, it is as it is.
+async fn answer_held(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    document: &str,
+    by: &str,
+    answer: impl FnOnce(Kept) -> Kept,
+) -> Result<Option<Kept>, SnapshotError> {
+    let _alone = handle.ledger().snapshots.lock().await;
+    let Some(kept) = handle.ledger().read(tenant, |view| kept::snapshot(view, id, document))? else {
+        return Ok(None);
+    };
+    let Standing::Held { discrepancy, .. } = kept.state else { return Ok(Some(kept)) };
+    let kept = answer(kept);
+    let mut notes = if kept.state.is_to_be_done() {
+        vec![kept::open_note(id, document, true)]
+    } else {
+        kept::no_rows(id, document, kept.rows)
+    };
+    notes.push(kept::note(id, &kept));
+    // What was asked ends with the word that answers it: stopped in between, it would be asked for ever. Who resolved it before is
+    // right too.
+    let resolve = discrepancy.map(|discrepancy| {
+        let body = Body::Resolve(Resolve { discrepancy, choice: None });
+        Command { key: None, fingerprint: 0, actor: by.to_owned(), body }
+    });
+    handle.submit_with(tenant, resolve, notes).await?;
+    Ok(None)
 }
 
 /// What is known of a system's documents.
@@ -408,12 +469,6 @@ fn check(snapshot: &Snapshot) -> Result<(), Invalid> {
     let mut seen = std::collections::BTreeSet::new();
     for row in &snapshot.rows {
         let (Name::Sku(name) | Name::Listing(name)) = &row.item;
-        if row.quantity.is_negative() {
-            return field(
-                "quantity",
-                format!("{} of `{name}` cannot lie there; 0 or more can", row.quantity),
-            );
-        }
         let is_listing = matches!(row.item, Name::Listing(_));
         if !seen.insert((is_listing, name, &row.lot, &row.serials)) {
             return Err(Invalid::Twice { field: "rows", value: name.clone() });

@@ -26,7 +26,7 @@ pub(super) struct Named {
 }
 
 /// Is a system master of an item at a location?
-fn is_master(
+pub(crate) fn is_master(
     view: &mut View<'_>,
     system: SystemId,
     (id, item): (ItemId, &Item),
@@ -83,13 +83,12 @@ pub(super) fn named(
             continue;
         }
         let told = row.quantity.micros().saturating_mul(i64::from(units));
-        let quantity = Quantity::from_micros(told.min(Quantity::MAX_INPUT.micros()));
+        let quantity = clamped(told);
         // The lot of a piece with a serial number is an attribute of the piece.
         let key = (item.sku.clone(), row.lot.clone());
         if let Some(place) = places.get(&key) {
             let line: &mut Line = &mut named.lines[*place];
-            let sum = line.quantity.micros().saturating_add(quantity.micros());
-            line.quantity = Quantity::from_micros(sum.min(Quantity::MAX_INPUT.micros()));
+            line.quantity = clamped(line.quantity.micros().saturating_add(quantity.micros()));
             if let Some(more) = &row.serials {
                 line.serials.get_or_insert_default().extend(more.iter().cloned());
             }
@@ -100,6 +99,11 @@ pub(super) fn named(
         named.lines.push(Line { sku: item.sku, quantity, lot, serials, ..Line::default() });
     }
     Ok(named)
+}
+
+fn clamped(micros: i64) -> Quantity {
+    let most = Quantity::MAX_INPUT.micros();
+    Quantity::from_micros(micros.clamp(-most, most))
 }
 
 /// What a whole snapshot does not name and says by that there is none of: of so many items after one, and the item to go on

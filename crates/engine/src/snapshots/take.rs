@@ -3,7 +3,7 @@
 //! A snapshot is counted in parts, each a command under a key of its own: stopped anywhere, it goes on where it was, and
 //! nothing is counted twice.
 
-use onhand_ledger::command::{Line, Note as NoteCommand, Noted, TakeCount};
+use onhand_ledger::command::{Line, Name, Note as NoteCommand, Noted, TakeCount};
 use onhand_ledger::model::{Cause, Inbound, System};
 use onhand_ledger::{Answer, Body, Command, Instant, LocationId, Quantity, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
@@ -11,7 +11,7 @@ use onhand_sync::snapshot::{Guard, Timing, by_change, by_size, held_sentence, ti
 use serde::Serialize;
 
 use super::rows::{self, Named};
-use super::{Kept, SnapshotError, Standing, Taken, documents, is_net, kept};
+use super::{Kept, Row, SnapshotError, Standing, Taken, documents, is_net, kept};
 use crate::commit::CommitError;
 use crate::inbox::HeldSnapshot;
 use crate::queue::{Handle, SubmitError};
@@ -21,6 +21,8 @@ use crate::rehearse::Rehearsal;
 const LINES: usize = 500;
 /// So many of what could not be counted are named to a person.
 const NAMED: usize = 20;
+/// So few rows of one that is held are named.
+const FEW: usize = 3;
 
 /// Does with a tenant's snapshots what can be done now.
 pub async fn settle_all(handle: &Handle, tenant: TenantId) -> Result<(), SnapshotError> {
@@ -101,7 +103,7 @@ impl Taking<'_> {
             .ledger()
             .read(self.tenant, |view| kept::size_before(view, self.id, &kept.location))?;
         let before = before.filter(|(as_of, _)| *as_of < kept.as_of).map(|(_, rows)| rows);
-        match by_size(&kept.told(before), self.settings()) {
+        match kept.held_by.or_else(|| by_size(&kept.told(before), self.settings())) {
             Some(guard) => self.hold(kept, guard).await,
             None => Ok(()),
         }
@@ -109,11 +111,11 @@ impl Taking<'_> {
 
     async fn hold(&self, kept: &mut Kept, why: Guard) -> Result<(), SnapshotError> {
         let name = &self.system.name;
-        kept.sentence = held_sentence(name, kept.as_of, &why);
+        kept.sentence = held_sentence(name, kept.as_of, &self.items_of_few(kept)?, &why);
         let held = HeldSnapshot { snapshot: kept.document.clone() };
         let evidence = serde_json::to_string(&HeldBy { held, why: &why }).ok();
         let quantity = match why {
-            Guard::Different { changed, .. } => changed,
+            Guard::Different { changed, .. } | Guard::InDrops { changed, .. } => changed,
             _ => Quantity::ZERO,
         };
         let note = self.told(Cause::Guard, quantity, kept.sentence.clone(), evidence);
@@ -124,6 +126,18 @@ impl Taking<'_> {
         };
         kept.state = Standing::Held { why, discrepancy };
         self.close(kept, Vec::new()).await
+    }
+
+    /// What a snapshot is of, where it has few rows and is of these alone.
+    fn items_of_few(&self, kept: &Kept) -> Result<Vec<String>, StoreError> {
+        if kept.whole || kept.rows > FEW {
+            return Ok(Vec::new());
+        }
+        let rows = self.handle.ledger().read(self.tenant, |view| kept::rows(view, self.id, kept))?;
+        let name = |row: Row| match row.item {
+            Name::Sku(name) | Name::Listing(name) => name,
+        };
+        Ok(rows.into_iter().map(name).collect())
     }
 
     /// Keeps what became of a snapshot, and that nothing is to be done with it now.
@@ -204,14 +218,20 @@ impl Taking<'_> {
     async fn rehearse(&self, kept: &Kept, parts: &[Part]) -> Result<Option<Guard>, SnapshotError> {
         let ledger = self.handle.ledger();
         let mut rehearsal = ledger.read(self.tenant, |view| Ok(Rehearsal::begin(view)))?;
-        let mut came_to = Taken::default();
+        let (mut changed, mut of) = (Quantity::ZERO, kept.agrees);
         let mut again: Vec<Vec<Line>> = parts.iter().rev().map(|part| part.lines.clone()).collect();
         while let Some(lines) = again.pop() {
             let actor = self.system.name.clone();
             let command = Command { key: None, fingerprint: 0, actor, body: self.count(kept, lines.clone()) };
             let decided = ledger.read(self.tenant, |view| Ok(rehearsal.decide(view, &command)))?;
             match decided {
-                Ok(rehearsed) => came_to.add(&rehearsed.answer),
+                Ok(rehearsed) => {
+                    let Answer::Counted(counted, _) = rehearsed.answer else { continue };
+                    of += counted.iter().map(|line| line.found).sum();
+                    // Where our books have nothing there is nothing to lose, as when goods come in that were sold out.
+                    let known = counted.iter().filter(|line| !line.found.is_zero());
+                    changed += known.map(|line| line.difference.abs()).sum();
+                }
                 // A line that is none spoils no others.
                 Err(CommitError::Invalid(_)) if lines.len() > 1 => {
                     again.extend(lines.into_iter().map(|line| vec![line]));
@@ -221,7 +241,7 @@ impl Taking<'_> {
             }
             tokio::task::yield_now().await;
         }
-        Ok(by_change(came_to.added + came_to.taken, came_to.found + kept.agrees, self.settings()))
+        Ok(by_change(changed, of, self.settings()))
     }
 
     /// Counts what it says.

@@ -7,7 +7,7 @@ use onhand_ledger::{Instant, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::read_note;
+use super::{counted, read_note};
 use crate::queue::{Handle, SubmitError};
 use crate::view::View;
 
@@ -95,21 +95,22 @@ pub struct Progress {
 impl Progress {
     /// How far it has come, in a sentence.
     pub fn sentence(&self, system: &str) -> String {
-        let Self { done, total, found, sent, .. } = self;
+        let Self { done, sent, .. } = self;
+        let (found, numbers) = (counted(self.found, "listing"), counted(self.total, "number"));
         let because = self.because.as_deref().unwrap_or_default();
         match self.doing {
             Doing::Never => format!("Nobody has asked that {system} be kept equal now."),
             Doing::Waiting if because.is_empty() => format!("{system}'s worker has not taken it up yet."),
             Doing::Waiting => format!("It waits: {because}."),
             Doing::Discover => format!("Looking at what {system} has for sale."),
-            Doing::Read => format!("{done} of {total} numbers read; {found} listings found."),
-            Doing::Compare => format!("{done} of {total} numbers compared."),
-            Doing::Push => format!("{done} of {total} numbers sent."),
+            Doing::Read => format!("{done} of {numbers} read; {found} found."),
+            Doing::Compare => format!("{done} of {numbers} compared."),
+            Doing::Push => format!("{done} of {numbers} sent."),
             Doing::Done if because.is_empty() => {
-                format!("Done: {found} listings found, {total} numbers compared, {sent} sent.")
+                format!("Done: {found} found, {numbers} compared, {sent} sent.")
             }
             Doing::Done => {
-                format!("Done: {found} listings found, {total} numbers compared, none sent: {because}.")
+                format!("Done: {found} found, {numbers} compared, none sent: {because}.")
             }
             Doing::Failed => format!("It failed: {because}."),
         }

@@ -21,6 +21,7 @@ use crate::hooks::has_address;
 use crate::queue::Handle;
 use crate::seal::{Seal, SealError};
 use crate::sent::{open_documents, place_of};
+use crate::snapshots;
 use crate::view::View;
 
 /// So many listings are looked at together.
@@ -50,11 +51,11 @@ pub async fn check(
         let orders = (unanswered(view, id)?, mastered(view, id, system)?);
         let same_as = twins_of(view, ledger.seal(), id, connection.as_ref())?;
         let all_stopped = view.rules()?.pushing_stopped.map(|stopped| stopped.since);
-        let known = (has_address(view, id)?, all_stopped, same_as);
+        let known = (has_address(view, id)?, all_stopped, same_as, untaken(view, id, system)?);
         Ok::<_, StoreError>((connection, worker, steps, unspoken, orders, known))
     })?;
     let (connection, worker, steps, unspoken, (unanswered, mastered), known) = seen;
-    let (has_address, all_stopped, same_as) = known;
+    let (has_address, all_stopped, same_as, untaken) = known;
     let sends = system.mode.direction.sends();
     let mut seen = Checked {
         name: system.name.clone(),
@@ -72,6 +73,7 @@ pub async fn check(
         all_stopped: all_stopped.filter(|_| sends),
         paused: system.paused && sends,
         same_as,
+        untaken,
         ..Checked::default()
     };
     let mut tracked = BTreeMap::new();
@@ -156,6 +158,15 @@ fn unspoken(view: &mut View<'_>, system: &System) -> Result<Some5, StoreError> {
         }
     }
     Ok(unspoken)
+}
+
+/// What it is master of and shows, and our books do not take.
+fn untaken(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Some5, StoreError> {
+    let mut found = Some5::default();
+    for (sku, _) in snapshots::untaken_of_all(view, id, system)? {
+        found.add(|| sku);
+    }
+    Ok(found)
 }
 
 /// Orders that were sent to it often, or long ago, and that it does not answer.

@@ -3,14 +3,14 @@
 //! Where it stands is kept; which step is next follows from that and from the ledger.
 
 use onhand_channels::RemoteLocation;
-use onhand_ledger::command::{PutItem, PutListing, PutSystem, Resolve};
+use onhand_ledger::command::{PutItem, PutListing, PutSystem};
 use onhand_ledger::look::look;
 use onhand_ledger::model::{Role, Stage, System};
 use onhand_ledger::{Answer, Body, Instant, ItemId, Key, ListingId, Seq, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::found::{FoundListing, found_after, found_one};
+use super::found::{FoundListing, found_after, found_one, take_back};
 use super::{AddError, CONNECTION, Connection, Connector, command, read_note};
 use crate::commit::CommitError;
 use crate::queue::{Handle, SubmitError};
@@ -339,11 +339,46 @@ pub async fn settle(
         }
     }
     found.ignored = ignore;
-    let resolve =
-        found.discrepancy.take().map(|discrepancy| Body::Resolve(Resolve { discrepancy, choice: None }));
-    let notes = vec![found.note(id, remote_id)];
-    handle.submit_with(tenant, resolve.map(|body| command(actor, body)), notes).await?;
+    keep_chosen(handle, tenant, actor, id, remote_id, found).await?;
     Ok(Ok(()))
+}
+
+/// Somebody linked a listing by its id alone: it waits for nobody any longer.
+pub async fn linked(
+    handle: &Handle,
+    tenant: TenantId,
+    actor: &str,
+    id: SystemId,
+    remote_id: &str,
+) -> Result<(), AddError> {
+    let _alone = handle.ledger().found.lock().await;
+    let found = handle.ledger().read(tenant, |view| {
+        let listing = view.listing_by_remote(id, remote_id)?;
+        let is_linked = listing.is_some_and(|(_, listing)| listing.item.is_some());
+        Ok::<_, StoreError>(found_one(view, id, remote_id)?.filter(|_| is_linked))
+    })?;
+    let waits =
+        |found: &FoundListing| found.gone_since.is_none() && (found.ignored || found.discrepancy.is_some());
+    if let Some(found) = found.filter(waits) {
+        let found = FoundListing { ignored: false, ..found };
+        keep_chosen(handle, tenant, actor, id, remote_id, found).await?;
+    }
+    Ok(())
+}
+
+/// Keeps what somebody chose for a listing, and ends what they were told of it.
+async fn keep_chosen(
+    handle: &Handle,
+    tenant: TenantId,
+    actor: &str,
+    id: SystemId,
+    remote_id: &str,
+    mut found: FoundListing,
+) -> Result<(), AddError> {
+    let (end, mut notes) = handle.ledger().read(tenant, |view| take_back(view, remote_id, &mut found))?;
+    notes.push(found.note(id, remote_id));
+    handle.submit_with(tenant, end.map(|body| command(actor, body)), notes).await?;
+    Ok(())
 }
 
 /// So many listings wait by now; kept with the steps.

@@ -31,6 +31,31 @@ pub fn found_space(system: SystemId) -> String {
     format!("found:{system}")
 }
 
+/// The notes of the listings that a person was told of by a discrepancy and that are still so, by their id over there.
+fn told_space(discrepancy: DiscrepancyId) -> String {
+    format!("told:{discrepancy}")
+}
+
+/// The listings that a person was told of by a discrepancy and that are still so.
+pub fn told_by(view: &mut View<'_>, discrepancy: DiscrepancyId) -> Result<Vec<String>, StoreError> {
+    let told = view.notes(&told_space(discrepancy), None, usize::MAX >> 1)?;
+    Ok(told.into_iter().map(|(remote_id, _)| remote_id).collect())
+}
+
+/// What was told of a listing is over: what ends its discrepancy, where it was the last of those told of by it, and what keeps that.
+pub(super) fn take_back(
+    view: &mut View<'_>,
+    remote_id: &str,
+    found: &mut FoundListing,
+) -> Result<(Option<Body>, Vec<Note>), StoreError> {
+    let Some(discrepancy) = found.discrepancy.take() else { return Ok((None, Vec::new())) };
+    let space = told_space(discrepancy);
+    let is_last = view.notes(&space, None, 2)?.iter().all(|(other, _)| other == remote_id);
+    let is_open = view.discrepancy(discrepancy)?.is_some_and(|known| known.resolved_at.is_none());
+    let end = (is_last && is_open).then_some(Body::Resolve(Resolve { discrepancy, choice: None }));
+    Ok((end, vec![Note { space, key: remote_id.to_owned(), body: None }]))
+}
+
 /// What was found of a listing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FoundListing {
@@ -210,8 +235,12 @@ pub async fn discover(
             if done.gone.len() < SHOWN {
                 done.gone.push(found.shown());
             }
+            // What is gone waits for nobody.
+            let (end, mut notes) =
+                handle.ledger().read(tenant, |view| take_back(view, &remote_id, &mut found))?;
+            notes.push(found.note(id, &remote_id));
             // It is kept before it is told: what was told and is not known of would stay in the inbox for ever.
-            handle.submit_with(tenant, None, vec![found.note(id, &remote_id)]).await?;
+            handle.submit_with(tenant, end.map(|body| command(&system.name, body)), notes).await?;
         }
         if found.untold {
             let (cause, sentence) = (Cause::ListingGone, gone_sentence(&system, &found));
@@ -349,11 +378,12 @@ async fn commit(
         let about = About { cause: Cause::ListingGone, key, sku: None, listing: None };
         found.discrepancy = note(handle, tenant, system, about, sentence).await?;
     }
-    if (sku.is_some() || is_back)
-        && let Some(discrepancy) = found.discrepancy.take()
-    {
-        let resolve = command(&system.name, Body::Resolve(Resolve { discrepancy, choice: None }));
-        replies.push(handle.begin(tenant, Some(resolve), Vec::new()).await?);
+    if (sku.is_some() || is_back) && found.discrepancy.is_some() {
+        let (end, notes) =
+            handle.ledger().read(tenant, |view| take_back(view, &remote.remote_id, &mut found))?;
+        let end = end.map(|body| command(&system.name, body));
+        // Waited for: the next one has to see whether it is the last.
+        handle.begin(tenant, end, notes).await?.wait().await?;
     }
     let is_known = listing.as_ref().is_some_and(|listing| {
         listing.item.is_some() == sku.is_some() && (remote.sku.is_none() || listing.remote_sku == remote.sku)
@@ -395,19 +425,25 @@ async fn tell(
     for (kind, changes) in kinds {
         if changes.len() > TOLD_EACH {
             let shown: Vec<String> = changes.iter().take(5).map(|change| change.found.shown()).collect();
+            let cause = changes.first().map_or(Cause::UnmappedListing, |change| change.cause);
+            let advice = match cause {
+                Cause::UnmappedListing => {
+                    "Link each, make an item of it, or ignore it, where its matches are; or do so with all of them here"
+                }
+                _ => "See its listings",
+            };
             let sentence = format!(
-                "{} listings of {} {kind}: {} and others. See its listings.",
+                "{} listings of {} {kind}: {} and others. {advice}.",
                 changes.len(),
                 system.name,
                 shown.join(", ")
             );
-            let cause = changes.first().map_or(Cause::UnmappedListing, |change| change.cause);
             let key = changes.first().and_then(|change| gone_key(id, "", &change.found));
             let about = About { cause, key, sku: None, listing: None };
             let told = note(handle, tenant, system, about, sentence).await?;
-            for change in changes {
-                let told = told.filter(|_| cause != Cause::ListingRenamed);
-                keep_told(handle, tenant, id, &change.remote_id, told).await?;
+            if cause != Cause::ListingRenamed {
+                let remote_ids: Vec<String> = changes.into_iter().map(|change| change.remote_id).collect();
+                keep_told(handle, tenant, id, &remote_ids, told).await?;
             }
             continue;
         }
@@ -416,26 +452,38 @@ async fn tell(
             let listing = (cause == Cause::UnmappedListing).then(|| remote_id.clone());
             let told = note(handle, tenant, system, About { cause, key, sku, listing }, sentence).await?;
             if cause != Cause::ListingRenamed {
-                keep_told(handle, tenant, id, &remote_id, told).await?;
+                keep_told(handle, tenant, id, &[remote_id], told).await?;
             }
         }
     }
     Ok(())
 }
 
-/// Keeps that a person was told of a listing, whatever was chosen for it meanwhile.
+/// Keeps that a person was told of listings together, whatever was chosen for them meanwhile: of one that is ignored by now there is nothing
+/// to wait for.
 async fn keep_told(
     handle: &Handle,
     tenant: TenantId,
     id: SystemId,
-    remote_id: &str,
+    remote_ids: &[String],
     told: Option<DiscrepancyId>,
 ) -> Result<(), AddError> {
     let _alone = handle.ledger().found.lock().await;
-    let found = handle.ledger().read(tenant, |view| found_one(view, id, remote_id))?;
-    let Some(mut found) = found else { return Ok(()) };
-    (found.discrepancy, found.untold) = (told, false);
-    handle.submit_with(tenant, None, vec![found.note(id, remote_id)]).await?;
+    let notes = handle.ledger().read(tenant, |view| {
+        let mut notes = Vec::new();
+        for remote_id in remote_ids {
+            let Some(mut found) = found_one(view, id, remote_id)? else { continue };
+            (found.discrepancy, found.untold) = (told.filter(|_| !found.ignored), false);
+            notes.push(found.note(id, remote_id));
+            notes.extend(found.discrepancy.map(|told| Note {
+                space: told_space(told),
+                key: remote_id.clone(),
+                body: Some("true".to_owned()),
+            }));
+        }
+        Ok::<_, StoreError>(notes)
+    })?;
+    handle.submit_with(tenant, None, notes).await?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::{Worker, WorkerError};
 use crate::queue::SubmitError;
 use crate::snapshots::{self, ROWS_AT_MOST, Row, Snapshot, SnapshotError, Standing, word};
 use crate::systems::found::discover;
-use crate::systems::shown_key;
+use crate::systems::{counted, shown_key};
 
 /// So many names are looked up while nobody else reads.
 const SLICE: usize = 500;
@@ -322,6 +322,7 @@ impl Worker {
                     rows: chunk.iter().map(|row| row_of(row)).collect(),
                     meaning: None,
                     agrees: Quantity::ZERO,
+                    held_by: None,
                 };
                 let code = codes.iter().find(|(id, _)| *id == remote).map_or("", |(_, code)| code.as_str());
                 let told = snapshots::tell(&self.handle, self.tenant, &self.system.name, snapshot).await;
@@ -393,7 +394,7 @@ impl Worker {
             compared += 1;
         }
         self.next_read = now;
-        came.told.push(format!("{compared} numbers compared."));
+        came.told.push(format!("{} compared.", counted(compared, "number")));
         if early > 0 {
             came.told.push(format!("{early} not: it may not have taken over then what it was told last."));
         }

@@ -13,7 +13,7 @@ use onhand_sync::{Stop, fall};
 use super::lines::Sorted;
 use super::zeros::{is_prompt, was_prompt};
 use super::{Kept, Line, Worker, WorkerError};
-use crate::published::Place;
+use crate::published::{Place, touched_by};
 use crate::systems::{ShownState, Stopped, load_shown, remote_locations, shown_key};
 
 /// How often it is looked whether there is anything new, before something else is done: time may go on for ever.
@@ -75,26 +75,18 @@ impl Worker {
                 for (_, record) in &records {
                     for entry in &record.entries {
                         self.outbound.see(entry, id);
+                        touched_by(entry, |item| {
+                            touch(&mut touched, item, record.recorded_at, is_prompt(entry));
+                        });
                         match entry {
-                            Entry::Movement(movement) => {
-                                touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));
-                            }
                             Entry::Buffer(listing, item, size) => {
                                 sized.insert(*listing, (*item, size.clone()));
-                                touch(&mut touched, *item, record.recorded_at, false);
-                            }
-                            Entry::Claimed { item, .. } => {
-                                touch(&mut touched, *item, record.recorded_at, true);
-                            }
-                            Entry::Item(item, _) => {
-                                touch(&mut touched, *item, record.recorded_at, false);
                             }
                             Entry::Order(order, known)
                                 if known.system == id && self.channel.marks_shipped() =>
                             {
                                 self.parcels.touch(*order, known);
                             }
-                            Entry::Lot(_, lot) => touch(&mut touched, lot.item, record.recorded_at, true),
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
                             }
@@ -105,20 +97,6 @@ impl Worker {
                             Entry::Publication(..) | Entry::SellingStop(..) => {
                                 rules_changed = true;
                                 ruled_at.get_or_insert(record.recorded_at);
-                            }
-                            // What is expected, and who is waiting for it.
-                            Entry::Purchase(_, purchase) => {
-                                for line in &purchase.lines {
-                                    touch(&mut touched, line.item, record.recorded_at, false);
-                                }
-                            }
-                            Entry::Transfer(_, transfer) => {
-                                for line in &transfer.lines {
-                                    touch(&mut touched, line.item, record.recorded_at, false);
-                                }
-                            }
-                            Entry::Short { item, .. } => {
-                                touch(&mut touched, *item, record.recorded_at, true);
                             }
                             Entry::Pushing(stopped) => self.pushing_stopped = stopped.is_some(),
                             // A person has seen to what stopped a listing.

@@ -2,20 +2,24 @@
 //! asked for all that lies there at one instant, its stock is taken from them.
 //!
 //! A number has in it what the system's own orders took off. It is counted once all orders up to the end of its reading are known, and
-//! only where none of them fell into the reading: else nobody could tell whether it is in the number.
+//! only where none of them fell into the reading: else nobody could tell whether it is in the number. A number that waits for that is
+//! not forgotten for newer ones, or a system that is read often would never be heard.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_channels::Reading;
-use onhand_ledger::command::{Name, Note as NoteCommand};
-use onhand_ledger::model::{Cause, Meaning};
+use onhand_ledger::command::Name;
+use onhand_ledger::model::Meaning;
 use onhand_ledger::{Instant, ItemId, Quantity};
 use onhand_sync::OwnChange;
 
 use super::read::KEPT_AGAIN;
 use super::{PART, Worker, WorkerError};
-use crate::snapshots::{self, Row, Snapshot};
+use crate::snapshots::{self, Beside, Row, Snapshot};
 use crate::systems::STALE_FOR;
+
+/// What few numbers change is counted together for so long, in seconds.
+const LATELY: i64 = 3_600;
 
 /// A number that was read.
 #[derive(Clone, Copy)]
@@ -27,13 +31,77 @@ struct Number {
     until: Instant,
 }
 
+/// The numbers that were read of a listing, and not compared with our books yet.
+#[derive(Clone, Copy)]
+struct Waiting {
+    /// The first, whose turn it is.
+    first: Number,
+    /// The last after it, whose turn is next.
+    last: Option<Number>,
+}
+
 /// What is heard of the numbers of a system that is one-way in.
 #[derive(Default)]
 pub(super) struct Heard {
-    /// Those that were read, and not compared with our books yet.
-    numbers: BTreeMap<String, Number>,
-    /// When an order of its own last changed a number, by our clock.
-    sold: BTreeMap<String, Instant>,
+    numbers: BTreeMap<String, Waiting>,
+    /// What few numbers at a time changed, by place over there: when, of which SKU, by how much.
+    changed: BTreeMap<String, Vec<(Instant, String, Quantity)>>,
+    /// What its own orders did to a number.
+    sold: BTreeMap<String, BTreeSet<Sold>>,
+}
+
+/// What an order did to a number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Sold {
+    /// Not before that, by our clock.
+    earliest: Instant,
+    /// Not after that.
+    latest: Instant,
+    /// When the ledger has it placed; none where an order was changed, which it knows at once and a number from before does not.
+    placed: Option<Instant>,
+}
+
+impl Sold {
+    /// May it be in a number that was read from `since` until then while the ledger takes it for one that is not, or the other way?
+    fn spoils(&self, since: Instant, until: Instant) -> bool {
+        let is_in = self.latest < since.plus_micros(-STALE_FOR);
+        let is_after = self.earliest > until;
+        match self.placed {
+            Some(placed) => !(is_in || is_after) || (placed <= since) != is_in,
+            None => !is_in,
+        }
+    }
+}
+
+impl Heard {
+    fn read(&mut self, key: &str, number: Number) {
+        match self.numbers.get_mut(key) {
+            Some(waiting) => waiting.last = Some(number),
+            None => {
+                self.numbers.insert(key.to_owned(), Waiting { first: number, last: None });
+            }
+        }
+    }
+
+    /// The number whose turn it is, where all is known up to the end of its reading.
+    fn ready(&self, key: &str, heard_to: Instant) -> Option<Number> {
+        self.numbers.get(key).map(|waiting| waiting.first).filter(|number| number.until <= heard_to)
+    }
+
+    /// The first number of a listing was compared, or says nothing: it is the next one's turn.
+    fn go_on(&mut self, key: &str) {
+        let last = self.numbers.remove(key).and_then(|waiting| waiting.last);
+        self.numbers.extend(last.map(|last| (key.to_owned(), Waiting { first: last, last: None })));
+    }
+
+    /// Forgets the orders that changed numbers before all that will be read or waits.
+    fn forget_sold(&mut self, heard_to: Instant) {
+        let oldest = self.numbers.values().map(|waiting| waiting.first.at).fold(heard_to, Instant::min);
+        self.sold.retain(|_, sold| {
+            sold.retain(|one| one.spoils(oldest, oldest));
+            !sold.is_empty()
+        });
+    }
 }
 
 impl Worker {
@@ -42,15 +110,24 @@ impl Worker {
         self.system.mode.direction.sends() || self.channel.shows_stock()
     }
 
-    /// Its own orders changed this number.
-    pub(super) fn was_sold(&mut self, key: &str, changes: &[OwnChange]) {
-        let is_told = self.status.clock_within().is_some();
-        // Where its clock is not known, it was not later than it was heard of.
-        let newest = changes.iter().map(|change| if is_told { change.at } else { change.heard_at }).max();
-        if let Some(newest) = newest.filter(|_| !self.system.mode.direction.sends()) {
-            let known = self.heard.sold.entry(key.to_owned()).or_insert(newest);
-            *known = newest.max(*known);
+    /// An order of its own, placed at an instant by its clock, changed this number.
+    pub(super) fn was_sold(&mut self, key: &str, placed_at: Instant, changes: &[OwnChange]) {
+        if self.system.mode.direction.sends() {
+            return;
         }
+        // Where its clock is not known, it was not later than it was heard of.
+        let within = self.status.clock_within();
+        let told_within = self.told_within();
+        let sold = changes.iter().map(|change| {
+            let latest = within.map_or(change.heard_at, |_| change.at);
+            let earliest = match within {
+                Some(within) => change.at.plus_micros(-within),
+                None => change.heard_at.plus_micros(-told_within),
+            };
+            let placed = change.summed.is_none().then(|| placed_at.min(change.heard_at));
+            Sold { earliest, latest, placed }
+        });
+        self.heard.sold.entry(key.to_owned()).or_default().extend(sold);
     }
 
     /// These numbers were read, beginning at an instant.
@@ -74,10 +151,14 @@ impl Worker {
             let is_news = line.state.observed.is_none_or(|(known, _)| known != quantity)
                 || line.kept_at.plus_seconds(KEPT_AGAIN) <= until;
             line.state.observed = Some((quantity, at));
+            // What it did before is in the number.
+            if line.state.acknowledged.is_none() {
+                line.state.changes.retain(|change| change.heard_at >= at.plus_micros(-STALE_FOR));
+            }
             if is_news {
                 news.push(key.clone());
             }
-            self.heard.numbers.insert(key.clone(), Number { quantity, at, until });
+            self.heard.read(key, Number { quantity, at, until });
         }
         self.keep(&news).await
     }
@@ -90,64 +171,54 @@ impl Worker {
             self.heard = Heard::default();
             return Ok(());
         }
-        let ready: Vec<String> = self
-            .heard
-            .numbers
-            .iter()
-            .filter(|(_, number)| number.until <= heard_to)
-            .map(|(key, _)| key.clone())
-            .take(PART)
-            .collect();
+        let numbers = self.heard.numbers.keys();
+        let ready: BTreeSet<String> =
+            numbers.filter(|key| self.heard.ready(key, heard_to).is_some()).take(PART).cloned().collect();
         if ready.is_empty() {
             return Ok(());
         }
-        let unsure = STALE_FOR + self.status.clock_within().unwrap_or_default();
-        let items: BTreeSet<ItemId> =
-            ready.iter().filter_map(|key| self.lines.get(key)?.listing.item).collect();
         let mut places = BTreeMap::<String, (Instant, Vec<Row>)>::new();
+        let mut done = BTreeSet::new();
         let mut again = BTreeSet::new();
-        for item in items {
-            let keys = self.by_item.get(&item).map(|kept| kept.keys.clone()).unwrap_or_default();
+        for (place, keys) in self.sold_together(&ready) {
             // All that it sells of an item at one place is what lies there of it: each is read, or none is taken.
-            let mut at = BTreeMap::<String, Vec<String>>::new();
-            for key in keys {
-                let place = self.lines.get(&key).map(|line| line.remote_location.clone());
-                at.entry(place.unwrap_or_default()).or_default().push(key);
-            }
-            for (place, keys) in at {
-                if !keys.iter().any(|key| ready.contains(key)) {
-                    continue;
-                }
-                let numbers: Vec<Option<Number>> = keys
-                    .iter()
-                    .map(|key| self.heard.numbers.get(key).copied().filter(|number| number.until <= heard_to))
-                    .collect();
-                let Some(numbers) = numbers.into_iter().collect::<Option<Vec<Number>>>() else { continue };
-                let since = numbers.iter().map(|number| number.at).min().unwrap_or(heard_to);
-                let is_sold = |key: &String| {
-                    self.heard.sold.get(key).is_some_and(|sold| sold.plus_micros(unsure) >= since)
-                };
-                if keys.iter().any(is_sold) {
+            let is_missing = |key: &String| !self.heard.numbers.contains_key(key);
+            if keys.iter().any(is_missing) {
+                let is_shown =
+                    |key: &String| self.lines.get(key).is_some_and(|line| line.state.observed.is_some());
+                if keys.iter().all(is_shown) {
                     again.extend(keys.iter().cloned());
-                    continue;
                 }
-                let (as_of, rows) = places.entry(place).or_insert((since, Vec::new()));
-                *as_of = since.min(*as_of);
-                for (key, number) in keys.iter().zip(numbers) {
-                    let Some(line) = self.lines.get(key) else { continue };
-                    let item = Name::Listing(line.listing.remote_id.clone());
-                    rows.push(Row { item, quantity: number.quantity, lot: None, serials: None });
-                }
+                done.extend(keys);
+                continue;
+            }
+            let numbers: Option<Vec<Number>> =
+                keys.iter().map(|key| self.heard.ready(key, heard_to)).collect();
+            let Some(numbers) = numbers else { continue };
+            let since = numbers.iter().map(|number| number.at).fold(heard_to, Instant::min);
+            let until = numbers.iter().map(|number| number.until).fold(since, Instant::max);
+            done.extend(keys.iter().cloned());
+            let sold = keys.iter().filter_map(|key| self.heard.sold.get(key)).flatten();
+            if sold.into_iter().any(|sold| sold.spoils(since, until)) {
+                again.extend(keys);
+                continue;
+            }
+            let (as_of, rows) = places.entry(place).or_insert((since, Vec::new()));
+            *as_of = since.min(*as_of);
+            for (key, number) in keys.iter().zip(numbers) {
+                let Some(line) = self.lines.get(key) else { continue };
+                let item = Name::Listing(line.listing.remote_id.clone());
+                rows.push(Row { item, quantity: number.quantity, lot: None, serials: None });
             }
         }
-        for key in &ready {
-            self.heard.numbers.remove(key);
+        // What was read since is looked at next, and nothing needs to be read for it.
+        again.retain(|key| self.heard.numbers.get(key).is_none_or(|waiting| waiting.last.is_none()));
+        for key in &done {
+            self.heard.go_on(key);
         }
-        // What an order changed so long ago is in whatever is read from now on.
-        let over = heard_to.plus_micros(-2 * unsure);
-        self.heard.sold.retain(|_, sold| *sold >= over);
+        self.heard.forget_sold(heard_to);
         if !again.is_empty() {
-            let soon = self.now().plus_micros(unsure);
+            let soon = self.now().plus_micros(STALE_FOR);
             self.next_read = if self.read_back.is_empty() { soon } else { self.next_read.min(soon) };
             self.read_back.extend(again);
         }
@@ -155,6 +226,22 @@ impl Worker {
             self.take_numbers(place, as_of, rows, heard_to).await?;
         }
         Ok(())
+    }
+
+    /// The lines of the items of these, by item and place over there, with the place.
+    fn sold_together(&self, keys: &BTreeSet<String>) -> Vec<(String, Vec<String>)> {
+        let items: BTreeSet<ItemId> =
+            keys.iter().filter_map(|key| self.lines.get(key)?.listing.item).collect();
+        let mut all = Vec::new();
+        for item in items {
+            let mut at = BTreeMap::<String, Vec<String>>::new();
+            for key in self.by_item.get(&item).map(|kept| kept.keys.clone()).unwrap_or_default() {
+                let place = self.lines.get(&key).map(|line| line.remote_location.clone());
+                at.entry(place.unwrap_or_default()).or_default().push(key);
+            }
+            all.extend(at.into_iter().filter(|(_, together)| together.iter().any(|key| keys.contains(key))));
+        }
+        all
     }
 
     /// Counts what our books have otherwise.
@@ -171,11 +258,6 @@ impl Worker {
         if mapped.iter().filter(|mapping| Some(mapping.location) == ours).count() != 1 {
             return Ok(());
         }
-        // It sells more than it has. What lies there cannot be less than nothing: that says nothing of it.
-        let rows: Vec<Row> = rows.into_iter().filter(|row| !row.quantity.is_negative()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
         let snapshot = Snapshot {
             document: None,
             location: Some(place.clone()),
@@ -186,26 +268,33 @@ impl Worker {
             rows,
             meaning: Some(Meaning::NetOfOwnOrders),
             agrees: Quantity::ZERO,
+            held_by: None,
         };
-        let compared = match snapshots::compare(&self.handle, self.tenant, self.id, snapshot).await {
-            Ok(compared) => compared,
-            Err(error) => return self.not_told(error).await,
-        };
-        for (sku, why) in compared.refused {
-            let name = &self.system.name;
-            let sentence =
-                format!("{name} is master of {sku}, and what it shows of it cannot be counted: {why}.");
-            let key = format!("heard/{}/{}", self.id, blake3::hash(sentence.as_bytes()).to_hex());
-            let note = self.note_of(Cause::UnknownName, Quantity::ZERO, sentence);
-            self.submit_note(Some(key), NoteCommand { sku: Some(sku), ..note }).await?;
+        let now = self.now();
+        let lately = self.heard.changed.entry(place.clone()).or_default();
+        lately.retain(|(at, ..)| at.plus_seconds(LATELY) > now);
+        let mut changed = BTreeMap::<String, Quantity>::new();
+        for (_, sku, difference) in lately {
+            *changed.entry(sku.clone()).or_default() += *difference;
         }
-        let Some(mut snapshot) = compared.snapshot else { return Ok(()) };
-        let names: Vec<_> = snapshot.rows.iter().map(|row| (&row.item, row.quantity)).collect();
-        let said = serde_json::to_vec(&names).expect("rows can always be written");
-        let said = blake3::hash(&said).to_hex();
-        snapshot.document = Some(format!("{place} {as_of} {}", said.get(..8).unwrap_or_default()));
-        match snapshots::tell(&self.handle, self.tenant, &self.system.name, snapshot).await {
-            Ok(_) => Ok(()),
+        let beside = Beside {
+            changed,
+            shown: || {
+                let here = self.lines.iter().filter(|(_, line)| line.remote_location == place);
+                let shown = here.filter_map(|(_, line)| {
+                    let units =
+                        line.state.observed?.0.micros().saturating_mul(i64::from(line.listing.multiplier));
+                    Some(Quantity::from_micros(units.max(0)))
+                });
+                shown.sum()
+            },
+        };
+        match snapshots::hear(&self.handle, self.tenant, self.id, snapshot, beside).await {
+            Ok(changed) => {
+                let changed = changed.into_iter().map(|(sku, difference)| (now, sku, difference));
+                self.heard.changed.entry(place).or_default().extend(changed);
+                Ok(())
+            }
             Err(error) => self.not_told(error).await,
         }
     }

@@ -10,7 +10,6 @@ use onhand_sync::{Danger, Fall, danger, exposed};
 
 use super::Line;
 use crate::figures::Standing;
-use crate::systems::ShownState;
 
 /// Of a line, what decides which sets it is in.
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
@@ -125,10 +124,7 @@ impl Line {
 
     /// So much of its item is offered there that cannot be promised; by what was observed, or acknowledged since.
     fn exposed(&self) -> Quantity {
-        let ShownState { observed, acknowledged_at, .. } = &self.state;
-        let newest = observed.filter(|(_, at)| acknowledged_at.is_none_or(|newer| newer <= *at));
-        let shows = newest.map(|(quantity, _)| quantity).or_else(|| self.state.shows());
-        exposed(shows, self.listing.multiplier, self.available)
+        exposed(self.state.newest(), self.listing.multiplier, self.available)
     }
 }
 

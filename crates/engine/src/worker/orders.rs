@@ -41,6 +41,15 @@ pub(super) struct Read {
     known_to: Option<Instant>,
 }
 
+/// A line whose number the system changed by an order.
+struct Changed {
+    key: String,
+    /// As it is from now on.
+    state: ShownState,
+    /// What the order did to it.
+    by_it: Vec<OwnChange>,
+}
+
 impl Worker {
     /// Hears of orders that changed over there; each is a fact. The cursor moves in the transaction of the last of a page, or
     /// after it where that was nothing new: never before what it stands behind is applied.
@@ -214,7 +223,7 @@ impl Worker {
         })?;
         let listings: Vec<ListingId> = listings.collect();
         let changed = self.changed_by_itself(order, &listings, is_first, &wanted_before, &wanted_now);
-        let states = changed.iter().map(|(key, state)| shown_note(self.id, key, state));
+        let states = changed.iter().map(|line| shown_note(self.id, &line.key, &line.state));
         let mut notes: Vec<Note> = std::iter::once(note).chain(states).collect();
         if let Some(raw) = &order.raw {
             let of = raw::Of { system: self.id, document: order.document.clone() };
@@ -241,8 +250,8 @@ impl Worker {
         if !changed.is_empty() {
             self.next_read = self.next_read.max(self.now().plus_micros(self.pace.read_back_ms * 500));
         }
-        for (key, state) in changed {
-            self.was_sold(&key, &state.changes);
+        for Changed { key, state, by_it } in changed {
+            self.was_sold(&key, order.placed_at, &by_it);
             if let Some(mut line) = self.lines.get_mut(&key) {
                 line.state = state;
             }
@@ -259,7 +268,7 @@ impl Worker {
         is_first: bool,
         before: &BTreeMap<String, Quantity>,
         now: &BTreeMap<String, Quantity>,
-    ) -> Vec<(String, ShownState)> {
+    ) -> Vec<Changed> {
         let heard_at = self.now();
         let ahead = self.status.clock_ahead_micros.unwrap_or_default();
         let by_our_clock = |at: Instant| at.plus_micros(-ahead).min(heard_at);
@@ -305,9 +314,9 @@ impl Worker {
                 if state.may_arrive() {
                     state.since_sent.extend(&both);
                 }
-                state.changes.extend(both);
+                state.changes.extend(&both);
                 state.changes.sort();
-                changed.push((key, state));
+                changed.push(Changed { key, state, by_it: both });
             }
         }
         changed
@@ -328,7 +337,7 @@ impl Worker {
         &mut self,
         order: &RemoteOrder,
         invalid: &Invalid,
-        changed: Vec<(String, ShownState)>,
+        changed: Vec<Changed>,
     ) -> Result<(), WorkerError> {
         let name = self.system.name.clone();
         let shown: String = order.document.chars().take(60).collect();
@@ -352,8 +361,8 @@ impl Worker {
             return Ok(());
         }
         let heard_at = self.now();
-        let keys: Vec<String> = changed.iter().map(|(key, _)| key.clone()).collect();
-        for (key, mut state) in changed {
+        let keys: Vec<String> = changed.iter().map(|line| line.key.clone()).collect();
+        for Changed { key, mut state, .. } in changed {
             let (why, reason) = (Stop::Untaken, sentence.clone());
             state.stopped.get_or_insert(Stopped {
                 why,

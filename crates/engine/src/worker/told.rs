@@ -51,6 +51,7 @@ impl Worker {
                 rows,
                 meaning: None,
                 agrees: Quantity::ZERO,
+                held_by: None,
             };
             self.see(&place.remote_id, &snapshot).await?;
             // What it says again waits for a person, or one has rejected it.

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use onhand_ledger::command::Note as NoteCommand;
 use onhand_ledger::model::{Cause, Choice};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Entry, ItemId, LocationId, Movement, Quantity, Seq, StockState,
+    Answer, Body, Command, DiscrepancyId, Entry, ItemId, LocationId, Quantity, Seq, StockState,
 };
 use onhand_store::StoreError;
 use onhand_sync::{Fall, Stop, is_wave};
 
 use super::{Line, Worker, WorkerError};
-use crate::systems::Stopped;
+use crate::systems::{Stopped, counted};
 use crate::view::View;
 
 /// Zeros that were sent so long ago are no part of a wave any more, in seconds.
@@ -21,13 +21,19 @@ const WINDOW: i64 = 600;
 /// So many names stand in the sentence.
 const NAMED: usize = 3;
 
-/// Does a movement come from an order, a hold or a shipment, or from a day that is over?
-pub(super) fn is_prompt(movement: &Movement) -> bool {
+/// Does an entry come from an order, a hold or a shipment, or from a day that is over?
+pub(super) fn is_prompt(entry: &Entry) -> bool {
     let of_order =
         |state| matches!(state, StockState::Reserved | StockState::Committed | StockState::Customer);
-    of_order(movement.from.state)
-        || of_order(movement.to.state)
-        || (movement.to.state == StockState::QualityControl && movement.reason == "expired")
+    match entry {
+        Entry::Movement(movement) => {
+            of_order(movement.from.state)
+                || of_order(movement.to.state)
+                || (movement.to.state == StockState::QualityControl && movement.reason == "expired")
+        }
+        Entry::Claimed { .. } | Entry::Lot(..) | Entry::Short { .. } => true,
+        _ => false,
+    }
 }
 
 /// Did an order or time take the last that was available of an item at these locations or inside them? None: something else did, or it is
@@ -52,10 +58,7 @@ pub(super) fn was_prompt(
     if newest == 0 {
         return Ok(false);
     }
-    Ok(match view.entry_alone(newest)? {
-        Some(Entry::Movement(movement)) => is_prompt(&movement),
-        _ => false,
-    })
+    Ok(view.entry_alone(newest)?.is_some_and(|entry| is_prompt(&entry)))
 }
 
 impl Line {
@@ -156,8 +159,9 @@ impl Worker {
             sent => format!(" {sent} others have shown 0 since a few minutes ago."),
         };
         let sentence = format!(
-            "{count} of {all} listings of {system} would fall to zero at once, by no order (such as {}).{before_them} They are held as they are. Answer \
+            "{count} of {} of {system} would fall to zero at once, by no order (such as {}).{before_them} They are held as they are. Answer \
              `approve` and they are sent; answer `reject` and they stay until what made them zero is undone.",
+            counted(all, "listing"),
             names.join(", ")
         );
         let note = NoteCommand {

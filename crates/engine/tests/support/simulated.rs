@@ -67,6 +67,8 @@ pub struct Inside {
     pub buys_in_read: Option<(String, i64)>,
     /// What it sold is in its number so long after that only, in milliseconds.
     pub stale_ms: i64,
+    /// Its clock is ahead by so much, in seconds.
+    pub clock_ahead: i64,
     /// How many listings one push takes.
     pub batch_size: usize,
     /// Has it compare-and-set?
@@ -102,8 +104,8 @@ impl Simulated {
 
     /// A customer buys.
     pub fn sell(&self, listing: &str, quantity: i64) {
-        let at = self.clock.now();
         let mut inside = self.inside.lock();
+        let at = self.clock.now().plus_seconds(inside.clock_ahead);
         *inside.numbers.get_mut(listing).unwrap() -= quantity;
         *inside.set_aside.entry(listing.to_owned()).or_default() += quantity;
         let document = format!("{}", inside.orders.len() + 1);
@@ -190,7 +192,8 @@ impl Channel for Simulated {
         }
         let inside = self.inside.lock();
         let reading = |listing: &String| {
-            let after = self.clock.now().plus_micros(-inside.stale_ms * 1_000);
+            let now = self.clock.now().plus_seconds(inside.clock_ahead);
+            let after = now.plus_micros(-inside.stale_ms * 1_000);
             let sold = inside.orders.iter().filter(|order| order.placed_at > after);
             let unseen = sold.flat_map(|order| &order.lines).filter(|line| line.listing == *listing);
             let unseen: i64 = unseen.map(|line| line.quantity.whole_units()).sum();
@@ -272,6 +275,8 @@ pub struct World {
     pub handle: Handle,
     pub clock: Arc<ManualClock>,
     pub systems: Vec<(Arc<Simulated>, SystemId, Worker)>,
+    /// How often workers that begin from now on do what they do.
+    pub pace: Pace,
     _place: Place,
 }
 
@@ -283,7 +288,7 @@ impl World {
         let ledger = Ledger::open(place.store(), clock.clone(), place.options()).unwrap();
         let (handle, waiting) = queue(Arc::new(ledger));
         std::thread::spawn(move || waiting.run());
-        let world = Self { handle, clock, systems: Vec::new(), _place: place };
+        let world = Self { handle, clock, systems: Vec::new(), pace: Pace::default(), _place: place };
         world.tell(Body::PutLocation(PutLocation { code: "LONDON".to_owned(), ..Default::default() })).await;
         world
     }
@@ -352,7 +357,7 @@ impl World {
     /// A worker of a system, as if a node had begun.
     pub fn worker(&self, id: SystemId, simulated: &Arc<Simulated>) -> Worker {
         let system = self.handle.ledger().read(TENANT, |view| view.system(id)).unwrap().unwrap();
-        Worker::new(self.handle.clone(), TENANT, id, system, simulated.clone(), Pace::default()).unwrap()
+        Worker::new(self.handle.clone(), TENANT, id, system, simulated.clone(), self.pace).unwrap()
     }
 
     /// Changes the mode of a system.

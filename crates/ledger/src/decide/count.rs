@@ -89,7 +89,8 @@ fn has_unnamed_at(tx: &Tx<'_>, item: ItemId, nodes: &[LocationId]) -> Result<boo
 /// Adds to each quantity what the teller's own orders had set aside of it: it has taken that off.
 ///
 /// What an order has set aside is what it is promised now, and what has left for it since. An order that the teller had
-/// by then counts, whenever we heard of it; one that was cancelled meanwhile does not.
+/// by then counts, whenever we heard of it; one that was cancelled meanwhile does not. A teller that has this place alone has
+/// taken off what its orders are promised elsewhere too, and what they are short of: what is free there is what it says.
 fn add_set_aside(
     tx: &Tx<'_>,
     teller: SystemId,
@@ -97,16 +98,35 @@ fn add_set_aside(
     as_of: Instant,
     lines: &mut [Resolved],
 ) -> Result<(), Stop> {
-    let places = || lines.iter().flat_map(|line| nodes.iter().map(move |node| (line, *node)));
+    let is_all = tx.system(teller)?.locations.iter().all(|mapping| nodes.contains(&mapping.location));
+    let mut places = Vec::new();
+    for line in lines.iter() {
+        let mut at: BTreeSet<LocationId> = nodes.iter().copied().collect();
+        if is_all {
+            let promised = |cell: &CellKey| cell.state == StockState::Committed;
+            at.extend(
+                tx.stocked(line.item)?
+                    .into_iter()
+                    .map(|(cell, _)| cell)
+                    .filter(promised)
+                    .map(|cell| cell.location),
+            );
+        }
+        places.push(at);
+    }
+    let all = || lines.iter().zip(&places).flat_map(|(line, at)| at.iter().map(move |node| (line, *node)));
     let cell = |line: &Resolved, node| {
         CellKey::of(line.item, node, line.lot.unwrap_or_default(), StockState::Committed)
     };
-    tx.want_cells(places().map(|(line, node)| cell(line, node)))?;
-    tx.want_ranges(places().map(|(line, node)| promise::promises_range(line.item, node)))?;
+    tx.want_cells(all().map(|(line, node)| cell(line, node)))?;
+    tx.want_ranges(all().map(|(line, node)| promise::promises_range(line.item, node)))?;
+    if is_all {
+        tx.want_ranges(lines.iter().map(|line| order::short_lines(line.item)))?;
+    }
     let mut set_aside = Vec::new();
-    for line in lines.iter() {
+    for (line, at) in lines.iter().zip(&places) {
         let mut orders = Vec::new();
-        for node in nodes {
+        for node in at {
             for (key, value) in promise::promises_at(tx, line.item, *node)? {
                 if let (Key::Promise(.., lot), Value::Promise(promise)) = (key, value)
                     && let Holder::Order(order) = promise.holder
@@ -123,6 +143,14 @@ fn add_set_aside(
                 }
             }
         }
+        if is_all && line.lot.is_none() {
+            let (first, last) = order::short_lines(line.item);
+            let short = tx.range(first, last)?;
+            orders.extend(short.into_iter().filter_map(|(key, value)| match key {
+                Key::Short(_, order, _) => Some((order, stock::as_quantity(&value)?)),
+                _ => None,
+            }));
+        }
         tx.want(orders.iter().map(|(order, _)| Key::Order(*order)))?;
         let mut sum = Quantity::ZERO;
         for (order, quantity) in orders {
@@ -134,7 +162,15 @@ fn add_set_aside(
         set_aside.push(sum);
     }
     for (line, set_aside) in lines.iter_mut().zip(set_aside) {
+        let told = line.quantity;
         line.quantity += set_aside;
+        if line.quantity.is_negative() {
+            let sku = tx.sku(line.item)?;
+            let problem = format!(
+                "{told} of `{sku}` cannot be: with the {set_aside} that its own orders have set aside that is less than nothing"
+            );
+            return Err(Invalid::Field { field: "quantity", problem }.into());
+        }
         tx.check_quantity(line.item, line.quantity)?;
     }
     Ok(())
@@ -239,7 +275,8 @@ fn book(tx: &mut Tx<'_>, count: Count, nodes: &[LocationId]) -> Result<CountId, 
 fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<Named<'c>>, Stop> {
     let mut seen = BTreeSet::new();
     for line in &count.lines {
-        if line.quantity.is_negative() {
+        // A system that sold more than it has says less than nothing, before its own orders are added.
+        if line.quantity.is_negative() && !count.net {
             let problem = format!("{} of `{}` cannot be counted; 0 or more can", line.quantity, line.sku);
             return Err(Invalid::Field { field: "quantity", problem }.into());
         }
@@ -248,7 +285,8 @@ fn resolve<'c>(tx: &Tx<'_>, count: &'c TakeCount) -> Result<Vec<Named<'c>>, Stop
         }
     }
     stock::no_cost(&count.lines)?;
-    let mut named = stock::resolve(tx, "a count", &count.lines, |quantity| !quantity.is_negative())?;
+    let mut named =
+        stock::resolve(tx, "a count", &count.lines, |quantity| count.net || !quantity.is_negative())?;
     item::as_meant(tx, &mut named, count.as_of.map_or(tx.now, |as_of| as_of.min(tx.now)))?;
     let mut packs = BTreeSet::new();
     let mut places = BTreeMap::<ItemId, usize>::new();

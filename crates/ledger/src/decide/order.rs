@@ -54,7 +54,7 @@ pub(super) fn offer_all(tx: &mut Tx<'_>) -> Result<(), Stop> {
 }
 
 /// All short lines of an item, the oldest order first.
-const fn short_lines(item: ItemId) -> (Key, Key) {
+pub(super) const fn short_lines(item: ItemId) -> (Key, Key) {
     (Key::Short(item, OrderId(0), 0), Key::Short(item, OrderId(Seq::MAX), u32::MAX))
 }
 

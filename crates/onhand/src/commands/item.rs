@@ -6,7 +6,8 @@ use std::io;
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::print;
+use super::system::number;
+use super::{counted, print};
 use crate::cli::{History, Item, Report};
 use crate::link::{Link, segment};
 use crate::output::{say, stdout};
@@ -133,9 +134,9 @@ async fn merge(link: &Link, from: &str, into: &str, json: bool) -> anyhow::Resul
     let path = format!("/v1/items/{}/merge", segment(from)?);
     let merged = link.post(&path, &json!({ "into": into })).await?;
     print(json, &merged, |merged| {
-        let (orders, holds, listings) = (&merged["orders"], &merged["holds"], &merged["listings"]);
-        let sku = text(merged, "sku");
-        say(format!("{from} is {sku} now: {orders} orders, {holds} holds, {listings} listings went along"))?;
+        let went = [("orders", "order"), ("holds", "hold"), ("listings", "listing")];
+        let went = went.map(|(field, one)| counted(number(merged, field), one)).join(", ");
+        say(format!("{from} is {} now: {went} went along", text(merged, "sku")))?;
         merged["movements"]
             .as_array()
             .into_iter()

@@ -89,7 +89,7 @@ fn at(name: &str, step: &str) -> anyhow::Result<String> {
     Ok(format!("/v1/systems/{}{step}", segment(name)?))
 }
 
-fn number(value: &Value, field: &str) -> usize {
+pub(super) fn number(value: &Value, field: &str) -> usize {
     value[field].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
 }
 

@@ -153,13 +153,25 @@ async fn a_shop_that_is_connected_twice_or_master_and_unheard_is_found() {
     assert_eq!(server.post("/v1/systems", add("Corner", &url)).await.0, StatusCode::CREATED);
     let check = async |name: &str| server.get(&format!("/v1/systems/{name}/check")).await.1;
     let before = server.get("/v1/systems").await.1;
-    for path in ["/v1/systems", "/v1/connect"] {
-        let (status, refused) = server.post(path, add("Again", &format!("{url}/"))).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
-        assert!(
-            refused["detail"].as_str().unwrap().starts_with("Corner is connected to that address"),
-            "{refused}"
-        );
+    for spelt in [
+        format!("{url}/"),
+        url.replace("127.0.0.1", "localhost"),
+        url.replace("127.0.0.1", "127.1"),
+        url.replace("http", "HTTPS"),
+    ] {
+        let mut again = add("Again", &spelt);
+        (again["username"], again["secret"]) = (json!("somebody"), json!("another"));
+        for path in ["/v1/systems", "/v1/connect"] {
+            let (status, refused) = server.post(path, again.clone()).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{spelt}: {refused}");
+            assert!(
+                refused["detail"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("Corner is connected to that address already"),
+                "{spelt}: {refused}"
+            );
+        }
     }
     assert_eq!(server.get("/v1/systems").await.1, before, "nothing is changed");
     // Itself it may be connected again.

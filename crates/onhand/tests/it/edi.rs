@@ -630,7 +630,7 @@ async fn edifact_tells_numbers_both_ways_and_is_answered_by_contrl() {
     };
     partner.hand_in("theirs.edi", report("A1", "10"));
     let result = partner.result("archive", "theirs.edi").await;
-    assert!(result.contains("1 numbers compared"), "{result}");
+    assert!(result.contains("1 number compared"), "{result}");
     assert!(comes_true(async || !partner.texts("CONTRL").is_empty()).await, "{:?}", partner.names("out"));
     assert!(
         partner.texts("CONTRL")[0].contains("UCI+A1+4000002000004:14+4000001000005:14+7'"),

@@ -370,7 +370,7 @@ async fn somebody_elses_change_over_there_is_told_and_set_right(partner: Partner
     let ours = it.partner.stock_file().unwrap();
     it.partner.hand_in("ours.csv", ours);
     let result = it.partner.result("archive", "ours.csv").await;
-    assert!(result.contains("1 numbers compared"), "{result}");
+    assert!(result.contains("1 number compared"), "{result}");
 }
 
 macro_rules! conforms {

@@ -399,3 +399,78 @@ async fn a_listing_that_is_none_of_ours_is_linked_made_or_ignored_from_the_inbox
     assert!(left.iter().all(|one| one["sentence"].as_str().unwrap().contains("A cup")), "{left:?}");
     assert_eq!(it.shop.stock_of("6"), Some(4), "what is none of ours is left alone");
 }
+
+/// A listing that is linked by its id is none that anybody waits for, at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_of_a_listing_ends_when_it_is_linked_by_hand() {
+    let it = connected(10).await;
+    it.shop.list("5", "PLATE", "A plate", 4);
+    let (plate, _) = it.unlinked("A plate").await;
+    it.put_listing("5", None).await;
+    assert!(it.is_open(plate).await, "it is none of our items still");
+    it.put_listing("5", Some("MUG")).await;
+    assert!(!it.is_open(plate).await);
+    it.eventually("it is kept equal", |shop| shop.stock_of("5") == Some(10)).await;
+}
+
+/// Of many that are told of together each is waited for, and all can be dealt with at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_that_are_told_of_together_wait_for_the_last_of_them() {
+    let it = connected(10).await;
+    it.list_new("A", 25);
+    let (told, names) = it.unlinked("25 listings of Corner are none of our items").await;
+    assert_eq!(names, ["link_proposed", "make_item", "ignore", "dismiss"]);
+    it.put_listing("A-1", Some("MUG")).await;
+    it.settle("ignore", 2..=2).await;
+    it.settle("make", 3..=3).await;
+    // The next look links one by its SKU, and misses another.
+    it.server.stocked("A-4", 0).await;
+    it.shop.unlist("A-5");
+    let (still, _) = it.unlinked("25 listings").await;
+    assert_eq!(still, told, "20 of them wait");
+    let found = it.server.get(&format!("/v1/discrepancies/{told}")).await.1;
+    let make = found["proposals"][1]["sentence"].as_str().unwrap();
+    assert!(make.contains("all that still wait (20)"), "{make}");
+    it.settle("ignore", 6..=24).await;
+    assert!(it.is_open(told).await, "one waits");
+    it.put_listing("A-25", Some("MUG")).await;
+    assert!(!it.is_open(told).await, "none does");
+    // Those of the next look at once: what none of our items is proposed for is not linked, and becomes an item.
+    it.list_new("B", 22);
+    let (told, _) = it.unlinked("22 listings of Corner are none of our items").await;
+    let linked = it.apply(told, json!({ "proposal": "link_proposed" })).await;
+    assert_eq!(linked, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(it.is_open(told).await);
+    assert_eq!(it.apply(told, json!({ "proposal": "make_item" })).await, StatusCode::OK);
+    assert!(!it.is_open(told).await);
+    assert_eq!(it.server.get("/v1/items/B-22").await.0, StatusCode::OK);
+}
+
+impl Connected {
+    /// So many new listings, `A-1` and on, that are none of our items.
+    fn list_new(&self, of: &str, many: usize) {
+        for number in 1..=many {
+            let sku = format!("{of}-{number}");
+            self.shop.list(&sku, &sku, &format!("New {sku}"), 4);
+        }
+    }
+
+    async fn put_listing(&self, remote_id: &str, sku: Option<&str>) {
+        let listing = json!({ "remote_id": remote_id, "sku": sku });
+        assert_eq!(self.server.post("/v1/systems/Corner/listings", listing).await.0, StatusCode::OK);
+    }
+
+    /// Chooses the same for some of `A-1` and on.
+    async fn settle(&self, action: &str, numbers: std::ops::RangeInclusive<usize>) {
+        let listings: Vec<Value> =
+            numbers.map(|number| json!({ "remote_id": format!("A-{number}") })).collect();
+        let chosen = json!({ "action": action, "listings": listings });
+        let (status, settled) = self.server.post("/v1/systems/Corner/matches", chosen).await;
+        assert_eq!((status, &settled["left"]), (StatusCode::OK, &json!(0)), "{settled}");
+    }
+
+    async fn is_open(&self, discrepancy: u64) -> bool {
+        let found = self.server.get(&format!("/v1/discrepancies/{discrepancy}")).await.1;
+        found["discrepancy"]["resolved_at"].is_null()
+    }
+}

@@ -7,24 +7,20 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use onhand_engine::View;
-use onhand_engine::explain::exposure;
 use onhand_engine::open::Open;
 use onhand_engine::systems::system_status;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::System;
-use onhand_ledger::{Instant, ListingId, Quantity, SystemId};
+use onhand_ledger::{Instant, Quantity, SystemId};
 use onhand_store::StoreError;
 
 use super::frame::Frame;
 use super::session::Visitor;
 use super::{Shown, page, words};
 use crate::App;
-use crate::v1::ask::read;
+use crate::v1::ask::{count, read};
 
-/// How many listings are looked at for what could be oversold, each time while the committer waits, and how often.
-const EXAMINED: usize = 250;
-const SLICES: usize = 8;
 /// How many records of the last hour are looked at.
 const RECORDS: usize = 2_000;
 
@@ -78,8 +74,6 @@ struct Risk {
     units: String,
     items: String,
     is_some: bool,
-    /// Not all listings were looked at.
-    is_more: bool,
 }
 
 /// What changed in the last hour.
@@ -151,23 +145,10 @@ async fn show(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
         (open.short(), open.late(now).len(), open.discrepancies().len(), causes.len())
     };
     let (short, late, waiting, groups) = app.watched.look(&app, caller.tenant, tell).await?;
-    let (systems, hour) = read(&app, &caller, |view| Ok((lines(view, &app)?, hour(view)?))).await?;
-    let (mut items, mut units, mut after) = (BTreeSet::new(), Quantity::ZERO, Some(ListingId(0)));
-    for _ in 0..SLICES {
-        let Some(from) = after else { break };
-        let (found, next) = read(&app, &caller, |view| exposure(view, from, EXAMINED, EXAMINED)).await?;
-        for one in found {
-            units += one.exposed;
-            items.insert(one.sku);
-        }
-        after = next;
-    }
-    let risk = Risk {
-        units: words::number(units),
-        items: words::many(items.len(), "item"),
-        is_some: !items.is_empty(),
-        is_more: after.is_some(),
-    };
+    count(&app, &caller).await?;
+    let found = read(&app, &caller, |view| Ok((lines(view, &app)?, view.at_risk()?, hour(view)?)));
+    let (systems, (units, items), hour) = found.await?;
+    let risk = Risk { units: words::number(units), items: words::many(items, "item"), is_some: items > 0 };
     let well = systems.iter().filter(|line| line.is_well).count();
     let verdict = match (systems.len(), well) {
         (0, _) => "Nothing is connected".to_owned(),

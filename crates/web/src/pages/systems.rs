@@ -19,7 +19,7 @@ use super::typed::may_change;
 use super::{Shown, act, form_key, noting, page, words};
 use crate::App;
 use crate::error::Problem;
-use crate::v1::ask::read;
+use crate::v1::ask::{count, read};
 
 /// How many listings a page has.
 const ROWS: usize = 50;
@@ -43,6 +43,7 @@ struct Systems {
 
 async fn list(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
     let frame = Frame::of(&app, &caller, "/systems").await?;
+    count(&app, &caller).await?;
     let systems = read(&app, &caller, |view| super::overview::lines(view, &app)).await?;
     Ok(page(&Systems { frame, systems, may_change: may_change(&caller), key: form_key()? })?)
 }
@@ -126,6 +127,7 @@ async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Shown {
     let frame = Frame::of(&app, &caller, "/systems").await?;
+    count(&app, &caller).await?;
     let found = read(&app, &caller, |view| {
         let Some((id, system)) = view.system_by_name(&name)? else { return Ok(None) };
         let line = line(view, &app, id, system.clone())?;

@@ -166,6 +166,15 @@ pub(crate) async fn read<T>(
     }
 }
 
+/// So many listings are looked at in one read.
+const COUNTED: usize = 250;
+
+/// Looks at all listings that nobody has looked at yet, some at a time, before it is asked what they come to: meanwhile others commit.
+pub(crate) async fn count(app: &App, caller: &Caller) -> Result<(), Problem> {
+    while !read(app, caller, |view| view.count_some(COUNTED)).await? {}
+    Ok(())
+}
+
 /// What a look at the ledger found.
 enum Found<T> {
     Answer(Seq, T),

@@ -28,7 +28,8 @@ struct CountBody {
     location: String,
     /// Each SKU once; 0 is a count too.
     lines: Vec<LineInput>,
-    /// When it was seen; now unless told. What moved since is kept.
+    /// When it was seen; now unless told. What moved since is kept. Up to 5 minutes ahead of our clock it is taken as now; further ahead it
+    /// is refused, and where a system told it, nothing is changed and the discrepancy `clock_ahead` says so.
     as_of: Option<String>,
     /// Was everything inside the location seen too? The place alone unless told.
     #[serde(default)]

@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use onhand_engine::inbox::{Done, Group, Which, done_note};
 use onhand_engine::snapshots::decide;
-use onhand_engine::systems::connecting::{Act, settle};
+use onhand_engine::systems::connecting::{Act, linked, settle};
+use onhand_engine::systems::found::told_by;
 use onhand_engine::{Committed, View};
 use onhand_ledger::command::{Noted, Resolve};
 use onhand_ledger::model::{Cause, Choice, Discrepancy, System};
@@ -23,6 +24,7 @@ use super::answers::Made;
 use super::ask::{Ask, read, reply};
 use super::page::{Page, PageQuery};
 use super::systems::sent::{MasterDocumentBody, sent_to_masters};
+use super::systems::steps::{ActBody, ChosenBody, MatchedBy, SettleBody, settled};
 use crate::App;
 use crate::auth::{Caller, Right};
 use crate::body::only_objects;
@@ -372,7 +374,16 @@ pub(crate) async fn apply_to<T>(
         Deed::Commit(body) => (submit_about(app, ask, id, proposal, *body).await?, None),
         Deed::Map => {
             let body = map.ok_or_else(|| Problem::unknown("discrepancy", id))?;
-            (submit_about(app, ask, id, proposal, body).await?, None)
+            let listing = match &body {
+                Body::PutListing(put) => Some(put.remote_id.clone()),
+                _ => None,
+            };
+            let committed = submit_about(app, ask, id, proposal, body).await?;
+            if let Some(remote_id) = listing {
+                let Caller { tenant, name, .. } = &ask.caller;
+                linked(&app.handle, *tenant, name, system?.0, &remote_id).await?;
+            }
+            (committed, None)
         }
         Deed::Snapshot { document, approve } => {
             if approve {
@@ -394,6 +405,10 @@ pub(crate) async fn apply_to<T>(
             settled.map_err(|why| Problem::of_field("proposal", why))?;
             (done_now(app, ask).await?, ask.key.clone())
         }
+        Deed::Listings { chosen } => {
+            settle_together(app, &ask.caller, id, &system?.1.name, chosen).await?;
+            (done_now(app, ask).await?, ask.key.clone())
+        }
     };
     if !committed.replayed {
         let (actor, at) = (ask.caller.name.clone(), app.handle.ledger().clock().now());
@@ -401,6 +416,29 @@ pub(crate) async fn apply_to<T>(
         app.handle.submit_with(ask.caller.tenant, None, vec![done_note(id, &done)]).await?;
     }
     Ok(committed)
+}
+
+/// Does the same with all listings that a discrepancy tells of and that still wait. A problem where it could be done with none.
+async fn settle_together(
+    app: &App,
+    caller: &Caller,
+    id: DiscrepancyId,
+    system: &str,
+    chosen: Chosen,
+) -> Result<(), Problem> {
+    let action = match chosen {
+        Chosen::Link => ActBody::Link,
+        Chosen::Make => ActBody::Make,
+        Chosen::Ignore => ActBody::Ignore,
+    };
+    let told = read(app, caller, |view| told_by(view, id)).await?;
+    let listings = told.into_iter().map(|remote_id| ChosenBody { remote_id, sku: None, multiplier: None });
+    let (listings, by) = (Some(listings.collect()), Some(vec![MatchedBy::Sku, MatchedBy::Barcode]));
+    let settled = settled(app, caller, system, &SettleBody { action, listings, by }).await?;
+    match settled.reasons.into_iter().next() {
+        Some(reason) if settled.done == 0 => Err(Problem::of_field("proposal", reason)),
+        _ => Ok(()),
+    }
 }
 
 /// A read at its `seq` sees what was just done.

@@ -63,7 +63,7 @@ struct SnapshotInput {
 struct RowInput {
     sku: Option<String>,
     listing: Option<String>,
-    /// 0 or more; what it means the system's settings say.
+    /// 0 or more, or less where it is net of the system's own orders; what it means the system's settings say.
     quantity: Decimal,
     /// Of which lot, where the item is tracked by these.
     lot: Option<String>,
@@ -82,7 +82,7 @@ struct SnapshotBody {
     whole: bool,
     rows: usize,
     declared_rows: Option<usize>,
-    /// `waiting`, `held`, `approved`, `taken` or `rejected`.
+    /// `waiting`, `held`, `approved`, `taken`, `rejected`, or `superseded`: its system shows other numbers meanwhile.
     state: &'static str,
     /// Why, in plain words.
     explanation: String,
@@ -125,7 +125,7 @@ impl From<Kept> for SnapshotBody {
                     not_counted: taken.not_counted,
                 });
             }
-            Standing::Waiting => {}
+            Standing::Waiting | Standing::Superseded => {}
         }
         Self {
             document: kept.document,
@@ -217,6 +217,7 @@ async fn tell_snapshot(
         rows: rows.collect::<Result<_, Problem>>()?,
         meaning: None,
         agrees: onhand_ledger::Quantity::ZERO,
+        held_by: None,
     };
     let (kept, is_copy) = tell(&app.handle, ask.caller.tenant, &system, snapshot).await?;
     Ok(told(kept, is_copy))

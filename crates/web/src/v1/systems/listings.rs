@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onhand_engine::systems::connecting::linked;
 use onhand_engine::systems::found::found_one;
 use onhand_engine::systems::{desired_by, remote_locations};
 use onhand_ledger::command::PutListing;
@@ -15,7 +16,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::known;
+use super::named;
 use crate::App;
 use crate::auth::Caller;
 use crate::body::only_objects;
@@ -112,7 +113,7 @@ struct ListingInput {
     multiplier: Option<u32>,
 }
 
-/// Makes a listing, or maps the one of that remote id.
+/// Makes a listing, or maps the one of that remote id: whoever waited for that waits no longer.
 #[utoipa::path(post, path = "/systems/{name}/listings", tag = "systems", params(("name" = String, Path)),
     request_body = ListingInput, responses((status = 200, body = Made)))]
 async fn put_listing(
@@ -120,7 +121,7 @@ async fn put_listing(
     Path(name): Path<String>,
     ask: Ask<ListingInput>,
 ) -> Result<Response, Problem> {
-    known(&app, &ask, &name).await?;
+    let (id, _) = named(&app, &ask.caller, &name).await?;
     let body = Body::PutListing(PutListing {
         system: name,
         remote_id: ask.body.remote_id.clone(),
@@ -130,6 +131,8 @@ async fn put_listing(
         found: false,
     });
     let committed = ask.submit(&app, body).await?;
+    let Caller { tenant, name: actor, .. } = &ask.caller;
+    linked(&app.handle, *tenant, actor, id, &ask.body.remote_id).await?;
     Ok(reply(StatusCode::OK, &committed, Made::of(&committed.answer)))
 }
 

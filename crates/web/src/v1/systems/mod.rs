@@ -27,7 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::Made;
-use super::ask::{Ask, noted, read, reply};
+use super::ask::{Ask, count, noted, read, reply};
 use super::modes::ModeBody;
 use super::page::{Page, PageQuery};
 use super::snapshots::InboundBody;
@@ -419,6 +419,7 @@ async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<SystemBody>>, Problem> {
+    count(&app, &caller).await?;
     let seal = app.handle.ledger().seal();
     let (rows, seq) = read(&app, &caller, |view| {
         let mut rows = Vec::new();

@@ -36,7 +36,7 @@ use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::v1::answers::Made;
-use crate::v1::ask::{Ask, instant, read, reply};
+use crate::v1::ask::{Ask, count, instant, read, reply};
 use crate::v1::page::{Page, PageQuery};
 
 /// So many changes a dry run shows at most; all of them are streamed by GET.
@@ -142,6 +142,7 @@ pub(crate) async fn begun(app: &App, caller: &Caller, asked: &ConnectBody) -> Re
 }
 
 async fn steps(app: &App, caller: &Caller, name: &str) -> Result<Json<StepsBody>, Problem> {
+    count(app, caller).await?;
     let seal = app.handle.ledger().seal();
     let found = read(app, caller, |view| {
         let Some((id, system)) = view.system_by_name(name)? else { return Ok(None) };
@@ -436,7 +437,7 @@ pub(crate) struct SettleBody {
     pub action: ActBody,
     /// Which; all that wait unless told.
     pub listings: Option<Vec<ChosenBody>>,
-    /// Where all are linked: only those that are proposed by one of these; by SKU or barcode unless told.
+    /// Where they are linked to what is proposed: only those that are proposed by one of these; where all are, by SKU or barcode unless told.
     pub by: Option<Vec<MatchedBy>>,
 }
 
@@ -506,6 +507,8 @@ pub(crate) async fn settled(
             });
             let proposal = proposal.await?;
             let (proposed, units) = proposal.map_or((None, 1), |known| (known.item, known.multiplier));
+            let is_meant = |how: By| by.as_ref().is_none_or(|by| by.contains(&MatchedBy::from(how)));
+            let proposed = proposed.filter(|(_, how)| is_meant(*how));
             let sku = sku.clone().or_else(|| proposed.map(|(sku, _)| sku));
             told.add(match act(sku, multiplier.unwrap_or(units)) {
                 Ok(act) => one(remote_id, act).await?,

@@ -1,0 +1,355 @@
+//! What a system shows, heard as what lies there: what our books have otherwise is counted, and nothing else. What is not counted is
+//! kept with the reason, number by number: so none of them keeps another from being counted, and nobody is asked of one twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onhand_ledger::command::{Line, Name, Note as NoteCommand, Resolve, TakeCount};
+use onhand_ledger::model::{Cause, Meaning, System};
+use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Quantity, SystemId, TenantId};
+use onhand_store::StoreError;
+use onhand_sync::snapshot::{Guard, by_change};
+
+use super::untaken::{self, Untaken, WhyUntaken};
+use super::{Row, Snapshot, SnapshotError, Standing, hashed, location_of, rows, tell};
+use crate::commit::CommitError;
+use crate::queue::{Handle, SubmitError};
+use crate::rehearse::Rehearsal;
+
+/// So many lines are compared at a time.
+const LINES: usize = 500;
+
+/// So few numbers do not show by themselves whether they are a fault.
+const FEW: usize = 50;
+
+/// What lies beside numbers that are heard.
+pub struct Beside<F> {
+    /// All that the system shows there.
+    pub shown: F,
+    /// What was changed there lately by few numbers at a time, by SKU: added, less what was taken.
+    pub changed: BTreeMap<String, Quantity>,
+}
+
+/// Hears numbers of one location, each net of the system's own orders. What the system is not master of is left out. Few are compared
+/// with all that is shown there; it is answered what they change.
+pub async fn hear(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    snapshot: Snapshot,
+    beside: Beside<impl Fn() -> Quantity>,
+) -> Result<Vec<(String, Quantity)>, SnapshotError> {
+    let found = handle.ledger().read(tenant, |view| {
+        let Some(system) = view.system(id)? else { return Ok(None) };
+        let Ok(code) = location_of(view, &system, snapshot.location.as_deref())? else { return Ok(None) };
+        let Some(location) = rows::place(view, &code)? else { return Ok(None) };
+        let lines = rows::named(view, id, location, &snapshot.rows)?.lines;
+        let (before, known) = (untaken::as_kept(view, id, &code)?, untaken::untaken(view, id, &code)?);
+        Ok(Some((system, code, lines, before, known)))
+    })?;
+    let Some((system, code, lines, before, known)) = found else { return Ok(Vec::new()) };
+    let hearing = Hearing { handle, tenant, id, system, code, before, known };
+    let heard = hearing.rehearse(lines, &snapshot).await?;
+    hearing.take(heard, snapshot, beside).await
+}
+
+struct Hearing<'a> {
+    handle: &'a Handle,
+    tenant: TenantId,
+    id: SystemId,
+    system: System,
+    /// Our code of the location.
+    code: String,
+    /// What was not taken before, by SKU.
+    before: BTreeMap<String, Untaken>,
+    /// The same, with what persons decided since.
+    known: BTreeMap<String, Untaken>,
+}
+
+/// Numbers beside our books.
+#[derive(Default)]
+struct Heard {
+    seen: Vec<Seen>,
+    /// What cannot be counted as it is, by SKU: what was shown, and why.
+    impossible: BTreeMap<String, (Quantity, String)>,
+}
+
+/// A number beside our books.
+struct Seen {
+    sku: String,
+    /// What is to be counted.
+    quantity: Quantity,
+    /// By our books, then.
+    found: Quantity,
+    difference: Quantity,
+}
+
+impl Hearing<'_> {
+    /// What counts of these numbers would change.
+    async fn rehearse(&self, lines: Vec<Line>, snapshot: &Snapshot) -> Result<Heard, SnapshotError> {
+        let ledger = self.handle.ledger();
+        let mut rehearsal = ledger.read(self.tenant, |view| Ok(Rehearsal::begin(view)))?;
+        let mut heard = Heard::default();
+        let mut again: Vec<Vec<Line>> = lines.chunks(LINES).rev().map(<[Line]>::to_vec).collect();
+        while let Some(lines) = again.pop() {
+            let command = self.count(lines.clone(), snapshot);
+            match ledger.read(self.tenant, |view| Ok(rehearsal.decide(view, &command)))? {
+                Ok(rehearsed) => heard.see(&lines, &rehearsed.answer),
+                Err(CommitError::Invalid(_)) if lines.len() > 1 => {
+                    again.extend(lines.into_iter().map(|line| vec![line]));
+                }
+                Err(CommitError::Invalid(invalid)) => {
+                    let Some(line) = lines.into_iter().next() else { continue };
+                    let (sku, quantity) = (line.sku.clone(), line.quantity);
+                    heard.impossible.insert(sku.clone(), (quantity, invalid.to_string()));
+                    if quantity.is_negative() {
+                        // With all that its own orders have set aside it is less than nothing: nothing lies there.
+                        let least = self.set_aside(line, snapshot)?;
+                        let reason = format!(
+                            "{quantity} is less than nothing, also with the {least} that its own orders have set aside, so that \
+                             0 is counted. Have it counted over there"
+                        );
+                        heard.impossible.insert(sku.clone(), (quantity, reason));
+                        again.push(vec![Line::new(sku, -least)]);
+                    }
+                }
+                Err(error) => return Err(SubmitError::Commit(error).into()),
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(heard)
+    }
+
+    /// What the system's own orders have set aside of an item there.
+    fn set_aside(&self, line: Line, snapshot: &Snapshot) -> Result<Quantity, SnapshotError> {
+        let command = self.count(vec![Line { quantity: Quantity::ZERO, ..line }], snapshot);
+        // One of its own: what is counted here must not be there when the number itself is.
+        let decided = self.handle.ledger().read(self.tenant, |view| {
+            let mut rehearsal = Rehearsal::begin(view);
+            Ok::<_, StoreError>(rehearsal.decide(view, &command))
+        })?;
+        match decided {
+            Ok(rehearsed) => match rehearsed.answer {
+                Answer::Counted(counted, _) => Ok(counted.into_iter().map(|line| line.counted).sum()),
+                _ => Ok(Quantity::ZERO),
+            },
+            Err(error) => Err(SubmitError::Commit(error).into()),
+        }
+    }
+
+    fn count(&self, lines: Vec<Line>, snapshot: &Snapshot) -> Command {
+        self.command(
+            None,
+            Body::Count(TakeCount {
+                location: self.code.clone(),
+                lines,
+                as_of: Some(snapshot.as_of.min(self.handle.ledger().clock().now())),
+                inside: true,
+                system: Some(self.system.name.clone()),
+                net: true,
+            }),
+        )
+    }
+
+    fn command(&self, key: Option<String>, body: Body) -> Command {
+        Command { key, fingerprint: 0, actor: self.system.name.clone(), body }
+    }
+
+    /// Counts what our books have otherwise, and keeps why the rest is not counted.
+    async fn take(
+        &self,
+        heard: Heard,
+        snapshot: Snapshot,
+        beside: Beside<impl Fn() -> Quantity>,
+    ) -> Result<Vec<(String, Quantity)>, SnapshotError> {
+        let outdated: BTreeSet<&str> = heard
+            .seen
+            .iter()
+            .filter_map(|seen| self.held(&seen.sku, |held| held != seen.difference))
+            .collect();
+        for document in &outdated {
+            super::supersede(self.handle, self.tenant, self.id, document).await?;
+        }
+        let is_decided = |seen: &&Seen| self.is_decided(seen, &outdated);
+        let (mut changed, mut of, mut agrees) = (Quantity::ZERO, Quantity::ZERO, Quantity::ZERO);
+        for seen in heard.seen.iter().filter(|seen| !is_decided(seen)) {
+            of += seen.found;
+            if seen.difference.is_zero() {
+                agrees += seen.found;
+            } else if !seen.found.is_zero() {
+                // Where our books have nothing there is nothing to lose.
+                changed += seen.difference.abs();
+            }
+        }
+        let differing: Vec<&Seen> =
+            heard.seen.iter().filter(|seen| !seen.difference.is_zero() && !is_decided(seen)).collect();
+        let row = |seen: &&Seen| Row {
+            item: Name::Sku(seen.sku.clone()),
+            quantity: seen.quantity,
+            lot: None,
+            serials: None,
+        };
+        let rows: Vec<Row> = differing.iter().map(row).collect();
+        let document = format!("{} {} {:08x}", self.code, snapshot.as_of, hashed(&rows) >> 32);
+        let is_few = heard.seen.len() <= FEW;
+        if is_few && !changed.is_zero() {
+            let all = of.max((beside.shown)());
+            (agrees, of) = (agrees + (all - of), all);
+        }
+        let before = if is_few { beside.changed.values().map(|net| net.abs()).sum() } else { Quantity::ZERO };
+        let settings = &self.system.inbound;
+        let in_drops = by_change(changed + before, of, settings).map(|guard| match guard {
+            Guard::Different { changed, of, percent } => Guard::InDrops { changed, of, percent },
+            other => other,
+        });
+        let held_by = by_change(changed, of, settings).or(in_drops.filter(|_| !changed.is_zero()));
+        let is_fault = held_by.is_some();
+        let mut now = BTreeMap::new();
+        for seen in &heard.seen {
+            if is_decided(&seen) {
+                now.extend(self.known.get(&seen.sku).map(|known| (seen.sku.clone(), known.clone())));
+            } else if is_fault && !seen.difference.is_zero() {
+                now.insert(seen.sku.clone(), seen.held_with(&document));
+            }
+        }
+        self.add_impossible(&heard, &snapshot, &mut now).await?;
+        self.keep(&heard, &now).await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let meaning = Some(Meaning::NetOfOwnOrders);
+        let snapshot =
+            Snapshot { document: Some(document.clone()), rows, agrees, meaning, held_by, ..snapshot };
+        let (kept, _) = tell(self.handle, self.tenant, &self.system.name, snapshot).await?;
+        if !is_fault && matches!(kept.state, Standing::Held { .. }) {
+            // Our books have changed in between.
+            now.extend(differing.iter().map(|seen| (seen.sku.clone(), seen.held_with(&document))));
+            self.keep(&heard, &now).await?;
+        }
+        let is_counted = |seen: &&&Seen| is_few && !is_fault && !seen.found.is_zero();
+        let changed = differing.iter().filter(is_counted);
+        Ok(changed.map(|seen| (seen.sku.clone(), seen.difference)).collect())
+    }
+
+    /// The snapshot that a number is held with, where the difference that it would make then is such a one.
+    fn held(&self, sku: &str, is: impl Fn(Quantity) -> bool) -> Option<&str> {
+        match self.known.get(sku) {
+            Some(Untaken { difference, why: WhyUntaken::Held { document }, .. }) if is(*difference) => {
+                Some(document)
+            }
+            _ => None,
+        }
+    }
+
+    /// Is a person asked about this already, or did one reject it?
+    fn is_decided(&self, seen: &Seen, outdated: &BTreeSet<&str>) -> bool {
+        self.known.get(&seen.sku).is_some_and(|known| {
+            known.difference == seen.difference
+                && match &known.why {
+                    WhyUntaken::Held { document } => !outdated.contains(document.as_str()),
+                    WhyUntaken::Rejected { .. } => true,
+                    WhyUntaken::Impossible { .. } => false,
+                }
+        })
+    }
+
+    /// What cannot be counted as it is. A person is told of each, once while it stays so.
+    async fn add_impossible(
+        &self,
+        heard: &Heard,
+        snapshot: &Snapshot,
+        now: &mut BTreeMap<String, Untaken>,
+    ) -> Result<(), SnapshotError> {
+        for (sku, (quantity, reason)) in &heard.impossible {
+            if now.contains_key(sku) {
+                continue;
+            }
+            let why = match self.before.get(sku).map(|known| &known.why) {
+                Some(why @ WhyUntaken::Impossible { reason: told, .. }) if told == reason => why.clone(),
+                _ => {
+                    let discrepancy = self.tell_of(sku, *quantity, reason, snapshot).await?;
+                    WhyUntaken::Impossible { reason: reason.clone(), discrepancy }
+                }
+            };
+            now.insert(sku.clone(), Untaken { quantity: *quantity, difference: Quantity::ZERO, why });
+        }
+        Ok(())
+    }
+
+    async fn tell_of(
+        &self,
+        sku: &str,
+        quantity: Quantity,
+        reason: &str,
+        snapshot: &Snapshot,
+    ) -> Result<Option<DiscrepancyId>, SnapshotError> {
+        let (name, code) = (&self.system.name, &self.code);
+        let sentence = format!(
+            "{name} is master of {sku} at {code}, and shows {quantity}. It cannot be counted as it is: {reason}."
+        );
+        let key = format!("heard/{}/{code}/{sku}/{}", self.id, snapshot.as_of.micros());
+        let note = NoteCommand {
+            system: name.clone(),
+            sku: Some(sku.to_owned()),
+            cause: Cause::UnknownName,
+            quantity,
+            sentence,
+            evidence: None,
+            choices: Vec::new(),
+        };
+        let command = self.command(Some(key), Body::Note(note));
+        Ok(match self.handle.submit(self.tenant, command).await?.answer {
+            Answer::Discrepancy(id) => Some(id),
+            _ => None,
+        })
+    }
+
+    /// Keeps why these are not taken, and that the others of them are.
+    async fn keep(&self, heard: &Heard, now: &BTreeMap<String, Untaken>) -> Result<(), SnapshotError> {
+        let mut notes = Vec::new();
+        let skus: BTreeSet<&String> =
+            heard.seen.iter().map(|seen| &seen.sku).chain(heard.impossible.keys()).collect();
+        for sku in skus {
+            let (before, now) = (self.before.get(sku), now.get(sku));
+            if before == now {
+                continue;
+            }
+            notes.push(untaken::note(self.id, &self.code, sku, now));
+            let told = |untaken: Option<&Untaken>| match untaken.map(|untaken| &untaken.why) {
+                Some(WhyUntaken::Impossible { discrepancy, .. }) => *discrepancy,
+                _ => None,
+            };
+            // What a person was told of is over.
+            if let Some(discrepancy) = told(before).filter(|before| Some(*before) != told(now)) {
+                let body = Body::Resolve(Resolve { discrepancy, choice: None });
+                // Whoever resolved it before us is right too.
+                self.handle.submit(self.tenant, self.command(None, body)).await?;
+            }
+        }
+        if !notes.is_empty() {
+            self.handle.submit_with(self.tenant, None, notes).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Heard {
+    fn see(&mut self, lines: &[Line], answer: &Answer) {
+        let Answer::Counted(counted, _) = answer else { return };
+        for line in counted {
+            let said = lines.iter().find(|said| said.sku == line.sku).map(|said| said.quantity);
+            self.seen.push(Seen {
+                sku: line.sku.clone(),
+                quantity: said.unwrap_or(line.counted),
+                found: line.found,
+                difference: line.difference,
+            });
+        }
+    }
+}
+
+impl Seen {
+    fn held_with(&self, document: &str) -> Untaken {
+        let why = WhyUntaken::Held { document: document.to_owned() };
+        Untaken { quantity: self.quantity, difference: self.difference, why }
+    }
+}
