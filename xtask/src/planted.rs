@@ -160,8 +160,8 @@ const BUGS: &[Bug] = &[
     Bug {
         name: "a lost wake-up: a movement changes no number",
         file: "crates/engine/src/worker/follow.rs",
-        right: "touch(&mut touched, movement.item, record.recorded_at, is_prompt(movement));",
-        wrong: "let _ = is_prompt(movement);",
+        right: "touch(&mut touched, item, record.recorded_at, is_prompt(entry));",
+        wrong: "if !matches!(entry, Entry::Movement(_)) {\n    touch(&mut touched, item, record.recorded_at, is_prompt(entry));\n}",
     },
     Bug {
         name: "a lost wake-up: what a person has seen to is not sent again",

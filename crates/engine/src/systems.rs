@@ -156,6 +156,9 @@ pub struct ShownState {
     /// Its fall to zero was rejected: it stays held, and nobody is asked again.
     #[serde(default)]
     pub zero_rejected: bool,
+    /// Our books followed its number, and may not have heard of the last of it: before another is sent, a person is told what it shows.
+    #[serde(default)]
+    pub followed: bool,
 }
 
 /// A number that was sent.
@@ -465,6 +468,14 @@ fn books(
     };
     if !snapshots::is_master(view, id, (item, &known), ours)? {
         return Ok(Books::Apart);
+    }
+    if system.locations.iter().filter(|mapping| mapping.location == ours).count() > 1 {
+        let (name, code) = (&system.name, &location.code);
+        let sentence = format!(
+            "Our books do not take that number: several of its locations are {code}, and none of their numbers says what lies there. \
+             Map each to one of ours, or make another the master of {code} than {name}."
+        );
+        return Ok(Books::Differ { needs_somebody: true, sentence });
     }
     Ok(match snapshots::untaken_of(view, id, &location.code, &known.sku)? {
         Some(untaken) => Books::Differ {

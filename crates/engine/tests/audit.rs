@@ -31,6 +31,7 @@ fn buy() -> Body {
         location: "LONDON".to_owned(),
         expected_on: None,
         lines: vec![PurchaseOrderLine {
+            pack: None,
             sku: "MUG".to_owned(),
             quantity: Quantity::ONE,
             expected_on: None,

@@ -109,6 +109,7 @@ fn documents_have_so_many_lines_at_most(#[values(Memory, File, Postgres)] kept: 
     });
     at_most(kept, 1_000, |_, number| {
         let line = PurchaseOrderLine {
+            pack: None,
             sku: "MUG".to_owned(),
             quantity: Quantity::ONE,
             expected_on: None,

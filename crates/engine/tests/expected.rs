@@ -28,6 +28,7 @@ async fn ordered(yard: &Yard, units: i64) -> PurchaseId {
 
 async fn ordered_for(yard: &Yard, location: &str, units: i64) -> PurchaseId {
     let line = PurchaseOrderLine {
+        pack: None,
         sku: "MUG".to_owned(),
         quantity: Quantity::units(units),
         expected_on: None,

@@ -696,6 +696,7 @@ impl World {
                 location: place(*at),
                 expected_on: None,
                 lines: vec![PurchaseOrderLine {
+                    pack: None,
                     sku: SKUS[*sku].to_owned(),
                     quantity: units(*quantity),
                     expected_on: None,

@@ -538,7 +538,7 @@ fn a_delivery_that_was_received_before_a_merge_is_not_received_again_when_a_syst
             reference: Some("PO-1".to_owned()),
             location: "LONDON".to_owned(),
             expected_on: None,
-            lines: vec![PurchaseOrderLine { sku, quantity, expected_on: None, unit_cost: None }],
+            lines: vec![PurchaseOrderLine { pack: None, sku, quantity, expected_on: None, unit_cost: None }],
         }));
         let Answer::Purchase { id, .. } = told else { panic!("{told:?}") };
         shop.tell(Body::ReceivePurchase(ReceivePurchase {

@@ -377,6 +377,7 @@ fn incoming(location: &str, units: i64, day: &str) -> Body {
         location: location.to_owned(),
         expected_on: None,
         lines: vec![PurchaseOrderLine {
+            pack: None,
             sku: "A".to_owned(),
             quantity: Quantity::units(units),
             expected_on: Some(day.parse().unwrap()),

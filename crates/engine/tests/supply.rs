@@ -11,7 +11,7 @@ use onhand_ledger::command::{
     PlacePurchase, PlanTransfer, PurchaseOrderLine, PutItem, PutLocation, ReceiptContent, ReceiptLine,
     Receive, ReceivePurchase, ReceiveTransfer, Reverse, SetOwnership, TakeCount, Transfer,
 };
-use onhand_ledger::model::{Cause, Incoming, Supply, Tracking, TransferState};
+use onhand_ledger::model::{Cause, Incoming, Pack, Supply, Tracking, TransferState};
 use onhand_ledger::{
     Answer, Body, Date, Key, Money, PurchaseId, Quantity, Refusal, Seq, StockState, TenantId, TransferId,
     Value,
@@ -538,6 +538,7 @@ fn buy(shop: &Shop, quantity: i64, expected_on: Option<&str>) -> PurchaseId {
         location: LONDON.to_owned(),
         expected_on: expected_on.map(day),
         lines: vec![PurchaseOrderLine {
+            pack: None,
             sku: "MUG".to_owned(),
             quantity: some(quantity),
             expected_on: None,
@@ -629,6 +630,55 @@ fn a_receipt_of_a_purchase_order_that_was_wrong_is_expected_again() {
         reverse(shop, seq, None);
         assert_eq!(purchase(shop, id).lines[0].receipts, []);
         assert_eq!((expected(shop), available(shop, "MUG", LONDON)), (vec![(Supply::Purchase, 10)], 0));
+    });
+}
+
+#[test]
+fn a_purchase_order_is_told_in_packs() {
+    each(|shop| {
+        let case = Pack { name: "case".to_owned(), quantity: Quantity::units(24), barcode: None };
+        let sku = "MUG".to_owned();
+        shop.at("10:00").tell(Body::PutItem(PutItem { sku, packs: Some(vec![case]), ..PutItem::default() }));
+        let pack = || Some("case".to_owned());
+        let line = |sku: &str, quantity| PurchaseOrderLine {
+            sku: sku.to_owned(),
+            quantity: some(quantity),
+            pack: pack(),
+            expected_on: None,
+            unit_cost: None,
+        };
+        let place = |line| {
+            Body::PlacePurchase(PlacePurchase {
+                supplier: "Potters & Sons".to_owned(),
+                reference: None,
+                location: LONDON.to_owned(),
+                expected_on: None,
+                lines: vec![line],
+            })
+        };
+        let said = shop.keyed(None, place(line("A", 1))).unwrap_err();
+        assert!(said.to_string().contains("`A` has no pack `case`"), "{said}");
+        let Answer::Purchase { id, .. } = shop.tell(place(line("MUG", 3))) else { panic!("it is placed") };
+        assert_eq!(expected(shop), [(Supply::Purchase, 72)]);
+        let first = || "1".to_owned();
+        let more = AmendedLine {
+            line: Some(first()),
+            quantity: Some(some(4)),
+            pack: pack(),
+            ..AmendedLine::default()
+        };
+        shop.tell(Body::AmendPurchase(AmendPurchase { purchase: id, lines: vec![more] }));
+        assert_eq!(expected(shop), [(Supply::Purchase, 96)]);
+        let came =
+            DeliveredLine { line: first(), quantity: some(2), pack: pack(), ..DeliveredLine::default() };
+        shop.tell(Body::ReceivePurchase(ReceivePurchase {
+            purchase: id,
+            lines: Some(vec![came]),
+            location: None,
+            into: StockState::Available,
+            occurred_at: None,
+        }));
+        assert_eq!((expected(shop), available(shop, "MUG", LONDON)), (vec![(Supply::Purchase, 48)], 48));
     });
 }
 
@@ -806,6 +856,7 @@ fn lots_keep_their_name_on_every_way() {
             location: LONDON.to_owned(),
             expected_on: None,
             lines: vec![PurchaseOrderLine {
+                pack: None,
                 sku: "TEA".to_owned(),
                 quantity: some(10),
                 expected_on: None,

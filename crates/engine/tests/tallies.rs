@@ -273,6 +273,7 @@ async fn of_what_is_expected_time_alone_changes_what_is_told() {
     world.publication_of("SHOP", |rule| rule.incoming_days = Some(1)).await;
     world.until("10:01").await;
     let line = PurchaseOrderLine {
+        pack: None,
         sku: "MUG".to_owned(),
         quantity: Quantity::units(5),
         expected_on: Some(Date::new(2026, 11, 25).unwrap()),

@@ -378,15 +378,17 @@ commands! {
         invalid { Field, TooFarAhead, Unknown };
     PlacePurchase = "place_purchase",
         PlacePurchaseRefusal { Archived, ReferenceTaken },
-        invalid { Field, NoLines, NotPositive, TooLarge, TooPrecise, UnknownLocation, UnknownSku };
+        invalid { Field, NoLines, NotPositive, TooLarge, TooPrecise, UnknownLocation, UnknownPack, UnknownSku };
     AmendPurchase = "amend_purchase",
         AmendPurchaseRefusal { Archived, DocumentEnded, DocumentHasLess },
-        invalid { Field, NoLines, NotPositive, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownSku };
+        invalid {
+            Field, NoLines, NotPositive, TooLarge, TooPrecise, Twice, Unknown, UnknownLine, UnknownPack, UnknownSku
+        };
     ReceivePurchase = "receive_purchase",
         ReceivePurchaseRefusal { DocumentEnded, NotMaster, SerialElsewhere },
         invalid {
             Field, NoLines, NotPositive, Overflow, TooFarAhead, TooLarge, TooPrecise, Twice, Unknown, UnknownLine,
-            UnknownLocation
+            UnknownLocation, UnknownPack
         };
     EndPurchase = "end_purchase",
         EndPurchaseRefusal { DocumentEnded },

@@ -276,7 +276,8 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
             Warning,
             "unheard",
             format!(
-                "{name} is master of {} and cannot be asked what lies there: unless somebody tells its stock, no change of it is heard.",
+                "{name} is master of {} and cannot be asked what lies there (or several of its locations are that one): unless somebody \
+                 tells its stock, no change of it is heard.",
                 seen.unheard.shown()
             ),
             "Have its stock told: POST /v1/systems/{name}/snapshots or deltas; or make Onhand master: POST /v1/ownership.",

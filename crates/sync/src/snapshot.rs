@@ -135,17 +135,18 @@ pub fn by_change(changed: Quantity, of: Quantity, settings: &Inbound) -> Option<
 
 /// What a person reads of a snapshot that is held. `items`: what it is of, where that is little.
 pub fn held_sentence(system: &str, as_of: Instant, items: &[String], guard: &Guard) -> String {
+    let items = if items.is_empty() { String::new() } else { format!(" of {}", items.join(", ")) };
     let what = match guard {
         Guard::Empty { rows_before: Some(before) } => format!("is empty; the one before had {before} rows"),
         Guard::Empty { rows_before: None } => "is empty".to_owned(),
         Guard::Truncated { rows, declared } => format!("has {rows} rows instead of {declared}"),
         Guard::Shrunk { rows, before } => format!("has {rows} rows instead of {before}"),
         Guard::Different { changed, of, percent } => {
-            let items = if items.is_empty() { String::new() } else { format!(" of {}", items.join(", ")) };
             format!("would change {changed} of {of} units{items}, which is more than {percent} %")
         }
         Guard::InDrops { changed, of, percent } => format!(
-            "is one of several within an hour that would change {changed} of {of} units, which is more than {percent} %"
+            "is one of several within an hour{} that would change {changed} of {of} units, which is more than {percent} %",
+            if items.is_empty() { String::new() } else { format!(", this one{items},") }
         ),
     };
     format!("{system}'s snapshot of {as_of} {what}. Nothing was changed; approve it or wait for the next.")

@@ -84,14 +84,13 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/transfers/{id}/receive", &[C::ReceiveTransfer, C::Noted], &[Edge::Id, Edge::Time])
         .never(&[TooLarge]),
     at("/v1/transfers/{id}/cancel", &[C::CancelTransfer], &[Edge::Id, Edge::Time]),
-    at("/v1/purchase-orders", &[C::PlacePurchase], &[Edge::Day]).never(&[TooLarge]),
-    at("/v1/purchase-orders/{id}/amend", &[C::AmendPurchase], &[Edge::Id, Edge::Day]).never(&[TooLarge]),
+    at("/v1/purchase-orders", &[C::PlacePurchase], &[Edge::Day]),
+    at("/v1/purchase-orders/{id}/amend", &[C::AmendPurchase], &[Edge::Id, Edge::Day]),
     at(
         "/v1/purchase-orders/{id}/receive",
         &[C::ReceivePurchase, C::Noted],
         &[Edge::Id, Edge::Day, Edge::Time],
-    )
-    .never(&[TooLarge]),
+    ),
     at("/v1/purchase-orders/{id}/close", &[C::EndPurchase], &[Edge::Id]),
     at("/v1/purchase-orders/{id}/cancel", &[C::EndPurchase], &[Edge::Id]),
     at("/v1/systems/{name}/recounts", &[C::AskRecount], &[Edge::Name]).never(&[UnknownSystem]),

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::command::{Line, Name, Note as NoteCommand, Resolve, TakeCount};
-use onhand_ledger::model::{Cause, Meaning, System};
-use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Quantity, SystemId, TenantId};
+use onhand_ledger::model::{Cause, Inbound, Meaning, System};
+use onhand_ledger::{Answer, Body, Command, DiscrepancyId, ItemId, LocationId, Quantity, SystemId, TenantId};
 use onhand_store::StoreError;
 use onhand_sync::snapshot::{Guard, by_change};
 
@@ -20,12 +20,14 @@ const LINES: usize = 500;
 
 /// So few numbers do not show by themselves whether they are a fault.
 const FEW: usize = 50;
+/// So few faults are held each by itself; more are held together.
+const APART: usize = 10;
 
 /// What lies beside numbers that are heard.
 pub struct Beside<F> {
     /// All that the system shows there.
     pub shown: F,
-    /// What was changed there lately by few numbers at a time, by SKU: added, less what was taken.
+    /// What was changed there lately, by SKU: added, less what was taken.
     pub changed: BTreeMap<String, Quantity>,
 }
 
@@ -50,6 +52,49 @@ pub async fn hear(
     let hearing = Hearing { handle, tenant, id, system, code, before, known };
     let heard = hearing.rehearse(lines, &snapshot).await?;
     hearing.take(heard, snapshot, beside).await
+}
+
+/// Forgets what is not taken of anything but these items at its locations, where it is master of them; and ends what was asked of it.
+pub async fn tidy_untaken(
+    handle: &Handle,
+    tenant: TenantId,
+    id: SystemId,
+    items: &BTreeSet<ItemId>,
+) -> Result<(), SnapshotError> {
+    let over = handle.ledger().read(tenant, |view| {
+        let mut over = Vec::new();
+        let Some(system) = view.system(id)? else { return Ok(over) };
+        let places: BTreeSet<LocationId> = system.locations.iter().map(|mapping| mapping.location).collect();
+        for place in places {
+            let Some(location) = view.location(place)? else { continue };
+            for (sku, untaken) in untaken::as_kept(view, id, &location.code)? {
+                let item =
+                    view.item_by_sku(&sku)?.filter(|(item, known)| items.contains(item) && known.sku == sku);
+                let is_still = match item {
+                    Some((item, known)) => rows::is_master(view, id, (item, &known), place)?,
+                    None => false,
+                };
+                if !is_still {
+                    over.push((location.code.clone(), sku, untaken));
+                }
+            }
+        }
+        Ok::<_, StoreError>(over)
+    })?;
+    for (code, sku, untaken) in over {
+        let mut resolve = None;
+        match untaken.why {
+            WhyUntaken::Held { document } => super::supersede(handle, tenant, id, &document).await?,
+            WhyUntaken::Rejected { .. } => {}
+            WhyUntaken::Impossible { discrepancy, .. } => resolve = discrepancy,
+        }
+        let resolve = resolve.map(|discrepancy| {
+            let body = Body::Resolve(Resolve { discrepancy, choice: None });
+            Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body }
+        });
+        handle.submit_with(tenant, resolve, vec![untaken::note(id, &code, &sku, None)]).await?;
+    }
+    Ok(())
 }
 
 struct Hearing<'a> {
@@ -105,8 +150,8 @@ impl Hearing<'_> {
                         // With all that its own orders have set aside it is less than nothing: nothing lies there.
                         let least = self.set_aside(line, snapshot)?;
                         let reason = format!(
-                            "{quantity} is less than nothing, also with the {least} that its own orders have set aside, so that \
-                             0 is counted. Have it counted over there"
+                            "that is less than nothing, also with what its own orders have set aside ({least}), so that 0 is \
+                             counted. Have it counted over there"
                         );
                         heard.impossible.insert(sku.clone(), (quantity, reason));
                         again.push(vec![Line::new(sku, -least)]);
@@ -170,64 +215,75 @@ impl Hearing<'_> {
             super::supersede(self.handle, self.tenant, self.id, document).await?;
         }
         let is_decided = |seen: &&Seen| self.is_decided(seen, &outdated);
-        let (mut changed, mut of, mut agrees) = (Quantity::ZERO, Quantity::ZERO, Quantity::ZERO);
-        for seen in heard.seen.iter().filter(|seen| !is_decided(seen)) {
-            of += seen.found;
-            if seen.difference.is_zero() {
-                agrees += seen.found;
-            } else if !seen.found.is_zero() {
-                // Where our books have nothing there is nothing to lose.
-                changed += seen.difference.abs();
-            }
-        }
-        let differing: Vec<&Seen> =
-            heard.seen.iter().filter(|seen| !seen.difference.is_zero() && !is_decided(seen)).collect();
-        let row = |seen: &&Seen| Row {
-            item: Name::Sku(seen.sku.clone()),
-            quantity: seen.quantity,
-            lot: None,
-            serials: None,
-        };
-        let rows: Vec<Row> = differing.iter().map(row).collect();
-        let document = format!("{} {} {:08x}", self.code, snapshot.as_of, hashed(&rows) >> 32);
-        let is_few = heard.seen.len() <= FEW;
-        if is_few && !changed.is_zero() {
-            let all = of.max((beside.shown)());
-            (agrees, of) = (agrees + (all - of), all);
-        }
-        let before = if is_few { beside.changed.values().map(|net| net.abs()).sum() } else { Quantity::ZERO };
-        let settings = &self.system.inbound;
-        let in_drops = by_change(changed + before, of, settings).map(|guard| match guard {
-            Guard::Different { changed, of, percent } => Guard::InDrops { changed, of, percent },
-            other => other,
-        });
-        let held_by = by_change(changed, of, settings).or(in_drops.filter(|_| !changed.is_zero()));
-        let is_fault = held_by.is_some();
+        let open = || heard.seen.iter().filter(|seen| !is_decided(seen));
+        let (of, changed): (Quantity, Quantity) =
+            (open().map(|seen| seen.found).sum(), open().map(Seen::risk).sum());
+        let differing: Vec<&Seen> = open().filter(|seen| !seen.difference.is_zero()).collect();
+        let all = if changed.is_zero() { of } else { of.max((beside.shown)()) };
+        let own = if heard.seen.len() <= FEW { all } else { of };
+        let before = beside.changed.values().map(|net| net.abs()).sum();
+        let measure = Measure { own, all, before, settings: &self.system.inbound };
+        let (taken, faults) = measure.divide(differing);
+        let at_a_time = if faults.len() <= APART { 1 } else { faults.len() };
         let mut now = BTreeMap::new();
-        for seen in &heard.seen {
-            if is_decided(&seen) {
-                now.extend(self.known.get(&seen.sku).map(|known| (seen.sku.clone(), known.clone())));
-            } else if is_fault && !seen.difference.is_zero() {
-                now.insert(seen.sku.clone(), seen.held_with(&document));
-            }
+        for seen in heard.seen.iter().filter(is_decided) {
+            now.extend(self.known.get(&seen.sku).map(|known| (seen.sku.clone(), known.clone())));
+        }
+        let mut told = Vec::new();
+        for group in faults.chunks(at_a_time) {
+            let held_by = Some(measure.guard_of(group, &faults));
+            let part = self.part(&snapshot, group, Quantity::ZERO, held_by);
+            let document = part.document.clone().unwrap_or_default();
+            now.extend(group.iter().map(|seen| (seen.sku.clone(), seen.held_with(&document))));
+            told.push(part);
         }
         self.add_impossible(&heard, &snapshot, &mut now).await?;
         self.keep(&heard, &now).await?;
-        if rows.is_empty() {
+        for part in told {
+            tell(self.handle, self.tenant, &self.system.name, part).await?;
+        }
+        if taken.is_empty() {
             return Ok(Vec::new());
         }
-        let meaning = Some(Meaning::NetOfOwnOrders);
-        let snapshot =
-            Snapshot { document: Some(document.clone()), rows, agrees, meaning, held_by, ..snapshot };
-        let (kept, _) = tell(self.handle, self.tenant, &self.system.name, snapshot).await?;
-        if !is_fault && matches!(kept.state, Standing::Held { .. }) {
+        let beside: Quantity = taken.iter().chain(&faults).map(|seen| seen.found).sum();
+        let part = self.part(&snapshot, &taken, own - beside, None);
+        let document = part.document.clone().unwrap_or_default();
+        let (kept, _) = tell(self.handle, self.tenant, &self.system.name, part).await?;
+        if matches!(kept.state, Standing::Held { .. }) {
             // Our books have changed in between.
-            now.extend(differing.iter().map(|seen| (seen.sku.clone(), seen.held_with(&document))));
+            now.extend(taken.iter().map(|seen| (seen.sku.clone(), seen.held_with(&document))));
             self.keep(&heard, &now).await?;
+            return Ok(Vec::new());
         }
-        let is_counted = |seen: &&&Seen| is_few && !is_fault && !seen.found.is_zero();
-        let changed = differing.iter().filter(is_counted);
-        Ok(changed.map(|seen| (seen.sku.clone(), seen.difference)).collect())
+        Ok(taken
+            .iter()
+            .filter(|seen| seen.risk().is_positive())
+            .map(|seen| (seen.sku.clone(), seen.difference))
+            .collect())
+    }
+
+    /// A snapshot of some of these numbers.
+    fn part(&self, of: &Snapshot, seen: &[&Seen], agrees: Quantity, held_by: Option<Guard>) -> Snapshot {
+        let row = |seen: &&Seen| {
+            let item = Name::Sku(seen.sku.clone());
+            Row { item, quantity: seen.quantity, lot: None, serials: None }
+        };
+        let rows: Vec<Row> = seen.iter().map(row).collect();
+        let document = Some(format!("{} {} {:08x}", self.code, of.as_of, hashed(&rows) >> 32));
+        let (location, meaning) = (of.location.clone(), Some(Meaning::NetOfOwnOrders));
+        let Snapshot { as_of, whole, declared_rows, documents_known_to, .. } = *of;
+        Snapshot {
+            document,
+            location,
+            as_of,
+            whole,
+            declared_rows,
+            documents_known_to,
+            rows,
+            meaning,
+            agrees,
+            held_by,
+        }
     }
 
     /// The snapshot that a number is held with, where the difference that it would make then is such a one.
@@ -347,7 +403,64 @@ impl Heard {
     }
 }
 
+/// How much numbers may change.
+struct Measure<'a> {
+    /// What lies there of what was heard; of few numbers, of all that is shown there.
+    own: Quantity,
+    /// What lies there of all that is shown.
+    all: Quantity,
+    /// So much was changed lately.
+    before: Quantity,
+    settings: &'a Inbound,
+}
+
+impl Measure<'_> {
+    /// Would so much be a fault, where so much does not count?
+    fn guard(&self, changed: Quantity, left_out: Quantity) -> Option<Guard> {
+        if changed.is_zero() {
+            return None;
+        }
+        by_change(changed, self.own - left_out, self.settings).or_else(|| {
+            match by_change(changed + self.before, self.all - left_out, self.settings)? {
+                Guard::Different { changed, of, percent } => Some(Guard::InDrops { changed, of, percent }),
+                other => Some(other),
+            }
+        })
+    }
+
+    /// What is taken, and what is held as a fault: the largest changes, until the rest is none.
+    fn divide<'s>(&self, mut differing: Vec<&'s Seen>) -> (Vec<&'s Seen>, Vec<&'s Seen>) {
+        differing.sort_by_key(|seen| seen.risk());
+        let mut changed: Quantity = differing.iter().map(|seen| seen.risk()).sum();
+        let (mut faults, mut left_out) = (Vec::new(), Quantity::ZERO);
+        while self.guard(changed, left_out).is_some() {
+            let Some(largest) = differing.pop() else { break };
+            changed -= largest.risk();
+            left_out += largest.found;
+            faults.push(largest);
+        }
+        (differing, faults)
+    }
+
+    /// Why some of the faults are held.
+    fn guard_of(&self, group: &[&Seen], faults: &[&Seen]) -> Guard {
+        let risk = |seen: &[&Seen]| seen.iter().map(|seen| seen.risk()).sum::<Quantity>();
+        let (percent, of) = (self.settings.hold_above_percent, self.own);
+        let by_itself = by_change(risk(group), of, self.settings);
+        by_itself.unwrap_or_else(|| Guard::InDrops {
+            changed: risk(faults) + self.before,
+            of: self.all,
+            percent,
+        })
+    }
+}
+
 impl Seen {
+    /// So much may be lost, or be there that is not. Where our books have nothing there is nothing to lose.
+    fn risk(&self) -> Quantity {
+        if self.found.is_zero() { Quantity::ZERO } else { self.difference.abs() }
+    }
+
     fn held_with(&self, document: &str) -> Untaken {
         let why = WhyUntaken::Held { document: document.to_owned() };
         Untaken { quantity: self.quantity, difference: self.difference, why }

@@ -18,7 +18,7 @@ use onhand_store::{Note, StoreError};
 use onhand_sync::snapshot::{Documents, Guard, Told};
 use serde::{Deserialize, Serialize};
 
-pub use self::hear::{Beside, hear};
+pub use self::hear::{Beside, hear, tidy_untaken};
 pub use self::kept::{documents_known_to, open_systems, snapshots};
 pub(crate) use self::rows::is_master;
 pub use self::take::{settle, settle_all};
@@ -270,7 +270,9 @@ pub async fn tell(
         say_known_to(handle, tenant, system, snapshot.documents_known_to).await?;
         return Ok((before.clone(), true));
     }
-    if known.iter().filter(|before| before.state.is_open()).count() >= OPEN_AT_MOST {
+    // What is heard number by number is bounded by what there is to hear of.
+    let is_heard = snapshot.meaning.is_some();
+    if !is_heard && known.iter().filter(|before| before.state.is_open()).count() >= OPEN_AT_MOST {
         return Err(SnapshotError::TooMany { system: system.to_owned() });
     }
     let kept = Kept {

@@ -276,7 +276,10 @@ impl Worker {
         let mut forgotten = Vec::new();
         let mut over = Vec::new();
         // What it shows stays what it shows.
-        let shown = |state: &ShownState| ShownState { observed: state.observed, ..ShownState::default() };
+        let shown = |state: &ShownState| {
+            let (observed, followed) = (state.observed, state.followed);
+            ShownState { observed, followed, ..ShownState::default() }
+        };
         let known = self.lines.iter().filter(|(_, line)| line.state != shown(&line.state));
         forgotten.extend(known.map(|(key, _)| key.clone()));
         for key in &forgotten {

@@ -18,8 +18,11 @@ use super::{PART, Worker, WorkerError};
 use crate::snapshots::{self, Beside, Row, Snapshot};
 use crate::systems::STALE_FOR;
 
-/// What few numbers change is counted together for so long, in seconds.
+/// What numbers change is counted together for so long, in seconds.
 const LATELY: i64 = 3_600;
+
+/// It is looked so often whether what is not taken is still to be taken, in seconds.
+const TIDIED: i64 = 60;
 
 /// A number that was read.
 #[derive(Clone, Copy)]
@@ -43,8 +46,10 @@ struct Waiting {
 /// What is heard of the numbers of a system that is one-way in.
 #[derive(Default)]
 pub(super) struct Heard {
+    /// Since when it is heard what its orders do to its numbers.
+    since: Option<Instant>,
     numbers: BTreeMap<String, Waiting>,
-    /// What few numbers at a time changed, by place over there: when, of which SKU, by how much.
+    /// What was changed lately, by place over there: when, of which SKU, by how much.
     changed: BTreeMap<String, Vec<(Instant, String, Quantity)>>,
     /// What its own orders did to a number.
     sold: BTreeMap<String, BTreeSet<Sold>>,
@@ -113,6 +118,7 @@ impl Worker {
     /// An order of its own, placed at an instant by its clock, changed this number.
     pub(super) fn was_sold(&mut self, key: &str, placed_at: Instant, changes: &[OwnChange]) {
         if self.system.mode.direction.sends() {
+            self.heard = Heard::default();
             return;
         }
         // Where its clock is not known, it was not later than it was heard of.
@@ -138,6 +144,11 @@ impl Worker {
         at: Instant,
     ) -> Result<(), WorkerError> {
         let until = self.now();
+        // Of orders before that nobody knows here whether they are in a number that was read just after.
+        let within = self.status.clock_within().unwrap_or_default();
+        let unsure = STALE_FOR + within + self.status.clock_ahead_micros.unwrap_or_default().max(0);
+        let is_heard = at >= self.heard.since.get_or_insert(until).plus_micros(unsure);
+        let follows = self.index.ownership_with(self.id).is_some();
         let place = |reading: &Reading| (reading.listing.clone(), reading.location.clone());
         let read: BTreeMap<(String, String), &Reading> =
             readings.iter().map(|reading| (place(reading), reading)).collect();
@@ -149,6 +160,7 @@ impl Worker {
             let Some(reading) = read.get(&here).filter(|reading| reading.tracked) else { continue };
             let quantity = reading.quantity;
             let is_news = line.state.observed.is_none_or(|(known, _)| known != quantity)
+                || std::mem::replace(&mut line.state.followed, follows) != follows
                 || line.kept_at.plus_seconds(KEPT_AGAIN) <= until;
             line.state.observed = Some((quantity, at));
             // What it did before is in the number.
@@ -158,13 +170,16 @@ impl Worker {
             if is_news {
                 news.push(key.clone());
             }
-            self.heard.read(key, Number { quantity, at, until });
+            if is_heard {
+                self.heard.read(key, Number { quantity, at, until });
+            }
         }
         self.keep(&news).await
     }
 
     /// Takes what was read as what lies there, where it is master, as far as its orders are known.
     pub(super) async fn take_heard(&mut self) -> Result<(), WorkerError> {
+        self.tidy_untaken().await?;
         let Some(heard_to) = self.all_heard_to() else { return Ok(()) };
         self.confirm(self.now());
         if self.index.ownership_with(self.id).is_none() {
@@ -226,6 +241,21 @@ impl Worker {
             self.take_numbers(place, as_of, rows, heard_to).await?;
         }
         Ok(())
+    }
+
+    /// What our books do not take of its numbers, and why, ends with what it is of: a listing, a name, being master, being one-way in.
+    pub(super) async fn tidy_untaken(&mut self) -> Result<(), WorkerError> {
+        if self.now() < self.next_tidy {
+            return Ok(());
+        }
+        self.next_tidy = self.now().plus_seconds(TIDIED);
+        let is_heard = !self.system.mode.direction.sends();
+        let items: BTreeSet<ItemId> =
+            if is_heard { self.by_item.keys().copied().collect() } else { BTreeSet::new() };
+        match snapshots::tidy_untaken(&self.handle, self.tenant, self.id, &items).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.not_told(error).await,
+        }
     }
 
     /// The lines of the items of these, by item and place over there, with the place.

@@ -89,6 +89,7 @@ impl Line {
         !self.is_skipped
             && state.acknowledged.is_some()
             && state.unanswered.is_none()
+            && !state.followed
             && state.stopped.as_ref().is_none_or(|stopped| stopped.retry_at.is_some())
             && self.suspected.is_none()
             && !self.read_first

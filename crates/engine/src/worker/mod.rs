@@ -254,6 +254,8 @@ pub struct Worker {
     parcels: parcels::Parcels,
     /// The numbers of a system that is one-way in.
     heard: heard::Heard,
+    /// When it is looked next whether what our books do not take is still to be taken.
+    next_tidy: Instant,
     /// What it says of its stock that cannot be, and a person was told of.
     impossible: BTreeSet<String>,
     /// What a file of its own says that it shows, until it is judged.
@@ -328,6 +330,7 @@ impl Worker {
             parcels: parcels::Parcels::default(),
             heard: heard::Heard::default(),
             impossible: BTreeSet::new(),
+            next_tidy: Instant::MIN,
             seen: BTreeMap::new(),
             asked: None,
             batch: None,

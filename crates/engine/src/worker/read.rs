@@ -127,6 +127,7 @@ impl Worker {
         if !self.system.mode.direction.sends() {
             return self.take_heard().await;
         }
+        self.tidy_untaken().await?;
         let Some(known_to) = self.status.orders_known_to else { return Ok(()) };
         let mut judged = Vec::new();
         let mut over = Vec::new();
@@ -171,6 +172,10 @@ impl Worker {
             }
             let drift = match verdict {
                 Verdict::Drift(drift) if !line.is_skipped => Some(drift),
+                // What it changed last was not heard of while our books followed it.
+                Verdict::First | Verdict::Explained { .. } if state.followed && !line.is_skipped => {
+                    Some(observation.quantity - line.desired).filter(|drift| !drift.is_zero())
+                }
                 _ => None,
             };
             // An order may be on its way to us, or the reading be of a while ago. Seen as long as that takes, nothing
@@ -199,7 +204,9 @@ impl Worker {
                 }
                 continue;
             }
+            let first_seen = state.suspected.map(|(_, at)| at);
             (line.suspected, state.suspected) = (None, None);
+            state.followed &= line.is_skipped;
             // What is sent there comes out as less, by what was set aside since it was computed, or a part of that.
             let is_less_of = |sent: &mut dyn Iterator<Item = Quantity>, since: &[OwnChange]| {
                 reads_first && may_be_less_of(observation.quantity, sent, since)
@@ -225,7 +232,7 @@ impl Worker {
                 // What was heard of since the reading began may come on top.
                 _ => heard_since,
             };
-            let base = state.acknowledged_at;
+            let base = state.acknowledged_at.or(first_seen);
             state.observed = Some((observation.quantity, observation.at));
             state.acknowledge(observation.quantity, observation.at);
             if verdict == Verdict::First {

@@ -360,6 +360,7 @@ impl World {
             }),
             Act::Buy { place: at, lines: of, reference } => {
                 let line = |(sku, units): &(usize, i64)| PurchaseOrderLine {
+                    pack: None,
                     sku: SKUS[*sku].to_owned(),
                     quantity: quantity(*units),
                     expected_on: None,

@@ -127,11 +127,13 @@ pub struct Assemble {
 pub struct PurchaseOrderLine {
     /// What.
     pub sku: String,
-    /// How much; more than nothing.
+    /// How much; more than nothing. Of packs, where one is named.
     pub quantity: Quantity,
+    /// One of the item's packs, which `quantity` counts then; none: single units.
+    pub pack: Option<String>,
     /// The day it is expected on; none: that of the purchase order.
     pub expected_on: Option<Date>,
-    /// What one unit costs.
+    /// What one unit costs, not one pack.
     pub unit_cost: Option<Money>,
 }
 
@@ -157,8 +159,10 @@ pub struct AmendedLine {
     pub line: Option<String>,
     /// What, for a new line.
     pub sku: Option<String>,
-    /// How much is ordered in all: 0, or more, but not less than has come.
+    /// How much is ordered in all: 0, or more, but not less than has come. Of packs, where one is named.
     pub quantity: Option<Quantity>,
+    /// One of the item's packs, which `quantity` counts then; none: single units.
+    pub pack: Option<String>,
     /// The day it is expected on; none: as it is.
     pub expected_on: Option<Date>,
     /// What one unit costs; none: as it is.
@@ -179,8 +183,10 @@ pub struct AmendPurchase {
 pub struct DeliveredLine {
     /// The line's name.
     pub line: String,
-    /// How much; more than nothing, and it may be more than is ordered.
+    /// How much; more than nothing, and it may be more than is ordered. Of packs, where one is named.
     pub quantity: Quantity,
+    /// One of the item's packs, which `quantity` counts then; none: single units.
+    pub pack: Option<String>,
     /// Of which lot, as in [`Line`].
     pub lot: Option<String>,
     /// The last day the lot or the serials may be sold on, as in [`Line`].

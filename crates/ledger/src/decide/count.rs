@@ -98,19 +98,18 @@ fn add_set_aside(
     as_of: Instant,
     lines: &mut [Resolved],
 ) -> Result<(), Stop> {
-    let is_all = tx.system(teller)?.locations.iter().all(|mapping| nodes.contains(&mapping.location));
+    let mapped = &tx.system(teller)?.locations;
+    let is_all = !mapped.is_empty() && mapped.iter().all(|mapping| nodes.contains(&mapping.location));
+    if is_all {
+        tx.want_stocked(lines.iter().map(|line| line.item))?;
+    }
     let mut places = Vec::new();
     for line in lines.iter() {
         let mut at: BTreeSet<LocationId> = nodes.iter().copied().collect();
         if is_all {
-            let promised = |cell: &CellKey| cell.state == StockState::Committed;
-            at.extend(
-                tx.stocked(line.item)?
-                    .into_iter()
-                    .map(|(cell, _)| cell)
-                    .filter(promised)
-                    .map(|cell| cell.location),
-            );
+            let promised = tx.stocked(line.item)?.into_iter().map(|(cell, _)| cell);
+            let promised = promised.filter(|cell| cell.state == StockState::Committed);
+            at.extend(promised.map(|cell| cell.location));
         }
         places.push(at);
     }

@@ -257,18 +257,29 @@ pub(super) fn set_low_stock(tx: &mut Tx<'_>, set: &SetLowStock) -> Result<Answer
 
 /// How much a line is of its item in single units.
 pub(super) fn unpacked(tx: &Tx<'_>, item: ItemId, line: &Line) -> Result<Quantity, Stop> {
-    let Some(name) = &line.pack else { return Ok(line.quantity) };
+    in_units(tx, item, line.quantity, line.pack.as_deref())
+}
+
+/// How much so many packs of an item are in single units; so much where none is named.
+pub(super) fn in_units(
+    tx: &Tx<'_>,
+    item: ItemId,
+    quantity: Quantity,
+    pack: Option<&str>,
+) -> Result<Quantity, Stop> {
+    let Some(name) = pack else { return Ok(quantity) };
     let known = tx.item(item)?;
+    let sku = || known.sku.clone();
     let Some(pack) = known.pack(name) else {
-        let known = known.packs.iter().map(|pack| pack.name.clone()).collect();
-        return Err(Invalid::UnknownPack { sku: line.sku.clone(), pack: name.clone(), known }.into());
+        let names = known.packs.iter().map(|pack| pack.name.clone()).collect();
+        return Err(Invalid::UnknownPack { sku: sku(), pack: name.to_owned(), known: names }.into());
     };
-    let micros = i128::from(line.quantity.micros()) * i128::from(pack.quantity.micros());
+    let micros = i128::from(quantity.micros()) * i128::from(pack.quantity.micros());
     let one = i128::from(Quantity::ONE.micros());
-    let too_large = || Invalid::TooLarge { sku: line.sku.clone(), quantity: line.quantity };
+    let too_large = || Invalid::TooLarge { sku: sku(), quantity };
     if micros % one != 0 {
         let decimals = known.precision.decimals();
-        return Err(Invalid::TooPrecise { sku: line.sku.clone(), quantity: line.quantity, decimals }.into());
+        return Err(Invalid::TooPrecise { sku: sku(), quantity, decimals }.into());
     }
     i64::try_from(micros / one).map(Quantity::from_micros).map_err(|_| too_large().into())
 }

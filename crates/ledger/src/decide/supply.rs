@@ -11,6 +11,7 @@ use crate::model::{Purchase, PurchaseLine, PurchaseState, ReceiptPart};
 use crate::state::Value;
 use crate::{Date, Instant, ItemId, LocationId, LotId, Money, PurchaseId, Quantity, Seq, SystemId};
 
+use super::item;
 use super::lines::{self, Done};
 use super::lots;
 use super::merge;
@@ -72,7 +73,7 @@ pub(super) fn place(tx: &mut Tx<'_>, place: &PlacePurchase) -> Result<Answer, St
     let items: Vec<ItemId> =
         place.lines.iter().map(|line| tx.item_id(&line.sku)).collect::<Result<_, _>>()?;
     tx.want(items.iter().map(|item| Key::Item(*item)))?;
-    super::item::must_be_active(tx, items.iter().copied())?;
+    item::must_be_active(tx, items.iter().copied())?;
     let mut made = Vec::new();
     for (number, (line, item)) in (1..).zip(place.lines.iter().zip(items)) {
         made.push(new_line(tx, number, item, line, place.expected_on)?);
@@ -96,12 +97,13 @@ fn new_line(
     line: &PurchaseOrderLine,
     expected_on: Option<Date>,
 ) -> Result<PurchaseLine, Stop> {
-    lines::check_quantity(tx, item, line.quantity, false)?;
+    let wanted = item::in_units(tx, item, line.quantity, line.pack.as_deref())?;
+    lines::check_quantity(tx, item, wanted, false)?;
     check_cost(line.unit_cost.as_ref())?;
     Ok(PurchaseLine {
         line: number.to_string(),
         item,
-        wanted: line.quantity,
+        wanted,
         received: Quantity::ZERO,
         expected_on: line.expected_on.or(expected_on),
         unit_cost: line.unit_cost.clone(),
@@ -142,10 +144,11 @@ pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, St
                 return Err(Invalid::Field { field: "lines", problem }.into());
             };
             let item = tx.item_id(sku)?;
-            super::item::must_be_active(tx, std::iter::once(item))?;
+            item::must_be_active(tx, std::iter::once(item))?;
             let line = PurchaseOrderLine {
                 sku: sku.clone(),
                 quantity,
+                pack: change.pack.clone(),
                 expected_on: change.expected_on,
                 unit_cost: change.unit_cost.clone(),
             };
@@ -159,6 +162,7 @@ pub(super) fn amend(tx: &mut Tx<'_>, amend: &AmendPurchase) -> Result<Answer, St
             return Err(Invalid::Field { field: "sku", problem }.into());
         }
         if let Some(quantity) = change.quantity {
+            let quantity = item::in_units(tx, line.item, quantity, change.pack.as_deref())?;
             lines::check_quantity(tx, line.item, quantity, true)?;
             let open = (line.wanted - line.received).max(Quantity::ZERO);
             lines::must_have(&name(id), &line.line, "take off", open, line.wanted - quantity)?;
@@ -195,11 +199,13 @@ pub(super) fn receive(tx: &mut Tx<'_>, receive: &ReceivePurchase) -> Result<Answ
             let known: Vec<&str> = before.lines.iter().map(|line| line.line.as_str()).collect();
             let named = told.iter().map(|line| line.line.as_str());
             for (position, line) in lines::positions(&name(id), &known, named)?.into_iter().zip(told) {
-                lines::check_quantity(tx, before.lines[position].item, line.quantity, false)?;
+                let item = before.lines[position].item;
+                let quantity = item::in_units(tx, item, line.quantity, line.pack.as_deref())?;
+                lines::check_quantity(tx, item, quantity, false)?;
                 check_cost(line.unit_cost.as_ref())?;
                 let came = Line {
-                    sku: tx.sku(before.lines[position].item)?,
-                    quantity: line.quantity,
+                    sku: tx.sku(item)?,
+                    quantity,
                     lot: line.lot.clone(),
                     expires: line.expires,
                     serials: line.serials.clone(),

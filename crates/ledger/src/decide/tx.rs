@@ -458,6 +458,13 @@ impl<'a> Tx<'a> {
         })
     }
 
+    /// Stops with all of these items of which it is not known where they are, so that they are fetched together.
+    pub fn want_stocked(&self, items: impl IntoIterator<Item = ItemId>) -> Result<(), Stop> {
+        let is_unknown = |item: &ItemId| self.state.stocked(*item).is_none() && item.0 <= self.state.head;
+        let needs: Vec<Need> = items.into_iter().filter(is_unknown).map(Need::Stocked).collect();
+        if needs.is_empty() { Ok(()) } else { Err(Stop::Needs(needs)) }
+    }
+
     /// All cells of an item at places of ours that hold something, in key order.
     pub fn stocked(&self, item: ItemId) -> Result<Vec<(CellKey, Quantity)>, Stop> {
         let mut cells = BTreeMap::new();

@@ -100,7 +100,10 @@ impl PurchaseAnswer {
 #[serde(remote = "Self", deny_unknown_fields)]
 struct PurchaseLineInput {
     sku: String,
+    /// How much; of packs, where one is named.
     quantity: Decimal,
+    /// One of the item's packs, such as `case`, which `quantity` counts then; single units where left out.
+    pack: Option<String>,
     /// The day it is expected on; that of the purchase order unless told.
     expected_on: Option<String>,
     unit_cost: Option<PriceInput>,
@@ -134,6 +137,7 @@ async fn place(State(app): State<App>, ask: Ask<PlacePurchaseBody>) -> Result<Re
         Ok(PurchaseOrderLine {
             sku: line.sku.clone(),
             quantity: line.quantity.0,
+            pack: line.pack.clone(),
             expected_on: date("expected_on", line.expected_on.as_deref())?,
             unit_cost: cost(line.unit_cost.as_ref()),
         })
@@ -157,8 +161,10 @@ struct AmendedInput {
     line: Option<String>,
     /// What, for a new line.
     sku: Option<String>,
-    /// How much is ordered in all; not less than has come.
+    /// How much is ordered in all; not less than has come. Of packs, where one is named.
     quantity: Option<Decimal>,
+    /// One of the item's packs, which `quantity` counts then; single units where left out.
+    pack: Option<String>,
     /// The day it is expected on.
     expected_on: Option<String>,
     unit_cost: Option<PriceInput>,
@@ -180,6 +186,7 @@ async fn amend(State(app): State<App>, Id(id): Id, ask: Ask<AmendPurchaseBody>) 
             line: line.line.clone(),
             sku: line.sku.clone(),
             quantity: line.quantity.map(|quantity| quantity.0),
+            pack: line.pack.clone(),
             expected_on: date("expected_on", line.expected_on.as_deref())?,
             unit_cost: cost(line.unit_cost.as_ref()),
         })
@@ -196,8 +203,10 @@ async fn amend(State(app): State<App>, Id(id): Id, ask: Ask<AmendPurchaseBody>) 
 struct DeliveredInput {
     /// The line's name.
     line: String,
-    /// How much; more than is ordered is taken too, and said.
+    /// How much; more than is ordered is taken too, and said. Of packs, where one is named.
     quantity: Decimal,
+    /// One of the item's packs, which `quantity` counts then; single units where left out.
+    pack: Option<String>,
     /// Of which lot, where the item is tracked by lots.
     lot: Option<String>,
     /// The last day the lot or serials may be sold on; only where they are told for the first time.
@@ -239,6 +248,7 @@ async fn receive(
         Ok(DeliveredLine {
             line: line.line.clone(),
             quantity: line.quantity.0,
+            pack: line.pack.clone(),
             lot: line.lot.clone(),
             expires: date("expires", line.expires.as_deref())?,
             serials: line.serials.clone(),
