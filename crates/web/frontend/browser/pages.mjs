@@ -69,9 +69,9 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
   await page.evaluate(() => document.querySelectorAll(".acts details")[1].setAttribute("open", ""));
   await page.type(".acts details[open] [name=note]", "half a senten");
   const { location } = (await api(`/items/${encodeURIComponent(sku)}/stock`)).locations[0];
-  // Where what above it grew would move it, a browser scrolls along with it.
+  // Where what above it grew would move it, a browser scrolls along with it; and to what is typed, where that is out of sight.
   const stands = () => page.evaluate(() => ({ scrolled: scrollY, top: document.querySelector(".acts details[open] [name=note]")?.getBoundingClientRect().top }));
-  await page.evaluate(() => scrollTo(0, 60));
+  await page.evaluate(() => scrollTo(0, 160));
   const before = await stands();
   const changed = api("/movements/receive", { location, lines: [{ sku, quantity: 777 }] });
   const took = await until(page, "a receipt is on the item's page", () => /received: 777/.test(document.querySelector(".ledger")?.textContent ?? ""));
