@@ -894,15 +894,11 @@ pub(crate) fn load_shown(
 ) -> Result<BTreeMap<String, ShownState>, StoreError> {
     let space = shown_space(system);
     let mut states = BTreeMap::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = view.notes(&space, after.as_deref(), 1_000)?;
-        let Some((last, _)) = page.last() else { return Ok(states) };
-        after = Some(last.clone());
-        for (key, body) in page {
-            let state = serde_json::from_str(&body)
-                .map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))?;
-            states.insert(key, state);
-        }
-    }
+    view.each_note(&space, |key, body| {
+        let state = serde_json::from_str(&body)
+            .map_err(|error| StoreError::Damaged(format!("note {space}/{key}: {error}")))?;
+        states.insert(key, state);
+        Ok(())
+    })?;
+    Ok(states)
 }

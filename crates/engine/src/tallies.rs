@@ -22,9 +22,8 @@ use crate::systems::{
 };
 use crate::view::View;
 
-/// So many records, or notes, are read at a time.
+/// So many records are read at a time.
 const RECORDS: usize = 500;
-const NOTES: usize = 1_000;
 /// Whoever is further behind the log than that, and than there are listings, looks at all of them anew.
 const FAR: usize = 1_000;
 /// Of a tenant that nobody asks for, all is forgotten after so many seconds.
@@ -217,23 +216,16 @@ impl Tallies {
 fn hashed(view: &mut View<'_>) -> Result<BTreeMap<ListingId, u64>, StoreError> {
     let mut all = BTreeMap::<ListingId, u64>::new();
     for (system, _) in view.systems()? {
-        let (space, mut after) = (shown_space(system), None);
-        loop {
-            let page = view.notes(&space, after.as_deref(), NOTES)?;
-            let is_last = page.len() < NOTES;
-            after = page.last().map(|(key, _)| key.clone());
-            for (key, body) in page {
-                let hash = key_hash(&key).rotate_left(1) ^ key_hash(&body);
-                let note = Note { space: space.clone(), key, body: None };
-                if let Some(listing) = listing_of(&note) {
-                    let sum = all.entry(listing).or_default();
-                    *sum = sum.wrapping_add(hash);
-                }
+        let space = shown_space(system);
+        view.each_note(&space, |key, body| {
+            let hash = key_hash(&key).rotate_left(1) ^ key_hash(&body);
+            let note = Note { space: space.clone(), key, body: None };
+            if let Some(listing) = listing_of(&note) {
+                let sum = all.entry(listing).or_default();
+                *sum = sum.wrapping_add(hash);
             }
-            if is_last {
-                break;
-            }
-        }
+            Ok(())
+        })?;
     }
     Ok(all)
 }

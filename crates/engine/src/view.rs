@@ -385,6 +385,23 @@ impl<'a> View<'a> {
         self.reader.notes(self.tenant, space, after, limit)
     }
 
+    /// Each note of a space in the order of their keys, whose key and body are told; never many of them in memory at once.
+    pub fn each_note(
+        &mut self,
+        space: &str,
+        mut tell: impl FnMut(String, String) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.notes(space, after.as_deref(), 1_000)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, body) in page {
+                tell(key, body)?;
+            }
+        }
+    }
+
     /// Whose ledger it is.
     pub fn tenant(&self) -> TenantId {
         self.tenant

@@ -115,17 +115,13 @@ pub fn documents_of(
 
 /// What the documents are about that are not over at a system: of orders the number alone.
 pub(crate) fn open(view: &mut View<'_>, system: SystemId) -> Result<Vec<Of>, StoreError> {
-    let (space, mut after, mut found) = (open_space(system), None::<String>, Vec::new());
-    let parsed = |body: &String| {
+    let mut found = Vec::new();
+    view.each_note(&open_space(system), |_, body| {
         let order = || body.parse().ok().map(|order| Of::Order(OrderId(order)));
-        serde_json::from_str(body).ok().or_else(order)
-    };
-    loop {
-        let page = view.notes(&space, after.as_deref(), PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(found) };
-        after = Some(last.clone());
-        found.extend(page.iter().filter_map(|(_, body)| parsed(body)));
-    }
+        found.extend(serde_json::from_str(&body).ok().or_else(order));
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The documents that are not over at a system.

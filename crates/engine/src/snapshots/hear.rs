@@ -10,8 +10,7 @@ use onhand_store::StoreError;
 use onhand_sync::snapshot::{Guard, by_change};
 
 use super::untaken::{self, Untaken, WhyUntaken};
-use super::{Row, Snapshot, SnapshotError, Standing, hashed, location_of, rows, tell};
-use crate::commit::CommitError;
+use super::{Row, Snapshot, SnapshotError, Standing, hashed, location_of, rehearse, rows, tell};
 use crate::queue::{Handle, SubmitError};
 use crate::rehearse::Rehearsal;
 
@@ -45,7 +44,8 @@ pub async fn hear(
         let Ok(code) = location_of(view, &system, snapshot.location.as_deref())? else { return Ok(None) };
         let Some(location) = rows::place(view, &code)? else { return Ok(None) };
         let lines = rows::named(view, id, location, &snapshot.rows)?.lines;
-        let (before, known) = (untaken::as_kept(view, id, &code)?, untaken::untaken(view, id, &code)?);
+        let before = untaken::as_kept(view, id, &code)?;
+        let known = untaken::all_as_decided(view, id, before.clone())?;
         Ok(Some((system, code, lines, before, known)))
     })?;
     let Some((system, code, lines, before, known)) = found else { return Ok(Vec::new()) };
@@ -131,36 +131,32 @@ struct Seen {
 impl Hearing<'_> {
     /// What counts of these numbers would change.
     async fn rehearse(&self, lines: Vec<Line>, snapshot: &Snapshot) -> Result<Heard, SnapshotError> {
-        let ledger = self.handle.ledger();
-        let mut rehearsal = ledger.read(self.tenant, |view| Ok(Rehearsal::begin(view)))?;
         let mut heard = Heard::default();
-        let mut again: Vec<Vec<Line>> = lines.chunks(LINES).rev().map(<[Line]>::to_vec).collect();
-        while let Some(lines) = again.pop() {
-            let command = self.count(lines.clone(), snapshot);
-            match ledger.read(self.tenant, |view| Ok(rehearsal.decide(view, &command)))? {
-                Ok(rehearsed) => heard.see(&lines, &rehearsed.answer),
-                Err(CommitError::Invalid(_)) if lines.len() > 1 => {
-                    again.extend(lines.into_iter().map(|line| vec![line]));
+        let count = |lines| self.count(lines, snapshot);
+        let parts = lines.chunks(LINES).map(<[Line]>::to_vec).collect();
+        rehearse(self.handle, self.tenant, parts, count, |lines, answer| {
+            let (line, invalid) = match (answer, lines.first()) {
+                (Err(invalid), Some(line)) => (line, invalid),
+                (Ok(answer), _) => {
+                    heard.see(lines, &answer);
+                    return Ok(None);
                 }
-                Err(CommitError::Invalid(invalid)) => {
-                    let Some(line) = lines.into_iter().next() else { continue };
-                    let (sku, quantity) = (line.sku.clone(), line.quantity);
-                    heard.impossible.insert(sku.clone(), (quantity, invalid.to_string()));
-                    if quantity.is_negative() {
-                        // With all that its own orders have set aside it is less than nothing: nothing lies there.
-                        let least = self.set_aside(line, snapshot)?;
-                        let reason = format!(
-                            "that is less than nothing, also with what its own orders have set aside ({least}), so that 0 is \
-                             counted. Have it counted over there"
-                        );
-                        heard.impossible.insert(sku.clone(), (quantity, reason));
-                        again.push(vec![Line::new(sku, -least)]);
-                    }
-                }
-                Err(error) => return Err(SubmitError::Commit(error).into()),
+                (Err(_), None) => return Ok(None),
+            };
+            let (mut reason, mut instead) = (invalid.to_string(), None);
+            if line.quantity.is_negative() {
+                // With all that its own orders have set aside it is less than nothing: nothing lies there.
+                let least = self.set_aside(line.clone(), snapshot)?;
+                reason = format!(
+                    "that is less than nothing, also with what its own orders have set aside ({least}), so that 0 is counted. Have \
+                     it counted over there"
+                );
+                instead = Some(Line::new(line.sku.clone(), -least));
             }
-            tokio::task::yield_now().await;
-        }
+            heard.impossible.insert(line.sku.clone(), (line.quantity, reason));
+            Ok(instead)
+        })
+        .await?;
         Ok(heard)
     }
 

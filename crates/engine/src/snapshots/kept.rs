@@ -53,15 +53,10 @@ pub fn snapshot(view: &mut View<'_>, system: SystemId, document: &str) -> Result
 pub fn snapshots(view: &mut View<'_>, system: SystemId) -> Result<Vec<Kept>, StoreError> {
     let space = space(system);
     let mut all: Vec<Kept> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = view.notes(&space, after.as_deref(), 1_000)?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(last.clone());
-        for (key, body) in &page {
-            all.push(parsed(&space, key, body)?);
-        }
-    }
+    view.each_note(&space, |key, body| {
+        all.push(parsed(&space, &key, &body)?);
+        Ok(())
+    })?;
     all.sort_by(|a, b| (a.as_of, &a.document).cmp(&(b.as_of, &b.document)));
     Ok(all)
 }

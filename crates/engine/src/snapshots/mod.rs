@@ -11,9 +11,9 @@ mod rows;
 mod take;
 mod untaken;
 
-use onhand_ledger::command::{Name, Resolve};
+use onhand_ledger::command::{Line, Name, Resolve};
 use onhand_ledger::model::{Inbound, Meaning};
-use onhand_ledger::{Body, Command, DiscrepancyId, Instant, Invalid, Quantity, SystemId, TenantId};
+use onhand_ledger::{Answer, Body, Command, DiscrepancyId, Instant, Invalid, Quantity, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
 use onhand_sync::snapshot::{Documents, Guard, Told};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,9 @@ pub(crate) use self::rows::is_master;
 pub use self::take::{settle, settle_all};
 pub use self::untaken::{Untaken, WhyUntaken};
 pub(crate) use self::untaken::{untaken_of, untaken_of_all};
+use crate::commit::CommitError;
 use crate::queue::{Handle, SubmitError};
+use crate::rehearse::Rehearsal;
 use crate::view::View;
 
 /// How many rows a snapshot has at most; more come as parts.
@@ -498,6 +500,35 @@ fn is_net(meaning: Option<Meaning>, settings: &Inbound) -> bool {
     meaning.unwrap_or(settings.meaning) == Meaning::NetOfOwnOrders
 }
 
+/// What counts of lines would come to, part by part, each beside those before it. A line that is none spoils no others: it is told alone,
+/// and another may be counted in its place.
+async fn rehearse(
+    handle: &Handle,
+    tenant: TenantId,
+    mut parts: Vec<Vec<Line>>,
+    count: impl Fn(Vec<Line>) -> Command,
+    mut see: impl FnMut(&[Line], Result<Answer, Invalid>) -> Result<Option<Line>, SnapshotError>,
+) -> Result<(), SnapshotError> {
+    let ledger = handle.ledger();
+    let mut rehearsal = ledger.read(tenant, |view| Ok(Rehearsal::begin(view)))?;
+    parts.reverse();
+    while let Some(lines) = parts.pop() {
+        let command = count(lines.clone());
+        let answer = match ledger.read(tenant, |view| Ok(rehearsal.decide(view, &command)))? {
+            Ok(rehearsed) => Ok(rehearsed.answer),
+            Err(CommitError::Invalid(_)) if lines.len() > 1 => {
+                parts.extend(lines.into_iter().map(|line| vec![line]));
+                continue;
+            }
+            Err(CommitError::Invalid(invalid)) => Err(invalid),
+            Err(error) => return Err(SubmitError::Commit(error).into()),
+        };
+        parts.extend(see(&lines, answer)?.map(|line| vec![line]));
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
 /// Was this said of a location before, and is it held for a person, or did one reject it?
 pub fn is_held_or_rejected(
     view: &mut View<'_>,
@@ -505,16 +536,12 @@ pub fn is_held_or_rejected(
     location: &str,
     rows: &[Row],
 ) -> Result<bool, StoreError> {
-    Ok(repeats_newest(&kept::snapshots(view, system)?, location, rows))
-}
-
-/// Does it say what the newest of a location says, which is held or rejected?
-fn repeats_newest(known: &[Kept], location: &str, rows: &[Row]) -> bool {
+    let known = kept::snapshots(view, system)?;
     let newest = known.iter().rfind(|kept| kept.location == location);
-    newest.is_some_and(|kept| {
+    Ok(newest.is_some_and(|kept| {
         matches!(kept.state, Standing::Held { .. } | Standing::Rejected { .. })
             && kept.content == content(rows)
-    })
+    }))
 }
 
 fn written(space: &str, key: String, body: &impl Serialize) -> Note {

@@ -11,11 +11,10 @@ use onhand_sync::snapshot::{Guard, Timing, by_change, by_size, held_sentence, ti
 use serde::Serialize;
 
 use super::rows::{self, Named};
-use super::{Kept, Row, SnapshotError, Standing, Taken, documents, is_net, kept};
+use super::{Kept, Row, SnapshotError, Standing, Taken, documents, is_net, kept, rehearse};
 use crate::commit::CommitError;
 use crate::inbox::HeldSnapshot;
 use crate::queue::{Handle, SubmitError};
-use crate::rehearse::Rehearsal;
 
 /// So many lines are counted by one command: a few milliseconds.
 const LINES: usize = 500;
@@ -216,31 +215,22 @@ impl Taking<'_> {
 
     /// Would it change more than is let through?
     async fn rehearse(&self, kept: &Kept, parts: &[Part]) -> Result<Option<Guard>, SnapshotError> {
-        let ledger = self.handle.ledger();
-        let mut rehearsal = ledger.read(self.tenant, |view| Ok(Rehearsal::begin(view)))?;
         let (mut changed, mut of) = (Quantity::ZERO, kept.agrees);
-        let mut again: Vec<Vec<Line>> = parts.iter().rev().map(|part| part.lines.clone()).collect();
-        while let Some(lines) = again.pop() {
+        let count = |lines| {
             let actor = self.system.name.clone();
-            let command = Command { key: None, fingerprint: 0, actor, body: self.count(kept, lines.clone()) };
-            let decided = ledger.read(self.tenant, |view| Ok(rehearsal.decide(view, &command)))?;
-            match decided {
-                Ok(rehearsed) => {
-                    let Answer::Counted(counted, _) = rehearsed.answer else { continue };
-                    of += counted.iter().map(|line| line.found).sum();
-                    // Where our books have nothing there is nothing to lose, as when goods come in that were sold out.
-                    let known = counted.iter().filter(|line| !line.found.is_zero());
-                    changed += known.map(|line| line.difference.abs()).sum();
-                }
-                // A line that is none spoils no others.
-                Err(CommitError::Invalid(_)) if lines.len() > 1 => {
-                    again.extend(lines.into_iter().map(|line| vec![line]));
-                }
-                Err(CommitError::Invalid(_)) => {}
-                Err(error) => return Err(SubmitError::Commit(error).into()),
+            Command { key: None, fingerprint: 0, actor, body: self.count(kept, lines) }
+        };
+        let parts = parts.iter().map(|part| part.lines.clone()).collect();
+        rehearse(self.handle, self.tenant, parts, count, |_, answer| {
+            if let Ok(Answer::Counted(counted, _)) = answer {
+                of += counted.iter().map(|line| line.found).sum();
+                // Where our books have nothing there is nothing to lose, as when goods come in that were sold out.
+                let known = counted.iter().filter(|line| !line.found.is_zero());
+                changed += known.map(|line| line.difference.abs()).sum();
             }
-            tokio::task::yield_now().await;
-        }
+            Ok(None)
+        })
+        .await?;
         Ok(by_change(changed, of, self.settings()))
     }
 

@@ -83,16 +83,27 @@ pub(super) fn as_kept(
 ) -> Result<BTreeMap<String, Untaken>, StoreError> {
     let space = space(system, location);
     let mut all = BTreeMap::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = view.notes(&space, after.as_deref(), 1_000)?;
-        let Some((last, _)) = page.last() else { return Ok(all) };
-        after = Some(last.clone());
-        for (key, body) in page {
-            let untaken = parsed(&space, &key, &body)?;
-            all.insert(key, untaken);
+    view.each_note(&space, |key, body| {
+        let untaken = parsed(&space, &key, &body)?;
+        all.insert(key, untaken);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// What is kept, as it stands now.
+pub(super) fn all_as_decided(
+    view: &mut View<'_>,
+    system: SystemId,
+    kept: BTreeMap<String, Untaken>,
+) -> Result<BTreeMap<String, Untaken>, StoreError> {
+    let mut all = BTreeMap::new();
+    for (sku, untaken) in kept {
+        if let Some(untaken) = as_decided(view, system, untaken)? {
+            all.insert(sku, untaken);
         }
     }
+    Ok(all)
 }
 
 /// As it stands now; none where it is over.
@@ -124,22 +135,8 @@ pub(crate) fn untaken_of_all(
     }
     for mapping in &system.locations {
         if let Some(location) = view.location(mapping.location)? {
-            all.extend(untaken(view, id, &location.code)?);
-        }
-    }
-    Ok(all)
-}
-
-/// What a system shows at one of our locations that our books do not take, by SKU, as it stands now.
-pub(super) fn untaken(
-    view: &mut View<'_>,
-    system: SystemId,
-    location: &str,
-) -> Result<BTreeMap<String, Untaken>, StoreError> {
-    let mut all = BTreeMap::new();
-    for (sku, untaken) in as_kept(view, system, location)? {
-        if let Some(untaken) = as_decided(view, system, untaken)? {
-            all.insert(sku, untaken);
+            let kept = as_kept(view, id, &location.code)?;
+            all.extend(all_as_decided(view, id, kept)?);
         }
     }
     Ok(all)
