@@ -4,7 +4,7 @@ use onhand_ledger::state::{CellSlot, Slot, TrailRow};
 use onhand_ledger::{
     Answer, CellKey, Command, Instant, ItemId, Key, Quantity, Refusal, Seq, TenantId, Value,
 };
-use onhand_store::{Chunk, Head, KeyAt, Note, Reader, StoreError};
+use onhand_store::{Chunk, Head, KeyAt, Note, Reader, Shown, StoreError};
 
 use crate::commit::CommitError;
 use crate::rehearse::Rehearsal;
@@ -198,6 +198,10 @@ impl Reader for Beneath<'_, '_> {
         limit: usize,
     ) -> Result<Vec<Note>, StoreError> {
         self.0.reader.notes_after(tenant, after, limit)
+    }
+
+    fn shown_since(&mut self, tenant: TenantId, version: Option<i64>) -> Result<Option<Shown>, StoreError> {
+        self.0.reader.shown_since(tenant, version)
     }
 }
 

@@ -149,6 +149,8 @@ pub struct Ledger {
     pub(crate) snapshots: tokio::sync::Mutex<()>,
     /// What is kept of found listings is read and written by one at a time.
     pub(crate) found: tokio::sync::Mutex<()>,
+    /// The systems that are being looked at for what they have, each once for whoever does.
+    pub(crate) discovering: Mutex<Vec<(TenantId, SystemId)>>,
     /// Systems that a message has come of, since their workers looked.
     hints: Mutex<std::collections::BTreeSet<(TenantId, SystemId)>>,
     figures: Figures,
@@ -327,6 +329,7 @@ impl Ledger {
             seal: Seal::default(),
             snapshots,
             found: tokio::sync::Mutex::default(),
+            discovering: Mutex::default(),
             hints,
             figures: Figures::default(),
             tallies: Tallies::new(shared),

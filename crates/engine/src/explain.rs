@@ -128,11 +128,54 @@ pub fn numbers_of(
     after: ListingId,
     limit: usize,
 ) -> Result<Vec<(ListingId, ListingNumber)>, StoreError> {
+    let listings = view.listings_in(system, after, limit)?;
+    numbers(view, system, listings)
+}
+
+/// As [`numbers_of`], but only those that are not as they should be.
+pub fn numbers_out_of_step(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: ListingId,
+    limit: usize,
+) -> Result<Vec<(ListingId, ListingNumber)>, StoreError> {
+    let listings = view.counted(|counted| counted.out_of_step_after(system, after, limit))?;
+    let listings = listings_with(view, listings)?;
+    let mut found = numbers(view, system, listings)?;
+    found.retain(|(_, number)| number.shown.as_ref().is_some_and(|(shown, _)| shown.is_out_of_step()));
+    Ok(found)
+}
+
+/// As [`numbers_of`], but only listings that are no item of ours.
+pub fn unlinked_of(
+    view: &mut View<'_>,
+    system: SystemId,
+    after: ListingId,
+    limit: usize,
+) -> Result<Vec<(ListingId, ListingNumber)>, StoreError> {
+    let listings = view.counted(|counted| counted.unlinked_after(system, after, limit))?;
+    let listings = listings_with(view, listings)?;
+    Ok(listings.into_iter().map(|(id, listing)| (id, ListingNumber { listing, shown: None })).collect())
+}
+
+fn listings_with(view: &mut View<'_>, ids: Vec<ListingId>) -> Result<Vec<(ListingId, Listing)>, StoreError> {
+    let mut listings = Vec::with_capacity(ids.len());
+    for id in ids {
+        listings.extend(view.listing(id)?.map(|listing| (id, listing)));
+    }
+    Ok(listings)
+}
+
+fn numbers(
+    view: &mut View<'_>,
+    system: SystemId,
+    listings: Vec<(ListingId, Listing)>,
+) -> Result<Vec<(ListingId, ListingNumber)>, StoreError> {
     let Some(known) = view.system(system)? else { return Ok(Vec::new()) };
     let (index, remote) = (view.published()?, remote_locations(&known));
     let worker: WorkerStatus = read_note(view, STATUS, &system.to_string())?;
     let mut all = Vec::new();
-    for (id, listing) in view.listings_in(system, after, limit)? {
+    for (id, listing) in listings {
         let mut is_told = false;
         for place in &remote {
             let found = shown(view, &index, id, &listing, &known, place, &worker)?;
@@ -269,36 +312,30 @@ pub struct Exposure {
     pub standing: Standing,
 }
 
-/// What could be oversold right now, listing by listing after one, and where to go on from: at most `limit` rows (or those of
-/// one listing more), of `examine` listings that are looked at.
+/// What could be oversold right now, listing by listing after one, and where to go on from: of at most `limit` listings.
 pub fn exposure(
     view: &mut View<'_>,
     after: ListingId,
     limit: usize,
-    examine: usize,
 ) -> Result<(Vec<Exposure>, Option<ListingId>), StoreError> {
+    let mut listings = view.counted(|counted| counted.exposed_after(after, limit + 1))?;
+    let more = listings.len() > limit;
+    listings.truncate(limit);
     let mut systems = BTreeMap::new();
-    let mut listings = BTreeMap::new();
     for (id, system) in view.systems()? {
-        listings.extend(view.listings_in(id, after, examine + 1)?);
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         systems.insert(id, (system, worker));
     }
     let index = view.published()?;
-    let more = listings.len() > examine;
     let mut all = Vec::new();
-    let mut last = None;
-    for (id, listing) in listings.into_iter().take(examine) {
-        if all.len() >= limit {
-            return Ok((all, last));
-        }
-        last = Some(id);
+    for id in &listings {
+        let Some(listing) = view.listing(*id)? else { continue };
         let Some((system, worker)) = systems.get(&listing.system) else { continue };
         for remote_location in remote_locations(system) {
-            all.extend(exposed_at(view, id, &listing, &index, system, &remote_location, worker)?);
+            all.extend(exposed_at(view, *id, &listing, &index, system, &remote_location, worker)?);
         }
     }
-    Ok((all, last.filter(|_| more)))
+    Ok((all, listings.last().copied().filter(|_| more)))
 }
 
 fn exposed_at(

@@ -159,6 +159,19 @@ pub struct ShownState {
     /// Our books followed its number, and may not have heard of the last of it: before another is sent, a person is told what it shows.
     #[serde(default)]
     pub followed: bool,
+    /// Since when our books should follow its number, and cannot tell what it says; and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheard: Option<(Instant, Unheard)>,
+}
+
+/// Why nobody can tell what a number says of the stock that lies there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unheard {
+    /// Its orders come too close to each of its readings: it may have them in it or not.
+    Selling,
+    /// The same item is sold there by another listing that shows no number.
+    Beside,
 }
 
 /// A number that was sent.
@@ -381,8 +394,17 @@ pub struct ItemShown {
     pub in_step: bool,
     /// A rule leaves the number to the system: it is neither in step nor out of step.
     pub is_skipped: bool,
+    /// The system tells us its number: it should be nothing else.
+    pub one_way_in: bool,
     /// Why, in plain words.
     pub explanation: String,
+}
+
+impl ItemShown {
+    /// Should it be another number than it is?
+    pub const fn is_out_of_step(&self) -> bool {
+        !self.in_step && !self.is_skipped && !self.one_way_in
+    }
 }
 
 pub(crate) fn read_note<T: Default + for<'de> Deserialize<'de>>(
@@ -420,7 +442,8 @@ pub(crate) fn shown(
         paused: system.paused,
         all_stopped: view.rules()?.pushing_stopped.is_some(),
         one_way_in: !system.mode.direction.sends(),
-        books: books(view, index, listing, system, remote_location)?,
+        zero_was_sent: state.sent.is_some_and(|sent| sent.quantity.is_zero()),
+        books: books(view, index, listing, system, remote_location, state.unheard)?,
         next_batch: match &system.mode.timing {
             Timing::Batch(schedule) => Some(next_batch(schedule, worker.batched_at.unwrap_or(view.now))),
             Timing::NearRealTime { .. } => None,
@@ -442,6 +465,7 @@ pub(crate) fn shown(
         observed: state.observed,
         in_step,
         is_skipped: should.is_skipped,
+        one_way_in: status.one_way_in,
         explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
     };
     Ok(Some((shown, should, status, state)))
@@ -454,6 +478,7 @@ fn books(
     listing: &Listing,
     system: &System,
     remote_location: &str,
+    unheard: Option<(Instant, Unheard)>,
 ) -> Result<Books, StoreError> {
     let id = listing.system;
     if system.mode.direction.sends() || index.ownership_with(id).is_none() {
@@ -482,7 +507,18 @@ fn books(
             needs_somebody: !matches!(untaken.why, WhyUntaken::Rejected { .. }),
             sentence: untaken.why.sentence(&system.name),
         },
-        None => Books::Follow,
+        None => match unheard {
+            None => Books::Follow,
+            Some((since, Unheard::Selling)) => Books::Lag { since },
+            Some((_, Unheard::Beside)) => {
+                let (name, sku, code) = (&system.name, &known.sku, &location.code);
+                let sentence = format!(
+                    "Our books do not take that number: {name} sells {sku} at {code} by another listing too, and shows no number of \
+                     that. Let {name} track its stock, or unlink it."
+                );
+                Books::Differ { needs_somebody: true, sentence }
+            }
+        },
     })
 }
 
@@ -536,11 +572,19 @@ pub fn system_status(
     let (sums, unsent) = if system.mode.direction.sends() {
         view.counted(|counted| (counted.of(id), counted.unsent(id)))?
     } else {
-        // What a system tells us is no number of ours.
-        let untaken = snapshots::untaken_of_all(view, id, system)?;
+        // What a system tells us is no number of ours: it is as it should be where our books take it, or need not.
+        let all = snapshots::untaken_of_all(view, id, system)?;
         let waits = |why: &WhyUntaken| !matches!(why, WhyUntaken::Rejected { .. });
-        let untaken = untaken.iter().filter(|(_, untaken)| waits(&untaken.why)).count();
-        (Sums::default(), Unsent { untaken, ..Unsent::default() })
+        let untaken = all.iter().filter(|(_, untaken)| waits(&untaken.why)).count();
+        let mut apart = 0;
+        for (sku, _) in &all {
+            let Some((item, _)) = view.item_by_sku(sku)? else { continue };
+            apart += view.listings_of(item)?.iter().filter(|(_, listing)| listing.system == id).count();
+        }
+        let Sums { listings, skipped, .. } = view.counted(|counted| counted.of(id))?;
+        let listings = listings + skipped;
+        let sums = Sums { listings, in_step: listings.saturating_sub(apart), skipped: 0 };
+        (sums, Unsent { untaken, ..Unsent::default() })
     };
     let facts = Facts {
         stage: system.stage,
@@ -551,6 +595,8 @@ pub fn system_status(
         next_step: connecting::next_step(system, &steps),
         all_stopped: system.mode.direction.sends() && view.rules()?.pushing_stopped.is_some(),
         unsent,
+        one_way_in: !system.mode.direction.sends(),
+        left_to_it: sums.skipped,
     };
     let trouble = locked.or(worker.trouble);
     let state = onhand_sync::state(&facts);

@@ -4,15 +4,16 @@
 //!
 //! It is of the very `seq` and notes of the view that asks, wherever the workers of the systems run, and whether any does. On a store of
 //! our own whoever commits says of which listings something is noted ([`Tallies::see`]), under the lock that keeps readers out; where other
-//! nodes write too, the notes themselves are compared. Nothing of it is kept beyond the process.
+//! nodes write too, the store says which notes were written since. Nothing of it is kept beyond the process.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Entry, Instant, ItemId, ListingId, LotId, Quantity, Seq, SystemId, TenantId};
-use onhand_store::{Note, StoreError, key_hash};
+use onhand_store::{Note, StoreError};
 use onhand_sync::{Stop, Unsent, exposed};
 use parking_lot::Mutex;
 
@@ -35,13 +36,16 @@ const CHECKED: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Tally {
     system: SystemId,
-    item: ItemId,
+    /// None where it is not linked.
+    item: Option<ItemId>,
     /// Numbers that are ours, those of them that are in step, and those that are left to the system.
     listings: u32,
     in_step: u32,
     skipped: u32,
     /// Why nothing is sent.
     stops: Vec<(Stop, String)>,
+    /// Numbers that somebody rejected to fall to zero.
+    rejected: u32,
     /// So much of the item is offered that cannot be promised.
     exposed: Quantity,
     /// When it changes by the passing of time alone.
@@ -74,10 +78,12 @@ pub(crate) struct Counted {
     sums: BTreeMap<SystemId, Sums>,
     stopped: BTreeSet<(SystemId, ListingId)>,
     exposed: BTreeSet<ListingId>,
+    out_of_step: BTreeSet<(SystemId, ListingId)>,
+    unlinked: BTreeSet<(SystemId, ListingId)>,
     changing: BTreeSet<(Instant, ListingId)>,
     unconfirmed: BTreeSet<ListingId>,
-    /// What is noted of each listing, as a hash, where nobody here hears of that.
-    noted: BTreeMap<ListingId, u64>,
+    /// The newest version of the notes that is in it, where nobody here hears of them.
+    noted: Option<i64>,
 }
 
 /// What is kept of each tenant that somebody asks for.
@@ -126,7 +132,7 @@ impl View<'_> {
     pub fn at_risk(&mut self) -> Result<(Quantity, usize), StoreError> {
         self.counted(|counted| {
             let exposed = || counted.exposed.iter().filter_map(|id| counted.tallies.get(id));
-            let items: BTreeSet<ItemId> = exposed().map(|tally| tally.item).collect();
+            let items: BTreeSet<ItemId> = exposed().filter_map(|tally| tally.item).collect();
             (exposed().map(|tally| tally.exposed).sum(), items.len())
         })
     }
@@ -181,7 +187,10 @@ impl Tallies {
             };
             counted.look_on(view, limit)?;
             if counted.rest.is_none() {
-                let noted = self.noted(view, &mut counted)?;
+                let Some(noted) = self.noted(view, &mut counted)? else {
+                    *kept = Some(counted);
+                    return Ok(false);
+                };
                 if !counted.follow(view, noted)? {
                     continue;
                 }
@@ -198,36 +207,26 @@ impl Tallies {
         Ok(counted)
     }
 
-    /// Listings of which something was noted since this was asked last.
-    fn noted(&self, view: &mut View<'_>, counted: &mut Counted) -> Result<BTreeSet<ListingId>, StoreError> {
+    /// Listings of which something was noted since this was asked last; none: nobody can tell. No such note is ever taken away.
+    fn noted(
+        &self,
+        view: &mut View<'_>,
+        counted: &mut Counted,
+    ) -> Result<Option<BTreeSet<ListingId>>, StoreError> {
         if !self.shared {
             let mut tenants = self.tenants.lock();
             let noted = tenants.get_mut(&view.tenant).map(|kept| &mut kept.noted);
-            return Ok(noted.map(std::mem::take).unwrap_or_default());
+            return Ok(Some(noted.map(std::mem::take).unwrap_or_default()));
         }
-        let now = hashed(view)?;
-        let before = std::mem::replace(&mut counted.noted, now);
-        let is_other = |(id, hash): &(&ListingId, &u64)| before.get(id) != Some(*hash);
-        Ok(counted.noted.iter().filter(is_other).map(|(id, _)| *id).collect())
+        let Some(shown) = view.shown_since(counted.noted)? else { return Ok(None) };
+        if counted.noted.is_some_and(|known| known > shown.version) {
+            // Whoever asks sees notes that are older than those it is of.
+            return Ok(None);
+        }
+        counted.noted = Some(shown.version);
+        let notes = shown.notes.into_iter().map(|(space, key)| Note { space, key, body: None });
+        Ok(Some(notes.filter_map(|note| listing_of(&note)).collect()))
     }
-}
-
-/// What is noted of each listing, as a hash. No such note is ever taken away.
-fn hashed(view: &mut View<'_>) -> Result<BTreeMap<ListingId, u64>, StoreError> {
-    let mut all = BTreeMap::<ListingId, u64>::new();
-    for (system, _) in view.systems()? {
-        let space = shown_space(system);
-        view.each_note(&space, |key, body| {
-            let hash = key_hash(&key).rotate_left(1) ^ key_hash(&body);
-            let note = Note { space: space.clone(), key, body: None };
-            if let Some(listing) = listing_of(&note) {
-                let sum = all.entry(listing).or_default();
-                *sum = sum.wrapping_add(hash);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(all)
 }
 
 /// What a listing's tally follows from, besides itself.
@@ -246,16 +245,17 @@ impl Around {
         Ok(Self { index: view.published()?, systems })
     }
 
-    /// None of a listing that is not linked.
     fn tally(
         &self,
         view: &mut View<'_>,
         id: ListingId,
         listing: &Listing,
     ) -> Result<Option<Tally>, StoreError> {
-        let known = listing.item.zip(self.systems.get(&listing.system));
-        let Some((item, (system, remote, worker))) = known else { return Ok(None) };
-        let mut tally = Tally { system: listing.system, item, ..Tally::default() };
+        let Some((system, remote, worker)) = self.systems.get(&listing.system) else { return Ok(None) };
+        let mut tally = Tally { system: listing.system, item: listing.item, ..Tally::default() };
+        if listing.item.is_none() {
+            return Ok(Some(tally));
+        }
         let space = shown_space(listing.system);
         for remote_location in remote {
             let should = desired_by(view, &self.index, id, listing, system, remote_location)?;
@@ -268,12 +268,15 @@ impl Around {
             let mut state: ShownState = read_note(view, &space, &shown_key(id, remote_location))?;
             state.confirm(worker);
             tally.listings += 1;
-            tally.in_step += u32::from(state.is_in_step(should.quantity));
+            let sends = system.mode.direction.sends();
+            tally.in_step += u32::from(!sends || state.is_in_step(should.quantity));
             let exposed = exposed(state.newest(), listing.multiplier, should.available);
             tally.exposed = [tally.exposed, exposed].into_iter().sum();
             tally.is_unconfirmed |= state.is_unconfirmed();
-            if let Some(stopped) = state.stopped.filter(|_| !state.zero_rejected) {
-                tally.stops.push((stopped.why, stopped.reason));
+            match state.stopped {
+                Some(_) if state.zero_rejected => tally.rejected += 1,
+                Some(stopped) => tally.stops.push((stopped.why, stopped.reason)),
+                None => {}
             }
         }
         Ok(Some(tally))
@@ -300,11 +303,35 @@ impl Counted {
     pub fn unsent(&self, system: SystemId) -> Unsent {
         let mut unsent = Unsent { of: self.of(system).listings, ..Unsent::default() };
         let stopped = self.stopped.range((system, ListingId(0))..=(system, ListingId(Seq::MAX)));
-        let stopped = stopped.filter_map(|(_, id)| self.tallies.get(id));
-        for (why, reason) in stopped.flat_map(|tally| &tally.stops) {
-            unsent.add(*why, reason);
+        for tally in stopped.filter_map(|(_, id)| self.tallies.get(id)) {
+            unsent.rejected += tally.rejected as usize;
+            for (why, reason) in &tally.stops {
+                unsent.add(*why, reason);
+            }
         }
         unsent
+    }
+
+    /// Listings of a system that somebody rejected to fall to zero.
+    pub fn rejected(&self, system: SystemId) -> Vec<ListingId> {
+        let stopped = self.stopped.range((system, ListingId(0))..=(system, ListingId(Seq::MAX)));
+        let is_rejected = |id: &ListingId| self.tallies.get(id).is_some_and(|tally| tally.rejected > 0);
+        stopped.map(|(_, id)| *id).filter(is_rejected).collect()
+    }
+
+    /// Listings after one that offer what cannot be promised, so many at most.
+    pub fn exposed_after(&self, after: ListingId, limit: usize) -> Vec<ListingId> {
+        self.exposed.range((Bound::Excluded(after), Bound::Unbounded)).take(limit).copied().collect()
+    }
+
+    /// Listings of a system after one of which a number is not as it should be, so many at most.
+    pub fn out_of_step_after(&self, system: SystemId, after: ListingId, limit: usize) -> Vec<ListingId> {
+        after_of(&self.out_of_step, system, after, limit)
+    }
+
+    /// Listings of a system after one that are no item of ours, so many at most.
+    pub fn unlinked_after(&self, system: SystemId, after: ListingId, limit: usize) -> Vec<ListingId> {
+        after_of(&self.unlinked, system, after, limit)
     }
 
     /// Is it of the `seq` of a view, all of it?
@@ -384,6 +411,8 @@ impl Counted {
             sums.skipped -= before.skipped as usize;
             self.stopped.remove(&(before.system, id));
             self.exposed.remove(&id);
+            self.out_of_step.remove(&(before.system, id));
+            self.unlinked.remove(&(before.system, id));
             if let Some(at) = before.changes_at {
                 self.changing.remove(&(at, id));
             }
@@ -394,13 +423,27 @@ impl Counted {
             sums.listings += now.listings as usize;
             sums.in_step += now.in_step as usize;
             sums.skipped += now.skipped as usize;
-            self.stopped.extend((!now.stops.is_empty()).then_some((now.system, id)));
+            let is_stopped = !now.stops.is_empty() || now.rejected > 0;
+            self.stopped.extend(is_stopped.then_some((now.system, id)));
+            self.out_of_step.extend((now.in_step < now.listings).then_some((now.system, id)));
+            self.unlinked.extend(now.item.is_none().then_some((now.system, id)));
             self.exposed.extend(now.exposed.is_positive().then_some(id));
             self.changing.extend(now.changes_at.map(|at| (at, id)));
             self.unconfirmed.extend(now.is_unconfirmed.then_some(id));
             self.tallies.insert(id, now);
         }
     }
+}
+
+fn after_of(
+    set: &BTreeSet<(SystemId, ListingId)>,
+    system: SystemId,
+    after: ListingId,
+    limit: usize,
+) -> Vec<ListingId> {
+    let to = Bound::Included((system, ListingId(Seq::MAX)));
+    let found = set.range((Bound::Excluded((system, after)), to));
+    found.take(limit).map(|(_, listing)| *listing).collect()
 }
 
 /// Which tallies entries may have changed.

@@ -416,6 +416,14 @@ impl<'a> View<'a> {
         self.reader.notes_after(self.tenant, after, limit)
     }
 
+    /// Which notes of what systems show were written since; see [`onhand_store::Reader::shown_since`].
+    pub(crate) fn shown_since(
+        &mut self,
+        version: Option<i64>,
+    ) -> Result<Option<onhand_store::Shown>, StoreError> {
+        self.reader.shown_since(self.tenant, version)
+    }
+
     // ---- names -----------------------------------------------------------------------------------------------
 
     /// The item of a SKU.

@@ -23,7 +23,7 @@ fn told(world: &World, name: &str) -> OfSystem {
     let (status, exposed) = ledger
         .read(TENANT, |view| {
             let system = view.system(*id)?.unwrap();
-            let (all, _) = exposure(view, ListingId(0), 1_000, 1_000)?;
+            let (all, _) = exposure(view, ListingId(0), 1_000)?;
             let exposed: Quantity = all.iter().filter(|one| one.system == name).map(|one| one.exposed).sum();
             Ok::<_, onhand_store::StoreError>((system_status(view, ledger.seal(), *id, &system)?, exposed))
         })

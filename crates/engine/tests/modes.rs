@@ -225,7 +225,7 @@ async fn less_than_nothing_is_counted_as_nothing_and_told(#[values(Memory, File,
     shop.set("MUG", 4);
     world.until("10:22").await;
     assert_eq!((world.available("MUG"), world.open().len()), (4, 0), "it is over by itself");
-    assert_eq!((said(&world, "MUG").1, state(&world)), (Books::InStep, State::Live));
+    assert_eq!((said(&world, "MUG").1, state(&world)), (Books::InStep, State::Heard));
 }
 
 #[rstest]
@@ -246,6 +246,47 @@ async fn several_listings_of_one_item_are_heard_together(#[values(Memory, File, 
     world.tell(Body::PutListing(put)).await;
     world.until("10:02").await;
     assert_eq!((world.available("MUG"), world.open().len()), (22, 0));
+}
+
+/// A number that cannot be compared is said to be one.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_where_a_master_cannot_be_heard() {
+    let mut world = World::new(Memory).await;
+    world.item("MUG", 400).await;
+    let shop = masters(&mut world, &[("MUG", 400)]).await;
+    world.until("10:02").await;
+    let in_step = said(&world, "MUG");
+    for second in (0..180).step_by(5) {
+        shop.sell("MUG", 1);
+        world.until(&format!("10:{:02}:{:02}", 3 + second / 60, second % 60)).await;
+    }
+    let (sentence, standing) = said(&world, "MUG");
+    assert!(sentence.contains("it has sold so often that nobody can tell which of its orders"), "{sentence}");
+    assert_eq!(standing, Books::Behind);
+    world.restart("SHOP");
+    world.until("10:08").await;
+    assert_eq!(said(&world, "MUG").1, in_step.1);
+    assert_eq!(world.available("MUG"), shop.shows("MUG"));
+    // Of an item that is sold by two listings both numbers are needed.
+    shop.inside.lock().untracked.insert("MUG-6".to_owned());
+    shop.inside.lock().numbers.insert("MUG-6".to_owned(), 4);
+    let put = PutListing {
+        system: "SHOP".to_owned(),
+        remote_id: "MUG-6".to_owned(),
+        remote_sku: None,
+        sku: Some("MUG".to_owned()),
+        multiplier: 6,
+        found: false,
+    };
+    world.tell(Body::PutListing(put)).await;
+    world.until("10:20").await;
+    let (sentence, standing) = said(&world, "MUG");
+    assert!(sentence.ends_with("Let SHOP track its stock, or unlink it."), "{sentence}");
+    assert_eq!(standing, Books::NeedsYou);
+    shop.inside.lock().untracked.clear();
+    world.until("10:40").await;
+    assert_eq!(said(&world, "MUG").1, Books::InStep);
+    assert_eq!(world.available("MUG"), shop.shows("MUG") + 24);
 }
 
 #[rstest]

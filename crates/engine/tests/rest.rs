@@ -207,7 +207,7 @@ async fn each_number_is_explained_from_the_stock_to_what_was_sent(
         occurred_at: None,
     };
     fake.handle.submit(TENANT, command(Body::Adjust(gone))).await.unwrap();
-    let (exposed, next) = ledger.read(TENANT, |view| exposure(view, ListingId(0), 10, 10)).unwrap();
+    let (exposed, next) = ledger.read(TENANT, |view| exposure(view, ListingId(0), 10)).unwrap();
     let found: Vec<_> = exposed.iter().map(|one| (one.sku.as_str(), one.shows, one.exposed)).collect();
     assert_eq!((found, next), (vec![("MUG", sent.quantity, sent.quantity)], None));
     assert_eq!(exposed[0].for_millis, None, "too few pushes to say what is usual");

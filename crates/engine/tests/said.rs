@@ -10,7 +10,7 @@ use std::sync::Arc;
 use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::systems::asked::{Doing, ask, progress};
 use onhand_engine::systems::{SystemStatus, system_status};
-use onhand_ledger::command::{PutMode, SetOwnership, SetPublication};
+use onhand_ledger::command::{PutListing, PutMode, SetOwnership, SetPublication};
 use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Timing};
 use onhand_ledger::{Answer, Body, ListingId, Quantity, SystemId};
 use onhand_sync::Standing;
@@ -196,6 +196,38 @@ async fn most_of_a_small_shop_does_not_fall_to_zero_unseen() {
     assert_eq!((shop.shows("ITEM-5"), shop.shows("ITEM-6")), (5, 15), "what is left is sent");
 }
 
+/// What is linked by hand comes one by one, and is a wave all the same: none of it goes before that is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_linked_one_by_one_and_has_no_stock_is_held_together() {
+    let mut world = World::new(File).await;
+    let shop = world.connect("SHOP", &[], PutMode::default()).await;
+    let all: Vec<String> = (1..=6).map(|number| format!("ITEM-{number}")).collect();
+    shop.inside.lock().numbers.extend(all.iter().map(|sku| (sku.clone(), 10)));
+    world.until("10:01").await;
+    for (second, sku) in all.iter().enumerate() {
+        world.item(sku, 0).await;
+        let put = PutListing {
+            system: "SHOP".to_owned(),
+            remote_id: sku.clone(),
+            remote_sku: None,
+            sku: Some(sku.clone()),
+            multiplier: 1,
+            found: false,
+        };
+        world.tell(Body::PutListing(put)).await;
+        world.until(&format!("10:01:{:02}", second + 1)).await;
+    }
+    world.until("10:03").await;
+    let open: Vec<Cause> = world.open().iter().map(|(_, open)| open.cause).collect();
+    assert_eq!((open, shop.inside.lock().pushes.len()), (vec![Cause::ZerosHeld], 0));
+    // One alone is none, and goes.
+    let mut world = World::new(File).await;
+    world.item("MUG", 0).await;
+    let shop = world.connect("SHOP", &[("MUG", 10)], PutMode::default()).await;
+    world.until("10:01").await;
+    assert_eq!((shop.shows("MUG"), world.open().len()), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_master_is_told_as_one() {
     let (mut world, shop) = shop_of_100().await;
@@ -298,7 +330,7 @@ async fn what_waits_for_a_batch_can_be_oversold_until_that_has_gone() {
     world.until("10:10").await;
     world.adjust("MUG", -2).await;
     world.until("10:30").await;
-    let read = world.handle.ledger().read(TENANT, |view| exposure(view, ListingId(0), 10, 100));
+    let read = world.handle.ledger().read(TENANT, |view| exposure(view, ListingId(0), 10));
     let (exposed, _) = read.unwrap();
     assert_eq!((exposed.len(), exposed[0].exposed), (1, Quantity::units(2)));
     let millis = exposed[0].for_millis.unwrap();

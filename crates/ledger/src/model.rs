@@ -1386,6 +1386,8 @@ pub enum Cause {
     RepeatedFile,
     /// A file that should have come has not.
     MissingFile,
+    /// A system says of its stock what cannot be: less than nothing, or a part of what is counted whole.
+    Impossible,
 }
 
 /// Where a discrepancy is found again by what it is about, so that it is told once.

@@ -341,6 +341,21 @@ pub trait Reader: Send {
         after: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Vec<Note>, StoreError>;
+    /// Which notes of what systems show (those of the spaces that begin with `shown:`) were written after a version of a tenant's, and
+    /// which is the newest by now; that alone where no version is told. None: the store numbers none.
+    fn shown_since(&mut self, tenant: TenantId, version: Option<i64>) -> Result<Option<Shown>, StoreError> {
+        let _ = (tenant, version);
+        Ok(None)
+    }
+}
+
+/// What was written of what systems show.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shown {
+    /// The newest version.
+    pub version: i64,
+    /// Space and key of the notes.
+    pub notes: Vec<(String, String)>,
 }
 
 /// Writes. There is one writer at a time; readers see what was committed before they began.

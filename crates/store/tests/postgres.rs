@@ -179,7 +179,7 @@ fn ten_nodes_that_start_together_make_the_tables_once() {
     for thread in starting {
         assert_eq!(thread.join().unwrap(), Head::default());
     }
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "6|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "7|1");
 }
 
 #[test]
@@ -200,6 +200,9 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
         run_sql(&address, &format!("DROP INDEX onhand.{index}"));
     }
     run_sql(&address, "DROP TABLE onhand.node, onhand.given");
+    run_sql(&address, "DROP FUNCTION onhand.give_note_version CASCADE");
+    run_sql(&address, "ALTER TABLE onhand.note DROP COLUMN version");
+    run_sql(&address, "DROP SEQUENCE onhand.note_version");
     run_sql(&address, "UPDATE onhand.schema_version SET version = 1");
     let over = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
@@ -223,7 +226,7 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
         over.store(true, Ordering::SeqCst);
         writing.join().unwrap()
     });
-    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "6|1");
+    assert_eq!(run_sql(&address, "SELECT * FROM onhand.schema_version"), "7|1");
     let made = "SELECT count(*) FROM pg_indexes WHERE indexname IN \
                 ('object_due', 'object_waiting', 'note_connection', 'note_inbound', 'note_alert_target', 'note_raw', 'note_subscription')";
     assert_eq!(run_sql(&address, made), "7");
@@ -232,24 +235,62 @@ fn ten_nodes_of_the_next_version_change_the_tables_once_while_one_of_the_version
     assert_eq!(open(&address).tenants().unwrap().len(), 11);
 }
 
+/// Whoever reads finds what was written of what systems show since it last looked, whichever node wrote it, and nothing else.
+#[test]
+fn what_is_noted_of_what_systems_show_has_versions() {
+    let address = database();
+    let (mut one, mut two) = (open(&address), open(&address));
+    let put = |store: &mut PostgresStore, tenant, space: &str, key: &str, body: Option<&str>| {
+        let note = Note { space: space.to_owned(), key: key.to_owned(), body: body.map(str::to_owned) };
+        let after = store.head(tenant).unwrap();
+        let batch = Batch { after, head: after, notes: vec![note], ..Batch::default() };
+        store.commit(&[(tenant, batch)]).unwrap();
+    };
+    let since = |store: &mut PostgresStore, version| store.shown_since(TENANT, version).unwrap().unwrap();
+    assert_eq!(since(&mut one, None).version, 0);
+    put(&mut one, TENANT, "shown:1", "7@here", Some("5"));
+    put(&mut two, TENANT, "shown:2", "8@here", Some("5"));
+    let both = since(&mut one, Some(0));
+    assert_eq!(both.notes.len(), 2, "{both:?}");
+    assert_eq!(
+        since(&mut two, Some(both.version)),
+        onhand_store::Shown { notes: Vec::new(), ..both.clone() }
+    );
+    // The same again is written too; another space, and another tenant, are not it.
+    put(&mut two, TENANT, "shown:1", "7@here", Some("5"));
+    put(&mut two, TENANT, "status", "1", Some("{}"));
+    put(&mut two, TenantId(9), "shown:1", "9@here", Some("5"));
+    let later = since(&mut one, Some(both.version));
+    assert_eq!(later.notes, [("shown:1".to_owned(), "7@here".to_owned())]);
+    assert!(later.version > both.version);
+    // A reader sees what was there when it began.
+    let mut reader = two.reader().unwrap();
+    reader.begin().unwrap();
+    assert_eq!(reader.shown_since(TENANT, None).unwrap().unwrap().version, later.version);
+    put(&mut one, TENANT, "shown:2", "8@here", Some("6"));
+    assert_eq!(reader.shown_since(TENANT, Some(later.version)).unwrap().unwrap().notes, []);
+    reader.end().unwrap();
+    assert_eq!(since(&mut two, Some(later.version)).notes.len(), 1);
+}
+
 #[test]
 fn a_newer_version_says_who_may_go_on_beside_it() {
     let address = database();
     open(&address);
-    run_sql(&address, "UPDATE onhand.schema_version SET version = 8");
+    run_sql(&address, "UPDATE onhand.schema_version SET version = 9");
     let mut running = open(&address);
     write(&mut running, TENANT, "a neighbour");
-    run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 7");
+    run_sql(&address, "UPDATE onhand.schema_version SET min_compatible = 8");
     let head = running.head(TENANT).unwrap();
     let batch = Batch { after: head, head, ..Batch::default() };
     let refused = running.commit(&[(TENANT, batch)]).unwrap_err();
     assert!(
-        matches!(refused, StoreError::TooOld { needed: 7, known: 6, .. }),
+        matches!(refused, StoreError::TooOld { needed: 8, known: 7, .. }),
         "while it runs, too: {refused}"
     );
     match PostgresStore::open(&url(&address)).err() {
-        Some(error @ StoreError::TooOld { needed: 7, known: 6, .. }) => {
-            assert!(error.to_string().contains("schema 7"), "{error}");
+        Some(error @ StoreError::TooOld { needed: 8, known: 7, .. }) => {
+            assert!(error.to_string().contains("schema 8"), "{error}");
         }
         other => panic!("{other:?}"),
     }
@@ -603,6 +644,8 @@ fn use_everything(address: &str) {
     reader.tenants_at(Work::Subscribed).unwrap();
     reader.tenants_at(Work::Raw).unwrap();
     reader.due_first(10).unwrap();
+    reader.shown_since(TENANT, None).unwrap();
+    reader.shown_since(TENANT, Some(-1)).unwrap();
     let free = Given { tenant: TENANT, key: "1".to_owned(), node: None };
     let ours = Given { node: Some("a".to_owned()), ..free.clone() };
     assert!(store.give(&free, Some("a")).unwrap() && store.give(&ours, Some("a")).unwrap());

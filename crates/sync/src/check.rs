@@ -125,6 +125,8 @@ pub struct Checked {
     pub unheard: Some5,
     /// What it is master of and shows, and our books do not take.
     pub untaken: Some5,
+    /// Listings that would fall to zero, and somebody rejected that.
+    pub rejected: Some5,
     /// Other systems that are connected to the same.
     pub same_as: Some5,
     /// Since when all pushing is stopped.
@@ -289,6 +291,18 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
             "untaken",
             format!("{name} is master, and our books do not take what it shows of {}.", seen.untaken.shown()),
             "See why: GET /v1/items/{sku}/explain; what is held is approved or rejected: GET /v1/systems/{name}/snapshots.",
+        );
+    }
+    if seen.rejected.count > 0 {
+        let listings = some(&seen.rejected, "listing", "listings");
+        find(
+            Warning,
+            "rejected",
+            format!(
+                "{name} goes on showing what {listings} showed that should fall to zero, for somebody rejected that: {}.",
+                seen.rejected.shown()
+            ),
+            "Undo what made them zero; or have it asked again: POST /v1/systems/{name}/sync.",
         );
     }
     if seen.same_as.count > 0 {

@@ -40,6 +40,11 @@ pub enum Books {
     Apart,
     /// They follow it.
     Follow,
+    /// They follow it once its orders leave it a pause.
+    Lag {
+        /// Since when they left it none.
+        since: Instant,
+    },
     /// They should, and do not.
     Differ {
         /// Does that wait for a person?
@@ -69,6 +74,8 @@ pub struct Status {
     pub all_stopped: bool,
     /// The system tells us its numbers; none are sent.
     pub one_way_in: bool,
+    /// What was sent last is 0.
+    pub zero_was_sent: bool,
     /// What our books make of its number, where it tells us.
     pub books: Books,
     /// When the next batch goes, where numbers go in batches.
@@ -154,6 +161,9 @@ impl Standing {
         }
         if let Books::Differ { needs_somebody, .. } = status.books {
             return if needs_somebody { Self::NeedsYou } else { Self::Paused };
+        }
+        if matches!(status.books, Books::Lag { .. }) {
+            return Self::Behind;
         }
         // Its number is its own where it tells us.
         if status.one_way_in || status.is_in_step(shown) {
@@ -245,12 +255,21 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
     if shown.is_skipped {
         let rule = shown.rule.map(|rule| format!(" by rule {rule}")).unwrap_or_default();
         return match status.shows() {
+            Some(shows) if status.zero_was_sent && shows.is_zero() => format!(
+                "{system} shows 0; the number is left to it{rule}. 0 is what was sent while its selling was stopped: set it over there to \
+                 sell it again."
+            ),
             Some(shows) => format!("{system} shows {shows}; the number is left to it{rule}."),
             None => format!("What {system} shows is left to it{rule}."),
         };
     }
     let mut sentence = explain_number(system, status, shown, now);
-    sentence.push_str(&halted.unwrap_or_default());
+    if let Some(halted) = halted {
+        sentence.push_str(&halted);
+        if status.one_way_in {
+            sentence.push_str(" It has to be stopped over there too.");
+        }
+    }
     sentence
 }
 
@@ -266,8 +285,15 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         };
     };
     if status.one_way_in {
-        let it_shows =
-            format!("{system} shows {shows}. It is one-way in: it tells us, and nothing is sent to it.");
+        let it_shows = match (status.trouble(), status.observed) {
+            (Some(trouble), Some((_, at))) => {
+                format!(
+                    "{system} showed {shows} when it was last heard of, at {at}; nobody can tell whether it still does: {trouble}"
+                )
+            }
+            _ => format!("{system} shows {shows}."),
+        };
+        let it_shows = format!("{it_shows} It is one-way in: it tells us, and nothing is sent to it.");
         return match &status.books {
             Books::Apart => it_shows,
             Books::Follow => {
@@ -275,6 +301,10 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
                     "{it_shows} It is master of that stock: our books follow it, once its orders up to then are known."
                 )
             }
+            Books::Lag { since } => format!(
+                "{it_shows} It is master of that stock. Since {since} it has sold so often that nobody can tell which of its orders that \
+                 number has in it: our books have its orders, and follow its number again once it is read with none just before or after."
+            ),
             Books::Differ { sentence, .. } => format!("{it_shows} It is master of that stock. {sentence}"),
         };
     }
@@ -570,6 +600,18 @@ mod tests {
             explain("Berlin", &inward, &plain(101), now),
             "Berlin shows 97. It is one-way in: it tells us, and nothing is sent to it."
         );
+        let halt =
+            Halt { rule: RuleId(3), what: "MUG".into(), by: "ann".into(), at: now, reason: "recall".into() };
+        let halted = Shown { halt: Some(halt), ..plain(0) };
+        let said = explain("Berlin", &inward, &halted, now);
+        assert!(said.ends_with("recall. It has to be stopped over there too."), "{said}");
+        let sold = Status { books: Books::Lag { since: now }, ..inward };
+        let said = explain("Berlin", &sold, &plain(101), now);
+        assert!(said.contains("Since 1970-01-01T00:01:00Z it has sold so often"), "{said}");
+        let left = Shown { is_skipped: true, ..plain(5) };
+        let zeroed = Status { zero_was_sent: true, ..read(0) };
+        assert!(explain("Woo", &zeroed, &left, now).ends_with("set it over there to sell it again."));
+        assert_eq!(explain("Woo", &read(0), &left, now), "Woo shows 0; the number is left to it.");
         let untracked = Status { stopped: Some((Stop::Untracked, String::new())), ..read(97) };
         assert!(explain("Woo", &untracked, &plain(97), now).contains("sells it without end"));
         let down = Status { trouble: Some("Woo cannot be reached: no route".into()), ..read(97) };
@@ -599,6 +641,11 @@ mod tests {
         let all_stopped = Status { all_stopped: true, ..read(96) };
         assert_eq!((of(&paused), of(&all_stopped)), (Standing::Paused, Standing::Paused));
         let inward = Status { one_way_in: true, ..read(92) };
+        assert!(
+            said(&inward).starts_with("Woo showed 92 when it was last heard of, at 1970"),
+            "{}",
+            said(&inward)
+        );
         let refused = Status { needs_somebody: true, ..read(96) };
         assert_eq!((of(&inward), of(&refused)), (Standing::Behind, Standing::NeedsYou));
         assert!(said(&refused).ends_with("no route. Somebody must see to that."), "{}", said(&refused));

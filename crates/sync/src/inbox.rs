@@ -172,7 +172,8 @@ pub fn propose(matter: &Matter<'_>) -> Vec<Proposal> {
         | Cause::Recount
         | Cause::MalformedFile
         | Cause::RepeatedFile
-        | Cause::MissingFile => Vec::new(),
+        | Cause::MissingFile
+        | Cause::Impossible => Vec::new(),
     };
     proposals.push(dismiss(matter));
     proposals

@@ -137,10 +137,12 @@ pub fn by_change(changed: Quantity, of: Quantity, settings: &Inbound) -> Option<
 pub fn held_sentence(system: &str, as_of: Instant, items: &[String], guard: &Guard) -> String {
     let items = if items.is_empty() { String::new() } else { format!(" of {}", items.join(", ")) };
     let what = match guard {
-        Guard::Empty { rows_before: Some(before) } => format!("is empty; the one before had {before} rows"),
+        Guard::Empty { rows_before: Some(before) } => {
+            format!("is empty; the one before had {}", rows(*before))
+        }
         Guard::Empty { rows_before: None } => "is empty".to_owned(),
-        Guard::Truncated { rows, declared } => format!("has {rows} rows instead of {declared}"),
-        Guard::Shrunk { rows, before } => format!("has {rows} rows instead of {before}"),
+        Guard::Truncated { rows: has, declared } => format!("has {} instead of {declared}", rows(*has)),
+        Guard::Shrunk { rows: has, before } => format!("has {} instead of {before}", rows(*has)),
         Guard::Different { changed, of, percent } => {
             format!("would change {changed} of {of} units{items}, which is more than {percent} %")
         }
@@ -150,6 +152,10 @@ pub fn held_sentence(system: &str, as_of: Instant, items: &[String], guard: &Gua
         ),
     };
     format!("{system}'s snapshot of {as_of} {what}. Nothing was changed; approve it or wait for the next.")
+}
+
+fn rows(count: usize) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }
 
 /// What a person reads of one that waits, or that has waited for long enough.

@@ -27,6 +27,10 @@ pub struct Facts {
     pub all_stopped: bool,
     /// Its numbers that nothing is sent for.
     pub unsent: Unsent,
+    /// Does it tell us its numbers, and is sent none?
+    pub one_way_in: bool,
+    /// So many of its numbers are its own, by a rule or because it is master.
+    pub left_to_it: usize,
 }
 
 /// Of a system's numbers, those that nothing is sent for by something that a person may have to see to.
@@ -46,6 +50,8 @@ pub struct Unsent {
     pub gone: usize,
     /// So many it shows as master, and our books do not take them.
     pub untaken: usize,
+    /// So many would fall to zero, and somebody rejected that: nobody has to see to them any more.
+    pub rejected: usize,
 }
 
 impl Unsent {
@@ -64,7 +70,7 @@ impl Unsent {
 
     /// What a person should know; none where nothing is.
     pub fn reason(&self) -> Option<String> {
-        let Self { of, waiting, refused, refusal, untracked, gone, untaken } = self;
+        let Self { of, waiting, refused, refusal, untracked, gone, untaken, rejected: _ } = self;
         let mut all = Vec::new();
         let verb =
             |count: &usize, one: &'static str, several: &'static str| if *count == 1 { one } else { several };
@@ -113,6 +119,18 @@ pub enum State {
     Watching,
     /// It is kept equal.
     Live,
+    /// It tells us its numbers.
+    Heard,
+    /// All its numbers are its own, so many.
+    LeftToIt {
+        /// How many.
+        numbers: usize,
+    },
+    /// It is kept equal, but for what somebody chose to leave as it is.
+    LeftAsItIs {
+        /// How many numbers.
+        numbers: usize,
+    },
     /// Somebody paused it: it is read, and nothing is sent.
     Paused,
     /// Somebody stopped all pushing: it is read, and nothing is sent.
@@ -139,7 +157,7 @@ impl State {
         match self {
             Self::Connecting { .. } => "connecting",
             Self::Watching => "watching",
-            Self::Live => "live",
+            Self::Live | Self::Heard | Self::LeftToIt { .. } | Self::LeftAsItIs { .. } => "live",
             Self::Paused | Self::AllStopped => "paused",
             Self::Degraded { .. } => "degraded",
             Self::NeedsAttention { .. } => "needs_attention",
@@ -149,8 +167,10 @@ impl State {
     /// The sign and the word that stand for it: never a colour alone. `in_step`: does all show what it should?
     pub const fn sign(&self, in_step: bool) -> (&'static str, &'static str) {
         match self {
-            Self::Live if in_step => ("●", "in step"),
-            Self::Live => ("◐", "on its way"),
+            Self::Live | Self::Heard if in_step => ("●", "in step"),
+            Self::Live | Self::Heard => ("◐", "on its way"),
+            Self::LeftToIt { .. } => ("○", "left to it"),
+            Self::LeftAsItIs { .. } => ("■", "paused"),
             Self::Degraded { .. } => ("▲", "behind"),
             Self::Paused | Self::AllStopped => ("■", "paused"),
             Self::Watching => ("■", "watching"),
@@ -169,6 +189,22 @@ impl State {
             }
             Self::Watching => format!("{system} is read and compared; nothing is sent until it goes live."),
             Self::Live => format!("{system} is kept equal."),
+            Self::Heard => {
+                format!("{system} tells us its numbers: where it is master our books follow them.")
+            }
+            Self::LeftToIt { numbers: 1 } => {
+                format!("The one number of {system} is left to it: nothing is sent.")
+            }
+            Self::LeftToIt { numbers } => {
+                format!("All {numbers} numbers of {system} are left to it: nothing is sent.")
+            }
+            Self::LeftAsItIs { numbers } => {
+                let (number, stay) = if *numbers == 1 { ("number", "stays") } else { ("numbers", "stay") };
+                format!(
+                    "{system} is kept equal, but for {numbers} {number} that would fall to zero and {stay}: somebody rejected that. A sync \
+                     of {system} asks again."
+                )
+            }
             Self::Paused => format!("{system} is paused: it is read, and nothing is sent."),
             Self::AllStopped => {
                 format!("All pushing is stopped: {system} is read, and nothing is sent to any system.")
@@ -206,6 +242,11 @@ pub fn state(facts: &Facts) -> State {
         (Some(Trouble { reason, since, .. }), ..) => State::Degraded { since, reason },
         (None, Stage::Watching, _) => State::Watching,
         (None, _, Some(reason)) => State::NeedsAttention { since: None, reason },
+        (None, ..) if facts.one_way_in => State::Heard,
+        (None, ..) if facts.unsent.rejected > 0 => State::LeftAsItIs { numbers: facts.unsent.rejected },
+        (None, ..) if facts.unsent.of == 0 && facts.left_to_it > 0 => {
+            State::LeftToIt { numbers: facts.left_to_it }
+        }
         (None, ..) => State::Live,
     }
 }
@@ -284,11 +325,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_live_and_sent_nothing_is_not_kept_equal() {
+        let of = |of, rejected| Unsent { of, rejected, ..Unsent::default() };
+        assert_eq!(state(&Facts { one_way_in: true, left_to_it: 3, ..facts() }), State::Heard);
+        assert_eq!(state(&Facts { left_to_it: 3, ..facts() }), State::LeftToIt { numbers: 3 });
+        assert_eq!(state(&Facts { left_to_it: 3, unsent: of(1, 0), ..facts() }), State::Live);
+        assert_eq!(state(&Facts { unsent: of(9, 2), ..facts() }), State::LeftAsItIs { numbers: 2 });
+        assert_eq!(state(&Facts { unsent: of(9, 2), paused: true, ..facts() }), State::Paused);
+    }
+
+    #[test]
     fn each_state_has_a_sign_with_a_word_and_a_sentence() {
         let since = Some(Instant::parse("2026-11-23T13:20:00Z").unwrap());
         let reason = "its key was refused".to_owned();
         let all = [
             (State::Live, "● in step", "Shop is kept equal."),
+            (
+                State::Heard,
+                "● in step",
+                "Shop tells us its numbers: where it is master our books follow them.",
+            ),
+            (
+                State::LeftToIt { numbers: 20 },
+                "○ left to it",
+                "All 20 numbers of Shop are left to it: nothing is sent.",
+            ),
+            (
+                State::LeftAsItIs { numbers: 1 },
+                "■ paused",
+                "Shop is kept equal, but for 1 number that would fall to zero and stays: somebody rejected that.",
+            ),
             (State::Paused, "■ paused", "Shop is paused: it is read, and nothing is sent."),
             (
                 State::AllStopped,

@@ -501,6 +501,48 @@ async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_ledger_can_undo_is_undone_from_its_row() {
+    let shop = Shop::open().await;
+    received(&shop, 20).await;
+    let browser = signed_in(&shop).await;
+    for (act, form) in [
+        ("adjust", "key=u-1&location=LONDON&quantity=-3&reason=shrinkage"),
+        ("count", "key=u-2&location=LONDON&quantity=16"),
+    ] {
+        let (status, _, text) = browser.post(&format!("/items/MUG/{act}"), form, "same-origin").await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+    }
+    let history = shop.get("/v1/items/MUG/history").await;
+    let seq_of = |reason: &str| {
+        let rows = history["data"].as_array().unwrap();
+        rows.iter().find(|row| row["reason"] == reason).unwrap()["seq"].as_u64().unwrap()
+    };
+    let offered = |page: &str, seq: u64| page.contains(&format!("name=\"seq\" value=\"{seq}\""));
+    let item = browser.page("/items/MUG").await;
+    let adjusted = seq_of("shrinkage");
+    // What a count found is put right by another count.
+    assert_eq!((offered(&item, adjusted), offered(&item, seq_of("counted"))), (true, false));
+    let viewer = rules::with_role(&shop, onhand_web::Role::Viewer).await;
+    assert!(!offered(&viewer.page("/items/MUG").await, adjusted));
+    let form = format!("key=u-3&seq={adjusted}");
+    let (status, _, text) = browser.post("/items/MUG/preview/undo", &form, "same-origin").await;
+    assert!(status == StatusCode::OK && text.contains("Nothing is done yet"), "{status} {text}");
+    for _ in 0..2 {
+        let (status, _, text) = browser.post("/items/MUG/undo", &form, "same-origin").await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{text}");
+    }
+    let history = shop.get("/v1/items/MUG/history").await;
+    let row = history["data"].as_array().unwrap().iter().find(|row| row["seq"] == adjusted).unwrap().clone();
+    assert_eq!(row["reversed"], json!(3), "{row}");
+    assert!(!offered(&browser.page("/items/MUG").await, adjusted), "once");
+    let again = format!("key=u-4&seq={adjusted}");
+    let (status, _, text) = browser.post("/items/MUG/undo", &again, "same-origin").await;
+    assert!(status.is_client_error() && text.contains("Nothing was changed"), "{status} {text}");
+    let (status, _, text) = browser.post("/items/MUG/undo", "key=u-5&seq=x", "same-origin").await;
+    assert!(status == StatusCode::NOT_FOUND, "{status} {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_item_has_a_picture_and_each_action_says_first_what_follows() {
     let shop = Shop::open().await;
     for location in ["BERLIN"] {

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::command::{Line, Name, Note as NoteCommand, Resolve, TakeCount};
 use onhand_ledger::model::{Cause, Inbound, Meaning, System};
-use onhand_ledger::{Answer, Body, Command, DiscrepancyId, ItemId, LocationId, Quantity, SystemId, TenantId};
+use onhand_ledger::{
+    Answer, Body, Command, DiscrepancyId, Instant, ItemId, LocationId, Quantity, SystemId, TenantId,
+};
 use onhand_store::StoreError;
 use onhand_sync::snapshot::{Guard, by_change};
 
 use super::untaken::{self, Untaken, WhyUntaken};
-use super::{Row, Snapshot, SnapshotError, Standing, hashed, location_of, rehearse, rows, tell};
+use super::{Over, Row, Snapshot, SnapshotError, Standing, hashed, location_of, rehearse, rows, tell};
 use crate::queue::{Handle, SubmitError};
 use crate::rehearse::Rehearsal;
 
@@ -84,7 +86,9 @@ pub async fn tidy_untaken(
     for (code, sku, untaken) in over {
         let mut resolve = None;
         match untaken.why {
-            WhyUntaken::Held { document } => super::supersede(handle, tenant, id, &document).await?,
+            WhyUntaken::Held { document } => {
+                super::supersede(handle, tenant, id, &document, Over::Heard).await?
+            }
             WhyUntaken::Rejected { .. } => {}
             WhyUntaken::Impossible { discrepancy, .. } => resolve = discrepancy,
         }
@@ -208,7 +212,7 @@ impl Hearing<'_> {
             .filter_map(|seen| self.held(&seen.sku, |held| held != seen.difference))
             .collect();
         for document in &outdated {
-            super::supersede(self.handle, self.tenant, self.id, document).await?;
+            super::supersede(self.handle, self.tenant, self.id, document, Over::Shows).await?;
         }
         let is_decided = |seen: &&Seen| self.is_decided(seen, &outdated);
         let open = || heard.seen.iter().filter(|seen| !is_decided(seen));
@@ -311,6 +315,7 @@ impl Hearing<'_> {
         snapshot: &Snapshot,
         now: &mut BTreeMap<String, Untaken>,
     ) -> Result<(), SnapshotError> {
+        let mut untold = Vec::new();
         for (sku, (quantity, reason)) in &heard.impossible {
             if now.contains_key(sku) {
                 continue;
@@ -318,11 +323,24 @@ impl Hearing<'_> {
             let why = match self.before.get(sku).map(|known| &known.why) {
                 Some(why @ WhyUntaken::Impossible { reason: told, .. }) if told == reason => why.clone(),
                 _ => {
-                    let discrepancy = self.tell_of(sku, *quantity, reason, snapshot).await?;
-                    WhyUntaken::Impossible { reason: reason.clone(), discrepancy }
+                    let (reason, since) = (reason.clone(), snapshot.as_of);
+                    WhyUntaken::Impossible { reason, discrepancy: None, since }
                 }
             };
-            now.insert(sku.clone(), Untaken { quantity: *quantity, difference: Quantity::ZERO, why });
+            let untaken = Untaken { quantity: *quantity, difference: Quantity::ZERO, why };
+            if matches!(untaken.why, WhyUntaken::Impossible { discrepancy: None, .. }) {
+                untold.push(sku);
+            }
+            now.insert(sku.clone(), untaken);
+        }
+        // It is kept before it is told: after a crash between, it is told again under the same key, and is no second one.
+        self.keep(heard, now).await?;
+        for sku in untold {
+            let Some(untaken) = now.get_mut(sku) else { continue };
+            let quantity = untaken.quantity;
+            if let WhyUntaken::Impossible { reason, discrepancy, since } = &mut untaken.why {
+                *discrepancy = self.tell_of(sku, quantity, reason, *since).await?;
+            }
         }
         Ok(())
     }
@@ -332,17 +350,17 @@ impl Hearing<'_> {
         sku: &str,
         quantity: Quantity,
         reason: &str,
-        snapshot: &Snapshot,
+        since: Instant,
     ) -> Result<Option<DiscrepancyId>, SnapshotError> {
         let (name, code) = (&self.system.name, &self.code);
         let sentence = format!(
             "{name} is master of {sku} at {code}, and shows {quantity}. It cannot be counted as it is: {reason}."
         );
-        let key = format!("heard/{}/{code}/{sku}/{}", self.id, snapshot.as_of.micros());
+        let key = format!("heard/{}/{code}/{sku}/{}", self.id, since.micros());
         let note = NoteCommand {
             system: name.clone(),
             sku: Some(sku.to_owned()),
-            cause: Cause::UnknownName,
+            cause: Cause::Impossible,
             quantity,
             sentence,
             evidence: None,

@@ -335,7 +335,7 @@ pub async fn decide(
     approve: bool,
     by: &str,
 ) -> Result<Kept, SnapshotError> {
-    let unknown = || Invalid::Unknown { kind: "snapshot", id: format!("`{document}` of {system}") };
+    let unknown = || Invalid::Unknown { kind: "snapshot", id: format!("{document} of {system}") };
     let found = handle.ledger().read(tenant, |view| {
         let Some((id, _)) = view.system_by_name(system)? else { return Ok(Err(unknown_system(system))) };
         Ok(Ok((id, kept::snapshot(view, id, document)?)))
@@ -368,21 +368,36 @@ pub async fn decide(
     now.ok_or_else(|| unknown().into())
 }
 
-/// Its system shows other numbers than those of a snapshot that is held: nobody needs to decide on these.
+/// Why nobody needs to decide any more on a snapshot that is held.
+#[derive(Clone, Copy)]
+enum Over {
+    /// Its system shows other numbers.
+    Shows,
+    /// Its system is not heard of what is in it any longer: the listing, its name, being master or one-way in is over.
+    Heard,
+}
+
 async fn supersede(
     handle: &Handle,
     tenant: TenantId,
     id: SystemId,
     document: &str,
+    over: Over,
 ) -> Result<(), SnapshotError> {
     let system = handle.ledger().read(tenant, |view| view.system(id))?;
     let Some(name) = system.map(|system| system.name) else { return Ok(()) };
     let answer = |mut kept: Kept| {
         kept.state = Standing::Superseded;
-        kept.sentence = format!(
-            "{name} shows other numbers than in its snapshot of {}; nothing was changed.",
-            kept.as_of
-        );
+        let as_of = kept.as_of;
+        kept.sentence = match over {
+            Over::Shows => {
+                format!("{name} shows other numbers than in its snapshot of {as_of}; nothing was changed.")
+            }
+            Over::Heard => format!(
+                "Our books do not follow {name} any longer in what its snapshot of {as_of} says: its listing was unlinked, its item has \
+                 another name, or {name} is not its master or not one-way in; nothing was changed."
+            ),
+        };
         kept
     };
     answer_held(handle, tenant, id, document, &name, answer).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use onhand_ledger::model::System;
-use onhand_ledger::{DiscrepancyId, Quantity, SystemId};
+use onhand_ledger::{DiscrepancyId, Instant, Quantity, SystemId};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,11 @@ pub enum WhyUntaken {
     Impossible {
         /// Why.
         reason: String,
-        /// Where a person reads of it.
+        /// Where a person reads of it; none: nobody was told yet, as far as is known.
         discrepancy: Option<DiscrepancyId>,
+        /// When that was first seen: it is told once of that.
+        #[serde(default)]
+        since: Instant,
     },
 }
 

@@ -51,11 +51,12 @@ pub async fn check(
         let orders = (unanswered(view, id)?, mastered(view, id, system)?);
         let same_as = twins_of(view, ledger.seal(), id, connection.as_ref())?;
         let all_stopped = view.rules()?.pushing_stopped.map(|stopped| stopped.since);
-        let known = (has_address(view, id)?, all_stopped, same_as, untaken(view, id, system)?);
+        let untaken = (untaken(view, id, system)?, rejected(view, id)?);
+        let known = (has_address(view, id)?, all_stopped, same_as, untaken);
         Ok::<_, StoreError>((connection, worker, steps, unspoken, orders, known))
     })?;
     let (connection, worker, steps, unspoken, (unanswered, mastered), known) = seen;
-    let (has_address, all_stopped, same_as, untaken) = known;
+    let (has_address, all_stopped, same_as, (untaken, rejected)) = known;
     let sends = system.mode.direction.sends();
     let mut seen = Checked {
         name: system.name.clone(),
@@ -74,6 +75,7 @@ pub async fn check(
         paused: system.paused && sends,
         same_as,
         untaken,
+        rejected,
         ..Checked::default()
     };
     let mut tracked = BTreeMap::new();
@@ -165,6 +167,16 @@ fn untaken(view: &mut View<'_>, id: SystemId, system: &System) -> Result<Some5, 
     let mut found = Some5::default();
     for (sku, _) in snapshots::untaken_of_all(view, id, system)? {
         found.add(|| sku);
+    }
+    Ok(found)
+}
+
+/// What somebody rejected to fall to zero over there.
+fn rejected(view: &mut View<'_>, id: SystemId) -> Result<Some5, StoreError> {
+    let mut found = Some5::default();
+    for listing in view.counted(|counted| counted.rejected(id))? {
+        let Some(known) = view.listing(listing)? else { continue };
+        found.add(|| known.remote_sku.unwrap_or(known.remote_id));
     }
     Ok(found)
 }

@@ -301,20 +301,26 @@ pub async fn settle(
             system.name
         )));
     };
-    let put = |sku: String, multiplier: u32| {
+    let put = |sku: Option<String>, multiplier: u32| {
         Body::PutListing(PutListing {
             system: system.name.clone(),
             remote_id: remote_id.to_owned(),
             remote_sku: found.sku.clone(),
-            sku: Some(sku),
+            sku,
             multiplier,
             found: false,
         })
     };
     let ignore = act == Act::Ignore;
+    let is_linked = handle.ledger().read(tenant, |view| {
+        let listing = view.listing_by_remote(id, remote_id)?;
+        Ok::<_, StoreError>(listing.is_some_and(|(_, listing)| listing.item.is_some()))
+    })?;
     let bodies = match act {
+        // What is none of ours is sent nothing.
+        Act::Ignore if is_linked => vec![put(None, 1)],
         Act::Ignore => Vec::new(),
-        Act::Link { sku, multiplier } => vec![put(sku, multiplier)],
+        Act::Link { sku, multiplier } => vec![put(Some(sku), multiplier)],
         Act::Make => {
             let Some(sku) = found.sku.clone() else {
                 return Ok(Err(format!("{} has no SKU: give it one over there, or link it", found.shown())));
@@ -322,7 +328,7 @@ pub async fn settle(
             let known = handle.ledger().read(tenant, |view| view.item_by_sku(&sku))?;
             let item = PutItem { sku: sku.clone(), name: Some(found.name.clone()), ..PutItem::default() };
             let make = known.is_none().then_some(Body::PutItem(item));
-            make.into_iter().chain([put(sku, 1)]).collect()
+            make.into_iter().chain([put(Some(sku), 1)]).collect()
         }
     };
     for body in bodies {
@@ -351,17 +357,23 @@ pub async fn linked(
     id: SystemId,
     remote_id: &str,
 ) -> Result<(), AddError> {
-    let _alone = handle.ledger().found.lock().await;
-    let found = handle.ledger().read(tenant, |view| {
+    let alone = handle.ledger().found.lock().await;
+    let (found, is_connecting) = handle.ledger().read(tenant, |view| {
         let listing = view.listing_by_remote(id, remote_id)?;
         let is_linked = listing.is_some_and(|(_, listing)| listing.item.is_some());
-        Ok::<_, StoreError>(found_one(view, id, remote_id)?.filter(|_| is_linked))
+        let is_connecting = view.system(id)?.is_some_and(|system| system.stage == Stage::Connecting);
+        Ok::<_, StoreError>((found_one(view, id, remote_id)?.filter(|_| is_linked), is_connecting))
     })?;
     let waits =
         |found: &FoundListing| found.gone_since.is_none() && (found.ignored || found.discrepancy.is_some());
     if let Some(found) = found.filter(waits) {
         let found = FoundListing { ignored: false, ..found };
         keep_chosen(handle, tenant, actor, id, remote_id, found).await?;
+    }
+    drop(alone);
+    if is_connecting {
+        // Later its worker does.
+        recount(handle, tenant, id).await?;
     }
     Ok(())
 }

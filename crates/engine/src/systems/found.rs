@@ -76,6 +76,12 @@ pub struct FoundListing {
     pub untold: bool,
     /// Where a person reads that it waits for them.
     pub discrepancy: Option<DiscrepancyId>,
+    /// It was an item of ours when it was last looked at.
+    #[serde(default)]
+    pub linked: bool,
+    /// Somebody unlinked it: what its SKU is links it to nothing.
+    #[serde(default)]
+    pub let_go: bool,
 }
 
 impl FoundListing {
@@ -89,7 +95,17 @@ impl FoundListing {
             gone_since: None,
             untold: false,
             discrepancy: before.and_then(|before| before.discrepancy),
+            linked: before.is_some_and(|before| before.linked),
+            let_go: before.is_some_and(|before| before.let_go),
         }
+    }
+
+    /// It is linked now, or is not. Was that news?
+    const fn see(&mut self, is_linked: bool) -> bool {
+        let (was_linked, was_let_go) = (self.linked, self.let_go);
+        self.let_go = !is_linked && (was_let_go || was_linked);
+        self.linked = is_linked;
+        self.linked != was_linked || self.let_go != was_let_go
     }
 
     /// What a person knows it by.
@@ -168,6 +184,38 @@ struct Change {
     sentence: String,
 }
 
+impl Change {
+    fn unmapped(system: &str, remote_id: String, found: FoundListing) -> Self {
+        let sentence = format!(
+            "{system} sells {}, which is none of our items: link it, make an item of it, or ignore it.",
+            found.shown()
+        );
+        Self { cause: Cause::UnmappedListing, sku: None, remote_id, found, sentence }
+    }
+}
+
+/// That somebody is looking for what a system has; until dropped.
+struct Discovering<'a> {
+    handle: &'a Handle,
+    of: (TenantId, SystemId),
+}
+
+impl<'a> Discovering<'a> {
+    fn begin(handle: &'a Handle, tenant: TenantId, id: SystemId) -> Self {
+        handle.ledger().discovering.lock().push((tenant, id));
+        Self { handle, of: (tenant, id) }
+    }
+}
+
+impl Drop for Discovering<'_> {
+    fn drop(&mut self) {
+        let mut discovering = self.handle.ledger().discovering.lock();
+        if let Some(at) = discovering.iter().position(|of| *of == self.of) {
+            discovering.swap_remove(at);
+        }
+    }
+}
+
 const SHOWN: usize = 100;
 
 /// Finds all that a system has for sale, and its stock locations. `by_sku`: what is new is mapped to the item of its SKU at once.
@@ -180,6 +228,7 @@ pub async fn discover(
     id: SystemId,
     by_sku: bool,
 ) -> Result<Discovered, AddError> {
+    let _discovering = Discovering::begin(handle, tenant, id);
     let mut remote = channel.discover().await?;
     if channel.lists_ours() {
         remote.listings.extend(handle.ledger().read(tenant, ours)?);
@@ -258,6 +307,70 @@ pub async fn discover(
     Ok(done)
 }
 
+/// Looks again at what is known of a system's listings, without asking it: of what somebody linked, by whichever way, nobody is to say
+/// any more what it is; of what is linked no longer a person is told. Not while somebody is discovering it: whoever does sees to that, and
+/// it is to be asked for again.
+pub async fn review(handle: &Handle, tenant: TenantId, id: SystemId) -> Result<bool, AddError> {
+    let is_discovering = || handle.ledger().discovering.lock().contains(&(tenant, id));
+    let Some(system) = handle.ledger().read(tenant, |view| view.system(id))? else { return Ok(true) };
+    let (mut waiting, mut changes, mut after) = (0, Vec::new(), None::<String>);
+    loop {
+        if is_discovering() {
+            return Ok(false);
+        }
+        let _alone = handle.ledger().found.lock().await;
+        let page = handle.ledger().read(tenant, |view| {
+            let page = found_after(view, id, after.as_deref(), SLICE)?;
+            let linked = page.into_iter().map(|(remote_id, found)| {
+                let listing = view.listing_by_remote(id, &remote_id)?;
+                let is_linked = listing.is_some_and(|(_, listing)| listing.item.is_some());
+                Ok::<_, StoreError>((remote_id, found, is_linked))
+            });
+            linked.collect::<Result<Vec<_>, _>>()
+        })?;
+        let Some((last, ..)) = page.last() else { break };
+        after = Some(last.clone());
+        let mut seen = Vec::new();
+        for (remote_id, mut found, is_linked) in page {
+            if found.gone_since.is_some() {
+                continue;
+            }
+            let is_news = found.see(is_linked);
+            if is_linked && (found.ignored || found.discrepancy.is_some()) {
+                found.ignored = false;
+                let (end, mut notes) =
+                    handle.ledger().read(tenant, |view| take_back(view, &remote_id, &mut found))?;
+                notes.push(found.note(id, &remote_id));
+                handle.submit_with(tenant, end.map(|body| command(&system.name, body)), notes).await?;
+            } else if is_news {
+                seen.push(found.note(id, &remote_id));
+            }
+            if !is_linked && !found.ignored {
+                waiting += 1;
+                if found.discrepancy.is_none() {
+                    changes.push(Change::unmapped(&system.name, remote_id, found));
+                }
+            }
+        }
+        if !seen.is_empty() {
+            handle.submit_with(tenant, None, seen).await?;
+        }
+    }
+    if is_discovering() {
+        return Ok(false);
+    }
+    // Whoever is connecting it is answered all of it.
+    if system.stage != Stage::Connecting {
+        tell(handle, tenant, id, &system, changes).await?;
+    }
+    let mut sequence = handle.ledger().read(tenant, |view| sequence(view, id))?;
+    if sequence.waiting != waiting {
+        sequence.waiting = waiting;
+        keep_sequence(handle, tenant, id, &sequence).await?;
+    }
+    Ok(true)
+}
+
 /// What we have, as listings under our SKUs.
 fn ours(view: &mut View<'_>) -> Result<Vec<RemoteListing>, StoreError> {
     let mut listings = Vec::new();
@@ -302,7 +415,9 @@ fn look(
         Some(item) => view.item(item)?.map(|item| item.sku),
         None => None,
     };
-    let may_map = by_sku && !before.as_ref().is_some_and(|before| before.ignored);
+    // What somebody unlinked stays so.
+    let is_chosen = |before: &FoundListing| before.ignored || before.let_go || before.linked;
+    let may_map = by_sku && !before.as_ref().is_some_and(is_chosen);
     let sku = match (mapped, &remote.sku) {
         (Some(sku), _) => Some(sku),
         (None, Some(sku)) if may_map => view.item_by_sku(sku)?.map(|(_, item)| item.sku),
@@ -332,12 +447,7 @@ fn settle(
             done.unmatched.push(found.shown());
         }
         if found.discrepancy.is_none() {
-            let sentence = format!(
-                "{name} sells {}, which is none of our items: link it, make an item of it, or ignore it.",
-                found.shown()
-            );
-            let (cause, remote_id) = (Cause::UnmappedListing, remote.remote_id.clone());
-            changes.push(Change { cause, sku: None, remote_id, found: found.clone(), sentence });
+            changes.push(Change::unmapped(name, remote.remote_id.clone(), found.clone()));
         }
     }
     if let Some(before) = before
@@ -371,6 +481,7 @@ async fn commit(
 ) -> Result<Vec<Reply>, AddError> {
     let Looked { before, listing, sku } = looked;
     let mut found = FoundListing::of(remote, before.as_ref());
+    found.see(sku.is_some());
     let is_back = before.as_ref().is_some_and(|before| before.gone_since.is_some());
     let mut replies = Vec::new();
     if let Some(gone) = before.as_ref().filter(|before| before.untold) {

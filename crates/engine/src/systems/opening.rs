@@ -461,7 +461,8 @@ pub async fn rehearse(
                         done.untracked += usize::from(!reading.tracked);
                         let to = should.quantity - sold_already(view, id, listing, &open)?;
                         let to = to.max(Quantity::ZERO);
-                        if to == reading.quantity {
+                        // What it tells us is never set.
+                        if to == reading.quantity || !system.mode.direction.sends() {
                             continue;
                         }
                         let sku = match listing.item {

@@ -12,7 +12,7 @@ use onhand_sync::{Stop, fall};
 
 use super::lines::Sorted;
 use super::zeros::{is_prompt, was_prompt};
-use super::{Kept, Line, Worker, WorkerError};
+use super::{Kept, Line, REVIEW_AFTER, Worker, WorkerError};
 use crate::published::{Place, touched_by};
 use crate::systems::{ShownState, Stopped, load_shown, remote_locations, shown_key};
 
@@ -90,10 +90,15 @@ impl Worker {
                             Entry::Expires { lot, .. } => {
                                 ended.insert(*lot, record.recorded_at);
                             }
-                            Entry::Listing(..)
-                            | Entry::System(..)
-                            | Entry::Location(..)
-                            | Entry::Ownership(..) => self.stale = true,
+                            Entry::Listing(_, listing, _) => {
+                                self.stale = true;
+                                if listing.system == id {
+                                    self.review_at = Some(view.now.plus_micros(REVIEW_AFTER));
+                                }
+                            }
+                            Entry::System(..) | Entry::Location(..) | Entry::Ownership(..) => {
+                                self.stale = true
+                            }
                             Entry::Publication(..) | Entry::SellingStop(..) => {
                                 rules_changed = true;
                                 ruled_at.get_or_insert(record.recorded_at);
@@ -277,8 +282,8 @@ impl Worker {
         let mut over = Vec::new();
         // What it shows stays what it shows.
         let shown = |state: &ShownState| {
-            let (observed, followed) = (state.observed, state.followed);
-            ShownState { observed, followed, ..ShownState::default() }
+            let ShownState { observed, followed, unheard, .. } = *state;
+            ShownState { observed, followed, unheard, ..ShownState::default() }
         };
         let known = self.lines.iter().filter(|(_, line)| line.state != shown(&line.state));
         forgotten.extend(known.map(|(key, _)| key.clone()));
@@ -325,6 +330,7 @@ impl Worker {
                         suspected: None,
                         read_first: false,
                         fall: None,
+                        known_since: None,
                         sorted: Sorted::default(),
                     },
                 };

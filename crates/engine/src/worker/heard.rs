@@ -10,16 +10,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use onhand_channels::Reading;
 use onhand_ledger::command::Name;
 use onhand_ledger::model::Meaning;
-use onhand_ledger::{Instant, ItemId, Quantity};
+use onhand_ledger::{Instant, ItemId, Quantity, SystemId};
+use onhand_store::{Note, StoreError};
 use onhand_sync::OwnChange;
 
 use super::read::KEPT_AGAIN;
 use super::{PART, Worker, WorkerError};
 use crate::snapshots::{self, Beside, Row, Snapshot};
-use crate::systems::STALE_FOR;
+use crate::systems::{STALE_FOR, Unheard};
+use crate::view::View;
 
 /// What numbers change is counted together for so long, in seconds.
 const LATELY: i64 = 3_600;
+
+/// What cannot be compared for so long is said, in seconds.
+const UNHEARD_FOR: i64 = 60;
 
 /// It is looked so often whether what is not taken is still to be taken, in seconds.
 const TIDIED: i64 = 60;
@@ -43,16 +48,35 @@ struct Waiting {
     last: Option<Number>,
 }
 
+/// What was changed, by place over there and SKU: when, by how much.
+type Changes = BTreeMap<(String, String), Vec<(Instant, Quantity)>>;
+
+/// Between a place over there and a SKU.
+const OF: char = '\u{1f}';
+
+/// The notes of what was changed lately.
+fn changed_space(system: SystemId) -> String {
+    format!("heard:{system}")
+}
+
+fn changed_note(system: SystemId, (place, sku): &(String, String), changes: &[(Instant, Quantity)]) -> Note {
+    let body = (!changes.is_empty())
+        .then(|| serde_json::to_string(changes).expect("quantities and times can always be written"));
+    Note { space: changed_space(system), key: format!("{place}{OF}{sku}"), body }
+}
+
 /// What is heard of the numbers of a system that is one-way in.
 #[derive(Default)]
 pub(super) struct Heard {
     /// Since when it is heard what its orders do to its numbers.
     since: Option<Instant>,
     numbers: BTreeMap<String, Waiting>,
-    /// What was changed lately, by place over there: when, of which SKU, by how much.
-    changed: BTreeMap<String, Vec<(Instant, String, Quantity)>>,
+    /// What was changed lately, by place over there and SKU; none: it is to be read.
+    changed: Option<Changes>,
     /// What its own orders did to a number.
     sold: BTreeMap<String, BTreeSet<Sold>>,
+    /// Since when nobody can tell what a number says.
+    unheard: BTreeMap<String, Instant>,
 }
 
 /// What an order did to a number.
@@ -195,6 +219,7 @@ impl Worker {
         let mut places = BTreeMap::<String, (Instant, Vec<Row>)>::new();
         let mut done = BTreeSet::new();
         let mut again = BTreeSet::new();
+        let mut told = Vec::new();
         for (place, keys) in self.sold_together(&ready) {
             // All that it sells of an item at one place is what lies there of it: each is read, or none is taken.
             let is_missing = |key: &String| !self.heard.numbers.contains_key(key);
@@ -203,6 +228,8 @@ impl Worker {
                     |key: &String| self.lines.get(key).is_some_and(|line| line.state.observed.is_some());
                 if keys.iter().all(is_shown) {
                     again.extend(keys.iter().cloned());
+                } else {
+                    told.extend(keys.iter().map(|key| (key.clone(), Some(Unheard::Beside))));
                 }
                 done.extend(keys);
                 continue;
@@ -215,9 +242,11 @@ impl Worker {
             done.extend(keys.iter().cloned());
             let sold = keys.iter().filter_map(|key| self.heard.sold.get(key)).flatten();
             if sold.into_iter().any(|sold| sold.spoils(since, until)) {
+                told.extend(keys.iter().map(|key| (key.clone(), Some(Unheard::Selling))));
                 again.extend(keys);
                 continue;
             }
+            told.extend(keys.iter().map(|key| (key.clone(), None)));
             let (as_of, rows) = places.entry(place).or_insert((since, Vec::new()));
             *as_of = since.min(*as_of);
             for (key, number) in keys.iter().zip(numbers) {
@@ -232,6 +261,7 @@ impl Worker {
             self.heard.go_on(key);
         }
         self.heard.forget_sold(heard_to);
+        self.keep_unheard(told).await?;
         if !again.is_empty() {
             let soon = self.now().plus_micros(STALE_FOR);
             self.next_read = if self.read_back.is_empty() { soon } else { self.next_read.min(soon) };
@@ -241,6 +271,36 @@ impl Worker {
             self.take_numbers(place, as_of, rows, heard_to).await?;
         }
         Ok(())
+    }
+
+    /// Keeps of which numbers nobody can tell what they say, and why, where that lasts.
+    async fn keep_unheard(&mut self, told: Vec<(String, Option<Unheard>)>) -> Result<(), WorkerError> {
+        let now = self.now();
+        let mut changed = Vec::new();
+        for (key, why) in told {
+            let since = match why {
+                Some(_) => Some(*self.heard.unheard.entry(key.clone()).or_insert(now)),
+                None => {
+                    self.heard.unheard.remove(&key);
+                    None
+                }
+            };
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            let lasting = since.filter(|since| since.plus_seconds(UNHEARD_FOR) <= now);
+            let known = line.state.unheard;
+            let unheard = match (known, lasting.zip(why)) {
+                // Before a restart it was so already.
+                (Some((before, _)), Some((since, why))) => Some((before.min(since), why)),
+                (Some(_), None) if why.is_some() => known,
+                (_, unheard) => unheard,
+            };
+            if known != unheard {
+                line.state.unheard = unheard;
+                drop(line);
+                changed.push(key);
+            }
+        }
+        self.keep(&changed).await
     }
 
     /// What our books do not take of its numbers, and why, ends with what it is of: a listing, a name, being master, being one-way in.
@@ -300,13 +360,7 @@ impl Worker {
             agrees: Quantity::ZERO,
             held_by: None,
         };
-        let now = self.now();
-        let lately = self.heard.changed.entry(place.clone()).or_default();
-        lately.retain(|(at, ..)| at.plus_seconds(LATELY) > now);
-        let mut changed = BTreeMap::<String, Quantity>::new();
-        for (_, sku, difference) in lately {
-            *changed.entry(sku.clone()).or_default() += *difference;
-        }
+        let changed = self.changed_lately(&place).await?;
         let beside = Beside {
             changed,
             shown: || {
@@ -321,11 +375,62 @@ impl Worker {
         };
         match snapshots::hear(&self.handle, self.tenant, self.id, snapshot, beside).await {
             Ok(changed) => {
-                let changed = changed.into_iter().map(|(sku, difference)| (now, sku, difference));
-                self.heard.changed.entry(place).or_default().extend(changed);
-                Ok(())
+                let (id, now) = (self.id, self.now());
+                let mut notes = Vec::new();
+                for (sku, difference) in changed {
+                    let of = (place.clone(), sku);
+                    let changes = self.heard.changed.get_or_insert_default().entry(of.clone()).or_default();
+                    changes.push((now, difference));
+                    notes.push(changed_note(id, &of, changes));
+                }
+                self.keep_changed(notes).await
             }
             Err(error) => self.not_told(error).await,
         }
     }
+
+    /// What was added at a place lately, less what was taken, by SKU. What is longer ago is forgotten.
+    async fn changed_lately(&mut self, place: &str) -> Result<BTreeMap<String, Quantity>, WorkerError> {
+        let (id, now) = (self.id, self.now());
+        let changed = match &mut self.heard.changed {
+            Some(changed) => changed,
+            none => none.insert(self.handle.ledger().read(self.tenant, |view| changes_kept(view, id))?),
+        };
+        let mut over = Vec::new();
+        changed.retain(|of, changes| {
+            let known = changes.len();
+            changes.retain(|(at, _)| at.plus_seconds(LATELY) > now);
+            if changes.len() < known {
+                over.push(changed_note(id, of, changes));
+            }
+            !changes.is_empty()
+        });
+        let here = changed.iter().filter(|((at, _), _)| at == place);
+        let sums = here.map(|((_, sku), changes)| (sku.clone(), changes.iter().map(|(_, net)| *net).sum()));
+        let sums = sums.collect();
+        self.keep_changed(over).await?;
+        Ok(sums)
+    }
+
+    async fn keep_changed(&self, notes: Vec<Note>) -> Result<(), WorkerError> {
+        if !notes.is_empty() {
+            self.handle.submit_with(self.tenant, None, notes).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What was changed lately, as it is kept.
+fn changes_kept(view: &mut View<'_>, id: SystemId) -> Result<Changes, StoreError> {
+    let space = changed_space(id);
+    let mut all = Changes::new();
+    view.each_note(&space, |key, body| {
+        let damaged =
+            |error: &dyn std::fmt::Display| StoreError::Damaged(format!("note {space}/{key}: {error}"));
+        let (place, sku) = key.split_once(OF).ok_or_else(|| damaged(&"it names no place"))?;
+        let changes = serde_json::from_str(&body).map_err(|error| damaged(&error))?;
+        all.insert((place.to_owned(), sku.to_owned()), changes);
+        Ok(())
+    })?;
+    Ok(all)
 }

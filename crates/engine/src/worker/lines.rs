@@ -9,6 +9,9 @@ use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Danger, Fall, danger, exposed};
 
 use super::Line;
+
+/// Listings that are linked together follow each other within this, in microseconds.
+const FOLLOW_WITHIN: i64 = 10_000_000;
 use crate::figures::Standing;
 
 /// Of a line, what decides which sets it is in.
@@ -99,10 +102,18 @@ impl Line {
     pub(super) fn may_be_sent_at(&self, now: Instant) -> bool {
         let falls = self.state.shows().is_some_and(|shows| self.desired < shows);
         self.may_be_sent()
+            && !self.is_one_of_many(now)
             && self.state.stopped.as_ref().is_none_or(|stopped| {
                 let is_another = stopped.number.is_some_and(|refused| refused != self.desired);
                 stopped.retry_at.is_some_and(|at| at <= now || (falls && is_another))
             })
+    }
+
+    /// Of a listing that has just become one of ours, and would fall to zero by no order: the others that were linked with it may follow.
+    /// Whether they are a wave is seen once they have had the time for it.
+    fn is_one_of_many(&self, now: Instant) -> bool {
+        let is_new = self.known_since.is_some_and(|since| since.plus_micros(FOLLOW_WITHIN) > now);
+        is_new && self.fall == Some(Fall::Guarded) && !self.state.zero_allowed
     }
 
     fn sorts(&self) -> Sorted {

@@ -41,7 +41,8 @@ use self::lines::{Lines, Sorted};
 use crate::figures::{OfSystem, Standing};
 use crate::published::{Basis, Facts};
 use crate::queue::{Handle, SubmitError};
-use crate::systems::{STATUS, ShownState, WorkerStatus, shown_space};
+use crate::systems::found::review;
+use crate::systems::{AddError, STATUS, ShownState, WorkerStatus, shown_space};
 
 /// How often things are done.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +103,8 @@ const KEPT: usize = 1_000;
 const PART: usize = 5_000;
 /// While nothing is tried it is looked so often whether a person asks for it, in seconds.
 const LOOK_SECONDS: i64 = 1;
+/// So long after its listings were linked it is looked which of them still wait for a person, in microseconds: more may follow.
+const REVIEW_AFTER: i64 = 2_000_000;
 /// The status is kept at least this often, in seconds, while nothing else changes of it.
 const STATUS_SECONDS: i64 = 5;
 
@@ -170,6 +173,8 @@ struct Line {
     read_first: bool,
     /// Where it should show 0: what that follows from.
     fall: Option<Fall>,
+    /// When its number was first known, where that was not before.
+    known_since: Option<Instant>,
     /// When what is known of it was kept last.
     kept_at: Instant,
     /// In which of the sets it is.
@@ -256,6 +261,8 @@ pub struct Worker {
     heard: heard::Heard,
     /// When it is looked next whether what our books do not take is still to be taken.
     next_tidy: Instant,
+    /// Somebody linked its listings, or may have: when it is looked which of them still wait for a person.
+    review_at: Option<Instant>,
     /// What it says of its stock that cannot be, and a person was told of.
     impossible: BTreeSet<String>,
     /// What a file of its own says that it shows, until it is judged.
@@ -331,6 +338,7 @@ impl Worker {
             heard: heard::Heard::default(),
             impossible: BTreeSet::new(),
             next_tidy: Instant::MIN,
+            review_at: Some(now.plus_micros(REVIEW_AFTER)),
             seen: BTreeMap::new(),
             asked: None,
             batch: None,
@@ -428,7 +436,21 @@ impl Worker {
         if may_push_at > now && !self.differences(now, 1).is_empty() {
             next = next.min(may_push_at);
         }
-        next.min(self.next_due(now).unwrap_or(next))
+        next.min(self.next_due(now).unwrap_or(next)).min(self.review_at.unwrap_or(next))
+    }
+
+    /// Looks which of its listings wait for a person by now.
+    async fn review_listings(&mut self) -> Result<(), WorkerError> {
+        self.review_at = None;
+        match review(&self.handle, self.tenant, self.id).await {
+            Ok(true) => {}
+            Ok(false) => self.review_at = Some(self.now().plus_micros(REVIEW_AFTER)),
+            Err(AddError::Submit(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(system = self.system.name, %error, "its listings cannot be looked at")
+            }
+        }
+        Ok(())
     }
 
     /// What it comes to now, for whoever watches.
@@ -471,6 +493,9 @@ impl Worker {
         self.refresh().await?;
         for key in self.untold_stops.clone() {
             self.tell_stop(&key).await?;
+        }
+        if self.review_at.is_some_and(|at| at <= self.now()) {
+            self.review_listings().await?;
         }
         if self.is_hinted() {
             self.next_orders = self.now();

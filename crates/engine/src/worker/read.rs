@@ -236,6 +236,7 @@ impl Worker {
             state.observed = Some((observation.quantity, observation.at));
             state.acknowledge(observation.quantity, observation.at);
             if verdict == Verdict::First {
+                line.known_since = Some(now);
                 // As a reading of a while ago, it may be without what we heard of since then.
                 let may_be_older = observation.at.plus_micros(-STALE_FOR);
                 state.changes.retain(|change| change.heard_at >= may_be_older);

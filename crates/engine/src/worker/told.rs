@@ -111,7 +111,7 @@ impl Worker {
             let is_told = self.impossible.contains(&sentence);
             if !is_told {
                 let key = format!("below-nothing/{}/{name}/{quantity}/{}", self.id, as_of.micros());
-                let note = self.note_of(Cause::UnknownName, quantity, sentence.clone());
+                let note = self.note_of(Cause::Impossible, quantity, sentence.clone());
                 self.submit_note(Some(key), note).await?;
             }
             known.insert(sentence);
@@ -134,7 +134,7 @@ impl Worker {
             SnapshotError::Invalid(invalid) => {
                 let sentence = format!("{}'s stock cannot be taken: {invalid}.", self.system.name);
                 if self.impossible.insert(sentence.clone()) {
-                    self.note_of_system(Cause::UnknownName, sentence).await?;
+                    self.note_of_system(Cause::Impossible, sentence).await?;
                 }
                 Ok(())
             }

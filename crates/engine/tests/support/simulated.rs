@@ -1,6 +1,6 @@
 //! Simulated systems, and the workers that keep them equal, on a clock that stands still until it is set. Times are of one day, UTC.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use onhand_channels::{
@@ -69,6 +69,8 @@ pub struct Inside {
     pub stale_ms: i64,
     /// Its clock is ahead by so much, in seconds.
     pub clock_ahead: i64,
+    /// Listings that it tracks no stock of.
+    pub untracked: BTreeSet<String>,
     /// How many listings one push takes.
     pub batch_size: usize,
     /// Has it compare-and-set?
@@ -206,7 +208,7 @@ impl Channel for Simulated {
                 quantity: Quantity::units(number),
                 on_hand: told(number + set_aside),
                 allocated: told(set_aside),
-                tracked: true,
+                tracked: !inside.untracked.contains(listing),
             })
         };
         Ok(listings.iter().filter_map(reading).collect())

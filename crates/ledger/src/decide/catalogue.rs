@@ -326,7 +326,11 @@ fn end_as(tx: &mut Tx<'_>, id: DiscrepancyId, choice: Option<Choice>) -> Result<
         let names: Vec<&str> = known.choices.iter().map(|choice| choice.name()).collect();
         let problem = match names.as_slice() {
             [] => {
-                format!("`{}` is no choice here: it is no question, and is resolved without", choice.name())
+                format!(
+                    "`{}` is no choice here: it is no question, and is resolved without. What is held with it is decided where it is: \
+                     a snapshot by `onhand snapshot approve` or `reject`, or by what the inbox proposes",
+                    choice.name()
+                )
             }
             names => format!("`{}` is no choice here; right is {}", choice.name(), names.join(" or ")),
         };

@@ -35,6 +35,8 @@ mod supply;
 mod transfer;
 mod tx;
 
+pub use self::reverse::may_be_reversed;
+
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Body, Command};
 use crate::entry::{Entry, Record};

@@ -103,6 +103,22 @@ fn find(tx: &Tx<'_>, seq: Seq) -> Result<(Movement, Option<(PurchaseId, Purchase
     }
 }
 
+/// Is a movement of a record one that is reversed, as long as it was not? What else speaks against it is said when it is tried.
+pub fn may_be_reversed(record: &Record, seq: Seq, movement: &Movement) -> bool {
+    let is_plain = movement.corrects.is_none()
+        && record.document.is_none()
+        && movement.promise.is_none()
+        && movement.from.state != StockState::Customer
+        && !is_production(movement);
+    is_plain
+        && match own(&record.answer, seq) {
+            Answer::Moved(moved, _) | Answer::Purchase { moved, .. } => {
+                moved.iter().any(|moved| moved.seq == seq)
+            }
+            _ => false,
+        }
+}
+
 /// What was answered to the very command that made a movement: a group has several.
 fn own(answer: &Answer, seq: Seq) -> &Answer {
     let Answer::Group(answers) = answer else { return answer };

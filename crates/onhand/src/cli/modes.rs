@@ -26,10 +26,10 @@ pub struct Mode {
     #[arg(long)]
     pub policy: Option<Policy>,
     /// More listings than this (and than --hold-share) that fall to zero at once by what is no order wait for a person.
-    #[arg(long, value_name = "LISTINGS", requires = "hold_share")]
+    #[arg(long, allow_negative_numbers = true, value_name = "LISTINGS", requires = "hold_share")]
     pub hold_zeros: Option<u32>,
     /// Percent of its listings; at 100 none wait.
-    #[arg(long, value_name = "PERCENT", requires = "hold_zeros")]
+    #[arg(long, value_name = "PERCENT", requires = "hold_zeros", allow_negative_numbers = true)]
     pub hold_share: Option<u8>,
 }
 

@@ -70,25 +70,25 @@ pub struct RuleFields {
     #[arg(long = "group", value_name = "NAME")]
     pub groups: Vec<String>,
     /// Keep so much back.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub buffer: Option<String>,
     /// Keep back what is measured to be enough but for one time in so many, such as 1000; at least the buffer.
     #[arg(long, value_name = "N")]
     pub risk_one_in: Option<u32>,
     /// And no more than this.
-    #[arg(long, value_name = "QUANTITY", requires = "risk_one_in")]
+    #[arg(long, value_name = "QUANTITY", requires = "risk_one_in", allow_negative_numbers = true)]
     pub buffer_at_most: Option<String>,
     /// Never show more than this.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub cap: Option<String>,
     /// Show this share of it, 0 to 100.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub percentage: Option<u8>,
     /// Show 0 at or below this much.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub stop_at: Option<String>,
     /// Count what is expected up to so many days after today.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
     pub incoming_days: Option<u16>,
     /// Or up to this day, such as 2026-12-05.
     #[arg(long, value_name = "DAY", conflicts_with = "incoming_days")]

@@ -59,7 +59,9 @@ fn shown_lines(shown: &Value) -> Vec<String> {
         because => format!(": {because}"),
     };
     let since = chain["since"].as_str().map_or(String::new(), |since| format!(", since {since}"));
-    lines.push(format!("    so it should show {}{because}{since}", shown["desired"]));
+    if !shown["desired"].is_null() {
+        lines.push(format!("    so it should show {}{because}{since}", shown["desired"]));
+    }
     let sent = &chain["sent"];
     if sent.is_object() {
         let answer = match (sent["acknowledged_at"].as_str(), &sent["by_reading"]) {

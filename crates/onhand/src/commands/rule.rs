@@ -34,7 +34,11 @@ pub(crate) async fn run(link: &Link, asked: Rule, json: bool) -> anyhow::Result<
             let body = without_nulls(json!({ "sku": sku, "tag": tag, "reason": reason }));
             let stopped = link.post("/v1/selling/stop", &body).await?;
             Ok(print(json, &stopped, |_| {
-                say(format!("{} shows 0 everywhere until selling is resumed.", named(&what)))
+                say(format!(
+                    "{} shows 0 everywhere until selling is resumed, but where the number is the system's own (one-way in, or master of it): \
+                     stop it over there too.",
+                    named(&what)
+                ))
             })?)
         }
         Rule::ResumeSelling { what } => {

@@ -231,6 +231,51 @@ async fn what_is_new_renamed_or_gone_over_there_is_noticed_and_said() {
     assert!(told["detail"].as_str().unwrap().contains("had 4 listings: nothing is changed"), "{told}");
 }
 
+/// By whatever way a listing is linked or let go, those that wait are known without asking the shop.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_linked_or_let_go_by_hand_waits_or_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("hand.db"));
+    ours(&server).await;
+    let (_shop, url) = a_shop().await;
+    let add = json!({ "name": "Corner", "kind": "shop", "url": url, "secret": "token" });
+    done(&server, "/v1/systems", add).await;
+    let waiting = async |many: usize, listing: &str| {
+        let told = server.get("/v1/discrepancies?open=true").await.1;
+        let told = told["data"].as_array().unwrap().clone();
+        let sentences = told.iter().map(|one| one["sentence"].as_str().unwrap());
+        let says = sentences.filter(|sentence| sentence.contains("which is none of our items"));
+        let says: Vec<&str> = says.collect();
+        let is_said = listing.is_empty() || says.iter().any(|sentence| sentence.contains(listing));
+        state(&server).await["waiting"] == json!(many) && says.len() == many && is_said
+    };
+    until("two wait", async || waiting(2, "A cup (CUP)").await).await;
+    let link = json!({ "remote_id": "3", "sku": "MUG-1" });
+    done(&server, "/v1/systems/Corner/listings", link).await;
+    until("one is linked", async || waiting(1, "Small mug").await).await;
+    let put = json!({ "system": "Corner", "remote_id": "2", "sku": "MUG-1", "multiplier": 1 });
+    done(&server, "/v1/commands", json!({ "body": { "put_listing": put } })).await;
+    until("none waits", async || waiting(0, "").await).await;
+    done(&server, "/v1/systems/Corner/listings", json!({ "remote_id": "1" })).await;
+    until("one was let go", async || waiting(1, "Blue mug (MUG)").await).await;
+    // What somebody unlinked is not linked again by its SKU; and what is ignored is no item's listing.
+    let linked = async |listing: &str| {
+        let told = server.get("/v1/systems/Corner/listings").await.1;
+        let told = told["data"].as_array().unwrap().clone();
+        let found = told.into_iter().find(|one| one["remote_id"] == listing).unwrap();
+        (found["sku"].clone(), found["ignored"].clone())
+    };
+    done(&server, "/v1/systems/Corner/discover", json!({})).await;
+    assert_eq!(linked("1").await, (Value::Null, json!(false)));
+    let ignore = json!({ "action": "ignore", "listings": [{ "remote_id": "3" }] });
+    assert_eq!(done(&server, "/v1/systems/Corner/matches", ignore).await["done"], 1);
+    assert_eq!(linked("3").await, (Value::Null, json!(true)));
+    done(&server, "/v1/systems/Corner/listings", json!({ "remote_id": "1", "sku": "MUG" })).await;
+    until("it is linked again", async || waiting(0, "").await).await;
+    done(&server, "/v1/systems/Corner/discover", json!({})).await;
+    assert_eq!(linked("1").await, (json!("MUG"), json!(false)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connecting_is_walked_in_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ use self::read::{PostgresReader, Seat};
 use self::wire::{Connection, Failure, Wire};
 use self::write::Prepared;
 use crate::rows::signed;
-use crate::{Batch, Chunk, Given, Head, KeyAt, Note, Presence, Reader, Store, StoreError, Work};
+use crate::{Batch, Chunk, Given, Head, KeyAt, Note, Presence, Reader, Shown, Store, StoreError, Work};
 
 /// How many connections all readers share.
 const READERS: usize = 4;
@@ -172,6 +172,7 @@ read_through! {
     note(tenant: TenantId, space: &str, key: &str) -> Option<String>;
     notes(tenant: TenantId, space: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)>;
     notes_after(tenant: TenantId, after: Option<(&str, &str)>, limit: usize) -> Vec<Note>;
+    shown_since(tenant: TenantId, version: Option<i64>) -> Option<Shown>;
 }
 
 impl Store for PostgresStore {

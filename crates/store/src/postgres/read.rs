@@ -14,7 +14,7 @@ use crate::rows::{
     CellRow, HEADLESS, ObjectRow, cell_numbers, head_sum, orphaned, signed, trail_sum, whole_chunk,
     whole_note,
 };
-use crate::{Chunk, Head, KeyAt, Note, Reader, StoreError, Work, trail};
+use crate::{Chunk, Head, KeyAt, Note, Reader, Shown, StoreError, Work, trail};
 
 /// See [`orphaned`].
 static ORPHANED: LazyLock<String> =
@@ -119,6 +119,10 @@ const FIRST_NOTES: &str =
     "SELECT key, body, sum FROM note WHERE tenant_id = $1 AND space = $2 ORDER BY key LIMIT $3";
 const NOTES_AFTER: &str = "SELECT space, key, body, sum FROM note WHERE tenant_id = $1 AND (space, key) > ($2, $3) \
     ORDER BY space, key LIMIT $4";
+const SHOWN_VERSION: &str =
+    "SELECT coalesce(max(version), 0) FROM note WHERE tenant_id = $1 AND starts_with(space, 'shown:')";
+const SHOWN_SINCE: &str =
+    "SELECT space, key FROM note WHERE tenant_id = $1 AND starts_with(space, 'shown:') AND version > $2";
 /// How many notes are checked at a time.
 const NOTES_AT_ONCE: usize = 1_000;
 
@@ -638,6 +642,20 @@ impl Reader for PostgresReader {
             Ok(Note { space, key, body: Some(body) })
         };
         rows.iter().map(read).collect()
+    }
+
+    fn shown_since(&mut self, tenant: TenantId, version: Option<i64>) -> Result<Option<Shown>, StoreError> {
+        let id = signed(tenant.0);
+        let newest = self.row(SHOWN_VERSION, parameters![id])?.map_or(Ok(0), |row| get(&row, 0))?;
+        let mut shown = Shown { version: newest, notes: Vec::new() };
+        let Some(version) = version.filter(|version| *version < newest) else { return Ok(Some(shown)) };
+        for row in self.rows(SHOWN_SINCE, parameters![id, version])? {
+            let (space, key): (String, Vec<u8>) = (get(&row, 0)?, get(&row, 1)?);
+            let key = String::from_utf8(key)
+                .map_err(|_| StoreError::Damaged(format!("the key of a note of {space} is no text")))?;
+            shown.notes.push((space, key));
+        }
+        Ok(Some(shown))
     }
 }
 

@@ -10,11 +10,11 @@ use super::wire::{Connection, Failure};
 use crate::StoreError;
 
 /// The version of [`STEPS`] all done.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// For each version: what makes it of the one before, and the least version whose nodes may go on beside it.
-pub(super) const STEPS: [(&str, i64); 6] =
-    [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1), (NODES, 1), (PEOPLE, 1), (SUBSCRIPTIONS, 1)];
+pub(super) const STEPS: [(&str, i64); 7] =
+    [(FIRST, 1), (WORK, 1), (SNAPSHOTS, 1), (NODES, 1), (PEOPLE, 1), (SUBSCRIPTIONS, 1), (SHOWN, 1)];
 
 /// The same tables as in SQLite but for keys, which any node may write. Texts are compared byte by byte, as there, and a note's
 /// key is bytes, for it may hold what a text here may not (a zero). Bodies of the log are packed already.
@@ -72,6 +72,18 @@ CREATE INDEX note_raw ON note(tenant_id) WHERE space = 'raw';
 /// And who is sent webhooks.
 const SUBSCRIPTIONS: &str = "
 CREATE INDEX note_subscription ON note(tenant_id) WHERE space = 'subscription';
+";
+
+/// And which notes of what systems show were written since a reader last looked. Whoever writes notes of a tenant holds its head, so
+/// that what is committed later has a larger version. A trigger gives it, so that nodes of the version before do too.
+const SHOWN: &str = "
+CREATE SEQUENCE note_version;
+ALTER TABLE note ADD COLUMN version BIGINT NOT NULL DEFAULT 0;
+CREATE FUNCTION give_note_version() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN NEW.version := nextval('onhand.note_version'); RETURN NEW; END $$;
+CREATE TRIGGER give_note_version BEFORE INSERT OR UPDATE ON note FOR EACH ROW
+  WHEN (starts_with(NEW.space, 'shown:')) EXECUTE FUNCTION give_note_version();
+CREATE INDEX note_shown ON note(tenant_id, version) WHERE starts_with(space, 'shown:');
 ";
 
 /// Makes what is missing, or refuses.

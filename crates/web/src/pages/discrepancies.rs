@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_engine::View;
 use onhand_engine::inbox::Which;
-use onhand_ledger::DiscrepancyId;
 use onhand_ledger::model::{Choice, Discrepancy};
+use onhand_ledger::{DiscrepancyId, Entry, Seq};
 use onhand_store::StoreError;
 use onhand_sync::inbox::propose;
 use serde::Deserialize;
@@ -238,7 +238,36 @@ struct Matter {
     resolved: Option<words::Time>,
     chosen: Option<&'static str>,
     proposals: Vec<Proposed>,
-    done: Vec<(words::Time, String, String)>,
+    done: Vec<Done>,
+}
+
+/// Something that was done about it.
+struct Done {
+    at: words::Time,
+    who: String,
+    what: String,
+    /// The movement that it made, in the ledger of its item, where it is undone if it can be.
+    moved: Option<String>,
+}
+
+/// So many entries before the end of the log at the time are looked at for what was done.
+const LOOKED_AT: Seq = 16;
+
+/// The first movement that was made about a discrepancy, at or before a `seq`: its row in the item's ledger.
+fn moved_about(view: &mut View<'_>, id: DiscrepancyId, seq: Seq) -> Result<Option<String>, StoreError> {
+    let about = format!("discrepancy {id}");
+    let mut found = None;
+    for seq in (seq.saturating_sub(LOOKED_AT)..=seq).rev() {
+        let Some((entry, record, ..)) = view.entry(seq)? else { continue };
+        match (record.reference.as_deref() == Some(&about), entry) {
+            (true, Entry::Movement(movement)) => found = Some((seq, movement.item)),
+            (false, _) if found.is_some() => break,
+            _ => {}
+        }
+    }
+    let Some((seq, item)) = found else { return Ok(None) };
+    let item = view.item(item)?;
+    Ok(item.map(|item| format!("/items/{}?before={}#e{seq}", words::part(&item.sku), seq + 1)))
 }
 
 #[derive(Template)]
@@ -260,12 +289,15 @@ fn matter(view: &mut View<'_>, id: DiscrepancyId, known: Discrepancy) -> Result<
         sentence: proposal.sentence,
     });
     let now = view.now;
-    let done = view.done_about(id)?.into_iter();
-    let done = done.map(|done| (words::Time::of(done.at, now), done.actor, words::plain(&done.proposal)));
+    let mut did = Vec::new();
+    for done in view.done_about(id)? {
+        let (at, what) = (words::Time::of(done.at, now), words::plain(&done.proposal));
+        did.push(Done { at, who: done.actor, what, moved: moved_about(view, id, done.seq)? });
+    }
     let location = known.location.map(|location| view.location(location)).transpose()?.flatten();
     Ok(Matter {
         proposals: proposals.collect(),
-        done: done.collect(),
+        done: did,
         location: location.map(|location| location.code),
         document: known.document.clone(),
         quantity: words::change(known.quantity),

@@ -10,15 +10,18 @@ use axum::{Form, Router};
 use onhand_engine::after::{Foreseen, after};
 use onhand_engine::explain::{Explained, explain_item};
 use onhand_engine::{HistoryFilter, LedgerRow, Shelf, SubmitError, View};
-use onhand_ledger::command::{Adjust, Line, PlaceHold, TakeCount, Transfer};
+use onhand_ledger::command::{Adjust, Line, PlaceHold, Reverse, TakeCount, Transfer};
 use onhand_ledger::key::StockState;
-use onhand_ledger::{Body, Command, Instant, ItemId, LocationId, LotId, Precision, Quantity, Seq};
+use onhand_ledger::{
+    Body, Command, Instant, ItemId, LocationId, LotId, Precision, Quantity, Seq, may_be_reversed,
+};
 use onhand_store::StoreError;
 use serde::Deserialize;
 
 use super::chart::{self, Picture, SPANS};
 use super::frame::Frame;
 use super::session::Visitor;
+use super::typed::may_change;
 use super::{Shown, act, form_key, live, noting, page, system_name, words};
 use crate::App;
 use crate::blocking::blocking;
@@ -107,6 +110,8 @@ struct Moved {
     /// Of available, reserved, committed, on hand: the change and the new total; a dash where it did not.
     changes: [String; 4],
     late: bool,
+    /// It can be taken back by whoever reads it.
+    may_be_undone: bool,
 }
 
 /// A lot or a piece that is there.
@@ -160,7 +165,7 @@ fn number(explained: Explained, view: &View<'_>) -> Number {
 }
 
 fn moved(view: &mut View<'_>, row: LedgerRow) -> Result<Moved, StoreError> {
-    let LedgerRow { seq, movement, record, order, changes, .. } = row;
+    let LedgerRow { seq, movement, record, order, changes, reversals, .. } = row;
     let side = |view: &mut View<'_>, account: onhand_ledger::entry::Account| {
         let state = words::plain(account.state.name());
         Ok::<_, StoreError>(if account.state.is_party() {
@@ -207,6 +212,7 @@ fn moved(view: &mut View<'_>, row: LedgerRow) -> Result<Moved, StoreError> {
         seq,
         at: words::Time::of(movement.occurred_at, view.now),
         what,
+        may_be_undone: reversals.quantity < movement.quantity && may_be_reversed(&record, seq, &movement),
         who: record.actor,
         document,
         changes: [of(StockState::Available), of(StockState::Reserved), of(StockState::Committed), on_hand],
@@ -316,7 +322,9 @@ struct Item {
     /// The address of the item, for its forms.
     href: String,
     /// Of its forms.
-    keys: [String; 4],
+    keys: [String; 5],
+    /// May whoever reads it change anything?
+    may_change: bool,
     /// How long the picture is of.
     over: &'static str,
 }
@@ -342,16 +350,22 @@ async fn show(
     let truth = found.ok_or_else(|| Problem::unknown("item with the SKU", &sku))?;
     let href = format!("/items/{}", words::part(&truth.sku));
     frame.live = live::of_items("items", truth.concerned.iter().copied());
-    let keys = [form_key()?, form_key()?, form_key()?, form_key()?];
-    Ok(page(&Item { frame, truth, href, keys, over: span.0 })?)
+    let keys = [form_key()?, form_key()?, form_key()?, form_key()?, form_key()?];
+    let may_change = may_change(&caller);
+    Ok(page(&Item { frame, truth, href, keys, may_change, over: span.0 })?)
 }
 
 /// What an action's form says.
 #[derive(Deserialize)]
 struct Acting {
     key: String,
+    #[serde(default)]
     location: String,
+    #[serde(default)]
     quantity: String,
+    /// The movement that is taken back.
+    #[serde(default)]
+    seq: String,
     #[serde(default)]
     reason: String,
     #[serde(default)]
@@ -376,6 +390,11 @@ impl Acting {
 
     /// What is asked for of an item, at a time.
     fn body(&self, act: &str, sku: &str, now: Instant) -> Result<Body, Problem> {
+        if act == "undo" {
+            let seq = self.seq.parse().map_err(|_| Problem::unknown("movement", &self.seq))?;
+            let reverse = Reverse { seq, quantity: None, reason: "correction".to_owned() };
+            return Ok(noting(&self.note, Body::Reverse(reverse)));
+        }
         let lines = vec![Line::new(sku.to_owned(), self.quantity()?)];
         let location = self.location.clone();
         let body = match act {

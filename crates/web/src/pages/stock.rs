@@ -244,7 +244,7 @@ impl Search {
             "out" => shelf.available() <= Quantity::ZERO,
             "behind" => {
                 let all = explain_item(view, id)?;
-                all.iter().any(|one| !one.shown.in_step && !one.shown.is_skipped)
+                all.iter().any(|one| one.shown.is_out_of_step())
             }
             _ => true,
         };

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_engine::View;
-use onhand_engine::explain::{ListingNumber, numbers_of};
+use onhand_engine::explain::{ListingNumber, numbers_of, numbers_out_of_step, unlinked_of};
 use onhand_ledger::command::PutSystem;
 use onhand_ledger::{Body, ListingId};
 use onhand_store::StoreError;
@@ -114,7 +114,8 @@ fn row(view: &mut View<'_>, number: ListingNumber) -> Result<Row, StoreError> {
         row.word = words::plain(standing.name());
         let shows = shown.observed.map(|(quantity, _)| quantity).or(shown.acknowledged);
         row.shows = shows.map_or_else(|| "–".to_owned(), words::number);
-        row.desired = if shown.is_skipped { "–".to_owned() } else { words::number(shown.desired) };
+        let is_its_own = shown.is_skipped || shown.one_way_in;
+        row.desired = if is_its_own { "–".to_owned() } else { words::number(shown.desired) };
         row.sentence = shown.explanation;
     }
     Ok(row)
@@ -140,21 +141,15 @@ async fn show(
         let (mut rows, mut last) = (Vec::new(), wanted.after);
         let mut is_end = false;
         while rows.len() < ROWS && !is_end {
-            let numbers = numbers_of(view, id, ListingId(last), ROWS)?;
+            let numbers = match wanted.show.as_str() {
+                "out" => numbers_out_of_step(view, id, ListingId(last), ROWS)?,
+                "unlinked" => unlinked_of(view, id, ListingId(last), ROWS)?,
+                _ => numbers_of(view, id, ListingId(last), ROWS)?,
+            };
             is_end = numbers.is_empty();
             for (listing, number) in numbers {
                 last = listing.0;
-                let is_linked = number.listing.item.is_some();
-                let is_out =
-                    number.shown.as_ref().is_some_and(|(shown, _)| !shown.in_step && !shown.is_skipped);
-                let is_shown = match wanted.show.as_str() {
-                    "unlinked" => !is_linked,
-                    "out" => is_out,
-                    _ => true,
-                };
-                if is_shown {
-                    rows.push(row(view, number)?);
-                }
+                rows.push(row(view, number)?);
             }
         }
         Ok(Some((line, system, locations, rows, (!is_end).then_some(last))))

@@ -436,7 +436,14 @@ async fn settle_together(
     let (listings, by) = (Some(listings.collect()), Some(vec![MatchedBy::Sku, MatchedBy::Barcode]));
     let settled = settled(app, caller, system, &SettleBody { action, listings, by }).await?;
     match settled.reasons.into_iter().next() {
-        Some(reason) if settled.done == 0 => Err(Problem::of_field("proposal", reason)),
+        Some(reason) if settled.done == 0 => {
+            let left = settled.left;
+            let problem = format!(
+                "nothing was done: none of these {left} listings could be, such as {reason}. See GET /v1/systems/{system}/matches, where \
+                 each can be linked by its `sku`, made an item or ignored"
+            );
+            Err(Problem::of_field("proposal", problem))
+        }
         _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ask::read;
+use super::ask::{count, read};
 use super::page::{Page, PageQuery};
 use super::stock::{ItemStock, item_stock};
 use super::systems::sent::{MasterDocumentBody, open_at_masters};
@@ -19,10 +19,6 @@ use crate::auth::Caller;
 use crate::decimal::Decimal;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
-
-/// How many listings are looked at while the committer waits, and how often in one answer.
-const EXAMINED: usize = 250;
-const SLICES: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(explain)).routes(routes!(list_exposure))
@@ -34,7 +30,7 @@ struct ShownBody {
     system: String,
     listing: String,
     remote_location: String,
-    /// What it should show, in its own units; null where a rule leaves it to the system.
+    /// What it should show, in its own units; null where a rule leaves it to the system, or it tells us.
     desired: Option<Decimal>,
     /// What it last acknowledged.
     acknowledged: Option<Decimal>,
@@ -149,7 +145,7 @@ impl From<Explained> for ShownBody {
             system: shown.system,
             listing: shown.listing,
             remote_location: shown.remote_location,
-            desired: (!shown.is_skipped).then(|| shown.desired.into()),
+            desired: (!shown.is_skipped && !shown.one_way_in).then(|| shown.desired.into()),
             acknowledged: shown.acknowledged.map(Decimal::from),
             observed: shown.observed.map(|(quantity, _)| quantity.into()),
             observed_at: shown.observed.map(|(_, at)| at.to_string()),
@@ -226,8 +222,8 @@ impl From<Exposure> for ExposureBody {
     }
 }
 
-/// What could be oversold right now: listings that offer more than is available, the oldest listing first. There may be fewer
-/// in a page than asked for though there are more to come: follow `next_cursor`.
+/// What could be oversold right now: listings that offer more than is available, the oldest listing first, each once for each of its
+/// locations over there. `limit` counts listings.
 #[utoipa::path(get, path = "/exposure", tag = "systems", params(PageQuery),
     responses((status = 200, body = Page<ExposureBody>)))]
 async fn list_exposure(
@@ -235,22 +231,10 @@ async fn list_exposure(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ExposureBody>>, Problem> {
-    let (limit, mut after) = (page.limit()?, page.after("exposure")?);
-    let mut data = Vec::new();
-    let mut seen = 0;
-    let mut next = None;
-    for _ in 0..SLICES {
-        let part = read(&app, &caller, |view| {
-            Ok((exposure(view, ListingId(after), limit - data.len(), EXAMINED)?, view.seq()))
-        });
-        let ((rows, until), seq) = part.await?;
-        data.extend(rows.into_iter().map(ExposureBody::from));
-        seen = if seen == 0 { seq } else { seen };
-        next = until.map(|listing| listing.0);
-        match next {
-            Some(listing) if data.len() < limit => after = listing,
-            _ => break,
-        }
-    }
-    Ok(Json(Page::looked_through("exposure", data, next, seen)))
+    let (limit, after) = (page.limit()?, page.after("exposure")?);
+    count(&app, &caller).await?;
+    let found = read(&app, &caller, |view| Ok((exposure(view, ListingId(after), limit)?, view.seq())));
+    let ((rows, until), seq) = found.await?;
+    let data = rows.into_iter().map(ExposureBody::from).collect();
+    Ok(Json(Page::looked_through("exposure", data, until.map(|listing| listing.0), seq)))
 }

@@ -11,7 +11,8 @@ pub(super) use orders::*;
 pub(super) use stock::*;
 
 use onhand_ledger::{Instant, Precision, Quantity};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// Why it refuses.
@@ -73,12 +74,25 @@ pub(super) fn written(at: Instant) -> String {
     whole.to_string().trim_end_matches('Z').to_owned()
 }
 
-/// A number, which may be a text, as metadata is; nothing where it is none.
+/// A number, which may be a text, as metadata is; nothing where it is none, or more than can be counted. Sums that PHP makes of decimals
+/// come with its noise, as 19.799999999999997: they are rounded to the sixth decimal.
 pub(super) fn amount(value: &Value) -> Option<Quantity> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.trim().to_owned(),
         _ => return None,
     };
-    Quantity::parse(&text, Precision::FINEST).ok()
+    let rounded = || {
+        let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
+        Quantity::parse(&format!("{number:.6}"), Precision::FINEST).ok()
+    };
+    Quantity::parse(&text, Precision::FINEST).ok().or_else(rounded)
+}
+
+/// The quantity of a line: what it sold is in our books, or nothing is.
+pub(super) fn line_quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Quantity, D::Error> {
+    let value = Value::deserialize(from)?;
+    amount(&value).ok_or_else(|| {
+        D::Error::custom(format!("the quantity {value} of a line is no number that can be counted"))
+    })
 }

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Meta, STORE, Stocked, amount, instant};
+use super::{Meta, STORE, Stocked, amount, instant, line_quantity};
 use crate::outgoing::Recipient;
 use crate::{Raw, RemoteOrder, RemoteOrderLine};
 
@@ -95,8 +95,8 @@ pub(in crate::woocommerce) struct Line {
     pub product_id: u64,
     #[serde(default)]
     pub variation_id: u64,
-    #[serde(default)]
-    quantity: Value,
+    #[serde(default, deserialize_with = "line_quantity")]
+    quantity: Quantity,
     #[serde(default)]
     meta_data: Vec<Meta>,
 }
@@ -110,8 +110,8 @@ pub(in crate::woocommerce) struct Refund {
 }
 
 impl Line {
-    pub fn quantity(&self) -> Quantity {
-        amount(&self.quantity).unwrap_or_default()
+    pub const fn quantity(&self) -> Quantity {
+        self.quantity
     }
 
     fn told(&self, key: &str) -> Option<Quantity> {

@@ -169,19 +169,21 @@ pub(in crate::woocommerce) struct Level {
 }
 
 impl Level {
-    pub fn quantity(&self) -> Quantity {
-        amount(&self.stock_quantity).unwrap_or_default()
+    /// None where it is no number that can be counted.
+    pub fn quantity(&self) -> Option<Quantity> {
+        if self.stock_quantity.is_null() { Some(Quantity::ZERO) } else { amount(&self.stock_quantity) }
     }
 
+    /// What is more than can be counted is sold without end, as what is not tracked: it is no number of ours, and above all not 0.
     pub fn into_reading(self, of: Stocked) -> Reading {
-        let tracked = self.manage_stock == Managed::Itself;
+        let quantity = self.quantity().filter(|_| self.manage_stock == Managed::Itself);
         Reading {
             listing: of.to_string(),
             location: STORE.to_owned(),
-            quantity: if tracked { self.quantity() } else { Quantity::ZERO },
+            quantity: quantity.unwrap_or_default(),
             on_hand: None,
             allocated: None,
-            tracked,
+            tracked: quantity.is_some(),
         }
     }
 }
@@ -252,7 +254,23 @@ mod tests {
             (json!({ "id": 1 }), Managed::Not, 0),
         ] {
             let level: Level = serde_json::from_value(told).unwrap();
-            assert_eq!((level.manage_stock, level.quantity()), (managed, Quantity::units(quantity)));
+            assert_eq!((level.manage_stock, level.quantity()), (managed, Some(Quantity::units(quantity))));
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_counted_is_not_0() {
+        let read = |text: &str| {
+            let told = format!(r#"{{ "id": 1, "manage_stock": true, "stock_quantity": {text} }}"#);
+            let level: Level = serde_json::from_str(&told).unwrap();
+            let reading = level.into_reading("1".parse().unwrap());
+            reading.tracked.then_some(reading.quantity.micros())
+        };
+        assert_eq!(read("19.799999999999997"), Some(19_800_000), "PHP's noise");
+        assert_eq!(read("\"12.5\""), Some(12_500_000));
+        assert_eq!(read("-0.30000000000000004"), Some(-300_000));
+        for endless in ["9000000000000", "1e300", "\"many\"", "true"] {
+            assert_eq!(read(endless), None, "{endless}");
         }
     }
 

@@ -407,7 +407,7 @@ impl World {
     /// Units that could be oversold right now, by what Onhand knows.
     pub fn exposed(&self) -> Result<i64, StoreError> {
         self.runtime.handle.ledger().read(TENANT, |view| {
-            let (rows, _) = exposure(view, ListingId(0), 1_000, 1_000)?;
+            let (rows, _) = exposure(view, ListingId(0), 1_000)?;
             Ok(rows.iter().map(|row| row.exposed).sum::<Quantity>().whole_units())
         })
     }

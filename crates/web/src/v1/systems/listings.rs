@@ -73,6 +73,7 @@ async fn list_listings(
             for place in remote_locations(&system) {
                 if let Some(shown) = desired_by(view, &index, listing_id, &listing, &system, &place)?
                     && !shown.is_skipped
+                    && system.mode.direction.sends()
                 {
                     desired.insert(place, shown.quantity.into());
                 }
