@@ -6,7 +6,7 @@
 //! is written anew. Upper and lower case are one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem;
 use onhand_ledger::model::Item;
@@ -14,11 +14,14 @@ use onhand_ledger::{Entry, ItemId, Key, Seq, TenantId, Value};
 use onhand_store::StoreError;
 
 use crate::commit::Ledger;
+use crate::published::touched_by;
 
 /// So much is looked at in one read.
 const PAGE: usize = 500;
 /// Whoever is further behind the log reads all anew.
 const FAR: Seq = 200_000;
+/// Of so many items it is known when they were touched last.
+const TOUCHED: usize = 100_000;
 /// So many lines stand beside the text at most, or an eighth of it.
 const BESIDE: usize = 20_000;
 
@@ -131,13 +134,19 @@ pub struct Names {
     beside: BTreeMap<(String, ItemId), String>,
     /// Items whose line in the text is no longer true: their key beside it, if they have a line.
     newer: HashMap<ItemId, Option<String>>,
+    /// Items that were looked at and are not low, and that nothing has touched since.
+    enough: HashSet<ItemId>,
+    /// When items were touched last, of the newest entries.
+    touched: HashMap<ItemId, Seq>,
+    /// All before it was forgotten.
+    touched_from: Seq,
 }
 
 impl Names {
     /// Those there are now.
     pub fn all(ledger: &Ledger, tenant: TenantId) -> Result<Self, StoreError> {
         let seq = ledger.read(tenant, |view| Ok::<_, StoreError>(view.seq()))?;
-        let mut names = Self { seq, ..Self::default() };
+        let mut names = Self { seq, touched_from: seq, ..Self::default() };
         let (mut from, to) = (ItemId(0), Key::Item(ItemId(Seq::MAX >> 1)));
         let mut found = Vec::new();
         loop {
@@ -173,9 +182,42 @@ impl Names {
                 if let Entry::Item(id, item) = entry {
                     self.put(*id, item);
                 }
+                self.touch(entry);
+            }
+            if self.touched.len() > TOUCHED {
+                self.touched.clear();
+                self.touched_from = self.seq;
             }
         }
         Ok(())
+    }
+
+    fn touch(&mut self, entry: &Entry) {
+        match entry {
+            // What of any item can be sold may be another amount.
+            Entry::Location(..) | Entry::Expires { .. } => {
+                self.enough.clear();
+                self.touched.clear();
+                self.touched_from = self.seq;
+            }
+            entry => touched_by(entry, |item| {
+                self.enough.remove(&item);
+                self.touched.insert(item, self.seq);
+            }),
+        }
+    }
+
+    /// These were looked at as of a `seq`, and are not low: nobody needs to look again before something touches them.
+    pub fn have_enough(&mut self, seq: Seq, items: &[ItemId]) {
+        if seq >= self.touched_from {
+            let is_as_it_was = |item: &&ItemId| self.touched.get(item).is_none_or(|touched| *touched <= seq);
+            self.enough.extend(items.iter().filter(is_as_it_was));
+        }
+    }
+
+    /// Is it known that an item is not low?
+    pub fn has_enough(&self, item: ItemId) -> bool {
+        self.enough.contains(&item)
     }
 
     /// An item came to be, or changed.
@@ -212,6 +254,8 @@ impl Names {
         }
         all.extend(beside.map(|((_, id), line)| (id, line)));
         self.seq = old.seq;
+        (self.enough, self.touched) = (std::mem::take(&mut old.enough), std::mem::take(&mut old.touched));
+        self.touched_from = old.touched_from;
         drop(old);
         self.write(all.into_iter());
     }
@@ -230,7 +274,8 @@ impl Names {
     /// How many bytes of memory they take, about.
     pub fn bytes(&self) -> usize {
         let beside: usize = self.beside.values().map(|line| 2 * line.len() + 96).sum();
-        self.text.capacity() + self.lines.capacity() * size_of::<(u32, ItemId)>() + beside
+        let touched = self.touched.capacity() * 17 + self.enough.capacity() * 9;
+        self.text.capacity() + self.lines.capacity() * size_of::<(u32, ItemId)>() + beside + touched
     }
 
     /// The items that fit, up to `limit` of them after one: in the order of SKUs, those first whose SKU begins so.

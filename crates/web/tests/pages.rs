@@ -500,6 +500,40 @@ async fn the_stock_list_finds_filters_and_is_a_file_that_is_imported_when_edited
     assert_eq!(stranger(&shop).get("/stock.csv").await.0, StatusCode::SEE_OTHER);
 }
 
+/// What is known to be enough is looked at again once anything touched it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_low_is_found_whatever_changed_since_somebody_looked() {
+    let shop = Shop::open().await;
+    let put = |level: u64| json!({ "sku": "MUG", "low_stock": level });
+    shop.accepted("/v1/items", put(5)).await;
+    received(&shop, 10).await;
+    let browser = signed_in(&shop).await;
+    let is_low = async |what: &str, expected: bool| {
+        // The second time nobody looks at what is known.
+        for _ in 0..2 {
+            let list = browser.page("/stock?show=low").await;
+            assert_eq!(list.contains("/items/MUG\""), expected, "{what}");
+        }
+    };
+    is_low("10, of 5", false).await;
+    let lines = |quantity: i64| json!([{ "sku": "MUG", "quantity": quantity }]);
+    let adjust = |quantity| json!({ "location": "LONDON", "lines": lines(quantity), "reason": "shrinkage" });
+    shop.accepted("/v1/movements/adjust", adjust(-6)).await;
+    is_low("4 are left", true).await;
+    shop.accepted("/v1/movements/receive", json!({ "location": "LONDON", "lines": lines(20) })).await;
+    is_low("24", false).await;
+    shop.accepted("/v1/items", put(30)).await;
+    is_low("24, of 30", true).await;
+    shop.accepted("/v1/items", put(5)).await;
+    is_low("of 5 again", false).await;
+    shop.accepted("/v1/holds", json!({ "lines": lines(20), "expires_at": "2026-11-24T00:00:00Z" })).await;
+    is_low("20 are held", true).await;
+    received(&shop, 20).await;
+    is_low("20 more", false).await;
+    shop.accepted("/v1/locations", json!({ "code": "LONDON", "sellable": false })).await;
+    is_low("nothing is sold from there", true).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_ledger_can_undo_is_undone_from_its_row() {
     let shop = Shop::open().await;

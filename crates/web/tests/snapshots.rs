@@ -150,7 +150,7 @@ async fn held_snapshots_change_nothing_until_a_person_approves_them() {
     let held = shop.at("11:00").whole("B", "11:00", one.clone()).await;
     assert_eq!(
         held["explanation"],
-        "WMS's snapshot of 2026-11-23T11:00:00Z has 1 rows instead of 3. Nothing was changed; approve it or wait for \
+        "WMS's snapshot of 2026-11-23T11:00:00Z has 1 row instead of 3. Nothing was changed; approve it or wait for \
          the next."
     );
     let empty = shop.at("11:01").whole("C", "11:01", json!([])).await;

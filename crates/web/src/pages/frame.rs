@@ -45,7 +45,7 @@ impl Watched {
         &self,
         app: &App,
         tenant: TenantId,
-        tell: impl FnOnce(&Names) -> T + Send,
+        tell: impl FnOnce(&mut Names) -> T + Send,
     ) -> Result<T, Problem> {
         let ledger = app.handle.ledger();
         let now = ledger.clock().now();

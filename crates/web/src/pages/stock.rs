@@ -17,8 +17,9 @@ use onhand_engine::{Shelf, View};
 use onhand_exchange::export::{CsvRows, Export, What};
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::{Cause, Item};
-use onhand_ledger::{DiscrepancyId, ItemId, LocationId, Quantity};
+use onhand_ledger::{DiscrepancyId, ItemId, LocationId, Quantity, Seq};
 use onhand_store::StoreError;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::frame::Frame;
@@ -186,9 +187,31 @@ struct Search {
     /// The last that was looked at; none before the first.
     last: Option<Hit>,
     is_end: bool,
+    /// Items that were looked at and are not low, as of a `seq` at least.
+    enough: Mutex<(Seq, Vec<ItemId>)>,
 }
 
 impl Search {
+    /// Are items wanted that are low, wherever they are?
+    fn is_low_anywhere(&self) -> bool {
+        self.wanted.show == "low" && self.location.is_none()
+    }
+
+    fn saw_enough(&self, view: &View<'_>, id: ItemId) {
+        let mut enough = self.enough.lock();
+        enough.0 = if enough.1.is_empty() { view.seq() } else { enough.0.min(view.seq()) };
+        enough.1.push(id);
+    }
+
+    /// Of what is not low nobody needs to look at again before something touches it.
+    async fn remember(&self, app: &App, caller: &Caller) -> Result<(), Problem> {
+        let (seq, enough) = std::mem::take(&mut *self.enough.lock());
+        if enough.is_empty() {
+            return Ok(());
+        }
+        app.watched.names(app, caller.tenant, |names| names.have_enough(seq, &enough)).await
+    }
+
     async fn begin(app: &App, caller: &Caller, wanted: Wanted) -> Result<Self, Problem> {
         let location = Some(wanted.location.trim()).filter(|code| !code.is_empty());
         let found = match location {
@@ -200,13 +223,16 @@ impl Search {
         };
         let short = if wanted.show == "short" { Some(short(app, caller).await?) } else { None };
         let (sought, last) = (wanted.sought(), wanted.after.clone());
-        Ok(Self { wanted, sought, location: found, short, last, is_end: false })
+        Ok(Self { wanted, sought, location: found, short, last, is_end: false, enough: Mutex::default() })
     }
 
     /// The next items that may be shown, by their names alone.
     async fn candidates(&mut self, app: &App, caller: &Caller) -> Result<Vec<Hit>, Problem> {
         let (sought, mut last, short) = (&self.sought, self.last.clone(), &self.short);
+        let is_low = self.is_low_anywhere();
+        let (seq, enough) = std::mem::take(&mut *self.enough.lock());
         let found = app.watched.names(app, caller.tenant, |names| {
+            names.have_enough(seq, &enough);
             let mut found = Vec::new();
             loop {
                 let hits = names.find(sought, last.as_ref(), EXAMINED);
@@ -214,7 +240,8 @@ impl Search {
                 last = hits.last().cloned().or(last.take());
                 found.extend(
                     hits.into_iter()
-                        .filter(|hit| short.as_ref().is_none_or(|short| short.contains(&hit.item))),
+                        .filter(|hit| short.as_ref().is_none_or(|short| short.contains(&hit.item)))
+                        .filter(|hit| !(is_low && names.has_enough(hit.item))),
                 );
                 if is_end || !found.is_empty() {
                     return (found, last, is_end);
@@ -239,6 +266,10 @@ impl Search {
         }
         let level = item.low_stock.level;
         let is_low = level.is_some_and(|level| shelf.available() <= level);
+        // What a kit can be built of is touched without it.
+        if self.is_low_anywhere() && !is_low && item.kit.is_empty() {
+            self.saw_enough(view, id);
+        }
         let is_shown = match self.wanted.show.as_str() {
             "low" => is_low,
             "out" => shelf.available() <= Quantity::ZERO,
@@ -370,6 +401,7 @@ async fn list(
             break;
         }
     }
+    search.remember(&app, &caller).await?;
     let go_on = last_shown.or_else(|| search.last.clone().filter(|_| !search.is_end));
     let codes = read(&app, &caller, |view| {
         let mut codes = Vec::new();
