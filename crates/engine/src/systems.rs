@@ -159,6 +159,9 @@ pub struct ShownState {
     /// Our books followed its number, and may not have heard of the last of it: before another is sent, a person is told what it shows.
     #[serde(default)]
     pub followed: bool,
+    /// The number that our books last followed, while it has sold nothing since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Quantity>,
     /// Since when our books should follow its number, and cannot tell what it says; and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<(Instant, Unheard)>,
@@ -172,6 +175,8 @@ pub enum Unheard {
     Selling,
     /// The same item is sold there by another listing that shows no number.
     Beside,
+    /// It shows no number, or none that can be counted.
+    Untracked,
 }
 
 /// A number that was sent.
@@ -518,6 +523,14 @@ fn books(
                 );
                 Books::Differ { needs_somebody: true, sentence }
             }
+            Some((_, Unheard::Untracked)) => {
+                let (name, sku, code) = (&system.name, &known.sku, &location.code);
+                let sentence = format!(
+                    "Our books have what lay at {code} before: {name} shows no number of {sku} that can be counted. Let it track its \
+                     stock over there, or unlink it."
+                );
+                Books::Differ { needs_somebody: true, sentence }
+            }
         },
     })
 }
@@ -581,9 +594,9 @@ pub fn system_status(
             let Some((item, _)) = view.item_by_sku(sku)? else { continue };
             apart += view.listings_of(item)?.iter().filter(|(_, listing)| listing.system == id).count();
         }
-        let Sums { listings, skipped, .. } = view.counted(|counted| counted.of(id))?;
-        let listings = listings + skipped;
-        let sums = Sums { listings, in_step: listings.saturating_sub(apart), skipped: 0 };
+        let Sums { listings, in_step, skipped } = view.counted(|counted| counted.of(id))?;
+        let in_step = (in_step + skipped).saturating_sub(apart);
+        let sums = Sums { listings: listings + skipped, in_step, skipped: 0 };
         (sums, Unsent { untaken, ..Unsent::default() })
     };
     let facts = Facts {

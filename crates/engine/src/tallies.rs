@@ -269,7 +269,8 @@ impl Around {
             state.confirm(worker);
             tally.listings += 1;
             let sends = system.mode.direction.sends();
-            tally.in_step += u32::from(!sends || state.is_in_step(should.quantity));
+            let in_step = if sends { state.is_in_step(should.quantity) } else { state.unheard.is_none() };
+            tally.in_step += u32::from(in_step);
             let exposed = exposed(state.newest(), listing.multiplier, should.available);
             tally.exposed = [tally.exposed, exposed].into_iter().sum();
             tally.is_unconfirmed |= state.is_unconfirmed();

@@ -13,12 +13,12 @@ use onhand_engine::snapshots::{Kept as SnapshotKept, Standing, decide, snapshots
 use onhand_engine::systems::asked::{Doing, Progress, ask, progress};
 use onhand_engine::systems::system_status;
 use onhand_ledger::command::{PutListing, PutMode, SetOwnership, SetPublication};
-use onhand_ledger::model::{Cause, Direction, Listing, Schedule, Timing};
+use onhand_ledger::model::{Cause, Direction, Listing, Policy, Schedule, Timing};
 use onhand_ledger::{Body, Quantity};
 use onhand_sync::{Standing as Books, State};
 use rstest::rstest;
 use simulated::Kept::{self, File, Memory, Postgres};
-use simulated::{Simulated, TENANT, World, direction, time, timing};
+use simulated::{Simulated, TENANT, World, direction, policy, time, timing};
 
 fn batch(cron: &str, full: bool) -> PutMode {
     timing(Timing::Batch(Schedule { cron: cron.to_owned(), time_zone: "UTC".to_owned(), full }))
@@ -283,8 +283,20 @@ async fn it_is_said_where_a_master_cannot_be_heard() {
     let (sentence, standing) = said(&world, "MUG");
     assert!(sentence.ends_with("Let SHOP track its stock, or unlink it."), "{sentence}");
     assert_eq!(standing, Books::NeedsYou);
+    // Also where it showed one before.
     shop.inside.lock().untracked.clear();
     world.until("10:40").await;
+    assert_eq!(said(&world, "MUG").1, Books::InStep);
+    shop.inside.lock().untracked.insert("MUG-6".to_owned());
+    world.until("10:50").await;
+    assert_eq!(said(&world, "MUG").1, Books::NeedsYou);
+    shop.inside.lock().untracked.insert("MUG".to_owned());
+    world.until("10:55").await;
+    let (sentence, standing) = said(&world, "MUG");
+    assert!(sentence.contains("shows no number of MUG that can be counted"), "{sentence}");
+    assert_eq!(standing, Books::NeedsYou);
+    shop.inside.lock().untracked.clear();
+    world.until("11:00").await;
     assert_eq!(said(&world, "MUG").1, Books::InStep);
     assert_eq!(world.available("MUG"), shop.shows("MUG") + 24);
 }
@@ -377,6 +389,71 @@ async fn what_a_master_changed_last_is_told_before_it_is_overwritten() {
         let found = world.discrepancies();
         assert_eq!(found.len(), 1, "{found:#?}");
         assert_eq!((found[0].1.cause, found[0].1.quantity.whole_units()), (Cause::ManualEdit, -10));
+    }
+}
+
+/// A number that no stock is tracked for is none that somebody set.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_stock_is_tracked_nothing_is_adopted() {
+    for chosen in [Policy::Adopt, Policy::Ask, Policy::MasterWins] {
+        let mut world = World::new(Memory).await;
+        world.item("MUG", 20).await;
+        let shop = world.connect("SHOP", &[("MUG", 20)], policy(chosen)).await;
+        world.until("10:02").await;
+        shop.inside.lock().untracked.insert("MUG".to_owned());
+        let before = shop.shows("MUG");
+        shop.set("MUG", 0);
+        world.until("10:05").await;
+        let open: Vec<Cause> = world.open().iter().map(|(_, found)| found.cause).collect();
+        assert_eq!((on_hand(&world, "MUG"), open), (20, vec![Cause::TrackingOff]));
+        shop.sell("MUG", 2);
+        shop.set("MUG", before);
+        shop.inside.lock().untracked.clear();
+        world.until("10:10").await;
+        assert_eq!(
+            (on_hand(&world, "MUG"), shop.shows("MUG"), world.open().len()),
+            (20, 18, 0),
+            "{chosen:?}"
+        );
+    }
+}
+
+/// What a shop shows by a rule, in several listings, or beside what others sell, is no change of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_one_no_longer_changed_only_what_it_changed() {
+    for changed in [0, -7] {
+        let mut world = World::new(Memory).await;
+        world.item("MUG", 60).await;
+        world.item("CUP", 50).await;
+        let shop = masters(&mut world, &[("MUG", 30), ("CUP", 50)]).await;
+        shop.inside.lock().numbers.insert("MUG-2".to_owned(), 30);
+        let put = PutListing {
+            system: "SHOP".to_owned(),
+            remote_id: "MUG-2".to_owned(),
+            remote_sku: None,
+            sku: Some("MUG".to_owned()),
+            multiplier: 1,
+            found: false,
+        };
+        world.tell(Body::PutListing(put)).await;
+        let other = world.connect("OTHER", &[("CUP", 50)], PutMode::default()).await;
+        world.publication("SHOP", Some(5)).await;
+        world.until("10:02").await;
+        other.sell("CUP", 4);
+        world.until("10:04").await;
+        if changed != 0 {
+            shop.set("MUG", 30 + changed);
+            world.until("10:04:03").await;
+        }
+        let (location, master) = (Some("LONDON".to_owned()), "onhand".to_owned());
+        world.tell(Body::SetOwnership(SetOwnership { location, master, ..SetOwnership::default() })).await;
+        let mode = PutMode { policy: Some(Policy::Adopt), ..direction(Direction::TwoWay) };
+        world.mode("SHOP", mode).await;
+        world.until("10:10").await;
+        let adopted: i64 = world.adopted().iter().map(|(_, _, units)| *units).sum();
+        assert_eq!(adopted, -changed, "{:?}", world.adopted());
+        assert_eq!((on_hand(&world, "MUG"), on_hand(&world, "CUP")), (60 + changed, 50));
+        assert_eq!((shop.shows("MUG"), shop.shows("CUP")), (55 + changed, 41));
     }
 }
 

@@ -150,7 +150,7 @@ const LEAST_LAG: i64 = 1_000;
 impl Standing {
     /// Of a number that should have been what it should be since an instant.
     pub fn of(status: &Status, shown: &Shown, since: Option<Instant>, now: Instant) -> Self {
-        if shown.is_skipped {
+        if shown.is_skipped && !status.one_way_in {
             return Self::LeftToIt;
         }
         if status.zero_rejected && status.is_held() {
@@ -252,14 +252,20 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
         }
         return sentence;
     }
-    if shown.is_skipped {
+    if shown.is_skipped && !status.one_way_in {
         let rule = shown.rule.map(|rule| format!(" by rule {rule}")).unwrap_or_default();
         return match status.shows() {
             Some(shows) if status.zero_was_sent && shows.is_zero() => format!(
                 "{system} shows 0; the number is left to it{rule}. 0 is what was sent while its selling was stopped: set it over there to \
                  sell it again."
             ),
-            Some(shows) => format!("{system} shows {shows}; the number is left to it{rule}."),
+            Some(shows) => {
+                let is = format!("{system} shows {shows}; the number is left to it{rule}.");
+                match (status.trouble(), status.observed) {
+                    (Some(trouble), Some((_, at))) => format!("{is} It was last heard of at {at}: {trouble}"),
+                    _ => is,
+                }
+            }
             None => format!("What {system} shows is left to it{rule}."),
         };
     }
@@ -276,7 +282,11 @@ pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> St
 fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let desired = shown.quantity;
     if status.one_way_in && status.shows().is_none() {
-        return format!("{system} is one-way in: it tells us, and nothing is sent to it.");
+        let it_is = format!("{system} is one-way in: it tells us, and nothing is sent to it.");
+        return match &status.books {
+            Books::Differ { sentence, .. } => format!("{it_is} It is master of that stock. {sentence}"),
+            Books::Apart | Books::Follow | Books::Lag { .. } => it_is,
+        };
     }
     let Some(shows) = status.shows() else {
         return match status.trouble() {

@@ -282,8 +282,8 @@ impl Worker {
         let mut over = Vec::new();
         // What it shows stays what it shows.
         let shown = |state: &ShownState| {
-            let ShownState { observed, followed, unheard, .. } = *state;
-            ShownState { observed, followed, unheard, ..ShownState::default() }
+            let ShownState { observed, followed, counted, unheard, .. } = *state;
+            ShownState { observed, followed, counted, unheard, ..ShownState::default() }
         };
         let known = self.lines.iter().filter(|(_, line)| line.state != shown(&line.state));
         forgotten.extend(known.map(|(key, _)| key.clone()));

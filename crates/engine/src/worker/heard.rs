@@ -176,12 +176,20 @@ impl Worker {
         let place = |reading: &Reading| (reading.listing.clone(), reading.location.clone());
         let read: BTreeMap<(String, String), &Reading> =
             readings.iter().map(|reading| (place(reading), reading)).collect();
-        let mut news = Vec::new();
+        let (mut news, mut silent) = (Vec::new(), Vec::new());
         for key in keys {
             let Some(mut line) = self.lines.get_mut(key) else { continue };
             let here = (line.listing.remote_id.clone(), line.remote_location.clone());
             // What is not tracked, or not there, says nothing of what lies there.
-            let Some(reading) = read.get(&here).filter(|reading| reading.tracked) else { continue };
+            let Some(reading) = read.get(&here).filter(|reading| reading.tracked) else {
+                if line.state.observed.take().is_some() {
+                    news.push(key.clone());
+                }
+                line.state.counted = None;
+                self.heard.numbers.remove(key);
+                silent.extend(follows.then(|| (key.clone(), Some(Unheard::Untracked))));
+                continue;
+            };
             let quantity = reading.quantity;
             let is_news = line.state.observed.is_none_or(|(known, _)| known != quantity)
                 || std::mem::replace(&mut line.state.followed, follows) != follows
@@ -198,7 +206,8 @@ impl Worker {
                 self.heard.read(key, Number { quantity, at, until });
             }
         }
-        self.keep(&news).await
+        self.keep(&news).await?;
+        self.keep_unheard(silent).await
     }
 
     /// Takes what was read as what lies there, where it is master, as far as its orders are known.
@@ -208,7 +217,9 @@ impl Worker {
         self.confirm(self.now());
         if self.index.ownership_with(self.id).is_none() {
             self.heard = Heard::default();
-            return Ok(());
+            let unheard = self.lines.iter().filter(|(_, line)| line.state.unheard.is_some());
+            let over = unheard.map(|(key, _)| (key.clone(), None)).collect();
+            return self.keep_unheard(over).await;
         }
         let numbers = self.heard.numbers.keys();
         let ready: BTreeSet<String> =
@@ -219,7 +230,7 @@ impl Worker {
         let mut places = BTreeMap::<String, (Instant, Vec<Row>)>::new();
         let mut done = BTreeSet::new();
         let mut again = BTreeSet::new();
-        let mut told = Vec::new();
+        let (mut told, mut counted) = (Vec::new(), Vec::new());
         for (place, keys) in self.sold_together(&ready) {
             // All that it sells of an item at one place is what lies there of it: each is read, or none is taken.
             let is_missing = |key: &String| !self.heard.numbers.contains_key(key);
@@ -229,7 +240,8 @@ impl Worker {
                 if keys.iter().all(is_shown) {
                     again.extend(keys.iter().cloned());
                 } else {
-                    told.extend(keys.iter().map(|key| (key.clone(), Some(Unheard::Beside))));
+                    let beside = keys.iter().filter(|key| is_shown(key));
+                    told.extend(beside.map(|key| (key.clone(), Some(Unheard::Beside))));
                 }
                 done.extend(keys);
                 continue;
@@ -247,6 +259,12 @@ impl Worker {
                 continue;
             }
             told.extend(keys.iter().map(|key| (key.clone(), None)));
+            for (key, number) in keys.iter().zip(&numbers) {
+                // What it sold after that is in no number that our books followed.
+                let sold = self.heard.sold.get(key).into_iter().flatten();
+                let is_last = sold.into_iter().all(|sold| sold.latest <= number.until);
+                counted.push((key.clone(), is_last.then_some(number.quantity)));
+            }
             let (as_of, rows) = places.entry(place).or_insert((since, Vec::new()));
             *as_of = since.min(*as_of);
             for (key, number) in keys.iter().zip(numbers) {
@@ -270,7 +288,15 @@ impl Worker {
         for (place, (as_of, rows)) in places {
             self.take_numbers(place, as_of, rows, heard_to).await?;
         }
-        Ok(())
+        let mut changed = Vec::new();
+        for (key, number) in counted {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            if std::mem::replace(&mut line.state.counted, number) != number {
+                drop(line);
+                changed.push(key);
+            }
+        }
+        self.keep(&changed).await
     }
 
     /// Keeps of which numbers nobody can tell what they say, and why, where that lasts.

@@ -311,6 +311,7 @@ impl Worker {
             }
             if !both.is_empty() {
                 let mut state = line.state.clone();
+                state.counted = None;
                 if state.may_arrive() {
                     state.since_sent.extend(&both);
                 }

@@ -101,8 +101,11 @@ impl Worker {
                 Some(reading) if !reading.tracked => Some(Stop::Untracked),
                 Some(_) => None,
             };
-            if let Some(reading) = reading {
+            // Where no stock is tracked the number means nothing, and is none that somebody set.
+            if let Some(reading) = reading.filter(|reading| reading.tracked) {
                 line.reading = Some(Observation { quantity: reading.quantity, at });
+            } else {
+                line.reading = None;
             }
             let stopped = line.state.stopped.as_ref().map(|stopped| stopped.why);
             match why {
@@ -172,9 +175,10 @@ impl Worker {
             }
             let drift = match verdict {
                 Verdict::Drift(drift) if !line.is_skipped => Some(drift),
-                // What it changed last was not heard of while our books followed it.
+                // What it changed since our books last followed it, they have not heard of.
                 Verdict::First | Verdict::Explained { .. } if state.followed && !line.is_skipped => {
-                    Some(observation.quantity - line.desired).filter(|drift| !drift.is_zero())
+                    let counted = state.counted.map(|counted| observation.quantity - counted);
+                    counted.filter(|drift| !drift.is_zero())
                 }
                 _ => None,
             };
@@ -207,6 +211,7 @@ impl Worker {
             let first_seen = state.suspected.map(|(_, at)| at);
             (line.suspected, state.suspected) = (None, None);
             state.followed &= line.is_skipped;
+            state.counted = state.counted.filter(|_| state.followed);
             // What is sent there comes out as less, by what was set aside since it was computed, or a part of that.
             let is_less_of = |sent: &mut dyn Iterator<Item = Quantity>, since: &[OwnChange]| {
                 reads_first && may_be_less_of(observation.quantity, sent, since)

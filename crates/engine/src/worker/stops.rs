@@ -178,8 +178,14 @@ impl Worker {
             self.resolve(discrepancy).await?;
         }
         if let Some(mut line) = self.lines.get_mut(key) {
-            line.state.stopped = None;
+            let stopped = line.state.stopped.take().map(|stopped| stopped.why);
             (line.state.drifts, line.state.same_drifts) = (0, 0);
+            // What was tracked by nobody meanwhile is seen anew.
+            if stopped == Some(Stop::Untracked) {
+                (line.state.acknowledged, line.state.acknowledged_at) = (None, None);
+                line.state.changes.clear();
+                (line.suspected, line.state.suspected) = (None, None);
+            }
         }
         self.keep(&[key.to_owned()]).await
     }
