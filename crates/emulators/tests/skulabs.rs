@@ -131,7 +131,8 @@ async fn items_are_listings_and_warehouses_are_locations() {
     let (second, _) = it.account.add_warehouse("Second");
     it.account.add_kit("SET", "Two mugs", &[(&it.mug, 2)]);
     let found = it.channel.discover().await.unwrap();
-    let listings: Vec<_> = found.listings.iter().map(|one| (one.remote_id.as_str(), one.sku.as_deref())).collect();
+    let listings: Vec<_> =
+        found.listings.iter().map(|one| (one.remote_id.as_str(), one.sku.as_deref())).collect();
     assert_eq!(listings, [(it.mug.as_str(), Some("MUG"))], "a kit lies nowhere itself");
     let locations: Vec<_> = found.locations.iter().map(|one| one.remote_id.as_str()).collect();
     assert_eq!(locations, [it.warehouse.as_str(), second.as_str()]);
@@ -322,7 +323,10 @@ fn outgoing(it: &Stand, version: u64, quantity: i64) -> Outgoing {
 async fn an_order_is_sent_once_changed_and_followed() {
     let it = stand().await;
     let stock = it.channel.stock(&it.warehouse).await.unwrap();
-    assert_eq!((stock.rows[0].listing.as_str(), stock.rows[0].quantity), (it.mug.as_str(), Quantity::units(10)));
+    assert_eq!(
+        (stock.rows[0].listing.as_str(), stock.rows[0].quantity),
+        (it.mug.as_str(), Quantity::units(10))
+    );
     assert!(it.channel.stock("nowhere").await.is_err());
     let sent = it.channel.send(&[outgoing(&it, 3, 4)]).await.unwrap();
     assert_eq!(sent, [Sent::Received]);

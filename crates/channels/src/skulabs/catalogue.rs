@@ -57,9 +57,8 @@ pub(super) struct Catalogue {
 impl Catalogue {
     pub fn of(items: &[wire::Item], kits: &[wire::Kit]) -> Self {
         let mut all = Self::default();
-        let listed = |one: &wire::Listed| {
-            (one.store_id.clone(), wire::id(&one.item_id), wire::id(&one.variant_id))
-        };
+        let listed =
+            |one: &wire::Listed| (one.store_id.clone(), wire::id(&one.item_id), wire::id(&one.variant_id));
         for item in items {
             all.items.insert(item.id.clone());
             all.by_shop.extend(item.listings.iter().map(|one| (listed(one), item.id.clone())));
@@ -98,7 +97,9 @@ impl Knows for Knowledge {
     fn about(&self, store: &str, id: &str, variant: &str, sku: Option<&str>) -> About {
         let all = &self.catalogue;
         let by_shop = |variant: &str| {
-            all.by_shop.get(&(store.to_owned(), id.to_owned(), variant.to_owned())).and_then(|id| all.named(id))
+            all.by_shop
+                .get(&(store.to_owned(), id.to_owned(), variant.to_owned()))
+                .and_then(|id| all.named(id))
         };
         let by_sku = || sku.and_then(|sku| all.by_sku.get(sku)).and_then(|id| all.named(id));
         all.named(id)

@@ -45,14 +45,17 @@ use crate::{
     RemoteStock,
 };
 
-/// So many numbers are set in one call. How many it takes is not said.
-const BATCH: usize = 100;
+/// So many numbers are read, or set, together: however few are read, all that lies there is.
+const BATCH: usize = 1_000;
 
 /// What moves what can be bought over there, and how the order that did it is told.
 pub const MOVED_BY: [(&str, &str); 7] = [
     ("an order is there and open", "its lines are reserved"),
     ("a shipment or a scan of it deducts", "nothing: what was reserved is gone from the shelf"),
-    ("it is shipped, and nothing deducts", "comes back: what was reserved is free, and has left all the same"),
+    (
+        "it is shipped, and nothing deducts",
+        "comes back: what was reserved is free, and has left all the same",
+    ),
     ("it is cancelled or archived", "comes back: wanted no more"),
     ("it is open again", "its lines are reserved again"),
     ("goods are received, counted or moved by hand", "by no order: somebody's change"),
@@ -146,8 +149,7 @@ impl Channel for SkuLabs {
     async fn discover(&self) -> Result<Discovery, ChannelError> {
         let places = self.read_places(&[]).await?;
         let items = self.read_catalogue().await?;
-        let listings =
-            items.into_iter().filter(wire::Item::is_active).map(wire::Item::into_remote).collect();
+        let listings = items.into_iter().filter(wire::Item::is_active).map(wire::Item::into_remote).collect();
         let locations = places.warehouses.iter().cloned().map(wire::Warehouse::into_remote).collect();
         Ok(Discovery { listings, locations })
     }

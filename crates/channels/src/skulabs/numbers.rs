@@ -8,9 +8,12 @@ use onhand_ledger::Quantity;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::SkuLabs;
 use super::wire::{self, Held, OPEN};
-use super::{BATCH, SkuLabs};
 use crate::{ChannelError, Reading, RemoteRow, RemoteStock, Told, locked};
+
+/// So many items are asked for by their ids in one call: an address has no room for more.
+const ASKED: usize = 100;
 
 /// What was seen last.
 #[derive(Default)]
@@ -52,7 +55,7 @@ impl SkuLabs {
     /// Of these items those that are there, where nothing of them lies anywhere.
     async fn existing(&self, items: &[&String]) -> Result<BTreeSet<String>, ChannelError> {
         let mut there = BTreeSet::new();
-        for part in items.chunks(BATCH) {
+        for part in items.chunks(ASKED) {
             let these = json!({ "_id": { "$in": part } });
             let known: Vec<Known> = self.session.all("/item/get", &these, Some(&json!({ "_id": 1 }))).await?;
             there.extend(known.into_iter().map(|one| one.id));
@@ -123,7 +126,9 @@ impl SkuLabs {
             return Err(self.session.unexpected(format!("it has no warehouse `{location}`")));
         }
         let mut sums = BTreeMap::<&str, Quantity>::new();
-        for row in held.iter().filter(|row| places.bins.get(&row.location_id).is_some_and(|of| of == location)) {
+        for row in
+            held.iter().filter(|row| places.bins.get(&row.location_id).is_some_and(|of| of == location))
+        {
             let on_hand = wire::amount(&row.on_hand).ok_or_else(|| {
                 self.session.unexpected(format!("it says {} of item {}", row.on_hand, row.item_id))
             })?;

@@ -168,8 +168,7 @@ impl SkuLabs {
             let page: Vec<Told<Order>> =
                 self.session.page("/order/get", &json!({}), Some(&fields), NEWEST, rows.len(), -1).await?;
             let count = page.len();
-            let is_known =
-                known.is_empty() || page.iter().any(|told| told.content.id.as_str() <= known);
+            let is_known = known.is_empty() || page.iter().any(|told| told.content.id.as_str() <= known);
             rows.extend(page);
             if count < NEWEST || is_known {
                 return Ok(rows);

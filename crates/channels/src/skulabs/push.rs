@@ -11,14 +11,17 @@ use std::collections::BTreeMap;
 use onhand_ledger::Quantity;
 use reqwest::Method;
 
+use super::SkuLabs;
 use super::catalogue::Places;
 use super::session::Failed;
 use super::wire::{self, Held, Row, Way};
-use super::{BATCH, SkuLabs};
 use crate::{ChannelError, Push, Pushed, locked};
 
 /// As many units as its number may hold: a number of JavaScript holds more.
 const MOST_UNITS: i64 = i32::MAX as i64;
+
+/// So many numbers are set in one call. How many it takes is not said.
+const TOGETHER: usize = 100;
 
 /// What one push asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,23 +148,17 @@ impl SkuLabs {
         let alone = locked(&self.alone).clone();
         let mut calls = Vec::new();
         for way in [Way::Decrease, Way::Increase] {
-            let of_it = changes.iter().enumerate().filter_map(|(at, change)| match change {
-                Change::Rows(kind, rows) if *kind == way => Some((at, rows)),
+            let of_way = |(at, change): (usize, &'_ Change)| match change {
+                Change::Rows(kind, rows) if *kind == way => Some((at, rows.clone())),
                 _ => None,
-            });
-            let mut together = Call { of: Vec::new(), what: Change::Nothing };
-            let mut all = Vec::new();
-            for (at, rows) in of_it {
-                if alone.contains(&pushes[at].listing) {
-                    calls.push(Call { of: vec![at], what: Change::Rows(way, rows.clone()) });
-                    continue;
-                }
-                together.of.push(at);
-                all.extend(rows.iter().cloned());
-            }
-            if !together.of.is_empty() {
-                together.what = Change::Rows(way, all);
-                calls.push(together);
+            };
+            let of_it = changes.iter().enumerate().filter_map(of_way);
+            let (apart, together): (Vec<_>, Vec<_>) =
+                of_it.partition(|(at, _)| alone.contains(&pushes[*at].listing));
+            for part in apart.chunks(1).chain(together.chunks(TOGETHER)) {
+                let rows = part.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+                let of = part.iter().map(|(at, _)| *at).collect();
+                calls.push(Call { of, what: Change::Rows(way, rows) });
             }
         }
         let into = changes.iter().enumerate().filter(|(_, change)| matches!(change, Change::Into(_)));
@@ -170,7 +167,6 @@ impl SkuLabs {
     }
 
     async fn reconcile(&self, kind: Way, rows: &[Row]) -> Result<(), Failed> {
-        debug_assert!(!rows.is_empty() && rows.len() <= BATCH * 100);
         let notes = "kept equal by Onhand".to_owned();
         let body = wire::Reconciliation { kind, rows, reason: "Onhand", notes };
         self.session.change(Method::POST, "/inventory/bulk_reconciliation", &body).await

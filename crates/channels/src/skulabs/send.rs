@@ -71,7 +71,8 @@ impl SkuLabs {
         if let Some(known) = &known {
             let version = known.sent_version();
             if version >= order.version || !known.is_open() {
-                let mut told = followed(known).map_err(|reason| Failed::Other(self.session.unexpected(reason)))?;
+                let mut told =
+                    followed(known).map_err(|reason| Failed::Other(self.session.unexpected(reason)))?;
                 // What is over stays so, whatever is asked of it now.
                 told.version = version.max(order.version);
                 return Ok(Sent::Answered(Box::new(told)));
@@ -142,9 +143,8 @@ impl SkuLabs {
         let mut all: BTreeMap<String, Order> = rows.into_iter().map(of_document).collect();
         all.retain(|_, order| order.is_ours());
         let gone = known.keys().filter(|document| !all.contains_key(*document));
-        let gone: Vec<Named> = gone
-            .map(|document| Named { order_number: document.clone(), store_id: store.clone() })
-            .collect();
+        let gone: Vec<Named> =
+            gone.map(|document| Named { order_number: document.clone(), store_id: store.clone() }).collect();
         all.extend(self.by_name(&gone).await?.into_iter().map(of_document));
         locked(&self.looked).followed_at = Some(tokio::time::Instant::now());
         let mut page = FollowedPage::default();
@@ -204,9 +204,10 @@ impl Order {
 fn followed(order: &Order) -> Result<Followed, String> {
     let read = order.read(&AsNamed);
     let changed_at = order.changed_at(order.made_at()?);
-    let shipped = |line: &wire::Line| ParcelLine { line: line.line.clone(), quantity: line.shipped, lot: None };
+    let shipped =
+        |line: &wire::Line| ParcelLine { line: line.line.clone(), quantity: line.shipped, lot: None };
     let mut parcels = Vec::new();
-    for (name, at, carrier, tracking, packed) in order.parcels() {
+    for wire::Left { name, at, carrier, tracking, packed } in order.parcels() {
         let of = |line: &wire::Line| {
             let quantity = packed.get(&line.listing).copied()?;
             Some(ParcelLine { line: line.line.clone(), quantity, lot: None })
@@ -217,7 +218,13 @@ fn followed(order: &Order) -> Result<Followed, String> {
         }
         lines.retain(|line| line.quantity.is_positive());
         if !lines.is_empty() {
-            parcels.push(Parcel { parcel: name, shipped_at: at.unwrap_or(changed_at), carrier, tracking, lines });
+            parcels.push(Parcel {
+                parcel: name,
+                shipped_at: at.unwrap_or(changed_at),
+                carrier,
+                tracking,
+                lines,
+            });
         }
     }
     // Somebody said that it is shipped, and made no shipment of it.
@@ -244,7 +251,8 @@ fn followed(order: &Order) -> Result<Followed, String> {
         revision: revision(changed_at, version),
         updated_at: changed_at,
         progress,
-        reason: (!read.is_open && order.status != "shipped").then(|| format!("it is {} over there", order.status)),
+        reason: (!read.is_open && order.status != "shipped")
+            .then(|| format!("it is {} over there", order.status)),
         lines,
         parcels,
     })

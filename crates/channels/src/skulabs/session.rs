@@ -228,8 +228,13 @@ impl Session {
                 said()
             )))),
             409 | 423 | 429 => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds up to a day")]
-                let wait = refusal.error.data.wait_seconds.map(|seconds| seconds.clamp(1.0, 86_400.0).ceil() as u64);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "seconds up to a day"
+                )]
+                let wait =
+                    refusal.error.data.wait_seconds.map(|seconds| seconds.clamp(1.0, 86_400.0).ceil() as u64);
                 let system = self.name.clone();
                 Err(Failed::Other(ChannelError::Throttled { system, retry_after_seconds: wait }))
             }

@@ -104,7 +104,8 @@ pub fn router(account: Arc<SkuLabs>) -> Router {
 
 async fn let_in(Shared(account): Account, request: Request, next: Next) -> Response {
     let told = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = told.and_then(|told| told.strip_prefix("Bearer ").or_else(|| told.strip_prefix("SKULabsToken ")));
+    let key =
+        told.and_then(|told| told.strip_prefix("Bearer ").or_else(|| told.strip_prefix("SKULabsToken ")));
     if key != Some(account.setup.key.as_str()) {
         return Refused(StatusCode::UNAUTHORIZED, "Not authorized".to_owned(), None).into_response();
     }
@@ -216,9 +217,7 @@ async fn warehouses(Shared(account): Account, Query(params): Params) -> Answer {
 
 async fn bins(Shared(account): Account, Query(params): Params) -> Answer {
     let state = account.state.lock();
-    let row = |(id, (warehouse, name)): (&String, &(String, String))| {
-        json!({ "_id": id, "warehouse_id": warehouse, "name": name })
-    };
+    let row = |(id, (warehouse, name)): (&String, &(String, String))| json!({ "_id": id, "warehouse_id": warehouse, "name": name });
     listed(state.bins.iter().map(row).collect(), &params)
 }
 
@@ -438,7 +437,8 @@ async fn modify_status(Shared(account): Account, Json(asked): Json<Value>) -> An
 
 async fn add_shipment(Shared(account): Account, Json(asked): Json<Value>) -> Answer {
     let (store, number) = (text(&asked, "store_id")?.to_owned(), text(&asked, "order_number")?.to_owned());
-    let (carrier, tracking) = (text(&asked, "carrier")?.to_owned(), text(&asked, "tracking_number")?.to_owned());
+    let (carrier, tracking) =
+        (text(&asked, "carrier")?.to_owned(), text(&asked, "tracking_number")?.to_owned());
     let mut items = Vec::new();
     for row in asked["order_items"].as_array().ok_or_else(|| wrong("order_items is required"))? {
         let quantity = row["quantity"].as_i64().ok_or_else(|| wrong("quantity must be a number"))?;

@@ -133,12 +133,8 @@ async fn page(Shared(account): Account) -> Html<String> {
     let mut orders = String::new();
     for order in state.orders.values().rev().take(50) {
         let units: i64 = order.lines().iter().map(|(_, quantity)| quantity).sum();
-        let _ = write!(
-            orders,
-            "<tr><td>{}<td>{}<td>{units}<td>",
-            escaped(&order.number),
-            escaped(&order.status)
-        );
+        let _ =
+            write!(orders, "<tr><td>{}<td>{}<td>{units}<td>", escaped(&order.number), escaped(&order.status));
         for what in ["ship", "cancel", "archive"].iter().filter(|_| order.is_open()) {
             let _ = write!(
                 orders,

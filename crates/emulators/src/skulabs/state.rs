@@ -142,9 +142,8 @@ impl State {
     }
 
     pub fn on_hand(&self, item: &str, warehouse: Option<&str>) -> i64 {
-        let is_there = |bin: &str| {
-            warehouse.is_none_or(|wanted| self.bins.get(bin).is_some_and(|(of, _)| of == wanted))
-        };
+        let is_there =
+            |bin: &str| warehouse.is_none_or(|wanted| self.bins.get(bin).is_some_and(|(of, _)| of == wanted));
         let rows = self.held.iter().filter(|((bin, of), _)| of == item && is_there(bin));
         rows.map(|(_, on_hand)| on_hand).sum()
     }
@@ -154,7 +153,9 @@ impl State {
         let mut wanted = Vec::new();
         for (id, quantity) in lines {
             match self.kits.get(id) {
-                Some(kit) => wanted.extend(kit.parts.iter().map(|(item, each)| (item.clone(), each * quantity))),
+                Some(kit) => {
+                    wanted.extend(kit.parts.iter().map(|(item, each)| (item.clone(), each * quantity)))
+                }
                 None => wanted.push((id.clone(), *quantity)),
             }
         }
@@ -192,7 +193,15 @@ impl State {
         self.on_hand(item, None) - self.reserved().get(item).copied().unwrap_or(0)
     }
 
-    pub fn note(&mut self, at: i64, kind: EventKind, item: &str, bin: Option<&str>, change: i64, reference: &str) {
+    pub fn note(
+        &mut self,
+        at: i64,
+        kind: EventKind,
+        item: &str,
+        bin: Option<&str>,
+        change: i64,
+        reference: &str,
+    ) {
         let (item, bin, reference) = (item.to_owned(), bin.map(str::to_owned), reference.to_owned());
         let free = self.free(&item);
         self.audit.push(Event { at, kind, item, bin, change, free, reference });
@@ -226,7 +235,9 @@ impl State {
     /// It stands otherwise from now on; nothing is deducted by that
     /// (<https://help.skulabs.com/en/articles/6571189-how-to-change-the-status-of-orders>). False where there is none, or nothing changes.
     pub fn set_status(&mut self, now: i64, id: &str, status: &str) -> bool {
-        let Some(order) = self.orders.get_mut(id).filter(|order| order.status != status) else { return false };
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.status != status) else {
+            return false;
+        };
         let was_open = order.is_open();
         let before = std::mem::replace(&mut order.status, status.to_owned());
         order.log.push((format!("status: {status}"), now));
@@ -245,7 +256,14 @@ impl State {
     }
 
     /// Some of it leaves, or all that has not; it is deducted from the bins that have most, unless told otherwise. False where there is nothing to leave.
-    pub fn ship(&mut self, now: i64, id: &str, items: Option<&[(String, i64)]>, carrier: &str, tracking: &str) -> bool {
+    pub fn ship(
+        &mut self,
+        now: i64,
+        id: &str,
+        items: Option<&[(String, i64)]>,
+        carrier: &str,
+        tracking: &str,
+    ) -> bool {
         let Some(order) = self.orders.get(id).filter(|order| order.is_open()) else { return false };
         let wanted = self.wanted(&order.lines());
         let open: Vec<(String, i64)> =
@@ -278,9 +296,9 @@ impl State {
                 }
             }
         }
-        let is_all = open.iter().all(|(item, left)| {
-            leaves.iter().any(|(other, quantity)| other == item && quantity == left)
-        });
+        let is_all = open
+            .iter()
+            .all(|(item, left)| leaves.iter().any(|(other, quantity)| other == item && quantity == left));
         let shipment_id = self.id(now);
         let (carrier, tracking) = (carrier.to_owned(), tracking.to_owned());
         let shipment =
@@ -294,9 +312,13 @@ impl State {
     }
 
     pub fn order_json(&self, order: &Order) -> Value {
-        let log = order.log.iter().map(|(action, at)| json!({ "user_id": null, "action": action, "time": instant(*at) }));
+        let log = order
+            .log
+            .iter()
+            .map(|(action, at)| json!({ "user_id": null, "action": action, "time": instant(*at) }));
         let shipment = |one: &Shipment| {
-            let items = one.items.iter().map(|(item, quantity)| json!({ "item_id": item, "quantity": quantity }));
+            let items =
+                one.items.iter().map(|(item, quantity)| json!({ "item_id": item, "quantity": quantity }));
             json!({ "_id": one.id, "time": instant(one.at), "voided": one.voided, "return_label": false, "deducted": one.deducted,
                 "response": { "provider": one.carrier, "tracking_number": one.tracking },
                 "request": { "order_items": items.collect::<Vec<_>>() } })

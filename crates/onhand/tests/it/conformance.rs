@@ -491,9 +491,10 @@ async fn counts_each_order_once(stand: impl Stand) {
     let is_taken = |status: &StatusCode| matches!(*status, StatusCode::ACCEPTED | StatusCode::OK);
     assert!(statuses.iter().all(is_taken), "{statuses:?}");
     // Signed, and changed afterwards; or sent by one who does not know where to.
-    let (to, refused) = match it.stand.signs() {
-        true => (url.clone(), StatusCode::UNAUTHORIZED),
-        false => (format!("{}x", &url[..url.len() - 1]), StatusCode::NOT_FOUND),
+    let (to, refused) = if it.stand.signs() {
+        (url.clone(), StatusCode::UNAUTHORIZED)
+    } else {
+        (format!("{url}x"), StatusCode::NOT_FOUND)
     };
     let request =
         headers.iter().fold(it.server.http.post(&to), |all, (name, value)| all.header(*name, value));

@@ -202,7 +202,9 @@ pub(super) struct Done {
 }
 
 /// What is null is as what is not there.
-pub(super) fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(told: D) -> Result<T, D::Error> {
+pub(super) fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    told: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(told)?.unwrap_or_default())
 }
 

@@ -280,7 +280,8 @@ impl Order {
                 }
                 About::Unknown => {
                     is_unknown = true;
-                    let listing = sku.map_or_else(|| format!("{}/{of}/{variant}", self.store_id), str::to_owned);
+                    let listing =
+                        sku.map_or_else(|| format!("{}/{of}/{variant}", self.store_id), str::to_owned);
                     lines.push(one(line, listing, None, quantity));
                 }
             }
@@ -310,7 +311,9 @@ impl Order {
             *scanned.entry(id(&scan.item_id)).or_default() += amount(&scan.quantity).unwrap_or_default();
         }
         let mut by_scans = lines.to_vec();
-        by_scans.iter_mut().for_each(|line| line.deducted = Quantity::ZERO);
+        for line in &mut by_scans {
+            line.deducted = Quantity::ZERO;
+        }
         give(&mut by_scans, &scanned, |line| &mut line.deducted);
         for (line, by_scan) in lines.iter_mut().zip(by_scans) {
             line.deducted = line.deducted.max(by_scan.deducted);
@@ -385,14 +388,26 @@ impl Order {
         })
     }
 
-    /// Its parcels, each with its name, when it left, who carries it and what is in it by item.
-    pub fn parcels(&self) -> impl Iterator<Item = (String, Option<Instant>, Option<String>, Option<String>, BTreeMap<String, Quantity>)> {
-        self.shipments.iter().filter(|one| one.has_left()).enumerate().map(|(nth, one)| {
-            let name = if one.id.is_empty() { format!("P{nth}") } else { one.id.clone() };
-            let at = one.time.as_deref().and_then(|text| Instant::parse(text).ok());
-            (name, at, one.response.provider.clone(), one.response.tracking_number.clone(), packed(&[one]))
+    /// Its parcels.
+    pub fn parcels(&self) -> impl Iterator<Item = Left> {
+        self.shipments.iter().filter(|one| one.has_left()).enumerate().map(|(nth, one)| Left {
+            name: if one.id.is_empty() { format!("P{nth}") } else { one.id.clone() },
+            at: one.time.as_deref().and_then(|text| Instant::parse(text).ok()),
+            carrier: one.response.provider.clone(),
+            tracking: one.response.tracking_number.clone(),
+            packed: packed(&[one]),
         })
     }
+}
+
+/// A parcel, as its shipment tells it.
+pub(in crate::skulabs) struct Left {
+    pub name: String,
+    pub at: Option<Instant>,
+    pub carrier: Option<String>,
+    pub tracking: Option<String>,
+    /// How much of each item; nothing where it does not say.
+    pub packed: BTreeMap<String, Quantity>,
 }
 
 /// How much of each item, or kit, is in these.
