@@ -7,8 +7,10 @@
 //! `location/add_item`. What neither says is marked *assumed* here, with what would show it wrong; `docs/channels/skulabs.md` lists it all.
 
 mod orders;
+mod sent;
 
 pub(super) use orders::*;
+pub(super) use sent::*;
 
 use onhand_ledger::{Precision, Quantity};
 use serde::{Deserialize, Deserializer, Serialize};
