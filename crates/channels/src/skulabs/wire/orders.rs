@@ -1,4 +1,4 @@
-//! Orders as SKULabs tells them, and as they are sent to it.
+//! Orders as SKULabs tells them.
 //!
 //! What an order does to what can be bought, by its own words
 //! (<https://www.skulabs.com/help/en/articles/14870760-a-walkthrough-of-how-skulabs-reserves-stock-against-open-orders>): while it is open its lines are
