@@ -22,6 +22,12 @@ pub(crate) fn without_api<'a>(kind: &str, address: &'a str) -> &'a str {
     stripped.unwrap_or(address).trim_end_matches('/')
 }
 
+/// Does an address lead to this very machine, by its spelling?
+pub(crate) fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Is there one shop of that kind at an address, whoever signs in? Of other kinds several accounts may be told apart by who does.
 pub fn is_of_one_shop(kind: &str) -> bool {
     ["shop", "shopify", "vendure", "woocommerce"].contains(&kind)

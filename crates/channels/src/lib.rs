@@ -18,6 +18,7 @@ pub mod recount;
 pub mod shop;
 pub mod shopify;
 pub mod signed;
+pub mod skulabs;
 pub mod vendure;
 pub mod webhook;
 pub mod woocommerce;

@@ -7,7 +7,7 @@
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
-use crate::{Raw, vendure, woocommerce};
+use crate::{Raw, skulabs, vendure, woocommerce};
 
 /// What of an order one place shall ship, all in all.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -88,10 +88,11 @@ struct Posted {
 }
 
 impl Recipient {
-    /// Whom a raw document of a system of such a kind is for: as Vendure or WooCommerce tells it, or else as `recipient`, with our own names, of
+    /// Whom a raw document of a system of such a kind is for: as SKULabs, Vendure or WooCommerce tells it, or else as `recipient`, with our own names, of
     /// whatever was posted. None where it does not say.
     pub fn of(kind: &str, raw: &Raw) -> Option<Self> {
         match kind {
+            "skulabs" => return skulabs::recipient(raw),
             "vendure" => return vendure::recipient(raw),
             "woocommerce" => return woocommerce::recipient(raw),
             _ => {}

@@ -5,6 +5,7 @@
 
 pub mod shop;
 pub mod shopify;
+pub mod skulabs;
 mod wire;
 pub mod wms;
 pub mod woocommerce;

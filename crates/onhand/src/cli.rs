@@ -26,7 +26,7 @@ use crate::place::Place;
 pub use alerts::{Alert, AlertTarget};
 pub use channel::{Channel, ChannelCheck};
 pub use documents::{CountSession, LineArg, Purchase, Transfer};
-pub use emulate::{Emulate, House, ShopifyShop, WooShop};
+pub use emulate::{Emulate, House, ShopifyShop, SkuLabs, WooShop};
 pub use erase::Erase;
 pub use inbox::Inbox;
 pub use location::{Location, LocationFields};
@@ -649,7 +649,7 @@ fn key_name(text: &str) -> Result<String, String> {
 pub enum System {
     /// Connect a system and keep it equal.
     Add {
-        /// `shopify`, `woocommerce`, `vendure`, `files`, `edi`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -678,7 +678,7 @@ pub enum System {
     },
     /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
     Connect {
-        /// `shopify`, `woocommerce`, `vendure`, `files`, `edi`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -877,7 +877,7 @@ pub enum Bench {
     },
     /// From a change in Onhand until a connected system shows it. Sets stock over there: for a system of tests only.
     System {
-        /// `shopify`, `woocommerce`, `vendure` or `shop`
+        /// `shopify`, `woocommerce`, `vendure`, `skulabs` or `shop`
         kind: String,
         /// Where its API is.
         #[arg(long)]

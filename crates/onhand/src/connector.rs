@@ -8,6 +8,7 @@ use onhand_channels::files::Files;
 use onhand_channels::protocol::Protocol;
 use onhand_channels::shop::CornerShop;
 use onhand_channels::shopify::Shopify;
+use onhand_channels::skulabs::SkuLabs;
 use onhand_channels::vendure::Vendure;
 use onhand_channels::woocommerce::WooCommerce;
 use onhand_channels::{ANSWERS_WITHIN, CONNECTS_WITHIN, Channel, ChannelError};
@@ -98,13 +99,14 @@ impl Connector for Channels {
                 Ok(Arc::new(Edi::new(name, url, username, secret.reveal(), settings, http)?))
             }
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
+            "skulabs" => Ok(Arc::new(SkuLabs::new(name, url, secret.reveal(), settings, http)?)),
             "protocol" => Ok(Arc::new(Protocol::new(name, url, secret.reveal(), http))),
             "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret.reveal(), http))),
             "woocommerce" => Ok(Arc::new(WooCommerce::new(name, url, username, secret.reveal(), http)?)),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!(
-                    "there is no channel for systems of kind `{other}`; there are `edi`, `files`, `protocol`, `shop`, `shopify`, `vendure` and `woocommerce`"
+                    "there is no channel for systems of kind `{other}`; there are `edi`, `files`, `protocol`, `shop`, `shopify`, `skulabs`, `vendure` and `woocommerce`"
                 ),
             }),
         }

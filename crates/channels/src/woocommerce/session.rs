@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MOST, wire};
-use crate::address::without_api;
+use crate::address::{is_this_machine, without_api};
 use crate::{ChannelError, locked, why_lost};
 
 /// Where the API is, below the shop's address (<https://developer.woocommerce.com/docs/apis/rest-api/v3/>).
@@ -247,11 +247,6 @@ impl Failed {
 
 fn origin(url: &str) -> Option<String> {
     Some(Url::parse(url).ok()?.origin().ascii_serialization())
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What a page says first, without its marks: enough to know it by.

@@ -12,6 +12,8 @@ pub enum Emulate {
     Shopify(ShopifyShop),
     /// A WooCommerce shop: its REST API v3, with a page to see and change its stock, and faults on demand.
     Woocommerce(WooShop),
+    /// An account at SKULabs: its public API, with a page to see and change its stock, and faults on demand.
+    Skulabs(SkuLabs),
     /// A warehouse that speaks the Onhand channel protocol; `/control` is what its people do, and faults on demand.
     Wms(House),
 }
@@ -52,6 +54,26 @@ pub struct WooShop {
     /// How many of each it has.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
     pub stock: i64,
+}
+
+/// See [`Emulate::Skulabs`].
+#[derive(Debug, Args)]
+pub struct SkuLabs {
+    /// Where it listens on this machine; 0 takes any that is free.
+    #[arg(long, default_value_t = 7275)]
+    pub port: u16,
+    /// How many things it stocks: `EMU-0001` and on.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub items: u32,
+    /// How many of each lie in each warehouse.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub stock: i64,
+    /// How many warehouses it has.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub warehouses: u32,
+    /// How often its account may be called in an hour, by its plan: 41, 4166, 12500, 25000 or 50000.
+    #[arg(long, default_value_t = 4_166, value_parser = clap::value_parser!(u32).range(1..))]
+    pub calls_per_hour: u32,
 }
 
 /// See [`Emulate::Wms`].

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use onhand_emulators::shopify::{self, Setup, ShopifyShop, to_sdl};
-use onhand_emulators::{wms, woocommerce};
+use onhand_emulators::{skulabs, wms, woocommerce};
 use onhand_engine::{Clock as _, SystemClock};
 use serde_json::json;
 
-use crate::cli::{Emulate, House, ShopifyShop as Asked, WooShop};
+use crate::cli::{Emulate, House, ShopifyShop as Asked, SkuLabs, WooShop};
 use crate::http::{interrupted, listening};
 use crate::output::say;
 
@@ -18,6 +18,7 @@ pub(crate) async fn run(asked: &Emulate, json: bool) -> anyhow::Result<()> {
     match asked {
         Emulate::Shopify(asked) => a_shopify_shop(asked, json).await,
         Emulate::Woocommerce(asked) => a_woocommerce_shop(asked, json).await,
+        Emulate::Skulabs(asked) => an_account_at_skulabs(asked, json).await,
         Emulate::Wms(asked) => a_warehouse(asked, json).await,
     }
 }
@@ -42,6 +43,35 @@ async fn a_warehouse(asked: &House, json: bool) -> anyhow::Result<()> {
         ))?;
     }
     wms::serve(listener, warehouse, stopped).await?;
+    Ok(())
+}
+
+async fn an_account_at_skulabs(asked: &SkuLabs, json: bool) -> anyhow::Result<()> {
+    let setup = skulabs::Setup { per_hour: asked.calls_per_hour, ..skulabs::Setup::default() };
+    let account = skulabs::SkuLabs::new(setup.clone(), Arc::new(|| SystemClock.now().micros()));
+    let bins: Vec<String> =
+        (1..=asked.warehouses).map(|nth| account.add_warehouse(&format!("Warehouse {nth}")).1).collect();
+    for nth in 1..=asked.items {
+        let item = account.list(&format!("EMU-{nth:04}"), &format!("Product {nth}"));
+        for bin in &bins {
+            account.count(&item, bin, asked.stock);
+        }
+    }
+    let (listener, url) = listening(asked.port).await?;
+    let stopped = interrupted();
+    let (skulabs::Setup { key, .. }, store) = (setup, account.manual_store());
+    if json {
+        say(json!({ "url": url, "secret": key, "store": store }))?;
+    } else {
+        say(format_args!(
+            "An account at SKULabs at {url} (open it in a browser to see its stock). Connect it:\n\
+             onhand system add skulabs --url {url} --secret {key} --setting calls_per_hour={}\n\
+             As a warehouse that gets orders: --role wms --setting store={store}\n\
+             Ctrl-C ends it, with all it knows.",
+            asked.calls_per_hour
+        ))?;
+    }
+    skulabs::serve(listener, account, stopped).await?;
     Ok(())
 }
 

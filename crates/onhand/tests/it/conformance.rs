@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use onhand_emulators::shop::{self, CornerShop};
 use onhand_emulators::shopify::{self, Buy, Setup, ShopifyShop};
+use onhand_emulators::skulabs;
 use onhand_emulators::woocommerce::{self, WooShop};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -43,6 +44,10 @@ trait Stand: Send + Sync {
     fn fault(&self, fault: Fault);
     /// Has its webhooks sent to this address, where Onhand has not asked for that itself.
     fn announce_to(&self, url: &str, secret: Option<&str>);
+    /// Does it sign its webhooks?
+    fn signs(&self) -> bool {
+        true
+    }
     /// A webhook of an order as it sends them, once more: headers and body.
     fn delivery(&self, order: &str, secret: Option<&str>) -> (Vec<(&'static str, String)>, String);
 }
@@ -236,6 +241,69 @@ impl Stand for WooCommerce {
     }
 }
 
+struct SkuLabs {
+    account: Arc<skulabs::SkuLabs>,
+    url: String,
+    item: String,
+    bin: String,
+}
+
+impl Stand for SkuLabs {
+    fn connection(&self) -> Value {
+        let settings = json!({ "calls_per_second": "40", "calls_per_hour": "1000000" });
+        json!({ "kind": "skulabs", "url": self.url, "secret": "emulated-key", "settings": settings })
+    }
+
+    fn shows(&self) -> i64 {
+        self.account.free(&self.item)
+    }
+
+    fn writes(&self) -> u64 {
+        self.account.writes()
+    }
+
+    fn edit(&self, quantity: i64) {
+        assert!(self.account.count(&self.item, &self.bin, quantity));
+    }
+
+    fn buy(&self, quantity: i64) -> String {
+        self.account.buy(&[skulabs::Buy { item: self.item.clone(), quantity }])
+    }
+
+    fn ship(&self, order: &str) {
+        assert!(self.account.ship(order));
+    }
+
+    fn cancel(&self, order: &str) {
+        assert!(self.account.set_status(order, "cancelled"));
+    }
+
+    fn fault(&self, fault: Fault) {
+        let none = skulabs::Faults::default();
+        self.account.set_faults(match fault {
+            Fault::Slow => skulabs::Faults { latency_ms: 300, ..none },
+            Fault::Closed => skulabs::Faults { fail_next: 4, ..none },
+            Fault::Throttled => skulabs::Faults { throttle_next: 2, locked_next: 1, ..none },
+            Fault::Lost => skulabs::Faults { lose_next: 4, ..none },
+            Fault::Refusing => skulabs::Faults { refuse_above: Some(0), ..none },
+            Fault::Healed => none,
+        });
+    }
+
+    fn announce_to(&self, url: &str, secret: Option<&str>) {
+        assert_eq!(secret, None, "it signs nothing");
+        self.account.set_webhook(url);
+    }
+
+    fn signs(&self) -> bool {
+        false
+    }
+
+    fn delivery(&self, order: &str, _secret: Option<&str>) -> (Vec<(&'static str, String)>, String) {
+        (Vec::new(), self.account.webhook_of(order).unwrap())
+    }
+}
+
 async fn corner() -> Corner {
     let shop = CornerShop::new("token", Arc::new(micros));
     shop.list("1", "MUG", "Blue mug", 3);
@@ -259,6 +327,17 @@ async fn woocommerce() -> WooCommerce {
     let (listener, url) = listening().await;
     tokio::spawn(woocommerce::serve(listener, shop.clone(), std::future::pending()));
     WooCommerce { shop, url, product }
+}
+
+async fn skulabs() -> SkuLabs {
+    let setup = skulabs::Setup { per_second: 1_000, per_hour: 1_000_000, ..skulabs::Setup::default() };
+    let account = skulabs::SkuLabs::new(setup, Arc::new(micros));
+    let (_, bin) = account.add_warehouse("Main");
+    let item = account.list("MUG", "Blue mug");
+    assert!(account.count(&item, &bin, 3));
+    let (listener, url) = listening().await;
+    tokio::spawn(skulabs::serve(listener, account.clone(), std::future::pending()));
+    SkuLabs { account, url, item, bin }
 }
 
 /// A server with so many mugs, and the system connected.
@@ -411,11 +490,16 @@ async fn counts_each_order_once(stand: impl Stand) {
     // Those that come while the first is being kept may be taken for new: it is kept once, under its name.
     let is_taken = |status: &StatusCode| matches!(*status, StatusCode::ACCEPTED | StatusCode::OK);
     assert!(statuses.iter().all(is_taken), "{statuses:?}");
-    // Signed, and changed afterwards.
+    // Signed, and changed afterwards; or sent by one who does not know where to.
+    let (to, refused) = if it.stand.signs() {
+        (url.clone(), StatusCode::UNAUTHORIZED)
+    } else {
+        (format!("{url}x"), StatusCode::NOT_FOUND)
+    };
     let request =
-        headers.iter().fold(it.server.http.post(&url), |all, (name, value)| all.header(*name, value));
+        headers.iter().fold(it.server.http.post(&to), |all, (name, value)| all.header(*name, value));
     let forged = request.body(format!("{body} ")).send().await.unwrap().status();
-    assert_eq!(forged, StatusCode::UNAUTHORIZED);
+    assert_eq!(forged, refused);
     it.has((97, 3)).await;
     // Sent again later, after what came of it.
     it.stand.ship(&order);
@@ -473,4 +557,5 @@ macro_rules! conforms {
 
 conforms!(a_corner_shop, corner);
 conforms!(a_shopify_shop, shopify);
+conforms!(a_skulabs_account, skulabs);
 conforms!(a_woocommerce_shop, woocommerce);

@@ -32,6 +32,7 @@ mod serve;
 mod server;
 mod sftp_server;
 mod shopify;
+mod skulabs;
 mod sync;
 mod three_nodes;
 mod vendure;

@@ -1,0 +1,144 @@
+//! What lies there, and what of it can be bought.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use onhand_ledger::Quantity;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::SkuLabs;
+use super::wire::{self, Held, OPEN};
+use crate::{ChannelError, Reading, RemoteRow, RemoteStock, Told, locked};
+
+/// So many items are asked for by their ids in one call: an address has no room for more.
+const ASKED: usize = 100;
+
+/// What was seen last.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// What lay in each bin.
+    pub held: Arc<Vec<Held>>,
+    /// The open orders that were read with it, until somebody takes them.
+    pub open: Option<Vec<Told<wire::Order>>>,
+    /// When these were read.
+    pub read_at: Option<tokio::time::Instant>,
+    /// When its orders were asked for last.
+    pub orders_at: Option<tokio::time::Instant>,
+    /// When what was sent was asked for last.
+    pub followed_at: Option<tokio::time::Instant>,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    #[serde(rename = "_id")]
+    id: String,
+}
+
+/// How much there is of an item at a warehouse.
+type Sums = BTreeMap<(String, String), Quantity>;
+
+impl SkuLabs {
+    async fn held(&self) -> Result<Vec<Held>, ChannelError> {
+        let everything = wire::Everything::default();
+        let groups: Vec<wire::Group> =
+            self.session.ask("/inventory/get_grouped_locations_map", &everything).await?;
+        Ok(groups.into_iter().flat_map(|group| group.locations).collect())
+    }
+
+    pub(super) async fn open_orders(&self) -> Result<Vec<Told<wire::Order>>, ChannelError> {
+        let open = json!({ "status": { "$in": OPEN } });
+        self.session.all("/order/get", &open, Some(&wire::order_fields())).await
+    }
+
+    /// Of these items those that are there, where nothing of them lies anywhere.
+    async fn existing(&self, items: &[&String]) -> Result<BTreeSet<String>, ChannelError> {
+        let mut there = BTreeSet::new();
+        for part in items.chunks(ASKED) {
+            let these = json!({ "_id": { "$in": part } });
+            let known: Vec<Known> = self.session.all("/item/get", &these, Some(&json!({ "_id": 1 }))).await?;
+            there.extend(known.into_iter().map(|one| one.id));
+        }
+        Ok(there)
+    }
+
+    /// What can be bought of these. What lies there is read first: what leaves in between is no longer reserved when the orders are read, and counts
+    /// as neither free nor there.
+    pub(super) async fn numbers(&self, listings: &[String]) -> Result<Vec<Reading>, ChannelError> {
+        let held = self.held().await?;
+        let open = self.open_orders().await?;
+        let places = self.places(&held).await?;
+        let known = self.knowledge(open.iter().map(|told| &told.content)).await?;
+        let mut on_hand = Sums::new();
+        let (mut there, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
+        for row in &held {
+            there.insert(row.item_id.clone());
+            match (places.bins.get(&row.location_id), wire::amount(&row.on_hand)) {
+                (Some(warehouse), Some(some)) => {
+                    *on_hand.entry((row.item_id.clone(), warehouse.clone())).or_default() += some;
+                }
+                (None, Some(some)) if some.is_zero() => {}
+                // Nobody knows how much of it lies where: nothing is said of it.
+                _ => drop(doubtful.insert(row.item_id.clone())),
+            }
+        }
+        let mut reserved = Sums::new();
+        for line in open.iter().flat_map(|told| told.content.read(&known).lines) {
+            *reserved.entry((line.listing.clone(), line.place.clone())).or_default() += line.reserved();
+        }
+        let nowhere: Vec<&String> = listings.iter().filter(|id| !there.contains(*id)).collect();
+        if !nowhere.is_empty() {
+            there.extend(self.existing(&nowhere).await?);
+        }
+        there.retain(|item| !doubtful.contains(item));
+        let mut readings = Vec::new();
+        for listing in listings.iter().filter(|id| there.contains(*id)) {
+            for warehouse in &places.warehouses {
+                let at = (listing.clone(), warehouse.id.clone());
+                let on_hand = on_hand.get(&at).copied().unwrap_or_default();
+                let reserved = reserved.get(&at).copied().unwrap_or_default();
+                readings.push(Reading {
+                    listing: at.0,
+                    location: at.1,
+                    quantity: on_hand - reserved,
+                    on_hand: Some(on_hand),
+                    allocated: Some(reserved),
+                    tracked: true,
+                });
+            }
+        }
+        let mut looked = locked(&self.looked);
+        (looked.held, looked.open) = (Arc::new(held), Some(open));
+        looked.read_at = Some(tokio::time::Instant::now());
+        drop(looked);
+        // All that moved these numbers is to be known before they are judged, or set.
+        self.looks_now.store(true, Ordering::Relaxed);
+        Ok(readings)
+    }
+
+    /// All that lies in the bins of a warehouse.
+    pub(super) async fn shelf(&self, location: &str) -> Result<RemoteStock, ChannelError> {
+        let held = self.held().await?;
+        let as_of = self.session.date().ok_or_else(|| self.session.unexpected("its answer has no date"))?;
+        let places = self.places(&held).await?;
+        if !places.warehouses.iter().any(|one| one.id == location) {
+            return Err(self.session.unexpected(format!("it has no warehouse `{location}`")));
+        }
+        let mut sums = BTreeMap::<&str, Quantity>::new();
+        for row in
+            held.iter().filter(|row| places.bins.get(&row.location_id).is_some_and(|of| of == location))
+        {
+            let on_hand = wire::amount(&row.on_hand).ok_or_else(|| {
+                self.session.unexpected(format!("it says {} of item {}", row.on_hand, row.item_id))
+            })?;
+            *sums.entry(&row.item_id).or_default() += on_hand;
+        }
+        let row = |(item, quantity): (&str, Quantity)| RemoteRow {
+            listing: item.to_owned(),
+            quantity: quantity.max(Quantity::ZERO),
+            lot: None,
+        };
+        Ok(RemoteStock { as_of, rows: sums.into_iter().map(row).collect() })
+    }
+}
