@@ -1,8 +1,10 @@
-// A real Medusa server for Onhand's tests: on loopback only, its database given.
+// A real Medusa server for Onhand's tests: on loopback only, without Redis and without the admin's pages.
 //
-// Prints `READY <address>` once it sells (MED-001 …, 100 of each at the first of its two places).
-// Ends when its standard input does, so that it never outlives the test that started it.
-// Environment: DATABASE_URL (a new database, or one of a run before), PORT (one is chosen unless told), LISTINGS (20 unless told).
+// `node server.js prepare` makes its tables in a new database and something to sell: MED-001 …, 100 of each at `Warehouse`, the first of its two
+// places. It prints what is needed to buy and to own, as JSON, and ends.
+// `node server.js` serves such a database, or a copy of one: prints `READY <address>`, and ends when its standard input does, so that it never
+// outlives the test that started it.
+// Environment: DATABASE_URL, PORT (one is chosen unless told), LISTINGS (20 unless told).
 
 const { spawnSync } = require('node:child_process');
 const { createServer } = require('node:net');
@@ -14,6 +16,8 @@ process.env.NODE_ENV = 'production';
 process.env.LOG_LEVEL ??= 'error';
 process.chdir(__dirname);
 
+const express = require('express');
+const load = require('@medusajs/medusa/loaders/index').default;
 const { Modules } = require('@medusajs/framework/utils');
 const flows = require('@medusajs/medusa/core-flows');
 
@@ -119,17 +123,17 @@ async function sell(container) {
     return { region: region.id, storefront: storefront.token, owner: owner.token };
 }
 
-async function main() {
-    migrate();
+async function prepare() {
+    const { container } = await load({ directory: __dirname, expressApp: express(), skipLoadingEntryPoints: true });
+    console.log(JSON.stringify(await sell(container)));
+    process.exit(0);
+}
+
+async function serve() {
     const port = Number(process.env.PORT) || (await freePort());
-    const express = require('express');
     const app = express();
-    const load = require('@medusajs/medusa/loaders/index').default;
-    const { container, shutdown } = await load({ directory: __dirname, expressApp: app });
-    const known = await sell(container);
-    const server = app.listen(port, '127.0.0.1', () => {
-        console.log(`READY ${JSON.stringify({ url: `http://127.0.0.1:${port}`, ...known })}`);
-    });
+    const { shutdown } = await load({ directory: __dirname, expressApp: app });
+    const server = app.listen(port, '127.0.0.1', () => console.log(`READY http://127.0.0.1:${port}`));
     const end = async () => {
         server.close();
         await shutdown().catch(() => {});
@@ -140,7 +144,8 @@ async function main() {
     process.on('SIGTERM', end);
 }
 
-main().catch(error => {
+const done = process.argv[2] === 'prepare' ? (migrate(), prepare()) : serve();
+done.catch(error => {
     console.error(error);
     process.exit(1);
 });
