@@ -1,5 +1,5 @@
 //! Marking goods as sent that somebody else sent: a fulfilment, which takes them off `stocked_quantity` and `reserved_quantity`, and a shipment of it
-//! (<https://docs.medusajs.com/api/admin#orders_postordersidfulfillments>).
+//! (<https://docs.medusajs.com/api/admin/orders/create-fulfillment>).
 //!
 //! A fulfilment is made where its goods are reserved: at any other location Medusa counts them off the wrong one
 //! (<https://github.com/medusajs/medusa/issues/16338>). What needs shipping and what does not are never in one. Each part of a parcel has a mark, which is kept with its fulfilment and looked for
@@ -180,7 +180,10 @@ impl wire::Parcelled {
     }
 
     fn has_number(&self, parcel: &Parcel) -> bool {
-        parcel.number.as_ref().is_some_and(|number| self.labels.iter().any(|one| one.tracking_number == *number))
+        parcel
+            .number
+            .as_ref()
+            .is_some_and(|number| self.labels.iter().any(|one| one.tracking_number == *number))
     }
 
     /// Is it these lines, and nothing else?

@@ -7,7 +7,7 @@
 //! - `reserved_quantity` is a counter that Medusa keeps beside its reservations, and they can differ (<https://github.com/medusajs/medusa/issues/16338>,
 //!   <https://github.com/medusajs/medusa/issues/12401>): what can be bought goes by the counter, and so do we.
 //! - Only `stocked_quantity` can be written, by `/admin/inventory-items/location-levels/batch`, all of a call or nothing of it
-//!   (<https://docs.medusajs.com/api/admin#inventory-items_postinventoryitemslocationlevelsbatch>); there is no compare-and-set.
+//!   (<https://docs.medusajs.com/api/admin/inventory-items>); there is no compare-and-set.
 //! - An order's `updated_at` moves with whatever happens to it: placed, edited, fulfilled, shipped, delivered, cancelled, a return asked for or
 //!   received (tried). Medusa sends no webhooks: what listens to its events is code in the server itself
 //!   (<https://docs.medusajs.com/learn/fundamentals/events-and-subscribers>).
@@ -77,12 +77,14 @@ impl Medusa {
     /// What we must be allowed is tried before anything relies on it: a batch of nothing changes nothing.
     async fn check_rights(&self) -> Result<(), ChannelError> {
         let one = [("limit", "1".to_owned()), ("fields", "id".to_owned())];
-        let may = |what: &str, error: ChannelError| match error {
+        let may = |what: &str, error: ChannelError| {
+            match error {
             ChannelError::Credentials { reason, .. } => self.session.credentials(format!(
                 "this key may not {what} ({reason}): give a secret key of somebody who may read products, stock locations and orders, and \
                  change inventory"
             )),
             error => error,
+        }
         };
         for (path, what) in [
             ("/inventory-items", "read inventory"),

@@ -126,12 +126,8 @@ impl Medusa {
         listed: &BTreeSet<String>,
     ) -> Result<Vec<RemoteOrder>, ChannelError> {
         let is_gone = |(id, seen): &(&String, &Seen)| seen.at >= since && !listed.contains(*id);
-        let gone: Vec<(String, Seen)> = cursor
-            .seen
-            .iter()
-            .filter(is_gone)
-            .map(|(id, seen)| (id.clone(), seen.clone()))
-            .collect();
+        let gone: Vec<(String, Seen)> =
+            cursor.seen.iter().filter(is_gone).map(|(id, seen)| (id.clone(), seen.clone())).collect();
         let mut orders = Vec::new();
         for (id, seen) in gone {
             let fields = [("fields", "id,updated_at".to_owned())];
@@ -184,7 +180,10 @@ impl Medusa {
     }
 
     /// What is reserved for these lines, in an order that is always the same.
-    pub(super) async fn reservations(&self, lines: &[String]) -> Result<Vec<wire::Reservation>, ChannelError> {
+    pub(super) async fn reservations(
+        &self,
+        lines: &[String],
+    ) -> Result<Vec<wire::Reservation>, ChannelError> {
         let mut all = Vec::new();
         for part in lines.chunks(PAGE) {
             let mut query: Vec<(&'static str, String)> =

@@ -1,6 +1,6 @@
 //! Asking Medusa: where its admin API is, who we are there, and what its answers mean.
 //!
-//! A secret key goes as the name of HTTP basic, with nothing as the password (<https://docs.medusajs.com/api/admin#2-api-token>). An error is JSON
+//! A secret key goes as the name of HTTP basic, with nothing as the password (<https://docs.medusajs.com/api/admin>). An error is JSON
 //! with a type and a message (<https://docs.medusajs.com/learn/fundamentals/api-routes/errors>). What is not JSON at all is a page of
 //! something in between, whatever its status says.
 

@@ -29,7 +29,8 @@ async fn stocked(quantity: i64, products: usize) -> Connected {
 impl Connected {
     async fn add(&self, key: &str, places: Value) -> (StatusCode, Value) {
         let url = &self.medusa.url;
-        let add = json!({ "name": "Medusa", "kind": "medusa", "url": url, "secret": key, "locations": places });
+        let add =
+            json!({ "name": "Medusa", "kind": "medusa", "url": url, "secret": key, "locations": places });
         self.server.post("/v1/systems", add).await
     }
 
@@ -95,7 +96,8 @@ impl Connected {
 #[tokio::test(flavor = "multi_thread")]
 async fn medusa_sells_what_onhand_desires_and_what_it_reserved_is_not_taken_off_twice() {
     let it = stocked(90, 2).await;
-    let (status, problem) = it.add("sk_wrong", json!([])).await;
+    let places = json!([{ "remote": "Warehouse", "location": "LONDON" }]);
+    let (status, problem) = it.add("sk_wrong", places).await;
     let detail = problem["detail"].as_str().unwrap_or_default();
     assert!(status.is_client_error() || status.is_server_error());
     assert!(detail.contains("Medusa does not accept these credentials"), "{problem}");

@@ -155,7 +155,8 @@ impl Medusa {
     }
 
     async fn place(&self, name: &str) -> Value {
-        self.seen(&format!("/stock-locations?name={name}&fields=id")).await["stock_locations"][0]["id"].clone()
+        self.seen(&format!("/stock-locations?name={name}&fields=id")).await["stock_locations"][0]["id"]
+            .clone()
     }
 
     /// What is stocked of a product at a location, and reserved of it, by its own word.
@@ -226,7 +227,8 @@ impl Medusa {
     pub async fn ship(&self, order: &str, quantity: i64) {
         let packed = self.pack(order, quantity).await;
         let items = self.of_line(order, quantity).await;
-        self.owner(&format!("/orders/{order}/fulfillments/{packed}/shipments"), json!({ "items": items })).await;
+        self.owner(&format!("/orders/{order}/fulfillments/{packed}/shipments"), json!({ "items": items }))
+            .await;
     }
 
     pub async fn unpack(&self, order: &str, packed: &str) {
@@ -267,8 +269,7 @@ impl Medusa {
     pub async fn by_hand(&self, sku: &str, stocked: i64) {
         let item = self.variant(sku).await["inventory_items"][0]["inventory_item_id"].clone();
         let place = self.place("Warehouse").await;
-        let level =
-            json!([{ "inventory_item_id": item, "location_id": place, "stocked_quantity": stocked }]);
+        let level = json!([{ "inventory_item_id": item, "location_id": place, "stocked_quantity": stocked }]);
         self.owner("/inventory-items/location-levels/batch", json!({ "update": level })).await;
     }
 

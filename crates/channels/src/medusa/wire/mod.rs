@@ -1,7 +1,7 @@
 //! What Medusa says and is told, as JSON, and what of it is ours.
 //!
 //! Its own words: <https://docs.medusajs.com/api/admin>. Which fields are told is what `fields` asks for
-//! (<https://docs.medusajs.com/api/admin#select-fields-and-relations>); a field that it does not know it leaves out without a word.
+//! (<https://docs.medusajs.com/api/admin/select-fields-and-relations>); a field that it does not know it leaves out without a word.
 
 mod orders;
 mod parcels;

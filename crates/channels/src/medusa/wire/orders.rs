@@ -13,8 +13,7 @@ use super::{Amount, Needed, rows};
 use crate::{Raw, RemoteOrder, RemoteOrderLine};
 
 /// What we ask of an order; whom it is for goes into its raw document alone.
-pub(in crate::medusa) const ORDER_FIELDS: &str =
-    "id,status,created_at,updated_at,items.id,items.quantity,items.variant_id,items.detail.return_received_quantity,\
+pub(in crate::medusa) const ORDER_FIELDS: &str = "id,status,created_at,updated_at,items.id,items.quantity,items.variant_id,items.detail.return_received_quantity,\
      items.variant.manage_inventory,items.variant.inventory_items.inventory_item_id,\
      items.variant.inventory_items.required_quantity,\
      fulfillments.location_id,fulfillments.shipped_at,fulfillments.delivered_at,fulfillments.canceled_at,\
@@ -222,12 +221,14 @@ impl Order {
     fn effects(&self, reserved: &[Reservation]) -> Effects {
         let mut effects = Effects::new();
         for one in reserved {
-            let Some(line) = self.items.iter().find(|line| one.line_item_id.as_ref() == Some(&line.id)) else {
+            let Some(line) = self.items.iter().find(|line| one.line_item_id.as_ref() == Some(&line.id))
+            else {
                 continue;
             };
             let of = (line.id.clone(), Some(one.inventory_item_id.clone()));
             let effect = effects.entry(of).or_default();
-            *effect.places.entry(one.location_id.clone()).or_default() += Quantity::from_micros(one.quantity.0);
+            *effect.places.entry(one.location_id.clone()).or_default() +=
+                Quantity::from_micros(one.quantity.0);
         }
         for fulfillment in self.fulfillments.iter().filter(|one| one.canceled_at.is_none()) {
             for fulfilled in &fulfillment.items {
@@ -283,7 +284,8 @@ impl Line {
         if let Some(variant) = self.variant.as_ref().filter(|variant| !variant.inventory_items.is_empty()) {
             return variant.inventory_items.clone();
         }
-        let known = effects.keys().filter(|(line, _)| *line == self.id).filter_map(|(_, item)| item.as_deref());
+        let known =
+            effects.keys().filter(|(line, _)| *line == self.id).filter_map(|(_, item)| item.as_deref());
         let known: Vec<Needed> = known.map(needed).collect();
         if known.is_empty() { self.variant_id.iter().map(|id| needed(id)).collect() } else { known }
     }

@@ -9,8 +9,7 @@ use super::{Amount, Fulfilled, LineVariant, rows, told};
 use crate::outgoing::Recipient;
 
 /// What we ask of an order of which goods were sent.
-pub(in crate::medusa) const TO_SHIP_FIELDS: &str =
-    "id,status,items.id,items.requires_shipping,items.variant.inventory_items.inventory_item_id,\
+pub(in crate::medusa) const TO_SHIP_FIELDS: &str = "id,status,items.id,items.requires_shipping,items.variant.inventory_items.inventory_item_id,\
      items.variant.inventory_items.required_quantity,fulfillments.id,fulfillments.metadata,\
      fulfillments.shipped_at,fulfillments.delivered_at,fulfillments.canceled_at,\
      fulfillments.items.line_item_id,fulfillments.items.inventory_item_id,fulfillments.items.quantity,\
@@ -59,7 +58,7 @@ pub(in crate::medusa) struct OfLine {
     pub quantity: Amount,
 }
 
-/// A fulfilment to make (<https://docs.medusajs.com/api/admin#orders_postordersidfulfillments>).
+/// A fulfilment to make (<https://docs.medusajs.com/api/admin/orders/create-fulfillment>).
 #[derive(Serialize)]
 pub(in crate::medusa) struct Fulfil<'a> {
     pub items: &'a [OfLine],
@@ -68,7 +67,7 @@ pub(in crate::medusa) struct Fulfil<'a> {
     pub metadata: BTreeMap<&'static str, &'a str>,
 }
 
-/// What becomes of it (<https://docs.medusajs.com/api/admin#orders_postordersidfulfillmentsfulfillment_idshipments>).
+/// What becomes of it (<https://docs.medusajs.com/api/admin/orders/create-shipment>).
 #[derive(Serialize)]
 pub(in crate::medusa) struct Ship<'a> {
     pub items: &'a [OfLine],

@@ -11,16 +11,13 @@ use super::{Amount, rows, told};
 use crate::{Reading, RemoteListing, RemoteLocation};
 
 /// What we ask of an inventory item that is looked for.
-pub(in crate::medusa) const ITEM_FIELDS: &str =
-    "id,sku,title,variants.id,variants.title,variants.sku,variants.barcode,variants.ean,variants.upc,\
+pub(in crate::medusa) const ITEM_FIELDS: &str = "id,sku,title,variants.id,variants.title,variants.sku,variants.barcode,variants.ean,variants.upc,\
      variants.manage_inventory,variants.product.title";
 /// What we ask of a variant of which nothing is counted.
-pub(in crate::medusa) const VARIANT_FIELDS: &str =
-    "id,title,sku,barcode,ean,upc,manage_inventory,product.title,inventory_items.inventory_item_id,\
+pub(in crate::medusa) const VARIANT_FIELDS: &str = "id,title,sku,barcode,ean,upc,manage_inventory,product.title,inventory_items.inventory_item_id,\
      inventory_items.required_quantity";
 /// What we ask of an inventory item, for its numbers.
-pub(in crate::medusa) const LEVEL_FIELDS: &str =
-    "id,location_levels.location_id,location_levels.stocked_quantity,location_levels.reserved_quantity,\
+pub(in crate::medusa) const LEVEL_FIELDS: &str = "id,location_levels.location_id,location_levels.stocked_quantity,location_levels.reserved_quantity,\
      variants.id,variants.manage_inventory";
 
 #[derive(Deserialize)]
@@ -97,17 +94,18 @@ impl Level {
 }
 
 impl Item {
+    /// By the name of the variant that it is the stock of. What several variants need has a name of its own at best.
     pub fn into_listing(self) -> RemoteListing {
-        let tracked = self.is_tracked();
-        let own = told(self.title).or_else(|| told(self.sku.clone()));
-        let Self { id: remote_id, sku, variants, .. } = self;
-        // What several variants share has a name of its own at best.
-        let Ok([variant]) = <[Variant; 1]>::try_from(variants) else {
-            let name = own.unwrap_or_else(|| remote_id.clone());
-            return RemoteListing { remote_id, sku: told(sku), name, barcode: None, tracked };
+        let (tracked, sku) = (self.is_tracked(), told(self.sku.clone()));
+        let is_its = |variant: &&Variant| match &sku {
+            Some(sku) => told(variant.sku.clone()).as_ref() == Some(sku),
+            None => self.variants.len() == 1,
         };
-        let sku = told(sku).or_else(|| told(variant.sku.clone()));
-        RemoteListing { remote_id, sku, name: variant.name(), barcode: variant.barcode(), tracked }
+        let variant = self.variants.iter().find(is_its);
+        let own = || told(self.title.clone()).or_else(|| sku.clone()).unwrap_or_else(|| self.id.clone());
+        let name = variant.map_or_else(own, Variant::name);
+        let barcode = variant.and_then(Variant::barcode);
+        RemoteListing { remote_id: self.id.clone(), sku, name, barcode, tracked }
     }
 
     /// Does anything that is sold need it? One whose variant is not counted any more is left over, with its number.
@@ -191,7 +189,7 @@ impl Location {
 }
 
 /// Levels as they shall be: made where there is none yet
-/// (<https://docs.medusajs.com/api/admin#inventory-items_postinventoryitemslocationlevelsbatch>). All of it is done, or nothing.
+/// (<https://docs.medusajs.com/api/admin/inventory-items>). All of it is done, or nothing.
 #[derive(Serialize, Default)]
 pub(in crate::medusa) struct SetLevels<'a> {
     pub create: Vec<SetLevel<'a>>,
@@ -260,7 +258,10 @@ mod tests {
         let places = ["sloc_01M8PC6D1QCD0BNCVP0SPGTSGS".to_owned(), "sloc_nowhere".to_owned()];
         let readings = item.readings(&places);
         assert_eq!(readings[0].quantity, readings[0].on_hand.unwrap() - readings[0].allocated.unwrap());
-        assert_eq!((readings[0].quantity, readings[0].allocated), (Quantity::units(96), Some(Quantity::units(3))));
+        assert_eq!(
+            (readings[0].quantity, readings[0].allocated),
+            (Quantity::units(96), Some(Quantity::units(3)))
+        );
         assert_eq!((readings[1].quantity, readings[1].on_hand), (Quantity::ZERO, None));
     }
 
