@@ -44,7 +44,10 @@ impl Medusa {
         if order.status == wire::CANCELED {
             return Ok(refused("the order is cancelled over there"));
         }
-        if order.fulfillments.iter().any(|one| one.has_left() && one.has_number(parcel)) {
+        // Somebody else told of it already. Of ours each part is looked for by its mark.
+        let is_known =
+            |one: &wire::Parcelled| one.mark().is_none() && one.has_left() && one.has_number(parcel);
+        if order.fulfillments.iter().any(is_known) {
             return Ok(ParcelTold::Told);
         }
         let wanted = wanted(parcel, &order);
