@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{root, timed};
 
-/// What the servers need: Vendure 3 asks for 20.
+/// What the servers need: Vendure 3 and Medusa 2 ask for 20.
 const NODE_AT_LEAST: u32 = 20;
 
 const SERVERS: &str = "tests-servers";

@@ -18,7 +18,7 @@ const QUICK_SEEDS: &str = "100";
 
 #[derive(Args)]
 pub struct Choice {
-    /// Leaves out the heavy tests (crash, race, vendure, browser, bench), the real servers and the documentation examples,
+    /// Leaves out the heavy tests (crash, race, vendure, medusa, browser, bench), the real servers and the documentation examples,
     /// and tries fewer cases per property
     #[arg(long)]
     quick: bool,

@@ -9,6 +9,8 @@ use reqwest::Url;
 /// What an address of a kind of system may end with and lead to the same: the path of its API.
 fn api_paths(kind: &str) -> &'static [&'static str] {
     match kind {
+        // Its API, or its pages (<https://docs.medusajs.com/learn/configurations/medusa-config#path>: `/app` unless told otherwise).
+        "medusa" => &["/admin", "/app"],
         "vendure" => &["/admin-api"],
         "woocommerce" => &["/wp-json/wc/v3", "/wp-json"],
         _ => &[],
@@ -30,7 +32,7 @@ pub(crate) fn is_this_machine(url: &Url) -> bool {
 
 /// Is there one shop of that kind at an address, whoever signs in? Of other kinds several accounts may be told apart by who does.
 pub fn is_of_one_shop(kind: &str) -> bool {
-    ["shop", "shopify", "vendure", "woocommerce"].contains(&kind)
+    ["medusa", "shop", "shopify", "vendure", "woocommerce"].contains(&kind)
 }
 
 /// Do two addresses lead to the same system of a kind?
@@ -99,6 +101,11 @@ mod tests {
                     "http://0.0.0.0:3000",
                     "http://LocalHost.:3000/Admin-API/",
                 ],
+            ),
+            (
+                "medusa",
+                "http://127.0.0.1:9000",
+                vec!["http://localhost:9000/app/", "http://127.0.0.1:9000/admin"],
             ),
             ("shopify", "https://bücher.myshopify.com", vec!["https://xn--bcher-kva.myshopify.com"]),
             ("protocol", "warehouse/", vec!["Warehouse"]),

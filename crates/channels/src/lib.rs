@@ -10,6 +10,7 @@ pub mod edi;
 pub mod expected;
 pub mod files;
 pub mod host;
+pub mod medusa;
 pub mod notice;
 pub mod outgoing;
 pub mod protocol;

@@ -7,7 +7,7 @@
 use onhand_ledger::{Instant, Quantity};
 use serde::{Deserialize, Serialize};
 
-use crate::{Raw, skulabs, vendure, woocommerce};
+use crate::{Raw, medusa, skulabs, vendure, woocommerce};
 
 /// What of an order one place shall ship, all in all.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -88,10 +88,11 @@ struct Posted {
 }
 
 impl Recipient {
-    /// Whom a raw document of a system of such a kind is for: as SKULabs, Vendure or WooCommerce tells it, or else as `recipient`, with our own names, of
+    /// Whom a raw document of a system of such a kind is for: as Medusa, SKULabs, Vendure or WooCommerce tells it, or else as `recipient`, with our own names, of
     /// whatever was posted. None where it does not say.
     pub fn of(kind: &str, raw: &Raw) -> Option<Self> {
         match kind {
+            "medusa" => return medusa::recipient(raw),
             "skulabs" => return skulabs::recipient(raw),
             "vendure" => return vendure::recipient(raw),
             "woocommerce" => return woocommerce::recipient(raw),
@@ -223,6 +224,12 @@ mod tests {
         assert_eq!(found.address, ["1 Mill Road"]);
         assert_eq!((found.city.as_deref(), found.email.as_deref()), (Some("Ely"), Some("ada@example.com")));
         assert_eq!(format!("{found:?}"), "Recipient(…)");
+        let medusa = r#"{"id":"order_1","email":"ada@example.com","shipping_address":{"first_name":"Ada","last_name":"L",
+            "company":null,"address_1":"1 Mill Road","address_2":"","city":"Ely","postal_code":"CB7","country_code":"gb"}}"#;
+        let found = of("medusa", medusa).unwrap();
+        assert_eq!((found.name.as_deref(), found.country.as_deref()), (Some("Ada L"), Some("GB")));
+        assert_eq!(found.address, ["1 Mill Road"]);
+        assert_eq!(of("medusa", r#"{"email":"ada@example.com","shipping_address":null}"#), None);
         let posted = r#"{"recipient":{"name":"Ada","address":["1 Mill Road"],"country":"GB"},"more":1}"#;
         assert_eq!(of("file", posted).unwrap().country.as_deref(), Some("GB"));
         assert_eq!(of("file", r#"{"email":"ada@example.com"}"#), None);

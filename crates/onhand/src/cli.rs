@@ -649,7 +649,7 @@ fn key_name(text: &str) -> Result<String, String> {
 pub enum System {
     /// Connect a system and keep it equal.
     Add {
-        /// `shopify`, `woocommerce`, `vendure`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `medusa`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]
@@ -678,7 +678,7 @@ pub enum System {
     },
     /// Connect a system step by step: key, what it has, locations, matches, opening stock, dry run, watch or go live. Run again, it goes on.
     Connect {
-        /// `shopify`, `woocommerce`, `vendure`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
+        /// `shopify`, `woocommerce`, `vendure`, `medusa`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
         kind: String,
         /// What people call it.
         #[arg(long)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use onhand_channels::edi::Edi;
 use onhand_channels::files::Files;
+use onhand_channels::medusa::Medusa;
 use onhand_channels::protocol::Protocol;
 use onhand_channels::shop::CornerShop;
 use onhand_channels::shopify::Shopify;
@@ -100,13 +101,15 @@ impl Connector for Channels {
             }
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
             "skulabs" => Ok(Arc::new(SkuLabs::new(name, url, secret.reveal(), settings, http)?)),
+            "medusa" => Ok(Arc::new(Medusa::new(name, url, secret.reveal(), http))),
             "protocol" => Ok(Arc::new(Protocol::new(name, url, secret.reveal(), http))),
             "vendure" => Ok(Arc::new(Vendure::new(name, url, username, secret.reveal(), http))),
             "woocommerce" => Ok(Arc::new(WooCommerce::new(name, url, username, secret.reveal(), http)?)),
             other => Err(ChannelError::Unexpected {
                 system: name.to_owned(),
                 reason: format!(
-                    "there is no channel for systems of kind `{other}`; there are `edi`, `files`, `protocol`, `shop`, `shopify`, `skulabs`, `vendure` and `woocommerce`"
+                    "there is no channel for systems of kind `{other}`; there are `edi`, `files`, `medusa`, `protocol`, `shop`, `shopify`, `skulabs`, \
+                     `vendure` and `woocommerce`"
                 ),
             }),
         }

@@ -52,8 +52,17 @@ const PACKAGES: [(&str, &str, &[&str]); 3] = [
 /// Programs of tests that need a server, or measure what is large.
 const PROGRAMS_SKIPPED: [&str; 3] = ["postgres", "nodes", "large"];
 /// Tests that load the machine, that need a server, or that write each step of many to disk.
-const SKIPPED: [&str; 8] =
-    ["crash", "race", "vendure", "bench", "power", "fault", "postgres", "reopened_without_flushing"];
+const SKIPPED: [&str; 9] = [
+    "crash",
+    "race",
+    "vendure",
+    "medusa_",
+    "bench",
+    "power",
+    "fault",
+    "postgres",
+    "reopened_without_flushing",
+];
 /// So many stories of the simulator are played for each case of a property test.
 const STORIES: u32 = 20;
 /// A mutant may ask for memory until there is none: kibibytes.

@@ -18,6 +18,8 @@ mod faults;
 mod files;
 mod hooks;
 mod items;
+mod medusa;
+mod medusa_server;
 mod migrate;
 mod nodes;
 mod outgoing;

@@ -25,11 +25,12 @@ use crate::v1::systems::Role;
 use crate::v1::systems::steps::{ConnectBody, begun};
 
 /// What there is a channel for: as the API has it, and as people call it.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("shopify", "Shopify"),
     ("woocommerce", "WooCommerce"),
     ("vendure", "Vendure"),
     ("skulabs", "SKULabs"),
+    ("medusa", "Medusa"),
     ("protocol", "A system that speaks our channel protocol"),
     ("files", "Files: CSV or XLSX"),
     ("edi", "EDI: X12 or EDIFACT"),

@@ -54,9 +54,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct AddBody {
     /// What people call it.
     name: String,
-    /// `shopify`, `woocommerce`, `vendure`, `skulabs`, `files`, `edi`, `shop`, `protocol`, or another name for a system that only tells us documents.
+    /// `shopify`, `woocommerce`, `vendure`, `medusa`, `skulabs`, `files`, `edi`, `shop`, `protocol`, or another name for a system that only tells us documents.
     kind: String,
-    /// Where its API is, such as `http://127.0.0.1:3000`; a `shopify`, `skulabs`, `vendure` or `woocommerce` needs it.
+    /// Where its API is, such as `http://127.0.0.1:3000`; a `medusa`, `shopify`, `skulabs`, `vendure` or `woocommerce` needs it.
     url: Option<String>,
     /// Who we are there.
     username: Option<String>,
@@ -164,7 +164,8 @@ async fn add(State(app): State<App>, ask: Ask<AddBody>) -> Result<Response, Prob
     let AddBody { name, kind, url, username, secret, location, locations, role, settings } = &ask.body;
     let role = role.map(OurRole::from);
     let Some(url) = url else {
-        if ["edi", "files", "shopify", "skulabs", "vendure", "woocommerce"].contains(&kind.as_str()) {
+        if ["edi", "files", "medusa", "shopify", "skulabs", "vendure", "woocommerce"].contains(&kind.as_str())
+        {
             return Err(Problem::of_field("url", format!("a `{kind}` is connected at its url, {SUCH_AS}")));
         }
         let put = PutSystem { name: name.clone(), kind: kind.clone(), role, ..PutSystem::default() };

@@ -64,7 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(crate) struct ConnectBody {
     /// What people call it.
     pub name: String,
-    /// `shopify`, `woocommerce`, `vendure`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
+    /// `shopify`, `woocommerce`, `vendure`, `medusa`, `skulabs`, `files`, `edi`, `shop` or `protocol`.
     pub kind: String,
     /// Where its API is, such as `http://127.0.0.1:3000`.
     pub url: String,
