@@ -353,6 +353,16 @@ async fn an_order_is_sent_once_changed_and_followed() {
     let parcel = &told.parcels[0];
     assert_eq!((parcel.lines[0].line.as_str(), parcel.lines[0].quantity), ("1", Quantity::units(2)));
     assert_eq!(parcel.carrier.as_deref(), Some("usps"));
+    // One that has left before anybody looked is heard of too, once.
+    let quick = Outgoing { document: "7-2".to_owned(), ..outgoing(&it, 1, 1) };
+    assert_eq!(it.channel.send(&[quick]).await.unwrap(), [Sent::Received]);
+    let (order, ..) = it.account.orders().into_iter().find(|(_, number, _)| number == "7-2").unwrap();
+    assert!(it.account.ship(&order));
+    let page = it.channel.followed(Some(&page.cursor)).await.unwrap();
+    let told: Vec<_> = page.followed.iter().map(|told| (told.document.as_str(), told.progress)).collect();
+    assert_eq!(told, [("7-2", Progress::Shipped)]);
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert_eq!(it.channel.followed(Some(&page.cursor)).await.unwrap().followed, []);
     // What was never sent is cancelled by itself, and what nobody knows is refused.
     let never = Outgoing { document: "8-1".to_owned(), ..outgoing(&it, 9, 0) };
     let mut unknown = Outgoing { document: "9-1".to_owned(), ..outgoing(&it, 9, 1) };

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::SkuLabs;
 use super::wire::{self, Named, Order};
@@ -86,7 +86,7 @@ impl SkuLabs {
             Some(open) => open,
             None => self.open_orders().await?,
         };
-        let newest = self.newest(&cursor.newest).await?;
+        let newest = self.newest(&json!({}), &cursor.newest).await?;
         let looked_through = newest.iter().map(|told| told.content.id.clone()).min().unwrap_or_default();
         let newest_id = newest.iter().map(|told| told.content.id.clone()).max().unwrap_or_default();
         // What was read later says how it is now.
@@ -160,13 +160,17 @@ impl SkuLabs {
         Ok(orders)
     }
 
-    /// The newest orders of any status, at least back to one that is known.
-    async fn newest(&self, known: &str) -> Result<Vec<Told<Order>>, ChannelError> {
+    /// The newest orders of any status that a selector has, at least back to one that is known; the newest few where none is.
+    pub(super) async fn newest(
+        &self,
+        selector: &Value,
+        known: &str,
+    ) -> Result<Vec<Told<Order>>, ChannelError> {
         let fields = wire::order_fields();
         let mut rows: Vec<Told<Order>> = Vec::new();
         while rows.len() < MOST_NEW {
             let page: Vec<Told<Order>> =
-                self.session.page("/order/get", &json!({}), Some(&fields), NEWEST, rows.len(), -1).await?;
+                self.session.page("/order/get", selector, Some(&fields), NEWEST, rows.len(), -1).await?;
             let count = page.len();
             let is_known = known.is_empty() || page.iter().any(|told| told.content.id.as_str() <= known);
             rows.extend(page);

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use onhand_ledger::{Instant, Quantity};
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::SkuLabs;
@@ -18,7 +19,7 @@ use super::orders::OURS;
 use super::session::Failed;
 use super::wire::{self, About, Knows, Named, Order};
 use crate::outgoing::{Followed, FollowedLine, FollowedPage, Outgoing, Parcel, ParcelLine, Progress, Sent};
-use crate::{ChannelError, Raw, Told, locked};
+use crate::{ChannelError, Told, locked};
 
 /// So much over there is one of its items as it is: what we send names nothing else.
 struct AsNamed;
@@ -33,8 +34,20 @@ impl Knows for AsNamed {
     }
 }
 
-/// What was told of each document that is not over: its revision.
-type Cursor = BTreeMap<String, u64>;
+/// Up to where it was told what became of what was sent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Cursor {
+    /// The newest order of the store that is known, by its id.
+    newest: String,
+    /// What was told of each document that is not over, or is among the newest.
+    told: BTreeMap<String, Known>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Known {
+    revision: u64,
+    is_open: bool,
+}
 
 impl SkuLabs {
     pub(super) async fn send_all(&self, orders: &[Outgoing]) -> Result<Vec<Sent>, ChannelError> {
@@ -129,33 +142,41 @@ impl SkuLabs {
         let known: Cursor = match written {
             Some(text) => serde_json::from_str(text)
                 .map_err(|error| self.session.unexpected(format!("our cursor: {error}")))?,
-            None => Cursor::new(),
+            None => Cursor::default(),
         };
-        let same = || FollowedPage { cursor: written.unwrap_or("{}").to_owned(), ..FollowedPage::default() };
+        let same =
+            || FollowedPage { cursor: written.unwrap_or_default().to_owned(), ..FollowedPage::default() };
         let Some(store) = &self.settings.store else { return Ok(same()) };
         let last = locked(&self.looked).followed_at;
         if last.is_some_and(|last| last.elapsed() < self.settings.looks_every()) {
             return Ok(same());
         }
         let open = json!({ "store_id": store, "status": { "$in": wire::OPEN } });
-        let rows: Vec<Told<Order>> =
+        let mut rows: Vec<Told<Order>> =
             self.session.all("/order/get", &open, Some(&wire::order_fields())).await?;
+        // What was sent and is over already is among the newest.
+        let newest = self.newest(&json!({ "store_id": store }), &known.newest).await?;
+        let looked_through = newest.iter().map(|told| told.content.id.clone()).min().unwrap_or_default();
+        rows.extend(newest);
         let mut all: BTreeMap<String, Order> = rows.into_iter().map(of_document).collect();
+        let newest_id = all.values().map(|order| order.id.clone()).max().unwrap_or_default();
         all.retain(|_, order| order.is_ours());
-        let gone = known.keys().filter(|document| !all.contains_key(*document));
-        let gone: Vec<Named> =
-            gone.map(|document| Named { order_number: document.clone(), store_id: store.clone() }).collect();
+        let gone = known.told.iter().filter(|(document, told)| told.is_open && !all.contains_key(*document));
+        let gone: Vec<Named> = gone
+            .map(|(document, _)| Named { order_number: document.clone(), store_id: store.clone() })
+            .collect();
         all.extend(self.by_name(&gone).await?.into_iter().map(of_document));
         locked(&self.looked).followed_at = Some(tokio::time::Instant::now());
         let mut page = FollowedPage::default();
-        let mut cursor = Cursor::new();
+        let mut cursor = Cursor { newest: known.newest.clone().max(newest_id), ..Cursor::default() };
         for (document, order) in all {
             let told = followed(&order).map_err(|reason| self.session.unexpected(reason))?;
-            if told.progress == Progress::Accepted {
-                cursor.insert(document.clone(), told.revision);
-            }
-            if known.get(&document) != Some(&told.revision) {
+            let (is_open, revision) = (told.progress == Progress::Accepted, told.revision);
+            if known.told.get(&document).map(|known| known.revision) != Some(revision) {
                 page.followed.push(told);
+            }
+            if is_open || order.id >= looked_through {
+                cursor.told.insert(document, Known { revision, is_open });
             }
         }
         page.followed.sort_by_key(|told| told.updated_at);
@@ -165,9 +186,8 @@ impl SkuLabs {
 }
 
 fn of_document(told: Told<Order>) -> (String, Order) {
-    let Told { content, raw } = told;
-    drop::<Raw>(raw);
-    (content.named().order_number, content)
+    let order = told.content;
+    (order.named().order_number, order)
 }
 
 /// What was never taken, or is over before it was.

@@ -45,8 +45,10 @@ impl Settings {
 
     /// How often its orders are looked at by themselves: with half of what the account may do in an hour, and half of what the key may in a second.
     pub fn looks_every(&self) -> Duration {
-        let by_hour = Duration::from_secs(3_600) * LOOK * 2 / self.per_hour;
-        by_hour.max(Duration::from_secs(1) * LOOK * 2 / self.per_second)
+        // What was sent there is looked for as its own orders are.
+        let calls = if self.store.is_some() { LOOK * 2 } else { LOOK };
+        let by_hour = Duration::from_hours(1) * calls * 2 / self.per_hour;
+        by_hour.max(Duration::from_secs(1) * calls * 2 / self.per_second)
     }
 }
 

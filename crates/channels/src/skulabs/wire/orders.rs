@@ -427,7 +427,7 @@ fn give(lines: &mut [Line], of: &BTreeMap<String, Quantity>, share: impl Fn(&mut
             let share = share(line);
             let more = (wanted - *share).min(left).max(Quantity::ZERO);
             *share += more;
-            left = left - more;
+            left -= more;
         }
         // *Assumed*: a kit is packed under its own id, whole; some of a kit counts as all of its line.
         for line in lines.iter_mut().filter(|line| line.kit.as_ref() == Some(item)) {
