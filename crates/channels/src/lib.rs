@@ -108,6 +108,13 @@ pub struct RemoteStock {
     pub as_of: Instant,
     /// What lies there.
     pub rows: Vec<RemoteRow>,
+    /// Is it all that lies there? What it leaves out is not gone where it is not.
+    #[serde(skip, default = "yes")]
+    pub is_whole: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// So much of something at a location.

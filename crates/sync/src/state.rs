@@ -9,6 +9,7 @@ use onhand_ledger::model::Stage;
 use crate::Stop;
 
 /// What is known of a system.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
     /// How far it is connected.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use onhand_ledger::Quantity;
 use serde::Deserialize;
@@ -14,6 +15,8 @@ use crate::{ChannelError, Reading, RemoteRow, RemoteStock, Told, locked};
 
 /// So many items are asked for by their ids in one call: an address has no room for more.
 const ASKED: usize = 100;
+/// By then the second is over in which it was read.
+const UNTIL_READ_AGAIN: Duration = Duration::from_millis(1_100);
 
 /// What was seen last.
 #[derive(Default)]
@@ -117,28 +120,44 @@ impl SkuLabs {
         Ok(readings)
     }
 
-    /// All that lies in the bins of a warehouse.
+    /// All that lies in the bins of a warehouse. It says no instant that this is of, and its clock (the `Date` of an answer) to the second: what
+    /// left within that second would be off it twice. So it is read again once that second is over. What is the same by then was so when it
+    /// ended; what is not is told next time, and without it that is not all there is.
     pub(super) async fn shelf(&self, location: &str) -> Result<RemoteStock, ChannelError> {
-        let held = self.held().await?;
-        let as_of = self.session.date().ok_or_else(|| self.session.unexpected("its answer has no date"))?;
-        let places = self.places(&held).await?;
-        if !places.warehouses.iter().any(|one| one.id == location) {
+        let (before, _) = self.shelved(location).await?;
+        let read_at = self.session.date().ok_or_else(|| self.session.unexpected("its answer has no date"))?;
+        tokio::time::sleep(UNTIL_READ_AGAIN).await;
+        let (mut after, is_known) = self.shelved(location).await?;
+        if !is_known {
             return Err(self.session.unexpected(format!("it has no warehouse `{location}`")));
         }
-        let mut sums = BTreeMap::<&str, Quantity>::new();
+        let is_moved = |item: &String, quantity: &Quantity| before.get(item) != Some(quantity);
+        let known = before.keys().chain(after.keys()).collect::<BTreeSet<_>>().len();
+        after.retain(|item, quantity| !is_moved(item, quantity));
+        let is_whole = after.len() == known;
+        let row = |(item, quantity): (String, Quantity)| RemoteRow {
+            listing: item,
+            quantity: quantity.max(Quantity::ZERO),
+            lot: None,
+        };
+        let as_of = read_at.plus_seconds(1);
+        Ok(RemoteStock { as_of, rows: after.into_iter().map(row).collect(), is_whole })
+    }
+
+    /// What lies there now, by item; and whether there is such a warehouse.
+    async fn shelved(&self, location: &str) -> Result<(BTreeMap<String, Quantity>, bool), ChannelError> {
+        let held = self.held().await?;
+        let places = self.places(&held).await?;
+        let is_known = places.warehouses.iter().any(|one| one.id == location);
+        let mut sums = BTreeMap::<String, Quantity>::new();
         for row in
             held.iter().filter(|row| places.bins.get(&row.location_id).is_some_and(|of| of == location))
         {
             let on_hand = wire::amount(&row.on_hand).ok_or_else(|| {
                 self.session.unexpected(format!("it says {} of item {}", row.on_hand, row.item_id))
             })?;
-            *sums.entry(&row.item_id).or_default() += on_hand;
+            *sums.entry(row.item_id.clone()).or_default() += on_hand;
         }
-        let row = |(item, quantity): (&str, Quantity)| RemoteRow {
-            listing: item.to_owned(),
-            quantity: quantity.max(Quantity::ZERO),
-            lot: None,
-        };
-        Ok(RemoteStock { as_of, rows: sums.into_iter().map(row).collect() })
+        Ok((sums, is_known))
     }
 }

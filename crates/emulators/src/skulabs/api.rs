@@ -15,7 +15,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::state::{Order, STATUSES, State};
+use super::state::{Order, STATUSES, State, order_json};
 use super::{SkuLabs, control};
 use crate::wire::EventKind;
 
@@ -353,7 +353,7 @@ fn set_all(account: &SkuLabs, asked: &Value) -> Answer {
 
 async fn orders(Shared(account): Account, Query(params): Params) -> Answer {
     let state = account.state.lock();
-    listed(state.orders.values().map(|order| state.order_json(order)).collect(), &params)
+    listed(state.orders.values().map(order_json).collect(), &params)
 }
 
 /// The order that a query or a body names.
@@ -369,7 +369,7 @@ fn param<'a>(params: &'a BTreeMap<String, String>, name: &str) -> Result<&'a str
 async fn order(Shared(account): Account, Query(params): Params) -> Answer {
     let state = account.state.lock();
     let order = named(&state, param(&params, "store_id")?, param(&params, "order_number")?)?;
-    Ok(Json(json!({ "order": state.order_json(order) })))
+    Ok(Json(json!({ "order": order_json(order) })))
 }
 
 async fn status(Shared(account): Account, Query(params): Params) -> Answer {
@@ -384,7 +384,7 @@ async fn orders_by_name(Shared(account): Account, Json(asked): Json<Value>) -> A
     let mut rows = Vec::new();
     for name in names {
         let order = named(&state, text(name, "store_id")?, text(name, "order_number")?);
-        rows.extend(order.ok().map(|order| json!({ "order": state.order_json(order) })));
+        rows.extend(order.ok().map(|order| json!({ "order": order_json(order) })));
     }
     Ok(Json(Value::Array(rows)))
 }
@@ -449,7 +449,7 @@ async fn add_shipment(Shared(account): Account, Json(asked): Json<Value>) -> Ans
         if !state.ship(now, &id, Some(&items), &carrier, &tracking) {
             return Err(wrong("The order has not so many to ship"));
         }
-        let shipments = state.order_json(&state.orders[&id])["shipments"].clone();
+        let shipments = order_json(&state.orders[&id])["shipments"].clone();
         Ok(Json(json!({ "shipments": shipments })))
     })
 }

@@ -310,23 +310,23 @@ impl State {
         self.set_status(now, id, if is_all { "shipped" } else { "partially shipped" });
         true
     }
+}
 
-    pub fn order_json(&self, order: &Order) -> Value {
-        let log = order
-            .log
-            .iter()
-            .map(|(action, at)| json!({ "user_id": null, "action": action, "time": instant(*at) }));
-        let shipment = |one: &Shipment| {
-            let items =
-                one.items.iter().map(|(item, quantity)| json!({ "item_id": item, "quantity": quantity }));
-            json!({ "_id": one.id, "time": instant(one.at), "voided": one.voided, "return_label": false, "deducted": one.deducted,
-                "response": { "provider": one.carrier, "tracking_number": one.tracking },
-                "request": { "order_items": items.collect::<Vec<_>>() } })
-        };
-        json!({ "_id": order.id, "store_id": order.store, "order_number": order.number, "status": order.status, "type": "manual",
-            "stash": order.stash, "log": log.collect::<Vec<_>>(), "scans": [], "returns": [], "notes": [], "tags": [],
-            "shipments": order.shipments.iter().map(shipment).collect::<Vec<_>>() })
-    }
+/// An order as its API tells it.
+pub(super) fn order_json(order: &Order) -> Value {
+    let log = order
+        .log
+        .iter()
+        .map(|(action, at)| json!({ "user_id": null, "action": action, "time": instant(*at) }));
+    let shipment = |one: &Shipment| {
+        let items = one.items.iter().map(|(item, quantity)| json!({ "item_id": item, "quantity": quantity }));
+        json!({ "_id": one.id, "time": instant(one.at), "voided": one.voided, "return_label": false, "deducted": one.deducted,
+            "response": { "provider": one.carrier, "tracking_number": one.tracking },
+            "request": { "order_items": items.collect::<Vec<_>>() } })
+    };
+    json!({ "_id": order.id, "store_id": order.store, "order_number": order.number, "status": order.status, "type": "manual",
+        "stash": order.stash, "log": log.collect::<Vec<_>>(), "scans": [], "returns": [], "notes": [], "tags": [],
+        "shipments": order.shipments.iter().map(shipment).collect::<Vec<_>>() })
 }
 
 /// RFC 3339, in UTC, to the millisecond as it writes them.

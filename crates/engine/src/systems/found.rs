@@ -57,6 +57,7 @@ pub(super) fn take_back(
 }
 
 /// What was found of a listing.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FoundListing {
     /// What it is called over there.

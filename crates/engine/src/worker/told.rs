@@ -26,6 +26,7 @@ impl Worker {
         }
         for place in locations {
             let told = self.channel.stock(&place.remote_id).await?;
+            let is_whole = told.is_whole;
             self.keep_to_budget();
             // What is mapped to nothing is told of when it is discovered.
             let rows = self.handle.ledger().read(self.tenant, |view| {
@@ -45,7 +46,7 @@ impl Worker {
                 document: None,
                 location: Some(place.remote_id.clone()),
                 as_of: told.as_of,
-                whole: true,
+                whole: is_whole,
                 declared_rows: None,
                 documents_known_to: None,
                 rows,
