@@ -81,7 +81,10 @@ impl Worker {
             other => (None, other),
         };
         let told = before.as_ref().and_then(|before| before.discrepancy);
-        let times = before.as_ref().map_or(1, |before| before.times + 1);
+        // Another number that is refused before its time makes nobody wait longer: in a busy minute there may be many.
+        let is_early =
+            before.as_ref().and_then(|before| before.retry_at).is_some_and(|retry_at| retry_at > now);
+        let times = before.as_ref().map_or(1, |before| before.times + u32::from(!is_early));
         let since = before.as_ref().map_or(now, |before| before.since);
         let (retry_at, number) = (retry.map(|(at, _)| at), retry.map(|(_, number)| number));
         let stopped = Stopped { why, reason, since, times, retry_at, number, discrepancy: told };
