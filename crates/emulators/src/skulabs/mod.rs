@@ -1,7 +1,7 @@
 //! An account at SKULabs: the part of its API that keeps items, bins, stock and orders, behaving as its pages say
 //! (<https://skulabs.mintlify.app/getting-started/rate-limits> and what is there beside it).
 //!
-//! What goods do is in [`state`]: they lie in bins, open orders reserve, shipments deduct. A key may be used so often a second, an account so often an
+//! What goods do is in `state.rs`: they lie in bins, open orders reserve, shipments deduct. A key may be used so often a second, an account so often an
 //! hour; what is over is refused with the seconds to wait. A call that sets many numbers locks the account. Webhooks tell of statuses, are not
 //! signed, and are tried again for a day. What can be bought by its own word (`calculate_free_map`) may be five minutes old.
 //!
