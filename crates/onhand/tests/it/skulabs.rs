@@ -11,7 +11,10 @@ use crate::server::{Server, comes_true, listening, micros};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_ships_what_it_is_sent_and_what_it_sold_and_is_heard_when_it_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_with(&folder.path().join("labs.db"), &["--reconcile-seconds", "2"]);
+    let server = Server::start_with(
+        &folder.path().join("labs.db"),
+        &["--reconcile-seconds", "2", "--stock-seconds", "2"],
+    );
     server.stocked("MUG", 5).await;
     assert!(server.post("/v1/locations", json!({ "code": "BERLIN", "rank": 1 })).await.0.is_success());
     let lines = json!([{ "sku": "MUG", "quantity": 40 }]);
