@@ -13,6 +13,7 @@ pub mod host;
 pub mod medusa;
 pub mod notice;
 pub mod outgoing;
+mod peer;
 pub mod protocol;
 mod reach;
 pub mod recount;
@@ -391,6 +392,11 @@ impl ChannelError {
 /// What a mutex keeps, whoever panicked with it: nothing that is kept so is ever half changed.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a text says, where it says anything.
+pub(crate) fn told(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// How long a connection to an outside system may take.

@@ -79,7 +79,7 @@ impl Medusa {
         let one = [("limit", "1".to_owned()), ("fields", "id".to_owned())];
         let may = |what: &str, error: ChannelError| {
             match error {
-            ChannelError::Credentials { reason, .. } => self.session.credentials(format!(
+            ChannelError::Credentials { reason, .. } => self.session.peer.credentials(format!(
                 "this key may not {what} ({reason}): give a secret key of somebody who may read products, stock locations and orders, and \
                  change inventory"
             )),

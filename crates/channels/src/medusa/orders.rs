@@ -81,7 +81,7 @@ impl Medusa {
     pub(super) async fn orders_since(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError> {
         let mut cursor = match cursor {
             Some(cursor) => serde_json::from_str(cursor)
-                .map_err(|error| self.session.unexpected(format!("our cursor: {error}")))?,
+                .map_err(|error| self.session.peer.unexpected(format!("our cursor: {error}")))?,
             None => self.begin().await?,
         };
         if let Some(first) = cursor.first.take() {
@@ -140,7 +140,7 @@ impl Medusa {
                 Ok(_) => continue,
             }
             cursor.seen.remove(&id);
-            let at = self.session.date().unwrap_or(seen.at).max(seen.at);
+            let at = self.session.peer.date().unwrap_or(seen.at).max(seen.at);
             orders.push(RemoteOrder {
                 document: id,
                 version: seen.version + 1,

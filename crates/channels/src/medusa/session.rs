@@ -4,8 +4,6 @@
 //! with a type and a message (<https://docs.medusajs.com/learn/fundamentals/api-routes/errors>). What is not JSON at all is a page of
 //! something in between, whatever its status says.
 
-use std::sync::Mutex;
-
 use onhand_ledger::Instant;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -13,56 +11,31 @@ use serde::de::DeserializeOwned;
 
 use super::wire;
 use crate::address::without_api;
-use crate::{ANSWERS_WITHIN, ChannelError, locked, why_lost};
+use crate::peer::{self, Peer, retry_after};
+use crate::{ANSWERS_WITHIN, ChannelError, why_lost};
 
 /// Where its admin API is, below its address (<https://docs.medusajs.com/api/admin>).
 const API: &str = "/admin";
 
 /// A Medusa server, and who we are there.
 pub(super) struct Session {
-    name: String,
+    pub peer: Peer,
     url: String,
     key: String,
     http: reqwest::Client,
-    date: Mutex<Option<Instant>>,
 }
 
 /// Why a call failed, where that matters to whoever asked.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// It may have been done all the same: its answer is lost.
-    Lost(String),
-    /// It was understood and refused.
-    Refused(wire::Refusal),
-    Other(ChannelError),
-}
+pub(super) type Failed = peer::Failed<wire::Refusal>;
 
 impl Session {
     pub fn new(name: &str, url: &str, key: &str, http: reqwest::Client) -> Self {
         Self {
-            name: name.to_owned(),
+            peer: Peer::new(name),
             url: format!("{}{API}", without_api("medusa", url)),
             key: key.trim().to_owned(),
             http,
-            date: Mutex::default(),
         }
-    }
-
-    pub fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::unexpected(&self.name, reason)
-    }
-
-    pub fn credentials(&self, reason: impl Into<String>) -> ChannelError {
-        ChannelError::Credentials { system: self.name.clone(), reason: reason.into() }
-    }
-
-    fn unreachable(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::Unreachable { system: self.name.clone(), reason: reason.to_string() }
-    }
-
-    /// What its clock said in its last answer, to the second.
-    pub fn date(&self) -> Option<Instant> {
-        *locked(&self.date)
     }
 
     /// What its clock says.
@@ -95,11 +68,7 @@ impl Session {
 
     /// What a failure means where there is nothing else to try.
     pub fn failed(&self, failed: Failed) -> ChannelError {
-        match failed {
-            Failed::Lost(reason) => self.unreachable(reason),
-            Failed::Refused(refusal) => self.unexpected(refusal.message),
-            Failed::Other(error) => error,
-        }
+        self.peer.failed(failed, |refusal| self.peer.unexpected(refusal.message))
     }
 
     async fn call<T: DeserializeOwned>(
@@ -110,22 +79,14 @@ impl Session {
         body: Option<&impl Serialize>,
     ) -> Result<T, Failed> {
         let mut request = self.http.request(method, format!("{}{path}", self.url)).query(query);
-        request = request.basic_auth(&self.key, Some("")).timeout(ANSWERS_WITHIN);
+        request = request.basic_auth(&self.key, Some(""));
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            // Nothing was sent.
-            Err(error) if error.is_connect() => {
-                return Err(Failed::Other(self.unreachable(why_lost(error, ANSWERS_WITHIN))));
-            }
-            Err(error) => return Err(Failed::Lost(why_lost(error, ANSWERS_WITHIN))),
-        };
-        let (status, headers) = (answer.status(), answer.headers());
-        *locked(&self.date) = crate::date_in(headers);
-        let after = headers.get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let text = answer.text().await.map_err(|error| Failed::Lost(why_lost(error, ANSWERS_WITHIN)))?;
+        let lost = |error| Failed::Lost(why_lost(error, ANSWERS_WITHIN));
+        let answer = self.peer.send(request, ANSWERS_WITHIN, lost).await?;
+        let (status, after) = (answer.status(), retry_after(answer.headers()));
+        let text = answer.text().await.map_err(lost)?;
         self.read(status, after, &text)
     }
 
@@ -138,7 +99,7 @@ impl Session {
     ) -> Result<T, Failed> {
         if status.is_success() {
             return serde_json::from_str(text).map_err(|error| {
-                Failed::Other(self.unexpected(format!("{status}, {error}, in: {}", first(text))))
+                Failed::Other(self.peer.unexpected(format!("{status}, {error}, in: {}", first(text))))
             });
         }
         let refusal: Option<wire::Refusal> = serde_json::from_str(text).ok();
@@ -147,17 +108,15 @@ impl Session {
             None => format!("{status}, with something else where JSON should be: {}", first(text)),
         };
         Err(match (status.as_u16(), refusal) {
-            (429, _) => {
-                Failed::Other(ChannelError::Throttled { system: self.name.clone(), retry_after_seconds })
-            }
-            (401 | 403, _) => Failed::Other(self.credentials(said)),
+            (429, _) => Failed::Other(self.peer.throttled(retry_after_seconds)),
+            (401 | 403, _) => Failed::Other(self.peer.credentials(said)),
             // Another request was at the same thing: it may be asked again.
             (408 | 409 | 500.., _) => Failed::Lost(said),
             (_, Some(refusal)) => Failed::Refused(refusal),
             (404, None) => {
-                Failed::Other(self.unexpected(format!("{said} (is this the server's own address?)")))
+                Failed::Other(self.peer.unexpected(format!("{said} (is this the server's own address?)")))
             }
-            (_, None) => Failed::Other(self.unexpected(said)),
+            (_, None) => Failed::Other(self.peer.unexpected(said)),
         })
     }
 }

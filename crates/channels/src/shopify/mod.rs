@@ -113,7 +113,7 @@ impl Shopify {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(self.session.credentials(format!(
+        Err(self.session.peer.credentials(format!(
             "the app lacks {}: give it these access scopes and install it anew",
             missing.join(", ")
         )))
@@ -168,11 +168,11 @@ impl Shopify {
             let said: Vec<String> = begun.user_errors.iter().map(|error| error.message.clone()).collect();
             return Err(if begun.user_errors.iter().all(busy) {
                 ChannelError::Throttled {
-                    system: self.session.name().to_owned(),
+                    system: self.session.peer.name().to_owned(),
                     retry_after_seconds: Some(30),
                 }
             } else {
-                self.session.unexpected(said.join("; "))
+                self.session.peer.unexpected(said.join("; "))
             });
         };
         let id = wire::OfId { id: &operation.id };
@@ -188,11 +188,14 @@ impl Shopify {
                 }
                 (status, _) => {
                     let why = state.error_code.unwrap_or_default();
-                    return Err(self.session.unexpected(format!("its file of products: {status} {why}")));
+                    return Err(self
+                        .session
+                        .peer
+                        .unexpected(format!("its file of products: {status} {why}")));
                 }
             }
         }
-        Err(self.session.unexpected("its file of products was not ready in time"))
+        Err(self.session.peer.unexpected("its file of products was not ready in time"))
     }
 
     /// The numbers of these items at all locations, each with whether it is stocked there.

@@ -60,7 +60,7 @@ impl Shopify {
     pub(super) async fn orders_since(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError> {
         let mut cursor = match cursor {
             Some(cursor) => serde_json::from_str(cursor)
-                .map_err(|error| self.session.unexpected(format!("our cursor: {error}")))?,
+                .map_err(|error| self.session.peer.unexpected(format!("our cursor: {error}")))?,
             None => self.begin().await?,
         };
         let page = self.changed(&cursor.query(), cursor.page.as_deref()).await?;
@@ -110,8 +110,8 @@ impl Shopify {
         let id = order.document.clone();
         let known = cursor.seen.get(&id);
         let is_known = known.is_some_and(|seen| seen.version == order.version);
-        let second = Instant::parse(&changed_at).map_err(|error| self.session.unexpected(error))?;
-        let settled = match self.session.date() {
+        let second = Instant::parse(&changed_at).map_err(|error| self.session.peer.unexpected(error))?;
+        let settled = match self.session.peer.date() {
             Some(date) => date > second.plus_seconds(1),
             // Nobody says what time it is: read twice.
             None => known.is_some_and(|seen| seen.at == changed_at),
@@ -138,7 +138,7 @@ impl Shopify {
         if let Some(newest) = newest.orders.nodes.first() {
             cursor.after = self.before(&newest.updated_at, OVERLAP)?;
             cursor.newest.clone_from(&newest.updated_at);
-            let since = Instant::parse(&cursor.after).map_err(|error| self.session.unexpected(error))?;
+            let since = Instant::parse(&cursor.after).map_err(|error| self.session.peer.unexpected(error))?;
             cursor.since = Some(since);
         }
         Ok(cursor)
@@ -184,7 +184,7 @@ impl Shopify {
         for Told { content: mut order, raw } in found.nodes.into_iter().flatten() {
             self.complete(&mut order).await?;
             let changed_at = order.updated_at.clone();
-            let order = order.into_remote(raw).map_err(|reason| self.session.unexpected(reason))?;
+            let order = order.into_remote(raw).map_err(|reason| self.session.peer.unexpected(reason))?;
             orders.push((changed_at, order));
         }
         if self.locations().await?.len() > 1 && !orders.is_empty() {
@@ -230,7 +230,8 @@ impl Shopify {
             let more: wire::More =
                 self.session.ask(documents::MORE, &wire::MoreOf { id, after: &after }).await?;
             let rows = more.node.and_then(&rows_of);
-            let rows = rows.ok_or_else(|| self.session.unexpected(format!("{id} is only in part there")))?;
+            let rows =
+                rows.ok_or_else(|| self.session.peer.unexpected(format!("{id} is only in part there")))?;
             page.nodes.extend(rows.nodes);
             page.page_info = rows.page_info;
         }
@@ -238,7 +239,7 @@ impl Shopify {
     }
 
     fn before(&self, instant: &str, seconds: i64) -> Result<String, ChannelError> {
-        let instant = Instant::parse(instant).map_err(|error| self.session.unexpected(error))?;
+        let instant = Instant::parse(instant).map_err(|error| self.session.peer.unexpected(error))?;
         // As it writes its times itself, so that they can be compared as texts.
         let whole =
             Instant::from_micros(instant.plus_seconds(-seconds).micros().max(0) / 1_000_000 * 1_000_000);

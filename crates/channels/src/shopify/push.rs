@@ -121,7 +121,7 @@ impl Shopify {
 
     /// Sets these in one call: what it says against some of them. An answer that is lost is asked for again, once, under the same key.
     async fn set(&self, pushes: &[Push], call: &[usize]) -> Result<Vec<wire::UserError>, Failed> {
-        let key = key().map_err(|reason| Failed::Other(self.session.unexpected(reason)))?;
+        let key = key().map_err(|reason| Failed::Other(self.session.peer.unexpected(reason)))?;
         let seq = call.iter().map(|at| pushes[*at].seq).max().unwrap_or_default();
         let quantity = |at: &usize| wire::SetQuantity {
             inventory_item_id: wire::gid("InventoryItem", &pushes[*at].listing),

@@ -3,6 +3,7 @@
 //! Which error means what: <https://shopify.dev/docs/api/admin-graphql/2026-10#status_and_error_codes>. A call is refused as a whole
 //! (`THROTTLED`) where what it may cost is not there; a throttled call costs nothing.
 
+use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire;
+use crate::peer::{self, Peer};
 use crate::{ANSWERS_WITHIN, Budget, ChannelError, locked, why_lost};
 
 /// The version we speak (<https://shopify.dev/docs/api/usage/versioning>: each is kept for a year at least).
@@ -26,7 +28,7 @@ const FILE_WITHIN: Duration = Duration::from_mins(5);
 
 /// A shop, and who we are there.
 pub(super) struct Session {
-    name: String,
+    pub peer: Peer,
     url: String,
     /// The app's client id; none where the secret is an access token itself.
     client_id: Option<String>,
@@ -34,7 +36,6 @@ pub(super) struct Session {
     http: reqwest::Client,
     token: Mutex<Option<Held>>,
     told: Mutex<Option<wire::Cost>>,
-    date: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone)]
@@ -43,29 +44,20 @@ struct Held {
     ends: Option<tokio::time::Instant>,
 }
 
-/// Why a call failed, where that matters to whoever asked.
-pub(super) enum Failed {
-    /// It may have been done all the same: its answer is lost.
-    Lost(String),
-    Other(ChannelError),
-}
+/// Why a call failed, where that matters to whoever asked. What it refuses it says in an answer.
+pub(super) type Failed = peer::Failed<Infallible>;
 
 impl Session {
     pub fn new(name: &str, url: &str, client_id: &str, secret: &str, http: reqwest::Client) -> Self {
         Self {
-            name: name.to_owned(),
+            peer: Peer::new(name),
             url: url.trim_end_matches('/').to_owned(),
             client_id: Some(client_id.trim()).filter(|id| !id.is_empty()).map(str::to_owned),
             secret: secret.to_owned(),
             http,
             token: Mutex::default(),
             told: Mutex::default(),
-            date: Mutex::default(),
         }
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// What the app's client secret is, which signs webhooks; none where we have an access token only.
@@ -94,23 +86,6 @@ impl Session {
         (*locked(&self.told)).map(|cost| cost.requested_query_cost)
     }
 
-    pub fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::unexpected(&self.name, reason)
-    }
-
-    pub fn credentials(&self, reason: impl Into<String>) -> ChannelError {
-        ChannelError::Credentials { system: self.name.clone(), reason: reason.into() }
-    }
-
-    fn unreachable(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::Unreachable { system: self.name.clone(), reason: reason.to_string() }
-    }
-
-    /// What its clock said in its last answer, to the second.
-    pub fn date(&self) -> Option<Instant> {
-        *locked(&self.date)
-    }
-
     /// What its clock says.
     pub async fn clock(&self) -> Option<Instant> {
         crate::date_of(&self.http, &self.url).await
@@ -120,9 +95,9 @@ impl Session {
     pub async fn lines<T: DeserializeOwned>(&self, url: &str) -> Result<Vec<T>, ChannelError> {
         let answer = self.http.get(url).timeout(FILE_WITHIN).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
-        let lost = |error| self.unreachable(why_lost(error, FILE_WITHIN));
+        let lost = |error| self.peer.unreachable(why_lost(error, FILE_WITHIN));
         let text = answer.map_err(lost)?.text().await.map_err(lost)?;
-        let read = |line: &str| serde_json::from_str(line).map_err(|error| self.unexpected(error));
+        let read = |line: &str| serde_json::from_str(line).map_err(|error| self.peer.unexpected(error));
         text.lines().filter(|line| !line.trim().is_empty()).map(read).collect()
     }
 
@@ -138,22 +113,22 @@ impl Session {
             wire::TokenRequest { grant_type: "client_credentials", client_id, client_secret: &self.secret };
         let url = format!("{}/admin/oauth/access_token", self.url);
         let answer = self.http.post(url).form(&asked).send().await;
-        let lost = |error| self.unreachable(why_lost(error, ANSWERS_WITHIN));
+        let lost = |error| self.peer.unreachable(why_lost(error, ANSWERS_WITHIN));
         let answer = answer.map_err(lost)?;
         let status = answer.status();
         let text = answer.text().await.map_err(lost)?;
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(ChannelError::Throttled { system: self.name.clone(), retry_after_seconds: None });
+            return Err(self.peer.throttled(None));
         }
         if status.is_server_error() {
-            return Err(self.unreachable(status));
+            return Err(self.peer.unreachable(status));
         }
         if !status.is_success() {
-            return Err(self.credentials(format!(
+            return Err(self.peer.credentials(format!(
                 "it gives no access token for this client id and secret ({status}): the app must be installed in this very shop"
             )));
         }
-        let token: wire::Token = serde_json::from_str(&text).map_err(|error| self.unexpected(error))?;
+        let token: wire::Token = serde_json::from_str(&text).map_err(|error| self.peer.unexpected(error))?;
         let lasts = token.expires_in.map(|seconds| (seconds - RENEWED_BEFORE).max(1).unsigned_abs());
         let ends = lasts.and_then(|seconds| now.checked_add(Duration::from_secs(seconds)));
         *locked(&self.token) = Some(Held { token: token.access_token.clone(), ends });
@@ -166,10 +141,8 @@ impl Session {
         query: &str,
         variables: &impl Serialize,
     ) -> Result<T, ChannelError> {
-        self.try_to(query, variables).await.map_err(|failed| match failed {
-            Failed::Lost(reason) => self.unreachable(reason),
-            Failed::Other(error) => error,
-        })
+        let done = self.try_to(query, variables).await;
+        done.map_err(|failed| self.peer.failed(failed, |never| match never {}))
     }
 
     /// The same, where it matters whether an answer was lost. A token that is good no more is made anew, once.
@@ -198,16 +171,8 @@ impl Session {
             .header("x-shopify-access-token", token)
             .json(&wire::Request { query, variables });
         let lost = |error: reqwest::Error| Failed::Lost(why_lost(error, ANSWERS_WITHIN));
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            // Nothing was sent.
-            Err(error) if error.is_connect() => {
-                return Err(Failed::Other(self.unreachable(why_lost(error, ANSWERS_WITHIN))));
-            }
-            Err(error) => return Err(lost(error)),
-        };
+        let answer = self.peer.send(request, ANSWERS_WITHIN, lost).await?;
         let status = answer.status();
-        *locked(&self.date) = crate::date_in(answer.headers());
         let after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
         // Such as `2.0`.
         let after = after.and_then(|text| text.split('.').next()?.parse().ok());
@@ -215,27 +180,27 @@ impl Session {
         let said = || text.chars().take(200).collect::<String>();
         match status.as_u16() {
             429 => {
-                let system = self.name.clone();
-                return Err(Failed::Other(ChannelError::Throttled { system, retry_after_seconds: after }));
+                return Err(Failed::Other(self.peer.throttled(after)));
             }
             401 | 403 => {
-                return Err(Failed::Other(self.credentials(format!("{status}: {}", said()))));
+                return Err(Failed::Other(self.peer.credentials(format!("{status}: {}", said()))));
             }
             402 | 423 => {
-                return Err(Failed::Other(self.credentials(format!(
+                return Err(Failed::Other(self.peer.credentials(format!(
                     "the shop is frozen or locked ({status}): its owner must see to it"
                 ))));
             }
             404 => {
-                return Err(Failed::Other(self.unexpected(format!(
+                return Err(Failed::Other(self.peer.unexpected(format!(
                     "{status}: there is no shop at this address, or it no longer speaks version {VERSION}"
                 ))));
             }
             500.. => return Err(Failed::Lost(format!("{status}: {}", said()))),
             _ => {}
         }
-        let body: wire::Response = serde_json::from_str(&text)
-            .map_err(|error| Failed::Other(self.unexpected(format!("{status}, {error}, in: {}", said()))))?;
+        let body: wire::Response = serde_json::from_str(&text).map_err(|error| {
+            Failed::Other(self.peer.unexpected(format!("{status}, {error}, in: {}", said())))
+        })?;
         if let Some(cost) = body.extensions.cost {
             *locked(&self.told) = Some(cost);
         }
@@ -248,7 +213,7 @@ impl Session {
 
     fn answered<T: DeserializeOwned>(&self, body: wire::Response) -> Result<T, ChannelError> {
         let errors = match body.errors {
-            wire::Errors::Sentence(reason) => return Err(self.unexpected(reason)),
+            wire::Errors::Sentence(reason) => return Err(self.peer.unexpected(reason)),
             wire::Errors::Several(errors) => errors,
         };
         let has = |code: &str| errors.iter().any(|error| error.extensions.code == code);
@@ -260,26 +225,27 @@ impl Session {
             });
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 60")]
             let retry_after_seconds = lacking.map(|seconds| seconds as u64);
-            return Err(ChannelError::Throttled { system: self.name.clone(), retry_after_seconds });
+            return Err(self.peer.throttled(retry_after_seconds));
         }
         let is_denied = has("ACCESS_DENIED");
         let only_denied = errors.iter().all(|error| error.extensions.code == "ACCESS_DENIED");
         if has("SHOP_INACTIVE") {
-            return Err(self.credentials(said()));
+            return Err(self.peer.credentials(said()));
         }
         if has("INTERNAL_SERVER_ERROR") {
-            return Err(self.unreachable(said()));
+            return Err(self.peer.unreachable(said()));
         }
         // Whom an order is for is kept from some apps (<https://shopify.dev/docs/apps/launch/protected-customer-data>): it is
         // left out then, and an error says so. What we cannot do without is missing in the answer.
         if !only_denied || body.data.is_null() {
             return Err(match (is_denied, errors.is_empty()) {
-                (true, _) => self.credentials(said()),
-                (false, true) => self.unexpected("no answer to a query"),
-                (false, false) => self.unexpected(said()),
+                (true, _) => self.peer.credentials(said()),
+                (false, true) => self.peer.unexpected("no answer to a query"),
+                (false, false) => self.peer.unexpected(said()),
             });
         }
-        serde_json::from_value(body.data)
-            .map_err(|error| if is_denied { self.credentials(said()) } else { self.unexpected(error) })
+        serde_json::from_value(body.data).map_err(|error| {
+            if is_denied { self.peer.credentials(said()) } else { self.peer.unexpected(error) }
+        })
     }
 }

@@ -30,7 +30,7 @@ impl Shopify {
             let refused = done.webhook_subscription_create.map(|done| done.user_errors);
             if let Some(error) = refused.iter().flatten().next() {
                 let said = format!("it does not send {topic} to this address: {}", error.message);
-                return Err(self.session.unexpected(said));
+                return Err(self.session.peer.unexpected(said));
             }
         }
         let is_over = |one: &&wire::Subscription| {

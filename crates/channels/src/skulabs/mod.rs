@@ -143,7 +143,7 @@ impl Channel for SkuLabs {
     /// As its last answer said.
     async fn clock(&self) -> Result<Option<Instant>, ChannelError> {
         let _: Vec<IgnoredAny> = self.session.page("/warehouse/get", &json!({}), None, 1, 0, 1).await?;
-        Ok(self.session.date())
+        Ok(self.session.peer.date())
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {

@@ -125,11 +125,12 @@ impl SkuLabs {
     /// ended; what is not is told next time, and without it that is not all there is.
     pub(super) async fn shelf(&self, location: &str) -> Result<RemoteStock, ChannelError> {
         let (before, _) = self.shelved(location).await?;
-        let read_at = self.session.date().ok_or_else(|| self.session.unexpected("its answer has no date"))?;
+        let read_at =
+            self.session.peer.date().ok_or_else(|| self.session.peer.unexpected("its answer has no date"))?;
         tokio::time::sleep(UNTIL_READ_AGAIN).await;
         let (mut after, is_known) = self.shelved(location).await?;
         if !is_known {
-            return Err(self.session.unexpected(format!("it has no warehouse `{location}`")));
+            return Err(self.session.peer.unexpected(format!("it has no warehouse `{location}`")));
         }
         let is_moved = |item: &String, quantity: &Quantity| before.get(item) != Some(quantity);
         let known = before.keys().chain(after.keys()).collect::<BTreeSet<_>>().len();
@@ -154,7 +155,7 @@ impl SkuLabs {
             held.iter().filter(|row| places.bins.get(&row.location_id).is_some_and(|of| of == location))
         {
             let on_hand = wire::amount(&row.on_hand).ok_or_else(|| {
-                self.session.unexpected(format!("it says {} of item {}", row.on_hand, row.item_id))
+                self.session.peer.unexpected(format!("it says {} of item {}", row.on_hand, row.item_id))
             })?;
             *sums.entry(row.item_id.clone()).or_default() += on_hand;
         }

@@ -68,7 +68,7 @@ impl SkuLabs {
         let known = match cursor {
             Some(cursor) => Some(
                 serde_json::from_str::<Cursor>(cursor)
-                    .map_err(|error| self.session.unexpected(format!("our cursor: {error}")))?,
+                    .map_err(|error| self.session.peer.unexpected(format!("our cursor: {error}")))?,
             ),
             None => None,
         };
@@ -141,8 +141,10 @@ impl SkuLabs {
         for (document, told) in all {
             let (id, read) = (told.content.id.clone(), told.content.read(&knows));
             let is_open = read.is_open;
-            let mut order =
-                told.content.into_remote(read, told.raw).map_err(|reason| self.session.unexpected(reason))?;
+            let mut order = told
+                .content
+                .into_remote(read, told.raw)
+                .map_err(|reason| self.session.peer.unexpected(reason))?;
             let said = said(&order);
             let known = cursor.seen.get(&document);
             if known.is_some_and(|seen| seen.said == said && seen.is_open == is_open) {

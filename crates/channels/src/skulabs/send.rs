@@ -85,7 +85,7 @@ impl SkuLabs {
             let version = known.sent_version();
             if version >= order.version || !known.is_open() {
                 let mut told =
-                    followed(known).map_err(|reason| Failed::Other(self.session.unexpected(reason)))?;
+                    followed(known).map_err(|reason| Failed::Other(self.session.peer.unexpected(reason)))?;
                 // What is over stays so, whatever is asked of it now.
                 told.version = version.max(order.version);
                 return Ok(Sent::Answered(Box::new(told)));
@@ -141,7 +141,7 @@ impl SkuLabs {
         let written = cursor.filter(|text| !text.is_empty());
         let known: Cursor = match written {
             Some(text) => serde_json::from_str(text)
-                .map_err(|error| self.session.unexpected(format!("our cursor: {error}")))?,
+                .map_err(|error| self.session.peer.unexpected(format!("our cursor: {error}")))?,
             None => Cursor::default(),
         };
         let same =
@@ -170,7 +170,7 @@ impl SkuLabs {
         let mut page = FollowedPage::default();
         let mut cursor = Cursor { newest: known.newest.clone().max(newest_id), ..Cursor::default() };
         for (document, order) in all {
-            let told = followed(&order).map_err(|reason| self.session.unexpected(reason))?;
+            let told = followed(&order).map_err(|reason| self.session.peer.unexpected(reason))?;
             let (is_open, revision) = (told.progress == Progress::Accepted, told.revision);
             if known.told.get(&document).map(|known| known.revision) != Some(revision) {
                 page.followed.push(told);

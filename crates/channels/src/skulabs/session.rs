@@ -8,18 +8,17 @@
 //!   status is not said; *assumed*: 409, 423 or 429, and anything else is told as a refusal.
 //! - Statuses: <https://skulabs.mintlify.app/best-practices/handling-status-codes>.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use onhand_ledger::Instant;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::wire;
-use crate::address::{is_this_machine, without_api};
-use crate::{ANSWERS_WITHIN, ChannelError, locked, why_lost};
+use crate::address::without_api;
+use crate::peer::{self, Peer, must_be_private};
+use crate::{ANSWERS_WITHIN, ChannelError, why_lost};
 
 /// So many rows are asked for in one call. How many it gives at most is not said: a page of fewer than [`SURELY`] is the last.
 const ROWS: usize = 500;
@@ -30,11 +29,10 @@ const PAGES: usize = 2_000;
 
 /// An account, and who we are there.
 pub(super) struct Session {
-    name: String,
+    pub peer: Peer,
     url: String,
     key: String,
     http: reqwest::Client,
-    date: Mutex<Option<Instant>>,
     /// A call is made no sooner than this after the one before.
     apart: Duration,
     /// When the next call may be made.
@@ -42,14 +40,7 @@ pub(super) struct Session {
 }
 
 /// Why a call failed, where that matters to whoever asked.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// It may have been done all the same, or be done later.
-    Lost(String),
-    /// It was understood and refused.
-    Refused(String),
-    Other(ChannelError),
-}
+pub(super) type Failed = peer::Failed<String>;
 
 impl Session {
     /// An error where the address is none that a key may be sent to.
@@ -60,41 +51,20 @@ impl Session {
         per_second: u32,
         http: reqwest::Client,
     ) -> Result<Self, ChannelError> {
-        let wrong =
-            |reason: &str| ChannelError::Address { system: name.to_owned(), reason: reason.to_owned() };
-        let parsed = Url::parse(url).map_err(|_| wrong("it is no address that begins with https://"))?;
-        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && is_this_machine(&parsed)) {
-            return Err(wrong(
-                "its key would be readable on the way: give the https:// address, https://api.skulabs.com (http:// is for this very machine)",
-            ));
-        }
+        must_be_private(
+            name,
+            url,
+            "its key would be readable on the way: give the https:// address, https://api.skulabs.com (http:// is for this very machine)",
+        )?;
         Ok(Self {
-            name: name.to_owned(),
+            peer: Peer::new(name),
             url: without_api("skulabs", url).to_owned(),
             key: key.trim().to_owned(),
             http,
-            date: Mutex::default(),
             // A little more than the vendor asks for: how it counts a second is not said.
             apart: Duration::from_millis(1_020) / per_second.max(1),
             next: tokio::sync::Mutex::default(),
         })
-    }
-
-    pub fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::unexpected(&self.name, reason)
-    }
-
-    pub fn credentials(&self, reason: impl Into<String>) -> ChannelError {
-        ChannelError::Credentials { system: self.name.clone(), reason: reason.into() }
-    }
-
-    fn unreachable(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::Unreachable { system: self.name.clone(), reason: reason.to_string() }
-    }
-
-    /// What its clock said in its last answer, to the second.
-    pub fn date(&self) -> Option<Instant> {
-        *locked(&self.date)
     }
 
     /// What is at a path.
@@ -140,7 +110,7 @@ impl Session {
                 return Ok(rows);
             }
         }
-        Err(self.unexpected(format!("{path} has no end")))
+        Err(self.peer.unexpected(format!("{path} has no end")))
     }
 
     /// A part of such a list; `order` is 1 for the oldest first, −1 for the newest.
@@ -165,11 +135,7 @@ impl Session {
 
     /// What a failure means where there is nothing else to try.
     pub fn failed(&self, failed: Failed) -> ChannelError {
-        match failed {
-            Failed::Lost(reason) => self.unreachable(reason),
-            Failed::Refused(reason) => self.unexpected(reason),
-            Failed::Other(error) => error,
-        }
+        self.peer.failed(failed, |reason| self.peer.unexpected(reason))
     }
 
     /// Waits until a call may be made.
@@ -191,21 +157,14 @@ impl Session {
     ) -> Result<T, Failed> {
         self.turn().await;
         let mut request = self.http.request(method, format!("{}{path}", self.url)).query(query);
-        request = request.bearer_auth(&self.key).timeout(ANSWERS_WITHIN);
+        request = request.bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            // Nothing was sent.
-            Err(error) if error.is_connect() => {
-                return Err(Failed::Other(self.unreachable(why_lost(error, ANSWERS_WITHIN))));
-            }
-            Err(error) => return Err(Failed::Lost(why_lost(error, ANSWERS_WITHIN))),
-        };
+        let lost = |error| Failed::Lost(why_lost(error, ANSWERS_WITHIN));
+        let answer = self.peer.send(request, ANSWERS_WITHIN, lost).await?;
         let status = answer.status();
-        *locked(&self.date) = crate::date_in(answer.headers());
-        let text = answer.text().await.map_err(|error| Failed::Lost(why_lost(error, ANSWERS_WITHIN)))?;
+        let text = answer.text().await.map_err(lost)?;
         self.judge(status, &text)
     }
 
@@ -217,13 +176,13 @@ impl Session {
         };
         match status.as_u16() {
             200 | 201 if refusal.error.message.is_empty() => {
-                serde_json::from_str(text).map_err(|error| Failed::Other(self.unexpected(error)))
+                serde_json::from_str(text).map_err(|error| Failed::Other(self.peer.unexpected(error)))
             }
             200 | 201 => Err(Failed::Refused(refusal.error.message)),
             // It was taken and is done later (202), or somebody in between answers for it (203).
             202 | 203 => Err(Failed::Lost(said())),
-            401 => Err(Failed::Other(self.credentials(said()))),
-            403 => Err(Failed::Other(self.credentials(format!(
+            401 => Err(Failed::Other(self.peer.credentials(said()))),
+            403 => Err(Failed::Other(self.peer.credentials(format!(
                 "this key may not do that ({}): its scopes must have `platformGeneric` and `platformApi`",
                 said()
             )))),
@@ -235,8 +194,7 @@ impl Session {
                 )]
                 let wait =
                     refusal.error.data.wait_seconds.map(|seconds| seconds.clamp(1.0, 86_400.0).ceil() as u64);
-                let system = self.name.clone();
-                Err(Failed::Other(ChannelError::Throttled { system, retry_after_seconds: wait }))
+                Err(Failed::Other(self.peer.throttled(wait)))
             }
             500.. => Err(Failed::Lost(said())),
             _ => Err(Failed::Refused(said())),

@@ -99,7 +99,7 @@ impl WooCommerce {
         let one = |fields: &str| [("per_page", "1".to_owned()), ("_fields", fields.to_owned())];
         let may = |what: &str, error: ChannelError| {
             match error {
-            ChannelError::Credentials { reason, .. } => self.session.credentials(format!(
+            ChannelError::Credentials { reason, .. } => self.session.peer.credentials(format!(
                 "this key may not {what} ({reason}): give it Read/Write access, of a user who manages the shop"
             )),
             error => error,
@@ -295,7 +295,7 @@ impl Channel for WooCommerce {
     async fn clock(&self) -> Result<Option<Instant>, ChannelError> {
         let query = [("per_page", "1".to_owned()), ("_fields", "id".to_owned())];
         let _: Vec<IgnoredAny> = self.session.get("/orders", &query).await?;
-        Ok(self.session.date())
+        Ok(self.session.peer.date())
     }
 
     async fn discover(&self) -> Result<Discovery, ChannelError> {

@@ -71,7 +71,7 @@ impl WooCommerce {
     pub(super) async fn orders_since(&self, cursor: Option<&str>) -> Result<OrderPage, ChannelError> {
         let mut cursor = match cursor {
             Some(cursor) => serde_json::from_str(cursor)
-                .map_err(|error| self.session.unexpected(format!("our cursor: {error}")))?,
+                .map_err(|error| self.session.peer.unexpected(format!("our cursor: {error}")))?,
             None => self.begin().await?,
         };
         if let Some(first) = cursor.first.take() {
@@ -100,7 +100,7 @@ impl WooCommerce {
         match last.filter(|_| more) {
             Some(last) => {
                 let (after, skip) = next(&cursor.after, cursor.skip, count, &last)
-                    .map_err(|error| self.session.unexpected(error))?;
+                    .map_err(|error| self.session.peer.unexpected(error))?;
                 (cursor.after, cursor.skip) = (after, skip);
             }
             None => {
@@ -140,7 +140,7 @@ impl WooCommerce {
             let refunds = if order.refunds.is_empty() { Vec::new() } else { self.refunds(order.id).await? };
             let (id, at) = (order.id, order.date_modified_gmt.clone());
             let told = order.into_told(&refunds, |id| shared.contains(&id), raw);
-            all.push((id, at, said, told.map_err(|reason| self.session.unexpected(reason))?));
+            all.push((id, at, said, told.map_err(|reason| self.session.peer.unexpected(reason))?));
         }
         Ok(all)
     }
@@ -179,7 +179,7 @@ impl WooCommerce {
         if let Some(newest) = newest.first() {
             cursor.newest.clone_from(&newest.date_modified_gmt);
             cursor.after = self.before(&cursor.newest, OVERLAP)?;
-            let since = wire::instant(&cursor.after).map_err(|error| self.session.unexpected(error))?;
+            let since = wire::instant(&cursor.after).map_err(|error| self.session.peer.unexpected(error))?;
             cursor.since = Some(since);
         }
         let statuses: Vec<wire::StatusTotal> = self.session.get("/reports/orders/totals", &[]).await?;
@@ -211,7 +211,7 @@ impl WooCommerce {
         match last.filter(|_| count >= asked) {
             Some(last) => {
                 let (after, skip) = next(&first.after, first.skip, count, &last)
-                    .map_err(|error| self.session.unexpected(error))?;
+                    .map_err(|error| self.session.peer.unexpected(error))?;
                 (first.after, first.skip) = (after, skip);
                 cursor.first = Some(first);
             }
@@ -236,7 +236,7 @@ impl WooCommerce {
             cursor.closed.extend(closed);
             let Some(last) = last.filter(|_| count >= asked) else { break };
             (after, skip) =
-                next(&after, skip, count, &last).map_err(|error| self.session.unexpected(error))?;
+                next(&after, skip, count, &last).map_err(|error| self.session.peer.unexpected(error))?;
         }
         cursor.seen.retain(|_, seen| seen.at >= cursor.after);
         Ok(())
@@ -266,7 +266,7 @@ impl WooCommerce {
     }
 
     fn before(&self, instant: &str, seconds: i64) -> Result<String, ChannelError> {
-        let instant = wire::instant(instant).map_err(|error| self.session.unexpected(error))?;
+        let instant = wire::instant(instant).map_err(|error| self.session.peer.unexpected(error))?;
         Ok(wire::written(instant.plus_seconds(-seconds)))
     }
 }

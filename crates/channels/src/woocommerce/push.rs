@@ -40,7 +40,7 @@ impl WooCommerce {
             }
             let Some(done) = running.join_next().await else { break };
             let Ok((done, mut call)) = done else {
-                broken.get_or_insert_with(|| self.session.unexpected("a call came to a sudden end"));
+                broken.get_or_insert_with(|| self.session.peer.unexpected("a call came to a sudden end"));
                 continue;
             };
             match done {

@@ -3,18 +3,17 @@
 //! An error is JSON with a code and a message (<https://developer.woocommerce.com/docs/apis/rest-api/>). What is not JSON at all is a page
 //! of something in between, or of PHP itself, whatever its status says: it is told with its first words.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use onhand_ledger::Instant;
 use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MOST, wire};
-use crate::address::{is_this_machine, without_api};
-use crate::{ChannelError, locked, why_lost};
+use crate::address::without_api;
+use crate::peer::{self, Peer, must_be_private, retry_after};
+use crate::{ChannelError, why_lost};
 
 /// Where the API is, below the shop's address (<https://developer.woocommerce.com/docs/apis/rest-api/v3/>).
 const API: &str = "/wp-json/wc/v3";
@@ -28,25 +27,17 @@ const NO_ROUTE: &str = "rest_no_route";
 
 /// A shop, and who we are there.
 pub(super) struct Session {
-    name: String,
+    pub peer: Peer,
     url: String,
     key: String,
     secret: String,
     http: reqwest::Client,
-    date: Mutex<Option<Instant>>,
     /// So many rows are asked for at once: fewer where it did not answer in time.
     rows: AtomicUsize,
 }
 
 /// Why a call failed, where that matters to whoever asked.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// It may have been done all the same: its answer is lost.
-    Lost(String),
-    /// It was understood and refused.
-    Refused(wire::Refusal),
-    Other(ChannelError),
-}
+pub(super) type Failed = peer::Failed<wire::Refusal>;
 
 impl Session {
     /// An error where the address is none that a secret may be sent to.
@@ -57,23 +48,19 @@ impl Session {
         secret: &str,
         http: reqwest::Client,
     ) -> Result<Self, ChannelError> {
-        let wrong =
-            |reason: &str| ChannelError::Address { system: name.to_owned(), reason: reason.to_owned() };
-        let parsed = Url::parse(url).map_err(|_| wrong("it is no address that begins with https://"))?;
-        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && is_this_machine(&parsed)) {
-            return Err(wrong(
-                "WooCommerce takes a key and its secret over TLS only, and they would be readable on the way: give \
-                 the shop's https:// address (http:// is for a shop on this very machine)",
-            ));
-        }
+        must_be_private(
+            name,
+            url,
+            "WooCommerce takes a key and its secret over TLS only, and they would be readable on the way: give \
+             the shop's https:// address (http:// is for a shop on this very machine)",
+        )?;
         let base = without_api("woocommerce", url);
         Ok(Self {
-            name: name.to_owned(),
+            peer: Peer::new(name),
             url: format!("{base}{API}"),
             key: key.trim().to_owned(),
             secret: secret.to_owned(),
             http,
-            date: Mutex::default(),
             rows: AtomicUsize::new(MOST),
         })
     }
@@ -81,23 +68,6 @@ impl Session {
     /// How many rows to ask for at once.
     pub fn rows(&self) -> usize {
         self.rows.load(Ordering::Relaxed)
-    }
-
-    pub fn unexpected(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::unexpected(&self.name, reason)
-    }
-
-    pub fn credentials(&self, reason: impl Into<String>) -> ChannelError {
-        ChannelError::Credentials { system: self.name.clone(), reason: reason.into() }
-    }
-
-    fn unreachable(&self, reason: impl ToString) -> ChannelError {
-        ChannelError::Unreachable { system: self.name.clone(), reason: reason.to_string() }
-    }
-
-    /// What its clock said in its last answer, to the second.
-    pub fn date(&self) -> Option<Instant> {
-        *locked(&self.date)
     }
 
     /// What is at a path.
@@ -135,14 +105,14 @@ impl Session {
 
     /// What a failure means where there is nothing else to try.
     pub fn failed(&self, failed: Failed) -> ChannelError {
-        match failed {
-            Failed::Lost(reason) => self.unreachable(reason),
-            Failed::Refused(refusal) if refusal.code == NO_ROUTE => self.unexpected(
-                "there is no WooCommerce REST API v3 at this address: is the plugin active, and are its permalinks other than plain?",
-            ),
-            Failed::Refused(refusal) => self.unexpected(refusal.message),
-            Failed::Other(error) => error,
-        }
+        self.peer.failed(failed, |refusal| {
+            if refusal.code == NO_ROUTE {
+                return self.peer.unexpected(
+                    "there is no WooCommerce REST API v3 at this address: is the plugin active, and are its permalinks other than plain?",
+                );
+            }
+            self.peer.unexpected(refusal.message)
+        })
     }
 
     async fn call<T: DeserializeOwned>(
@@ -153,30 +123,20 @@ impl Session {
         body: Option<&impl Serialize>,
     ) -> Result<T, Failed> {
         let mut request = self.http.request(method, format!("{}{path}", self.url)).query(query);
-        request = request.basic_auth(&self.key, Some(&self.secret)).timeout(PATIENCE);
+        request = request.basic_auth(&self.key, Some(&self.secret));
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            // Nothing was sent.
-            Err(error) if error.is_connect() => {
-                return Err(Failed::Other(self.unreachable(why_lost(error, PATIENCE))));
-            }
-            Err(error) => return Err(self.lost(error)),
-        };
-        let (status, headers) = (answer.status(), answer.headers());
-        *locked(&self.date) = crate::date_in(headers);
-        let after = headers.get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let answer = self.peer.send(request, PATIENCE, |error| self.lost(error)).await?;
+        let (status, after) = (answer.status(), retry_after(answer.headers()));
         let (from, at) = (origin(&self.url), answer.url().origin().ascii_serialization());
         if from.as_ref().is_some_and(|from| *from != at) {
             let said = format!("it sends us on to {at}, where no key is sent to: connect it at that address");
-            return Err(Failed::Other(self.unexpected(said)));
+            return Err(Failed::Other(self.peer.unexpected(said)));
         }
         let text = answer.text().await.map_err(|error| self.lost(error))?;
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let system = self.name.clone();
-            return Err(Failed::Other(ChannelError::Throttled { system, retry_after_seconds: after }));
+            return Err(Failed::Other(self.peer.throttled(after)));
         }
         if matches!(status.as_u16(), 408 | 504 | 524) {
             self.ask_for_less();
@@ -186,12 +146,12 @@ impl Session {
         }
         if status.is_success() {
             self.ask_for_more();
-            return serde_json::from_str(&text).map_err(|error| Failed::Other(self.unexpected(error)));
+            return serde_json::from_str(&text).map_err(|error| Failed::Other(self.peer.unexpected(error)));
         }
         let refusal: wire::Refusal = serde_json::from_str(&text).unwrap_or_default();
         let said = || format!("{status}: {}", first_words(&refusal.message));
         Err(match status.as_u16() {
-            401 | 403 => Failed::Other(self.credentials(said())),
+            401 | 403 => Failed::Other(self.peer.credentials(said())),
             500.. => Failed::Lost(said()),
             _ => Failed::Refused(wire::Refusal {
                 message: first_words(&refusal.message),
@@ -214,11 +174,11 @@ impl Session {
         let what = if is_html { "an HTML page" } else { "something else" };
         let said = format!("{status}, with {what} where JSON should be: {}", first_words(text));
         match status.as_u16() {
-            401 => Failed::Other(self.credentials(said)),
+            401 => Failed::Other(self.peer.credentials(said)),
             403 => Failed::Other(
-                self.unexpected(format!("{said} (something in front of the shop keeps us out)")),
+                self.peer.unexpected(format!("{said} (something in front of the shop keeps us out)")),
             ),
-            404 => Failed::Other(self.unexpected(format!("{said} (is this the shop's address?)"))),
+            404 => Failed::Other(self.peer.unexpected(format!("{said} (is this the shop's address?)"))),
             // Done or not, nobody says.
             _ => Failed::Lost(said),
         }

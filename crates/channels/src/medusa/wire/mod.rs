@@ -56,10 +56,6 @@ fn rows<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Resu
     Ok(rows.unwrap_or_default().into_iter().flatten().collect())
 }
 
-fn told(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use onhand_ledger::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Fulfilled, LineVariant, rows, told};
+use super::{Amount, Fulfilled, LineVariant, rows};
 use crate::outgoing::Recipient;
+use crate::told;
 
 /// What we ask of an order of which goods were sent.
 pub(in crate::medusa) const TO_SHIP_FIELDS: &str = "id,status,items.id,items.requires_shipping,items.variant.inventory_items.inventory_item_id,\

@@ -7,8 +7,8 @@
 use onhand_ledger::Quantity;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, rows, told};
-use crate::{Reading, RemoteListing, RemoteLocation};
+use super::{Amount, rows};
+use crate::{Reading, RemoteListing, RemoteLocation, told};
 
 /// What we ask of an inventory item that is looked for.
 pub(in crate::medusa) const ITEM_FIELDS: &str = "id,sku,title,variants.id,variants.title,variants.sku,variants.barcode,variants.ean,variants.upc,\

@@ -10,7 +10,7 @@ use onhand_ledger::Quantity;
 use serde::{Deserialize, Serialize};
 
 use super::amount;
-use crate::{Reading, RemoteListing};
+use crate::{Reading, RemoteListing, told};
 
 /// There is one place of stock: the shop (no location is in <https://developer.woocommerce.com/docs/apis/rest-api/v3/products/>).
 pub(in crate::woocommerce) const STORE: &str = "store";
@@ -107,10 +107,6 @@ pub(in crate::woocommerce) struct Variation {
 struct Attribute {
     #[serde(default)]
     option: String,
-}
-
-fn told(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 impl Product {
