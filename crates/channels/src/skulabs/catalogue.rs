@@ -65,10 +65,11 @@ impl Catalogue {
             all.by_sku.extend(item.sku.clone().map(|sku| (sku, item.id.clone())));
         }
         for kit in kits {
-            let part = |part: &wire::Part| {
-                (part.item_id.clone(), wire::amount(&part.quantity).unwrap_or(Quantity::units(1)))
-            };
-            all.kits.insert(kit.id.clone(), kit.items.iter().map(part).collect());
+            // Of a kit with a part of which nobody knows how much is in it nobody knows what it takes.
+            let part = |part: &wire::Part| Some((part.item_id.clone(), part.amount()?));
+            if let Some(parts) = kit.items.iter().map(part).collect() {
+                all.kits.insert(kit.id.clone(), parts);
+            }
             all.by_shop.extend(kit.listings.iter().map(|one| (listed(one), kit.id.clone())));
             if let Some(sku) = kit.listing_sku.clone() {
                 all.by_sku.entry(sku).or_insert_with(|| kit.id.clone());

@@ -71,6 +71,7 @@ impl SkuLabs {
     pub(super) async fn numbers(&self, listings: &[String]) -> Result<Vec<Reading>, ChannelError> {
         let held = self.held().await?;
         let open = self.open_orders().await?;
+        self.are_readable(&open)?;
         let places = self.places(&held).await?;
         let known = self.knowledge(open.iter().map(|told| &told.content)).await?;
         let mut on_hand = Sums::new();

@@ -129,6 +129,15 @@ impl SkuLabs {
             || last.is_none_or(|last| last.elapsed() >= self.settings.looks_every())
     }
 
+    /// Are all numbers in these numbers? What one of them is of must not be guessed.
+    pub(super) fn are_readable<'a>(
+        &self,
+        orders: impl IntoIterator<Item = &'a Told<Order>>,
+    ) -> Result<(), ChannelError> {
+        let wrong = orders.into_iter().find_map(|told| told.content.unreadable());
+        wrong.map_or(Ok(()), |wrong| Err(self.session.peer.unexpected(wrong)))
+    }
+
     /// Of these those that say something new, the oldest change first.
     async fn news(
         &self,
@@ -138,6 +147,7 @@ impl SkuLabs {
     ) -> Result<Vec<RemoteOrder>, ChannelError> {
         let knows = self.knowledge(all.values().map(|told| &told.content)).await?;
         let mut orders = Vec::new();
+        self.are_readable(all.values())?;
         for (document, told) in all {
             let (id, read) = (told.content.id.clone(), told.content.read(&knows));
             let is_open = read.is_open;

@@ -140,6 +140,13 @@ pub(super) struct Part {
     pub quantity: Value,
 }
 
+impl Part {
+    /// How much of it; nothing where that is no number. *Assumed*: where none is told it is one.
+    pub fn amount(&self) -> Option<Quantity> {
+        if self.quantity.is_null() { Some(Quantity::units(1)) } else { amount(&self.quantity) }
+    }
+}
+
 /// One answer of `inventory/get_grouped_locations_map`: whatever it is grouped by, each row names its bin and its item.
 #[derive(Deserialize)]
 pub(super) struct Group {

@@ -245,7 +245,18 @@ impl Order {
         OPEN.contains(&self.status.as_str())
     }
 
-    /// Its lines by item, kits taken apart.
+    /// A number in it that is none, in words: how much it is of nobody knows then.
+    pub fn unreadable(&self) -> Option<String> {
+        let ordered = self.stash.items.iter().filter(|one| !one.dropshipped).map(|one| &one.quantity);
+        let scanned = self.scans.iter().map(|one| &one.quantity);
+        let packed = self.shipments.iter().flat_map(|one| &one.request.order_items).map(|one| &one.quantity);
+        // *Assumed*: where a scan or a parcel has no number at all it is of nothing.
+        let gone = scanned.chain(packed).filter(|number| !number.is_null());
+        let wrong = ordered.chain(gone).find(|number| amount(number).is_none())?;
+        Some(format!("order {} has the quantity {wrong}, which is no number", self.named().document()))
+    }
+
+    /// Its lines by item, kits taken apart. Of an order that is readable: see [`Self::unreadable`].
     pub fn read(&self, knows: &impl Knows) -> Read {
         let (mut lines, mut is_unknown) = (Vec::new(), false);
         for (nth, ordered) in self.stash.items.iter().enumerate() {
@@ -433,6 +444,41 @@ fn give(lines: &mut [Line], of: &BTreeMap<String, Quantity>, share: impl Fn(&mut
         for line in lines.iter_mut().filter(|line| line.kit.as_ref() == Some(item)) {
             let wanted = line.quantity;
             *share(line) = wanted;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn order(quantity: &Value, packed: &Value) -> Order {
+        let item = json!({ "id": "i1", "quantity": quantity });
+        let shipment = json!({ "request": { "order_items": [{ "item_id": "i1", "quantity": packed }] } });
+        let told = json!({ "_id": "65f0", "store_id": "s", "order_number": 7, "stash": { "items": [item] }, "shipments": [shipment] });
+        serde_json::from_value(told).unwrap()
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_not_taken_for_nothing() {
+        for (quantity, packed) in [
+            (json!(2), json!("2")),
+            (json!("3"), Value::Null),
+            (json!("1.5"), json!(1)),
+            (json!(0), json!(0)),
+        ] {
+            assert_eq!(order(&quantity, &packed).unreadable(), None, "{quantity} {packed}");
+        }
+        for (quantity, packed) in [
+            (json!("two"), json!(1)),
+            (Value::Null, json!(1)),
+            (json!(1e30), json!(1)),
+            (json!(1), json!({})),
+        ] {
+            let told = order(&quantity, &packed).unreadable().unwrap_or_default();
+            assert!(told.starts_with("order s:7 has the quantity "), "{quantity} {packed}: {told}");
         }
     }
 }
