@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kept::Kept::{self, File, Memory, Postgres};
 use kept::Place;
-use onhand_engine::snapshots::{Row, Snapshot, Standing, say_known_to, settle_all, snapshots, tell};
+use onhand_engine::snapshots::{Row, Snapshot, Standing, decide, say_known_to, settle_all, snapshots, tell};
 use onhand_engine::{Handle, Ledger, ManualClock, queue};
 use onhand_ledger::command::{
     Content, Document, Happened, MovementLine, Name, OrderContent, OrderContentLine, PutItem, PutLocation,
@@ -249,4 +249,45 @@ async fn copies_at_one_instant_are_one_snapshot(#[values(Memory, File, Postgres)
         task.await.unwrap();
     }
     assert_eq!((house.stock(), house.states().len()), ((35, 3), 1));
+}
+
+/// One approves and one rejects at one instant, each on a node of their own: the first answer holds, and nothing else is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_answers_on_two_nodes_one_holds() {
+    let house = House::berlin(Postgres, Some(0)).await;
+    let other = over(&house.place, &house.clock);
+    let mut approved = 0;
+    for round in 0..20 {
+        let at = format!("10:{round:02}");
+        house.at(&at);
+        let before = house.stock();
+        let name = format!("N-{round}");
+        let snapshot = Snapshot { document: Some(name.clone()), ..of("MUG", &at, 0) };
+        let (kept, _) = tell(&house.handle, TENANT, "WMS", snapshot).await.unwrap();
+        assert!(matches!(kept.state, Standing::Held { .. }), "{kept:?}");
+        let answer = |handle: &Handle, approve: bool, by: &'static str| {
+            let (handle, name) = (handle.clone(), name.clone());
+            tokio::spawn(async move { decide(&handle, TENANT, "WMS", &name, approve, by).await })
+        };
+        let (yes, no) = (answer(&house.handle, true, "ada"), answer(&other, false, "ben"));
+        let (yes, no) = (yes.await.unwrap(), no.await.unwrap());
+        assert!(yes.is_ok() != no.is_ok(), "one is told that the other was first: {yes:?} {no:?}");
+        settle_all(&other, TENANT).await.unwrap();
+        house.settle().await;
+        let kept = house.handle.ledger().read(TENANT, |view| {
+            let (id, _) = view.system_by_name("WMS")?.expect("the system is there");
+            snapshots(view, id)
+        });
+        let kept = kept.unwrap().into_iter().find(|kept| kept.document == name).unwrap();
+        if yes.is_ok() {
+            approved += 1;
+            assert!(matches!(kept.state, Standing::Taken(_)), "{kept:?}");
+            assert_eq!(house.stock().0, 0);
+            house.movement(&format!("again-{round}"), Happened::Received, before.0).await;
+        } else {
+            assert!(matches!(kept.state, Standing::Rejected { .. }), "{kept:?}");
+            assert_eq!(house.stock(), before);
+        }
+    }
+    eprintln!("{approved} of 20 were approved");
 }

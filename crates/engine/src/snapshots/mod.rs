@@ -426,13 +426,19 @@ async fn answer_held(
     };
     notes.push(kept::note(id, &kept));
     // What was asked ends with the word that answers it: stopped in between, it would be asked for ever. Who resolved it before is
-    // right too.
+    // right too. Of two answers on two nodes at one instant the first holds.
+    let fingerprint = hashed(&(word(&kept.state), by, handle.ledger().clock().now().micros()));
     let resolve = discrepancy.map(|discrepancy| {
         let body = Body::Resolve(Resolve { discrepancy, choice: None });
-        Command { key: None, fingerprint: 0, actor: by.to_owned(), body }
+        Command { key: Some(format!("held:{}", discrepancy.0)), fingerprint, actor: by.to_owned(), body }
     });
-    handle.submit_with(tenant, resolve, notes).await?;
-    Ok(None)
+    match handle.submit_with(tenant, resolve, notes).await {
+        Ok(_) => Ok(None),
+        Err(SubmitError::Commit(CommitError::Invalid(Invalid::KeyReused(_)))) => {
+            Ok(handle.ledger().read(tenant, |view| kept::snapshot(view, id, document))?)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What is known of a system's documents.
