@@ -818,6 +818,14 @@ pub struct SyncBench {
     pub seconds: u64,
 }
 
+/// See [`Bench::Limits`].
+#[derive(Debug, Args)]
+pub struct LimitsBench {
+    /// So many listings that all differ; fewer where a system would take an hour for them.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..))]
+    pub listings: usize,
+}
+
 /// See [`Bench::Pages`].
 #[derive(Debug, Args)]
 pub struct PagesBench {
@@ -863,6 +871,9 @@ pub enum Bench {
     /// How soon and how fast connected systems are kept equal: from a commit to its push, many differing listings at a system with a
     /// limit, what a rule changes, and reading everything back. The system is one inside this process.
     Sync(SyncBench),
+    /// How many numbers a minute a system is sent when all of them differ, over what its vendor's limits allow: Shopify, WooCommerce and
+    /// SKULabs, each emulated in this process.
+    Limits(LimitsBench),
     /// How soon pages are there, how large they are, and how soon an open one hears of a change: in a file of its own, or in a PostgreSQL
     /// database named by --database. That must be empty; what is written stays there.
     Pages(PagesBench),

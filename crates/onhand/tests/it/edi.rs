@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::server::{Server, comes_true, micros, onhand, text};
+use crate::sftp_server;
 
 /// An interchange that somebody was sent: its segments, each with its elements, the id first.
 #[derive(Clone, Debug)]
@@ -562,15 +563,27 @@ async fn what_lies_there_is_a_snapshot_that_is_held_where_it_looks_like_a_fault(
     yard.berlin(9).await;
 }
 
-/// A customer who orders by EDI and is told what there is.
+/// A customer who orders by EDI and is told what there is, in a folder of this machine.
 async fn customer(id: &'static str, more: Value) -> (Server, Partner, tempfile::TempDir) {
+    let partner = Partner::new(id);
+    let at = json!({ "url": partner.root.to_str().unwrap() });
+    customer_at(partner, at, more).await
+}
+
+/// A customer whose folder is reached as that says.
+async fn customer_at(partner: Partner, at: Value, more: Value) -> (Server, Partner, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let (server, partner) = (start(&folder.path().join("customer.db")), Partner::new(id));
+    let server = start(&folder.path().join("customer.db"));
     server.stocked("MUG", 10).await;
-    let add = json!({
-        "name": "Grocer", "kind": "edi", "url": partner.root.to_str().unwrap(), "location": "LONDON",
-        "settings": partner.settings(&more)
-    });
+    let mut add = at;
+    for (name, value) in [
+        ("name", json!("Grocer")),
+        ("kind", json!("edi")),
+        ("location", json!("LONDON")),
+        ("settings", partner.settings(&more)),
+    ] {
+        add[name] = value;
+    }
     let (status, added) = server.post("/v1/systems", add).await;
     assert_eq!(status, StatusCode::CREATED, "{added}");
     (server, partner, folder)
@@ -578,7 +591,20 @@ async fn customer(id: &'static str, more: Value) -> (Server, Partner, tempfile::
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_orders_by_850_and_is_told_by_846() {
-    let (server, partner, _folder) = customer("GROCER", json!({ "out": "full", "item": "VN" })).await;
+    orders_by_850_and_is_told_by_846(customer("GROCER", json!({ "out": "full", "item": "VN" })).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_sftp_a_customer_orders_by_850_and_is_told_by_846() {
+    let partner = Partner::new("GROCER");
+    let served = sftp_server::serve(&partner.root, true).await;
+    let at = json!({ "url": served.url, "username": "partner", "secret": "secret" });
+    let more = json!({ "out": "full", "item": "VN", "host_key": served.fingerprint });
+    orders_by_850_and_is_told_by_846(customer_at(partner, at, more).await).await;
+}
+
+async fn orders_by_850_and_is_told_by_846(connected: (Server, Partner, tempfile::TempDir)) {
+    let (server, partner, _folder) = connected;
     let first = partner.nth("846", 1).await;
     assert_eq!(
         (first.first("LIN"), first.first("QTY")),

@@ -13,10 +13,10 @@ use crate::server::{Server, comes_true, listening};
 use crate::sftp_server;
 
 /// Whoever we exchange files with: what it sees are files in a folder, however we get at them.
-struct Partner {
+pub struct Partner {
     root: PathBuf,
     /// How it is connected, but for its name.
-    connection: Value,
+    pub connection: Value,
     /// Are files taken from where they come? Else they stay there.
     takes: bool,
     /// Does its clock tell seconds only?
@@ -30,7 +30,7 @@ impl Partner {
     }
 
     /// What the newest file says of a SKU.
-    fn shows(&self, sku: &str) -> Option<i64> {
+    pub fn shows(&self, sku: &str) -> Option<i64> {
         let file = self.stock_file()?;
         file.lines().find_map(|line| {
             let mut fields = line.split(',');
@@ -38,11 +38,23 @@ impl Partner {
         })
     }
 
+    /// When the newest file was written: microseconds of its clock.
+    pub fn written(&self) -> u64 {
+        let modified =
+            fs::metadata(self.root.join("out/stock.csv")).and_then(|file| file.modified()).unwrap();
+        modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros().try_into().unwrap()
+    }
+
     /// Hands in a file as it should be: under another name first.
-    fn hand_in(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub fn hand_in(&self, name: &str, text: impl AsRef<[u8]>) {
         if self.coarse {
             std::thread::sleep(Duration::from_millis(1_100));
         }
+        self.put(name, text);
+    }
+
+    /// Hands in a file that none of that name was before.
+    pub fn put(&self, name: &str, text: impl AsRef<[u8]>) {
         let part = self.root.join(format!("in/{name}.part"));
         fs::write(&part, text).unwrap();
         fs::rename(&part, self.root.join("in").join(name)).unwrap();
@@ -80,9 +92,9 @@ struct Connected {
     _folder: tempfile::TempDir,
 }
 
-fn settings(more: Value) -> Value {
+pub fn settings(more: Value) -> Value {
     let mut all = json!({ "stable_seconds": "0", "poll_seconds": "0", "taken_over_seconds": "0" });
-    for (name, value) in more.as_object().unwrap() {
+    for (name, value) in more.as_object().into_iter().flatten() {
         all[name] = value.clone();
     }
     all
@@ -254,7 +266,7 @@ async fn what_is_older_and_comes_later_changes_nothing(partner: Partner) {
 }
 
 /// So many minutes from now.
-fn minutes(minutes: i64) -> String {
+pub fn minutes(minutes: i64) -> String {
     let at = crate::server::micros() + minutes * 60_000_000;
     onhand_ledger::Instant::from_micros(at).to_string()
 }
@@ -400,7 +412,7 @@ conforms!(over_sftp, sftp);
 conforms!(over_http, http);
 
 /// A partner with a folder of this machine.
-async fn folder() -> Partner {
+pub async fn folder() -> Partner {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_owned();
     let connection = json!({ "kind": "files", "url": root.to_str().unwrap(), "role": "file" });
@@ -425,7 +437,7 @@ const NAMES: &str = "orders-1.csv,orders-2.csv,orders-3.csv,orders-4.csv,orders.
                      sheet.xlsx,good.csv,stock.csv,more.csv,theirs.csv,ours.csv";
 
 /// A partner with an HTTP server.
-async fn http() -> Partner {
+pub async fn http() -> Partner {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_owned();
     for name in ["in", "out", "archive", "failed"] {

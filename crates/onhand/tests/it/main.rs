@@ -15,6 +15,7 @@ mod documents;
 mod durable;
 mod edi;
 mod faults;
+mod faulty;
 mod files;
 mod hooks;
 mod items;

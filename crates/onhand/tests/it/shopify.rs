@@ -1,12 +1,11 @@
 //! A Shopify shop kept equal through the real server: what it does to its own numbers, its webhooks, and as fast as it allows.
 
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use onhand_emulators::shopify::{self, Buy, EventKind, Faults, Restock, Setup, ShopifyShop};
+use onhand_emulators::shopify::{self, Buy, Faults, Restock, Setup, ShopifyShop};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -247,73 +246,4 @@ async fn a_stand_in_is_run_from_the_command_line() {
     assert!(page().await.contains("value=77>"), "{}", page().await);
     emulator.kill().unwrap();
     emulator.wait().unwrap();
-}
-
-/// All that is sold changes at once: what is sent in a while is compared with what the shop lets anybody send.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures: run it by itself, with --run-ignored all"]
-async fn bench_numbers_are_sent_as_fast_as_it_allows() {
-    const LISTINGS: u32 = 30_000;
-    // What a standard shop lets be asked in a second, and no more saved up.
-    const POINTS: f64 = 100.0;
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_with(&folder.path().join("fast.db"), &["--reconcile-seconds", "600"]);
-    assert_eq!(server.post("/v1/locations", json!({ "code": "LONDON" })).await.0, StatusCode::OK);
-    let shop = ShopifyShop::new(Setup::default(), Arc::new(micros)).unwrap();
-    let place = shop.add_location("London");
-    let mut commands = String::new();
-    for nth in 0..LISTINGS {
-        let sku = format!("S-{nth}");
-        let item = shop.list(&sku, &sku);
-        shop.stock(item, place, 10);
-        let put = json!({ "body": { "put_item": { "sku": sku } } });
-        let lines = json!([{ "sku": sku, "quantity": 10 }]);
-        let receive = json!({ "body": { "receive": { "location": "LONDON", "lines": lines } } });
-        writeln!(commands, "{put}\n{receive}").unwrap();
-    }
-    let loaded =
-        server.http.post(format!("{}/v1/commands", server.base)).bearer_auth(&server.key).body(commands);
-    let loaded = loaded.send().await.unwrap().text().await.unwrap();
-    assert!(!loaded.contains("\"error\""));
-    // Until all is read nothing holds it back.
-    shop.set_limit(1e6, 1e7);
-    let url = served(&shop).await;
-    let (status, added) = server.post("/v1/systems", connection(&url)).await;
-    assert_eq!((status, &added["matched"]), (StatusCode::CREATED, &json!(LISTINGS)));
-    for round in 0.. {
-        let system = server.get("/v1/systems").await.1["data"][0].clone();
-        if system["in_step"] == json!(LISTINGS) {
-            break;
-        }
-        assert!(round < 1_200, "{system}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    shop.set_limit(POINTS, POINTS);
-    let (begun, before) = (micros(), shop.writes());
-    let rule = json!({ "system": "Shop", "buffer": 1 });
-    let (status, answer) = server.post("/v1/publication", rule).await;
-    assert!(status.is_success(), "{status} {answer}");
-    for round in 0.. {
-        if shop.writes() - before == u64::from(LISTINGS) {
-            break;
-        }
-        assert!(round < 1_200, "{} of {LISTINGS} were sent", shop.writes() - before);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let set = shop.audit().into_iter().rev().take(LISTINGS as usize);
-    let times: Vec<i64> =
-        set.inspect(|event| assert_eq!(event.kind, EventKind::Set)).map(|event| event.at).collect();
-    let (last, first) = (times[0], times[LISTINGS as usize - 1]);
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    let seconds = (last - first) as f64 / 1e6;
-    // 250 numbers cost 10 points; the first call is paid for by what was saved up.
-    let allowed = (POINTS + POINTS * seconds) / 10.0 * 250.0;
-    let reach = f64::from(LISTINGS) / allowed;
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    let waited = (first - begun) as f64 / 1e6;
-    eprintln!(
-        "{LISTINGS} numbers in {seconds:.1} s ({:.0} a minute), {allowed:.0} allowed: reach {reach:.3}; begun after {waited:.2} s",
-        f64::from(LISTINGS) / seconds * 60.0
-    );
-    assert!(reach >= 0.95, "{reach}");
 }

@@ -4,6 +4,7 @@ mod bulk;
 mod compare;
 mod in_process;
 mod ledger;
+mod limits;
 mod orders;
 mod pages;
 mod store;
@@ -31,6 +32,7 @@ pub(crate) async fn run(bench: &Bench, db: &Database, json: bool) -> anyhow::Res
         Bench::Compare { seconds } => compare::run(*seconds, json).await,
         Bench::Store { movements } => store::run(db, *movements, json).await,
         Bench::Sync(bench) => sync::run(bench, json).await,
+        Bench::Limits(bench) => limits::run(bench, json).await,
         Bench::Pages(bench) => pages::run(bench, db, json).await,
         Bench::Orders { seconds, runs } => orders::orders_over_http(*seconds, *runs, json).await,
         Bench::System { kind, url, username, secret, changes } => {

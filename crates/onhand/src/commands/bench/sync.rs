@@ -186,7 +186,7 @@ pub(super) fn sku(number: usize) -> String {
     format!("ITEM-{number}")
 }
 
-fn received(number: usize, units: i64) -> Body {
+pub(super) fn received(number: usize, units: i64) -> Body {
     let lines = vec![Line { sku: sku(number), quantity: Quantity::units(units), ..Line::default() }];
     Body::Receive(Receive { location: "LONDON".to_owned(), lines, occurred_at: None, reason: None })
 }
@@ -463,10 +463,10 @@ fn watch_memory(over: Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
 
 /// A count, as a figure for people.
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn figure(count: usize) -> f64 {
+pub(super) fn figure(count: usize) -> f64 {
     count as f64
 }
 
-fn rounded(figure: f64) -> f64 {
+pub(super) fn rounded(figure: f64) -> f64 {
     (figure * 1_000.0).round() / 1_000.0
 }
