@@ -14,7 +14,8 @@ use onhand_ledger::command::{Document, PutSystem};
 use onhand_ledger::model::{Cause, Listing, Role, Stage, System, Timing};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Instant, Key, ListingId, Quantity, Seq, SystemId, TenantId, Value,
+    Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, Seq, SystemId, TenantId,
+    Value,
 };
 use onhand_store::{Note, StoreError};
 use onhand_sync::missed::Unannounced;
@@ -97,6 +98,9 @@ pub(crate) const STALE_FOR: i64 = 3_000_000;
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ShownState {
+    /// Of which item all of this is, and of how many of it one is; none where that was never kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<(ItemId, u32)>,
     /// What the system last acknowledged, or was taken over from a reading.
     pub acknowledged: Option<Quantity>,
     /// When that was.
@@ -243,6 +247,36 @@ impl ShownState {
         let observed = self.observed.map(|(quantity, _)| (quantity, Instant::MIN));
         let most = self.most.map(|(most, _)| (most, Instant::MIN));
         Self { acknowledged_at: None, observed, most, ..self.clone() }
+    }
+
+    /// It is of that many of that item from now on: what was seen of another is no change of this one's stock, and it begins as one that
+    /// was never read. Says whether somebody may have changed it over there, and where a person is asked about that.
+    pub(crate) fn begin_anew(
+        &mut self,
+        item: Option<ItemId>,
+        multiplier: u32,
+    ) -> (bool, Option<DiscrepancyId>) {
+        let (asked, stopped) = match self.stopped.take() {
+            Some(asked) if asked.why == Stop::Asked => (Some(asked), None),
+            other => (None, other),
+        };
+        let is_open = self.suspected.is_some() || asked.is_some();
+        let before = std::mem::take(self);
+        *self = Self {
+            of: item.map(|item| (item, multiplier)),
+            changes: before.changes,
+            observed: before.observed,
+            sent: before.sent,
+            most: before.most,
+            unanswered: before.unanswered,
+            lost: before.lost,
+            since_sent: before.since_sent,
+            held_at: before.held_at,
+            unheard: before.unheard,
+            stopped,
+            ..Self::default()
+        };
+        (is_open, asked.and_then(|asked| asked.discrepancy))
     }
 
     /// It shows that, from then on, as far as we know.

@@ -258,7 +258,7 @@ async fn of_two_answers_on_two_nodes_one_holds() {
     let other = over(&house.place, &house.clock);
     let mut approved = 0;
     for round in 0..20 {
-        let at = format!("10:{round:02}");
+        let at = format!("10:{:02}", 2 * round);
         house.at(&at);
         let before = house.stock();
         let name = format!("N-{round}");
@@ -283,7 +283,8 @@ async fn of_two_answers_on_two_nodes_one_holds() {
             approved += 1;
             assert!(matches!(kept.state, Standing::Taken(_)), "{kept:?}");
             assert_eq!(house.stock().0, 0);
-            house.movement(&format!("again-{round}"), Happened::Received, before.0).await;
+            house.at(&format!("10:{:02}", 2 * round + 1));
+            house.movement(&format!("again-{round}"), Happened::Received, 40).await;
         } else {
             assert!(matches!(kept.state, Standing::Rejected { .. }), "{kept:?}");
             assert_eq!(house.stock(), before);

@@ -202,6 +202,26 @@ pub fn may_be_a_part(drift: Quantity, known: &Known<'_>) -> bool {
     })
 }
 
+/// A change may have happened so much later than told, in microseconds: clocks that tell whole seconds leave out the rest.
+const CUT_OFF: i64 = 1_000_000;
+
+/// Is it open by how much somebody changed a number? What the system did around the last write of ours is overwritten by it or not, and
+/// its clock does not say which it is.
+pub fn is_amount_open(known: &Known<'_>) -> bool {
+    let Some((from, to)) = known.acknowledged_within.filter(|_| known.may_be_overwritten) else {
+        return false;
+    };
+    let differ = known.clocks_differ();
+    let within = known.clock_within.map_or(differ, |within| within.clamp(0, differ));
+    let changes = known.changes;
+    // Heard of before it was sent, it was done before it was written.
+    let surely_before = changes.partition_point(|change| change.at.plus_micros(CUT_OFF) < from);
+    let first = surely_before.max(heard_before(from, known));
+    let last = changes.partition_point(|change| change.at.plus_micros(-within) <= to);
+    let told = sum(&changes[overwritten(known)..]);
+    (first..=last).any(|start| sum(&changes[start..]) != told)
+}
+
 /// Where a system takes off what was set aside since a number was computed: may what it shows be one of these numbers, that
 /// arrived late, less what was sold since, or a part of that? `since`: all that it did by itself since the first of them.
 pub fn may_be_less_of(
@@ -375,6 +395,27 @@ mod tests {
             let drift = Verdict::Drift(Quantity::units(-1));
             assert_eq!(judge(read(99, 120), &known(100, &[], known_to)), drift, "known to {known_to}");
         }
+    }
+
+    #[test]
+    fn by_how_much_is_open_where_a_sale_falls_into_the_second_of_a_write() {
+        let open = |happened, heard, within, overwritten| {
+            let changes = [change(-2, happened, heard)];
+            let known = Known {
+                acknowledged_within: Some((at(0), at(0))),
+                may_be_overwritten: overwritten,
+                clock_within: Some(within),
+                ..known(31, &changes, 180)
+            };
+            is_amount_open(&known)
+        };
+        assert!(open(0, 60, 0, true), "told to the second: before the write or after it");
+        assert!(open(-1, 60, 0, true));
+        assert!(!open(-2, 60, 0, true), "before it, however much the clock leaves out");
+        assert!(!open(1, 60, 0, true), "after it");
+        assert!(open(1, 60, 1_000_000, true), "as far as its clock may be wrong");
+        assert!(!open(-1, -1, 0, true), "we had heard of it");
+        assert!(!open(0, 60, 0, false), "what was read has overwritten nothing");
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub use check::{Checked, Finding, Severity, Some5, Webhooks, findings};
 pub use desired::{Halt, Shown, Step, Stock, desired};
 pub use explain::{Books, Standing, Status, Stop, explain, exposed};
 pub use judge::{
-    Known, Observation, OwnChange, Summed, Verdict, judge, may_be_a_part, may_be_less_of, shows,
+    Known, Observation, OwnChange, Summed, Verdict, is_amount_open, judge, may_be_a_part, may_be_less_of,
+    shows,
 };
 pub use lag::{Lag, in_words};
 pub use plan::{Danger, Difference, danger, danger_first};

@@ -5,6 +5,8 @@ use std::fmt;
 use onhand_ledger::model::{Direction, Mode, Policy, Publication};
 use onhand_ledger::{Quantity, RuleId};
 
+use crate::desired::Shown;
+
 /// Why a change over there does not say how much stock there is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Barrier {
@@ -16,6 +18,12 @@ pub enum Barrier {
     Rule(RuleId),
     /// It showed 0, and some is kept back by this rule: it does not say how much there was.
     KeptBack(RuleId),
+    /// It showed 0, and so much is sold by orders that wait: it does not say how much there was.
+    Sold(Quantity),
+    /// Its selling is stopped: it shows 0 whatever there is.
+    Stopped,
+    /// It showed 0, and should show so much by now: it does not say how much there was.
+    Behind(Quantity),
     /// Another system is master there, by name.
     Master(String),
 }
@@ -38,6 +46,14 @@ impl fmt::Display for Barrier {
                     f,
                     "it showed 0 and rule {rule} keeps some back, so it does not say how much there was"
                 )
+            }
+            Self::Sold(sold) => write!(
+                f,
+                "it showed 0 and orders that wait have sold {sold}, so it does not say how much there was"
+            ),
+            Self::Stopped => write!(f, "its selling is stopped, so it shows 0 whatever there is"),
+            Self::Behind(desired) => {
+                write!(f, "it showed 0 and should show {desired}, so it does not say how much there was")
             }
             Self::Master(master) => write!(f, "{master} is master of that stock"),
         }
@@ -72,10 +88,26 @@ pub fn barrier(
     rule.filter(|(_, rule)| !is_invertible(rule)).map(|(id, _)| Barrier::Rule(id))
 }
 
-/// What keeps a change from a number from being adopted.
-pub fn barrier_from(from: Quantity, rule: Option<(RuleId, &Publication)>) -> Option<Barrier> {
-    let keeps = rule.filter(|(_, rule)| from.is_zero() && rule.buffer.is_positive());
-    keeps.map(|(id, _)| Barrier::KeptBack(id))
+/// What keeps a change from a number from being adopted, by the rule that speaks of it and what should be shown now: from 0 it says
+/// how much there was only where that was nothing.
+pub fn barrier_from(
+    from: Quantity,
+    rule: Option<(RuleId, &Publication)>,
+    now: Option<&Shown>,
+) -> Option<Barrier> {
+    if now.is_some_and(|now| now.halt.is_some()) {
+        return Some(Barrier::Stopped);
+    }
+    if !from.is_zero() {
+        return None;
+    }
+    if let Some(claimed) = now.map(|now| now.claimed).filter(|claimed| claimed.is_positive()) {
+        return Some(Barrier::Sold(claimed));
+    }
+    if let Some((id, _)) = rule.filter(|(_, rule)| rule.buffer.is_positive()) {
+        return Some(Barrier::KeptBack(id));
+    }
+    now.map(|now| now.quantity).filter(|desired| desired.is_positive()).map(Barrier::Behind)
 }
 
 /// What is done about a change over there.
@@ -96,6 +128,8 @@ pub fn react(mode: &Mode, barrier: Option<&Barrier>) -> Reaction {
     match (mode.direction, mode.policy, barrier) {
         (Direction::OneWayOut | Direction::OneWayIn, _, _) | (_, Policy::MasterWins, _) => Reaction::SetBack,
         (_, _, Some(Barrier::Master(_))) => Reaction::Propose,
+        // What is not to be sold, or is sold already, must not be offered while a person thinks about it.
+        (_, _, Some(Barrier::Stopped | Barrier::Sold(_))) => Reaction::SetBack,
         (_, Policy::Adopt, None) => Reaction::Adopt,
         (_, Policy::Adopt | Policy::Ask, _) => Reaction::Ask,
     }
@@ -103,9 +137,10 @@ pub fn react(mode: &Mode, barrier: Option<&Barrier>) -> Reaction {
 
 #[cfg(test)]
 mod tests {
-    use onhand_ledger::{ItemId, ListingId, SystemId};
+    use onhand_ledger::{Instant, ItemId, ListingId, SystemId};
 
     use super::*;
+    use crate::desired::Halt;
 
     const BUFFER: Quantity = Quantity::units(5);
 
@@ -141,9 +176,33 @@ mod tests {
         assert_eq!(barrier(2, true, None, Some(wms())), Some(Barrier::Master(wms())));
         let buffered = Publication { buffer: BUFFER, ..rule() };
         let speaking = Some((RuleId(7), &buffered));
-        assert_eq!(barrier_from(Quantity::ZERO, speaking), Some(Barrier::KeptBack(RuleId(7))));
-        assert_eq!(barrier_from(Quantity::ONE, speaking), None);
-        assert_eq!(barrier_from(Quantity::ZERO, None), None);
+        assert_eq!(barrier_from(Quantity::ZERO, speaking, None), Some(Barrier::KeptBack(RuleId(7))));
+        assert_eq!(barrier_from(Quantity::ONE, speaking, None), None);
+        assert_eq!(barrier_from(Quantity::ZERO, None, None), None);
+    }
+
+    #[test]
+    fn from_0_a_change_says_how_much_only_where_there_was_nothing() {
+        let now = Shown::default();
+        let (zero, one) = (Quantity::ZERO, Quantity::ONE);
+        assert_eq!(barrier_from(zero, None, Some(&now)), None);
+        let (what, reason, by) = ("MUG".to_owned(), "recall".to_owned(), "ada".to_owned());
+        let halt = Halt { rule: RuleId(9), what, reason, by, at: Instant::MIN };
+        let halted = Shown { halt: Some(halt), ..now.clone() };
+        assert_eq!(barrier_from(zero, None, Some(&halted)), Some(Barrier::Stopped));
+        assert_eq!(barrier_from(one, None, Some(&halted)), Some(Barrier::Stopped));
+        let sold = Shown { claimed: BUFFER, ..now.clone() };
+        assert_eq!(barrier_from(zero, None, Some(&sold)), Some(Barrier::Sold(BUFFER)));
+        assert_eq!(barrier_from(one, None, Some(&sold)), None);
+        let behind = Shown { quantity: BUFFER, ..now };
+        assert_eq!(barrier_from(zero, None, Some(&behind)), Some(Barrier::Behind(BUFFER)));
+        for policy in [Policy::Adopt, Policy::Ask] {
+            let mode = Mode { policy, direction: Direction::TwoWay, ..Mode::default() };
+            for barrier in [Barrier::Stopped, Barrier::Sold(one)] {
+                assert_eq!(react(&mode, Some(&barrier)), Reaction::SetBack);
+            }
+            assert_eq!(react(&mode, Some(&Barrier::Behind(one))), Reaction::Ask);
+        }
     }
 
     #[test]

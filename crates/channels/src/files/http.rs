@@ -26,6 +26,30 @@ pub(super) struct Http {
     http: reqwest::Client,
     /// What each was when it was seen first, and when that was, where the server does not say since when it is so.
     first_seen: Mutex<HashMap<String, (String, Instant)>>,
+    /// Which version of each was listed last.
+    listed: Mutex<HashMap<String, Version>>,
+}
+
+/// Which version of a file it is, by what its server says of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Version {
+    tag: Option<String>,
+    modified: Option<String>,
+}
+
+impl Version {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |header| headers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self { tag: text(ETAG), modified: text(LAST_MODIFIED) }
+    }
+
+    /// Is it surely another one?
+    fn is_another(&self, other: &Self) -> bool {
+        let differ = |one: &Option<String>, other: &Option<String>| {
+            one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| one != other)
+        };
+        differ(&self.tag, &other.tag) || differ(&self.modified, &other.modified)
+    }
 }
 
 impl Http {
@@ -37,6 +61,7 @@ impl Http {
             names: names.to_vec(),
             http,
             first_seen: Mutex::default(),
+            listed: Mutex::default(),
         }
     }
 
@@ -106,6 +131,7 @@ impl Place for Http {
         for name in self.names.iter().filter(|_| folder == "in") {
             if let Some(response) = self.send(self.http.head(self.at(&format!("in/{name}")))).await? {
                 there.push(self.entry(name, response.headers()));
+                locked(&self.listed).insert(name.clone(), Version::of(response.headers()));
             }
         }
         Ok(there)
@@ -118,6 +144,13 @@ impl Place for Http {
     async fn fetch(&self, path: &str) -> Done<File> {
         let found = self.send(self.http.get(self.at(path))).await?;
         let mut response = found.ok_or_else(|| PlaceError::Trouble(format!("{path} is gone")))?;
+        // Read as what was listed, it would come a second time: as the one that it is by now.
+        let listed = path.strip_prefix("in/").and_then(|name| locked(&self.listed).get(name).cloned());
+        if listed.is_some_and(|listed| listed.is_another(&Version::of(response.headers()))) {
+            return Err(PlaceError::Trouble(format!(
+                "{path} was written anew just now: it is looked at again"
+            )));
+        }
         let trouble = |error: std::io::Error| PlaceError::Trouble(error.to_string());
         let mut file = tempfile::tempfile().map_err(trouble)?;
         let mut length = 0;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_ledger::model::BufferSize;
+use onhand_ledger::model::{BufferSize, Cause};
 use onhand_ledger::{
     Body, Command, DiscrepancyId, Entry, Instant, ItemId, Key, ListingId, LocationId, LotId, Quantity, Seq,
     Value,
@@ -188,7 +188,8 @@ impl Worker {
             self.changing = self.changing.split_off(&(view.now.plus_micros(1), ItemId(0)));
             Ok(())
         })?;
-        let commits = overdue || policy_due || !unmapped.is_empty() || !let_go.is_empty();
+        let commits =
+            overdue || policy_due || !unmapped.is_empty() || !let_go.is_empty() || !self.relinked.is_empty();
         for discrepancy in unmapped {
             self.resolve(discrepancy).await?;
         }
@@ -198,6 +199,7 @@ impl Worker {
             let tick = Command { key: None, fingerprint: 0, actor: "onhand".to_owned(), body };
             self.handle.submit(self.tenant, tick).await?;
         }
+        self.tell_relinked().await?;
         self.forget_what_is_told().await?;
         if policy_due {
             self.check_policy().await?;
@@ -282,8 +284,8 @@ impl Worker {
         let mut over = Vec::new();
         // What it shows stays what it shows.
         let shown = |state: &ShownState| {
-            let ShownState { observed, followed, counted, unheard, .. } = *state;
-            ShownState { observed, followed, counted, unheard, ..ShownState::default() }
+            let ShownState { of, observed, followed, counted, unheard, .. } = *state;
+            ShownState { of, observed, followed, counted, unheard, ..ShownState::default() }
         };
         let known = self.lines.iter().filter(|(_, line)| line.state != shown(&line.state));
         forgotten.extend(known.map(|(key, _)| key.clone()));
@@ -302,6 +304,32 @@ impl Worker {
         Ok(())
     }
 
+    /// What was seen of listings that are of another item by now, or of another number of it, is not adopted: it would be of the wrong
+    /// stock. Where somebody may have changed such a number over there, that is told.
+    async fn tell_relinked(&mut self) -> Result<(), WorkerError> {
+        for key in std::mem::take(&mut self.relinked) {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            let (listing, observed) = (line.listing.clone(), line.state.observed);
+            let (is_open, question) = line.state.begin_anew(listing.item, listing.multiplier);
+            drop(line);
+            self.untold.retain(|found| found.key != key);
+            self.read_back.insert(key.clone());
+            self.keep(&[key]).await?;
+            if let Some(question) = question {
+                self.resolve(question).await?;
+            }
+            let Some((number, at)) = observed.filter(|_| is_open) else { continue };
+            let (name, shown) =
+                (&self.system.name, listing.remote_sku.as_ref().unwrap_or(&listing.remote_id));
+            let sentence = format!(
+                "{shown} in {name} showed {number} at {at}, which nothing explains; since then it was linked to another item, or is sold by \
+                 another number. Nothing of it is adopted; it is set to what it should be. Count the item that it was linked to."
+            );
+            self.note_with(None, Cause::Unexplained, &listing, Quantity::ZERO, sentence, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
     /// Takes the listings as they are mapped now; what is known of those that stay, stays. Says what was told of those
     /// that are no longer mapped.
     fn load(&mut self, view: &mut crate::View<'_>) -> Result<Vec<DiscrepancyId>, StoreError> {
@@ -313,7 +341,7 @@ impl Worker {
             for remote_location in remote_locations(&self.system) {
                 let key = shown_key(listing_id, &remote_location);
                 let state = known.remove(&key).unwrap_or_default();
-                let line = match before.remove(&key) {
+                let mut line = match before.remove(&key) {
                     Some(line) => Line { listing: listing.clone(), ..line },
                     None => Line {
                         listing: listing.clone(),
@@ -334,6 +362,10 @@ impl Worker {
                         sorted: Sorted::default(),
                     },
                 };
+                if line.is_of_another(item) {
+                    line.suspected = None;
+                    self.relinked.insert(key.clone());
+                }
                 if line.state.observed.is_none() || line.state.unanswered.is_some() {
                     self.read_back.insert(key.clone());
                 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::{Bound, Deref, DerefMut};
 
-use onhand_ledger::{Instant, Quantity};
+use onhand_ledger::{Instant, ItemId, Quantity};
 use onhand_sync::{Danger, Fall, danger, exposed};
 
 use super::Line;
@@ -85,6 +85,12 @@ impl Drop for LineMut<'_> {
 }
 
 impl Line {
+    /// Was what is known of it of another item, or of another number of it? From now on it is of this one.
+    pub(super) fn is_of_another(&mut self, item: ItemId) -> bool {
+        let now = (item, self.listing.multiplier);
+        self.state.of.replace(now).is_some_and(|before| before != now)
+    }
+
     /// May it be sent, as far as what is known of it goes? What was never read, or may be on its way, is read first; what nothing
     /// explains is looked into first; what is stopped waits for a person or for its time.
     fn may_be_sent(&self) -> bool {

@@ -148,6 +148,8 @@ enum Doubt {
     LateWrite,
     /// A part of what an order did.
     PartOfOrder,
+    /// It is a change, of which nobody can say by how much: what was sold around a write of ours may be overwritten.
+    Amount,
 }
 
 struct Line {
@@ -227,6 +229,8 @@ pub struct Worker {
     read_back: BTreeSet<String>,
     /// Stopped, and nobody was told why yet.
     untold_stops: BTreeSet<String>,
+    /// Listings that are of another item by now, or of another number of it.
+    relinked: BTreeSet<String>,
     next_orders: Instant,
     next_read: Instant,
     next_reconcile: Instant,
@@ -316,6 +320,7 @@ impl Worker {
             stale: true,
             read_back: BTreeSet::new(),
             untold_stops: BTreeSet::new(),
+            relinked: BTreeSet::new(),
             next_orders: now,
             next_read: now,
             next_reconcile: now,

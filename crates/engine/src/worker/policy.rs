@@ -10,6 +10,7 @@ use onhand_sync::{Barrier, Reaction, Stop, barrier_from, react};
 use super::{Doubt, Found, Worker, WorkerError, shown_note};
 use crate::commit::CommitError;
 use crate::policies::{Unadoptable, barrier_of, rule_of, unadoptable};
+use crate::published::Place;
 use crate::queue::SubmitError;
 
 /// So many changes that were set back are known by their discrepancies: more are a second master's.
@@ -35,6 +36,12 @@ impl Worker {
             Some(Doubt::PartOfOrder) => {
                 (Cause::Unexplained, format!("{changed} an order that changed several times explains it."))
             }
+            Some(Doubt::Amount) => {
+                let sentence = format!(
+                    "Somebody changed {shown} in {name} before {at}, to {to}; from how many is not sure, for it sold some just as we wrote its number."
+                );
+                (Cause::ManualEdit, sentence)
+            }
             None => {
                 let sentence = format!(
                     "Somebody changed {shown} in {name} before {at}, from {from} to {to}; no sale, return or push of ours explains it."
@@ -45,7 +52,7 @@ impl Worker {
         self.found(cause);
         // Told again after a crash, or where nobody could say whether it was kept, it is the same discrepancy.
         let told_as = Some(format!("changed/{}/{key}/{}", self.id, base.map_or(0, Instant::micros)));
-        let barrier = self.barrier(&key, from)?;
+        let (barrier, desired) = self.barrier(&key, from)?;
         // What is only watched is compared, and nothing follows from it.
         let reaction = match self.system.stage {
             Stage::Live => react(&self.system.mode, barrier.as_ref()),
@@ -53,6 +60,10 @@ impl Worker {
         };
         if was_asked && matches!(reaction, Reaction::SetBack | Reaction::Propose) {
             self.resume(&key).await?;
+        }
+        // By now our books say what they say there: of two listings of an item the other was adopted, or it was sold elsewhere.
+        if matches!(reaction, Reaction::Adopt | Reaction::Ask) && desired == Some(to) {
+            return self.agreed(&key, was_asked).await;
         }
         match (reaction, barrier) {
             // What may be a write of ours is no change of theirs: a person says.
@@ -94,15 +105,33 @@ impl Worker {
         }
     }
 
-    /// What keeps a change of a listing from a number from being adopted.
-    fn barrier(&self, key: &str, from: Quantity) -> Result<Option<Barrier>, StoreError> {
-        let Some(line) = self.lines.get(key) else { return Ok(None) };
+    /// What keeps a change of a listing from a number from being adopted, and what it should show now.
+    fn barrier(&self, key: &str, from: Quantity) -> Result<(Option<Barrier>, Option<Quantity>), StoreError> {
+        let Some(line) = self.lines.get(key) else { return Ok((None, None)) };
         self.handle.ledger().read(self.tenant, |view| {
             let index = view.published()?;
             let rule = rule_of(view, &index, line.id, &line.listing, &line.remote_location)?;
             let barrier = barrier_of(view, &self.system, &line.listing, &line.remote_location, rule)?;
-            Ok(barrier.or_else(|| barrier_from(from, rule)))
+            let Some(item) = line.listing.item else { return Ok((barrier, None)) };
+            let (listing, remote_location) = (&line.listing, line.remote_location.as_str());
+            let place = Place { id: line.id, listing, item, system: &self.system, remote_location };
+            let facts = view.facts_for_rules(item)?;
+            let now = place.shown(view, &index, &facts, &mut None)?;
+            let desired = (!now.is_skipped).then_some(now.quantity);
+            Ok((barrier.or_else(|| barrier_from(from, rule, Some(&now))), desired))
         })
+    }
+
+    /// It shows what it should by now, whoever changed it.
+    async fn agreed(&mut self, key: &str, was_asked: bool) -> Result<(), WorkerError> {
+        if was_asked {
+            self.resume(key).await?;
+        }
+        if let Some(mut line) = self.lines.get_mut(key) {
+            (line.state.unexplained, line.state.drift) = (Quantity::ZERO, None);
+        }
+        self.read_back.insert(key.to_owned());
+        self.keep(&[key.to_owned()]).await
     }
 
     /// Books a change over there as an adjustment by that system, in one transaction with what is known of the listing then: a crash
@@ -172,15 +201,14 @@ impl Worker {
             drop(line);
             return self.keep(&[key.to_owned()]).await;
         }
-        let desired = line.desired;
+        let multiplier = line.listing.multiplier;
         drop(line);
+        let units = by.micros().checked_mul(i64::from(multiplier)).map_or(by, Quantity::from_micros);
+        let packs = if multiplier == 1 { String::new() } else { format!(", for it is sold by {multiplier}") };
+        let set_back = "Answer `set_back`: it shows what it should again";
         let what = match barrier {
-            None => format!(
-                "Answer `set_back`: it shows {desired} again; or `adopt`: stock changes by {by} there."
-            ),
-            Some(barrier) => {
-                format!("It cannot be adopted: {barrier}. Answer `set_back`: it shows {desired} again.")
-            }
+            None => format!("{set_back}; or `adopt`: stock changes by {units} there{packs}."),
+            Some(barrier) => format!("It cannot be adopted: {barrier}. {set_back}."),
         };
         let reason = format!("{happened} {what} Nothing is sent for it until then.");
         self.stop(key, Stop::Asked, reason, None).await

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use onhand_channels::Reading;
 use onhand_ledger::model::Cause;
 use onhand_ledger::{Instant, Quantity};
-use onhand_sync::{Observation, OwnChange, Stop, Verdict, judge, may_be_a_part, may_be_less_of};
+use onhand_sync::{
+    Observation, OwnChange, Stop, Verdict, is_amount_open, judge, may_be_a_part, may_be_less_of,
+};
 
 use super::{Doubt, Found, PART, Times, Worker, WorkerError};
 use crate::systems::{STALE_FOR, Sent};
@@ -224,8 +226,9 @@ impl Worker {
                 if is_less_of(&mut { sent }, &state.since_sent) {
                     Some(Doubt::LateWrite)
                 } else {
-                    may_be_a_part(drift, &state.known(known_to, told_within, clock_within))
-                        .then_some(Doubt::PartOfOrder)
+                    let known = state.known(known_to, told_within, clock_within);
+                    let is_part = may_be_a_part(drift, &known).then_some(Doubt::PartOfOrder);
+                    is_part.or_else(|| is_amount_open(&known).then_some(Doubt::Amount))
                 }
             });
             let later = match verdict {

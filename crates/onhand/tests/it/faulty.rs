@@ -107,6 +107,7 @@ async fn pass_on(State(line): State<Arc<Line>>, request: Request) -> Response {
         _ => {}
     }
     if is_write {
+        eprintln!("DEBUG {} {path} {}", parts.method, String::from_utf8_lossy(&body));
         line.writes.fetch_add(1, Ordering::SeqCst);
     }
     let url = Url::parse(&format!("{}{path}", line.server)).unwrap();
