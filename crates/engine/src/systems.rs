@@ -250,17 +250,12 @@ impl ShownState {
     }
 
     /// It is of that many of that item from now on: what was seen of another is no change of this one's stock, and it begins as one that
-    /// was never read. Says whether somebody may have changed it over there, and where a person is asked about that.
-    pub(crate) fn begin_anew(
-        &mut self,
-        item: Option<ItemId>,
-        multiplier: u32,
-    ) -> (bool, Option<DiscrepancyId>) {
+    /// was never read. Says why a person was asked, where one was.
+    pub(crate) fn begin_anew(&mut self, item: Option<ItemId>, multiplier: u32) -> Option<Stopped> {
         let (asked, stopped) = match self.stopped.take() {
             Some(asked) if asked.why == Stop::Asked => (Some(asked), None),
             other => (None, other),
         };
-        let is_open = self.suspected.is_some() || asked.is_some();
         let before = std::mem::take(self);
         *self = Self {
             of: item.map(|item| (item, multiplier)),
@@ -276,7 +271,7 @@ impl ShownState {
             stopped,
             ..Self::default()
         };
-        (is_open, asked.and_then(|asked| asked.discrepancy))
+        asked
     }
 
     /// It shows that, from then on, as far as we know.

@@ -86,6 +86,15 @@ struct Part {
     lines: Vec<Line>,
 }
 
+/// What parts begin with that a snapshot leaves out, and says by that there is none of.
+const LEFT_OUT: &str = "absent/";
+
+impl Part {
+    fn is_of_what_it_leaves_out(&self) -> bool {
+        self.name.starts_with(LEFT_OUT)
+    }
+}
+
 impl Taking<'_> {
     fn now(&self) -> Instant {
         self.handle.ledger().clock().now()
@@ -194,7 +203,7 @@ impl Taking<'_> {
                 after = next;
                 let chunks = lines.chunks(LINES).enumerate();
                 parts.extend(chunks.map(|(number, lines)| Part {
-                    name: format!("absent/{from}/{number}"),
+                    name: format!("{LEFT_OUT}{from}/{number}"),
                     lines: lines.to_vec(),
                 }));
             }
@@ -243,6 +252,8 @@ impl Taking<'_> {
         sentence: String,
     ) -> Result<(), SnapshotError> {
         let mut taken = Taken::default();
+        let left_out: usize =
+            parts.iter().filter(|part| part.is_of_what_it_leaves_out()).map(|part| part.lines.len()).sum();
         let (mut unknown, mut foreign) = (named.unknown, named.foreign);
         let mut again: Vec<Part> = parts.into_iter().rev().collect();
         while let Some(Part { name, lines }) = again.pop() {
@@ -288,8 +299,15 @@ impl Taking<'_> {
             self.handle.submit(self.tenant, self.command(kept, "foreign", Body::Note(note))).await?;
         }
         if !unknown.is_empty() {
+            let as_zero = match left_out {
+                0 => String::new(),
+                1 => " The item that it leaves out was counted as 0: it may be one of these rows by another name.".to_owned(),
+                _ => format!(
+                    " {left_out} that it leaves out were counted as 0: what has another name there is among them."
+                ),
+            };
             let sentence = format!(
-                "{name}'s snapshot of {as_of} has {} that cannot be counted; the rest was. See what they name; the next \
+                "{name}'s snapshot of {as_of} has {} that cannot be counted; the rest was.{as_zero} See what they name; the next \
                  snapshot brings them.",
                 counted(&mut unknown, "row")
             );

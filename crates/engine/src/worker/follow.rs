@@ -305,27 +305,34 @@ impl Worker {
     }
 
     /// What was seen of listings that are of another item by now, or of another number of it, is not adopted: it would be of the wrong
-    /// stock. Where somebody may have changed such a number over there, that is told.
+    /// stock. Where a person was asked about it, it is told that the question is over.
     async fn tell_relinked(&mut self) -> Result<(), WorkerError> {
         for key in std::mem::take(&mut self.relinked) {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };
-            let (listing, observed) = (line.listing.clone(), line.state.observed);
-            let (is_open, question) = line.state.begin_anew(listing.item, listing.multiplier);
+            let (listing, observed, doubtful) =
+                (line.listing.clone(), line.state.observed, line.state.doubtful);
+            let asked = line.state.begin_anew(listing.item, listing.multiplier);
             drop(line);
             self.untold.retain(|found| found.key != key);
             self.read_back.insert(key.clone());
             self.keep(&[key]).await?;
-            if let Some(question) = question {
+            let Some(asked) = asked else { continue };
+            if let Some(question) = asked.discrepancy {
                 self.resolve(question).await?;
             }
-            let Some((number, at)) = observed.filter(|_| is_open) else { continue };
             let (name, shown) =
                 (&self.system.name, listing.remote_sku.as_ref().unwrap_or(&listing.remote_id));
+            let number = observed.map_or_else(String::new, |(number, at)| format!(" to {number} ({at})"));
+            let (cause, who) = if doubtful {
+                (Cause::Unexplained, "Somebody may have changed")
+            } else {
+                (Cause::ManualEdit, "Somebody changed")
+            };
             let sentence = format!(
-                "{shown} in {name} showed {number} at {at}, which nothing explains; since then it was linked to another item, or is sold by \
-                 another number. Nothing of it is adopted; it is set to what it should be. Count the item that it was linked to."
+                "{who} {shown} in {name}{number} before it was linked to another item, or became a pack of another number. Nothing of that is \
+                 adopted, and it is set to what it should be. Count what it was of before."
             );
-            self.note_with(None, Cause::Unexplained, &listing, Quantity::ZERO, sentence, Vec::new()).await?;
+            self.note_with(None, cause, &listing, Quantity::ZERO, sentence, Vec::new()).await?;
         }
         Ok(())
     }

@@ -208,6 +208,13 @@ impl Model {
         let waiting = self.waits.iter().find(|waits| waits.system == system && waits.name == name).cloned();
         if let Some(waiting) = waiting {
             if waiting.version >= version {
+                // What it names may be known by now, and is sold then.
+                if (waiting.version, &waiting.content) == (version, &told.content) {
+                    let sold = self.sold(told);
+                    let mut all = self.waits.iter_mut();
+                    let it = all.find(|waits| waits.system == system && waits.name == name).unwrap();
+                    it.sold = sold;
+                }
                 return Said::Waiting;
             }
             self.end_waiting(&[waiting.discrepancy]);

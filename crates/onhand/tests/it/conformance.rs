@@ -621,8 +621,12 @@ async fn vendure() -> Real<Vendure> {
 
 async fn medusa() -> Real<Medusa> {
     let server = Medusa::start();
-    let is_write: faulty::IsWrite =
-        |method, path, _| method == Method::POST && path.contains("/location-levels");
+    // It is asked what the key may do by writing nothing.
+    let is_write: faulty::IsWrite = |method, path, body| {
+        method == Method::POST
+            && path.contains("/location-levels")
+            && String::from_utf8_lossy(body).contains("stocked_quantity")
+    };
     let refusal = || {
         let error = json!({ "type": "invalid_data", "message": "not today" });
         (StatusCode::BAD_REQUEST, Json(error)).into_response()

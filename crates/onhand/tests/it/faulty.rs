@@ -98,6 +98,7 @@ async fn pass_on(State(line): State<Arc<Line>>, request: Request) -> Response {
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let is_write = (line.is_write)(&parts.method, path, &body);
+    let is_head = parts.method == Method::HEAD;
     let fault = line.now();
     match fault {
         Fault::Slow => tokio::time::sleep(Duration::from_millis(300)).await,
@@ -107,7 +108,6 @@ async fn pass_on(State(line): State<Arc<Line>>, request: Request) -> Response {
         _ => {}
     }
     if is_write {
-        eprintln!("DEBUG {} {path} {}", parts.method, String::from_utf8_lossy(&body));
         line.writes.fetch_add(1, Ordering::SeqCst);
     }
     let url = Url::parse(&format!("{}{path}", line.server)).unwrap();
@@ -116,6 +116,10 @@ async fn pass_on(State(line): State<Arc<Line>>, request: Request) -> Response {
     let Ok(answer) = line.http.request(parts.method, url).headers(headers).body(body).send().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
+    // The answer to HEAD has nothing that could be cut off.
+    if fault == Fault::Lost && is_head {
+        return StatusCode::GATEWAY_TIMEOUT.into_response();
+    }
     if fault == Fault::Lost {
         let cut = tokio_stream::once(Err::<Vec<u8>, _>(std::io::Error::other("cut off")));
         return Body::from_stream(cut).into_response();

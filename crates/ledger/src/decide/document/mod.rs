@@ -432,7 +432,7 @@ fn wait(
     sentence: String,
 ) -> Result<Answer, Stop> {
     if let Some(known) = waiting.as_ref().filter(|known| known.version >= document.version) {
-        if known.version == document.version {
+        if known.version == document.version && is_what_waits(tx, known, document)? {
             claim_anew(tx, document, system, known)?;
         }
         return Ok(Answer::Waiting(known.discrepancy, sentence));
