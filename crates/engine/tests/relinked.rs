@@ -145,8 +145,12 @@ async fn a_question_about_a_listing_ends_when_it_is_of_something_else(
     world.until("10:10").await;
     let open = world.open();
     assert!(open.iter().all(|(id, _)| *id != asked), "{open:#?}");
-    assert_eq!(open.iter().map(|(_, found)| found.cause).collect::<Vec<_>>(), [Cause::ManualEdit]);
-    assert!(open[0].1.sentence.starts_with("Somebody changed MUG in SHOP to 11"), "{}", open[0].1.sentence);
+    assert_eq!(open.iter().map(|(_, found)| found.cause).collect::<Vec<_>>(), [Cause::CannotAdopt]);
+    assert!(
+        open[0].1.sentence.starts_with("What a person was asked about MUG in SHOP cannot be adopted"),
+        "{}",
+        open[0].1.sentence
+    );
     world.answer(asked, Choice::Adopt).await;
     world.until("10:15").await;
     assert_eq!((world.available("MUG"), world.available("TEA"), world.adopted().len()), (20, 55, 0));

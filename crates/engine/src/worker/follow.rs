@@ -322,17 +322,12 @@ impl Worker {
             }
             let (name, shown) =
                 (&self.system.name, listing.remote_sku.as_ref().unwrap_or(&listing.remote_id));
-            let number = observed.map_or_else(String::new, |(number, at)| format!(" to {number} ({at})"));
-            let (cause, who) = if doubtful {
-                (Cause::Unexplained, "Somebody may have changed")
-            } else {
-                (Cause::ManualEdit, "Somebody changed")
-            };
+            let number = observed.map_or_else(String::new, |(number, at)| format!(", {number} ({at})"));
             let sentence = format!(
-                "{who} {shown} in {name}{number} before it was linked to another item, or became a pack of another number. Nothing of that is \
-                 adopted, and it is set to what it should be. Count what it was of before."
+                "What a person was asked about {shown} in {name} cannot be adopted any more: it showed another number than it should{number}, and was \
+                 linked to another item since, or became a pack of another number. It is set to what it should be. Count what it was of before."
             );
-            self.note_with(None, cause, &listing, Quantity::ZERO, sentence, Vec::new()).await?;
+            self.note_with(None, Cause::CannotAdopt, &listing, Quantity::ZERO, sentence, Vec::new()).await?;
         }
         Ok(())
     }
