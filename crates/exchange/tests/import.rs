@@ -35,14 +35,14 @@ impl Shop {
             let (report, mut rows) = mpsc::channel(4);
             let listen = async {
                 let mut all = Vec::new();
-                while let Some(row) = rows.recv().await {
+                while let Some((_, row)) = rows.recv().await {
                     all.push(row);
                 }
                 all
             };
-            let run = import::run(&self.handle, TENANT, "test", &plan, asked, report);
-            let (summary, rows) = tokio::join!(run, listen);
-            (rows, summary.unwrap())
+            let run = import::run(&self.handle, TENANT, "test", std::slice::from_ref(&plan), asked, report);
+            let (summaries, rows) = tokio::join!(run, listen);
+            (rows, summaries.unwrap().into_iter().sum())
         })
     }
 
@@ -415,6 +415,9 @@ fn row(what: What) -> BoxedStrategy<String> {
                 format!("{sku},{precision},{barcode},{kit},{level}\n")
             })
             .boxed(),
+        What::Kits => (some(&["KIT", "KIT", "MUG", "BOX", "NONE", ""]), sku, quantity)
+            .prop_map(|(kit, component, quantity)| format!("{kit},{component},{quantity}\n"))
+            .boxed(),
         What::Locations => (place, some(&["", "LONDON", "PARIS", "YORK", "NOWHERE"]), some(&["", "7", "-1"]))
             .prop_map(|(code, parent, rank)| format!("{code},{parent},{rank}\n"))
             .boxed(),
@@ -454,6 +457,7 @@ fn row(what: What) -> BoxedStrategy<String> {
 fn header(what: What) -> &'static str {
     match what {
         What::Items => "sku,precision,barcodes,kit,low_stock_at\n",
+        What::Kits => "kit,component,quantity\n",
         What::Locations => "code,parent,rank\n",
         What::Stock => "sku,location,lot,serial,counted,as_of\n",
         What::Receipts => "sku,location,quantity,lot,serial,unit_cost,currency\n",
@@ -462,7 +466,7 @@ fn header(what: What) -> &'static str {
 }
 
 fn file() -> impl Strategy<Value = (What, String)> {
-    let what = some(&[What::Items, What::Locations, What::Stock, What::Receipts, What::Orders]);
+    let what = some(&What::ALL);
     what.prop_flat_map(|what| {
         let rows = prop::collection::vec(row(what), 1..12);
         rows.prop_map(move |rows| (what, format!("{}{}", header(what), rows.concat())))
@@ -478,7 +482,7 @@ proptest! {
     ) {
         let shop = Shop::empty();
         shop.put(What::Locations, "code\nLONDON\nPARIS\n");
-        shop.put(What::Items, "sku,tracking\nMUG,\nTEA,lots\nBIKE,serials\n");
+        shop.put(What::Items, "sku,tracking\nMUG,\nTEA,lots\nBIKE,serials\nBOX,\n");
         shop.put(What::Receipts, "sku,location,quantity,lot,serial\nMUG,LONDON,5,,\nTEA,PARIS,4,L1,\nBIKE,LONDON,1,,S1\n");
         shop.put(What::Orders, "reference,sku,quantity\nOLD,MUG,1\n");
         for ((what, file), skip_bad_rows, key) in files {

@@ -96,6 +96,8 @@ pub enum Command {
     /// Bring things in from a file.
     #[command(subcommand)]
     Import(Import),
+    /// Move in from Linnworks or SKULabs: their own exports, each known by its header, as one import with a report of what did not fit.
+    MoveIn(MoveIn),
     /// Replay real invoices (UCI "Online Retail") in time order as facts.
     Replay(Replay),
     /// Why does each system show what it shows of an item?
@@ -363,7 +365,8 @@ impl Scene {
 /// See [`Command::Import`].
 #[derive(Debug, Subcommand)]
 pub enum Import {
-    /// Items: Onhand's own columns (sku, name, unit, precision, barcodes, …: see docs/files.md), or a Shopify product export.
+    /// Items: Onhand's own columns (sku, name, unit, precision, barcodes, …: see docs/files.md), a Shopify product export, an
+    /// inventory export or links of Linnworks, or item details of SKULabs.
     Items {
         /// The CSV or XLSX file.
         file: PathBuf,
@@ -377,6 +380,14 @@ pub enum Import {
         #[command(flatten)]
         rules: Rules,
     },
+    /// What kits are built of: `kit`, `component`, `quantity`, a row for each component; or Linnworks' compositions.
+    Kits {
+        /// The CSV or XLSX file.
+        file: PathBuf,
+        /// How it is read.
+        #[command(flatten)]
+        rules: Rules,
+    },
     /// Locations: `code`, `name`, `sellable`, `rank`, `parent`, `time_zone`, `groups`.
     Locations {
         /// The CSV or XLSX file.
@@ -386,7 +397,7 @@ pub enum Import {
         rules: Rules,
     },
     /// Stock as somebody saw it: `sku`, `location`, `counted` (left empty: not counted) and `as_of`, with `lot` or `serial` where
-    /// the item is tracked; or an edited export.
+    /// the item is tracked; or an edited export; or stock levels of Linnworks, whose locations are made if they are not there.
     #[command(alias = "counts")]
     Stock {
         /// The CSV or XLSX file.
@@ -411,6 +422,26 @@ pub enum Import {
         #[command(flatten)]
         rules: Rules,
     },
+}
+
+/// See [`Command::MoveIn`].
+#[derive(Debug, Args)]
+pub struct MoveIn {
+    /// The CSV or XLSX files, in any order: the catalogue is imported first, then kits, then locations and stock.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Import the good rows although others are bad; nothing of any file is imported otherwise.
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+    /// Check all of it, rehearse it on the ledger as it stands, and import nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Under the same key a row is imported once. Made of what is in the files unless told: another key imports them again.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Write what became of each row into this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// How a file is read, and what becomes of its rows.

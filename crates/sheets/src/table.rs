@@ -149,6 +149,28 @@ impl Table {
         (0..).zip(self.rows.iter().map(|row| Record { table: self, row }))
     }
 
+    /// Knows these columns alone, each by what we call it: ours, and its place in the header, which stays as the file has it.
+    pub fn keep(&mut self, columns: &[(&str, usize)]) {
+        self.columns = columns.iter().map(|(ours, place)| ((*ours).to_owned(), *place)).collect();
+        self.mapped = true;
+        for bad in &mut self.bad {
+            let place = self.header.iter().position(|name| bad.column.as_ref() == Some(name));
+            if let Some((ours, _)) = columns.iter().find(|(_, kept)| Some(*kept) == place) {
+                bad.column = Some((*ours).to_owned());
+            }
+        }
+    }
+
+    /// In how many rows there is something in a column, by its place in the header.
+    pub fn filled(&self, place: usize) -> usize {
+        let is_filled = |row: &&Row| {
+            let end = row.ends.get(place).copied().unwrap_or_default();
+            let start = place.checked_sub(1).and_then(|before| row.ends.get(before).copied());
+            end > start.unwrap_or_default()
+        };
+        self.rows.iter().filter(is_filled).count()
+    }
+
     fn has_room(&self) -> Result<(), FileProblem> {
         if self.rows.len() + self.bad.len() >= MOST_ROWS {
             return Err(FileProblem(format!("the file has more than {MOST_ROWS} rows; split it")));

@@ -7,10 +7,12 @@ use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
+use onhand_exchange::import::move_in;
 use serde_json::{Value, json};
 use support::Shop;
 
 const CSV: &str = "text/csv; charset=utf-8";
+const ZIP: &str = "application/zip";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 impl Shop {
@@ -157,6 +159,9 @@ async fn what_cannot_be_read_is_a_problem_and_imports_nothing() {
         ("/v1/import/items?map=sku=Art", Some(CSV), "sku\nA\n", 422, "file", "no column is called `Art`"),
         ("/v1/import/items?stock_at=%20x", Some(CSV), "sku\nA\n", 422, "file", "spaces around it"),
         ("/v1/import/items?sku_from=name", Some(CSV), "sku\nA\n", 400, "query", "it must be handle"),
+        ("/v1/import/move-in", Some(CSV), "sku\nA\n", 415, "content_type", "moved in as an archive"),
+        ("/v1/import/move-in", Some(ZIP), "sku\nA\n", 422, "file", "no ZIP archive that can be read"),
+        ("/v1/import/move-in?map=sku=Art", Some(ZIP), "", 400, "query", "`map` is of one file"),
     ] {
         let (was, told) = shop.problem(path, kind, file).await;
         assert_eq!(was, status, "{path} {kind:?}: {told}");
@@ -174,6 +179,37 @@ async fn what_cannot_be_read_is_a_problem_and_imports_nothing() {
     let answer = shop.send(request.body(Body::from_stream(broken)).unwrap()).await;
     assert_eq!(answer.status(), 400);
     assert_eq!(shop.seq().await, before, "of half a file nothing is imported");
+}
+
+#[tokio::test]
+async fn files_in_an_archive_are_one_import() {
+    let shop = Shop::open().await;
+    let kits = "Parent SKU,Child SKU,Quantity\nSET,MUG,2\n";
+    let items = "SKU,Title,Category,Location,Stock Level\nSET,Set,Gifts,LONDON,1\nCUP,Cup,,LONDON,4\n";
+    let mut archive = std::io::Cursor::new(Vec::new());
+    let files = [("kits.csv", kits), ("items.csv", items)];
+    move_in::pack(files.map(|(name, text)| (name.to_owned(), text.as_bytes())), &mut archive).unwrap();
+    let archive = archive.into_inner();
+    for (path, result) in
+        [("/v1/import/move-in?dry_run=true", "would_be_imported"), ("/v1/import/move-in", "imported")]
+    {
+        for kind in [Some(ZIP), None] {
+            let answer = shop.sent(path, kind, Some("house"), archive.clone()).await;
+            let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let result = if result == "imported" && kind.is_none() { "already_imported" } else { result };
+            let row = |file: &str, what: &str, line: u64, result: &str| json!({ "file": file, "what": what, "line": line, "result": result });
+            assert_eq!(lines[0], row("items.csv", "items", 2, result), "{text}");
+            assert_eq!(lines[2], row("kits.csv", "kits", 2, result), "{text}");
+            assert_eq!(lines[3]["result"], "skipped", "{text}");
+            assert_eq!(lines[4], row("items.csv", "stock", 3, result), "{text}");
+            assert_eq!((&lines[5]["file"], &lines[5]["what"]), (&json!("items.csv"), &json!("items")));
+            let last = lines.last().unwrap();
+            assert!(last.get("file").is_none() && last["summary"]["left_out"] == 0, "{text}");
+        }
+    }
+    assert_eq!(shop.get("/v1/items/CUP/stock").await["total"]["on_hand"], 4);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::{FileProblem, Make, Task};
 use crate::lists;
 use onhand_sheets::{Bad, Record, Table};
 
-const OWN: [&str; 16] = [
+pub(super) const OWN: [&str; 16] = [
     "sku",
     "name",
     "unit",
@@ -35,6 +35,8 @@ const OWN: [&str; 16] = [
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Row {
     pub line: u64,
+    /// Further lines that say the same of it.
+    pub more: Vec<u64>,
     pub item: PutItem,
     /// Levels at locations.
     pub low_stock_at: Vec<SetLowStock>,
@@ -55,7 +57,8 @@ pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
         table,
         &OWN,
         &["sku"],
-        "; a Shopify product export has `Handle` and `Variant SKU`",
+        "; a Shopify product export has `Handle` and `Variant SKU`, an inventory of Linnworks `SKU` and `Title`, item details of \
+            SKULabs `SKU`, `Name` and `Barcode`",
     )?;
     let (mut tasks, mut bad) = (Vec::new(), Vec::new());
     let mut skus = HashMap::<&str, (u64, u32)>::new();
@@ -176,7 +179,7 @@ fn check_digit_is_right(digits: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
-fn check_barcode(code: &str) -> Result<(), String> {
+pub(super) fn check_barcode(code: &str) -> Result<(), String> {
     let is_gtin = matches!(code.len(), 8 | 12 | 13 | 14) && code.bytes().all(|byte| byte.is_ascii_digit());
     if is_gtin && !check_digit_is_right(code) {
         return Err(format!("the barcode `{code}` has a wrong check digit: a digit is mistyped"));
@@ -185,7 +188,7 @@ fn check_barcode(code: &str) -> Result<(), String> {
 }
 
 /// A number in a sheet has lost its leading zeros: where zeros make a barcode of it that checks, it had them.
-fn check_zeros(code: &str) -> Result<(), String> {
+pub(super) fn check_zeros(code: &str) -> Result<(), String> {
     let lengths = [8, 12, 13, 14];
     // A short number is a code of the house's own.
     if code.len() < 7 || lengths.contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -9,7 +9,7 @@ use super::{FileProblem, Make, Task};
 use crate::lists;
 use onhand_sheets::{Bad, Record, Table};
 
-const OWN: [&str; 7] = ["code", "name", "sellable", "rank", "parent", "time_zone", "groups"];
+pub(super) const OWN: [&str; 7] = ["code", "name", "sellable", "rank", "parent", "time_zone", "groups"];
 
 pub(super) fn of(table: &Table) -> Result<(Vec<Task>, Vec<Bad>), FileProblem> {
     onhand_sheets::check_header(table, &OWN, &["code"], "")?;

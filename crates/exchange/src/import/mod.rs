@@ -1,20 +1,28 @@
-//! Items, locations, stock, receipts and orders from CSV or XLSX, with columns named as the user says.
+//! Items, kits, locations, stock, receipts and orders from CSV or XLSX, with columns named as the user says, or as the systems name
+//! them that people move in from.
 //!
 //! The file is read and checked before anything is imported: nothing of it is, or exactly the good rows, as was chosen. What
 //! the ledger would refuse is found by rehearsing it on a copy. Rows that are left out of a file stay as they are.
 
+mod archive;
+mod catalogue;
+mod foreign;
 mod items;
+mod kits;
 mod locations;
+pub mod move_in;
 mod orders;
 mod receipts;
 mod run;
 mod stock;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 use onhand_ledger::command::{Line, PutLocation, TakeCount};
 use onhand_ledger::{Body, Date, Instant, Quantity};
 
+pub use foreign::{Left, Source};
 pub use onhand_sheets::{Bad, FileKind, FileProblem, MOST_ROWS, MOST_UNPACKED};
 use onhand_sheets::{Record, Table};
 pub use run::{Asked, MOST_REHEARSED, Outcome, RowResult, Summary, Why, run};
@@ -24,6 +32,8 @@ pub use run::{Asked, MOST_REHEARSED, Outcome, RowResult, Summary, Why, run};
 pub enum What {
     /// Items.
     Items,
+    /// What kits are built of.
+    Kits,
     /// Locations.
     Locations,
     /// Stock as somebody saw it.
@@ -35,10 +45,27 @@ pub enum What {
 }
 
 impl What {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Items, Self::Kits, Self::Locations, Self::Stock, Self::Receipts, Self::Orders];
+
+    /// What it is called where it is asked for.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Items => "items",
+            Self::Kits => "kits",
+            Self::Locations => "locations",
+            Self::Stock => "stock",
+            Self::Receipts => "receipts",
+            Self::Orders => "orders",
+        }
+    }
+
     /// One of them, in a word.
     pub const fn one(self) -> &'static str {
         match self {
             Self::Items => "item",
+            Self::Kits => "kit",
             Self::Locations => "location",
             Self::Stock => "count",
             Self::Receipts => "receipt",
@@ -71,8 +98,8 @@ enum Make {
     Second(u32),
     /// Several rows.
     Rows(Vec<u32>),
-    /// A row of a Shopify export, by its place among those.
-    Shopify(u32),
+    /// An item of another system's catalogue, by its place among those.
+    Listed(u32),
 }
 
 impl Make {
@@ -80,7 +107,7 @@ impl Make {
         match self {
             Self::Row(row) | Self::First(row) | Self::Second(row) => std::slice::from_ref(row),
             Self::Rows(rows) => rows,
-            Self::Shopify(_) => &[],
+            Self::Listed(_) => &[],
         }
     }
 
@@ -104,18 +131,44 @@ impl Task {
     }
 }
 
+/// What rows come to.
+#[derive(Debug, Default)]
+struct Found {
+    tasks: Vec<Task>,
+    /// What cannot be imported.
+    bad: Vec<Bad>,
+    /// What shall not be imported, with why.
+    skipped: Vec<Bad>,
+}
+
+impl Found {
+    /// Where nothing is passed over.
+    fn all((tasks, bad): (Vec<Task>, Vec<Bad>)) -> Self {
+        Self { tasks, bad, skipped: Vec::new() }
+    }
+}
+
 /// A file that was read and checked, ready to be imported.
 #[derive(Debug)]
 pub struct Plan {
     what: What,
     table: Table,
-    shopify: Vec<items::Row>,
+    /// Whose file it is, where it is known by its header.
+    source: Option<Source>,
+    /// Its columns that have no place here.
+    left: Vec<Left>,
+    /// Items of another system's catalogue.
+    listed: Vec<items::Row>,
     tasks: Vec<Task>,
     /// Rows that cannot be imported, by line.
     bad: Vec<Bad>,
     /// Rows that shall not be imported, with why, by line.
     skipped: Vec<Bad>,
+    /// What is said of rows that are imported, by line.
+    said: BTreeMap<u64, Bad>,
     stock_at: Option<String>,
+    /// Locations that are made where they are not there.
+    places: Vec<String>,
 }
 
 /// Reads a file and checks all that can be without the ledger.
@@ -125,31 +178,55 @@ pub fn read(what: What, input: impl Read + Seek, reading: &Reading) -> Result<Pl
         let put = PutLocation { code: code.clone(), ..PutLocation::default() };
         put.check().map_err(|error| FileProblem(format!("`{code}` cannot be a location's code: {error}")))?;
     }
-    let mut table = onhand_sheets::read(input, *kind, map)?;
-    let mut bad = std::mem::take(&mut table.bad);
-    let (mut shopify, mut skipped) = (Vec::new(), Vec::new());
-    let (tasks, wrong) = match what {
-        What::Items if items::is_shopify(&table) => {
+    let table = onhand_sheets::read(input, *kind, map)?;
+    let source =
+        foreign::recognise(&table).filter(|_| matches!(what, What::Items | What::Kits | What::Stock));
+    planned(what, table, source, *make_skus, stock_at.clone())
+}
+
+/// What a file's rows come to.
+fn planned(
+    what: What,
+    mut table: Table,
+    source: Option<Source>,
+    make_skus: bool,
+    stock_at: Option<String>,
+) -> Result<Plan, FileProblem> {
+    let left = source.map(|source| source.left(&table)).unwrap_or_default();
+    source.map_or(Ok(()), |source| source.take(&mut table, what))?;
+    let unread = std::mem::take(&mut table.bad);
+    let mut listed = Vec::new();
+    let mut found = match (what, source) {
+        (What::Items, None) if items::is_shopify(&table) => {
             let (rows, wrong) = items::shopify_rows(&table);
-            let (rows, also_wrong) = items::with_skus(rows, *make_skus)?;
-            shopify = rows;
-            let tasks = (0..).zip(&shopify).map(|(place, _)| Task { make: Make::Shopify(place) }).collect();
-            (tasks, wrong.into_iter().chain(also_wrong).collect())
+            let (rows, also_wrong) = items::with_skus(rows, make_skus)?;
+            listed = rows;
+            Found { bad: wrong.into_iter().chain(also_wrong).collect(), ..Found::default() }
         }
-        What::Items => items::of(&table)?,
-        What::Locations => locations::of(&table)?,
-        What::Stock => stock::of(&table)?,
-        What::Receipts => receipts::of(&table)?,
-        What::Orders => {
-            let (tasks, wrong, not_ours) = orders::of(&table)?;
-            skipped = not_ours;
-            (tasks, wrong)
+        (What::Items, None) => Found::all(items::of(&table)?),
+        (What::Items, Some(Source::LinnworksLinks)) => catalogue::links(&table),
+        (What::Items, Some(source)) => {
+            let (rows, bad, skipped) = catalogue::rows(&table, source);
+            listed = rows;
+            Found { tasks: Vec::new(), bad, skipped }
         }
+        (What::Kits, _) => Found::all(kits::of(&table)?),
+        (What::Locations, _) => Found::all(locations::of(&table)?),
+        (What::Stock, _) => stock::of(&table, source)?,
+        (What::Receipts, _) => Found::all(receipts::of(&table)?),
+        (What::Orders, _) => orders::of(&table)?,
     };
-    bad.extend(wrong);
-    bad.sort();
-    skipped.sort();
-    Ok(Plan { what, table, shopify, tasks, bad, skipped, stock_at: stock_at.clone() })
+    found.tasks.extend((0..).zip(&listed).map(|(place, _)| Task { make: Make::Listed(place) }));
+    found.bad.extend(unread);
+    found.bad.sort();
+    found.skipped.sort();
+    let Found { tasks, bad, skipped } = found;
+    let (said, places) = (BTreeMap::new(), Vec::new());
+    let mut plan = Plan { what, table, source, left, listed, tasks, bad, skipped, said, stock_at, places };
+    if what == What::Stock && source.is_some() {
+        plan.name_places();
+    }
+    Ok(plan)
 }
 
 impl Plan {
@@ -163,9 +240,38 @@ impl Plan {
         self.what
     }
 
+    /// Whose file it is, where it is known by its header.
+    pub const fn source(&self) -> Option<Source> {
+        self.source
+    }
+
+    /// The columns of another system's file that have values and no place here.
+    pub fn left(&self) -> &[Left] {
+        &self.left
+    }
+
+    /// What else could be taken from another system's file.
+    pub fn also(&self) -> impl Iterator<Item = What> {
+        let kinds = foreign::KINDS.into_iter().filter(|what| *what != self.what);
+        kinds.filter(|what| self.source.is_some_and(|source| source.offers(&self.table, *what)))
+    }
+
+    /// Locations that are made where they are not there.
+    pub fn places(&self) -> &[String] {
+        &self.places
+    }
+
+    /// Makes the locations that it counts at, and says what was counted as nothing.
+    fn name_places(&mut self) {
+        self.places = stock::places(&self.table, &self.tasks);
+        let rows = self.tasks.iter().flat_map(|task| task.make.rows());
+        let said = rows.filter_map(|row| stock::said(&self.table.record(*row)));
+        self.said = said.map(|said| (said.line, said)).collect();
+    }
+
     /// The SKUs that were made of a Shopify export, with the names of the items.
     pub fn made_skus(&self) -> impl Iterator<Item = (&str, &str)> {
-        let made = self.shopify.iter().filter(|row| row.made_sku.as_ref() == Some(&row.item.sku));
+        let made = self.listed.iter().filter(|row| row.made_sku.as_ref() == Some(&row.item.sku));
         made.map(|row| (row.item.sku.as_str(), row.item.name.as_deref().unwrap_or_default()))
     }
 
@@ -174,7 +280,7 @@ impl Plan {
         if self.stock_at.is_some() {
             return 0;
         }
-        self.shopify.iter().filter(|row| row.quantity.is_some()).count()
+        self.listed.iter().filter(|row| row.quantity.is_some()).count()
     }
 
     /// What becomes of each row where bad ones keep the others out, by line.
@@ -188,7 +294,7 @@ impl Plan {
             .tasks
             .iter()
             .filter(|task| !matches!(task.make, Make::Second(_)))
-            .map(|task| task.make.rows().len().max(1))
+            .map(|task| self.lines(task).len())
             .sum();
         (of_tasks + self.bad.len() + self.skipped.len()) as u64
     }
@@ -196,7 +302,10 @@ impl Plan {
     /// The lines of the file that a command is made of.
     fn lines(&self, task: &Task) -> Vec<u64> {
         match &task.make {
-            Make::Shopify(place) => vec![self.shopify[*place as usize].line],
+            Make::Listed(place) => {
+                let row = &self.listed[*place as usize];
+                std::iter::once(row.line).chain(row.more.iter().copied()).collect()
+            }
             make => make.rows().iter().map(|row| self.table.record(*row).line()).collect(),
         }
     }
@@ -209,22 +318,37 @@ impl Plan {
 
     /// Does the command count what a Shopify export has of the item?
     fn counts(&self, task: &Task) -> bool {
-        let Make::Shopify(place) = task.make else { return false };
-        self.stock_at.is_some() && self.shopify[place as usize].quantity.is_some()
+        let Make::Listed(place) = task.make else { return false };
+        self.stock_at.is_some() && self.listed[place as usize].quantity.is_some()
+    }
+
+    /// The item that a command is about.
+    fn sku(&self, task: &Task) -> &str {
+        match &task.make {
+            Make::Listed(place) => &self.listed[*place as usize].item.sku,
+            make => make.rows().first().map_or("", |row| self.table.record(*row).field("sku")),
+        }
+    }
+
+    /// The item that a command counts for another system, where it may turn out to be a kit.
+    fn counted_for_others(&self, task: &Task) -> Option<&str> {
+        (self.what == What::Stock && self.source.is_some()).then(|| self.sku(task))
     }
 
     /// What is asked before anything else.
-    fn first(&self) -> Option<Body> {
-        let code = self.stock_at.clone().filter(|_| !self.shopify.is_empty())?;
-        Some(Body::PutLocation(PutLocation { code, ..PutLocation::default() }))
+    fn first(&self) -> Vec<Body> {
+        let of_shop = self.stock_at.as_ref().filter(|_| self.listed.iter().any(|row| row.made_sku.is_some()));
+        let codes = of_shop.into_iter().chain(&self.places);
+        let put = |code: &String| PutLocation { code: code.clone(), ..PutLocation::default() };
+        codes.map(|code| Body::PutLocation(put(code))).collect()
     }
 
     /// What a command asks.
     fn body(&self, task: &Task) -> Result<Body, Bad> {
         let table = &self.table;
         match (self.what, &task.make) {
-            (_, Make::Shopify(place)) => {
-                let row = &self.shopify[*place as usize];
+            (_, Make::Listed(place)) => {
+                let row = &self.listed[*place as usize];
                 let item = Body::PutItem(row.item.clone());
                 let Some((quantity, location)) = row.quantity.zip(self.stock_at.clone()) else {
                     return Ok(item);
@@ -235,9 +359,13 @@ impl Plan {
                     TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
                 Ok(Body::Group(vec![item, Body::Count(count)]))
             }
+            (What::Items, make) if self.source == Some(Source::LinnworksLinks) => {
+                Ok(catalogue::link(table, make))
+            }
             (What::Items, make) => items::body(table, make),
+            (What::Kits, make) => kits::body(table, make),
             (What::Locations, make) => locations::body(table, make),
-            (What::Stock, make) => stock::body(table, make),
+            (What::Stock, make) => stock::body(table, make, self.source),
             (What::Receipts, make) => receipts::body(&table.record(make.rows()[0])),
             (What::Orders, make) => orders::body(table, make),
         }
@@ -252,10 +380,17 @@ fn instant(record: &Record<'_>, column: &str) -> Result<Option<Instant>, Bad> {
 
 /// A day in a column, if there is one.
 fn day(record: &Record<'_>, column: &str) -> Result<Option<Date>, Bad> {
-    let Some(text) = record.some(column) else { return Ok(None) };
+    match record.field(column) {
+        "" => Ok(None),
+        text => day_of(record, column, text).map(Some),
+    }
+}
+
+/// A day as a row has it in a column.
+fn day_of(record: &Record<'_>, column: &str, text: &str) -> Result<Date, Bad> {
     let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
     let problem = || format!("{column}: `{text}` is not a day such as 2026-12-01");
-    day.map(Some).ok_or_else(|| Bad::new(record.line(), Some(column), problem()))
+    day.ok_or_else(|| Bad::new(record.line(), Some(column), problem()))
 }
 
 /// `true` or `false` in a column, if there is something. A sheet shows them in capitals.
@@ -297,7 +432,7 @@ pub fn imported(input: &[u8]) -> String {
     let lines = input.iter().filter(|byte| **byte == b'\n' || **byte == b'\r').count() as u64 + 1;
     let is_sheet = input.starts_with(b"PK\x03\x04");
     let mut told = String::new();
-    for what in [What::Items, What::Locations, What::Stock, What::Receipts, What::Orders] {
+    for what in What::ALL {
         let reading = Reading { make_skus: true, stock_at: Some("LONDON".to_owned()), ..Reading::default() };
         match read(what, std::io::Cursor::new(input), &reading) {
             Ok(plan) => {
@@ -312,6 +447,7 @@ pub fn imported(input: &[u8]) -> String {
             Err(problem) => told.push_str(&problem.0),
         }
     }
+    told.push_str(&move_in::read_in_words(input));
     told
 }
 
@@ -417,7 +553,7 @@ mod tests {
         let file =
             |rows: usize| format!("sku\n{}", (0..rows).map(|row| format!("{row}\n")).collect::<String>());
         let (most, more) = (file(MOST_REHEARSED), file(MOST_REHEARSED + 1));
-        let (most, more) = (plan(most.as_bytes()).unwrap(), plan(more.as_bytes()).unwrap());
+        let [most, more] = [most, more].map(|file| [plan(file.as_bytes()).unwrap()]);
         let (whole, good_rows) = (Asked::default(), Asked { skip_bad_rows: true, ..Asked::default() });
         let dry = Asked { dry_run: true, ..good_rows.clone() };
         for asked in [&whole, &dry] {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use onhand_ledger::command::{Line, PlaceOrder};
 use onhand_ledger::{Body, Money, Precision, Quantity};
 
-use super::{FileProblem, Make, Task};
+use super::{FileProblem, Found, Make, Task};
 use onhand_sheets::{Bad, Record, Table};
 
 /// `id`, `line`, `short`, `shipped`, `returned` and the like are those of an export, and are not read.
@@ -32,8 +32,6 @@ const OWN: [&str; 18] = [
 
 /// What is said once of an order.
 const OF_ALL: [&str; 3] = ["location", "ship_by", "ship_to"];
-
-pub(super) type Found = (Vec<Task>, Vec<Bad>, Vec<Bad>);
 
 /// The orders, what is wrong, and the rows of an export that are not to be placed, with why.
 pub(super) fn of(table: &Table) -> Result<Found, FileProblem> {
@@ -70,7 +68,7 @@ pub(super) fn of(table: &Table) -> Result<Found, FileProblem> {
             false
         }
     });
-    Ok((tasks, bad, skipped))
+    Ok(Found { tasks, bad, skipped })
 }
 
 /// Rows of an export that cannot be placed with us anew.

@@ -1,5 +1,5 @@
-//! A plan carried out: rehearsed first where a row that is refused shall keep the others out, then handed in behind what
-//! people ask for, and told row by row in the order of the file.
+//! Plans carried out, one after the other as if they were one: rehearsed first where a row that is refused shall keep the others
+//! out, then handed in behind what people ask for, and told row by row in the order of the file.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use onhand_store::StoreError;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{FileProblem, Make, Plan, Task, What};
+use super::{FileProblem, Make, Plan, Task, What, stock};
 use onhand_sheets::Bad;
 
 /// A block is handed in once it is so much work.
@@ -38,8 +38,8 @@ pub struct Asked {
 
 impl Asked {
     /// Refuses what would have to be rehearsed and is too much for that.
-    pub fn check(&self, plan: &Plan) -> Result<(), FileProblem> {
-        let number = plan.tasks.len();
+    pub fn check(&self, plans: &[Plan]) -> Result<(), FileProblem> {
+        let number: usize = plans.iter().map(|plan| plan.tasks.len()).sum();
         if number > MOST_REHEARSED && (self.dry_run || !self.skip_bad_rows) {
             return Err(FileProblem(format!(
                 "the file asks for {number} things, and at most {MOST_REHEARSED} are rehearsed together: split it, or import \
@@ -59,7 +59,7 @@ pub enum Outcome {
     AlreadyImported,
     /// There is such an order: it stays as it is.
     AlreadyThere,
-    /// It is not to be imported: the order is another system's, or cancelled.
+    /// It is not to be imported: the order is another system's or cancelled, the item is a kit and is not counted.
     Skipped,
     /// It is good, and other rows are not: nothing is imported.
     NotImported,
@@ -142,6 +142,20 @@ pub struct Summary {
     pub nothing: bool,
 }
 
+impl std::iter::Sum for Summary {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            imported: sum.imported + one.imported,
+            counted: sum.counted + one.counted,
+            already_there: sum.already_there + one.already_there,
+            skipped: sum.skipped + one.skipped,
+            left_out: sum.left_out + one.left_out,
+            refused: sum.refused + one.refused,
+            nothing: sum.nothing || one.nothing,
+        })
+    }
+}
+
 /// What a command came to.
 type Came = Result<Outcome, (String, Why)>;
 
@@ -153,42 +167,75 @@ fn blocking<T>(run: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Carries a plan out, and tells what became of each row. Whoever does not listen any more does not stop it.
+/// Carries plans out, each after those before it, and tells what became of each row, with the place of its plan. One bad row keeps
+/// the rows of all of them out, unless the good ones shall be imported. Whoever does not listen any more does not stop it.
 pub async fn run(
     handle: &Handle,
     tenant: TenantId,
     actor: &str,
-    plan: &Plan,
+    plans: &[Plan],
     asked: &Asked,
-    report: mpsc::Sender<RowResult>,
-) -> Result<Summary, SubmitError> {
-    let run = Run { handle, tenant, actor, plan, asked };
-    let mut told = Told::new(plan, report);
-    let (there, tasks) = run.sorted_out()?;
-    for task in there {
-        told.came(task, Ok(Outcome::AlreadyThere)).await;
-    }
+    report: mpsc::Sender<(usize, RowResult)>,
+) -> Result<Vec<Summary>, SubmitError> {
+    let is_one = plans.len() == 1;
+    let runs = plans.iter().enumerate().map(|(place, plan)| {
+        let part = if is_one { String::new() } else { format!("{place}.") };
+        Run { handle, tenant, actor, plan, asked, place, part }
+    });
+    let runs: Vec<Run<'_>> = runs.collect();
     let may_be_stopped = !asked.skip_bad_rows;
+    let mut summaries = Vec::with_capacity(runs.len());
     if asked.dry_run || may_be_stopped {
-        let came = {
+        let all = {
             let _alone = REHEARSAL.acquire().await.expect("it is never closed");
-            run.rehearse(&tasks).await?
+            rehearse(&runs).await?
         };
-        let is_bad = !plan.bad.is_empty() || came.iter().any(Result::is_err);
-        let nothing = may_be_stopped && is_bad;
+        let is_bad = |(_, came): &(&Task, Came)| came.is_err();
+        let has_bad = plans.iter().any(|plan| !plan.bad.is_empty()) || all.iter().flatten().any(is_bad);
+        let nothing = may_be_stopped && has_bad;
         if asked.dry_run || nothing {
-            for (task, came) in tasks.iter().zip(came) {
-                let came = came.map(|outcome| match outcome {
-                    Outcome::Imported if nothing => Outcome::NotImported,
-                    other => other,
-                });
-                told.came(task, came).await;
+            for (run, all) in runs.iter().zip(all) {
+                let mut told = Told::new(run, report.clone());
+                for (task, came) in all {
+                    let came = came.map(|outcome| match outcome {
+                        Outcome::Imported if nothing => Outcome::NotImported,
+                        other => other,
+                    });
+                    told.came(task, came).await;
+                }
+                summaries.push(told.end(nothing).await);
             }
-            return Ok(told.end(nothing).await);
+            return Ok(summaries);
         }
     }
-    run.commit(&tasks, &mut told).await?;
-    Ok(told.end(false).await)
+    for run in &runs {
+        let mut told = Told::new(run, report.clone());
+        let (settled, tasks) = run.sorted_out()?;
+        for (task, outcome) in settled {
+            told.came(task, Ok(outcome)).await;
+        }
+        run.commit(&tasks, &mut told).await?;
+        summaries.push(told.end(false).await);
+    }
+    Ok(summaries)
+}
+
+/// What each command of each plan would come to, after all those before it.
+async fn rehearse<'a>(runs: &[Run<'a>]) -> Result<Vec<Vec<(&'a Task, Came)>>, CommitError> {
+    let (mut rehearsal, mut all) = (None, Vec::with_capacity(runs.len()));
+    for run in runs {
+        let (settled, tasks) = run.sorted_out()?;
+        // Where one is refused, so is each count there, with the reason.
+        run.rehearse(run.first(), &mut rehearsal).await?;
+        let mut came: Vec<_> = settled.into_iter().map(|(task, outcome)| (task, Ok(outcome))).collect();
+        for part in tasks.chunks(REHEARSED) {
+            let commands = part.iter().map(|task| run.task(task)).collect();
+            let results = run.rehearse(commands, &mut rehearsal).await?;
+            came.extend(part.iter().copied().zip(results));
+        }
+        all.push(came);
+    }
+    Ok(all)
 }
 
 /// What becomes of each row of a plan whose bad rows keep the others out, by line.
@@ -207,16 +254,22 @@ struct Run<'a> {
     actor: &'a str,
     plan: &'a Plan,
     asked: &'a Asked,
+    /// Of the plan among all.
+    place: usize,
+    /// What its keys begin with, where it is not alone.
+    part: String,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn command(&self, name: &str, body: Body) -> Command {
-        let key = self.asked.key.as_ref().map(|key| format!("{key}:{name}"));
+        let key = self.asked.key.as_ref().map(|key| format!("{key}:{}{name}", self.part));
         Command::keyed(key, self.actor, body)
     }
 
-    fn first(&self) -> Option<Command> {
-        self.plan.first().map(|body| self.command("first", body))
+    fn first(&self) -> Vec<Command> {
+        let name = |place: usize| if place == 0 { "first".to_owned() } else { format!("first{place}") };
+        let bodies = self.plan.first().into_iter().enumerate();
+        bodies.map(|(place, body)| self.command(&name(place), body)).collect()
     }
 
     fn task(&self, task: &Task) -> Command {
@@ -255,61 +308,60 @@ impl Run<'_> {
         }
     }
 
-    /// The orders that are there already, which stay as they are whatever there is of their items now; and the rest.
-    fn sorted_out(&self) -> Result<(Vec<&Task>, Vec<&Task>), CommitError> {
-        let (mut there, mut rest) = (Vec::new(), Vec::with_capacity(self.plan.tasks.len()));
+    /// What is settled without asking: orders that are there already, which stay as they are whatever there is of their items now,
+    /// and kits, which are not counted for other systems; and the rest.
+    fn sorted_out(&self) -> Result<(Vec<(&'a Task, Outcome)>, Vec<&'a Task>), CommitError> {
+        let (mut settled, mut rest) = (Vec::new(), Vec::with_capacity(self.plan.tasks.len()));
         for part in self.plan.tasks.chunks(REHEARSED) {
-            let known = blocking(|| {
+            let outcomes = blocking(|| {
                 self.handle.ledger().read(self.tenant, |view| {
-                    let mut known = Vec::with_capacity(part.len());
-                    for task in part {
-                        known.push(match self.plan.reference(task) {
-                            Some(name) => is_an_order(view, name)?,
-                            None => false,
-                        });
-                    }
-                    Ok(known)
+                    part.iter().map(|task| self.is_settled(view, task)).collect::<Result<Vec<_>, _>>()
                 })
             })?;
-            for (task, known) in part.iter().zip(known) {
-                if known { &mut there } else { &mut rest }.push(task);
+            for (task, outcome) in part.iter().zip(outcomes) {
+                match outcome {
+                    Some(outcome) => settled.push((task, outcome)),
+                    None => rest.push(task),
+                }
             }
         }
-        Ok((there, rest))
+        Ok((settled, rest))
     }
 
-    /// What each command would come to.
-    async fn rehearse(&self, tasks: &[&Task]) -> Result<Vec<Came>, CommitError> {
-        let ledger = self.handle.ledger();
-        let mut rehearsal = None;
-        let mut all = Vec::with_capacity(tasks.len());
-        let mut first = self.first();
-        for part in tasks.chunks(REHEARSED) {
-            let came = blocking(|| {
-                let commands: Vec<Command> =
-                    first.take().into_iter().chain(part.iter().map(|task| self.task(task))).collect();
-                let extra = commands.len() - part.len();
-                ledger.read(self.tenant, |view| {
-                    let rehearsal = rehearsal.get_or_insert_with(|| Rehearsal::begin(view));
-                    let mut came = Vec::with_capacity(part.len());
-                    for command in &commands {
-                        let result = rehearsal.decide(view, command);
-                        came.push(result.map(|rehearsed| (rehearsed.answer, rehearsed.replayed)));
-                    }
-                    Ok::<_, StoreError>(came.split_off(extra))
-                })
-            });
-            for result in came? {
-                all.push(self.came(result)?);
-            }
-            tokio::task::yield_now().await;
+    fn is_settled(&self, view: &mut View<'_>, task: &Task) -> Result<Option<Outcome>, StoreError> {
+        if let Some(name) = self.plan.reference(task) {
+            return Ok(is_an_order(view, name)?.then_some(Outcome::AlreadyThere));
         }
-        Ok(all)
+        match self.plan.counted_for_others(task) {
+            Some(sku) => Ok(is_a_kit(view, sku)?.then_some(Outcome::Skipped)),
+            None => Ok(None),
+        }
+    }
+
+    /// What commands would come to, after those that were rehearsed before. The committer waits as long.
+    async fn rehearse(
+        &self,
+        commands: Vec<Command>,
+        rehearsal: &mut Option<Rehearsal>,
+    ) -> Result<Vec<Came>, CommitError> {
+        let came = blocking(|| {
+            self.handle.ledger().read(self.tenant, |view| {
+                let rehearsal = rehearsal.get_or_insert_with(|| Rehearsal::begin(view));
+                let mut came = Vec::with_capacity(commands.len());
+                for command in &commands {
+                    let result = rehearsal.decide(view, command);
+                    came.push(result.map(|rehearsed| (rehearsed.answer, rehearsed.replayed)));
+                }
+                Ok::<_, StoreError>(came)
+            })
+        })?;
+        tokio::task::yield_now().await;
+        came.into_iter().map(|result| self.came(result)).collect()
     }
 
     /// Hands all of it in, and tells what comes of it.
     async fn commit(&self, tasks: &[&Task], told: &mut Told<'_>) -> Result<(), SubmitError> {
-        if let Some(first) = self.first() {
+        for first in self.first() {
             // Where it is refused, so is each count there, with the reason.
             self.handle.submit(self.tenant, first).await?;
         }
@@ -344,10 +396,17 @@ fn is_an_order(view: &mut View<'_>, reference: &str) -> Result<bool, StoreError>
     Ok(matches!(known, Some(Value::Document(known)) if matches!(known.became, Became::Order(_))))
 }
 
+/// Is there an item of that name, and is it a kit?
+fn is_a_kit(view: &mut View<'_>, sku: &str) -> Result<bool, StoreError> {
+    Ok(view.item_by_sku(sku)?.is_some_and(|(_, item)| !item.kit.is_empty()))
+}
+
 /// What is told, in the order of lines: rows that are ready wait for those before them.
 struct Told<'a> {
     plan: &'a Plan,
-    report: mpsc::Sender<RowResult>,
+    /// Of the plan among all.
+    place: usize,
+    report: mpsc::Sender<(usize, RowResult)>,
     /// By line; of those that are not told yet.
     ready: BTreeMap<u64, RowResult>,
     /// Lines of which a second part is still to come.
@@ -359,7 +418,8 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    fn new(plan: &'a Plan, report: mpsc::Sender<RowResult>) -> Self {
+    fn new(run: &Run<'a>, report: mpsc::Sender<(usize, RowResult)>) -> Self {
+        let (plan, place) = (run.plan, run.place);
         let bad = plan.bad.iter().cloned().map(|bad| RowResult::bad(bad, Outcome::LeftOut, Some(Why::Row)));
         let skipped = plan.skipped.iter().cloned().map(|row| RowResult::bad(row, Outcome::Skipped, None));
         let ready: BTreeMap<u64, RowResult> = bad.chain(skipped).map(|row| (row.line, row)).collect();
@@ -371,7 +431,7 @@ impl<'a> Told<'a> {
         let open = seconds.flat_map(|task| plan.lines(task)).collect();
         let (left_out, skipped) = (plan.bad.len(), plan.skipped.len());
         let summary = Summary { skipped, left_out, ..Summary::default() };
-        Self { plan, report, ready, open, lines, next: 0, summary }
+        Self { plan, place, report, ready, open, lines, next: 0, summary }
     }
 
     async fn came(&mut self, task: &Task, came: Came) {
@@ -385,7 +445,7 @@ impl<'a> Told<'a> {
             Ok(outcome) => {
                 self.count(task, outcome);
                 for line in &lines {
-                    self.ready.insert(*line, RowResult::plain(*line, outcome));
+                    self.ready.insert(*line, self.result(*line, outcome));
                 }
             }
             Err((text, why)) => {
@@ -403,6 +463,16 @@ impl<'a> Told<'a> {
         self.tell().await;
     }
 
+    /// A row that is not bad, with what is said of it nevertheless.
+    fn result(&self, line: u64, outcome: Outcome) -> RowResult {
+        let said = match outcome {
+            Outcome::Skipped => Some(Bad::new(line, None, stock::IS_A_KIT)),
+            Outcome::Imported => self.plan.said.get(&line).cloned(),
+            _ => None,
+        };
+        said.map_or_else(|| RowResult::plain(line, outcome), |said| RowResult::bad(said, outcome, None))
+    }
+
     fn count(&mut self, task: &Task, outcome: Outcome) {
         match outcome {
             Outcome::Imported => {
@@ -410,6 +480,7 @@ impl<'a> Told<'a> {
                 self.summary.counted += usize::from(self.plan.counts(task));
             }
             Outcome::AlreadyImported | Outcome::AlreadyThere => self.summary.already_there += 1,
+            Outcome::Skipped => self.summary.skipped += self.plan.lines(task).len(),
             _ => {}
         }
     }
@@ -418,7 +489,7 @@ impl<'a> Told<'a> {
         let blamed = self.blamed(task, why);
         for (place, line) in lines.iter().enumerate() {
             let bad = match blamed.filter(|blamed| *blamed != place) {
-                None => Bad::new(*line, column(why, self.plan.what), text),
+                None => Bad::new(*line, self.column(task, why), text),
                 Some(other) => {
                     let (one, wrong) = (self.plan.what.one(), lines[other]);
                     Bad::new(*line, None, format!("line {wrong} of the same {one} is wrong"))
@@ -442,7 +513,20 @@ impl<'a> Told<'a> {
             Why::Refused(Refusal::Insufficient(missing)) if missing.len() == 1 => &missing[0].sku,
             _ => return None,
         };
-        rows.iter().position(|row| self.plan.table.record(*row).field("sku") == sku)
+        let column = if self.plan.what == What::Kits { "component" } else { "sku" };
+        rows.iter().position(|row| self.plan.table.record(*row).field(column) == sku)
+    }
+
+    /// The column that a refusal speaks of.
+    fn column(&self, task: &Task, why: &Why) -> Option<&'static str> {
+        match why {
+            Why::Invalid(Invalid::UnknownSku(sku)) if self.plan.what == What::Kits => {
+                let row = task.make.rows().first().map(|row| self.plan.table.record(*row));
+                let is_the_kit = row.is_some_and(|row| row.field("kit") == sku);
+                Some(if is_the_kit { "kit" } else { "component" })
+            }
+            why => column(why, self.plan.what),
+        }
     }
 
     /// Tells what is ready and waits for nothing before it.
@@ -452,7 +536,7 @@ impl<'a> Told<'a> {
                 return;
             }
             let Some(ready) = self.ready.remove(&line) else { return };
-            let _ = self.report.send(ready).await;
+            let _ = self.report.send((self.place, ready)).await;
             self.next += 1;
         }
     }
@@ -463,7 +547,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The column that a refusal speaks of.
+/// The column that a refusal speaks of, as a row of most files has it.
 fn column(why: &Why, what: What) -> Option<&'static str> {
     let quantity = if what == What::Stock { "counted" } else { "quantity" };
     match why {

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use onhand_exchange::import::{self, Plan, Reading, RowResult, What};
+use onhand_exchange::import::{self, Left, Plan, Reading, RowResult, What};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::output::say;
 use super::counted;
 
 /// So many rows that are wrong are named on stderr.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 
 /// A file that was checked.
 pub(crate) struct Ready<'a> {
@@ -28,7 +28,7 @@ pub(crate) struct Ready<'a> {
     rows: u64,
 }
 
-fn open(file: &Path) -> anyhow::Result<File> {
+pub(super) fn open(file: &Path) -> anyhow::Result<File> {
     File::open(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
@@ -41,6 +41,7 @@ pub(crate) fn read(import: &Import, json: bool) -> anyhow::Result<Ready<'_>> {
             reading.stock_at.clone_from(stock_at);
             (What::Items, file, rules)
         }
+        Import::Kits { file, rules } => (What::Kits, file, rules),
         Import::Locations { file, rules } => (What::Locations, file, rules),
         Import::Stock { file, rules } => (What::Stock, file, rules),
         Import::Receipts { file, rules } => (What::Receipts, file, rules),
@@ -52,9 +53,9 @@ pub(crate) fn read(import: &Import, json: bool) -> anyhow::Result<Ready<'_>> {
     say_what_is_made(&plan, json)?;
     if !plan.bad().is_empty() && !rules.skip_bad_rows && !rules.dry_run {
         plan.bad().iter().take(NAMED).for_each(|bad| eprintln!("{bad}"));
-        let mut report = Report::open(rules)?;
+        let mut report = Report::open(rules.report.as_deref())?;
         for row in plan.without_the_ledger() {
-            report.write(&line(&row, false))?;
+            report.write(line(&row, false).to_string().as_bytes())?;
         }
         report.end()?;
         bail!("{}", nothing(plan.bad().len()));
@@ -82,11 +83,24 @@ fn say_what_is_made(plan: &Plan, json: bool) -> anyhow::Result<()> {
     if left > 0 {
         say(format!("Quantities not taken: {left}. As counts they are, with `--stock-at LOCATION`."))?;
     }
+    for what in plan.also() {
+        let name = what.name();
+        say(format!("There is more in it: `onhand import {name} FILE` takes the {name}."))?;
+    }
+    if !plan.left().is_empty() {
+        say(format!("No place in Onhand: {}.", columns(plan.left())))?;
+    }
     Ok(())
 }
 
+/// Columns that have no place here, and in how many rows there is something in them.
+pub(super) fn columns(left: &[Left]) -> String {
+    let columns = left.iter().map(|Left { column, rows }| format!("{column} ({})", counted(*rows, "row")));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
 /// A line of the report, as the API tells it.
-fn line(row: &RowResult, dry_run: bool) -> Vec<u8> {
+pub(super) fn line(row: &RowResult, dry_run: bool) -> Value {
     let RowResult { line, outcome, column, problem, .. } = row;
     let mut told = json!({ "line": line, "result": outcome.name(dry_run) });
     for (name, value) in [("column", column), ("problem", problem)] {
@@ -94,26 +108,26 @@ fn line(row: &RowResult, dry_run: bool) -> Vec<u8> {
             told[name] = json!(value);
         }
     }
-    told.to_string().into_bytes()
+    told
 }
 
 /// Where the report goes, if anywhere.
-struct Report<'a>(Option<(BufWriter<File>, &'a Path)>);
+pub(super) struct Report<'a>(Option<(BufWriter<File>, &'a Path)>);
 
 impl<'a> Report<'a> {
-    fn open(rules: &'a Rules) -> anyhow::Result<Self> {
-        let Some(path) = &rules.report else { return Ok(Self(None)) };
+    pub(super) fn open(path: Option<&'a Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self(None)) };
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(Some((BufWriter::new(file), path))))
     }
 
-    fn write(&mut self, line: &[u8]) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, line: &[u8]) -> anyhow::Result<()> {
         let Some((file, path)) = &mut self.0 else { return Ok(()) };
         let written = file.write_all(line).and_then(|()| file.write_all(b"\n"));
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn end(&mut self) -> anyhow::Result<()> {
+    pub(super) fn end(&mut self) -> anyhow::Result<()> {
         let Some((file, path)) = &mut self.0 else { return Ok(()) };
         file.flush().with_context(|| format!("cannot write {}", path.display()))
     }
@@ -142,15 +156,8 @@ struct Summary {
 
 fn path(ready: &Ready<'_>) -> String {
     let Ready { what, rules, reading, .. } = ready;
-    let name = match what {
-        What::Items => "items",
-        What::Locations => "locations",
-        What::Stock => "stock",
-        What::Receipts => "receipts",
-        What::Orders => "orders",
-    };
     let (dry_run, skip_bad_rows) = (rules.dry_run, rules.skip_bad_rows);
-    let mut path = format!("/v1/import/{name}?dry_run={dry_run}&skip_bad_rows={skip_bad_rows}");
+    let mut path = format!("/v1/import/{}?dry_run={dry_run}&skip_bad_rows={skip_bad_rows}", what.name());
     for (ours, theirs) in &reading.map {
         path = format!("{path}&map={}", encoded(&format!("{ours}={theirs}")));
     }
@@ -164,7 +171,7 @@ fn path(ready: &Ready<'_>) -> String {
 }
 
 pub(crate) async fn run(link: &Link, ready: &Ready<'_>, json: bool) -> anyhow::Result<()> {
-    let mut report = Report::open(ready.rules)?;
+    let mut report = Report::open(ready.rules.report.as_deref())?;
     let (mut bad, mut named, mut summary) = (Vec::new(), 0, None);
     let bar = super::progress(json);
     bar.set_length(ready.rows);

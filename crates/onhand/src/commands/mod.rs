@@ -18,6 +18,7 @@ mod listen;
 mod location;
 mod migrate;
 mod modes;
+mod move_in;
 mod orders;
 mod replay;
 mod restore;
@@ -66,6 +67,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Import(import) => {
             let ready = import::read(&import, json)?;
             through(Link::open(&db)?, async |link| import::run(link, &ready, json).await).await?;
+        }
+        Command::MoveIn(asked) => {
+            let ready = match move_in::read(&asked, json)? {
+                Ok(ready) => ready,
+                Err(done) => return Ok(done),
+            };
+            return through(Link::open(&db)?, async |link| move_in::run(link, &ready, json).await).await;
         }
         Command::Replay(replay) => {
             let ready = replay::read(&replay)?;

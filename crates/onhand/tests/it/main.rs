@@ -22,6 +22,7 @@ mod items;
 mod medusa;
 mod medusa_server;
 mod migrate;
+mod move_in;
 mod nodes;
 mod outgoing;
 mod people;

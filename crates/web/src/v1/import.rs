@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use onhand_exchange::import::move_in::{self, MoveIn};
 use onhand_exchange::import::{self, Asked, FileKind, Plan, Reading, RowResult, Summary, What, Why};
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +29,8 @@ use crate::extract::{Path, Query};
 /// The longest CSV and the longest XLSX, in MiB.
 const LONGEST_CSV: u64 = 256;
 const LONGEST_XLSX: u64 = 64;
+/// The type of an archive: <https://www.iana.org/assignments/media-types/application/zip>.
+const ZIP: &str = "application/zip";
 /// Whoever sends more slowly than this holds a connection that others could have.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Whoever does not read the report for so long is told no more of it.
@@ -43,14 +46,20 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(import_things))
 }
 
-/// A line of the report. The last one has `summary` alone, or `error` where the import broke off.
+/// A line of the report. The last one has `summary` alone, or `error` where the import broke off. Of a move, each part of each file
+/// has a `summary` of its own before it.
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct ReportRow {
+    /// Of a move: which of the files, and what of it (`items`, `kits`, `locations` or `stock`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<&'static str>,
     /// The row's line in the file, or its number in the sheet.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
     /// `imported` (`would_be_imported` in a dry run), `already_imported` under the same key, `already_there` (an order of that
-    /// reference), `skipped` (another system's order, or a cancelled one), `not_imported` (others are bad) or `left_out`.
+    /// reference), `skipped` (another system's order or a cancelled one, a kit that is not counted), `not_imported` (others are bad) or `left_out`.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'static str>,
     /// The column that is wrong, as we call it.
@@ -59,7 +68,7 @@ struct ReportRow {
     /// Which kind of problem: a link to its documentation.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what would be right; why it is skipped; what was made of it, where that is not what the file has.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     /// All rows together.
@@ -128,21 +137,35 @@ impl ReportRow {
     }
 }
 
-/// What the address and the query ask for.
-fn asked(name: &str, query: Vec<(String, String)>) -> Result<(What, Reading, Asked), Problem> {
-    let what = match name {
-        "items" => What::Items,
-        "locations" => What::Locations,
-        "stock" | "counts" => What::Stock,
-        "receipts" => What::Receipts,
-        "orders" => What::Orders,
-        _ => {
-            let detail = format!(
-                "`{name}` is not imported: items, locations, stock (or counts), receipts and orders are"
-            );
-            return Err(Problem::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", detail));
+/// What a body has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// A file.
+    One(What),
+    /// Files in an archive that are moved in together.
+    Several,
+}
+
+impl Sent {
+    fn of(name: &str) -> Result<Self, Problem> {
+        let what = What::ALL.into_iter().find(|what| what.name() == name);
+        match (what, name) {
+            (Some(what), _) => Ok(Self::One(what)),
+            (None, "counts") => Ok(Self::One(What::Stock)),
+            (None, "move-in") => Ok(Self::Several),
+            (None, _) => {
+                let detail = format!(
+                    "`{name}` is not imported: items, kits, locations, stock (or counts), receipts and orders are, and several files \
+                     together as move-in"
+                );
+                Err(Problem::new(StatusCode::NOT_FOUND, "unknown", "There is no such thing", detail))
+            }
         }
-    };
+    }
+}
+
+/// What the query asks for.
+fn asked(sent: Sent, query: Vec<(String, String)>) -> Result<(Reading, Asked), Problem> {
     let (mut reading, mut asked) = (Reading::default(), Asked::default());
     for (field, value) in query {
         let wrong = |detail: String| {
@@ -157,6 +180,12 @@ fn asked(name: &str, query: Vec<(String, String)>) -> Result<(What, Reading, Ask
         match field.as_str() {
             "dry_run" => asked.dry_run = truth()?,
             "skip_bad_rows" => asked.skip_bad_rows = truth()?,
+            other if sent == Sent::Several => {
+                let detail = format!(
+                    "`{other}` is of one file, and here are several, each known by its header: import that one by itself"
+                );
+                return Err(wrong(detail));
+            }
             "map" => match value.split_once('=') {
                 Some((ours, _)) if reading.map.iter().any(|(known, _)| known == ours) => {
                     return Err(wrong(format!("`map` names `{ours}` twice; it is one column")));
@@ -175,14 +204,24 @@ fn asked(name: &str, query: Vec<(String, String)>) -> Result<(What, Reading, Ask
             }
         }
     }
-    Ok((what, reading, asked))
+    Ok((reading, asked))
 }
 
 /// The kind of file that a request says it has.
-fn kind(headers: &HeaderMap) -> Result<Option<FileKind>, Problem> {
+fn kind(headers: &HeaderMap, sent: Sent) -> Result<Option<FileKind>, Problem> {
     let told = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     let essence = told.map(|told| told.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    if sent == Sent::Several && matches!(essence.as_deref(), None | Some(ZIP | "application/octet-stream")) {
+        return Ok(None);
+    }
     match essence.as_deref() {
+        Some(other) if sent == Sent::Several => {
+            let detail = format!(
+                "several files are moved in as an archive, and not as `{other}`: send `Content-Type: {ZIP}`"
+            );
+            let title = "A file of another type";
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", title, detail))
+        }
         Some("text/csv") => Ok(Some(FileKind::Csv)),
         Some(XLSX) => Ok(Some(FileKind::Xlsx)),
         None | Some("application/octet-stream") => Ok(None),
@@ -232,15 +271,58 @@ async fn kept(body: Body, kind: Option<FileKind>) -> Result<std::fs::File, Probl
 }
 
 const FILE: &str = "The file: CSV (UTF-8, commas, up to 256 MiB) or XLSX (its first sheet, up to 64 MiB and 128 MiB unpacked), as \
-    `Content-Type` says, of up to 1,000,000 rows. Its columns are in docs/files.md.";
+    `Content-Type` says, of up to 1,000,000 rows. Its columns are in docs/files.md. To move in, a ZIP archive of such files, 128 MiB \
+    unpacked in all.";
 
-/// Imports items, locations, stock as somebody saw it (`counts` is the same), receipts or orders from a file. All of it is
-/// checked first, and rehearsed: one row that is bad, or that would be refused, imports nothing unless `skip_bad_rows`. Each
-/// row is a command by itself, an order one of several rows. Answers a line for each row, in order, and a summary last; a dry
-/// run says what would be, on the ledger as it stands. With an `Idempotency-Key` (up to 200 characters) a row is imported
-/// once, however often the same file is sent. Once rows are told of, the import goes on whether or not anybody reads.
+/// What was read of a body, ready to be carried out.
+enum Read {
+    One(Plan),
+    Several(MoveIn),
+}
+
+impl Read {
+    fn plans(&self) -> &[Plan] {
+        match self {
+            Self::One(plan) => std::slice::from_ref(plan),
+            Self::Several(move_in) => move_in.plans(),
+        }
+    }
+
+    /// A row of the report, of a plan by its place among all.
+    fn row(&self, place: usize, row: RowResult, dry_run: bool) -> ReportRow {
+        self.of_part(place, ReportRow::of(row, dry_run))
+    }
+
+    /// Says which part of which file it is of, where there are several.
+    fn of_part(&self, place: usize, row: ReportRow) -> ReportRow {
+        match self {
+            Self::One(_) => row,
+            Self::Several(move_in) => {
+                let name = move_in.files()[move_in.file_of(place)].name.clone();
+                ReportRow { file: Some(name), what: Some(move_in.plans()[place].what().name()), ..row }
+            }
+        }
+    }
+
+    /// What is told last.
+    fn summaries(&self, summaries: Vec<Summary>, dry_run: bool) -> Vec<ReportRow> {
+        let parts = summaries.iter().enumerate().filter(|_| matches!(self, Self::Several(_)));
+        let parts = parts.map(|(place, part)| self.of_part(place, ReportRow::summary(*part, dry_run)));
+        let all: Summary = summaries.iter().copied().sum();
+        parts.chain([ReportRow::summary(all, dry_run)]).collect()
+    }
+}
+
+/// Imports items, what kits are built of, locations, stock as somebody saw it (`counts` is the same), receipts or orders from a
+/// file; exports of Linnworks' and SKULabs' are known by their headers. All of it is checked first, and rehearsed: one row that is
+/// bad, or that would be refused, imports nothing unless `skip_bad_rows`. Each row is a command by itself, an order or a kit one of
+/// several rows. Answers a line for each row, in order, and a summary last; a dry run says what would be, on the ledger as it
+/// stands. With an `Idempotency-Key` (up to 200 characters) a row is imported once, however often the same file is sent. Once rows
+/// are told of, the import goes on whether or not anybody reads. With `move-in` the body is a ZIP archive of up to 50 files, which
+/// are imported as one: the catalogue, then kits, then locations and stock (docs/moving-in.md).
 #[utoipa::path(post, path = "/import/{what}", tag = "files",
-    params(("what" = String, Path, description = "`items`, `locations`, `stock`, `counts`, `receipts` or `orders`."),
+    params(("what" = String, Path,
+            description = "`items`, `kits`, `locations`, `stock`, `counts`, `receipts` or `orders`; `move-in` for several files."),
         ("map" = Option<Vec<String>>, Query, description = "Which column of the file is which of ours, such as `sku=Handle`; \
             may be told often. Others are left alone then, and are an error otherwise."),
         ("dry_run" = Option<bool>, Query, description = "Import nothing; say what would be."),
@@ -248,10 +330,10 @@ const FILE: &str = "The file: CSV (UTF-8, commas, up to 256 MiB) or XLSX (its fi
         ("sku_from" = Option<String>, Query, description = "`handle`: make SKUs for variants of a Shopify export that have none."),
         ("stock_at" = Option<String>, Query, description = "Take a Shopify export's quantities as counts at this location.")),
     request_body(content((String = "text/csv"),
-        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/octet-stream")),
-        description = FILE),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/zip"),
+        (String = "application/octet-stream")), description = FILE),
     responses((status = 200, content_type = "application/x-ndjson", body = ReportRow),
-        (status = 415, description = "The file is neither CSV nor XLSX.")))]
+        (status = 415, description = "The file is neither CSV nor XLSX, and no archive of such files where it must be.")))]
 async fn import_things(
     State(app): State<App>,
     caller: Caller,
@@ -259,8 +341,9 @@ async fn import_things(
     Query(query): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (what, mut reading, mut asked) = asked(&name, query)?;
-    reading.kind = kind(request.headers())?;
+    let sent = Sent::of(&name)?;
+    let (mut reading, mut asked) = asked(sent, query)?;
+    reading.kind = kind(request.headers(), sent)?;
     asked.key = idempotency_key(request.headers())?;
     if asked.key.as_ref().is_some_and(|key| key.len() > LONGEST_KEY) {
         let detail =
@@ -271,41 +354,47 @@ async fn import_things(
     let file = kept(request.into_body(), reading.kind).await?;
     let own = app.fair.of(caller.tenant).to_import().await;
     let place = FILES.acquire().await.expect("it is never closed");
-    let read = || import::read(what, &file, &reading).and_then(|plan| asked.check(&plan).map(|()| plan));
-    let plan = blocking(read).await.map_err(|problem| {
+    let read = || {
+        let read = match sent {
+            Sent::One(what) => Read::One(import::read(what, &file, &reading)?),
+            Sent::Several => Read::Several(move_in::read(move_in::unpack(&file)?)?),
+        };
+        asked.check(read.plans()).map(|()| read)
+    };
+    let read = blocking(read).await.map_err(|problem| {
         let title = "The file cannot be read";
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "file", title, problem.0)
     })?;
     drop(file);
     let (lines, answers) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
-        carry_out(&app, &caller, &plan, &asked, lines).await;
-        drop((plan, place, own));
+        carry_out(&app, &caller, &read, &asked, lines).await;
+        drop((read, place, own));
     });
     let answers = ReceiverStream::new(answers).map(Ok::<_, std::convert::Infallible>);
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(answers)).into_response())
 }
 
-async fn carry_out(app: &App, caller: &Caller, plan: &Plan, asked: &Asked, lines: mpsc::Sender<Bytes>) {
+async fn carry_out(app: &App, caller: &Caller, read: &Read, asked: &Asked, lines: mpsc::Sender<Bytes>) {
     let (report, mut rows) = mpsc::channel(AHEAD);
     let tell = async {
         let mut listens = true;
-        while let Some(row) = rows.recv().await {
+        while let Some((place, row)) = rows.recv().await {
             // Whoever has gone away, or does not read, does not stop it, and is told no more.
             if listens {
-                let line = ReportRow::of(row, asked.dry_run).line();
+                let line = read.row(place, row, asked.dry_run).line();
                 listens = matches!(tokio::time::timeout(UNREAD, lines.send(line)).await, Ok(Ok(())));
             }
         }
         listens
     };
-    let run = import::run(&app.handle, caller.tenant, &caller.name, plan, asked, report);
+    let run = import::run(&app.handle, caller.tenant, &caller.name, read.plans(), asked, report);
     let (came, listens) = tokio::join!(run, tell);
     let last = match came {
-        Ok(summary) => ReportRow::summary(summary, asked.dry_run),
-        Err(error) => ReportRow { error: Some(error.into()), ..ReportRow::default() },
+        Ok(summaries) => read.summaries(summaries, asked.dry_run),
+        Err(error) => vec![ReportRow { error: Some(error.into()), ..ReportRow::default() }],
     };
-    if listens {
-        let _ = tokio::time::timeout(UNREAD, lines.send(last.line())).await;
+    for line in last.iter().map(ReportRow::line).take_while(|_| listens) {
+        let _ = tokio::time::timeout(UNREAD, lines.send(line)).await;
     }
 }
