@@ -282,16 +282,6 @@ impl View<'_> {
         Ok(twins)
     }
 
-    fn is_mapped(&mut self, system: SystemId, remote: &str) -> Result<bool, StoreError> {
-        let Some(Value::ListingId(listing)) = self.get(&Key::RemoteListing(system, remote.to_owned()))?
-        else {
-            return Ok(false);
-        };
-        Ok(
-            matches!(self.get(&Key::Listing(listing))?, Some(Value::Listing(listing)) if listing.item.is_some()),
-        )
-    }
-
     /// The order that a discrepancy says is short, while it is the one that says so, and what of its lines is.
     fn short_of(
         &mut self,

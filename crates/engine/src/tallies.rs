@@ -303,8 +303,7 @@ impl Counted {
     /// Of a system's numbers, those that nothing is sent for.
     pub fn unsent(&self, system: SystemId) -> Unsent {
         let mut unsent = Unsent { of: self.of(system).listings, ..Unsent::default() };
-        let stopped = self.stopped.range((system, ListingId(0))..=(system, ListingId(Seq::MAX)));
-        for tally in stopped.filter_map(|(_, id)| self.tallies.get(id)) {
+        for (_, tally) in self.stopped_of(system) {
             unsent.rejected += tally.rejected as usize;
             for (why, reason) in &tally.stops {
                 unsent.add(*why, reason);
@@ -315,9 +314,12 @@ impl Counted {
 
     /// Listings of a system that somebody rejected to fall to zero.
     pub fn rejected(&self, system: SystemId) -> Vec<ListingId> {
+        self.stopped_of(system).filter(|(_, tally)| tally.rejected > 0).map(|(id, _)| id).collect()
+    }
+
+    fn stopped_of(&self, system: SystemId) -> impl Iterator<Item = (ListingId, &Tally)> {
         let stopped = self.stopped.range((system, ListingId(0))..=(system, ListingId(Seq::MAX)));
-        let is_rejected = |id: &ListingId| self.tallies.get(id).is_some_and(|tally| tally.rejected > 0);
-        stopped.map(|(_, id)| *id).filter(is_rejected).collect()
+        stopped.filter_map(|(_, id)| Some((*id, self.tallies.get(id)?)))
     }
 
     /// Listings after one that offer what cannot be promised, so many at most.

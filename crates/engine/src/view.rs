@@ -624,6 +624,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Is a system's listing one of our items?
+    pub(crate) fn is_mapped(&mut self, system: SystemId, remote_id: &str) -> Result<bool, StoreError> {
+        let listing = self.listing_by_remote(system, remote_id)?;
+        Ok(listing.is_some_and(|(_, listing)| listing.item.is_some()))
+    }
+
     /// All listings of an item.
     pub fn listings_of(&mut self, item: ItemId) -> Result<Vec<(ListingId, Listing)>, StoreError> {
         let from = Key::ListingOf(item, ListingId(0));

@@ -235,15 +235,7 @@ async fn several_listings_of_one_item_are_heard_together(#[values(Memory, File, 
     world.item("MUG", 25).await;
     let shop = masters(&mut world, &[("MUG", -2)]).await;
     shop.inside.lock().numbers.insert("MUG-6".to_owned(), 4);
-    let put = PutListing {
-        system: "SHOP".to_owned(),
-        remote_id: "MUG-6".to_owned(),
-        remote_sku: None,
-        sku: Some("MUG".to_owned()),
-        multiplier: 6,
-        found: false,
-    };
-    world.tell(Body::PutListing(put)).await;
+    world.listing("SHOP", "MUG-6", "MUG", 6).await;
     world.until("10:02").await;
     assert_eq!((world.available("MUG"), world.open().len()), (22, 0));
 }
@@ -270,15 +262,7 @@ async fn it_is_said_where_a_master_cannot_be_heard() {
     // Of an item that is sold by two listings both numbers are needed.
     shop.inside.lock().untracked.insert("MUG-6".to_owned());
     shop.inside.lock().numbers.insert("MUG-6".to_owned(), 4);
-    let put = PutListing {
-        system: "SHOP".to_owned(),
-        remote_id: "MUG-6".to_owned(),
-        remote_sku: None,
-        sku: Some("MUG".to_owned()),
-        multiplier: 6,
-        found: false,
-    };
-    world.tell(Body::PutListing(put)).await;
+    world.listing("SHOP", "MUG-6", "MUG", 6).await;
     world.until("10:20").await;
     let (sentence, standing) = said(&world, "MUG");
     assert!(sentence.ends_with("Let SHOP track its stock, or unlink it."), "{sentence}");
@@ -427,15 +411,7 @@ async fn a_master_that_is_one_no_longer_changed_only_what_it_changed() {
         world.item("CUP", 50).await;
         let shop = masters(&mut world, &[("MUG", 30), ("CUP", 50)]).await;
         shop.inside.lock().numbers.insert("MUG-2".to_owned(), 30);
-        let put = PutListing {
-            system: "SHOP".to_owned(),
-            remote_id: "MUG-2".to_owned(),
-            remote_sku: None,
-            sku: Some("MUG".to_owned()),
-            multiplier: 1,
-            found: false,
-        };
-        world.tell(Body::PutListing(put)).await;
+        world.listing("SHOP", "MUG-2", "MUG", 1).await;
         let other = world.connect("OTHER", &[("CUP", 50)], PutMode::default()).await;
         world.publication("SHOP", Some(5)).await;
         world.until("10:02").await;

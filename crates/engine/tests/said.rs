@@ -10,7 +10,7 @@ use std::sync::Arc;
 use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::systems::asked::{Doing, ask, progress};
 use onhand_engine::systems::{SystemStatus, system_status};
-use onhand_ledger::command::{PutListing, PutMode, SetOwnership, SetPublication};
+use onhand_ledger::command::{PutMode, SetOwnership, SetPublication};
 use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Timing};
 use onhand_ledger::{Answer, Body, ListingId, Quantity, SystemId};
 use onhand_sync::Standing;
@@ -206,15 +206,7 @@ async fn what_is_linked_one_by_one_and_has_no_stock_is_held_together() {
     world.until("10:01").await;
     for (second, sku) in all.iter().enumerate() {
         world.item(sku, 0).await;
-        let put = PutListing {
-            system: "SHOP".to_owned(),
-            remote_id: sku.clone(),
-            remote_sku: None,
-            sku: Some(sku.clone()),
-            multiplier: 1,
-            found: false,
-        };
-        world.tell(Body::PutListing(put)).await;
+        world.listing("SHOP", sku, sku, 1).await;
         world.until(&format!("10:01:{:02}", second + 1)).await;
     }
     world.until("10:03").await;

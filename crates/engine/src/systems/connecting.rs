@@ -221,8 +221,7 @@ fn unlinked_after(
             if found.ignored != ignored || found.gone_since.is_some() {
                 continue;
             }
-            let known = view.listing_by_remote(system, &remote_id)?;
-            if known.is_none_or(|(_, listing)| listing.item.is_none()) {
+            if !view.is_mapped(system, &remote_id)? {
                 proposals.push(propose(view, remote_id, found)?);
             }
         }
@@ -312,14 +311,12 @@ pub async fn settle(
         })
     };
     let ignore = act == Act::Ignore;
-    let is_linked = handle.ledger().read(tenant, |view| {
-        let listing = view.listing_by_remote(id, remote_id)?;
-        Ok::<_, StoreError>(listing.is_some_and(|(_, listing)| listing.item.is_some()))
-    })?;
     let bodies = match act {
         // What is none of ours is sent nothing.
-        Act::Ignore if is_linked => vec![put(None, 1)],
-        Act::Ignore => Vec::new(),
+        Act::Ignore => {
+            let is_mapped = handle.ledger().read(tenant, |view| view.is_mapped(id, remote_id))?;
+            is_mapped.then(|| put(None, 1)).into_iter().collect()
+        }
         Act::Link { sku, multiplier } => vec![put(Some(sku), multiplier)],
         Act::Make => {
             let Some(sku) = found.sku.clone() else {
@@ -359,8 +356,7 @@ pub async fn linked(
 ) -> Result<(), AddError> {
     let alone = handle.ledger().found.lock().await;
     let (found, is_connecting) = handle.ledger().read(tenant, |view| {
-        let listing = view.listing_by_remote(id, remote_id)?;
-        let is_linked = listing.is_some_and(|(_, listing)| listing.item.is_some());
+        let is_linked = view.is_mapped(id, remote_id)?;
         let is_connecting = view.system(id)?.is_some_and(|system| system.stage == Stage::Connecting);
         Ok::<_, StoreError>((found_one(view, id, remote_id)?.filter(|_| is_linked), is_connecting))
     })?;
@@ -432,8 +428,7 @@ pub fn count_after(
     let page = found_after(view, system, after, limit)?;
     let last = page.last().map(|(remote_id, _)| remote_id.clone());
     for (remote_id, found) in page {
-        let listing = view.listing_by_remote(system, &remote_id)?;
-        let counter = match listing.is_some_and(|(_, listing)| listing.item.is_some()) {
+        let counter = match view.is_mapped(system, &remote_id)? {
             _ if found.gone_since.is_some() => &mut told.gone,
             true => &mut told.linked,
             false if found.ignored => &mut told.ignored,

@@ -323,8 +323,7 @@ pub async fn review(handle: &Handle, tenant: TenantId, id: SystemId) -> Result<b
         let page = handle.ledger().read(tenant, |view| {
             let page = found_after(view, id, after.as_deref(), SLICE)?;
             let linked = page.into_iter().map(|(remote_id, found)| {
-                let listing = view.listing_by_remote(id, &remote_id)?;
-                let is_linked = listing.is_some_and(|(_, listing)| listing.item.is_some());
+                let is_linked = view.is_mapped(id, &remote_id)?;
                 Ok::<_, StoreError>((remote_id, found, is_linked))
             });
             linked.collect::<Result<Vec<_>, _>>()

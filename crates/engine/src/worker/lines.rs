@@ -9,10 +9,10 @@ use onhand_ledger::{Instant, Quantity};
 use onhand_sync::{Danger, Fall, danger, exposed};
 
 use super::Line;
+use crate::figures::Standing;
 
 /// Listings that are linked together follow each other within this, in microseconds.
 const FOLLOW_WITHIN: i64 = 10_000_000;
-use crate::figures::Standing;
 
 /// Of a line, what decides which sets it is in.
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::command::Name;
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Instant, Key, Quantity, Value};
+use onhand_ledger::{Instant, Quantity};
 use onhand_store::StoreError;
 
 use super::{Worker, WorkerError};
@@ -26,15 +26,12 @@ impl Worker {
         }
         for place in locations {
             let told = self.channel.stock(&place.remote_id).await?;
-            let is_whole = told.is_whole;
             self.keep_to_budget();
             // What is mapped to nothing is told of when it is discovered.
             let rows = self.handle.ledger().read(self.tenant, |view| {
                 let mut rows = Vec::new();
                 for row in told.rows {
-                    let listing = view.get(&Key::RemoteListing(id, row.listing.clone()))?;
-                    let Some(Value::ListingId(listing)) = listing else { continue };
-                    if view.listing(listing)?.is_some_and(|listing| listing.item.is_some()) {
+                    if view.is_mapped(id, &row.listing)? {
                         let item = Name::Listing(row.listing);
                         rows.push(Row { item, quantity: row.quantity, lot: row.lot, serials: None });
                     }
@@ -46,7 +43,7 @@ impl Worker {
                 document: None,
                 location: Some(place.remote_id.clone()),
                 as_of: told.as_of,
-                whole: is_whole,
+                whole: told.is_whole,
                 declared_rows: None,
                 documents_known_to: None,
                 rows,

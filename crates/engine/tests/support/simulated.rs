@@ -337,15 +337,7 @@ impl World {
         };
         let Answer::System(id) = self.tell(Body::PutSystem(put)).await else { panic!("no system") };
         for (sku, _) in shows {
-            let put = PutListing {
-                system: name.to_owned(),
-                remote_id: (*sku).to_owned(),
-                remote_sku: None,
-                sku: Some((*sku).to_owned()),
-                multiplier: 1,
-                found: false,
-            };
-            self.tell(Body::PutListing(put)).await;
+            self.listing(name, sku, sku, 1).await;
         }
         let numbers = shows.iter().map(|(sku, number)| ((*sku).to_owned(), *number)).collect();
         let inside = Mutex::new(Inside { numbers, batch_size: 100, ..Inside::default() });
@@ -354,6 +346,19 @@ impl World {
         let worker = self.worker(id, &simulated);
         self.systems.push((simulated.clone(), id, worker));
         simulated
+    }
+
+    /// A listing of a system that is so many of an item.
+    pub async fn listing(&self, system: &str, remote_id: &str, sku: &str, multiplier: u32) {
+        let put = PutListing {
+            system: system.to_owned(),
+            remote_id: remote_id.to_owned(),
+            remote_sku: None,
+            sku: Some(sku.to_owned()),
+            multiplier,
+            found: false,
+        };
+        self.tell(Body::PutListing(put)).await;
     }
 
     /// A worker of a system, as if a node had begun.

@@ -71,52 +71,47 @@ fn find(tx: &Tx<'_>, seq: Seq) -> Result<(Movement, Option<(PurchaseId, Purchase
     let (first, record) = tx.record(seq)?.ok_or_else(unknown)?;
     let entry = usize::try_from(seq - first).ok().and_then(|index| record.entries.get(index));
     let Some(Entry::Movement(movement)) = entry else { return Err(unknown().into()) };
-    let no = |belongs: String, instead: &str| -> Stop {
-        Refusal::NotReversible { seq, belongs, instead: instead.to_owned() }.into()
+    if let Some((belongs, instead)) = against(&record, seq, movement) {
+        return Err(Refusal::NotReversible { seq, belongs, instead: instead.to_owned() }.into());
+    }
+    let purchase = match own(&record.answer, seq) {
+        Answer::Purchase { id, .. } => Some((*id, supply::load(tx, *id)?)),
+        _ => None,
     };
+    Ok((movement.clone(), purchase))
+}
+
+/// Is a movement of a record one that is reversed, as long as it was not? What else speaks against it is said when it is tried.
+pub fn may_be_reversed(record: &Record, seq: Seq, movement: &Movement) -> bool {
+    against(record, seq, movement).is_none()
+}
+
+/// What a movement belongs to that is not reversed, and what is done instead.
+fn against(record: &Record, seq: Seq, movement: &Movement) -> Option<(String, &'static str)> {
     if let Some(corrected) = movement.corrects {
-        return Err(no(
+        return Some((
             format!("corrects or explains entry {corrected} itself"),
             "book what happened anew, with its own `occurred_at`",
         ));
     }
     if let Some((_, document)) = &record.document {
-        return Err(no(
+        return Some((
             format!("is told by the document `{document}`"),
             "send a newer version of it, or book the difference by an adjustment",
         ));
     }
     if movement.promise.is_some() || movement.from.state == StockState::Customer {
-        return Err(no("is of an order or a hold".to_owned(), "cancel, return or release what it is of"));
+        return Some(("is of an order or a hold".to_owned(), "cancel, return or release what it is of"));
     }
     let told = |moved: &[Moved]| moved.iter().any(|moved| moved.seq == seq);
     match own(&record.answer, seq) {
-        Answer::Moved(moved, _) if told(moved) && is_production(movement) => Err(no(
+        Answer::Moved(moved, _) if told(moved) && is_production(movement) => Some((
             "is a part of an assembly, or of a transfer across a count".to_owned(),
             "book the opposite with the same `occurred_at`: take it apart, build it, or send it back",
         )),
-        Answer::Moved(moved, _) if told(moved) => Ok((movement.clone(), None)),
-        Answer::Purchase { id, moved, .. } if told(moved) => {
-            Ok((movement.clone(), Some((*id, supply::load(tx, *id)?))))
-        }
-        answer => Err(no(of(answer, &record), instead(answer))),
+        Answer::Moved(moved, _) | Answer::Purchase { moved, .. } if told(moved) => None,
+        answer => Some((of(answer, record), instead(answer))),
     }
-}
-
-/// Is a movement of a record one that is reversed, as long as it was not? What else speaks against it is said when it is tried.
-pub fn may_be_reversed(record: &Record, seq: Seq, movement: &Movement) -> bool {
-    let is_plain = movement.corrects.is_none()
-        && record.document.is_none()
-        && movement.promise.is_none()
-        && movement.from.state != StockState::Customer
-        && !is_production(movement);
-    is_plain
-        && match own(&record.answer, seq) {
-            Answer::Moved(moved, _) | Answer::Purchase { moved, .. } => {
-                moved.iter().any(|moved| moved.seq == seq)
-            }
-            _ => false,
-        }
 }
 
 /// What was answered to the very command that made a movement: a group has several.

@@ -69,19 +69,20 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
   await page.evaluate(() => document.querySelectorAll(".acts details")[1].setAttribute("open", ""));
   await page.type(".acts details[open] [name=note]", "half a senten");
   const { location } = (await api(`/items/${encodeURIComponent(sku)}/stock`)).locations[0];
-  // Where what above it grew would move it, a browser scrolls along with it; and to what is typed, where that is out of sight.
+  // Where what above it grew would move it, a browser scrolls along with it.
   const stands = () => page.evaluate(() => ({ scrolled: scrollY, top: document.querySelector(".acts details[open] [name=note]")?.getBoundingClientRect().top }));
   await page.evaluate(() => scrollTo(0, 160));
   const before = await stands();
   const changed = api("/movements/receive", { location, lines: [{ sku, quantity: 777 }] });
   const took = await until(page, "a receipt is on the item's page", () => /received: 777/.test(document.querySelector(".ledger")?.textContent ?? ""));
   await changed;
+  // Before anything more is typed, for that shows the field to whoever types in it.
+  const after = await stands();
   await page.keyboard.type("ce");
   const kept = await page.evaluate(() => ({
     note: document.querySelector(".acts details[open] [name=note]")?.value,
     has: document.activeElement?.getAttribute("name"),
   }));
-  const after = await stands();
   const isStill = Math.abs(after.scrolled - before.scrolled) <= 1 || Math.abs(after.top - before.top) <= 1;
   if (kept.note !== "half a sentence" || kept.has !== "note" || !isStill) {
     fail(item, `a swap loses what somebody does: ${JSON.stringify({ ...kept, before, after })}`);

@@ -228,11 +228,10 @@ impl Search {
 
     /// The next items that may be shown, by their names alone.
     async fn candidates(&mut self, app: &App, caller: &Caller) -> Result<Vec<Hit>, Problem> {
+        self.remember(app, caller).await?;
         let (sought, mut last, short) = (&self.sought, self.last.clone(), &self.short);
         let is_low = self.is_low_anywhere();
-        let (seq, enough) = std::mem::take(&mut *self.enough.lock());
         let found = app.watched.names(app, caller.tenant, |names| {
-            names.have_enough(seq, &enough);
             let mut found = Vec::new();
             loop {
                 let hits = names.find(sought, last.as_ref(), EXAMINED);
