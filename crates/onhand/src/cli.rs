@@ -34,7 +34,7 @@ pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use orders::{Giver, Order};
 pub use rule::{Rule, RuleFields, What};
 pub use snapshots::{Snapshot, Which};
-pub use users::{SignOn, User};
+pub use users::{SignOn, TwoFactor, User};
 pub use webhook::{Listen, Trigger, Webhook};
 
 /// Onhand: the Master of Inventory.
@@ -254,6 +254,12 @@ pub struct Serve {
     /// How many requests a second an API key may send, unless the key says otherwise; 0 is any number.
     #[arg(long, env = "ONHAND_RATE", default_value_t = 50_000, value_name = "REQUESTS")]
     pub rate: u32,
+    /// How many times a second a person who is signed in at the pages may ask, in all windows together; 0 is any number.
+    #[arg(long, env = "ONHAND_PERSON_RATE", default_value_t = 100, value_name = "REQUESTS")]
+    pub person_rate: u32,
+    /// After how many minutes in which nobody uses it a session at the pages ends; after twelve hours it does anyway.
+    #[arg(long, env = "ONHAND_IDLE_MINUTES", default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=720))]
+    pub idle_minutes: u32,
     /// Send traces to an OpenTelemetry collector, by OTLP over HTTP: its address, such as <http://127.0.0.1:4318>. The
     /// variables that OpenTelemetry defines (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …) count too.
     #[arg(long, env = "ONHAND_OTLP_ENDPOINT", value_name = "URL", value_parser = http_url)]

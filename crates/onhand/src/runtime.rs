@@ -22,7 +22,7 @@ use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
 use onhand_ledger::model::Stage;
 use onhand_ledger::{Body, Command, Instant, SystemId, TenantId};
 use onhand_store::{SqliteStore, StoreError, Work};
-use onhand_web::{App, Metrics};
+use onhand_web::{App, Metrics, Sessions};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
@@ -105,6 +105,7 @@ impl Runtime {
             teller: Teller::default(),
             sender: Sender::default(),
             watched: Arc::default(),
+            sessions: Arc::default(),
         };
         let nodes = Arc::new(Nodes::new(handle.clone()));
         Ok(Self { handle, app, acknowledged: Arc::default(), nodes, committer, tasks: JoinSet::new() })
@@ -113,6 +114,12 @@ impl Runtime {
     /// An API key may send so many requests a second, unless it says otherwise; 0 is any number.
     pub fn limit(&mut self, rate: u32) {
         self.app.keys = Arc::new(onhand_web::auth::Keys::with_rate(rate));
+    }
+
+    /// A session at the pages ends after so many minutes in which nobody used it; whoever is signed in may ask so many times a second,
+    /// 0 is any number.
+    pub fn people(&mut self, idle_minutes: u32, rate: u32) {
+        self.app.sessions = Arc::new(Sessions::new(idle_minutes, rate));
     }
 
     /// Folders of this machine may be named in this one alone; in none where there is none.

@@ -50,6 +50,7 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     store.announce(&base)?;
     let mut runtime = Runtime::open(store)?;
     runtime.limit(serve.rate);
+    runtime.people(serve.idle_minutes, serve.person_rate);
     runtime.may_call_private(serve.alert_private);
     runtime.may_send_private(serve.webhook_private);
     runtime.files_in(serve.files_in.clone())?;
