@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use onhand_channels::systems_at::Listed;
 
 use crate::database::Database;
 use crate::place::Place;
@@ -233,6 +234,14 @@ pub struct Serve {
     /// Systems that speak by files may have folders in this one; without it, none of this machine.
     #[arg(long, value_name = "FOLDER", env = "ONHAND_FILES_IN")]
     pub files_in: Option<PathBuf>,
+    /// Systems may be at these hosts and in these networks alone, such as `shop.example.com,*.myshopify.com,10.0.0.0/8`; a host that is
+    /// not named is judged by the address that is called. Anywhere unless told.
+    #[arg(long, env = "ONHAND_SYSTEMS_AT", value_name = "HOST|NETWORK,…")]
+    pub systems_at: Option<Listed>,
+    /// Lets systems, webhooks, alerts and mail at public addresses be spoken with in clear; otherwise only those on this machine and in
+    /// private networks.
+    #[arg(long, env = "ONHAND_PLAIN_OUTSIDE")]
+    pub plain_outside: bool,
     /// Lets alerts go to private addresses too, such as a mail server of your own net; otherwise only to public ones.
     #[arg(long, env = "ONHAND_ALERT_PRIVATE")]
     pub alert_private: bool,
