@@ -30,6 +30,15 @@ pub(crate) fn is_this_machine(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// Does one system's address name another host, and that by its number? Nobody looks such an address up, so that nobody has judged whether
+/// a system may be there.
+pub(crate) fn is_elsewhere_by_number(own: &str, other: &str) -> bool {
+    let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(host_of));
+    let Some(other) = host(other) else { return false };
+    let is_number = other == "localhost" || other.parse::<IpAddr>().is_ok();
+    is_number && host(own).as_ref() != Some(&other)
+}
+
 /// Is there one shop of that kind at an address, whoever signs in? Of other kinds several accounts may be told apart by who does.
 pub fn is_of_one_shop(kind: &str) -> bool {
     ["medusa", "shop", "shopify", "vendure", "woocommerce"].contains(&kind)
@@ -113,6 +122,19 @@ mod tests {
             for other in others {
                 assert!(is_same(kind, one, other), "{kind}: {one} and {other}");
             }
+        }
+    }
+
+    #[test]
+    fn nobody_is_led_to_a_number_elsewhere() {
+        let own = "https://one.myshopify.com";
+        for (own, other, is_one) in [
+            (own, "https://storage.googleapis.com/file", false),
+            (own, "https://169.254.169.254/latest", true),
+            (own, "https://[::1]/file", true),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/file", false),
+        ] {
+            assert_eq!(is_elsewhere_by_number(own, other), is_one, "{other}");
         }
     }
 

@@ -21,6 +21,7 @@ pub mod shop;
 pub mod shopify;
 pub mod signed;
 pub mod skulabs;
+pub mod systems_at;
 pub mod vendure;
 pub mod webhook;
 pub mod woocommerce;

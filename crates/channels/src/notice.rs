@@ -14,7 +14,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message as Mail, Tokio1Exe
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::reach::{Access, LOOK_UP, allowed, chain, client, host_of, look_up, reach};
+use crate::reach::{Access, LOOK_UP, allowed, chain, client, host_of, is_plain, look_up, reach};
 
 /// Nobody waits longer for an answer.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -153,16 +153,29 @@ fn mailbox(field: &'static str, address: &str) -> Result<Mailbox, (&'static str,
     })
 }
 
+impl Way {
+    /// Is what is said that way readable on the way?
+    fn is_plain(&self) -> bool {
+        match self {
+            Self::Email(mailer) => mailer.security == Security::None,
+            Self::Webhook { url, .. } | Self::Slack { url } => is_plain(url),
+        }
+    }
+}
+
 /// Who tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Teller {
     /// Private addresses are called too.
     pub may_call_private: bool,
+    /// Public addresses are called in clear too.
+    pub may_be_plain: bool,
 }
 
 impl Teller {
     const fn access(self) -> Access {
-        Access { may_call_private: self.may_call_private, allowed_by: "--alert-private" }
+        let Self { may_call_private, may_be_plain } = self;
+        Access { may_call_private, allowed_by: "--alert-private", may_be_plain }
     }
 
     /// Says it, once. An error says what went wrong, and nothing secret.
@@ -191,12 +204,12 @@ impl Teller {
             }
         };
         let Ok(Ok(found)) = tokio::time::timeout(LOOK_UP, look_up(&host, port)).await else { return Ok(()) };
-        allowed(&host, found, self.access()).map(|_| ()).map_err(|problem| (field, problem))
+        allowed(&host, found, way.is_plain(), self.access()).map(|_| ()).map_err(|problem| (field, problem))
     }
 
     async fn post(&self, url: &str, secret: &str, id: &str, body: &Value) -> Result<(), String> {
         let (host, port) = host_of(url)?;
-        let found = reach(&host, port, self.access(), LONGEST).await?;
+        let found = reach(&host, port, is_plain(url), self.access(), LONGEST).await?;
         let client = client(&host, &found)?;
         let mut request = client.post(url).timeout(LONGEST).header("idempotency-key", id).json(body);
         if !secret.is_empty() {
@@ -217,7 +230,8 @@ impl Teller {
             mail = mail.to(mailbox("to", to).map_err(wrong)?);
         }
         let mail = mail.subject(&notice.title).body(notice.text()).map_err(|error| error.to_string())?;
-        let found = reach(&mailer.host, mailer.port, self.access(), LONGEST).await?;
+        let is_plain = mailer.security == Security::None;
+        let found = reach(&mailer.host, mailer.port, is_plain, self.access(), LONGEST).await?;
         let tls = || TlsParameters::new(mailer.host.clone()).map_err(|error| error.to_string());
         let tls = match mailer.security {
             Security::Tls => Tls::Wrapper(tls()?),

@@ -17,10 +17,26 @@ pub(crate) struct Access {
     pub may_call_private: bool,
     /// What allows these.
     pub allowed_by: &'static str,
+    /// Public addresses in clear too.
+    pub may_be_plain: bool,
 }
 
-/// Of these addresses those that may be called.
-pub(crate) fn allowed(host: &str, found: Vec<SocketAddr>, access: Access) -> Result<Vec<SocketAddr>, String> {
+/// What allows that public addresses are called in clear.
+pub(crate) const PLAIN_BY: &str = "--plain-outside";
+
+/// Of these addresses those that may be called, in clear or not.
+pub(crate) fn allowed(
+    host: &str,
+    mut found: Vec<SocketAddr>,
+    is_plain: bool,
+    access: Access,
+) -> Result<Vec<SocketAddr>, String> {
+    if is_plain && !access.may_be_plain {
+        found.retain(|one| is_private(one.ip()));
+        if found.is_empty() {
+            return Err(in_clear(host));
+        }
+    }
     let good: Vec<SocketAddr> =
         found.into_iter().filter(|one| access.may_call_private || !is_private(one.ip())).collect();
     if good.is_empty() {
@@ -32,17 +48,31 @@ pub(crate) fn allowed(host: &str, found: Vec<SocketAddr>, access: Access) -> Res
     Ok(good)
 }
 
-/// The addresses of a host that may be called, as they are now.
+/// What would be right of an address that is called in clear.
+pub(crate) fn in_clear(host: &str) -> String {
+    format!(
+        "spoken with over TLS (https://): `{host}` is a public address, and what is said in clear is readable on the way there; the \
+         server allows it with `{PLAIN_BY}`"
+    )
+}
+
+/// The addresses of a host that may be called, in clear or not, as they are now.
 pub(crate) async fn reach(
     host: &str,
     port: u16,
+    is_plain: bool,
     access: Access,
     longest: Duration,
 ) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::time::timeout(longest, look_up(host, port)).await;
     let found = found.map_err(|_| format!("nobody says in time where `{host}` is"))?;
     let found = found.map_err(|error| format!("`{host}` is not found: {error}"))?;
-    allowed(host, found, access).map_err(|right| format!("it must be {right}"))
+    allowed(host, found, is_plain, access).map_err(|right| format!("it must be {right}"))
+}
+
+/// Is an address of HTTP called in clear?
+pub(crate) fn is_plain(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http")
 }
 
 /// What calls a host at these addresses and no other: by no proxy, and without being sent on.
@@ -84,7 +114,7 @@ pub(crate) async fn look_up(host: &str, port: u16) -> std::io::Result<Vec<Socket
 }
 
 /// Is it an address that not everybody reaches (IANA's registries of special addresses, RFC 6890)?
-fn is_private(address: IpAddr) -> bool {
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_private_v4(v4),
         IpAddr::V6(v6) => match inner(v6) {
@@ -161,12 +191,18 @@ mod tests {
             assert!(!is_private(public.parse().unwrap()), "{public}");
         }
         let found: Vec<SocketAddr> = ["10.0.0.1:25", "8.8.8.8:25"].map(|one| one.parse().unwrap()).to_vec();
-        let strict = Access { may_call_private: false, allowed_by: "--alert-private" };
-        assert_eq!(allowed("mail", found.clone(), strict).unwrap(), ["8.8.8.8:25".parse().unwrap()]);
-        let why = allowed("mail", found[..1].to_vec(), strict).unwrap_err();
+        let strict = Access { may_call_private: false, allowed_by: "--alert-private", may_be_plain: false };
+        assert_eq!(allowed("mail", found.clone(), false, strict).unwrap(), ["8.8.8.8:25".parse().unwrap()]);
+        let why = allowed("mail", found[..1].to_vec(), false, strict).unwrap_err();
         assert!(why.contains("`mail` is a private one") && why.contains("--alert-private"), "{why}");
         let free = Access { may_call_private: true, ..strict };
-        assert_eq!(allowed("mail", found.clone(), free).unwrap(), found);
+        assert_eq!(allowed("mail", found.clone(), false, free).unwrap(), found);
+        // In clear no public one is, unless that is allowed.
+        assert_eq!(allowed("mail", found.clone(), true, free).unwrap(), found[..1]);
+        let why = allowed("mail", found[1..].to_vec(), true, free).unwrap_err();
+        assert!(why.contains("over TLS") && why.contains("--plain-outside"), "{why}");
+        let plain = Access { may_be_plain: true, ..strict };
+        assert_eq!(allowed("mail", found.clone(), true, plain).unwrap(), found[1..]);
         assert_eq!(host_of("http://[::1]:8080/x").unwrap(), ("::1".to_owned(), 8080));
         assert_eq!(host_of("https://user:pass@example.com/x").unwrap(), ("example.com".to_owned(), 443));
     }

@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use onhand_ledger::Instant;
 use sha2::Sha256;
 
-use crate::reach::{Access, LOOK_UP, allowed, chain, client, host_of, look_up, reach};
+use crate::reach::{Access, LOOK_UP, allowed, chain, client, host_of, is_plain, look_up, reach};
 
 /// Nobody waits longer for an answer: the specification recommends 15 to 30 seconds.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -74,11 +74,14 @@ pub struct Answered {
 pub struct Sender {
     /// Private addresses are called too.
     pub may_call_private: bool,
+    /// Public addresses are called in clear too.
+    pub may_be_plain: bool,
 }
 
 impl Sender {
     const fn access(self) -> Access {
-        Access { may_call_private: self.may_call_private, allowed_by: "--webhook-private" }
+        let Self { may_call_private, may_be_plain } = self;
+        Access { may_call_private, allowed_by: "--webhook-private", may_be_plain }
     }
 
     /// Sends it, once.
@@ -100,7 +103,7 @@ impl Sender {
             return Err("it has no secret to sign with".to_owned());
         }
         let (host, port) = host_of(webhook.url)?;
-        let found = reach(&host, port, self.access(), LONGEST).await?;
+        let found = reach(&host, port, is_plain(webhook.url), self.access(), LONGEST).await?;
         let request = client(&host, &found)?
             .post(webhook.url)
             .timeout(LONGEST)
@@ -134,7 +137,7 @@ impl Sender {
         }
         let (host, port) = host_of(url)?;
         let Ok(Ok(found)) = tokio::time::timeout(LOOK_UP, look_up(&host, port)).await else { return Ok(()) };
-        allowed(&host, found, self.access()).map(|_| ())
+        allowed(&host, found, is_plain(url), self.access()).map(|_| ())
     }
 }
 
@@ -233,7 +236,7 @@ mod tests {
         let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(nobody.is_err(), "nobody has called");
         assert!(Sender::default().may_call(&url).await.unwrap_err().contains("private"));
-        assert!(Sender { may_call_private: true }.may_call(&url).await.is_ok());
+        assert!(Sender { may_call_private: true, may_be_plain: false }.may_call(&url).await.is_ok());
         assert!(Sender::default().may_call("ftp://example.com").await.is_err());
     }
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use onhand_channels::systems_at::Listed;
 
 use crate::database::Database;
 use crate::place::Place;
@@ -34,7 +35,7 @@ pub use modes::{Choice, Direction, Mode, Policy, Push};
 pub use orders::{Giver, Order};
 pub use rule::{Rule, RuleFields, What};
 pub use snapshots::{Snapshot, Which};
-pub use users::{SignOn, User};
+pub use users::{SignOn, TwoFactor, User};
 pub use webhook::{Listen, Trigger, Webhook};
 
 /// Onhand: the Master of Inventory.
@@ -235,6 +236,14 @@ pub struct Serve {
     /// Systems that speak by files may have folders in this one; without it, none of this machine.
     #[arg(long, value_name = "FOLDER", env = "ONHAND_FILES_IN")]
     pub files_in: Option<PathBuf>,
+    /// Systems may be at these hosts and in these networks alone, such as `shop.example.com,*.myshopify.com,10.0.0.0/8`; a host that is
+    /// not named is judged by the address that is called. Anywhere unless told.
+    #[arg(long, env = "ONHAND_SYSTEMS_AT", value_name = "HOST|NETWORK,…")]
+    pub systems_at: Option<Listed>,
+    /// Lets systems, webhooks, alerts and mail at public addresses be spoken with in clear; otherwise only those on this machine and in
+    /// private networks.
+    #[arg(long, env = "ONHAND_PLAIN_OUTSIDE")]
+    pub plain_outside: bool,
     /// Lets alerts go to private addresses too, such as a mail server of your own net; otherwise only to public ones.
     #[arg(long, env = "ONHAND_ALERT_PRIVATE")]
     pub alert_private: bool,
@@ -256,6 +265,12 @@ pub struct Serve {
     /// How many requests a second an API key may send, unless the key says otherwise; 0 is any number.
     #[arg(long, env = "ONHAND_RATE", default_value_t = 50_000, value_name = "REQUESTS")]
     pub rate: u32,
+    /// How many times a second a person who is signed in at the pages may ask, in all windows together; 0 is any number.
+    #[arg(long, env = "ONHAND_PERSON_RATE", default_value_t = 100, value_name = "REQUESTS")]
+    pub person_rate: u32,
+    /// After how many minutes in which nobody uses it a session at the pages ends; after twelve hours it does anyway.
+    #[arg(long, env = "ONHAND_IDLE_MINUTES", default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=720))]
+    pub idle_minutes: u32,
     /// Send traces to an OpenTelemetry collector, by OTLP over HTTP: its address, such as <http://127.0.0.1:4318>. The
     /// variables that OpenTelemetry defines (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …) count too.
     #[arg(long, env = "ONHAND_OTLP_ENDPOINT", value_name = "URL", value_parser = http_url)]

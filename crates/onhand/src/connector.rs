@@ -10,6 +10,7 @@ use onhand_channels::protocol::Protocol;
 use onhand_channels::shop::CornerShop;
 use onhand_channels::shopify::Shopify;
 use onhand_channels::skulabs::SkuLabs;
+use onhand_channels::systems_at::SystemsAt;
 use onhand_channels::vendure::Vendure;
 use onhand_channels::woocommerce::WooCommerce;
 use onhand_channels::{ANSWERS_WITHIN, CONNECTS_WITHIN, Channel, ChannelError};
@@ -19,15 +20,23 @@ use reqwest::redirect;
 /// So many times one call is sent on at most.
 const REDIRECTS: usize = 5;
 
-/// What speaks HTTP with outside systems.
+/// What speaks HTTP with outside systems, where those may be: in clear alone, or over TLS alone.
+fn client(at: &SystemsAt, is_plain: bool) -> reqwest::Result<reqwest::Client> {
+    builder().https_only(!is_plain).dns_resolver(at.resolver(is_plain)).build()
+}
+
+/// What speaks HTTP with whatever system.
 pub(crate) fn http() -> reqwest::Result<reqwest::Client> {
+    builder().build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .timeout(ANSWERS_WITHIN)
         .connect_timeout(CONNECTS_WITHIN)
         .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
         .redirect(redirect::Policy::custom(follow))
-        .build()
 }
 
 /// An outside system may send us on within its own host: what signs us in goes to no other.
@@ -39,7 +48,9 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
 
 /// Makes the channels that this binary has.
 pub(crate) struct Channels {
-    http: reqwest::Client,
+    at: SystemsAt,
+    /// Over TLS, and in clear.
+    clients: [reqwest::Client; 2],
     /// Folders of this machine must lie in this one; none: no folder may be named; everything: any.
     folders: Folders,
 }
@@ -55,8 +66,19 @@ pub(crate) enum Folders {
 }
 
 impl Channels {
-    pub fn new(folders: Folders) -> anyhow::Result<Self> {
-        Ok(Self { http: http()?, folders })
+    /// Of systems that are where they may be.
+    pub fn new(folders: Folders, at: SystemsAt) -> anyhow::Result<Self> {
+        let clients = [client(&at, false)?, client(&at, true)?];
+        Ok(Self { at, clients, folders })
+    }
+
+    /// What speaks with a system at that address, if it may be there.
+    fn http(&self, system: &str, url: &str) -> Result<reqwest::Client, ChannelError> {
+        let wrong = |reason| ChannelError::Address { system: system.to_owned(), reason };
+        self.at.check(url).map_err(wrong)?;
+        let [over_tls, in_clear] = &self.clients;
+        let is_plain = url.trim_start().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+        Ok(if is_plain { in_clear } else { over_tls }.clone())
     }
 
     /// May files be exchanged in that folder?
@@ -88,16 +110,16 @@ impl Channels {
 impl Connector for Channels {
     fn connect(&self, name: &str, connection: &Connection) -> Result<Arc<dyn Channel>, ChannelError> {
         let Connection { kind, url, username, secret, settings } = connection;
-        let http = self.http.clone();
+        let http = self.http(name, url)?;
         match kind.as_str() {
             "shop" => Ok(Arc::new(CornerShop::new(name, url, secret.reveal(), http))),
             "files" => {
                 self.check_folder(name, url)?;
-                Ok(Arc::new(Files::new(name, url, username, secret.reveal(), settings, http)?))
+                Ok(Arc::new(Files::new(name, url, username, secret.reveal(), settings, (http, &self.at))?))
             }
             "edi" => {
                 self.check_folder(name, url)?;
-                Ok(Arc::new(Edi::new(name, url, username, secret.reveal(), settings, http)?))
+                Ok(Arc::new(Edi::new(name, url, username, secret.reveal(), settings, (http, &self.at))?))
             }
             "shopify" => Ok(Arc::new(Shopify::new(name, url, username, secret.reveal(), http))),
             "skulabs" => Ok(Arc::new(SkuLabs::new(name, url, secret.reveal(), settings, http)?)),
@@ -118,6 +140,7 @@ impl Connector for Channels {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -140,6 +163,39 @@ mod tests {
             let head = format!("HTTP/1.1 {status}\r\nlocation: {to}\r\ncontent-length: 0\r\n");
             stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await.unwrap();
         }
+    }
+
+    /// What comes of connecting a system there, where a server says where they may be.
+    async fn tried(listed: &str, url: &str) -> Result<(), ChannelError> {
+        let at = SystemsAt { listed: Some(listed.parse().unwrap()), may_be_plain: false };
+        let channels = Channels::new(Folders::In(None), at).unwrap();
+        let connection = Connection {
+            kind: "medusa".to_owned(),
+            url: url.to_owned(),
+            username: String::new(),
+            secret: "the-key".into(),
+            settings: BTreeMap::new(),
+        };
+        channels.connect("Shop", &connection)?.test().await
+    }
+
+    #[tokio::test]
+    async fn a_system_is_called_where_systems_may_be_and_nowhere_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Heard::default();
+        tokio::spawn(send_on(listener, "/there".to_owned(), heard.clone()));
+        // By its number it is known at once, by its name once it is called.
+        let why = tried("10.0.0.0/8", &format!("http://127.0.0.1:{port}")).await.unwrap_err();
+        assert!(matches!(why, ChannelError::Address { .. }), "{why}");
+        for (listed, is_known_by_name) in [("10.0.0.0/8", false), ("shop.example.com", true)] {
+            let why = tried(listed, &format!("http://localhost:{port}")).await.unwrap_err();
+            assert_eq!(matches!(why, ChannelError::Address { .. }), is_known_by_name, "{why}");
+            assert!(why.to_string().contains("is not where systems may be"), "{why}");
+        }
+        assert!(heard.lock().unwrap().is_empty(), "nobody was called");
+        let _ = tried("localhost", &format!("http://localhost:{port}")).await;
+        assert!(!heard.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

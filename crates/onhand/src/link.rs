@@ -9,9 +9,9 @@ use indicatif::ProgressBar;
 use onhand_engine::{Ledger, Verified};
 use onhand_ledger::{Answer, Command, Entry, Quantity, Seq, TenantId};
 use onhand_store::StoreError;
-use onhand_web::Role;
 use onhand_web::VerifyBody;
 use onhand_web::auth::{Caller, Right};
+use onhand_web::{Cause, Role};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -169,6 +169,10 @@ impl Link {
                     .body(body.map_or_else(Body::empty, Body::from))?;
                 request.extensions_mut().insert(caller(tenant));
                 let response = router.clone().oneshot(request).await.map_err(|never| match never {})?;
+                // Whoever is here has the database in hand: its own words are for them.
+                if let Some(Cause(why)) = response.extensions().get() {
+                    bail!("{why}");
+                }
                 let status = response.status().as_u16();
                 Ok((status, response.into_body().collect().await?.to_bytes().to_vec()))
             }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use onhand_channels::notice::Teller;
 use onhand_channels::signed::Sender;
+use onhand_channels::systems_at::SystemsAt;
 use onhand_engine::alerts::{Alerts, Due};
 use onhand_engine::migrate::is_unfinished;
 use onhand_engine::nodes::Connected;
@@ -22,7 +23,7 @@ use onhand_engine::{Clock, DatabaseClock, Handle, Ledger, SystemClock, queue};
 use onhand_ledger::model::Stage;
 use onhand_ledger::{Body, Command, Instant, SystemId, TenantId};
 use onhand_store::{SqliteStore, StoreError, Work};
-use onhand_web::{App, Metrics};
+use onhand_web::{App, Metrics, Sessions};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
@@ -94,7 +95,7 @@ impl Runtime {
                 queue.run();
             })
             .context("cannot start the committer")?;
-        let connector: Arc<dyn Connector> = Arc::new(Channels::new(Folders::Any)?);
+        let connector: Arc<dyn Connector> = Arc::new(Channels::new(Folders::Any, SystemsAt::ANYWHERE)?);
         let app = App {
             handle: handle.clone(),
             keys: Arc::default(),
@@ -105,6 +106,7 @@ impl Runtime {
             teller: Teller::default(),
             sender: Sender::default(),
             watched: Arc::default(),
+            sessions: Arc::default(),
         };
         let nodes = Arc::new(Nodes::new(handle.clone()));
         Ok(Self { handle, app, acknowledged: Arc::default(), nodes, committer, tasks: JoinSet::new() })
@@ -115,20 +117,26 @@ impl Runtime {
         self.app.keys = Arc::new(onhand_web::auth::Keys::with_rate(rate));
     }
 
-    /// Folders of this machine may be named in this one alone; in none where there is none.
-    pub fn files_in(&mut self, folder: Option<PathBuf>) -> anyhow::Result<()> {
-        self.app.connector = Arc::new(Channels::new(Folders::In(folder))?);
+    /// A session at the pages ends after so many minutes in which nobody used it; whoever is signed in may ask so many times a second,
+    /// 0 is any number.
+    pub fn people(&mut self, idle_minutes: u32, rate: u32) {
+        self.app.sessions = Arc::new(Sessions::new(idle_minutes, rate));
+    }
+
+    /// Systems may be there alone. Folders of this machine may be named in this one alone; in none where there is none.
+    pub fn systems_at(&mut self, at: SystemsAt, folder: Option<PathBuf>) -> anyhow::Result<()> {
+        self.app.connector = Arc::new(Channels::new(Folders::In(folder), at)?);
         Ok(())
     }
 
-    /// Alerts may go to private addresses.
-    pub fn may_call_private(&mut self, may: bool) {
-        self.app.teller = Teller { may_call_private: may };
+    /// Alerts may go to private addresses, or in clear to public ones.
+    pub fn may_call(&mut self, may_call_private: bool, may_be_plain: bool) {
+        self.app.teller = Teller { may_call_private, may_be_plain };
     }
 
-    /// Webhooks may go to private addresses.
-    pub fn may_send_private(&mut self, may: bool) {
-        self.app.sender = Sender { may_call_private: may };
+    /// As [`Runtime::may_call`], of webhooks.
+    pub fn may_send(&mut self, may_call_private: bool, may_be_plain: bool) {
+        self.app.sender = Sender { may_call_private, may_be_plain };
     }
 
     /// Open pages are told no more what moves, or they would keep the server from ending.

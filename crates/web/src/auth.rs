@@ -19,6 +19,7 @@ use crate::App;
 use crate::blocking::blocking;
 use crate::error::Problem;
 use crate::rate::Bucket;
+use crate::request;
 use crate::role::Role;
 use crate::trace;
 
@@ -234,7 +235,8 @@ fn tenant_of(token: &str) -> Option<TenantId> {
     (secret.len() == 40).then_some(TenantId(tenant.unsigned_abs()))
 }
 
-fn hash(token: &str) -> String {
+/// By what a key is found.
+pub(crate) fn hash(token: &str) -> String {
     // The secret has 160 random bits: a plain hash cannot be guessed back.
     blake3::hash(token.as_bytes()).to_hex().to_string()
 }
@@ -374,6 +376,7 @@ pub(crate) async fn require_key(State(app): State<App>, mut request: Request, ne
         Ok(Some(known)) => {
             let caller = known.caller.clone();
             trace::is_of(caller.tenant);
+            request::is_of(caller.tenant, &caller.name);
             if let Err(problem) = known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(&caller.name)) {
                 return problem.into_response();
             }

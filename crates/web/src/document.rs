@@ -48,6 +48,8 @@ const KEYLESS: &[(&str, &str)] = &[
     ("/v1/sign-on", "Takes no `Idempotency-Key`: told again, it comes to the same."),
     ("/v1/users/{name}/amend", "Takes no `Idempotency-Key`: told again, it comes to the same."),
     ("/v1/users/{name}/password", "Takes no `Idempotency-Key`: the password is shown once, and not kept."),
+    ("/v1/users/{name}/sign-out", "Takes no `Idempotency-Key`: told again, nobody is signed in any more."),
+    ("/v1/sign-in-policy", "Takes no `Idempotency-Key`: told again, it comes to the same."),
     ("/v1/keys/{name}", "Takes no `Idempotency-Key`: told again, there is no such key."),
     ("/v1/commands", "Takes no `Idempotency-Key` header: each line has its own `key`."),
     ("/v1/systems/{name}/snapshots", "Takes no `Idempotency-Key`: its `document` is its key."),

@@ -170,6 +170,8 @@ const ENDPOINTS: &[Endpoint] = &[
     at("/v1/users/{name}", &[], &[Edge::Name, Edge::Right]),
     at("/v1/users/{name}/amend", &[], &[Edge::Name, Edge::Field, Edge::Right]),
     at("/v1/users/{name}/password", &[], &[Edge::Name, Edge::Right]),
+    at("/v1/users/{name}/sign-out", &[], &[Edge::Name, Edge::Right]),
+    at("/v1/sign-in-policy", &[], &[]),
     at("/v1/sign-on", &[], &[Edge::Field, Edge::Secret]),
     at("/v1/sign-on/forget", &[], &[]),
     at("/v1/seal/rotate", &[], &[Edge::Right, Edge::Secret]),
@@ -219,6 +221,7 @@ pub(crate) fn problems(path: &str, takes_key: bool, reads_body: bool) -> BTreeSe
         || path.starts_with("/v1/keys")
         || path.starts_with("/v1/users")
         || path.starts_with("/v1/sign-on")
+        || path == "/v1/sign-in-policy"
         || path.starts_with("/v1/systems/")
         || path.starts_with("/v1/alerts")
         || path.starts_with("/v1/subscriptions")

@@ -38,10 +38,17 @@ pub struct Problem {
     #[serde(skip)]
     kept: bool,
     #[serde(skip)]
-    retry_after: Option<u32>,
+    pub(crate) retry_after: Option<u32>,
     #[serde(skip)]
     pub(crate) replayed: bool,
+    /// What the database said: for the log, and for whoever works on it by this very process.
+    #[serde(skip)]
+    cause: Option<String>,
 }
+
+/// What the database said of why it failed, beside an answer that does not repeat it. It goes over no wire.
+#[derive(Clone, Debug)]
+pub struct Cause(pub String);
 
 /// How much is missing of what.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -71,7 +78,17 @@ impl Problem {
             kept: false,
             retry_after: None,
             replayed: false,
+            cause: None,
         }
+    }
+
+    /// With the id of the request that is being answered.
+    #[must_use]
+    pub(crate) fn identified(mut self) -> Self {
+        if !self.kept {
+            self.request_id = request::id();
+        }
+        self
     }
 
     /// The problem lies in a field.
@@ -153,13 +170,15 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(mut self) -> Response {
-        if !self.kept {
-            self.request_id = request::id();
+    fn into_response(self) -> Response {
+        let problem = self.identified();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (retry_after, replayed) = (problem.retry_after, problem.replayed);
+        let cause = problem.cause.clone().map(Cause);
+        let mut response = (status, Json(problem)).into_response();
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
         }
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let (retry_after, replayed) = (self.retry_after, self.replayed);
-        let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
@@ -300,12 +319,25 @@ fn missing_of(refusal: Refusal) -> Vec<MissingBody> {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
-        let detail = format!("nothing was changed: {error}");
-        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", "The database failed", detail);
-        problem.retry_after = Some(1);
-        problem
+        of_store(&error)
     }
+}
+
+/// What the database said is in the log, with the request's id; who asks learns what became of what they asked, and that id.
+fn of_store(error: &StoreError) -> Problem {
+    tracing::error!(%error, "the store failed");
+    let outcome = match error {
+        StoreError::Unclear { .. } => {
+            "the database cannot be reached, and whether this was done is not known yet: send the same again, under the same key"
+        }
+        StoreError::Moved { .. } => {
+            "the database cannot be written just now: others write there at the same time, and nothing was changed. Send it again"
+        }
+        _ => "the database cannot be read or written, and nothing was changed",
+    };
+    let detail = format!("{outcome}. Why is in the server's log, under the id of this request");
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store", "The database failed", detail);
+    Problem { cause: Some(CommitError::from(error.clone()).to_string()), ..problem.retry_after(1) }
 }
 
 impl From<SubmitError> for Problem {
@@ -313,6 +345,7 @@ impl From<SubmitError> for Problem {
         match error {
             SubmitError::Commit(CommitError::Invalid(invalid)) => invalid.into(),
             SubmitError::Commit(error @ CommitError::Bug) => Self::internal(&error.to_string()),
+            SubmitError::Commit(CommitError::Store(error)) => of_store(&error),
             other => {
                 let kind = if matches!(other, SubmitError::Busy) { "busy" } else { "store" };
                 let unavailable = StatusCode::SERVICE_UNAVAILABLE;

@@ -171,7 +171,7 @@ pub(crate) const KINDS: &[(&str, &str, &str)] = &[
     ("query", "A query parameter is not as it must be.", "See `detail`."),
     (
         "rate",
-        "The key sends more requests a second than it may. Nothing was done.",
+        "The key, or whoever is signed in, asks more often in a second than it may. Nothing was done.",
         "Send it again after `Retry-After` seconds, with the same key; or send many commands in one request: `POST /v1/commands`.",
     ),
     (

@@ -6,7 +6,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use tower_http::csrf::ProtectionError;
 
 use crate::pages;
 
@@ -25,9 +24,6 @@ const BY_TLS_ALONE: &str = "max-age=31536000; includeSubDomains";
 pub(crate) async fn answer(request: Request, next: Next) -> Response {
     let is_viewer = request.uri().path().starts_with("/docs");
     let mut response = next.run(request).await;
-    if response.extensions().get::<ProtectionError>().is_some() {
-        tracing::warn!("what another site asked was refused");
-    }
     let headers = response.headers_mut();
     let content = HeaderValue::from_static(content_security(headers, is_viewer));
     // Some pages need to load more, and say so themselves.

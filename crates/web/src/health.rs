@@ -7,9 +7,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use onhand_ledger::TenantId;
+use onhand_store::StoreError;
 
 use crate::App;
 use crate::blocking::blocking;
+use crate::request;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -18,11 +20,11 @@ pub(crate) fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
-/// Ready when the database can be read and written. `?verbose` says what was looked at.
+/// Ready when the database can be read and written. `?verbose` says what was looked at; why it cannot is in the log.
 async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> (StatusCode, String) {
     // Asks the database itself: the state in memory would not notice that it cannot be read.
     let look = || app.handle.ledger().read(TenantId::DEFAULT, |view| Ok(view.head()?.seq));
-    let reading = blocking(look).await.map(|seq| format!("seq {seq}")).map_err(|error| error.to_string());
+    let reading = blocking(look).await.map(|seq| format!("seq {seq}")).map_err(|error| logged(&error));
     let looked_at = [("database", reading), ("writing", writing(&app).await.map(str::to_owned))];
     let mut text = String::new();
     for (name, found) in &looked_at {
@@ -44,7 +46,13 @@ async fn writing(app: &App) -> Result<&'static str, String> {
         return Ok("the last commit was written");
     }
     let tried = blocking(|| app.handle.ledger().try_writing()).await;
-    tried.map(|()| "it failed, and works again").map_err(|error| error.to_string())
+    tried.map(|()| "it failed, and works again").map_err(|error| logged(&error))
+}
+
+/// Anybody may ask: what the database said is for whoever reads the log.
+fn logged(error: &StoreError) -> String {
+    tracing::error!(%error, "not ready");
+    format!("failed: why is in the log, under the id {}", request::id().unwrap_or_default())
 }
 
 async fn metrics(State(app): State<App>) -> Result<([(&'static str, &'static str); 1], String), StatusCode> {

@@ -18,6 +18,8 @@ use crate::blocking::blocking;
 use crate::body;
 use crate::error::Problem;
 use crate::extract::Path;
+use crate::refused;
+use crate::request as asked;
 
 /// The longest webhook: 1 MiB.
 const LONGEST: usize = 1024 * 1024;
@@ -60,6 +62,7 @@ async fn receive(
     let unavailable = |detail: String| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Not now", detail).retry_after(60)
     };
+    asked::is_of(tenant, &name);
     let connection = connection.map_err(|error| unavailable(error.to_string()))?;
     let own = own.transpose().map_err(|error| unavailable(error.to_string()))?;
     let channel = app.connector.connect(&name, &connection).map_err(|_| nobody())?;
@@ -76,7 +79,10 @@ async fn receive(
         let delivery = Delivery { header: &header, body: &body };
         // What is wrong is told: whoever sends it knows the address. Nothing is kept, and the answer is counted.
         scheme.verify(&secret, &delivery, ledger.clock().now()).map_err(|why| {
-            tracing::warn!(%tenant, system = name, %why, "a webhook was refused");
+            let now = ledger.clock().now();
+            if let Some(times) = app.watched.refused.of_this_request(refused::Why::Signature, now) {
+                tracing::warn!(%tenant, system = name, %why, times, "a webhook was refused");
+            }
             Problem::unauthorised(&format!("{why}; nothing was kept"))
         })?;
         scheme.event(&delivery)

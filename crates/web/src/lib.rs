@@ -20,9 +20,11 @@ mod hooks;
 mod metrics;
 mod pages;
 mod rate;
+mod refused;
 mod request;
 mod role;
 mod seen;
+mod sessions;
 mod sign_on;
 mod strict;
 mod trace;
@@ -48,12 +50,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub use decimal::Decimal;
-pub use error::Problem;
+pub use error::{Cause, Problem};
 pub use fair::Fair;
 pub use guard::over_tls;
 pub use metrics::Metrics;
 pub use pages::Watched;
 pub use role::Role;
+pub use sessions::Sessions;
 pub use v1::admin::VerifyBody;
 pub use v1::commands::commands_of;
 
@@ -81,6 +84,8 @@ pub struct App {
     pub sender: Sender,
     /// What is open of tenants whose pages somebody looks at.
     pub watched: Arc<Watched>,
+    /// How long whoever is signed in stays so, and how often they may ask.
+    pub sessions: Arc<Sessions>,
 }
 
 /// All routes.
@@ -111,6 +116,7 @@ pub fn router(app: App) -> Router {
         .route("/docs/errors", get(errors_page::page))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(guard::answer))
+        .layer(middleware::from_fn_with_state(app.clone(), refused::tell))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::measure))
         .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn(move |request, next| {

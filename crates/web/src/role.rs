@@ -54,8 +54,16 @@ impl std::str::FromStr for Role {
 }
 
 /// Addresses that only who says who may what asks, reading included.
-const ADMIN: &[&str] =
-    &["/v1/keys", "/v1/users", "/v1/sign-on", "/v1/seal", "/v1/erase", "/v1/systems/{name}/raw", "/settings"];
+const ADMIN: &[&str] = &[
+    "/v1/keys",
+    "/v1/users",
+    "/v1/sign-on",
+    "/v1/sign-in-policy",
+    "/v1/seal",
+    "/v1/erase",
+    "/v1/systems/{name}/raw",
+    "/settings",
+];
 
 /// Addresses at which a clerk changes something: what happens to goods where they are.
 const CLERK: &[&str] = &[
@@ -89,6 +97,7 @@ const VIEWER: &[&str] = &[
     "/floor/look-up",
     "/sign-out",
     "/account/password",
+    "/account/sessions/end",
     "/account/two-factor",
     "/account/two-factor/off",
 ];

@@ -7,6 +7,7 @@
 
 mod code;
 mod password;
+mod policy;
 mod tries;
 
 use onhand_engine::View;
@@ -18,6 +19,7 @@ use crate::role::Role;
 
 pub(crate) use code::{Code, Secret};
 pub(crate) use password::{check as check_password, hash, is_right, made_up};
+pub(crate) use policy::Policy;
 pub(crate) use tries::Tries;
 
 /// The notes that users are kept in, by their names in small letters.

@@ -336,6 +336,7 @@ async fn every_read_names_the_entry_it_is_true_at_and_waits_for_the_one_it_is_as
     shop.accepted("/v1/alerts", told).await;
     let subscribed = json!({ "name": "WEB", "url": "https://nobody.invalid/stock" });
     shop.accepted("/v1/subscriptions", subscribed).await;
+    shop.accepted("/v1/users", json!({ "name": "WEB", "role": "viewer" })).await;
     let key = json!({ "sku": "MUG", "name": "Mug" });
     let changed = shop.ask("POST", "/v1/items", &key.to_string()).await;
     let seq = seq_of(&changed).expect("a change says where it is");

@@ -242,8 +242,11 @@ async fn a_session_ends_by_signing_out_by_evening_and_with_its_key() {
     assert_eq!(browser.post("/sign-out", "", "same-origin").await.0, StatusCode::SEE_OTHER);
     assert_eq!(browser.get("/stock").await.0, StatusCode::SEE_OTHER, "the cookie alone is nothing");
     let browser = signed_in(&shop).await;
-    shop.clock.set(onhand_ledger::Instant::parse(&time("19:59")).unwrap());
-    browser.page("/stock").await;
+    // Somebody is there all day.
+    for used in (8..20).flat_map(|hour| [29, 59].map(|minute| format!("{hour:02}:{minute}"))) {
+        shop.clock.set(onhand_ledger::Instant::parse(&time(&used)).unwrap());
+        browser.page("/stock").await;
+    }
     shop.clock.set(onhand_ledger::Instant::parse(&time("20:01")).unwrap());
     assert_eq!(browser.get("/stock").await.0, StatusCode::SEE_OTHER);
     let key = auth::create_key(&shop.handle, TenantId::DEFAULT, "desk").await.unwrap();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::body::Body as HttpBody;
 use axum::extract::ConnectInfo;
@@ -171,12 +171,21 @@ impl Write for Lines {
     }
 }
 
+/// All that this process logs.
+fn logged() -> &'static Lines {
+    static ALL: LazyLock<Lines> = LazyLock::new(|| {
+        let lines = Lines::default();
+        let into = lines.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || into.clone()).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        lines
+    });
+    &ALL
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_and_who_is_refused_is_logged_and_no_secret() {
-    let lines = Lines::default();
-    let into = lines.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || into.clone()).finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let lines = logged();
     let shop = Shop::open().await;
     let grant = Grant { role: Role::Viewer, rights: &[], rate: None };
     let viewer = auth::create_key_as(&shop.handle, TenantId::DEFAULT, "watcher", grant).await.unwrap();
@@ -222,6 +231,51 @@ async fn who_comes_and_who_is_refused_is_logged_and_no_secret() {
     }
     for secret in [&shop.key[6..], &viewer[6..], &strange[6..], "hunter2", "of-mine", "ada@", &"e".repeat(40)]
     {
+        assert!(!told.contains(secret), "{secret}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_to_get_around_is_logged_and_fills_no_log() {
+    let lines = logged();
+    let shop = Shop::open().await;
+    let key = async |name: &str, rate| {
+        let grant = Grant { role: Role::Operator, rights: &[], rate };
+        auth::create_key_as(&shop.handle, TenantId::DEFAULT, name, grant).await.unwrap()
+    };
+    let (eager, clumsy) = (key("eager", Some(2)).await, key("clumsy", None).await);
+    let json = ("content-type", "application/json");
+    let by_key = async |key: &str, body: &str| {
+        let bearer = format!("Bearer {key}");
+        let with = [("authorization", bearer.as_str()), json];
+        asked(&shop, "127.0.0.1", ("POST", "/v1/locations"), &with, body).await.status()
+    };
+    for _ in 0..50 {
+        by_key(&eager, r#"{"code":"PARIS"}"#).await;
+        assert_eq!(
+            by_key(&clumsy, r#"{"code":"PARIS","hunter2hunter2":1}"#).await,
+            StatusCode::UNPROCESSABLE_ENTITY
+        );
+        let site = ("sec-fetch-site", "cross-site");
+        asked(&shop, "127.0.0.1", ("POST", "/sign-out"), &[FORM, site], "to=hunter2hunter2").await;
+    }
+    let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    for (said, path, who) in [
+        ("who asks too often was refused", "/v1/locations", Some("eager")),
+        ("somebody asks again and again for what cannot be", "/v1/locations", Some("clumsy")),
+        ("what another site asked was refused", "/sign-out", None),
+    ] {
+        let lines =
+            told.lines().filter(|line| line.contains(said)).map(|line| serde_json::from_str(line).unwrap());
+        let mut lines: Vec<serde_json::Value> = lines.collect();
+        lines.retain(|line| line["spans"][0]["path"] == path);
+        assert_eq!(lines.len(), 1, "{said}: {told}");
+        let line = &lines[0];
+        assert_eq!((&line["level"], line["fields"]["caller"].as_str()), (&"WARN".into(), who), "{line}");
+        assert!(line["fields"]["times"].is_number(), "{line}");
+        assert_eq!(line["spans"][0]["client"], "203.0.113.9", "{line}");
+    }
+    for secret in [&eager[6..], &clumsy[6..], "hunter2hunter2"] {
         assert!(!told.contains(secret), "{secret}: {told}");
     }
 }

@@ -29,6 +29,7 @@ use crate::files::exchange::{At, Exchange, hash_of};
 use crate::files::settings::Out;
 use crate::host::Host;
 use crate::outgoing::{Followed, Outgoing, Progress, Sent};
+use crate::systems_at::SystemsAt;
 use crate::{
     Channel, ChannelError, Discovery, Errand, Meaning, OrderPage, Push, Pushed, Reading, files, locked,
 };
@@ -95,11 +96,12 @@ impl Edi {
         username: &str,
         secret: &str,
         settings: &BTreeMap<String, String>,
-        http: reqwest::Client,
+        (http, allowed_at): (reqwest::Client, &SystemsAt),
     ) -> Result<Self, ChannelError> {
         let settings = Settings::parse(settings)
             .map_err(|reason| ChannelError::Settings { system: name.to_owned(), reason })?;
-        let exchange = Exchange::new(&At { name, url, username, secret }, &settings.exchanging, http)?;
+        let exchange =
+            Exchange::new(&At { name, url, username, secret, allowed_at }, &settings.exchanging, http)?;
         Ok(Self {
             name: name.to_owned(),
             settings,

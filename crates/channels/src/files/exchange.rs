@@ -16,6 +16,7 @@ use super::settings::Exchanging;
 use super::sftp::Sftp;
 use super::written;
 use crate::arrived::Settled;
+use crate::systems_at::SystemsAt;
 use crate::{ChannelError, locked};
 
 /// The folders there are.
@@ -33,6 +34,8 @@ pub(crate) struct At<'a> {
     pub url: &'a str,
     pub username: &'a str,
     pub secret: &'a str,
+    /// Where systems may be.
+    pub allowed_at: &'a SystemsAt,
 }
 
 /// Files that are exchanged with a system.
@@ -78,14 +81,16 @@ impl Exchange {
     /// # Errors
     /// An address that is no place of files.
     pub fn new(at: &At<'_>, settings: &Exchanging, http: reqwest::Client) -> Result<Self, ChannelError> {
-        let At { name, url, username, secret } = *at;
+        let At { name, url, username, secret, allowed_at } = *at;
         let wrong = |reason: String| ChannelError::Address { system: name.to_owned(), reason };
         let path = url.strip_prefix("file://").unwrap_or(url);
         let is_here = Path::new(path).is_absolute();
         let place: Arc<dyn Place> = if is_here {
             Arc::new(Folder::new(Path::new(path)))
         } else if url.starts_with("sftp://") {
-            Arc::new(Sftp::new(url, username, secret, settings.host_key.as_deref()).map_err(wrong)?)
+            Arc::new(
+                Sftp::new(url, username, secret, settings.host_key.as_deref(), allowed_at).map_err(wrong)?,
+            )
         } else if is_http(url) {
             Arc::new(Http::new(url, username, secret, &settings.names, http))
         } else {

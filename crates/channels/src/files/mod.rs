@@ -20,6 +20,7 @@ use self::exchange::{At, Exchange, hash_of, is_http};
 use self::place::{PlaceError, blocking};
 use self::settings::{Format, Out, Settings};
 use crate::arrived::{Arrived, Problem, Settled};
+use crate::systems_at::SystemsAt;
 use crate::{Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading};
 
 /// So many numbers are written together.
@@ -40,7 +41,7 @@ impl Files {
         username: &str,
         secret: &str,
         settings: &BTreeMap<String, String>,
-        http: reqwest::Client,
+        (http, allowed_at): (reqwest::Client, &SystemsAt),
     ) -> Result<Self, ChannelError> {
         let unset = |reason: String| ChannelError::Settings { system: name.to_owned(), reason };
         let settings = Settings::parse(settings).map_err(unset)?;
@@ -49,7 +50,8 @@ impl Files {
                 "over HTTP a full file goes out: what was not fetched yet would be replaced".to_owned();
             return Err(unset(format!("the setting `out` is `changes`; {reason}")));
         }
-        let exchange = Exchange::new(&At { name, url, username, secret }, &settings.exchanging, http)?;
+        let exchange =
+            Exchange::new(&At { name, url, username, secret, allowed_at }, &settings.exchanging, http)?;
         Ok(Self { name: name.to_owned(), settings, exchange })
     }
 

@@ -19,6 +19,7 @@ use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, Status, StatusCode
 
 use super::place::{Done, Entry, LONGEST_FILE, Place, PlaceError};
 use crate::locked;
+use crate::systems_at::SystemsAt;
 
 /// Whoever does not answer for so long is not there.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,6 +32,8 @@ const KIND: u32 = 0o170_000;
 /// A folder at a server.
 pub(super) struct Sftp {
     host: String,
+    /// Where it may be.
+    allowed_at: SystemsAt,
     port: u16,
     root: String,
     username: String,
@@ -85,9 +88,16 @@ fn is(error: &SftpError, code: StatusCode) -> bool {
 
 impl Sftp {
     /// At an address such as `sftp://files.example.com:22/exchange`.
-    pub fn new(url: &str, username: &str, secret: &str, host_key: Option<&str>) -> Result<Self, String> {
+    pub fn new(
+        url: &str,
+        username: &str,
+        secret: &str,
+        host_key: Option<&str>,
+        at: &SystemsAt,
+    ) -> Result<Self, String> {
         let parsed = reqwest::Url::parse(url).map_err(|error| format!("`{url}` is no address: {error}"))?;
-        let host = parsed.host_str().ok_or_else(|| format!("`{url}` names no server"))?.to_owned();
+        let host = parsed.host_str().ok_or_else(|| format!("`{url}` names no server"))?;
+        let host = host.trim_matches(['[', ']']).to_owned();
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(
                 "an address must not have a name or password in it: give them as `username` and `secret`"
@@ -96,6 +106,7 @@ impl Sftp {
         }
         Ok(Self {
             host,
+            allowed_at: at.clone(),
             port: parsed.port().unwrap_or(22),
             root: parsed.path().trim_end_matches('/').to_owned(),
             username: username.to_owned(),
@@ -117,7 +128,8 @@ impl Sftp {
         };
         let shown = Arc::new(Mutex::new(None));
         let pinned = Pinned { host_key: self.host_key.clone(), shown: shown.clone() };
-        let connected = client::connect(Arc::new(config), (self.host.as_str(), self.port), pinned).await;
+        let found = self.allowed_at.reach(&self.host, self.port, false).await.map_err(trouble)?;
+        let connected = client::connect(Arc::new(config), found.as_slice(), pinned).await;
         let mut session = match connected {
             Ok(session) => session,
             Err(error) => {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire;
+use crate::address::is_elsewhere_by_number;
 use crate::peer::{self, Peer};
 use crate::{ANSWERS_WITHIN, Budget, ChannelError, locked, why_lost};
 
@@ -93,6 +94,9 @@ impl Session {
 
     /// A file it made, line by line.
     pub async fn lines<T: DeserializeOwned>(&self, url: &str) -> Result<Vec<T>, ChannelError> {
+        if is_elsewhere_by_number(&self.url, url) {
+            return Err(self.peer.unexpected("it leads to a file at a host that has no name"));
+        }
         let answer = self.http.get(url).timeout(FILE_WITHIN).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
         let lost = |error| self.peer.unreachable(why_lost(error, FILE_WITHIN));

@@ -50,12 +50,37 @@ pub enum User {
         /// Who.
         name: String,
     },
+    /// Show where somebody is signed in now.
+    Sessions {
+        /// Who.
+        name: String,
+    },
+    /// Sign somebody out wherever they are. They may sign in again.
+    SignOut {
+        /// Who.
+        name: String,
+    },
+    /// Ask everybody who signs in at the pages for a code of their phone, or leave it to each; shows which it is unless told. Where it is
+    /// asked of everybody, no API key signs in at the pages.
+    TwoFactor {
+        /// Which.
+        asked: Option<TwoFactor>,
+    },
     /// Have people sign in by a provider of identities too (OpenID Connect), such as a company's own.
     SignOn {
         /// What to do.
         #[command(subcommand)]
         asked: SignOn,
     },
+}
+
+/// Whom codes of a phone are asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TwoFactor {
+    /// Everybody.
+    Everybody,
+    /// Whoever set them up.
+    Each,
 }
 
 /// Signing in by a provider of identities.

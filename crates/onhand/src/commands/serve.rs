@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use onhand_channels::systems_at::SystemsAt;
 use onhand_engine::worker::Pace;
 use onhand_ledger::TenantId;
 use onhand_store::{Note, StoreError};
@@ -50,9 +51,11 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     store.announce(&base)?;
     let mut runtime = Runtime::open(store)?;
     runtime.limit(serve.rate);
-    runtime.may_call_private(serve.alert_private);
-    runtime.may_send_private(serve.webhook_private);
-    runtime.files_in(serve.files_in.clone())?;
+    runtime.people(serve.idle_minutes, serve.person_rate);
+    runtime.may_call(serve.alert_private, serve.plain_outside);
+    runtime.may_send(serve.webhook_private, serve.plain_outside);
+    let at = SystemsAt { listed: serve.systems_at.clone(), may_be_plain: serve.plain_outside };
+    runtime.systems_at(at, serve.files_in.clone())?;
     let key_file = serve.key_file.clone().unwrap_or_else(|| database.key_file());
     let key = operators_key(&runtime, key_file).await?;
     runtime.seal_what_is_in_clear().await;

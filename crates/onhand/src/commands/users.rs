@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::cli::{SignOn, User};
+use crate::cli::{SignOn, TwoFactor, User};
 use crate::link::{Link, segment};
 use crate::output::say;
 
@@ -33,9 +33,50 @@ pub(super) async fn run(link: &Link, asked: &User, json: bool) -> anyhow::Result
             let told = link.delete(&format!("/v1/users/{}", segment(name)?)).await?;
             return Ok(print(json, &told, |told| say(format!("{} is removed.", text(told, "name"))))?);
         }
+        User::Sessions { name } => {
+            let told = link.get(&format!("/v1/users/{}/sessions", segment(name)?)).await?;
+            return Ok(print(json, &told, |told| sessions(told, &format!("{name} is signed in nowhere.")))?);
+        }
+        User::SignOut { name } => {
+            let told = link.post(&format!("/v1/users/{}/sign-out", segment(name)?), &json!({})).await?;
+            let ended = told["data"].as_array().map_or(0, Vec::len);
+            return Ok(print(json, &told, |_| {
+                say(format!("{name} is signed out: {ended} sessions ended."))
+            })?);
+        }
+        User::TwoFactor { asked } => return two_factor(link, *asked, json).await,
         User::SignOn { asked } => return sign_on(link, asked, json).await,
     };
     Ok(print(json, &told, |told| say(line(told)))?)
+}
+
+async fn two_factor(link: &Link, asked: Option<TwoFactor>, json: bool) -> anyhow::Result<()> {
+    let told = match asked {
+        None => link.get("/v1/sign-in-policy").await?,
+        Some(asked) => {
+            let body = json!({ "two_factor": asked == TwoFactor::Everybody });
+            link.post("/v1/sign-in-policy", &body).await?
+        }
+    };
+    Ok(print(json, &told, |told| {
+        say(if told["two_factor"] == true {
+            "A code of their phone is asked of everybody who signs in at the pages, and no API key signs in there."
+        } else {
+            "A code is asked of whoever set that up: `onhand user two-factor everybody` asks all."
+        })
+    })?)
+}
+
+fn sessions(told: &Value, none: &str) -> io::Result<()> {
+    let all = told["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if all.is_empty() {
+        return say(none);
+    }
+    all.iter().try_for_each(|session| {
+        let or = |field: &str| session[field].as_str().unwrap_or("unknown").to_owned();
+        let (browser, from, opened, seen) = (or("browser"), or("from"), or("opened_at"), or("seen_at"));
+        say(format!("{browser}  from {from}  signed in {opened}  last used {seen}"))
+    })
 }
 
 async fn sign_on(link: &Link, asked: &SignOn, json: bool) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
 //! Where a PostgreSQL database is, and how it is spoken with: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
 //!
-//! A password is never shown: not by `Display`, not by `Debug`, not by an error.
+//! A password is never shown: not by `Display`, not by `Debug`, not by an error. Whoever is not on this machine is spoken with over TLS,
+//! and their certificate is looked at, unless the address says otherwise.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +35,7 @@ pub struct PostgresUrl {
 /// Whom a TLS connection believes.
 #[derive(Clone)]
 enum Trust {
-    /// Whoever answers: `sslmode=prefer`, which would speak in clear where the server has no TLS.
+    /// Whoever answers: on this machine, or by `sslmode=prefer`, which would speak in clear where the server has no TLS.
     Anybody,
     /// Certificates under those that browsers trust (Mozilla's list).
     Public,
@@ -82,7 +84,9 @@ impl PostgresUrl {
         }
         let (ssl_mode, verified) = match ssl_mode {
             Some("disable") => (SslMode::Disable, false),
-            None | Some("prefer" | "allow") => (SslMode::Prefer, false),
+            Some("prefer" | "allow") => (SslMode::Prefer, false),
+            None if root.is_none() && is_this_machine(&config) => (SslMode::Prefer, false),
+            None => (SslMode::Require, true),
             Some("require" | "verify-full") => (SslMode::Require, true),
             Some("verify-ca") => return Err(wrong("sslmode=verify-ca is not known: take verify-full")),
             Some(_) => return Err(wrong("sslmode is `disable`, `prefer`, `require` or `verify-full`")),
@@ -135,6 +139,11 @@ impl PostgresUrl {
         hosts.collect::<Vec<_>>().join(",")
     }
 
+    /// Is nothing said in clear?
+    pub(super) fn needs_tls(&self) -> bool {
+        self.config.get_ssl_mode() == SslMode::Require
+    }
+
     /// What a connection is encrypted by.
     pub(super) fn tls(&self) -> Result<MakeRustlsConnect, StoreError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -182,6 +191,19 @@ impl fmt::Display for PostgresUrl {
 impl fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Is each server on this machine: at a socket of it, or at an address that leads back to it?
+fn is_this_machine(config: &Config) -> bool {
+    let is_here = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|at| at.is_loopback()),
+    };
+    // Where addresses are told they are called, whatever the names are.
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(is_here),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
     }
 }
 
@@ -241,6 +263,28 @@ mod tests {
     }
 
     #[test]
+    fn who_is_elsewhere_is_spoken_with_over_tls_unless_the_address_says_otherwise() {
+        for (address, mode, is_verified) in [
+            ("postgres://a@db.example/d", SslMode::Require, true),
+            ("postgres://a@10.0.0.7/d", SslMode::Require, true),
+            ("postgres://a@localhost,db.example/d", SslMode::Require, true),
+            ("postgres://a@localhost/d?hostaddr=10.0.0.7", SslMode::Require, true),
+            ("postgres://a@db.example/d?sslrootcert=/x", SslMode::Require, true),
+            ("postgres://a@localhost/d?sslrootcert=/x", SslMode::Require, true),
+            ("postgres://a@db.example/d?sslmode=verify-full", SslMode::Require, true),
+            ("postgres://a@localhost/d", SslMode::Prefer, false),
+            ("postgres://a@127.0.0.1,[::1]/d", SslMode::Prefer, false),
+            ("postgres://a@%2Frun%2Fpostgresql/d", SslMode::Prefer, false),
+            ("postgres://a@db.example/d?sslmode=prefer", SslMode::Prefer, false),
+            ("postgres://a@db.example/d?sslmode=disable", SslMode::Disable, false),
+        ] {
+            let url = PostgresUrl::parse(address, None).unwrap();
+            assert_eq!(url.config.get_ssl_mode(), mode, "{address}");
+            assert_eq!(!matches!(url.trust, Trust::Anybody), is_verified, "{address}");
+        }
+    }
+
+    #[test]
     fn a_wrong_address_says_what_is_wrong_and_no_password() {
         let cases = [
             ("mysql://ann:s3cret@h/d", "does not begin with postgres://"),
@@ -249,7 +293,7 @@ mod tests {
             ("postgres://ann:s3cret@h/d?sslmode=s3cret", "sslmode is `disable`"),
             ("postgres://ann:s3cret@h/d?sslmode=verify-ca", "take verify-full"),
             ("postgres://ann:s3cret@h/d?s3cret=1", "cannot be read"),
-            ("postgres://ann:s3cret@h/d?sslrootcert=/x", "sslmode=verify-full only"),
+            ("postgres://ann:s3cret@h/d?sslmode=prefer&sslrootcert=/x", "sslmode=verify-full only"),
             ("postgres://h/d", "names no user"),
             ("postgres:///d", "names no host"),
         ];

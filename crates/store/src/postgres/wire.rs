@@ -345,7 +345,14 @@ pub(super) fn told(doing: &'static str, error: &Error, url: &PostgresUrl) -> Sto
         _ if doing == "opened" && plain(error).contains("certificate") => {
             format!(
                 "the certificate of {hosts} is not taken ({}); name the one that signed it with sslrootcert=FILE, or give the \
-                 server one that is signed for its name",
+                 server one that is signed for its name. sslmode=prefer takes any",
+                plain(error)
+            )
+        }
+        _ if doing == "opened" && url.needs_tls() && plain(error).contains("TLS") => {
+            format!(
+                "{hosts} does not speak TLS ({}), without which the password and all that is kept would be readable on the way; \
+                 turn it on there (`ssl = on`), or say sslmode=disable where nobody else is on that way",
                 plain(error)
             )
         }

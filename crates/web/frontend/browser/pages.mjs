@@ -25,7 +25,32 @@ await walk({}, async ({ browser, opened, go, looked, until, api, fail, signIn })
     await theirs.type(`[name=${field}]`, value);
   }
   await Promise.all([theirs.waitForNavigation(), theirs.click("form[action='/account/password'] button")]);
+  // On a second device too, which is ended from the first.
+  const device = await browser.createBrowserContext();
+  const other = await device.newPage();
+  const asAda = async (on) => {
+    for (const [field, value] of [["name", "ada"], ["password", "correct horse battery staple"]]) await on.type(`#${field}`, value);
+    await Promise.all([on.waitForNavigation(), on.click("button.primary")]);
+  };
+  await go(other, "/sign-in?next=%2Fstock&why=idle");
+  for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(other, "sign-in-again", width, theme);
+  await asAda(other);
+  if (!other.url().endsWith("/stock")) fail("sign-in", `leads to ${other.url()}`);
+  await go(theirs, "/account");
+  await theirs.click("section[aria-labelledby=places-heading] summary");
   for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(theirs, "account", width, theme);
+  await theirs.type("form[action='/account/sessions/end'] [name=now]", "correct horse battery staple");
+  await Promise.all([theirs.waitForNavigation(), theirs.click("form[action='/account/sessions/end'] button")]);
+  await looked(theirs, "account-ended", 360, "light");
+  await go(other, "/stock");
+  if (!other.url().includes("/sign-in")) fail("/account", "a session that was ended goes on");
+  await device.close();
+  // Once codes are asked of everybody, whoever has none is led to where they are set up.
+  await api("/sign-in-policy", { two_factor: true });
+  await go(theirs, "/stock");
+  if (!theirs.url().endsWith("/account")) fail("/stock", `leads to ${theirs.url()} without codes`);
+  for (const width of [1280, 360]) for (const theme of ["light", "dark"]) await looked(theirs, "account-codes", width, theme);
+  await api("/sign-in-policy", { two_factor: false });
   await person.close();
 
   const first = (list) => page.evaluate((list) => document.querySelector(list)?.getAttribute("href"), list);

@@ -33,7 +33,8 @@ export function live(): void {
     const began = performance.now();
     const here = location.href;
     try {
-      const answer = await fetch(here, { headers: { Accept: "text/html" } });
+      // Nobody does anything: that this page asks keeps nobody signed in.
+      const answer = await fetch(here, { headers: { Accept: "text/html", "Onhand-Again": "1" } });
       // Signed out meanwhile: where one signs in leads back to here.
       if (answer.redirected) return location.reload();
       if (!answer.ok) return lost();

@@ -14,6 +14,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::refused::Refused;
 use crate::role::Role;
 use crate::users::Tries;
 use crate::v1::ask::read;
@@ -31,6 +32,8 @@ pub struct Watched {
     pub(super) hubs: Hubs,
     /// Who tried to sign in.
     pub(crate) tries: Tries,
+    /// Who was refused lately.
+    pub(crate) refused: Refused,
 }
 
 /// The names of a tenant's items, once they are read.

@@ -53,8 +53,13 @@ const PAGES: usize = 256;
 /// A page that is slower than so many tellings is told that it missed some.
 const TELLINGS: usize = 64;
 
+/// Where a page hears of what moves.
+pub(super) const PATH: &str = "/live";
+/// The header with which an open page asks for itself again, by our script (`live.ts`).
+pub(super) const AGAIN: &str = "onhand-again";
+
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/live", get(live))
+    Router::new().route(PATH, get(live))
 }
 
 /// What changed.

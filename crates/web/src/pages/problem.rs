@@ -24,10 +24,14 @@ pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
 
 /// A problem as a page.
 pub(crate) fn shown(problem: &Problem) -> Response {
+    let problem = &problem.clone().identified();
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match page(&Shown { style: assets::style(), icon: assets::icon(), problem }) {
         Ok(mut response) => {
             *response.status_mut() = status;
+            if let Some(seconds) = problem.retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
             response
         }
         Err(problem) => problem.into_response(),

@@ -1,40 +1,38 @@
 //! Who is at the screen: signed in by name and password, and a code where they set that up, or with an API key; known by a cookie
-//! until evening.
+//! until evening, or until nobody is there.
 //!
-//! A session is a random token of 160 bits, kept as a hash like a key's (`auth`), with the key or the person it was opened with: whoever
-//! revokes that, or sets another password, ends it. The cookie is of this host alone, no script reads it, and it goes over TLS
+//! A session is a random token of 160 bits, kept as a hash like a key's (`auth`), with the key or the person it was opened with
+//! (`sessions`): whoever revokes that, or sets another password, ends it. The cookie is of this host alone, no script reads it, and it goes over TLS
 //! alone, but to this very machine.
 
 use askama::Template;
 use axum::extract::{FromRequestParts, MatchedPath, RawQuery, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_ledger::TenantId;
 use onhand_store::Note;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::{Shown, assets, page, problem, words};
+use super::{Shown, assets, live, page, problem, words};
 use crate::App;
 use crate::auth::Caller;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::request;
+use crate::sessions::{self, By, Kept, LASTS, Over, Session};
 use crate::sign_on::provider_of;
-use crate::users::{self, Code, Secret, User};
+use crate::users::{self, Code, Policy, Secret, User};
 use crate::v1::unsealed;
 
-/// The notes that sessions are kept in.
-const SPACE: &str = "session";
 /// The cookie's name where a browser speaks with this very machine, perhaps without TLS.
 const COOKIE: &str = "onhand_session";
 /// And over TLS: no other host of the same domain can set it
 /// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis>, 4.1.3.2).
 const HOST_COOKIE: &str = "__Host-onhand_session";
-/// A session lasts a working day, in seconds.
-const LASTS: i64 = 12 * 3_600;
 /// A password that somebody else was given counts so long, in seconds.
 const GIVEN_LASTS: i64 = 7 * 24 * 3_600;
 
@@ -42,43 +40,28 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/sign-in", get(ask).post(sign_in)).route("/sign-out", post(sign_out))
 }
 
-/// As it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    #[serde(flatten)]
-    by: By,
-    /// Until when, in microseconds since 1970.
-    until: i64,
-}
-
-/// What it was opened with.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum By {
-    /// A key, by its hash.
-    Key {
-        /// It.
-        key: String,
-    },
-    /// A password.
-    Person {
-        /// Whose.
-        user: String,
-        /// When that was set, in microseconds since 1970.
-        password_at: i64,
-        /// It was no password but the word of a provider of identities.
-        #[serde(default)]
-        by_provider: bool,
-    },
-}
-
 /// Who it is.
 pub(super) struct Known {
     pub caller: Caller,
     /// None who came with a key.
     pub user: Option<User>,
+    /// The session they are here in.
+    pub session: Session,
+    /// What is asked of everybody.
+    pub policy: Policy,
+}
+
+impl Known {
     /// They came by the word of a provider of identities.
-    by_provider: bool,
+    pub fn is_by_provider(&self) -> bool {
+        matches!(self.session.kept.by, By::Person { by_provider: true, .. })
+    }
+
+    /// Somebody who has to choose a password, or to set up codes, before anything else.
+    pub fn has_to_settle(&self) -> bool {
+        let has_to = |user: &User| user.must_change || (self.policy.two_factor && !user.has_code);
+        !self.is_by_provider() && self.user.as_ref().is_some_and(has_to)
+    }
 }
 
 /// Who is at the screen. Whoever is not signed in is asked to first, and led back.
@@ -88,19 +71,13 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        match known(app, &parts.headers).await {
-            Ok(Some(Known { caller, user, by_provider })) => {
-                crate::trace::is_of(caller.tenant);
-                if user.is_some_and(|user| user.must_change) && !by_provider {
-                    return Err(Redirect::to("/account").into_response());
-                }
-                let path = parts.extensions.get::<MatchedPath>();
-                caller.may_ask(&parts.method, path).map_err(|problem| problem::shown(&problem))?;
-                Ok(Self(caller))
-            }
-            Ok(None) => Err(led_to_sign_in(parts)),
-            Err(problem) => Err(problem::shown(&problem)),
+        let known = Known::from_request_parts(parts, app).await?;
+        if known.has_to_settle() {
+            return Err(Redirect::to("/account").into_response());
         }
+        let path = parts.extensions.get::<MatchedPath>();
+        known.caller.may_ask(&parts.method, path).map_err(|problem| problem::shown(&problem))?;
+        Ok(Self(known.caller))
     }
 }
 
@@ -108,21 +85,52 @@ impl FromRequestParts<App> for Known {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        match known(app, &parts.headers).await {
-            Ok(Some(known)) => Ok(known),
-            Ok(None) => Err(led_to_sign_in(parts)),
-            Err(problem) => Err(problem::shown(&problem)),
+        let known = match looked(app, &parts.headers).await {
+            Ok(Ok(known)) => known,
+            Ok(Err(over)) => return Err(led_to_sign_in(parts, over)),
+            Err(problem) => return Err(problem::shown(&problem)),
+        };
+        let tenant = known.caller.tenant;
+        crate::trace::is_of(tenant);
+        request::is_of(tenant, &known.caller.name);
+        if known.user.is_some() {
+            app.sessions.take(tenant, &known.caller.name).map_err(|problem| problem::shown(&problem))?;
         }
+        if is_by_somebody(parts) {
+            sessions::used(app, tenant, &known.session).await;
+        }
+        Ok(known)
     }
 }
 
-fn led_to_sign_in(parts: &Parts) -> Response {
+/// Did somebody do something? An open page asks for itself again, and hears what moves, whether anybody is there or not.
+fn is_by_somebody(parts: &Parts) -> bool {
+    let hears = parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str() == live::PATH);
+    !hears && !parts.headers.contains_key(live::AGAIN)
+}
+
+/// Leads to where one signs in, which leads back, and says what became of a session that was.
+fn led_to_sign_in(parts: &Parts, over: Option<Over>) -> Response {
     // Asked for by our script: the page as a whole is asked for again, and leads to where one signs in.
     if parts.headers.contains_key("hx-request") {
         return (StatusCode::UNAUTHORIZED, [("hx-refresh", "true")]).into_response();
     }
-    let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-    Redirect::to(&format!("/sign-in?next={}", words::part(wanted))).into_response()
+    let why = match over {
+        Some(Over::Idle) => "&why=idle",
+        Some(Over::Day) => "&why=day",
+        None => "",
+    };
+    Redirect::to(&format!("/sign-in?next={}{why}", words::part(&wanted(parts)))).into_response()
+}
+
+/// The page that somebody is on: the one that they ask for, or that a form of theirs is on.
+fn wanted(parts: &Parts) -> String {
+    let here = |uri: &Uri| uri.path_and_query().map(|wanted| wanted.as_str().to_owned());
+    if parts.method.is_safe() {
+        return here(&parts.uri).unwrap_or_else(|| "/".to_owned());
+    }
+    let from = parts.headers.get(header::REFERER).and_then(|from| from.to_str().ok()?.parse::<Uri>().ok());
+    from.as_ref().and_then(here).unwrap_or_else(|| "/".to_owned())
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -172,32 +180,51 @@ fn hash(token: &str) -> String {
     blake3::hash(token.as_bytes()).to_hex().to_string()
 }
 
-/// Whose session the cookie names.
+/// Whose session the cookie names, and by what it is kept.
+fn named(headers: &HeaderMap) -> Option<(TenantId, String)> {
+    let token = cookie(headers)?;
+    Some((tenant_of(token)?, hash(token)))
+}
+
+/// Whose session it is that the cookie names.
 pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Option<Known>, Problem> {
-    let Some(token) = cookie(headers) else { return Ok(None) };
-    let Some(tenant) = tenant_of(token) else { return Ok(None) };
+    Ok(looked(app, headers).await?.ok())
+}
+
+/// As [`known`], or why it is nobody's any more, where that is known.
+async fn looked(app: &App, headers: &HeaderMap) -> Result<Result<Known, Option<Over>>, Problem> {
+    let Some((tenant, key)) = named(headers) else { return Ok(Err(None)) };
     let ledger = app.handle.ledger();
-    let key = hash(token);
-    let note = blocking(|| ledger.read(tenant, |view| view.note(SPACE, &key))).await?;
-    let Some(kept) = note.and_then(|body| serde_json::from_str::<Kept>(&body).ok()) else { return Ok(None) };
-    if kept.until <= ledger.clock().now().micros() {
-        return Ok(None);
+    let look = || {
+        ledger.read(tenant, |view| {
+            let Some(session) = sessions::found(view, &key)? else { return Ok(None) };
+            let user = match &session.kept.by {
+                By::Key { .. } => None,
+                By::Person { user, .. } => users::found(view, user)?,
+            };
+            Ok(Some((session, user, Policy::kept(view)?)))
+        })
+    };
+    let Some((session, user, policy)) = blocking(look).await? else { return Ok(Err(None)) };
+    if let Some(over) = session.over(&app.sessions, ledger.clock().now()) {
+        return Ok(Err(Some(over)));
     }
-    match kept.by {
-        By::Key { key } => {
-            let caller = app.keys.of_hash(ledger, tenant, key).await?;
-            Ok(caller.map(|caller| Known { caller, user: None, by_provider: false }))
+    let caller = match &session.kept.by {
+        // A key is one factor.
+        By::Key { .. } if policy.two_factor => None,
+        By::Key { key } => app.keys.of_hash(ledger, tenant, key.clone()).await?,
+        By::Person { password_at, .. } => {
+            let user = user.as_ref().filter(|user| !user.is_off && user.password_at == *password_at);
+            user.map(|User { name, rights, role, .. }| Caller {
+                tenant,
+                name: name.clone(),
+                rights: rights.clone(),
+                rate: None,
+                role: *role,
+            })
         }
-        By::Person { user, password_at, by_provider } => {
-            let found = blocking(|| ledger.read(tenant, |view| users::found(view, &user))).await?;
-            let found = found.filter(|user| !user.is_off && user.password_at == password_at);
-            Ok(found.map(|user| {
-                let User { name, rights, role, .. } = user.clone();
-                let caller = Caller { tenant, name, rights, rate: None, role };
-                Known { caller, user: Some(user), by_provider }
-            }))
-        }
-    }
+    };
+    Ok(caller.map(|caller| Known { caller, user, session, policy }).ok_or(None))
 }
 
 /// A page of ours, so that nobody is led elsewhere.
@@ -217,6 +244,8 @@ struct SignIn {
     next: String,
     /// What people know the provider of identities by, where one is set, and where one signs in by it.
     provider: Option<(String, String)>,
+    /// What became of the session that was.
+    over: Option<String>,
     /// What was typed as a name.
     name: String,
     wrong: Option<String>,
@@ -232,6 +261,7 @@ impl SignIn {
             icon: assets::icon(),
             next,
             provider: None,
+            over: None,
             name: String::new(),
             wrong: None,
             is_key: false,
@@ -263,6 +293,7 @@ pub(super) fn refused(next: &str, status: StatusCode, wrong: String) -> Shown {
 struct Next {
     next: Option<String>,
     tenant: Option<u64>,
+    why: Option<String>,
 }
 
 /// What an address asks for; what cannot be read asks for nothing.
@@ -279,7 +310,16 @@ pub(super) fn tenant_asked(tenant: Option<u64>) -> TenantId {
 
 async fn ask(State(app): State<App>, RawQuery(query): RawQuery) -> Shown {
     let next: Next = asked(query);
-    Ok(page(&SignIn::of(&app, next.next.as_deref(), tenant_asked(next.tenant)).await?)?)
+    let over = match next.why.as_deref() {
+        Some("idle") => Some(format!(
+            "Nobody was here for {}, so you were signed out.",
+            words::minutes(app.sessions.idle_minutes())
+        )),
+        Some("day") => Some("You signed in twelve hours ago, and a day here has no more.".to_owned()),
+        _ => None,
+    };
+    let shown = SignIn::of(&app, next.next.as_deref(), tenant_asked(next.tenant)).await?;
+    Ok(page(&SignIn { over, ..shown })?)
 }
 
 #[derive(Deserialize)]
@@ -306,24 +346,8 @@ fn who(typed: &str) -> (TenantId, &str) {
 }
 
 async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<SignInForm>) -> Shown {
-    let ledger = app.handle.ledger();
     let token = form.key.trim();
-    let came = if token.is_empty() {
-        by_password(&app, &form).await?
-    } else {
-        let found = app.keys.of_token(ledger, token).await?;
-        match &found {
-            Some((caller, _)) => {
-                tracing::info!(tenant = %caller.tenant, user = caller.name, by = "key", "somebody signed in");
-            }
-            None => tracing::warn!(by = "key", "a sign-in failed"),
-        }
-        found.map(|(caller, key)| (caller.tenant, By::Key { key })).ok_or_else(|| {
-            "This is no key that is known here. The operator's is in the file onhand.key beside the database; \
-             `onhand key create NAME` makes another."
-                .to_owned()
-        })
-    };
+    let came = if token.is_empty() { by_password(&app, &form).await? } else { by_key(&app, token).await? };
     match came {
         Ok((tenant, by)) => Ok(opened(&app, &headers, form.next.as_deref(), (tenant, by)).await?),
         Err(wrong) => {
@@ -336,6 +360,26 @@ async fn sign_in(State(app): State<App>, headers: HeaderMap, Form(form): Form<Si
             Ok(response)
         }
     }
+}
+
+/// By an API key, where that is enough; or what is wrong.
+async fn by_key(app: &App, token: &str) -> Result<Result<(TenantId, By), String>, Problem> {
+    let ledger = app.handle.ledger();
+    let Some((caller, key)) = app.keys.of_token(ledger, token).await? else {
+        tracing::warn!(by = "key", "a sign-in failed");
+        return Ok(Err("This is no key that is known here. The operator's is in the file onhand.key beside the database; \
+                       `onhand key create NAME` makes another."
+            .to_owned()));
+    };
+    let (tenant, user) = (caller.tenant, caller.name);
+    if blocking(|| ledger.read(tenant, Policy::kept)).await?.two_factor {
+        tracing::warn!(%tenant, user, by = "key", "a sign-in failed: a key is one factor, and two are asked for");
+        return Ok(Err("Two factors are asked for here, and a key is one. Sign in by your name; `onhand user add NAME` makes \
+                       somebody who does."
+            .to_owned()));
+    }
+    tracing::info!(%tenant, user, by = "key", "somebody signed in");
+    Ok(Ok((tenant, By::Key { key })))
 }
 
 /// By name, password and perhaps a code; or what is wrong, which does not say whether there is such a name.
@@ -406,12 +450,11 @@ async fn opened(
     getrandom::fill(&mut random).map_err(internal)?;
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let session = format!("{tenant}.{secret}");
-    let until = ledger.clock().now().plus_seconds(LASTS).micros();
-    let mut notes = ended(app, tenant).await?;
+    let now = ledger.clock().now();
+    let mut notes = blocking(|| ledger.read(tenant, |view| sessions::ended(view, now))).await?;
     // Whoever signs in anew, or has set another password, has one session here and not two.
     notes.extend(gone(headers, tenant));
-    let body = serde_json::to_string(&Kept { by, until }).map_err(internal)?;
-    notes.push(Note { space: SPACE.to_owned(), key: hash(&session), body: Some(body) });
+    notes.push(Kept::opened(by, now, headers, request::from()).note(&hash(&session)));
     app.handle.submit_with(tenant, None, notes).await?;
     let set = set_cookie(headers, &session, LASTS)?;
     // The names of all items are read while somebody looks at the first page.
@@ -450,18 +493,8 @@ fn internal(error: impl ToString) -> Problem {
 
 /// The session that the cookie names, of that tenant, to be forgotten.
 fn gone(headers: &HeaderMap, tenant: TenantId) -> impl Iterator<Item = Note> + use<> {
-    let token = cookie(headers).filter(|token| tenant_of(token) == Some(tenant));
-    token.map(|token| Note { space: SPACE.to_owned(), key: hash(token), body: None }).into_iter()
-}
-
-/// Sessions that are over, to be forgotten: the first of them.
-async fn ended(app: &App, tenant: TenantId) -> Result<Vec<Note>, Problem> {
-    let ledger = app.handle.ledger();
-    let now = ledger.clock().now().micros();
-    let some = blocking(|| ledger.read(tenant, |view| view.notes(SPACE, None, 100))).await?;
-    let is_over = |body: &str| serde_json::from_str::<Kept>(body).map_or(true, |kept| kept.until <= now);
-    let over = some.into_iter().filter(|(_, body)| is_over(body));
-    Ok(over.map(|(key, _)| Note { space: SPACE.to_owned(), key, body: None }).collect())
+    let key = named(headers).filter(|(of, _)| *of == tenant).map(|(_, key)| key);
+    key.into_iter().flat_map(|key| sessions::forgotten(&key))
 }
 
 async fn sign_out(State(app): State<App>, request: Request) -> Shown {

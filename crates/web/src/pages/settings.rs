@@ -1,4 +1,4 @@
-//! Who may what: people who sign in, and API keys.
+//! Who may what: people who sign in and what is asked of them, and API keys.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -9,20 +9,23 @@ use onhand_ledger::Instant;
 use serde::Deserialize;
 
 use super::frame::Frame;
-use super::session::Visitor;
+use super::session::{Known, Visitor};
 use super::{Shown, page, words};
 use crate::App;
 use crate::auth::{self, Caller, Right};
 use crate::error::Problem;
 use crate::role::Role;
-use crate::users::{self, User};
+use crate::users::{self, Policy, User};
 use crate::v1::admin::end_key;
 use crate::v1::ask::read;
+use crate::v1::sign_in_policy::keep;
+use crate::v1::user_sessions::end_all;
 use crate::v1::users::{AmendUser, UserInput, amend, give, make, remove};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/settings", get(show))
+        .route("/settings/two-factor", post(set_two_factor))
         .route("/settings/users", post(add))
         .route("/settings/users/{name}", post(change))
         .route("/settings/keys/{id}/revoke", post(revoke))
@@ -83,6 +86,10 @@ struct Settings {
     people: Vec<Person>,
     keys: Vec<ApiKey>,
     roles: [Role; 4],
+    /// Codes are asked of everybody.
+    two_factor: bool,
+    /// How many of the people set none up yet.
+    without: usize,
     /// A password to hand to somebody, shown once.
     given: Option<(String, String)>,
 }
@@ -93,8 +100,10 @@ async fn show(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
 
 async fn settings(app: &App, caller: &Caller, given: Option<(String, String)>) -> Shown {
     let frame = Frame::of(app, caller, "/settings").await?;
-    let (people, keys, now) =
-        read(app, caller, |view| Ok((users::all(view)?, auth::shown(view)?, view.now))).await?;
+    let (people, keys, policy, now) =
+        read(app, caller, |view| Ok((users::all(view)?, auth::shown(view)?, Policy::kept(view)?, view.now)))
+            .await?;
+    let without = people.iter().filter(|user| !user.has_code).count();
     let key = |key: auth::Shown| ApiKey {
         id: key.id().to_owned(),
         role: key.record.role.name(),
@@ -104,7 +113,36 @@ async fn settings(app: &App, caller: &Caller, given: Option<(String, String)>) -
     };
     let people = people.into_iter().map(|user| Person::of(user, now)).collect();
     let keys = keys.into_iter().map(key).collect();
-    Ok(page(&Settings { frame, people, keys, roles: Role::ALL, given })?)
+    let two_factor = policy.two_factor;
+    Ok(page(&Settings { frame, people, keys, roles: Role::ALL, two_factor, without, given })?)
+}
+
+#[derive(Deserialize)]
+struct TwoFactor {
+    two_factor: bool,
+}
+
+/// Says whether codes are asked of everybody. Nobody shuts themselves out by it.
+async fn set_two_factor(
+    State(app): State<App>,
+    Visitor(caller): Visitor,
+    known: Known,
+    Form(TwoFactor { two_factor }): Form<TwoFactor>,
+) -> Shown {
+    let why = match &known.user {
+        None => Some(
+            "you are signed in with an API key, which would be enough no more: sign in by your name, and set up codes",
+        ),
+        Some(user) if !user.has_code && !known.is_by_provider() => {
+            Some("set up codes of your own first, at /account")
+        }
+        Some(_) => None,
+    };
+    if let Some(why) = why.filter(|_| two_factor) {
+        return Err(Problem::of_field("two_factor", why).into());
+    }
+    keep(&app, &caller, Policy { two_factor }).await?;
+    Ok(Redirect::to("/settings").into_response())
 }
 
 #[derive(Deserialize)]
@@ -134,6 +172,10 @@ async fn change(
         "password" => {
             let given = give(&app, &caller, &name).await?;
             return settings(&app, &caller, Some((given.user.name, given.password))).await;
+        }
+        "signed_out" => {
+            end_all(&app, &caller, &name).await?;
+            return Ok(Redirect::to("/settings").into_response());
         }
         "removed" => {
             remove(&app, &caller, &name).await?;

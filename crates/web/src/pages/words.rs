@@ -69,6 +69,11 @@ impl Time {
     }
 }
 
+/// 1 minute, 60 minutes.
+pub(super) fn minutes(minutes: i64) -> String {
+    if minutes == 1 { "1 minute".to_owned() } else { format!("{minutes} minutes") }
+}
+
 /// < 0.1 s, 0.8 s, 12 s, 4 min, 3 h.
 pub(super) fn lasting(millis: u32) -> String {
     match millis {

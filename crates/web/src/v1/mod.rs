@@ -34,12 +34,14 @@ mod reversals;
 pub(crate) mod rules;
 mod selling;
 mod sessions;
+pub(crate) mod sign_in_policy;
 mod sign_on;
 mod snapshots;
 mod stock;
 pub(crate) mod subscriptions;
 pub(crate) mod systems;
 mod transfers;
+pub(crate) mod user_sessions;
 pub(crate) mod users;
 mod webhooks;
 
@@ -87,6 +89,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(people::routes())
         .merge(commands::routes())
         .merge(users::routes())
+        .merge(user_sessions::routes())
+        .merge(sign_in_policy::routes())
         .merge(sign_on::routes())
         .merge(admin::routes())
 }

@@ -236,7 +236,7 @@ pub(crate) async fn remove(app: &App, caller: &Caller, name: &str) -> Result<Use
 }
 
 /// Somebody whom the caller may change: whoever has a right that the caller has not is out of reach.
-async fn theirs(app: &App, caller: &Caller, name: &str) -> Result<User, Problem> {
+pub(super) async fn theirs(app: &App, caller: &Caller, name: &str) -> Result<User, Problem> {
     let found = read(app, caller, |view| users::found(view, name)).await?;
     let user = found.ok_or_else(|| Problem::unknown("user called", name))?;
     user.rights.iter().try_for_each(|right| caller.must_have_to_revoke(*right))?;

@@ -114,6 +114,7 @@ pub fn app(handle: Handle) -> App {
         teller: onhand_channels::notice::Teller::default(),
         sender: onhand_channels::signed::Sender::default(),
         watched: Arc::default(),
+        sessions: Arc::default(),
         metrics: Arc::new(Metrics::default()),
     }
 }
