@@ -309,8 +309,7 @@ impl Worker {
     async fn tell_relinked(&mut self) -> Result<(), WorkerError> {
         for key in std::mem::take(&mut self.relinked) {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };
-            let (listing, observed, doubtful) =
-                (line.listing.clone(), line.state.observed, line.state.doubtful);
+            let (listing, observed) = (line.listing.clone(), line.state.observed);
             let asked = line.state.begin_anew(listing.item, listing.multiplier);
             drop(line);
             self.untold.retain(|found| found.key != key);
