@@ -8,10 +8,10 @@ use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq, SystemId};
 use onhand_store::StoreError;
-use onhand_sync::{Standing, Stop, exposed};
+use onhand_sync::{Offer, Shown, Standing, Status, Stop, exposed};
 
 use crate::history::{HistoryFilter, LedgerRow};
-use crate::published::counted_by;
+use crate::published::{counted_by, offer};
 use crate::systems::{ItemShown, STATUS, Sent, ShownState, WorkerStatus, read_note, remote_locations, shown};
 use crate::view::View;
 
@@ -70,7 +70,7 @@ pub struct Explained {
     pub shown: ItemShown,
     /// How it stands.
     pub standing: Standing,
-    /// Units of the item that it offers beyond what is available: they can be oversold right now.
+    /// Units of the item that it offers beyond what there is, beside its other locations: they can be oversold right now.
     pub exposed: Quantity,
     /// The whole way.
     pub chain: Chain,
@@ -83,9 +83,9 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
     for (id, listing) in view.listings_of(item)? {
         let Some(system) = view.system(listing.system)? else { continue };
         let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
-        for remote_location in remote_locations(&system) {
-            let found = shown(view, &index, id, &listing, &system, &remote_location, &worker)?;
-            let Some((shown, should, status, state)) = found else { continue };
+        for Number { remote_location, shown, should, status, state, exposed } in
+            numbers_at(view, &index, id, &listing, &system, &worker)?
+        {
             let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
             let newest = newest(view, item, &behind, TOLD)?;
             let since = newest.first().map(|row| row.record.recorded_at);
@@ -99,9 +99,42 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
                 between: between(view, &newest, &behind, &system, &state)?,
             };
             let standing = Standing::of(&status, &should, since, view.now);
-            let exposed = exposed(status.shows(), listing.multiplier, should.available);
             all.push(Explained { shown, standing, exposed, chain });
         }
+    }
+    Ok(all)
+}
+
+/// A listing's number at one of its remote locations.
+struct Number {
+    remote_location: String,
+    shown: ItemShown,
+    should: Shown,
+    status: Status,
+    state: ShownState,
+    exposed: Quantity,
+}
+
+/// A listing's number at each of its remote locations, and what it offers beyond what there is.
+fn numbers_at(
+    view: &mut View<'_>,
+    index: &Index,
+    id: ListingId,
+    listing: &Listing,
+    system: &System,
+    worker: &WorkerStatus,
+) -> Result<Vec<Number>, StoreError> {
+    let mut all = Vec::new();
+    for remote_location in remote_locations(system) {
+        let found = shown(view, index, id, listing, system, &remote_location, worker)?;
+        let Some((shown, should, status, state)) = found else { continue };
+        let exposed = Quantity::ZERO;
+        all.push(Number { remote_location, shown, should, status, state, exposed });
+    }
+    let offers = all.iter().map(|number| offer(system, listing, number.status.shows(), &number.should));
+    let each = exposed(&offers.collect::<Vec<Offer<'_>>>());
+    for (number, exposed) in all.iter_mut().zip(each) {
+        number.exposed = exposed;
     }
     Ok(all)
 }
@@ -301,9 +334,9 @@ pub struct Exposure {
     pub remote_location: String,
     /// What it shows, in its own units.
     pub shows: Quantity,
-    /// What is available, in units of the item.
+    /// What is available there and not sold by orders that wait, in units of the item.
     pub available: Quantity,
-    /// Units of the item that can be oversold right now.
+    /// Units of the item that can be oversold right now; of stock that several of its locations offer, what is offered more than once.
     pub exposed: Quantity,
     /// How long it usually takes until the system shows a lower number, in milliseconds; none where that is not known, or
     /// nothing is sent.
@@ -331,8 +364,8 @@ pub fn exposure(
     for id in &listings {
         let Some(listing) = view.listing(*id)? else { continue };
         let Some((system, worker)) = systems.get(&listing.system) else { continue };
-        for remote_location in remote_locations(system) {
-            all.extend(exposed_at(view, *id, &listing, &index, system, &remote_location, worker)?);
+        for number in numbers_at(view, &index, *id, &listing, system, worker)? {
+            all.extend(exposed_at(view, *id, &listing, &index, (system, worker), number)?);
         }
     }
     Ok((all, listings.last().copied().filter(|_| more)))
@@ -343,17 +376,12 @@ fn exposed_at(
     id: ListingId,
     listing: &Listing,
     index: &Index,
-    system: &System,
-    remote_location: &str,
-    worker: &WorkerStatus,
+    (system, worker): (&System, &WorkerStatus),
+    Number { remote_location, should, status, exposed, .. }: Number,
 ) -> Result<Option<Exposure>, StoreError> {
-    let found = shown(view, index, id, listing, system, remote_location, worker)?;
-    let (Some((_, should, status, _)), Some(item)) = (found, listing.item) else { return Ok(None) };
-    let exposed = exposed(status.shows(), listing.multiplier, should.available);
-    let Some(shows) = status.shows().filter(|_| exposed.is_positive() && !should.is_skipped) else {
-        return Ok(None);
-    };
-    let behind = counted_by(view, index, id, listing, system, remote_location)?;
+    let shows = status.shows().filter(|_| exposed.is_positive());
+    let (Some(shows), Some(item)) = (shows, listing.item) else { return Ok(None) };
+    let behind = counted_by(view, index, id, listing, system, &remote_location)?;
     let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
@@ -366,9 +394,9 @@ fn exposed_at(
         sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
         system: system.name.clone(),
         listing: listing.remote_id.clone(),
-        remote_location: remote_location.to_owned(),
+        remote_location,
         shows,
-        available: should.available,
+        available: (should.available - should.claimed).max(Quantity::ZERO),
         exposed,
         for_millis: for_millis.filter(|_| is_sent),
         standing,

@@ -226,14 +226,6 @@ impl Standing {
     }
 }
 
-/// Units of the item that a listing offers beyond what is available: its number times what one of it is, less what there is.
-/// What a rule keeps back is there to be sold, so it counts as available.
-pub fn exposed(shows: Option<Quantity>, multiplier: u32, available: Quantity) -> Quantity {
-    let offered = shows.unwrap_or_default().micros().saturating_mul(i64::from(multiplier.max(1)));
-    let there = available.micros().max(0);
-    Quantity::from_micros(offered.saturating_sub(there).max(0))
-}
-
 /// One or two plain sentences: what it shows, what it should, and why it does not.
 pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let halted = shown.halt.as_ref().map(|halt| {
@@ -521,15 +513,6 @@ mod tests {
         ] {
             assert_eq!(said(&status), format!("Woo shows 97 and should show 101. {why}"));
         }
-    }
-
-    #[test]
-    fn exposed_is_what_is_offered_beyond_what_is_there() {
-        let units = Quantity::units;
-        assert_eq!(exposed(Some(units(5)), 1, units(3)), units(2));
-        assert_eq!(exposed(Some(units(2)), 6, units(10)), units(2));
-        assert_eq!(exposed(Some(units(3)), 1, units(-2)), units(3));
-        assert_eq!((exposed(Some(units(3)), 1, units(9)), exposed(None, 1, units(0))), (units(0), units(0)));
     }
 
     #[test]

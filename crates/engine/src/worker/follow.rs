@@ -241,7 +241,6 @@ impl Worker {
             let differed = line.differs();
             let fell_now = !line.desired.is_zero() && should.quantity.is_zero();
             line.desired = should.quantity;
-            line.available = should.available;
             line.is_skipped = should.is_skipped;
             line.fall = if line.desired.is_zero() {
                 let mapped = self.system.locations.iter();
@@ -322,7 +321,6 @@ impl Worker {
                         kept_at: state.observed.map_or(Instant::MIN, |(_, at)| at),
                         state,
                         desired: Quantity::ZERO,
-                        available: Quantity::ZERO,
                         is_skipped: false,
                         basis: None,
                         changed_at: None,

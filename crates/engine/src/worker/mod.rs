@@ -157,8 +157,6 @@ struct Line {
     state: ShownState,
     /// What it should show, at `seq` of the worker.
     desired: Quantity,
-    /// What can be promised of its item where it counts, at the same `seq`.
-    available: Quantity,
     /// A rule leaves the number to the system.
     is_skipped: bool,
     /// What the number was computed from.
@@ -454,7 +452,7 @@ impl Worker {
     }
 
     /// What it comes to now, for whoever watches.
-    fn leave_figures(&self, done: &Result<(), WorkerError>) {
+    fn leave_figures(&mut self, done: &Result<(), WorkerError>) {
         let sends = self.system.mode.direction.sends();
         let standing = if sends { self.lines.standing() } else { Standing::default() };
         self.figures(|figures| {
