@@ -1,5 +1,6 @@
 //! Why a system shows what it shows: from the stock, by the rule, to what was sent and read back, link by link (law 12).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::entry::{Account, Movement};
@@ -36,7 +37,7 @@ pub struct Behind {
 pub struct Between {
     /// When it happened.
     pub at: Instant,
-    /// By how much what can be sold changed, in units of the item; of what a system did to its own number, in its units.
+    /// By how much what can be sold changed, in units of the item, or of what it is built of; of what a system did to its own number, in its units.
     pub quantity: Quantity,
     /// Our entry; none where it happened over there.
     pub seq: Option<Seq>,
@@ -55,7 +56,8 @@ pub struct Chain {
     pub rule: Option<RuleId>,
     /// What the rule did, in words; empty where it did nothing.
     pub because: String,
-    /// When what can be sold last changed there; none where it never did.
+    /// When the number that it should show came to be: what can be sold there changed, or a rule, an order that waits, …; none where it
+    /// never did.
     pub since: Option<Instant>,
     /// What was last sent.
     pub sent: Option<Sent>,
@@ -88,7 +90,7 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
         {
             let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
             let newest = newest(view, item, &behind, TOLD)?;
-            let since = newest.first().map(|row| row.record.recorded_at);
+            let since = since(view, &newest, &should, &state)?;
             let chain = Chain {
                 stock: stock_behind(view, item, &behind)?,
                 available: should.available,
@@ -212,9 +214,10 @@ fn numbers(
         let mut is_told = false;
         for place in &remote {
             let found = shown(view, &index, id, &listing, &known, place, &worker)?;
-            let (Some((number, should, status, _)), Some(item)) = (found, listing.item) else { continue };
+            let (Some((number, should, status, state)), Some(item)) = (found, listing.item) else { continue };
             let behind = counted_by(view, &index, id, &listing, &known, place)?;
-            let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
+            let newest = newest(view, item, &behind, 1)?;
+            let since = since(view, &newest, &should, &state)?;
             let standing = Standing::of(&status, &should, since, view.now);
             all.push((id, ListingNumber { listing: listing.clone(), shown: Some((number, standing)) }));
             is_told = true;
@@ -231,7 +234,7 @@ fn stock_behind(view: &mut View<'_>, item: ItemId, behind: &[LocationId]) -> Res
     for location in behind {
         let code = view.location(*location)?.map_or_else(|| location.to_string(), |known| known.code);
         let available = view.available(item, *location)?;
-        all.push(Behind { location: code, available, claimed: view.claimed_at(item, *location)? });
+        all.push(Behind { location: code, available, claimed: view.claimed_behind(item, *location)? });
     }
     Ok(all)
 }
@@ -245,22 +248,55 @@ fn inside(view: &mut View<'_>, behind: &[LocationId]) -> Result<BTreeSet<Locatio
     Ok(locations)
 }
 
-/// The newest movements that changed what is available there, the newest first.
+/// A movement of an item, or of something that it is built of.
+struct Moved {
+    row: LedgerRow,
+    /// What of; none: the item itself.
+    part: Option<ItemId>,
+}
+
+/// The newest movements that changed what is available there of an item and of all that it is built of, the newest first.
 fn newest(
     view: &mut View<'_>,
     item: ItemId,
     behind: &[LocationId],
     limit: usize,
-) -> Result<Vec<LedgerRow>, StoreError> {
+) -> Result<Vec<Moved>, StoreError> {
     let (locations, state) = (Some(inside(view, behind)?), Some(StockState::Available));
     let filter = HistoryFilter { locations, state, ..HistoryFilter::default() };
-    Ok(view.item_history(item, &filter, Seq::MAX >> 1, limit, EXAMINED)?.rows)
+    let mut all = Vec::new();
+    for of in view.with_parts(item)? {
+        let part = (of != item).then_some(of);
+        let rows = view.item_history(of, &filter, Seq::MAX >> 1, limit, EXAMINED)?.rows;
+        all.extend(rows.into_iter().map(|row| Moved { row, part }));
+    }
+    all.sort_by_key(|moved| Reverse(moved.row.seq));
+    all.truncate(limit);
+    Ok(all)
+}
+
+/// When the number that it should show came to be: by what moved last, by what its worker saw, or else by the rule that speaks of it.
+fn since(
+    view: &mut View<'_>,
+    newest: &[Moved],
+    should: &Shown,
+    state: &ShownState,
+) -> Result<Option<Instant>, StoreError> {
+    let moved = newest.first().map(|moved| moved.row.record.recorded_at);
+    let seen = state.wanted.map(|(_, at)| at);
+    let is_seen = state.wanted.is_some_and(|(wanted, _)| wanted == should.quantity);
+    let ruled = match should.rule.filter(|_| !is_seen) {
+        Some(RuleId(seq)) => view.entry(seq)?.map(|(_, record, ..)| record.recorded_at),
+        None => None,
+    };
+    let stopped = should.halt.as_ref().map(|halt| halt.at);
+    Ok([moved, seen, ruled, stopped].into_iter().flatten().max())
 }
 
 /// What happened since the number was sent: here, and over there.
 fn between(
     view: &mut View<'_>,
-    newest: &[LedgerRow],
+    newest: &[Moved],
     behind: &[LocationId],
     system: &System,
     state: &ShownState,
@@ -280,8 +316,8 @@ fn between(
         .collect();
     if let Some(sent) = &state.sent {
         let locations = inside(view, behind)?;
-        for row in newest.iter().filter(|row| row.seq > sent.seq) {
-            all.push(told(view, row, &locations)?);
+        for moved in newest.iter().filter(|moved| moved.row.seq > sent.seq) {
+            all.push(told(view, moved, &locations)?);
         }
     }
     all.sort_by_key(|one| (one.at, one.seq));
@@ -292,7 +328,7 @@ fn between(
 /// A movement in plain words, as far as it changed what is available at these locations.
 fn told(
     view: &mut View<'_>,
-    row: &LedgerRow,
+    Moved { row, part }: &Moved,
     locations: &BTreeSet<LocationId>,
 ) -> Result<Between, StoreError> {
     let Movement { from, to, occurred_at, reason, .. } = &row.movement;
@@ -317,7 +353,9 @@ fn told(
     let sign = if quantity.is_negative() { "\u{2212}" } else { "+" };
     let amount = if quantity.is_negative() { -quantity } else { quantity };
     let place = place.unwrap_or_default();
-    let sentence = format!("{sign}{amount} available at {place}: {reason}, {by}.");
+    let part = part.map(|part| view.item(part)).transpose()?.flatten();
+    let of = part.map_or(String::new(), |part| format!(" of {}", part.sku));
+    let sentence = format!("{sign}{amount}{of} available at {place}: {reason}, {by}.");
     Ok(Between { at: *occurred_at, quantity, seq: Some(row.seq), sentence })
 }
 
@@ -377,12 +415,13 @@ fn exposed_at(
     listing: &Listing,
     index: &Index,
     (system, worker): (&System, &WorkerStatus),
-    Number { remote_location, should, status, exposed, .. }: Number,
+    Number { remote_location, should, status, state, exposed, .. }: Number,
 ) -> Result<Option<Exposure>, StoreError> {
     let shows = status.shows().filter(|_| exposed.is_positive());
     let (Some(shows), Some(item)) = (shows, listing.item) else { return Ok(None) };
     let behind = counted_by(view, index, id, listing, system, &remote_location)?;
-    let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
+    let newest = newest(view, item, &behind, 1)?;
+    let since = since(view, &newest, &should, &state)?;
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
     // In batches it stays so until the next one has gone.

@@ -9,7 +9,7 @@ use onhand_ledger::{
 };
 use onhand_store::StoreError;
 use onhand_sync::alerts::{Fact, Kind};
-use onhand_sync::{exposed, next_batch};
+use onhand_sync::exposed;
 
 use super::{Delivery, Target, delivery};
 use crate::commit::Ledger;
@@ -243,7 +243,7 @@ fn look_at(
         system.is_sent_to() && system.mode.direction.sends() && view.rules()?.pushing_stopped.is_none();
     let from = match &system.mode.timing {
         // Until the next batch it is as it was chosen.
-        Timing::Batch(schedule) => next_batch(schedule, worker.batched_at.unwrap_or(view.now)),
+        Timing::Batch(schedule) => worker.next_batch(schedule, view.now),
         Timing::NearRealTime { .. } => view.now,
     };
     let remote = remote_locations(system);

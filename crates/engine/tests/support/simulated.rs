@@ -7,9 +7,9 @@ use onhand_channels::{
     Budget, Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder,
     RemoteOrderLine,
 };
+use onhand_engine::systems::{ShownState, shown_key, shown_space};
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, queue};
-use onhand_engine::systems::{ShownState, shown_key, shown_space};
 use onhand_ledger::command::{
     Adjust, Content, Document, Line, Name, OrderContent, OrderContentLine, PutItem, PutListing, PutLocation,
     PutMode, PutSystem, Receive, Resolve, SetPublication,
@@ -42,6 +42,8 @@ pub fn time(text: &str) -> Instant {
 pub struct Inside {
     /// What its listings show.
     pub numbers: BTreeMap<String, i64>,
+    /// And at another location, `there`.
+    pub there: BTreeMap<String, i64>,
     /// Its orders, the oldest change first.
     pub orders: Vec<RemoteOrder>,
     /// What was pushed: when, what, how many.
@@ -214,7 +216,11 @@ impl Channel for Simulated {
                 tracked: !inside.untracked.contains(listing),
             })
         };
-        Ok(listings.iter().filter_map(reading).collect())
+        let other = |listing: &String| {
+            let quantity = Quantity::units(*inside.there.get(listing)?);
+            Some(Reading { location: "there".to_owned(), quantity, ..reading(listing)? })
+        };
+        Ok(listings.iter().filter_map(reading).chain(listings.iter().filter_map(other)).collect())
     }
 
     async fn push(&self, pushes: &[Push]) -> Result<Vec<Pushed>, ChannelError> {
@@ -366,13 +372,15 @@ impl World {
 
     /// A system that cannot be reached from now on, with these locations: which of ours each is, and what it shows of an item there.
     pub async fn shows_at(&mut self, name: &str, sku: &str, shows: &[(&str, &str, i64)]) {
-        let (shop, id, _) = self.systems.iter().find(|(shop, ..)| shop.name == name).expect("it is connected");
+        let (shop, id, _) =
+            self.systems.iter().find(|(shop, ..)| shop.name == name).expect("it is connected");
         let id = *id;
         shop.inside.lock().down = true;
         let locations = shows.iter().map(|(theirs, ours, _)| ((*theirs).to_owned(), (*ours).to_owned()));
         let locations = Some(locations.collect());
         let (name, kind) = (name.to_owned(), "test".to_owned());
-        self.tell(Body::PutSystem(PutSystem { name: name.clone(), kind, locations, ..Default::default() })).await;
+        self.tell(Body::PutSystem(PutSystem { name: name.clone(), kind, locations, ..Default::default() }))
+            .await;
         let listings = self.handle.ledger().read(TENANT, |view| {
             let (item, _) = view.item_by_sku(sku)?.expect("the item is there");
             view.listings_of(item)

@@ -61,7 +61,7 @@ struct ChainBody {
     rule: Option<String>,
     /// What the rule, packs and waiting documents did, in words; empty where they did nothing.
     because: String,
-    /// When what can be sold last changed there.
+    /// When the number that it should show came to be: when what can be sold there, a rule or an order that waits last changed it.
     since: Option<String>,
     /// What was last sent.
     sent: Option<SentBody>,
