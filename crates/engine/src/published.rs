@@ -75,6 +75,12 @@ impl Basis {
     pub(crate) const fn cover(&self) -> &Cover {
         &self.cover
     }
+
+    /// As it is once so much of it is promised to orders.
+    fn promise(&mut self, quantity: Quantity) {
+        self.stock.available = self.stock.available - quantity;
+        self.stock.committed += quantity;
+    }
 }
 
 impl View<'_> {
@@ -403,6 +409,23 @@ pub fn desired_at(
 ) -> Result<Option<Shown>, StoreError> {
     let index = view.published()?;
     desired_by(view, &index, id, listing, system, remote_location)
+}
+
+/// As [`desired_at`], once so much of its item is promised to orders there that are not known yet.
+pub(crate) fn desired_after(
+    view: &mut View<'_>,
+    (id, listing): (ListingId, &Listing),
+    system: &System,
+    remote_location: &str,
+    promised: Quantity,
+) -> Result<Option<Shown>, StoreError> {
+    let Some(item) = listing.item else { return Ok(None) };
+    let index = view.published()?;
+    let facts = view.facts_for_rules(item)?;
+    let place = Place { id, listing, item, system, remote_location };
+    let mut basis = view.basis(item, system, remote_location, Needs::of(place.rule(&index, &facts)))?;
+    basis.promise(promised);
+    place.shown(view, &index, &facts, &mut Some(basis)).map(Some)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::systems::asked::{Doing, ask, progress};
+use onhand_engine::systems::opening::{Change, rehearse};
 use onhand_engine::systems::{SystemStatus, system_status};
 use onhand_ledger::command::{Adjust, Line, PutLocation, PutMode, PutSystem, SetOwnership, SetPublication};
-use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Timing};
+use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Stage, Timing};
 use onhand_ledger::{Answer, Body, ListingId, Quantity, SystemId};
 use onhand_sync::Standing;
 use simulated::Kept::File;
@@ -458,4 +459,60 @@ async fn an_order_that_waits_and_names_a_place_takes_from_no_other() {
         .map(|behind| (behind.location.as_str(), behind.claimed.whole_units()))
         .collect();
     assert_eq!(claimed, [("LONDON", 18), ("PARIS", 0)]);
+}
+
+/// What a dry run of SHOP would change, as one that is being connected: which listing, where, from, to.
+async fn rehearsed(world: &World, shop: &Simulated) -> Vec<(String, String, i64, i64)> {
+    let id = shop_id(world);
+    let mut system = world.handle.ledger().read(TENANT, |view| view.system(id)).unwrap().unwrap();
+    system.stage = Stage::Connecting;
+    let (rows, mut changes) = tokio::sync::mpsc::channel(100);
+    rehearse(&world.handle, shop, TENANT, id, &system, rows).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(Change { listing, location, from, to, .. }) = changes.recv().await {
+        all.push((listing, location, from.whole_units(), to.whole_units()));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_takes_open_orders_off_where_they_are_and_before_packs() {
+    let mut world = World::new(File).await;
+    world.item("PEN", 22).await;
+    let shop = world.connect("SHOP", &[("PEN", 19)], PutMode::default()).await;
+    world.listing("SHOP", "BOX", "PEN", 6).await;
+    shop.inside.lock().numbers.insert("BOX".to_owned(), 22);
+    shop.sell("PEN", 3);
+    shop.inside.lock().numbers.insert("PEN".to_owned(), 19);
+    assert_eq!(rehearsed(&world, &shop).await, [("BOX".to_owned(), "here".to_owned(), 22, 3)], "19 are left");
+
+    let mut world = World::new(File).await;
+    world.tell(Body::PutLocation(PutLocation { code: "PARIS".to_owned(), ..Default::default() })).await;
+    world.item("MUG", 20).await;
+    let shop = world.connect("SHOP", &[("MUG", 17)], PutMode::default()).await;
+    let locations = [("here", "LONDON"), ("there", "PARIS")];
+    let locations = locations.map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned())).to_vec();
+    let (name, kind) = ("SHOP".to_owned(), "test".to_owned());
+    world
+        .tell(Body::PutSystem(PutSystem { name, kind, locations: Some(locations), ..Default::default() }))
+        .await;
+    shop.sell("MUG", 3);
+    {
+        let mut inside = shop.inside.lock();
+        inside.numbers.insert("MUG".to_owned(), 17);
+        inside.there.insert("MUG".to_owned(), 5);
+        inside.orders[0].lines[0].places = vec![("here".to_owned(), Quantity::units(3))];
+    }
+    adjust_in_paris(&world, 5).await;
+    assert_eq!(rehearsed(&world, &shop).await, [], "PARIS keeps its 5");
+    // Nobody says where: it may be at each.
+    shop.inside.lock().orders[0].lines[0].places.clear();
+    let there = [("MUG".to_owned(), "there".to_owned(), 5, 2)];
+    assert_eq!(rehearsed(&world, &shop).await, there);
+}
+
+async fn adjust_in_paris(world: &World, units: i64) {
+    let lines = vec![Line { sku: "MUG".to_owned(), quantity: Quantity::units(units), ..Line::default() }];
+    let (location, reason) = ("PARIS".to_owned(), "found".to_owned());
+    world.tell(Body::Adjust(Adjust { location, lines, occurred_at: None, reason })).await;
 }
