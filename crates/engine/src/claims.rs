@@ -4,17 +4,23 @@
 //! changes with stock and recipes: of a kit beyond the assembled ones its components are claimed too.
 
 use onhand_ledger::availability;
+use onhand_ledger::command::{Content, Document, Name};
 use onhand_ledger::key::StockState;
 use onhand_ledger::{ItemId, Key, LocationId, Quantity, Seq, SystemId, Value};
 use onhand_store::StoreError;
 
 use crate::view::View;
 
+/// The keys between which an item's claims lie.
+fn claims_of(item: ItemId) -> (Key, Key) {
+    let key = |system| Key::Claimed(item, SystemId(system), String::new());
+    (key(0), key(Seq::MAX))
+}
+
 impl View<'_> {
     /// How much of an item the documents that wait have sold, by its own name.
     pub fn claimed(&mut self, item: ItemId) -> Result<Quantity, StoreError> {
-        let from = Key::Claimed(item, SystemId(0), String::new());
-        let to = Key::Claimed(item, SystemId(Seq::MAX), String::new());
+        let (from, to) = claims_of(item);
         let claims = self.range(&from, &to, false, usize::MAX)?.into_iter();
         Ok(claims
             .map(|(_, value)| if let Value::Quantity(claim) = value { claim } else { Quantity::ZERO })
@@ -25,6 +31,58 @@ impl View<'_> {
     /// or of what it is built of. Where they will be served from is not known: all of it may be there.
     pub fn claimed_at(&mut self, item: ItemId, location: LocationId) -> Result<Quantity, StoreError> {
         Ok(self.claimed_anywhere(item)? + self.claimed_of_parts(item, location)?)
+    }
+
+    /// As [`View::claimed_at`], without what documents name that were told of as lying elsewhere.
+    pub(crate) fn claimed_behind(
+        &mut self,
+        item: ItemId,
+        location: LocationId,
+    ) -> Result<Quantity, StoreError> {
+        let claimed = self.claimed_at(item, location)?;
+        let (from, to) = claims_of(item);
+        let mut elsewhere = Quantity::ZERO;
+        for (key, value) in self.range(&from, &to, false, usize::MAX)? {
+            let (Key::Claimed(_, system, document), Value::Quantity(claim)) = (key, value) else { continue };
+            let named = self.named_places(system, document, item)?;
+            let sites = self.sites()?;
+            let may_be_here = |named: &Option<LocationId>| {
+                named.is_none_or(|named| sites.is_in(named, location) || sites.is_in(location, named))
+            };
+            if !named.is_empty() && !named.iter().any(may_be_here) {
+                elsewhere += claim;
+            }
+        }
+        Ok((claimed - elsewhere).max(Quantity::ZERO))
+    }
+
+    /// Where an order that waits has an item, line by line; none where a line does not say.
+    fn named_places(
+        &mut self,
+        system: SystemId,
+        document: String,
+        item: ItemId,
+    ) -> Result<Vec<Option<LocationId>>, StoreError> {
+        let Some(Value::Waiting(waiting)) = self.get(&Key::Waiting(system, document))? else {
+            return Ok(Vec::new());
+        };
+        let evidence = self.discrepancy(waiting.discrepancy)?.and_then(|known| known.evidence);
+        let told = evidence.and_then(|evidence| serde_json::from_str::<Document>(&evidence).ok());
+        let Some(Content::Order(order)) = told.map(|told| told.content) else { return Ok(Vec::new()) };
+        let mut places = Vec::new();
+        for line in order.lines {
+            let named = match &line.item {
+                Name::Sku(sku) => self.item_by_sku(sku)?.map(|(id, _)| id),
+                Name::Listing(id) => {
+                    self.listing_by_remote(system, id)?.and_then(|(_, listing)| listing.item)
+                }
+            };
+            if named == Some(item) {
+                let location = line.location.map(|code| self.location_by_code(&code)).transpose()?.flatten();
+                places.push(location.map(|(id, _)| id));
+            }
+        }
+        Ok(places)
     }
 
     /// What of that is the item's own, wherever it lies.
@@ -81,6 +139,22 @@ impl View<'_> {
         let kit = self.item(item)?.map(|item| item.kit).unwrap_or_default();
         let flat = if kit.is_empty() { Vec::new() } else { availability::flatten(self, &kit)? };
         Ok(flat.into_iter().map(|component| component.item).collect())
+    }
+
+    /// An item and all that it is built of, at every level.
+    pub(crate) fn with_parts(&mut self, item: ItemId) -> Result<Vec<ItemId>, StoreError> {
+        let mut all = vec![item];
+        let mut next = 0;
+        while let Some(id) = all.get(next).copied() {
+            let kit = self.item(id)?.map(|item| item.kit).unwrap_or_default();
+            for component in kit {
+                if !all.contains(&component.item) {
+                    all.push(component.item);
+                }
+            }
+            next += 1;
+        }
+        Ok(all)
     }
 
     /// Kits that lie assembled where something is sold.

@@ -1,5 +1,6 @@
 //! Why a system shows what it shows: from the stock, by the rule, to what was sent and read back, link by link (law 12).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::entry::{Account, Movement};
@@ -8,10 +9,10 @@ use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Instant, ItemId, ListingId, LocationId, Quantity, RuleId, Seq, SystemId};
 use onhand_store::StoreError;
-use onhand_sync::{Standing, Stop, exposed};
+use onhand_sync::{Offer, Shown, Standing, Status, Stop, exposed};
 
 use crate::history::{HistoryFilter, LedgerRow};
-use crate::published::counted_by;
+use crate::published::{counted_by, offer};
 use crate::systems::{ItemShown, STATUS, Sent, ShownState, WorkerStatus, read_note, remote_locations, shown};
 use crate::view::View;
 
@@ -36,7 +37,7 @@ pub struct Behind {
 pub struct Between {
     /// When it happened.
     pub at: Instant,
-    /// By how much what can be sold changed, in units of the item; of what a system did to its own number, in its units.
+    /// By how much what can be sold changed, in units of the item, or of what it is built of; of what a system did to its own number, in its units.
     pub quantity: Quantity,
     /// Our entry; none where it happened over there.
     pub seq: Option<Seq>,
@@ -55,7 +56,8 @@ pub struct Chain {
     pub rule: Option<RuleId>,
     /// What the rule did, in words; empty where it did nothing.
     pub because: String,
-    /// When what can be sold last changed there; none where it never did.
+    /// When the number that it should show came to be: what can be sold there changed, or a rule, an order that waits, …; none where it
+    /// never did.
     pub since: Option<Instant>,
     /// What was last sent.
     pub sent: Option<Sent>,
@@ -70,7 +72,7 @@ pub struct Explained {
     pub shown: ItemShown,
     /// How it stands.
     pub standing: Standing,
-    /// Units of the item that it offers beyond what is available: they can be oversold right now.
+    /// Units of the item that it offers beyond what there is, beside its other locations: they can be oversold right now.
     pub exposed: Quantity,
     /// The whole way.
     pub chain: Chain,
@@ -83,12 +85,12 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
     for (id, listing) in view.listings_of(item)? {
         let Some(system) = view.system(listing.system)? else { continue };
         let worker: WorkerStatus = read_note(view, STATUS, &listing.system.to_string())?;
-        for remote_location in remote_locations(&system) {
-            let found = shown(view, &index, id, &listing, &system, &remote_location, &worker)?;
-            let Some((shown, should, status, state)) = found else { continue };
+        for Number { remote_location, shown, should, status, state, exposed } in
+            numbers_at(view, &index, id, &listing, &system, &worker)?
+        {
             let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
             let newest = newest(view, item, &behind, TOLD)?;
-            let since = newest.first().map(|row| row.record.recorded_at);
+            let since = since(view, &newest, &should, &state)?;
             let chain = Chain {
                 stock: stock_behind(view, item, &behind)?,
                 available: should.available,
@@ -99,9 +101,42 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
                 between: between(view, &newest, &behind, &system, &state)?,
             };
             let standing = Standing::of(&status, &should, since, view.now);
-            let exposed = exposed(status.shows(), listing.multiplier, should.available);
             all.push(Explained { shown, standing, exposed, chain });
         }
+    }
+    Ok(all)
+}
+
+/// A listing's number at one of its remote locations.
+struct Number {
+    remote_location: String,
+    shown: ItemShown,
+    should: Shown,
+    status: Status,
+    state: ShownState,
+    exposed: Quantity,
+}
+
+/// A listing's number at each of its remote locations, and what it offers beyond what there is.
+fn numbers_at(
+    view: &mut View<'_>,
+    index: &Index,
+    id: ListingId,
+    listing: &Listing,
+    system: &System,
+    worker: &WorkerStatus,
+) -> Result<Vec<Number>, StoreError> {
+    let mut all = Vec::new();
+    for remote_location in remote_locations(system) {
+        let found = shown(view, index, id, listing, system, &remote_location, worker)?;
+        let Some((shown, should, status, state)) = found else { continue };
+        let exposed = Quantity::ZERO;
+        all.push(Number { remote_location, shown, should, status, state, exposed });
+    }
+    let offers = all.iter().map(|number| offer(system, listing, number.status.shows(), &number.should));
+    let each = exposed(&offers.collect::<Vec<Offer<'_>>>());
+    for (number, exposed) in all.iter_mut().zip(each) {
+        number.exposed = exposed;
     }
     Ok(all)
 }
@@ -179,9 +214,10 @@ fn numbers(
         let mut is_told = false;
         for place in &remote {
             let found = shown(view, &index, id, &listing, &known, place, &worker)?;
-            let (Some((number, should, status, _)), Some(item)) = (found, listing.item) else { continue };
+            let (Some((number, should, status, state)), Some(item)) = (found, listing.item) else { continue };
             let behind = counted_by(view, &index, id, &listing, &known, place)?;
-            let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
+            let newest = newest(view, item, &behind, 1)?;
+            let since = since(view, &newest, &should, &state)?;
             let standing = Standing::of(&status, &should, since, view.now);
             all.push((id, ListingNumber { listing: listing.clone(), shown: Some((number, standing)) }));
             is_told = true;
@@ -198,7 +234,7 @@ fn stock_behind(view: &mut View<'_>, item: ItemId, behind: &[LocationId]) -> Res
     for location in behind {
         let code = view.location(*location)?.map_or_else(|| location.to_string(), |known| known.code);
         let available = view.available(item, *location)?;
-        all.push(Behind { location: code, available, claimed: view.claimed_at(item, *location)? });
+        all.push(Behind { location: code, available, claimed: view.claimed_behind(item, *location)? });
     }
     Ok(all)
 }
@@ -212,22 +248,55 @@ fn inside(view: &mut View<'_>, behind: &[LocationId]) -> Result<BTreeSet<Locatio
     Ok(locations)
 }
 
-/// The newest movements that changed what is available there, the newest first.
+/// A movement of an item, or of something that it is built of.
+struct Moved {
+    row: LedgerRow,
+    /// What of; none: the item itself.
+    part: Option<ItemId>,
+}
+
+/// The newest movements that changed what is available there of an item and of all that it is built of, the newest first.
 fn newest(
     view: &mut View<'_>,
     item: ItemId,
     behind: &[LocationId],
     limit: usize,
-) -> Result<Vec<LedgerRow>, StoreError> {
+) -> Result<Vec<Moved>, StoreError> {
     let (locations, state) = (Some(inside(view, behind)?), Some(StockState::Available));
     let filter = HistoryFilter { locations, state, ..HistoryFilter::default() };
-    Ok(view.item_history(item, &filter, Seq::MAX >> 1, limit, EXAMINED)?.rows)
+    let mut all = Vec::new();
+    for of in view.with_parts(item)? {
+        let part = (of != item).then_some(of);
+        let rows = view.item_history(of, &filter, Seq::MAX >> 1, limit, EXAMINED)?.rows;
+        all.extend(rows.into_iter().map(|row| Moved { row, part }));
+    }
+    all.sort_by_key(|moved| Reverse(moved.row.seq));
+    all.truncate(limit);
+    Ok(all)
+}
+
+/// When the number that it should show came to be: by what moved last, by what its worker saw, or else by the rule that speaks of it.
+fn since(
+    view: &mut View<'_>,
+    newest: &[Moved],
+    should: &Shown,
+    state: &ShownState,
+) -> Result<Option<Instant>, StoreError> {
+    let moved = newest.first().map(|moved| moved.row.record.recorded_at);
+    let seen = state.wanted.map(|(_, at)| at);
+    let is_seen = state.wanted.is_some_and(|(wanted, _)| wanted == should.quantity);
+    let ruled = match should.rule.filter(|_| !is_seen) {
+        Some(RuleId(seq)) => view.entry(seq)?.map(|(_, record, ..)| record.recorded_at),
+        None => None,
+    };
+    let stopped = should.halt.as_ref().map(|halt| halt.at);
+    Ok([moved, seen, ruled, stopped].into_iter().flatten().max())
 }
 
 /// What happened since the number was sent: here, and over there.
 fn between(
     view: &mut View<'_>,
-    newest: &[LedgerRow],
+    newest: &[Moved],
     behind: &[LocationId],
     system: &System,
     state: &ShownState,
@@ -247,8 +316,8 @@ fn between(
         .collect();
     if let Some(sent) = &state.sent {
         let locations = inside(view, behind)?;
-        for row in newest.iter().filter(|row| row.seq > sent.seq) {
-            all.push(told(view, row, &locations)?);
+        for moved in newest.iter().filter(|moved| moved.row.seq > sent.seq) {
+            all.push(told(view, moved, &locations)?);
         }
     }
     all.sort_by_key(|one| (one.at, one.seq));
@@ -259,7 +328,7 @@ fn between(
 /// A movement in plain words, as far as it changed what is available at these locations.
 fn told(
     view: &mut View<'_>,
-    row: &LedgerRow,
+    Moved { row, part }: &Moved,
     locations: &BTreeSet<LocationId>,
 ) -> Result<Between, StoreError> {
     let Movement { from, to, occurred_at, reason, .. } = &row.movement;
@@ -284,7 +353,9 @@ fn told(
     let sign = if quantity.is_negative() { "\u{2212}" } else { "+" };
     let amount = if quantity.is_negative() { -quantity } else { quantity };
     let place = place.unwrap_or_default();
-    let sentence = format!("{sign}{amount} available at {place}: {reason}, {by}.");
+    let part = part.map(|part| view.item(part)).transpose()?.flatten();
+    let of = part.map_or(String::new(), |part| format!(" of {}", part.sku));
+    let sentence = format!("{sign}{amount}{of} available at {place}: {reason}, {by}.");
     Ok(Between { at: *occurred_at, quantity, seq: Some(row.seq), sentence })
 }
 
@@ -301,9 +372,9 @@ pub struct Exposure {
     pub remote_location: String,
     /// What it shows, in its own units.
     pub shows: Quantity,
-    /// What is available, in units of the item.
+    /// What is available there and not sold by orders that wait, in units of the item.
     pub available: Quantity,
-    /// Units of the item that can be oversold right now.
+    /// Units of the item that can be oversold right now; of stock that several of its locations offer, what is offered more than once.
     pub exposed: Quantity,
     /// How long it usually takes until the system shows a lower number, in milliseconds; none where that is not known, or
     /// nothing is sent.
@@ -331,8 +402,8 @@ pub fn exposure(
     for id in &listings {
         let Some(listing) = view.listing(*id)? else { continue };
         let Some((system, worker)) = systems.get(&listing.system) else { continue };
-        for remote_location in remote_locations(system) {
-            all.extend(exposed_at(view, *id, &listing, &index, system, &remote_location, worker)?);
+        for number in numbers_at(view, &index, *id, &listing, system, worker)? {
+            all.extend(exposed_at(view, *id, &listing, &index, (system, worker), number)?);
         }
     }
     Ok((all, listings.last().copied().filter(|_| more)))
@@ -343,18 +414,14 @@ fn exposed_at(
     id: ListingId,
     listing: &Listing,
     index: &Index,
-    system: &System,
-    remote_location: &str,
-    worker: &WorkerStatus,
+    (system, worker): (&System, &WorkerStatus),
+    Number { remote_location, should, status, state, exposed, .. }: Number,
 ) -> Result<Option<Exposure>, StoreError> {
-    let found = shown(view, index, id, listing, system, remote_location, worker)?;
-    let (Some((_, should, status, _)), Some(item)) = (found, listing.item) else { return Ok(None) };
-    let exposed = exposed(status.shows(), listing.multiplier, should.available);
-    let Some(shows) = status.shows().filter(|_| exposed.is_positive() && !should.is_skipped) else {
-        return Ok(None);
-    };
-    let behind = counted_by(view, index, id, listing, system, remote_location)?;
-    let since = newest(view, item, &behind, 1)?.first().map(|row| row.record.recorded_at);
+    let shows = status.shows().filter(|_| exposed.is_positive());
+    let (Some(shows), Some(item)) = (shows, listing.item) else { return Ok(None) };
+    let behind = counted_by(view, index, id, listing, system, &remote_location)?;
+    let newest = newest(view, item, &behind, 1)?;
+    let since = since(view, &newest, &should, &state)?;
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
     // In batches it stays so until the next one has gone.
@@ -366,9 +433,9 @@ fn exposed_at(
         sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
         system: system.name.clone(),
         listing: listing.remote_id.clone(),
-        remote_location: remote_location.to_owned(),
+        remote_location,
         shows,
-        available: should.available,
+        available: (should.available - should.claimed).max(Quantity::ZERO),
         exposed,
         for_millis: for_millis.filter(|_| is_sent),
         standing,

@@ -8,7 +8,7 @@ use onhand_ledger::{
     Date, Entry, Instant, ItemId, Key, ListingId, LocationId, Precision, Quantity, RuleId, Value,
 };
 use onhand_store::StoreError;
-use onhand_sync::{Halt, Shown, Stock, desired};
+use onhand_sync::{Cover, Halt, Offer, Shown, Stock, desired};
 
 use crate::view::View;
 
@@ -65,8 +65,22 @@ impl Needs {
 pub struct Basis {
     needs: Option<Box<Needs>>,
     stock: Stock,
+    cover: Cover,
     /// When it changes by the passing of time alone, as far as no entry says so.
     changes_at: Option<Instant>,
+}
+
+impl Basis {
+    /// The stock behind the number, location by location.
+    pub(crate) const fn cover(&self) -> &Cover {
+        &self.cover
+    }
+
+    /// As it is once so much of it is promised to orders.
+    fn promise(&mut self, quantity: Quantity) {
+        self.stock.available = self.stock.available - quantity;
+        self.stock.committed += quantity;
+    }
 }
 
 impl View<'_> {
@@ -89,13 +103,17 @@ impl View<'_> {
         remote_location: &str,
         needs: Option<Box<Needs>>,
     ) -> Result<Basis, StoreError> {
-        let mut stock = Stock { claimed: self.claimed_anywhere(item)?, ..Stock::default() };
+        let mut cover = Cover { at: Vec::new(), claimed: self.claimed_anywhere(item)? };
+        let mut stock = Stock { claimed: cover.claimed, ..Stock::default() };
         let mut changes_at = None;
         let counts = needs.as_deref().map(|needs| needs.counts.as_slice()).unwrap_or_default();
         let locations = self.counting(system, remote_location, counts)?;
         for location in &locations {
-            stock.available += self.available(item, *location)?;
-            stock.claimed += self.claimed_of_parts(item, *location)?;
+            let (available, built) =
+                (self.available(item, *location)?, self.claimed_of_parts(item, *location)?);
+            stock.available += available;
+            stock.claimed += built;
+            cover.at.push((*location, available - built));
         }
         if let Some(needs) = &needs {
             if needs.states {
@@ -105,7 +123,7 @@ impl View<'_> {
                 (stock.incoming, changes_at) = self.expected_within(item, &locations, horizon)?;
             }
         }
-        Ok(Basis { needs, stock, changes_at })
+        Ok(Basis { needs, stock, cover, changes_at })
     }
 
     /// The locations that count, each with all that is inside it, and nothing twice.
@@ -307,7 +325,8 @@ impl Place<'_> {
         let shown = desired(&known.stock, facts.precision, listing, rule, halt);
         let is_masters = self.is_of_master(view, index, facts, rule)?;
         let is_skipped = shown.is_skipped || is_masters;
-        let shown = Shown { changes_at: known.changes_at, is_skipped, is_masters, ..shown };
+        let cover = known.cover.clone();
+        let shown = Shown { changes_at: known.changes_at, is_skipped, is_masters, cover, ..shown };
         *basis = Some(known);
         Ok(shown)
     }
@@ -335,6 +354,17 @@ impl Place<'_> {
         };
         Ok(!locations.is_empty() && locations.iter().all(is_master))
     }
+}
+
+/// What a listing offers at a remote location. What is left to its system, or told by it, is none of our offers.
+pub(crate) fn offer<'a>(
+    system: &System,
+    listing: &Listing,
+    shows: Option<Quantity>,
+    should: &'a Shown,
+) -> Offer<'a> {
+    let is_ours = system.mode.direction.sends() && !should.is_skipped;
+    Offer::new(shows.filter(|_| is_ours), listing.multiplier, &should.cover)
 }
 
 /// The locations of ours that count for a listing at a remote location.
@@ -379,6 +409,23 @@ pub fn desired_at(
 ) -> Result<Option<Shown>, StoreError> {
     let index = view.published()?;
     desired_by(view, &index, id, listing, system, remote_location)
+}
+
+/// As [`desired_at`], once so much of its item is promised to orders there that are not known yet.
+pub(crate) fn desired_after(
+    view: &mut View<'_>,
+    (id, listing): (ListingId, &Listing),
+    system: &System,
+    remote_location: &str,
+    promised: Quantity,
+) -> Result<Option<Shown>, StoreError> {
+    let Some(item) = listing.item else { return Ok(None) };
+    let index = view.published()?;
+    let facts = view.facts_for_rules(item)?;
+    let place = Place { id, listing, item, system, remote_location };
+    let mut basis = view.basis(item, system, remote_location, Needs::of(place.rule(&index, &facts)))?;
+    basis.promise(promised);
+    place.shown(view, &index, &facts, &mut Some(basis)).map(Some)
 }
 
 #[cfg(test)]

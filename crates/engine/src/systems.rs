@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use onhand_channels::{Channel, ChannelError, RemoteLocation, address};
 use onhand_ledger::command::{Document, PutSystem};
-use onhand_ledger::model::{Cause, Listing, Role, Stage, System, Timing};
+use onhand_ledger::model::{Cause, Listing, Role, Schedule, Stage, System, Timing};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Instant, ItemId, Key, ListingId, Quantity, Seq, SystemId, TenantId,
@@ -20,7 +20,8 @@ use onhand_ledger::{
 use onhand_store::{Note, StoreError};
 use onhand_sync::missed::Unannounced;
 use onhand_sync::{
-    Books, Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, Unsent, next_batch,
+    Books, Difference, Doubt, Facts, Known, Lag, OwnChange, Shown, State, Status, Stop, Trouble, Unsent,
+    may_go_at, next_batch,
 };
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +133,9 @@ pub struct ShownState {
     /// A number that was read and that nothing explains yet, and when it was first: it is looked at again before it is believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspected: Option<(Quantity, Instant)>,
+    /// What else that may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
     /// How often such a change came after a push of ours.
     pub drifts: u32,
     /// How often of these, the last ones, it came to the same number.
@@ -142,6 +146,15 @@ pub struct ShownState {
     /// Where a person reads of such changes that were set back: a second master's are told as one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<DiscrepancyId>,
+    /// And those of them that say that it is set back once sending is resumed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told_until_sent: Vec<DiscrepancyId>,
+    /// What it should show, as far as its worker has seen, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<(Quantity, Instant)>,
+    /// When the first change was recorded that it does not show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs_since: Option<Instant>,
     /// By how much somebody changed it over there, where a person is asked about that.
     #[serde(default)]
     pub unexplained: Quantity,
@@ -304,6 +317,14 @@ impl ShownState {
         }
     }
 
+    /// A change over there that nothing explains, while no push of ours has answered it.
+    fn unanswered_drift(&self) -> Option<(Quantity, Quantity, Instant)> {
+        let answered_at = self.sent.and_then(|sent| sent.acknowledged_at);
+        let is_answered =
+            |at: Instant| self.pushed_since || answered_at.is_some_and(|answered| answered > at);
+        self.drift.filter(|(_, _, at)| !is_answered(*at))
+    }
+
     /// What was last read, unless what was acknowledged after that is newer.
     fn newest_observed(&self) -> Option<(Quantity, Instant)> {
         self.observed.filter(|(_, at)| self.acknowledged_at.is_none_or(|newer| newer <= *at))
@@ -353,6 +374,9 @@ pub struct WorkerStatus {
     /// The last batch that has gone began then, or batches go since then.
     #[serde(default)]
     pub batched_at: Option<Instant>,
+    /// By that schedule; none: by the one there is.
+    #[serde(default)]
+    pub batched_by: Option<Schedule>,
     /// Its clock is ahead of ours by at least so many microseconds, as its orders show: none was heard of before it happened.
     #[serde(default)]
     pub clock_ahead_micros: Option<i64>,
@@ -374,6 +398,18 @@ pub struct WorkerStatus {
 }
 
 impl WorkerStatus {
+    /// When the next batch of a schedule is due: of one that has just been set, at its next time.
+    pub(crate) fn next_batch(&self, schedule: &Schedule, now: Instant) -> Instant {
+        let last = self.batched_at.filter(|_| self.is_batched_by(schedule));
+        next_batch(schedule, last.unwrap_or(now))
+    }
+
+    /// Is it the schedule by which the last batch has gone?
+    pub(crate) fn is_batched_by(&self, schedule: &Schedule) -> bool {
+        let is_as = |by: &Schedule| (&by.cron, &by.time_zone) == (&schedule.cron, &schedule.time_zone);
+        self.batched_by.as_ref().is_none_or(is_as)
+    }
+
     /// So far, in microseconds, the system's clock may be ahead of what it is taken for. None where nothing says.
     pub fn clock_within(&self) -> Option<i64> {
         Some(self.clock_ahead_at_most_micros? - self.clock_ahead_micros?)
@@ -479,14 +515,17 @@ pub(crate) fn shown(
         zero_was_sent: state.sent.is_some_and(|sent| sent.quantity.is_zero()),
         books: books(view, index, listing, system, remote_location, state.unheard)?,
         next_batch: match &system.mode.timing {
-            Timing::Batch(schedule) => Some(next_batch(schedule, worker.batched_at.unwrap_or(view.now))),
+            Timing::Batch(schedule) => Some(worker.next_batch(schedule, view.now)),
             Timing::NearRealTime { .. } => None,
         },
+        goes_at: goes_at(&system.mode.timing, &state, should.quantity),
         watched: system.stage != Stage::Live,
         trouble: worker.trouble.clone(),
         needs_somebody: worker.needs_somebody,
         suspected: state.suspected,
-        drift: state.drift,
+        did_by_itself: !state.changes.is_empty(),
+        drift: state.unanswered_drift(),
+        doubt: state.doubt,
         usual_lag: worker.push_lag.usual(),
         slow_lag: worker.push_lag.slow(),
     };
@@ -503,6 +542,12 @@ pub(crate) fn shown(
         explanation: onhand_sync::explain(&system.name, &status, &should, view.now),
     };
     Ok(Some((shown, should, status, state)))
+}
+
+/// When a number goes that waits for others; none where it waits for none.
+fn goes_at(timing: &Timing, state: &ShownState, desired: Quantity) -> Option<Instant> {
+    let difference = Difference { key: (), shows: state.shows(), desired };
+    may_go_at(timing, &difference, state.differs_since).filter(|at| *at > Instant::MIN)
 }
 
 /// What our books make of a number of a system that tells us.

@@ -17,7 +17,7 @@ use onhand_store::{Note, StoreError};
 use onhand_sync::{Stop, Unsent, exposed};
 use parking_lot::Mutex;
 
-use crate::published::{desired_by, touched_by};
+use crate::published::{desired_by, offer, touched_by};
 use crate::systems::{
     STATUS, ShownState, WorkerStatus, listing_of, read_note, remote_locations, shown_key, shown_space,
 };
@@ -257,6 +257,7 @@ impl Around {
             return Ok(Some(tally));
         }
         let space = shown_space(listing.system);
+        let mut offered = Vec::with_capacity(remote.len());
         for remote_location in remote {
             let should = desired_by(view, &self.index, id, listing, system, remote_location)?;
             let Some(should) = should else { continue };
@@ -271,15 +272,16 @@ impl Around {
             let sends = system.mode.direction.sends();
             let in_step = if sends { state.is_in_step(should.quantity) } else { state.unheard.is_none() };
             tally.in_step += u32::from(in_step);
-            let exposed = exposed(state.newest(), listing.multiplier, should.available);
-            tally.exposed = [tally.exposed, exposed].into_iter().sum();
             tally.is_unconfirmed |= state.is_unconfirmed();
             match state.stopped {
                 Some(_) if state.zero_rejected => tally.rejected += 1,
-                Some(stopped) => tally.stops.push((stopped.why, stopped.reason)),
+                Some(ref stopped) => tally.stops.push((stopped.why, stopped.reason.clone())),
                 None => {}
             }
+            offered.push((state.newest(), should));
         }
+        let offers = offered.iter().map(|(shows, should)| offer(system, listing, *shows, should));
+        tally.exposed = exposed(&offers.collect::<Vec<_>>()).into_iter().sum();
         Ok(Some(tally))
     }
 }

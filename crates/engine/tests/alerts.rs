@@ -7,13 +7,14 @@ mod simulated;
 use onhand_channels::notice::{Notice, Way};
 use onhand_engine::alerts::{Alerts, Target, delivery, keep};
 use onhand_engine::systems::CONNECTION;
-use onhand_ledger::TenantId;
-use onhand_ledger::command::PutMode;
+use onhand_ledger::command::{PutLocation, PutMode};
+use onhand_ledger::model::Direction;
+use onhand_ledger::{Body, TenantId};
 use onhand_store::Note;
 use onhand_sync::alerts::{Kind, Patience};
 use rstest::rstest;
 use simulated::Kept::{self, File, Memory, Postgres};
-use simulated::{World, time};
+use simulated::{World, direction, time};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
@@ -189,4 +190,28 @@ async fn what_may_not_have_been_told_is_told_again_under_the_same_id(
     told.world.clock.set(time("10:06:20"));
     let again = ids(&mut told.alerts, &told.world);
     assert_eq!((sent.len(), &sent), (1, &again));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_offered_at_several_locations_is_told_in_all_and_of_what_tells_us_nothing() {
+    let mut told = Told::new(Memory).await;
+    let paris = PutLocation { code: "PARIS".to_owned(), ..PutLocation::default() };
+    told.world.tell(Body::PutLocation(paris)).await;
+    told.world.shows_at("SHOP", "MUG", &[("1", "LONDON", 106), ("2", "PARIS", 6)]).await;
+    let mut all = Vec::new();
+    for _ in 0..40 {
+        told.world.clock.set(told.world.now().plus_seconds(15));
+        all.extend(told.told().await.into_iter().flat_map(|(_, notice)| notice.lines));
+    }
+    let is_exposure = |key: &str| key == "exposure:SHOP";
+    let exposed: Vec<String> =
+        all.into_iter().filter(|line| is_exposure(&line.key)).map(|line| line.sentence).collect();
+    assert_eq!(exposed, ["SHOP offers more than there is: 12 of MUG could be oversold."]);
+    told.world.mode("SHOP", direction(Direction::OneWayIn)).await;
+    let mut all = Vec::new();
+    for _ in 0..40 {
+        told.world.clock.set(told.world.now().plus_seconds(15));
+        all.extend(told.told().await.into_iter().flat_map(|(_, notice)| notice.lines));
+    }
+    assert!(all.iter().any(|line| is_exposure(&line.key) && line.over), "it is over: {all:?}");
 }

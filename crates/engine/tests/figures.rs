@@ -7,13 +7,13 @@ mod simulated;
 use std::collections::BTreeMap;
 
 use onhand_engine::Clock as _;
-use onhand_engine::explain::exposure;
+use onhand_engine::explain::{explain_item, exposure};
 use onhand_engine::figures::{OfSystem, Outcome};
 use onhand_engine::systems::system_status;
-use onhand_ledger::command::PutMode;
-use onhand_ledger::model::{Cause, Policy};
-use onhand_ledger::{ListingId, Quantity};
-use simulated::{Kept, TENANT, World, policy, time};
+use onhand_ledger::command::{PutLocation, PutMode};
+use onhand_ledger::model::{Cause, Direction, Policy};
+use onhand_ledger::{Body, ListingId, Quantity};
+use simulated::{Kept, TENANT, World, direction, policy, time};
 
 /// What is told of a system, which is as whoever looks at all of its listings finds it.
 fn told(world: &World, name: &str) -> OfSystem {
@@ -119,4 +119,61 @@ async fn what_stands_in_the_inbox_and_what_was_oversold() {
     let inbox = told();
     assert_eq!(inbox.open.into_iter().collect::<Vec<_>>(), [(("TILL".to_owned(), Cause::Short), 1)]);
     assert_eq!(inbox.oversold, Quantity::ZERO);
+}
+
+/// So much of MUG can be oversold, listing by listing, on the item and over all.
+fn at_risk(world: &World) -> [i64; 3] {
+    let read = world.handle.ledger().read(TENANT, |view| {
+        let (mug, _) = view.item_by_sku("MUG")?.unwrap();
+        let (rows, _) = exposure(view, ListingId(0), 100)?;
+        let rows: Quantity = rows.iter().map(|one| one.exposed).sum();
+        let explained: Quantity = explain_item(view, mug)?.iter().map(|one| one.exposed).sum();
+        Ok::<_, onhand_store::StoreError>([rows, explained, view.at_risk()?.0].map(Quantity::whole_units))
+    });
+    read.unwrap()
+}
+
+/// MUG: 20 in LONDON, none in PARIS; SHOP shows so much of it at each of its locations.
+async fn offered(shows: &[(&str, &str, i64)]) -> World {
+    let mut world = World::new(Kept::Memory).await;
+    world.tell(Body::PutLocation(PutLocation { code: "PARIS".to_owned(), ..Default::default() })).await;
+    world.item("MUG", 20).await;
+    world.connect("SHOP", &[("MUG", 20)], PutMode::default()).await;
+    world.shows_at("SHOP", "MUG", shows).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_behind_several_locations_of_a_shop_is_there_once() {
+    let mut world = offered(&[("1", "LONDON", 20), ("2", "LONDON", 20)]).await;
+    world.until("10:01").await;
+    let figure = told(&world, "SHOP").standing.unwrap().exposed;
+    assert_eq!((figure, at_risk(&world)), (20_000_000, [20; 3]));
+    // Each by itself offers too much: that adds up.
+    let mut world = offered(&[("1", "LONDON", 26), ("2", "PARIS", 6)]).await;
+    world.until("10:01").await;
+    let figure = told(&world, "SHOP").standing.unwrap().exposed;
+    assert_eq!((figure, at_risk(&world)), (12_000_000, [12; 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_orders_that_wait_have_sold_is_not_there_any_more() {
+    let mut world = offered(&[("1", "LONDON", 16), ("2", "PARIS", 0)]).await;
+    world.until("10:01").await;
+    assert_eq!(at_risk(&world), [0; 3]);
+    world.waits("SHOP", "MUG", "LONDON", 18).await;
+    world.until("10:02").await;
+    let figure = told(&world, "SHOP").standing.unwrap().exposed;
+    assert_eq!((figure, at_risk(&world)), (14_000_000, [14; 3]), "2 are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_system_tells_us_is_none_of_our_offers() {
+    let mut world = offered(&[("here", "LONDON", 23)]).await;
+    world.until("10:01").await;
+    assert_eq!(at_risk(&world), [3; 3]);
+    world.mode("SHOP", direction(Direction::OneWayIn)).await;
+    assert_eq!(at_risk(&world), [0; 3]);
+    world.until("10:02").await;
+    assert_eq!(at_risk(&world), [0; 3]);
 }

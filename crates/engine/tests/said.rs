@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use onhand_engine::explain::{Explained, explain_item, exposure};
 use onhand_engine::systems::asked::{Doing, ask, progress};
+use onhand_engine::systems::opening::{Change, rehearse};
 use onhand_engine::systems::{SystemStatus, system_status};
-use onhand_ledger::command::{PutMode, SetOwnership, SetPublication};
-use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Timing};
+use onhand_ledger::command::{Adjust, Line, PutLocation, PutMode, PutSystem, SetOwnership, SetPublication};
+use onhand_ledger::model::{Cause, Choice, Policy, Schedule, Stage, Timing};
 use onhand_ledger::{Answer, Body, ListingId, Quantity, SystemId};
 use onhand_sync::Standing;
 use simulated::Kept::File;
@@ -26,12 +27,21 @@ async fn shop_of_100() -> (World, Arc<Simulated>) {
     (world, shop)
 }
 
-fn told(world: &World) -> Explained {
-    let mut all = world.handle.ledger().read(TENANT, |view| {
-        let (item, _) = view.item_by_sku("MUG")?.expect("it is there");
+fn all_told(world: &World, sku: &str) -> Vec<Explained> {
+    let all = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku(sku)?.expect("it is there");
         explain_item(view, item)
     });
-    all.as_mut().unwrap().remove(0)
+    all.unwrap()
+}
+
+fn told(world: &World) -> Explained {
+    all_told(world, "MUG").remove(0)
+}
+
+/// What changes waits a minute for what else changes.
+fn a_minute() -> PutMode {
+    timing(Timing::NearRealTime { debounce_ms: 60_000 })
 }
 
 fn said(world: &World) -> (Standing, String) {
@@ -327,4 +337,182 @@ async fn what_waits_for_a_batch_can_be_oversold_until_that_has_gone() {
     assert_eq!((exposed.len(), exposed[0].exposed), (1, Quantity::units(2)));
     let millis = exposed[0].for_millis.unwrap();
     assert!((1_800_000..1_900_000).contains(&millis), "half an hour and what a push takes: {millis}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_should_be_what_it_should_since_that_came_to_be_whatever_made_it() {
+    let (mut world, _) = shop_of_100().await;
+    world.mode("SHOP", a_minute()).await;
+    world.until("10:20").await;
+    let rule = world.publication("SHOP", Some(5)).await;
+    world.until("10:20:02").await;
+    let since = |world: &World| (told(world).standing, told(world).chain.since);
+    assert_eq!(since(&world), (Standing::OnItsWay, Some(time("10:20"))));
+    assert_eq!(
+        said(&world).1,
+        "SHOP shows 100 and should show 95. It goes at 2026-11-23T10:21:00Z, with what else changes until then."
+    );
+    world.restart("SHOP");
+    world.until("10:20:10").await;
+    assert_eq!(since(&world), (Standing::OnItsWay, Some(time("10:20"))), "a restart makes it no newer");
+    // The worker that begun anew waits a minute again.
+    world.until("10:22").await;
+    assert_eq!(said(&world).0, Standing::InStep);
+    world.waits("SHOP", "MUG", "LONDON", 18).await;
+    world.until("10:22:02").await;
+    assert_eq!(since(&world), (Standing::OnItsWay, Some(time("10:22"))));
+    world.until("10:40").await;
+    world.tell(Body::EndRule(rule)).await;
+    world.until("10:40:02").await;
+    assert_eq!(since(&world), (Standing::OnItsWay, Some(time("10:40"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_kit_what_it_is_built_of_says_why_and_since_when() {
+    let mut world = World::new(File).await;
+    world.item("MUG", 20).await;
+    world.kit("SET", "MUG").await;
+    world.kit("CRATE", "SET").await;
+    let shop = world.connect("SHOP", &[("CRATE", 19)], PutMode::default()).await;
+    world.until("10:01").await;
+    assert_eq!(shop.shows("CRATE"), 20);
+    shop.inside.lock().down = true;
+    world.until("10:10").await;
+    world.adjust("MUG", -3).await;
+    world.until("10:10:02").await;
+    let crates = |world: &World| all_told(world, "CRATE").remove(0);
+    let Explained { standing, chain, .. } = crates(&world);
+    assert_eq!((standing, chain.since), (Standing::OnItsWay, Some(time("10:10"))));
+    let between: Vec<&str> = chain.between.iter().map(|one| one.sentence.as_str()).collect();
+    assert_eq!(between, ["\u{2212}3 of MUG available at LONDON: correction, by test."]);
+    world.until("10:12").await;
+    assert_eq!(crates(&world).standing, Standing::Behind);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_we_sent_since_is_no_change_of_somebody() {
+    let (mut world, shop) = shop_of_100().await;
+    shop.set("MUG", 95);
+    world.until("10:02").await;
+    assert_eq!(shop.shows("MUG"), 100);
+    world.adjust("MUG", -5).await;
+    world.until("10:03").await;
+    assert_eq!(shop.shows("MUG"), 95);
+    world.mode("SHOP", a_minute()).await;
+    world.until("10:04").await;
+    world.adjust("MUG", -2).await;
+    world.until("10:04:02").await;
+    assert_eq!(
+        said(&world).1,
+        "SHOP shows 95 and should show 93. It goes at 2026-11-23T10:05:00Z, with what else changes until then."
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_schedule_sends_at_its_own_times_and_not_at_once() {
+    let (mut world, shop) = shop_of_100().await;
+    let at = |cron: &str| {
+        let (cron, time_zone) = (cron.to_owned(), "UTC".to_owned());
+        timing(Timing::Batch(Schedule { cron, time_zone, full: false }))
+    };
+    world.mode("SHOP", at("0 12 * * *")).await;
+    world.until("10:40").await;
+    world.adjust("MUG", -2).await;
+    world.mode("SHOP", at("30 * * * *")).await;
+    world.until("10:45").await;
+    assert_eq!(shop.shows("MUG"), 100, "its time was before it was set");
+    assert_eq!(
+        said(&world).1,
+        "SHOP shows 100 and should show 98. It goes with the batch of 2026-11-23T11:30:00Z."
+    );
+    world.restart("SHOP");
+    world.until("11:29").await;
+    assert_eq!(shop.shows("MUG"), 100);
+    world.until("11:31").await;
+    assert_eq!(shop.shows("MUG"), 98);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_back_once_sending_is_resumed_is_over_once_it_was() {
+    let (mut world, shop) = shop_of_100().await;
+    world.tell(Body::StopPushing).await;
+    shop.set("MUG", 97);
+    world.until("10:03").await;
+    let open = world.open();
+    assert_eq!(open.len(), 1);
+    assert!(open[0].1.sentence.ends_with("once sending is resumed."), "{}", open[0].1.sentence);
+    world.tell(Body::ResumePushing).await;
+    world.until("10:05").await;
+    assert_eq!((shop.shows("MUG"), world.open().len()), (100, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waits_and_names_a_place_takes_from_no_other() {
+    let (mut world, _) = shop_of_100().await;
+    world.tell(Body::PutLocation(PutLocation { code: "PARIS".to_owned(), ..Default::default() })).await;
+    world.shows_at("SHOP", "MUG", &[("1", "LONDON", 100), ("2", "PARIS", 0)]).await;
+    world.waits("SHOP", "MUG", "LONDON", 18).await;
+    let all = all_told(&world, "MUG");
+    let claimed: Vec<(&str, i64)> = all
+        .iter()
+        .flat_map(|one| &one.chain.stock)
+        .map(|behind| (behind.location.as_str(), behind.claimed.whole_units()))
+        .collect();
+    assert_eq!(claimed, [("LONDON", 18), ("PARIS", 0)]);
+}
+
+/// What a dry run of SHOP would change, as one that is being connected: which listing, where, from, to.
+async fn rehearsed(world: &World, shop: &Simulated) -> Vec<(String, String, i64, i64)> {
+    let id = shop_id(world);
+    let mut system = world.handle.ledger().read(TENANT, |view| view.system(id)).unwrap().unwrap();
+    system.stage = Stage::Connecting;
+    let (rows, mut changes) = tokio::sync::mpsc::channel(100);
+    rehearse(&world.handle, shop, TENANT, id, &system, rows).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(Change { listing, location, from, to, .. }) = changes.recv().await {
+        all.push((listing, location, from.whole_units(), to.whole_units()));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_takes_open_orders_off_where_they_are_and_before_packs() {
+    let mut world = World::new(File).await;
+    world.item("PEN", 22).await;
+    let shop = world.connect("SHOP", &[("PEN", 19)], PutMode::default()).await;
+    world.listing("SHOP", "BOX", "PEN", 6).await;
+    shop.inside.lock().numbers.insert("BOX".to_owned(), 22);
+    shop.sell("PEN", 3);
+    shop.inside.lock().numbers.insert("PEN".to_owned(), 19);
+    assert_eq!(rehearsed(&world, &shop).await, [("BOX".to_owned(), "here".to_owned(), 22, 3)], "19 are left");
+
+    let mut world = World::new(File).await;
+    world.tell(Body::PutLocation(PutLocation { code: "PARIS".to_owned(), ..Default::default() })).await;
+    world.item("MUG", 20).await;
+    let shop = world.connect("SHOP", &[("MUG", 17)], PutMode::default()).await;
+    let locations = [("here", "LONDON"), ("there", "PARIS")];
+    let locations = locations.map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned())).to_vec();
+    let (name, kind) = ("SHOP".to_owned(), "test".to_owned());
+    world
+        .tell(Body::PutSystem(PutSystem { name, kind, locations: Some(locations), ..Default::default() }))
+        .await;
+    shop.sell("MUG", 3);
+    {
+        let mut inside = shop.inside.lock();
+        inside.numbers.insert("MUG".to_owned(), 17);
+        inside.there.insert("MUG".to_owned(), 5);
+        inside.orders[0].lines[0].places = vec![("here".to_owned(), Quantity::units(3))];
+    }
+    adjust_in_paris(&world, 5).await;
+    assert_eq!(rehearsed(&world, &shop).await, [], "PARIS keeps its 5");
+    // Nobody says where: it may be at each.
+    shop.inside.lock().orders[0].lines[0].places.clear();
+    let there = [("MUG".to_owned(), "there".to_owned(), 5, 2)];
+    assert_eq!(rehearsed(&world, &shop).await, there);
+}
+
+async fn adjust_in_paris(world: &World, units: i64) {
+    let lines = vec![Line { sku: "MUG".to_owned(), quantity: Quantity::units(units), ..Line::default() }];
+    let (location, reason) = ("PARIS".to_owned(), "found".to_owned());
+    world.tell(Body::Adjust(Adjust { location, lines, occurred_at: None, reason })).await;
 }

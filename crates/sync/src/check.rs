@@ -97,6 +97,8 @@ pub struct Checked {
     pub unmapped_locations: Some5,
     /// Has it any that is one of ours?
     pub has_location: bool,
+    /// Locations of ours that several of its own are, which are sent numbers.
+    pub shared: Some5,
     /// Locations of ours behind it that are Onhand's only because no rule speaks.
     pub unspoken: Some5,
     /// Listings that nobody has said anything of.
@@ -405,6 +407,17 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
             "Map them, or empty them over there.",
         );
     }
+    if seen.shared.count > 0 {
+        find(
+            Warning,
+            "shared_location",
+            format!(
+                "Several stock locations of {name} are one of ours: {}. Each shows all that is there, so {name} may sell it more than once.",
+                seen.shared.shown()
+            ),
+            "Map each to one of its own, or leave all but one out: POST /v1/systems/{name}/locations.",
+        );
+    }
     if seen.unspoken.count > 0 {
         let places = some(&seen.unspoken, "location is", "locations are");
         find(
@@ -490,6 +503,7 @@ mod tests {
             (Checked { webhooks: Webhooks::Missed, ..well() }, "webhooks", Severity::Warning),
             (Checked { unmapped_locations: some(&["A"]), ..well() }, "locations", Severity::Info),
             (Checked { unspoken: some(&["A"]), ..well() }, "ownership", Severity::Info),
+            (Checked { shared: some(&["A"]), ..well() }, "shared_location", Severity::Warning),
             (Checked { unsent: some(&["A"]), ..well() }, "orders", Severity::Error),
             (Checked { unanswered: some(&["A"]), ..well() }, "orders", Severity::Warning),
         ];

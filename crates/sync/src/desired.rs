@@ -5,6 +5,8 @@ use onhand_ledger::model::{BufferSize, Publication};
 use onhand_ledger::publication::Speaking;
 use onhand_ledger::{Instant, Precision, Quantity, RuleId};
 
+use crate::exposure::Cover;
+
 /// What of an item there is at the locations that count, as far as a rule asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stock {
@@ -101,6 +103,8 @@ pub struct Shown {
     pub available: Quantity,
     /// What documents that wait have sold of it.
     pub claimed: Quantity,
+    /// The same, location by location: what is offered must be found there.
+    pub cover: Cover,
     /// The rule that was applied, if any.
     pub rule: Option<RuleId>,
     /// What was done to the number, in order.
@@ -187,6 +191,7 @@ pub fn desired(
         quantity: if halt.is_some() { Quantity::ZERO } else { Quantity::units(packs) },
         available: stock.available,
         claimed: stock.claimed,
+        cover: Cover::default(),
         rule: rule.map(|speaking| speaking.id),
         steps,
         // What is not to be sold anywhere is not left to anybody.

@@ -54,6 +54,29 @@ pub enum Books {
     },
 }
 
+/// What a change over there that nothing explains may be, other than somebody's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// A write of ours that arrived late.
+    LateWrite,
+    /// A part of what an order did.
+    PartOfOrder,
+    /// It is a change, of which nobody can say by how much: what was sold around a write of ours may be overwritten.
+    Amount,
+}
+
+impl Doubt {
+    /// What else explains it, in words.
+    const fn words(self) -> Option<&'static str> {
+        match self {
+            Self::LateWrite => Some("a number that we sent before and whose answer was lost"),
+            Self::PartOfOrder => Some("an order that changed several times"),
+            Self::Amount => None,
+        }
+    }
+}
+
 /// What is known of a listing at a remote location.
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -80,6 +103,8 @@ pub struct Status {
     pub books: Books,
     /// When the next batch goes, where numbers go in batches.
     pub next_batch: Option<Instant>,
+    /// When it goes, where it waits for what else changes.
+    pub goes_at: Option<Instant>,
     /// Nothing is pushed to it yet: it is only compared.
     pub watched: bool,
     /// What the system as a whole fails with.
@@ -88,8 +113,12 @@ pub struct Status {
     pub needs_somebody: bool,
     /// A number that was read and that nothing explains yet, and when it was first: it is looked at again before it is believed.
     pub suspected: Option<(Quantity, Instant)>,
-    /// What somebody over there changed, where nothing explains it: from, to, and when that was read.
+    /// The system did something to it by itself that is not known to be in what was read.
+    pub did_by_itself: bool,
+    /// What somebody over there changed, where nothing explains it and no push of ours has answered it: from, to, and when that was read.
     pub drift: Option<(Quantity, Quantity, Instant)>,
+    /// What else that may be.
+    pub doubt: Option<Doubt>,
     /// How long it usually takes from a change to its acknowledgement, in milliseconds; none where that is not known.
     pub usual_lag: Option<u32>,
     /// … and one time in twenty.
@@ -105,6 +134,15 @@ impl Status {
     /// By what is known of it, does it show what it should?
     fn is_in_step(&self, shown: &Shown) -> bool {
         self.shows() == Some(shown.quantity) && self.unanswered.is_none() && self.suspected.is_none()
+    }
+
+    /// When it goes, where that is not now, and how.
+    fn goes(&self, now: Instant) -> Option<(String, &'static str)> {
+        match (self.next_batch, self.goes_at.filter(|at| *at > now)) {
+            (Some(at), _) => Some((format!("with the batch of {at}"), "")),
+            (None, Some(at)) => Some((format!("at {at}"), ", with what else changes until then")),
+            (None, None) => None,
+        }
     }
 
     fn is_held(&self) -> bool {
@@ -226,14 +264,6 @@ impl Standing {
     }
 }
 
-/// Units of the item that a listing offers beyond what is available: its number times what one of it is, less what there is.
-/// What a rule keeps back is there to be sold, so it counts as available.
-pub fn exposed(shows: Option<Quantity>, multiplier: u32, available: Quantity) -> Quantity {
-    let offered = shows.unwrap_or_default().micros().saturating_mul(i64::from(multiplier.max(1)));
-    let there = available.micros().max(0);
-    Quantity::from_micros(offered.saturating_sub(there).max(0))
-}
-
 /// One or two plain sentences: what it shows, what it should, and why it does not.
 pub fn explain(system: &str, status: &Status, shown: &Shown, now: Instant) -> String {
     let halted = shown.halt.as_ref().map(|halt| {
@@ -349,19 +379,34 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         None => {}
     }
     if let (Some((seen, at)), None) = (status.suspected, &status.trouble) {
+        let why = if status.did_by_itself {
+            "What it did by itself may explain that"
+        } else {
+            "Nothing explains that yet"
+        };
         return format!(
-            "{system} showed {seen} at {at} and should show {desired}. Nothing explains that yet: it is looked at again \
-             before it is believed."
+            "{system} showed {seen} at {at} and should show {desired}. {why}: it is looked at again before it is believed."
         );
     }
     let is_set_back = !status.paused && !status.all_stopped && !status.watched && status.trouble.is_none();
     if let Some((from, to, at)) =
         status.drift.filter(|(_, to, _)| shows == *to && shows != desired && is_set_back)
     {
-        return format!(
-            "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it. \
-             It is being set to {desired}."
-        );
+        let changed = match status.doubt.map(Doubt::words) {
+            None => format!(
+                "Somebody changed it in {system} before {at}, from {from} to {to}; no sale or push of ours explains it."
+            ),
+            Some(None) => format!(
+                "Somebody changed it in {system} before {at}, to {to}; from how many is not sure, for it sold some just as we wrote its number."
+            ),
+            Some(Some(other)) => format!(
+                "It changed in {system} before {at}, from {from} to {to}: somebody changed it, or {other} explains it."
+            ),
+        };
+        return match status.goes(now) {
+            Some((when, _)) => format!("{changed} It is set to {desired} {when}."),
+            None => format!("{changed} It is being set to {desired}."),
+        };
     }
     if status.is_in_step(shown) {
         if let Some(trouble) = status.trouble() {
@@ -406,8 +451,8 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         None if status.acknowledged == Some(desired) => {
             format!("{both} By what it did since it was read, it does by now; it is read again in a moment.")
         }
-        None => match status.next_batch {
-            Some(at) => format!("{both} It goes with the batch of {at}."),
+        None => match status.goes(now) {
+            Some((when, with)) => format!("{both} It goes {when}{with}."),
             None => format!("{both} It is about to be sent."),
         },
     }
@@ -489,6 +534,27 @@ mod tests {
             "Somebody changed it in Woo before 1970-01-01T00:01:00Z, from 101 to 97; no sale or push of ours explains \
              it. It is being set to 101."
         );
+        let later = now.plus_seconds(60);
+        let waits = Status { goes_at: Some(later), ..drifted(97) };
+        assert!(said(&waits).ends_with("It is set to 101 at 1970-01-01T00:02:00Z."), "{}", said(&waits));
+        let batch = Status { next_batch: Some(later), ..drifted(97) };
+        let when = "It is set to 101 with the batch of 1970-01-01T00:02:00Z.";
+        assert!(said(&batch).ends_with(when), "{}", said(&batch));
+        let doubted = |doubt| said(&Status { doubt: Some(doubt), ..drifted(97) });
+        for (doubt, what) in [
+            (Doubt::LateWrite, "a number that we sent before and whose answer was lost"),
+            (Doubt::PartOfOrder, "an order that changed several times"),
+        ] {
+            assert_eq!(
+                doubted(doubt),
+                format!(
+                    "It changed in Woo before 1970-01-01T00:01:00Z, from 101 to 97: somebody changed it, or {what} explains it. It is being \
+                     set to 101."
+                )
+            );
+        }
+        let amount = said(&Status { doubt: Some(Doubt::Amount), ..drifted(97) });
+        assert!(amount.contains("to 97; from how many is not sure, for it sold some"), "{amount}");
         assert_eq!(said(&drifted(101)), "Woo shows 101, as it should.");
         // What was set back before is no cause of what differs by now.
         assert_eq!(said(&drifted(99)), "Woo shows 99 and should show 101. It is about to be sent.");
@@ -521,15 +587,6 @@ mod tests {
         ] {
             assert_eq!(said(&status), format!("Woo shows 97 and should show 101. {why}"));
         }
-    }
-
-    #[test]
-    fn exposed_is_what_is_offered_beyond_what_is_there() {
-        let units = Quantity::units;
-        assert_eq!(exposed(Some(units(5)), 1, units(3)), units(2));
-        assert_eq!(exposed(Some(units(2)), 6, units(10)), units(2));
-        assert_eq!(exposed(Some(units(3)), 1, units(-2)), units(3));
-        assert_eq!((exposed(Some(units(3)), 1, units(9)), exposed(None, 1, units(0))), (units(0), units(0)));
     }
 
     #[test]
@@ -597,6 +654,15 @@ mod tests {
         assert_eq!(
             explain("Till", &read(3), &masters, now),
             format!("Till shows 3. It {own} {why} It has to be stopped over there too.")
+        );
+        let waits = |at| Status { goes_at: Some(at), ..read(97) };
+        assert_eq!(
+            explain("Woo", &waits(now.plus_seconds(30)), &plain(101), now),
+            "Woo shows 97 and should show 101. It goes at 1970-01-01T00:01:30Z, with what else changes until then."
+        );
+        assert_eq!(
+            explain("Woo", &waits(now), &plain(101), now),
+            "Woo shows 97 and should show 101. It is about to be sent."
         );
         let batch = Status { next_batch: Some(now), ..read(97) };
         assert_eq!(
@@ -683,6 +749,12 @@ mod tests {
             explain("Woo", &suspected, &shown(96), seen),
             "Woo showed 92 at 1970-01-01T00:01:00Z and should show 96. Nothing explains that yet: it is looked at again \
              before it is believed."
+        );
+        let sold = Status { did_by_itself: true, ..suspected };
+        assert_eq!(
+            explain("Woo", &sold, &shown(96), seen),
+            "Woo showed 92 at 1970-01-01T00:01:00Z and should show 96. What it did by itself may explain that: it is \
+             looked at again before it is believed."
         );
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod desired;
 pub mod expected;
 mod explain;
+mod exposure;
 pub mod inbox;
 mod judge;
 mod lag;
@@ -27,7 +28,8 @@ mod zeros;
 pub use buffer::{Lagging, Selling, because as buffer_because, buffer, is_another, sales_to_cover};
 pub use check::{Checked, Finding, Severity, Some5, Webhooks, findings};
 pub use desired::{Halt, Shown, Step, Stock, desired};
-pub use explain::{Books, Standing, Status, Stop, explain, exposed};
+pub use explain::{Books, Doubt, Standing, Status, Stop, explain};
+pub use exposure::{Cover, Offer, exposed};
 pub use judge::{
     Known, Observation, OwnChange, Summed, Verdict, is_amount_open, judge, may_be_a_part, may_be_less_of,
     shows,

@@ -9,11 +9,12 @@ use onhand_ledger::{
 };
 use onhand_store::StoreError;
 use onhand_sync::alerts::{Fact, Kind};
-use onhand_sync::{exposed, next_batch};
+use onhand_sync::exposed;
 
 use super::{Delivery, Target, delivery};
 use crate::commit::Ledger;
 use crate::open::{Open, open_of};
+use crate::published::offer;
 use crate::subscriptions;
 use crate::systems::{self, STATUS, WorkerStatus, read_note, remote_locations};
 use crate::view::View;
@@ -242,16 +243,17 @@ fn look_at(
         system.is_sent_to() && system.mode.direction.sends() && view.rules()?.pushing_stopped.is_none();
     let from = match &system.mode.timing {
         // Until the next batch it is as it was chosen.
-        Timing::Batch(schedule) => next_batch(schedule, worker.batched_at.unwrap_or(view.now)),
+        Timing::Batch(schedule) => worker.next_batch(schedule, view.now),
         Timing::NearRealTime { .. } => view.now,
     };
     let remote = remote_locations(system);
     let mut all = Vec::with_capacity(listings.len());
     for (listing_id, listing) in listings {
         let mut standing = Standing { id: *listing_id, behind_from: None, exposed: None };
+        let mut offered = Vec::with_capacity(remote.len());
         for place in &remote {
             let found = systems::shown(view, &index, *listing_id, listing, system, place, &worker)?;
-            let (Some((_, should, status, state)), Some(item)) = (found, listing.item) else { continue };
+            let Some((_, should, status, state)) = found else { continue };
             if should.is_skipped {
                 continue;
             }
@@ -259,12 +261,13 @@ fn look_at(
             if may_send && differs && state.stopped.is_none() {
                 standing.behind_from = Some(from);
             }
-            let more = exposed(status.shows(), listing.multiplier, should.available);
-            if more.is_positive() {
-                let sku = view.item(item)?.map(|item| item.sku).unwrap_or_default();
-                let so_far = standing.exposed.take().map(|(_, so_far)| so_far).unwrap_or_default();
-                standing.exposed = Some((sku, more.max(so_far)));
-            }
+            offered.push((status.shows(), should));
+        }
+        let offers = offered.iter().map(|(shows, should)| offer(system, listing, *shows, should));
+        let exposed: Quantity = exposed(&offers.collect::<Vec<_>>()).into_iter().sum();
+        if let Some(item) = listing.item.filter(|_| exposed.is_positive()) {
+            let sku = view.item(item)?.map(|item| item.sku).unwrap_or_default();
+            standing.exposed = Some((sku, exposed));
         }
         all.push(standing);
     }

@@ -47,7 +47,7 @@ pub async fn check(
     let seen = ledger.read(tenant, |view| {
         let connection = connection(view, ledger.seal(), id)?;
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
-        let (steps, unspoken) = (sequence(view, id)?, unspoken(view, system)?);
+        let (steps, unspoken) = (sequence(view, id)?, (unspoken(view, system)?, shared(view, system)?));
         let orders = (unanswered(view, id)?, mastered(view, id, system)?);
         let same_as = twins_of(view, ledger.seal(), id, connection.as_ref())?;
         let all_stopped = view.rules()?.pushing_stopped.map(|stopped| stopped.since);
@@ -57,6 +57,7 @@ pub async fn check(
     })?;
     let (connection, worker, steps, unspoken, (unanswered, mastered), known) = seen;
     let (has_address, all_stopped, same_as, (untaken, rejected)) = known;
+    let (unspoken, shared) = unspoken;
     let sends = system.mode.direction.sends();
     let mut seen = Checked {
         name: system.name.clone(),
@@ -67,6 +68,7 @@ pub async fn check(
         // Where it does not tell its clock its orders may: none is heard of before it happened.
         ahead_seconds: worker.clock_ahead_micros.map(|micros| micros.max(0) / 1_000_000),
         unspoken,
+        shared,
         unanswered,
         unsent: mastered.unsent,
         own_stock: mastered.own_stock,
@@ -160,6 +162,20 @@ fn unspoken(view: &mut View<'_>, system: &System) -> Result<Some5, StoreError> {
         }
     }
     Ok(unspoken)
+}
+
+/// Locations of ours that several of a system's are, where it is sent numbers.
+fn shared(view: &mut View<'_>, system: &System) -> Result<Some5, StoreError> {
+    let mut theirs = BTreeMap::<LocationId, BTreeSet<&str>>::new();
+    for mapping in system.locations.iter().filter(|_| system.mode.direction.sends()) {
+        theirs.entry(mapping.location).or_default().insert(&mapping.remote_id);
+    }
+    let mut shared = Some5::default();
+    for (ours, _) in theirs.into_iter().filter(|(_, theirs)| theirs.len() > 1) {
+        let code = view.location(ours)?.map(|location| location.code).unwrap_or_default();
+        shared.add(|| code);
+    }
+    Ok(shared)
 }
 
 /// What it is master of and shows, and our books do not take.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_channels::{Channel, ChannelError, Meaning, Reading};
+use onhand_channels::{Channel, ChannelError, Meaning, Reading, RemoteOrderLine};
 use onhand_ledger::command::{Line, Noted, TakeCount};
 use onhand_ledger::model::{Listing, Stage, System};
 use onhand_ledger::{
@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::connecting::{Rehearsed, keep_sequence, mapped_after, sequence};
-use super::{AddError, desired_at, read_note, remote_locations};
+use super::{AddError, read_note, remote_locations};
 use crate::commit::CommitError;
+use crate::published::{counted_by, desired_after};
 use crate::queue::{Handle, SubmitError};
 use crate::view::View;
 
@@ -79,19 +80,59 @@ macro_rules! from {
 }
 from!(SubmitError, StoreError, ChannelError);
 
-/// What a system's own orders still keep of each listing, in the listing's units.
-async fn open_orders(channel: &dyn Channel) -> Result<BTreeMap<String, Quantity>, ChannelError> {
-    let mut documents = BTreeMap::<String, Vec<(String, Quantity)>>::new();
+/// What a system's own orders still keep of each listing, in the listing's units: at which of its locations, none where that is not told.
+#[derive(Debug, Default)]
+struct OpenOrders(BTreeMap<String, BTreeMap<Option<String>, Quantity>>);
+
+impl OpenOrders {
+    fn add(&mut self, Open { listing, place, quantity }: Open) {
+        *self.0.entry(listing).or_default().entry(place).or_default() += quantity;
+    }
+
+    fn of(&self, listing: &str) -> impl Iterator<Item = (Option<&str>, Quantity)> {
+        let places = self.0.get(listing).into_iter().flatten();
+        places.map(|(place, quantity)| (place.as_deref(), *quantity))
+    }
+
+    /// What they keep of a listing at one of so many locations; none where some do not say at which.
+    fn kept_at(&self, listing: &str, place: &str, places: usize) -> Option<Quantity> {
+        let is_told = places < 2 || self.of(listing).all(|(at, _)| at.is_some());
+        let here = self.of(listing).filter(|(at, _)| at.is_none_or(|at| at == place));
+        is_told.then(|| here.map(|(_, quantity)| quantity).sum())
+    }
+}
+
+/// A part of what an order keeps.
+struct Open {
+    listing: String,
+    place: Option<String>,
+    quantity: Quantity,
+}
+
+/// What a line of an order still keeps, and where.
+fn kept_by(line: &RemoteOrderLine) -> Vec<Open> {
+    let open = |place: Option<&String>, quantity: Quantity| Open {
+        listing: line.listing.clone(),
+        place: place.cloned(),
+        quantity,
+    };
+    let left = (line.quantity - line.shipped).max(Quantity::ZERO);
+    let all = match line.places.as_slice() {
+        [] => vec![open(None, left)],
+        [(only, _)] => vec![open(Some(only), left)],
+        several => several.iter().map(|(place, quantity)| open(Some(place), *quantity)).collect(),
+    };
+    all.into_iter().filter(|open| left.is_positive() && open.quantity.is_positive()).collect()
+}
+
+async fn open_orders(channel: &dyn Channel) -> Result<OpenOrders, ChannelError> {
+    let mut documents = BTreeMap::<String, Vec<Open>>::new();
     let mut cursor: Option<String> = None;
     loop {
         let page = channel.orders(cursor.as_deref()).await?;
         for order in page.orders {
-            let open = order
-                .lines
-                .iter()
-                .filter(|_| !order.cancelled && !order.history)
-                .map(|line| (line.listing.clone(), (line.quantity - line.shipped).max(Quantity::ZERO)));
-            let open: Vec<_> = open.filter(|(_, quantity)| !quantity.is_zero()).collect();
+            let counts = !order.cancelled && !order.history;
+            let open: Vec<Open> = order.lines.iter().filter(|_| counts).flat_map(kept_by).collect();
             if open.is_empty() {
                 documents.remove(&order.document);
             } else {
@@ -104,27 +145,19 @@ async fn open_orders(channel: &dyn Channel) -> Result<BTreeMap<String, Quantity>
             break;
         }
     }
-    let mut sums = BTreeMap::<String, Quantity>::new();
-    for (listing, quantity) in documents.into_values().flatten() {
-        *sums.entry(listing).or_default() += quantity;
-    }
+    let mut sums = OpenOrders::default();
+    documents.into_values().flatten().for_each(|open| sums.add(open));
     Ok(sums)
 }
 
 /// Goods on the shelf by one reading, in the listing's units; none where it does not say.
-fn on_the_shelf(
-    meaning: Meaning,
-    reading: &Reading,
-    open: &BTreeMap<String, Quantity>,
-    places: usize,
-) -> Option<Quantity> {
+fn on_the_shelf(meaning: Meaning, reading: &Reading, open: &OpenOrders, places: usize) -> Option<Quantity> {
     match (reading.on_hand, meaning) {
         (Some(on_hand), _) => Some(on_hand),
         (None, Meaning::PhysicalOnHand | Meaning::Shown) => Some(reading.quantity),
-        // Of which of its locations an order will take is not told.
-        (None, Meaning::SellableNetOfOwnOrders) if places > 1 && open.contains_key(&reading.listing) => None,
         (None, Meaning::SellableNetOfOwnOrders) => {
-            Some(reading.quantity + open.get(&reading.listing).copied().unwrap_or_default())
+            let kept = open.kept_at(&reading.listing, &reading.location, places)?;
+            Some(reading.quantity + kept)
         }
     }
 }
@@ -431,7 +464,7 @@ pub async fn rehearse(
     let mut done = Rehearsed::default();
     let open = match system.stage {
         Stage::Connecting => open_orders(channel).await?,
-        Stage::Watching | Stage::Live => BTreeMap::new(),
+        Stage::Watching | Stage::Live => OpenOrders::default(),
     };
     let mut after = ListingId(0);
     loop {
@@ -451,7 +484,9 @@ pub async fn rehearse(
                 for (listing_id, listing) in batch {
                     for place in remote_locations(system) {
                         let found = by_place.get(&(listing.remote_id.as_str(), place.as_str()));
-                        let should = desired_at(view, *listing_id, listing, system, &place)?;
+                        let place_of = (*listing_id, listing);
+                        let promised = promised_at(view, id, place_of, system, &place, &open)?;
+                        let should = desired_after(view, place_of, system, &place, promised)?;
                         let Some(should) = should.filter(|should| !should.is_skipped) else { continue };
                         let Some(reading) = found else {
                             done.missing += 1;
@@ -459,8 +494,7 @@ pub async fn rehearse(
                         };
                         done.compared += 1;
                         done.untracked += usize::from(!reading.tracked);
-                        let to = should.quantity - sold_already(view, id, listing, &open)?;
-                        let to = to.max(Quantity::ZERO);
+                        let to = should.quantity;
                         // What it tells us is never set.
                         if to == reading.quantity || !system.mode.direction.sends() {
                             continue;
@@ -497,22 +531,30 @@ pub async fn rehearse(
     Ok(done)
 }
 
-/// What the system's open orders keep of an item, in a listing's units, rounded up.
-fn sold_already(
+/// What of an item the system's open orders will take of the stock behind a listing's number at one of its locations, in units of the
+/// item. One that does not say from where may take it from there.
+fn promised_at(
     view: &mut View<'_>,
     id: SystemId,
-    listing: &Listing,
-    open: &BTreeMap<String, Quantity>,
+    (listing_id, listing): (ListingId, &Listing),
+    system: &System,
+    place: &str,
+    open: &OpenOrders,
 ) -> Result<Quantity, StoreError> {
-    let Some(item) = listing.item.filter(|_| !open.is_empty()) else { return Ok(Quantity::ZERO) };
-    let mut units = 0_i64;
+    let Some(item) = listing.item.filter(|_| !open.0.is_empty()) else { return Ok(Quantity::ZERO) };
+    let index = view.published()?;
+    let (behind, sites) = (counted_by(view, &index, listing_id, listing, system, place)?, view.sites()?);
+    let takes = |at: &str| {
+        let mut mapped = system.locations.iter().filter(|mapping| mapping.remote_id == at);
+        mapped.any(|mapping| behind.iter().any(|location| sites.is_in(mapping.location, *location)))
+    };
+    let mut promised = 0_i64;
     for (_, other) in view.listings_of(item)? {
         if other.system == id {
-            let sold = open.get(&other.remote_id).copied().unwrap_or_default();
-            units = units.saturating_add(sold.whole_units().saturating_mul(i64::from(other.multiplier)));
+            let here = open.of(&other.remote_id).filter(|(at, _)| at.is_none_or(takes));
+            let sold: Quantity = here.map(|(_, quantity)| quantity).sum();
+            promised = promised.saturating_add(sold.micros().saturating_mul(i64::from(other.multiplier)));
         }
     }
-    let packs =
-        units.saturating_add(i64::from(listing.multiplier) - 1) / i64::from(listing.multiplier.max(1));
-    Ok(Quantity::units(packs))
+    Ok(Quantity::from_micros(promised))
 }

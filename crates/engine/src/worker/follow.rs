@@ -222,6 +222,7 @@ impl Worker {
         Touch { at: changed_at, prompt }: Touch,
         anew: bool,
     ) -> Result<(), StoreError> {
+        let sends = self.system.mode.direction.sends();
         let Some(kept) = self.by_item.get_mut(&item) else { return Ok(()) };
         if anew || kept.facts.is_none() {
             kept.facts = Some(view.facts_for_rules(item)?);
@@ -237,13 +238,13 @@ impl Worker {
                 system: &self.system,
                 remote_location: &line.remote_location,
             };
+            let is_known = line.basis.is_some();
             let mut basis = line.basis.take().filter(|_| !anew);
             let should = place.shown(view, &self.index, facts, &mut basis)?;
             line.basis = basis;
             let differed = line.differs();
             let fell_now = !line.desired.is_zero() && should.quantity.is_zero();
-            line.desired = should.quantity;
-            line.available = should.available;
+            let is_other = line.want(should.quantity, sends.then_some(changed_at), is_known);
             line.is_skipped = should.is_skipped;
             line.fall = if line.desired.is_zero() {
                 let mapped = self.system.locations.iter();
@@ -268,6 +269,9 @@ impl Worker {
             // What differed before differs since then.
             let since = line.changed_at.filter(|_| differed).unwrap_or(changed_at);
             line.changed_at = line.differs().then_some(since);
+            if sends && line.differs() && (is_other || line.changed_at != line.state.differs_since) {
+                self.unkept.insert(key.clone());
+            }
         }
         Ok(())
     }
@@ -351,7 +355,6 @@ impl Worker {
                         kept_at: state.observed.map_or(Instant::MIN, |(_, at)| at),
                         state,
                         desired: Quantity::ZERO,
-                        available: Quantity::ZERO,
                         is_skipped: false,
                         basis: None,
                         changed_at: None,

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::{Bound, Deref, DerefMut};
 
-use onhand_ledger::{Instant, ItemId, Quantity};
-use onhand_sync::{Danger, Fall, danger, exposed};
+use onhand_ledger::{Instant, ItemId, ListingId, Quantity};
+use onhand_sync::{Danger, Fall, Offer, danger, exposed};
 
 use super::Line;
 use crate::figures::Standing;
+use crate::systems::shown_key;
 
 /// Listings that are linked together follow each other within this, in microseconds.
 const FOLLOW_WITHIN: i64 = 10_000_000;
@@ -30,8 +31,6 @@ pub(super) struct Sorted {
     is_ours: bool,
     /// It was last observed as it should be, with nothing unanswered.
     in_step: bool,
-    /// So much of its item is offered that cannot be promised.
-    exposed: Quantity,
     /// Since when it does not show what it should, where no person is asked about it.
     behind_since: Option<Instant>,
 }
@@ -41,6 +40,17 @@ pub(super) struct Sorted {
 pub(super) struct Lines {
     all: BTreeMap<String, Line>,
     sets: Sets,
+    exposed: Exposed,
+}
+
+/// What listings offer beyond what there is, each over all of its remote locations.
+#[derive(Default)]
+struct Exposed {
+    /// In millionths of units, of those that do.
+    of: BTreeMap<ListingId, i64>,
+    sum: i128,
+    /// These are to be looked at again.
+    unsettled: BTreeSet<ListingId>,
 }
 
 #[derive(PartialEq, Eq, Default)]
@@ -51,8 +61,6 @@ struct Sets {
     new: usize,
     ours: usize,
     in_step: usize,
-    /// In millionths of units.
-    exposed: i128,
     /// How many are behind since when.
     behind: BTreeMap<Instant, usize>,
 }
@@ -62,6 +70,7 @@ pub(super) struct LineMut<'a> {
     key: &'a str,
     line: &'a mut Line,
     sets: &'a mut Sets,
+    unsettled: &'a mut BTreeSet<ListingId>,
 }
 
 impl Deref for LineMut<'_> {
@@ -81,6 +90,7 @@ impl DerefMut for LineMut<'_> {
 impl Drop for LineMut<'_> {
     fn drop(&mut self) {
         self.sets.sort(self.key, self.line);
+        self.unsettled.insert(self.line.id);
     }
 }
 
@@ -133,16 +143,16 @@ impl Line {
             is_new: self.state.acknowledged.is_none(),
             is_ours: !self.is_skipped,
             in_step: !self.is_skipped && self.state.is_in_step(self.desired),
-            exposed: if self.is_skipped { Quantity::ZERO } else { self.exposed() },
             behind_since: self
                 .changed_at
                 .filter(|_| !self.is_skipped && differs && self.state.stopped.is_none()),
         }
     }
 
-    /// So much of its item is offered there that cannot be promised; by what was observed, or acknowledged since.
-    fn exposed(&self) -> Quantity {
-        exposed(self.state.newest(), self.listing.multiplier, self.available)
+    /// What it offers by what was observed, or acknowledged since; none where its number is not ours.
+    fn offer(&self) -> Option<Offer<'_>> {
+        let basis = self.basis.as_ref().filter(|_| !self.is_skipped)?;
+        Some(Offer::new(self.state.newest(), self.listing.multiplier, basis.cover()))
     }
 }
 
@@ -176,7 +186,6 @@ impl Sets {
         self.new = count(self.new, before.is_new, now.is_new);
         self.ours = count(self.ours, before.is_ours, now.is_ours);
         self.in_step = count(self.in_step, before.in_step, now.in_step);
-        self.exposed += i128::from(now.exposed.micros()) - i128::from(before.exposed.micros());
         if before.behind_since != now.behind_since {
             if let Some(since) = before.behind_since
                 && let Some(many) = self.behind.get_mut(&since)
@@ -204,19 +213,21 @@ impl Lines {
 
     pub fn get_mut<'a>(&'a mut self, key: &'a str) -> Option<LineMut<'a>> {
         let line = self.all.get_mut(key)?;
-        Some(LineMut { key, line, sets: &mut self.sets })
+        Some(LineMut { key, line, sets: &mut self.sets, unsettled: &mut self.exposed.unsettled })
     }
 
     pub fn insert(&mut self, key: String, mut line: Line) {
         self.remove(&key);
         line.sorted = Sorted::default();
         self.sets.sort(&key, &mut line);
+        self.exposed.unsettled.insert(line.id);
         self.all.insert(key, line);
     }
 
     pub fn remove(&mut self, key: &str) -> Option<Line> {
         let line = self.all.remove(key)?;
         self.sets.change(key, line.sorted, Sorted::default());
+        self.exposed.unsettled.insert(line.id);
         Some(line)
     }
 
@@ -263,10 +274,31 @@ impl Lines {
     }
 
     /// What they come to.
-    pub fn standing(&self) -> Standing {
-        let Sets { ours, in_step, exposed, behind, .. } = &self.sets;
+    pub fn standing(&mut self) -> Standing {
+        self.settle();
+        let Sets { ours, in_step, behind, .. } = &self.sets;
         let behind_since = behind.first_key_value().map(|(since, _)| *since);
-        Standing { listings: *ours, in_step: *in_step, exposed: *exposed, behind_since }
+        Standing { listings: *ours, in_step: *in_step, exposed: self.exposed.sum, behind_since }
+    }
+
+    /// Looks again at what those listings offer of which a line may have changed.
+    fn settle(&mut self) {
+        for listing in std::mem::take(&mut self.exposed.unsettled) {
+            let now = self.exposed_of(listing);
+            let before = match now {
+                0 => self.exposed.of.remove(&listing),
+                now => self.exposed.of.insert(listing, now),
+            };
+            self.exposed.sum += i128::from(now) - i128::from(before.unwrap_or_default());
+        }
+    }
+
+    /// So much a listing offers beyond what there is, in millionths of units. The keys of its lines follow each other.
+    fn exposed_of(&self, listing: ListingId) -> i64 {
+        let first = shown_key(listing, "");
+        let lines = self.all.range(first.clone()..).take_while(|(key, _)| key.starts_with(&first));
+        let offers: Vec<Offer<'_>> = lines.filter_map(|(_, line)| line.offer()).collect();
+        exposed(&offers).into_iter().sum::<Quantity>().micros()
     }
 
     /// Those that are not stopped were all read at this instant or later, as far as they ever were.

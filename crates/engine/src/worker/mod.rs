@@ -35,7 +35,7 @@ use onhand_ledger::model::{Listing, System};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, SystemId, TenantId};
 use onhand_store::{Note, StoreError};
-use onhand_sync::{Failure, Fall, OPEN_AFTER, Observation, Stop, next_random, rest_ms};
+use onhand_sync::{Doubt, Failure, Fall, OPEN_AFTER, Observation, Stop, next_random, rest_ms};
 
 use self::lines::{Lines, Sorted};
 use crate::figures::{OfSystem, Standing};
@@ -141,17 +141,6 @@ struct Times {
     same: u32,
 }
 
-/// What a change over there may be, other than that.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Doubt {
-    /// A write of ours that arrived late.
-    LateWrite,
-    /// A part of what an order did.
-    PartOfOrder,
-    /// It is a change, of which nobody can say by how much: what was sold around a write of ours may be overwritten.
-    Amount,
-}
-
 struct Line {
     listing: Listing,
     id: ListingId,
@@ -159,8 +148,6 @@ struct Line {
     state: ShownState,
     /// What it should show, at `seq` of the worker.
     desired: Quantity,
-    /// What can be promised of its item where it counts, at the same `seq`.
-    available: Quantity,
     /// A rule leaves the number to the system.
     is_skipped: bool,
     /// What the number was computed from.
@@ -187,6 +174,22 @@ impl Line {
     /// Does it show something else than it should?
     fn differs(&self) -> bool {
         self.state.shows() != Some(self.desired)
+    }
+
+    /// It should show that, from then on where it is we who send it. Is that another number than before? `is_known`: what it was before is.
+    fn want(&mut self, quantity: Quantity, at: Option<Instant>, is_known: bool) -> bool {
+        let before = match self.state.wanted {
+            _ if is_known => Some(self.desired),
+            // Of what it should show before that was kept, nobody knows.
+            None if self.state.observed.is_some() => Some(quantity),
+            kept => kept.map(|(before, _)| before),
+        };
+        self.desired = quantity;
+        let is_other = at.is_some() && before != Some(quantity);
+        if let Some(at) = at.filter(|_| is_other) {
+            self.state.wanted = Some((quantity, at));
+        }
+        is_other
     }
 
     /// Is a person asked about a change of it over there?
@@ -227,6 +230,8 @@ pub struct Worker {
     seq: Seq,
     stale: bool,
     read_back: BTreeSet<String>,
+    /// They differ, and since when is not kept yet.
+    unkept: BTreeSet<String>,
     /// Stopped, and nobody was told why yet.
     untold_stops: BTreeSet<String>,
     /// Listings that are of another item by now, or of another number of it.
@@ -319,6 +324,7 @@ impl Worker {
             seq: 0,
             stale: true,
             read_back: BTreeSet::new(),
+            unkept: BTreeSet::new(),
             untold_stops: BTreeSet::new(),
             relinked: BTreeSet::new(),
             next_orders: now,
@@ -374,7 +380,13 @@ impl Worker {
         if self.failures > 0 && self.now() < self.rest_until && !self.is_asked_anew().await {
             return self.rest_until.min(self.next_look);
         }
-        let done = self.work().await;
+        let mut done = self.work().await;
+        // Where nobody knows what is kept, nothing more is.
+        if !matches!(done, Err(WorkerError::Submit(_)))
+            && let Err(error) = self.keep_since().await
+        {
+            done = Err(error);
+        }
         self.leave_figures(&done);
         let now = self.now();
         let trouble = match &done {
@@ -459,7 +471,7 @@ impl Worker {
     }
 
     /// What it comes to now, for whoever watches.
-    fn leave_figures(&self, done: &Result<(), WorkerError>) {
+    fn leave_figures(&mut self, done: &Result<(), WorkerError>) {
         let sends = self.system.mode.direction.sends();
         let standing = if sends { self.lines.standing() } else { Standing::default() };
         self.figures(|figures| {
@@ -479,6 +491,7 @@ impl Worker {
         self.lines = lines::Lines::default();
         self.untold.clear();
         self.untold_stops.clear();
+        self.unkept.clear();
         self.batch = None;
         self.outbound.rescan();
         self.stale = true;
@@ -587,6 +600,12 @@ impl Worker {
     /// Keeps the state of these listings.
     async fn keep(&mut self, keys: &[String]) -> Result<(), WorkerError> {
         for part in keys.chunks(KEPT) {
+            let sends = self.system.mode.direction.sends();
+            for key in part.iter().filter(|_| sends) {
+                if let Some(mut line) = self.lines.get_mut(key) {
+                    line.state.differs_since = line.changed_at;
+                }
+            }
             let note = |key: &String| Some(shown_note(self.id, key, &self.lines.get(key)?.state));
             let notes: Vec<Note> = part.iter().filter_map(note).collect();
             if !notes.is_empty() {
@@ -594,12 +613,21 @@ impl Worker {
             }
             let now = self.now();
             for key in part {
+                self.unkept.remove(key);
                 if let Some(mut line) = self.lines.get_mut(key) {
                     line.kept_at = now;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Keeps since when lines differ that were not sent at once, some at a time: whoever asks why is told.
+    async fn keep_since(&mut self) -> Result<(), WorkerError> {
+        let some = std::iter::from_fn(|| self.unkept.pop_first()).take(KEPT);
+        let differs = |line: &Line| line.differs() && line.state.observed.is_some();
+        let keys: Vec<String> = some.filter(|key| self.lines.get(key).is_some_and(differs)).collect();
+        self.keep(&keys).await
     }
 
     /// The remote ids of these lines' listings, each once.

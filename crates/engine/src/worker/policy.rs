@@ -98,6 +98,7 @@ impl Worker {
                 if let Some(mut line) = self.lines.get_mut(&key)
                     && line.state.told.len() < TOLD
                 {
+                    line.state.told_until_sent.extend(told.filter(|_| !later.is_empty()));
                     line.state.told.extend(told);
                 }
                 Ok(())

@@ -187,6 +187,7 @@ impl Worker {
         let at = self.now();
         let mut refused = Vec::new();
         let mut over = Vec::new();
+        let mut told = Vec::new();
         let (mut any_lost, mut any_stale) = (false, false);
         self.count_results(&results);
         for ((key, push), result) in chosen.iter().zip(&pushes).zip(results) {
@@ -201,6 +202,7 @@ impl Worker {
                     line.state.unanswered = None;
                     line.state.pushed_since = true;
                     self.seen.remove(key);
+                    told.append(&mut line.state.told_until_sent);
                     line.state.sent = line.state.sent.map(|sent| Sent { acknowledged_at: Some(at), ..sent });
                     let is_guarded = line.fall == Some(Fall::Guarded) && !line.state.zero_allowed;
                     if push.quantity.is_zero() && is_guarded {
@@ -249,6 +251,10 @@ impl Worker {
             self.next_push = self.next_push.max(at.plus_micros(125_000_i64 << self.lost_rounds.min(7)));
         }
         self.next_read = if any_stale { at } else { at.plus_micros(self.pace.read_back_ms * 1_000) };
+        // That it would be set back once sending is resumed is over: it was.
+        for discrepancy in told {
+            self.resolve(discrepancy).await?;
+        }
         self.keep(&chosen).await?;
         for key in over {
             self.resume(&key).await?;

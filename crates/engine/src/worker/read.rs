@@ -136,6 +136,7 @@ impl Worker {
         let Some(known_to) = self.status.orders_known_to else { return Ok(()) };
         let mut judged = Vec::new();
         let mut over = Vec::new();
+        let (mut told, may_send) = (Vec::new(), self.may_send());
         let mut again = BTreeSet::new();
         let reads_first = self.channel.reads_before_push();
         let now = self.now();
@@ -274,6 +275,7 @@ impl Worker {
             if let Some(drift) = drift {
                 let from = observation.quantity - drift;
                 let before = state.drift.replace((from, observation.quantity, observation.at));
+                state.doubt = doubt;
                 let is_same = before.is_some_and(|(_, to, _)| to == observation.quantity);
                 // Only what comes after a push of ours answers it.
                 if state.pushed_since {
@@ -291,9 +293,13 @@ impl Worker {
                     self.untold.push_back(Found { key, from, to, at, times, doubt, base });
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
-                state.drift = None;
+                (state.drift, state.doubt) = (None, None);
                 state.told.clear();
                 (state.drifts, state.same_drifts) = (0, 0);
+            }
+            // It is as it should be again, by whomever.
+            if may_send && drift.is_none() && observation.quantity == line.desired {
+                told.append(&mut state.told_until_sent);
             }
             // What was refused may be over: it shows what it should.
             if state
@@ -318,6 +324,9 @@ impl Worker {
         }
         self.forget_seen();
         self.tell().await?;
+        for discrepancy in told {
+            self.resolve(discrepancy).await?;
+        }
         self.keep(&judged).await?;
         self.confirm(now);
         for key in over {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use onhand_ledger::Instant;
 use onhand_ledger::model::Timing;
-use onhand_sync::{Difference, may_go_at, next_batch};
+use onhand_sync::{Difference, may_go_at};
 
 use super::{Line, Worker, WorkerError};
 
@@ -43,7 +43,7 @@ impl Worker {
         }
         match &self.system.mode.timing {
             Timing::Batch(_) if self.batch.is_some() => None,
-            Timing::Batch(schedule) => self.status.batched_at.map(|last| next_batch(schedule, last)),
+            Timing::Batch(schedule) => Some(self.status.next_batch(schedule, now)),
             Timing::NearRealTime { debounce_ms: 0 } => None,
             Timing::NearRealTime { .. } => {
                 let differing = self.lines.open();
@@ -59,6 +59,7 @@ impl Worker {
         }
         let Timing::Batch(schedule) = &self.system.mode.timing else {
             self.batch = None;
+            self.status.batched_by = None;
             if self.status.batched_at.take().is_some() {
                 self.keep_status().await?;
             }
@@ -66,11 +67,18 @@ impl Worker {
         };
         let now = self.now();
         let full = schedule.full;
-        let Some(last) = self.status.batched_at else {
-            self.status.batched_at = Some(now);
+        if self.batch.is_some() {
+            return Ok(());
+        }
+        // What was missed of another schedule is not sent by this one.
+        if self.status.batched_at.is_none() || !self.status.is_batched_by(schedule) {
+            (self.status.batched_at, self.status.batched_by) = (Some(now), Some(schedule.clone()));
             return self.keep_status().await;
-        };
-        if self.batch.is_some() || next_batch(schedule, last) > now {
+        }
+        if self.status.batched_by.is_none() {
+            self.status.batched_by = Some(schedule.clone());
+        }
+        if self.status.next_batch(schedule, now) > now {
             return Ok(());
         }
         let of_it = self.lines.iter().filter(|(_, line)| full || line.differs());

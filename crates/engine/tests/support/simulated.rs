@@ -7,16 +7,19 @@ use onhand_channels::{
     Budget, Channel, ChannelError, Discovery, Meaning, OrderPage, Push, Pushed, Reading, RemoteOrder,
     RemoteOrderLine,
 };
+use onhand_engine::systems::{ShownState, shown_key, shown_space};
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{Clock as _, Handle, Ledger, ManualClock, queue};
 use onhand_ledger::command::{
-    Adjust, Line, PutItem, PutListing, PutLocation, PutMode, PutSystem, Receive, Resolve, SetPublication,
+    Adjust, Content, Document, Line, Name, OrderContent, OrderContentLine, PutItem, PutListing, PutLocation,
+    PutMode, PutSystem, Receive, Resolve, SetPublication,
 };
 use onhand_ledger::model::{Choice, Direction, Discrepancy, Policy, Timing};
 use onhand_ledger::{
     Answer, Body, Command, DiscrepancyId, Entry, Instant, Key, Quantity, RuleId, Seq, SystemId, TenantId,
     Value,
 };
+use onhand_store::Note;
 use parking_lot::Mutex;
 
 pub use self::kept::Kept;
@@ -39,6 +42,8 @@ pub fn time(text: &str) -> Instant {
 pub struct Inside {
     /// What its listings show.
     pub numbers: BTreeMap<String, i64>,
+    /// And at another location, `there`.
+    pub there: BTreeMap<String, i64>,
     /// Its orders, the oldest change first.
     pub orders: Vec<RemoteOrder>,
     /// What was pushed: when, what, how many.
@@ -211,7 +216,11 @@ impl Channel for Simulated {
                 tracked: !inside.untracked.contains(listing),
             })
         };
-        Ok(listings.iter().filter_map(reading).collect())
+        let other = |listing: &String| {
+            let quantity = Quantity::units(*inside.there.get(listing)?);
+            Some(Reading { location: "there".to_owned(), quantity, ..reading(listing)? })
+        };
+        Ok(listings.iter().filter_map(reading).chain(listings.iter().filter_map(other)).collect())
     }
 
     async fn push(&self, pushes: &[Push]) -> Result<Vec<Pushed>, ChannelError> {
@@ -359,6 +368,52 @@ impl World {
             found: false,
         };
         self.tell(Body::PutListing(put)).await;
+    }
+
+    /// A system that cannot be reached from now on, with these locations: which of ours each is, and what it shows of an item there.
+    pub async fn shows_at(&mut self, name: &str, sku: &str, shows: &[(&str, &str, i64)]) {
+        let (shop, id, _) =
+            self.systems.iter().find(|(shop, ..)| shop.name == name).expect("it is connected");
+        let id = *id;
+        shop.inside.lock().down = true;
+        let locations = shows.iter().map(|(theirs, ours, _)| ((*theirs).to_owned(), (*ours).to_owned()));
+        let locations = Some(locations.collect());
+        let (name, kind) = (name.to_owned(), "test".to_owned());
+        self.tell(Body::PutSystem(PutSystem { name: name.clone(), kind, locations, ..Default::default() }))
+            .await;
+        let listings = self.handle.ledger().read(TENANT, |view| {
+            let (item, _) = view.item_by_sku(sku)?.expect("the item is there");
+            view.listings_of(item)
+        });
+        let listings = listings.unwrap();
+        let (listing, _) = listings.iter().find(|(_, listing)| listing.system == id).expect("it is listed");
+        let now = self.clock.now();
+        let note = |(theirs, _, number): &(&str, &str, i64)| {
+            let read = Some((Quantity::units(*number), now));
+            let (acknowledged, acknowledged_at) = read.unzip();
+            let state = ShownState { acknowledged, acknowledged_at, observed: read, ..ShownState::default() };
+            let body = Some(serde_json::to_string(&state).unwrap());
+            Note { space: shown_space(id), key: shown_key(*listing, theirs), body }
+        };
+        self.handle.submit_with(TENANT, None, shows.iter().map(note).collect()).await.unwrap();
+        self.restart(&name);
+    }
+
+    /// Orders of a system that wait in the inbox have sold so much of an item, from one of our locations.
+    pub async fn waits(&self, system: &str, sku: &str, location: &str, quantity: i64) {
+        let line = |line: &str, sku: &str, location: &str| OrderContentLine {
+            line: line.to_owned(),
+            item: Name::Sku(sku.to_owned()),
+            quantity: Quantity::units(quantity),
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: Some(location.to_owned()),
+            price: None,
+        };
+        let lines = vec![line("1", sku, location), line("2", "NOBODY-KNOWS", location)];
+        let content = Content::Order(OrderContent { lines, ..OrderContent::default() });
+        let (system, document) = (system.to_owned(), format!("waits-{}", self.head()));
+        self.tell(Body::Record(Document { system, document, version: 1, content })).await;
     }
 
     /// A worker of a system, as if a node had begun.

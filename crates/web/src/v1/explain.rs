@@ -42,7 +42,8 @@ struct ShownBody {
     /// `left_to_it` by a rule.
     #[schema(example = "in_step")]
     standing: &'static str,
-    /// Units of the item that it offers beyond what is available: they can be oversold right now.
+    /// Units of the item that it offers beyond what is available there and not sold by orders that wait, or, with its other locations,
+    /// beyond what there is in all: they can be oversold right now.
     exposed: Decimal,
     /// Why, in plain words.
     explanation: String,
@@ -60,7 +61,7 @@ struct ChainBody {
     rule: Option<String>,
     /// What the rule, packs and waiting documents did, in words; empty where they did nothing.
     because: String,
-    /// When what can be sold last changed there.
+    /// When the number that it should show came to be: when what can be sold there, a rule or an order that waits last changed it.
     since: Option<String>,
     /// What was last sent.
     sent: Option<SentBody>,
@@ -196,9 +197,10 @@ struct ExposureBody {
     remote_location: String,
     /// What it shows, in its own units.
     shows: Decimal,
-    /// What is available, in units of the item.
+    /// What is available there and not sold by orders that wait, in units of the item.
     available: Decimal,
-    /// Units of the item that can be oversold right now.
+    /// Units of the item that can be oversold right now: what is offered beyond what is available, and of stock that several of its
+    /// locations offer what is offered more than once.
     exposed: Decimal,
     /// How long it usually takes until the system shows a lower number; null where that is not known, or nothing is sent.
     for_ms: Option<u32>,
