@@ -107,6 +107,38 @@ fn says(rows: &[RowResult], line: u64) -> &str {
     rows.iter().find(|row| row.line == line).and_then(|row| row.problem.as_deref()).unwrap_or_default()
 }
 
+// ---- headers -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_file_is_known_by_its_header_whatever_its_order_and_case() {
+    let (inventory, levels) = ("Linnworks' inventory", "Linnworks' stock levels");
+    for (header, kind) in [
+        ("SKU,Title,Barcode Number,Retail Price", Some(inventory)),
+        (
+            "retail price,BARCODE NUMBER,item title,Stock Location,Stock level at location,sku",
+            Some(inventory),
+        ),
+        ("\u{feff}Item Number,Title,Category", Some(inventory)),
+        ("SKU,Stock Level,Location,Minimum Level", Some(levels)),
+        ("SKU,Title,Location,Quantity,BinRack,Stock Value,In Order Book,Is Composite Parent", Some(levels)),
+        ("SKU,Batch Number,Location,Bin / Rack,Status,Level", Some("Linnworks' stock levels by batch")),
+        ("Child SKU,Quantity,Parent SKU", Some("Linnworks' compositions")),
+        ("Source,Subsource,Linked SKU Custom Label,SKU", Some("Linnworks' links to channels")),
+        ("SKU,Name,Barcode,Unit,Cost", Some("SKULabs' item details")),
+        ("serial #,BARCODE,name,sku", Some("SKULabs' item details")),
+        ("sku,name,unit,precision,barcodes,tags", Some("items, in our columns")),
+        ("sku,location,counted", Some("stock, in our columns")),
+        ("kit,component,quantity", Some("kits, in our columns")),
+        ("code,name", Some("locations, in our columns")),
+        ("sku,location,quantity,unit_cost,currency", None),
+        ("SKU,Name", None),
+        ("sku,name,barcode", None),
+    ] {
+        let known = read(&[("a.csv", &format!("{header}\n"))]).ok();
+        assert_eq!(known.map(|move_in| move_in.files()[0].kind), kind, "{header}");
+    }
+}
+
 // ---- one file ---------------------------------------------------------------------------------------------------
 
 /// As an export of Linnworks': a row for each item and location, with what Windows puts around it.

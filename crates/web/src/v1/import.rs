@@ -276,14 +276,14 @@ const FILE: &str = "The file: CSV (UTF-8, commas, up to 256 MiB) or XLSX (its fi
 
 /// What was read of a body, ready to be carried out.
 enum Read {
-    One(Plan),
+    One(Box<Plan>),
     Several(MoveIn),
 }
 
 impl Read {
     fn plans(&self) -> &[Plan] {
         match self {
-            Self::One(plan) => std::slice::from_ref(plan),
+            Self::One(plan) => std::slice::from_ref(plan.as_ref()),
             Self::Several(move_in) => move_in.plans(),
         }
     }
@@ -356,7 +356,7 @@ async fn import_things(
     let place = FILES.acquire().await.expect("it is never closed");
     let read = || {
         let read = match sent {
-            Sent::One(what) => Read::One(import::read(what, &file, &reading)?),
+            Sent::One(what) => Read::One(Box::new(import::read(what, &file, &reading)?)),
             Sent::Several => Read::Several(move_in::read(move_in::unpack(&file)?)?),
         };
         asked.check(read.plans()).map(|()| read)
