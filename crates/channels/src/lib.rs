@@ -411,7 +411,13 @@ pub(crate) fn why_lost(error: reqwest::Error, longest: Duration) -> String {
     if error.is_timeout() {
         return format!("it did not answer within {} s", waited.as_secs());
     }
-    error.without_url().to_string()
+    let error = error.without_url();
+    // That it was not sent is said already: what kept it from that is at the end of the causes.
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(next) = cause.source().filter(|_| error.is_connect()) {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 /// The `Date` of an answer.

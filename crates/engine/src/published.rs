@@ -78,7 +78,7 @@ impl Basis {
 
     /// As it is once so much of it is promised to orders.
     fn promise(&mut self, quantity: Quantity) {
-        self.stock.available = self.stock.available - quantity;
+        self.stock.available -= quantity;
         self.stock.committed += quantity;
     }
 }

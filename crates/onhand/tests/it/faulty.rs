@@ -112,7 +112,9 @@ async fn pass_on(State(line): State<Arc<Line>>, request: Request) -> Response {
     }
     let url = Url::parse(&format!("{}{path}", line.server)).unwrap();
     let mut headers = parts.headers;
-    BETWEEN_TWO.iter().for_each(|name| drop(headers.remove(*name)));
+    for name in BETWEEN_TWO {
+        headers.remove(name);
+    }
     let Ok(answer) = line.http.request(parts.method, url).headers(headers).body(body).send().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
