@@ -263,27 +263,22 @@ impl ShownState {
     }
 
     /// It is of that many of that item from now on: what was seen of another is no change of this one's stock, and it begins as one that
-    /// was never read. Says why a person was asked, where one was.
+    /// was never read where nothing has explained its number. Says why a person was asked, where one was.
     pub(crate) fn begin_anew(&mut self, item: Option<ItemId>, multiplier: u32) -> Option<Stopped> {
         let (asked, stopped) = match self.stopped.take() {
             Some(asked) if asked.why == Stop::Asked => (Some(asked), None),
             other => (None, other),
         };
-        let before = std::mem::take(self);
-        *self = Self {
-            of: item.map(|item| (item, multiplier)),
-            changes: before.changes,
-            observed: before.observed,
-            sent: before.sent,
-            most: before.most,
-            unanswered: before.unanswered,
-            lost: before.lost,
-            since_sent: before.since_sent,
-            held_at: before.held_at,
-            unheard: before.unheard,
-            stopped,
-            ..Self::default()
-        };
+        self.stopped = stopped;
+        self.of = item.map(|item| (item, multiplier));
+        // What nothing explained is not acknowledged: it is read as a number that was never read.
+        if self.suspected.take().is_some() {
+            self.acknowledged = None;
+            (self.acknowledged_at, self.may_be_overwritten) = (None, false);
+        }
+        (self.drift, self.unexplained) = (None, Quantity::ZERO);
+        (self.doubtful, self.adoptable) = (false, false);
+        (self.counted, self.followed) = (None, false);
         asked
     }
 

@@ -1,13 +1,11 @@
-//! Listings that come to be of another item, or of another number of it, while orders are open, wait, or somebody is asked: what was
-//! sold stays what it was, and nothing is booked on the wrong stock.
+//! Listings that come to be of another item, or of another number of it, while orders wait, or somebody is asked: nothing is
+//! booked on the wrong stock.
 
 #[path = "support/simulated.rs"]
 #[expect(dead_code, reason = "the examples use the rest")]
 mod simulated;
 
-use onhand_ledger::command::{
-    Content, Document, Name, OrderContent, OrderContentLine, PutListing, StopSelling,
-};
+use onhand_ledger::command::{Content, Document, Name, OrderContent, OrderContentLine, StopSelling};
 use onhand_ledger::model::{Cause, Choice, Policy};
 use onhand_ledger::{Answer, Body, Key, Quantity, Value};
 use rstest::rstest;
@@ -33,19 +31,6 @@ async fn order(world: &World, document: &str, version: u64, lines: &[Sold]) -> A
     world.tell(Body::Record(Document { system, document, version, content })).await
 }
 
-fn on_hand(world: &World, sku: &str) -> i64 {
-    let read = world.handle.ledger().read(TENANT, |view| {
-        let (item, _) = view.item_by_sku(sku)?.unwrap();
-        let (place, _) = view.location_by_code("LONDON")?.unwrap();
-        let mut all = Quantity::ZERO;
-        for state in [onhand_ledger::StockState::Available, onhand_ledger::StockState::Committed] {
-            all += view.held(item, place, state)?;
-        }
-        Ok(all.whole_units())
-    });
-    read.unwrap()
-}
-
 /// What documents that wait have sold of an item.
 fn claimed(world: &World, sku: &str, document: &str) -> i64 {
     let read = world.handle.ledger().read(TENANT, |view| {
@@ -58,49 +43,6 @@ fn claimed(world: &World, sku: &str, document: &str) -> i64 {
         None => 0,
         other => panic!("{other:?}"),
     }
-}
-
-async fn unlink(world: &World, remote_id: &str) {
-    let put = PutListing {
-        system: "SHOP".to_owned(),
-        remote_id: remote_id.to_owned(),
-        remote_sku: None,
-        sku: None,
-        multiplier: 1,
-        found: false,
-    };
-    world.tell(Body::PutListing(put)).await;
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_goes_on_being_of_what_it_sold(#[values(Memory, File, Postgres)] kept: Kept) {
-    let mut world = World::new(kept).await;
-    for sku in ["MUG", "TEA", "CUP"] {
-        world.item(sku, 90).await;
-    }
-    world.connect("SHOP", &[("TEA", 90)], policy(Policy::MasterWins)).await;
-    world.listing("SHOP", "MUG-6", "MUG", 6).await;
-    order(&world, "A", 1, &[Sold("MUG-6", 2, 0)]).await;
-    order(&world, "A", 2, &[Sold("MUG-6", 2, 2)]).await;
-    assert_eq!(on_hand(&world, "MUG"), 78);
-    order(&world, "B", 1, &[Sold("MUG-6", 1, 0), Sold("TEA", 3, 0)]).await;
-    // The box becomes one of twelve, and the other listing one of another item: for what is sold from now on.
-    world.listing("SHOP", "MUG-6", "MUG", 12).await;
-    world.listing("SHOP", "TEA", "CUP", 1).await;
-    order(&world, "A", 3, &[Sold("MUG-6", 1, 2)]).await;
-    assert_eq!(on_hand(&world, "MUG"), 78, "a refund of what has left moves nothing");
-    order(&world, "B", 2, &[Sold("MUG-6", 1, 1), Sold("TEA", 3, 3)]).await;
-    let stock = |sku| (on_hand(&world, sku), world.available(sku));
-    assert_eq!((stock("MUG"), stock("TEA"), stock("CUP")), ((72, 72), (87, 87), (90, 90)));
-    order(&world, "C", 1, &[Sold("MUG-6", 1, 1), Sold("TEA", 1, 1)]).await;
-    assert_eq!((on_hand(&world, "MUG"), on_hand(&world, "CUP")), (60, 89));
-    // What is unlinked meanwhile does not wait either: it is known what was sold.
-    order(&world, "D", 1, &[Sold("MUG-6", 1, 0)]).await;
-    unlink(&world, "MUG-6").await;
-    let answer = order(&world, "D", 2, &[Sold("MUG-6", 1, 1)]).await;
-    assert!(matches!(answer, Answer::Recorded { .. }), "{answer:?}");
-    assert_eq!((on_hand(&world, "MUG"), world.open().len()), (48, 0));
 }
 
 #[rstest]

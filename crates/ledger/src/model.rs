@@ -717,18 +717,6 @@ pub struct OrderLine {
     /// Places whose master will not ship some of it: no more of it is promised there, until goods come in there or
     /// somebody has it allocated anew.
     pub declined: Vec<LocationId>,
-    /// What its document calls it; none where no document told of it, or one that does not name lines.
-    pub called: Option<Called>,
-}
-
-/// What a line of an order's document calls what it is about. Newer versions of the document go by it, whatever a listing is of by
-/// then: what was sold stays what it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Called {
-    /// A hash of the name.
-    pub name: u64,
-    /// The units of the item in one of what is named.
-    pub units: u32,
 }
 
 /// The kits of a line that are built for it when it leaves, rather than taken from assembled ones.
@@ -938,7 +926,6 @@ impl OrderLine {
             told: Vec::new(),
             told_parts: Vec::new(),
             declined: Vec::new(),
-            called: None,
         }
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Chunk, StoreError};
 
 /// The format of a chunk's body, its first byte.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 3;
 /// How many words a chunk keeps; a further one takes the place of the oldest.
 const WORDS: usize = 8;
 const UNIT: i64 = 1_000_000;

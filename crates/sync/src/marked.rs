@@ -181,7 +181,6 @@ mod tests {
             told: Vec::new(),
             told_parts: Vec::new(),
             declined: Vec::new(),
-            called: None,
         };
         line.tell(WMS, units(told_by_wms));
         line

@@ -3,9 +3,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::sync::Arc;
+
 use axum::http::{StatusCode, header};
 use onhand_ledger::{Instant, TenantId};
-use onhand_web::{Role, auth};
+use onhand_web::{Role, Sessions, auth};
 use serde_json::{Value, json};
 use support::browser::{Browser, signed_in, stranger};
 use support::{Shop, time};
@@ -15,7 +17,8 @@ const CASE: &str = "10614141000415";
 
 /// London with a dock, two shelves and a blind spot; Berlin; mugs by the piece and by the case, tea in lots, spoons.
 async fn warehouse() -> Shop {
-    let shop = Shop::open().await;
+    // A clerk who comes back hours later goes on.
+    let shop = Shop::open_with(Arc::new(Sessions::new(24 * 60, 100))).await;
     for (code, name, parent) in [
         ("BERLIN", "Berlin", None),
         ("DOCK", "Dock of London", Some("LONDON")),

@@ -21,7 +21,7 @@ use onhand_engine::{Handle, Ledger, ManualClock, Options, queue};
 use onhand_ledger::command::PutSystem;
 use onhand_ledger::{Body, Command, Instant, TenantId};
 use onhand_store::MemoryStore;
-use onhand_web::{App, Metrics, auth};
+use onhand_web::{App, Metrics, Sessions, auth};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
@@ -131,6 +131,11 @@ pub struct Shop {
 impl Shop {
     /// London, with the items MUG and CUP, a web shop and a warehouse system.
     pub async fn open() -> Self {
+        Self::open_with(Arc::default()).await
+    }
+
+    /// A shop whose people may be idle for so long.
+    pub async fn open_with(sessions: Arc<Sessions>) -> Self {
         let clock = Arc::new(ManualClock::at(Instant::parse(&time("08:00")).unwrap()));
         let ledger =
             Ledger::open(Box::new(MemoryStore::default()), clock.clone(), Options::default()).unwrap();
@@ -138,7 +143,7 @@ impl Shop {
         let (handle, queue) = queue(Arc::new(ledger));
         std::thread::spawn(move || queue.run());
         let key = auth::create_key(&handle, TenantId::DEFAULT, "test").await.unwrap();
-        let router = onhand_web::router(app(handle.clone()));
+        let router = onhand_web::router(App { sessions, ..app(handle.clone()) });
         let ask = Request::builder().uri("/openapi.json").body(HttpBody::empty()).unwrap();
         let answer = router.clone().oneshot(ask).await.unwrap();
         let document = answer.into_body().collect().await.unwrap().to_bytes();

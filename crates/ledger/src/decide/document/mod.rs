@@ -21,7 +21,7 @@ mod undo;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, Invalid};
-use crate::command::{Content, Document, FollowedOf, Name, OrderContentLine, ReplyLine};
+use crate::command::{Content, Document, FollowedOf, Name, ReplyLine};
 use crate::entry::Entry;
 use crate::key::{Key, StockState};
 use crate::model::{Became, Cause, KnownDocument, Waiting};
@@ -84,8 +84,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     {
         return contradict(tx, document, system, first);
     }
-    let pinned = pinned(tx, known.as_ref(), &document.content)?;
-    let names = match resolve(tx, system, &document.content, &pinned) {
+    let names = match resolve(tx, system, &document.content) {
         Ok(names) => names,
         Err(Stop::Invalid(
             invalid @ (Invalid::UnknownSku(_)
@@ -293,39 +292,13 @@ struct Names {
     lots: Vec<LotId>,
 }
 
-/// Item and units of it in one of what a line names, line by line, as far as they are settled already.
-type Pinned = Vec<Option<(ItemId, u32)>>;
-
-/// Of a known order's lines those that still name what they named when they were first told: they go on being of that item and so many
-/// of it, though the listing may be of another by now.
-fn pinned(tx: &Tx<'_>, known: Option<&KnownDocument>, content: &Content) -> Result<Pinned, Stop> {
-    let (Some(Became::Order(order)), Content::Order(content)) = (known.map(|known| &known.became), content)
-    else {
-        return Ok(Vec::new());
-    };
-    let lines = &tx.order(*order)?.lines;
-    let of = |told: &OrderContentLine| {
-        let name = fingerprint(&told.item);
-        lines.iter().find_map(|line| {
-            let called = line.called.filter(|called| line.line == told.line && called.name == name)?;
-            Some((line.item, called.units))
-        })
-    };
-    let found: Vec<Option<(ItemId, u32)>> = content.lines.iter().map(of).collect();
-    tx.want(found.iter().flatten().map(|(item, _)| Key::Item(*item)))?;
-    found
-        .into_iter()
-        .map(|known| known.map(|(item, units)| Ok((merge::live(tx, item)?, units))).transpose())
-        .collect()
-}
-
 impl Names {
     fn quantity(&self, line: usize, told: Quantity) -> Quantity {
         Quantity::from_micros(told.micros().saturating_mul(i64::from(self.items[line].1)))
     }
 }
 
-fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content, pinned: &Pinned) -> Result<Names, Stop> {
+fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, Stop> {
     let lines: Vec<(&Name, Option<&str>, [Quantity; 3])> = match content {
         Content::Order(order) => order
             .lines
@@ -359,9 +332,8 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content, pinned: &Pinned) ->
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
     let mut names = Names { items: Vec::new(), locations: Vec::new(), lots: vec![LotId(0); lines.len()] };
-    for (position, (name, location, _)) in lines.iter().enumerate() {
-        let known = pinned.get(position).copied().flatten();
-        names.items.push(known.map_or_else(|| item_of(tx, system, name), Ok)?);
+    for (name, location, _) in &lines {
+        names.items.push(item_of(tx, system, name)?);
         names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
     }
     tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
@@ -508,11 +480,8 @@ fn sold(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<I
         return Ok(sold);
     }
     tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
-    let known = tx.known_document(system, &document.document)?;
-    let pinned = pinned(tx, known.as_ref(), &document.content)?;
-    for (position, line) in content.lines.iter().enumerate() {
-        let settled = pinned.get(position).copied().flatten();
-        let (item, units) = match settled.map_or_else(|| item_of(tx, system, &line.item), Ok) {
+    for line in &content.lines {
+        let (item, units) = match item_of(tx, system, &line.item) {
             Ok(known) => known,
             Err(Stop::Invalid(_)) => continue,
             Err(stop) => return Err(stop),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::answer::Invalid;
 use crate::command::{Document, OrderContent};
 use crate::key::StockState;
-use crate::model::{Balanced, Became, Called, Cause, KnownDocument, Order};
+use crate::model::{Balanced, Became, Cause, KnownDocument, Order};
 use crate::{Instant, OrderId, Quantity, SystemId};
 
 use super::super::catalogue::end_if_open;
@@ -14,7 +14,7 @@ use super::super::tx::{Found, Stop, Tx};
 use super::super::{allocation, merge, order};
 use super::balance::brought;
 use super::undo::Told;
-use super::{Names, fingerprint, leaving, naming, parts, undo};
+use super::{Names, leaving, naming, parts, undo};
 
 pub(super) fn apply_order(
     tx: &mut Tx<'_>,
@@ -60,9 +60,7 @@ pub(super) fn apply_order(
         let shipped = names.quantity(position, line.quantity.max(line.shipped));
         let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
         let index = naming::find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
-        let known = &mut tx.edit_order(order)?.lines[index as usize];
-        known.price.clone_from(&line.price);
-        known.called = Some(Called { name: fingerprint(&line.item), units: names.items[position].1 });
+        tx.edit_order(order)?.lines[index as usize].price.clone_from(&line.price);
         told.insert(index);
         indexes.push(index);
     }
