@@ -412,9 +412,9 @@ pub(crate) fn why_lost(error: reqwest::Error, longest: Duration) -> String {
         return format!("it did not answer within {} s", waited.as_secs());
     }
     let error = error.without_url();
-    // That it was not sent is said already: what kept it from that is at the end of the causes.
+    // That it came to nothing is said already: what kept it from that is at the end of the causes.
     let mut cause: &dyn std::error::Error = &error;
-    while let Some(next) = cause.source().filter(|_| error.is_connect()) {
+    while let Some(next) = cause.source() {
         cause = next;
     }
     cause.to_string()
