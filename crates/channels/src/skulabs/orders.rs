@@ -145,9 +145,9 @@ impl SkuLabs {
         all: BTreeMap<String, Told<Order>>,
         is_first: bool,
     ) -> Result<Vec<RemoteOrder>, ChannelError> {
+        self.are_readable(all.values())?;
         let knows = self.knowledge(all.values().map(|told| &told.content)).await?;
         let mut orders = Vec::new();
-        self.are_readable(all.values())?;
         for (document, told) in all {
             let (id, read) = (told.content.id.clone(), told.content.read(&knows));
             let is_open = read.is_open;
