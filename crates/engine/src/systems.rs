@@ -133,6 +133,9 @@ pub struct ShownState {
     /// A number that was read and that nothing explains yet, and when it was first: it is looked at again before it is believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspected: Option<(Quantity, Instant)>,
+    /// It was read while this was of another item, or of another number of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_another: bool,
     /// What else that may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
@@ -262,8 +265,8 @@ impl ShownState {
         Self { acknowledged_at: None, observed, most, ..self.clone() }
     }
 
-    /// It is of that many of that item from now on: what was seen of another is no change of this one's stock, and it begins as one that
-    /// was never read where nothing has explained its number. Says why a person was asked, where one was.
+    /// It is of that many of that item from now on: what a person was asked about another is no change of this one's stock. Says why a
+    /// person was asked, where one was.
     pub(crate) fn begin_anew(&mut self, item: Option<ItemId>, multiplier: u32) -> Option<Stopped> {
         let (asked, stopped) = match self.stopped.take() {
             Some(asked) if asked.why == Stop::Asked => (Some(asked), None),
@@ -271,14 +274,8 @@ impl ShownState {
         };
         self.stopped = stopped;
         self.of = item.map(|item| (item, multiplier));
-        // What nothing explained is not acknowledged: it is read as a number that was never read.
-        if self.suspected.take().is_some() {
-            self.acknowledged = None;
-            (self.acknowledged_at, self.may_be_overwritten) = (None, false);
-        }
         (self.drift, self.unexplained) = (None, Quantity::ZERO);
         (self.doubtful, self.adoptable) = (false, false);
-        (self.counted, self.followed) = (None, false);
         asked
     }
 

@@ -660,3 +660,19 @@ fn parcels_that_did_not_leave_come_back_one_by_one() {
         assert_eq!(shop.total("MUG", StockState::Committed), 2);
     });
 }
+
+#[test]
+fn what_was_balanced_at_one_instant_goes_as_one() {
+    let line = |line, quantity, shipped, returned| acts::OrderLine {
+        line,
+        item: 1,
+        quantity,
+        shipped,
+        returned,
+        place: None,
+    };
+    let lines = vec![line(0, 0, 2, 1), line(1, 4, 1, 1)];
+    let ordered = Act::OrderFact { system: 0, document: 0, step: 1, cancelled: false, lines, ago: 0 };
+    let counted = Act::Count { place: 1, lines: vec![(1, 1)], ago: 1, system: None };
+    run(Kept::InMemory, &[vec![ordered], vec![counted]]);
+}

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "the examples use the rest")]
 mod simulated;
 
+use onhand_engine::explain::explain_item;
 use onhand_ledger::command::{Content, Document, Name, OrderContent, OrderContentLine, StopSelling};
 use onhand_ledger::model::{Cause, Choice, Policy};
 use onhand_ledger::{Answer, Body, Key, Quantity, Value};
@@ -97,6 +98,58 @@ async fn a_question_about_a_listing_ends_when_it_is_of_something_else(
     world.until("10:15").await;
     assert_eq!((world.available("MUG"), world.available("TEA"), world.adopted().len()), (20, 55, 0));
     assert_eq!(shop.shows("MUG"), 55);
+}
+
+fn is_looked_into(world: &World, sku: &str) -> bool {
+    let explained = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku(sku)?.unwrap();
+        explain_item(view, item)
+    });
+    explained
+        .unwrap()
+        .iter()
+        .any(|one| one.shown.explanation.contains("it is looked at again before it is believed"))
+}
+
+/// What nothing explains is looked into for a while: a listing that is linked anew meanwhile has changed while it was of another item.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_looked_into_while_a_listing_is_linked_anew_is_of_the_item_before(
+    #[values(Memory, File, Postgres)] kept: Kept,
+    #[values(Policy::Adopt, Policy::Ask)] which: Policy,
+    #[values(false, true)] stopped_meanwhile: bool,
+) {
+    let mut world = World::new(kept).await;
+    world.item("MUG", 20).await;
+    world.item("TEA", 55).await;
+    let shop = world.connect("SHOP", &[("MUG", 20)], policy(which)).await;
+    world.until("10:01").await;
+    shop.set("MUG", 11);
+    // Read, and not settled: see `STALE_FOR`.
+    for second in 61..300 {
+        world.until(&format!("10:{:02}:{:02}", second / 60, second % 60)).await;
+        if is_looked_into(&world, "MUG") {
+            break;
+        }
+    }
+    assert!(is_looked_into(&world, "MUG"));
+    assert_eq!((world.open().len(), world.adopted().len()), (0, 0));
+    world.listing("SHOP", "MUG", "TEA", 1).await;
+    if stopped_meanwhile {
+        world.restart("SHOP");
+    }
+    world.until("10:10").await;
+    assert_eq!((world.available("MUG"), world.available("TEA"), world.adopted().len()), (20, 55, 0));
+    let (asked, found) = world.open()[0].clone();
+    assert_eq!(world.open().len(), 1);
+    assert!(
+        found.sentence.contains("It cannot be adopted: it was linked to another item since"),
+        "{}",
+        found.sentence
+    );
+    world.answer(asked, Choice::SetBack).await;
+    world.until("10:15").await;
+    assert_eq!((shop.shows("MUG"), world.open().len()), (55, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

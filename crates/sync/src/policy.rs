@@ -24,6 +24,10 @@ pub enum Barrier {
     Stopped,
     /// It showed 0, and should show so much by now: it does not say how much there was.
     Behind(Quantity),
+    /// It was of another item when it changed, or of another number of it.
+    Relinked,
+    /// What it was asked about before cannot be.
+    Earlier,
     /// Another system is master there, by name.
     Master(String),
 }
@@ -55,6 +59,11 @@ impl fmt::Display for Barrier {
             Self::Behind(desired) => {
                 write!(f, "it showed 0 and should show {desired}, so it does not say how much there was")
             }
+            Self::Relinked => write!(
+                f,
+                "it was linked to another item since, or became a pack of another number, so it would be of the wrong stock"
+            ),
+            Self::Earlier => write!(f, "what was asked about it before cannot be, and this comes on top"),
             Self::Master(master) => write!(f, "{master} is master of that stock"),
         }
     }

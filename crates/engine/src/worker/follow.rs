@@ -353,6 +353,8 @@ impl Worker {
                         id: listing_id,
                         remote_location,
                         kept_at: state.observed.map_or(Instant::MIN, |(_, at)| at),
+                        // What was looked into when we stopped still is.
+                        read_first: state.suspected.is_some(),
                         state,
                         desired: Quantity::ZERO,
                         is_skipped: false,
@@ -360,17 +362,22 @@ impl Worker {
                         changed_at: None,
                         reading: None,
                         suspected: None,
-                        read_first: false,
                         fall: None,
                         known_since: None,
                         sorted: Sorted::default(),
                     },
                 };
                 if line.is_of_another(item) {
-                    line.suspected = None;
-                    self.relinked.insert(key.clone());
+                    line.state.of_another |= line.state.suspected.is_some();
+                    self.untold
+                        .iter_mut()
+                        .filter(|found| found.key == key)
+                        .for_each(|found| found.of_another = true);
+                    if line.is_asked() {
+                        self.relinked.insert(key.clone());
+                    }
                 }
-                if line.state.observed.is_none() || line.state.unanswered.is_some() {
+                if line.read_first || line.state.observed.is_none() || line.state.unanswered.is_some() {
                     self.read_back.insert(key.clone());
                 }
                 let is_untold =

@@ -95,7 +95,7 @@ impl Drop for LineMut<'_> {
 }
 
 impl Line {
-    /// Was what is known of it of another item, or of another number of it? From now on it is of this one.
+    /// Is what is known of it of another item, or of another number of it? From now on it is of this one.
     pub(super) fn is_of_another(&mut self, item: ItemId) -> bool {
         let now = (item, self.listing.multiplier);
         self.state.of.replace(now).is_some_and(|before| before != now)

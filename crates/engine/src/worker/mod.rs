@@ -129,6 +129,8 @@ struct Found {
     times: Times,
     /// What else it may be; none: nothing.
     doubt: Option<Doubt>,
+    /// It was seen while the listing was of another item, or of another number of it.
+    of_another: bool,
     /// When what it was changed from was acknowledged.
     base: Option<Instant>,
 }

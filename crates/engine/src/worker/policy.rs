@@ -21,7 +21,7 @@ const NOTE: usize = 500;
 impl Worker {
     /// Does what the policy says.
     pub(super) async fn react(&mut self, found: Found) -> Result<(), WorkerError> {
-        let Found { key, from, to, at, base, doubt, .. } = found;
+        let Found { key, from, to, at, base, doubt, of_another, .. } = found;
         let Some(line) = self.lines.get(&key) else { return Ok(()) };
         let (listing, was_asked) = (line.listing.clone(), line.is_asked());
         let name = self.system.name.clone();
@@ -53,6 +53,7 @@ impl Worker {
         // Told again after a crash, or where nobody could say whether it was kept, it is the same discrepancy.
         let told_as = Some(format!("changed/{}/{key}/{}", self.id, base.map_or(0, Instant::micros)));
         let (barrier, desired) = self.barrier(&key, from)?;
+        let barrier = barrier.or_else(|| of_another.then_some(Barrier::Relinked));
         // What is only watched is compared, and nothing follows from it.
         let reaction = match self.system.stage {
             Stage::Live => react(&self.system.mode, barrier.as_ref()),
@@ -76,8 +77,10 @@ impl Worker {
                 }
             }
             (Reaction::Ask | Reaction::Adopt, barrier) => {
+                let is_earlier = was_asked && !self.lines.get(&key).is_some_and(|line| line.state.adoptable);
+                let barrier = barrier.or_else(|| is_earlier.then_some(Barrier::Earlier));
                 let barrier = barrier.map(|barrier| barrier.to_string());
-                self.ask(&key, to - from, &happened, (doubt.is_some(), barrier)).await
+                self.ask(&key, to - from, &happened, (cause == Cause::Unexplained, barrier)).await
             }
             (Reaction::Propose, Some(Barrier::Master(master))) => {
                 let sentence = format!(

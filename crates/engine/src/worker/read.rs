@@ -213,6 +213,7 @@ impl Worker {
             }
             let first_seen = state.suspected.map(|(_, at)| at);
             (line.suspected, state.suspected) = (None, None);
+            let of_another = std::mem::take(&mut state.of_another);
             state.followed &= line.is_skipped;
             state.counted = state.counted.filter(|_| state.followed);
             // What is sent there comes out as less, by what was set aside since it was computed, or a part of that.
@@ -290,7 +291,7 @@ impl Worker {
                 // A second master has been told of.
                 if state.stopped.as_ref().is_none_or(|stopped| stopped.why != Stop::SecondMaster) {
                     let key = key.clone();
-                    self.untold.push_back(Found { key, from, to, at, times, doubt, base });
+                    self.untold.push_back(Found { key, from, to, at, times, doubt, of_another, base });
                 }
             } else if state.drift.is_some_and(|(_, _, at)| at.plus_seconds(LEFT_ALONE) < observation.at) {
                 (state.drift, state.doubt) = (None, None);

@@ -187,7 +187,7 @@ impl Worker {
             if stopped == Some(Stop::Untracked) {
                 (line.state.acknowledged, line.state.acknowledged_at) = (None, None);
                 line.state.changes.clear();
-                (line.suspected, line.state.suspected) = (None, None);
+                (line.suspected, line.state.suspected, line.state.of_another) = (None, None, false);
             }
         }
         self.keep(&[key.to_owned()]).await

@@ -879,14 +879,21 @@ impl Model {
     /// What balanced goods that were not there goes where a count of an earlier time has found more; as far as anything is there.
     fn give_balances_back(&mut self, item: usize, place: usize, as_of: i64) {
         let mut there: i64 = PHYSICAL.iter().map(|state| self.held(item, place, *state)).sum();
-        for nth in 0..self.balances.len() {
-            let Balance { at, left, .. } = self.balances[nth];
-            let is_its = (self.balances[nth].item, self.balances[nth].place) == (item, place) && at > as_of;
-            let part = left.min(there);
-            if is_its && part > 0 {
+        let is_its = |known: &&mut Balance| (known.item, known.place) == (item, place) && known.at > as_of;
+        // Silent: what was balanced at one instant goes as one.
+        let mut instants: Vec<i64> = self.balances.iter_mut().filter(is_its).map(|known| known.at).collect();
+        instants.sort_unstable();
+        instants.dedup();
+        for at in instants {
+            let mut goes = 0;
+            for known in self.balances.iter_mut().filter(is_its).filter(|known| known.at == at) {
+                let part = known.left.min(there);
+                known.left -= part;
                 there -= part;
-                self.balances[nth].left -= part;
-                self.depart((item, place), StockState::Adjustment, part, at, None, 0);
+                goes += part;
+            }
+            if goes > 0 {
+                self.depart((item, place), StockState::Adjustment, goes, at, None, 0);
             }
         }
     }
