@@ -6,7 +6,10 @@
 mod simulated;
 
 use onhand_engine::explain::explain_item;
-use onhand_ledger::command::{Content, Document, Name, OrderContent, OrderContentLine, StopSelling};
+use onhand_ledger::command::{
+    Content, Document, MergeItems, Name, OrderContent, OrderContentLine, PutListing, ShipmentContent,
+    ShipmentLine, StopSelling,
+};
 use onhand_ledger::model::{Cause, Choice, Policy};
 use onhand_ledger::{Answer, Body, Key, Quantity, Value};
 use rstest::rstest;
@@ -32,6 +35,31 @@ async fn order(world: &World, document: &str, version: u64, lines: &[Sold]) -> A
     world.tell(Body::Record(Document { system, document, version, content })).await
 }
 
+fn on_hand(world: &World, sku: &str) -> i64 {
+    let read = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku(sku)?.unwrap();
+        let (place, _) = view.location_by_code("LONDON")?.unwrap();
+        let mut all = Quantity::ZERO;
+        for state in [onhand_ledger::StockState::Available, onhand_ledger::StockState::Committed] {
+            all += view.held(item, place, state)?;
+        }
+        Ok(all.whole_units())
+    });
+    read.unwrap()
+}
+
+async fn unlink(world: &World, remote_id: &str) {
+    let put = PutListing {
+        system: "SHOP".to_owned(),
+        remote_id: remote_id.to_owned(),
+        remote_sku: None,
+        sku: None,
+        multiplier: 1,
+        found: false,
+    };
+    world.tell(Body::PutListing(put)).await;
+}
+
 /// What documents that wait have sold of an item.
 fn claimed(world: &World, sku: &str, document: &str) -> i64 {
     let read = world.handle.ledger().read(TENANT, |view| {
@@ -44,6 +72,81 @@ fn claimed(world: &World, sku: &str, document: &str) -> i64 {
         None => 0,
         other => panic!("{other:?}"),
     }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_goes_on_being_of_what_it_sold(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
+    for sku in ["MUG", "TEA", "CUP"] {
+        world.item(sku, 90).await;
+    }
+    world.connect("SHOP", &[("TEA", 90)], policy(Policy::MasterWins)).await;
+    world.listing("SHOP", "MUG-6", "MUG", 6).await;
+    order(&world, "A", 1, &[Sold("MUG-6", 2, 0)]).await;
+    order(&world, "A", 2, &[Sold("MUG-6", 2, 2)]).await;
+    assert_eq!(on_hand(&world, "MUG"), 78);
+    order(&world, "B", 1, &[Sold("MUG-6", 1, 0), Sold("TEA", 3, 0)]).await;
+    // The box becomes one of twelve, and the other listing one of another item: for what is sold from now on.
+    world.listing("SHOP", "MUG-6", "MUG", 12).await;
+    world.listing("SHOP", "TEA", "CUP", 1).await;
+    order(&world, "A", 3, &[Sold("MUG-6", 1, 2)]).await;
+    assert_eq!(on_hand(&world, "MUG"), 78, "a refund of what has left moves nothing");
+    order(&world, "B", 2, &[Sold("MUG-6", 1, 1), Sold("TEA", 3, 3)]).await;
+    let stock = |sku| (on_hand(&world, sku), world.available(sku));
+    assert_eq!((stock("MUG"), stock("TEA"), stock("CUP")), ((72, 72), (87, 87), (90, 90)));
+    order(&world, "C", 1, &[Sold("MUG-6", 1, 1), Sold("TEA", 1, 1)]).await;
+    assert_eq!((on_hand(&world, "MUG"), on_hand(&world, "CUP")), (60, 89));
+    // What is unlinked meanwhile does not wait either: it is known what was sold.
+    order(&world, "D", 1, &[Sold("MUG-6", 1, 0)]).await;
+    unlink(&world, "MUG-6").await;
+    let answer = order(&world, "D", 2, &[Sold("MUG-6", 1, 1)]).await;
+    assert!(matches!(answer, Answer::Recorded { .. }), "{answer:?}");
+    assert_eq!((on_hand(&world, "MUG"), world.open().len()), (48, 0));
+}
+
+/// A line is of what its listing was when it was told of, however often that changes, and a parcel of the order too.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_of_what_its_listing_was_when_it_came(#[values(Memory, File, Postgres)] kept: Kept) {
+    let mut world = World::new(kept).await;
+    for sku in ["MUG", "TEA", "CUP", "JUG"] {
+        world.item(sku, 90).await;
+    }
+    world.connect("SHOP", &[("TEA", 90)], policy(Policy::MasterWins)).await;
+    let left = |world: &World| ["MUG", "TEA", "CUP", "JUG"].map(|sku| 90 - on_hand(world, sku));
+    world.listing("SHOP", "BOX", "MUG", 6).await;
+    order(&world, "A", 1, &[Sold("BOX", 1, 0)]).await;
+    world.listing("SHOP", "BOX", "CUP", 2).await;
+    // The first line is of mugs, the second, which comes now, of cups; the other order is of cups.
+    order(&world, "A", 2, &[Sold("BOX", 1, 0), Sold("BOX", 1, 0)]).await;
+    order(&world, "B", 1, &[Sold("BOX", 3, 0)]).await;
+    world.listing("SHOP", "BOX", "JUG", 1).await;
+    order(&world, "A", 3, &[Sold("BOX", 1, 1), Sold("BOX", 1, 1), Sold("BOX", 1, 1)]).await;
+    assert_eq!(left(&world), [6, 0, 2, 1]);
+    order(&world, "B", 2, &[Sold("BOX", 3, 1)]).await;
+    assert_eq!(left(&world), [6, 0, 4, 1]);
+    let lines =
+        vec![ShipmentLine { item: Name::Listing("BOX".to_owned()), quantity: Quantity::units(2), lot: None }];
+    let parcel = ShipmentContent {
+        order: Some("B".to_owned()),
+        order_system: None,
+        location: "LONDON".to_owned(),
+        lines,
+        occurred_at: None,
+    };
+    let (system, document) = ("SHOP".to_owned(), "parcel".to_owned());
+    world
+        .tell(Body::Record(Document { system, document, version: 1, content: Content::Shipment(parcel) }))
+        .await;
+    assert_eq!((left(&world), world.open().len()), ([6, 0, 6, 1], 0));
+    // Linked as it was at first, and cups that are jugs now.
+    world.listing("SHOP", "BOX", "MUG", 6).await;
+    let (from, into) = ("CUP".to_owned(), "JUG".to_owned());
+    world.tell(Body::MergeItems(MergeItems { from, into })).await;
+    order(&world, "B", 3, &[Sold("BOX", 3, 2)]).await;
+    order(&world, "C", 1, &[Sold("BOX", 1, 1)]).await;
+    assert_eq!((90 - on_hand(&world, "MUG"), 180 - on_hand(&world, "JUG"), world.open().len()), (12, 7, 0));
 }
 
 #[rstest]

@@ -141,6 +141,18 @@ pub enum Entry {
     Buffer(ListingId, ItemId, Box<BufferSize>),
     /// A return is expected, or what is expected of one has changed.
     Return(ReturnId, Box<ExpectedReturn>),
+    /// An order's line is of that item, and so many of it in one, by a listing that was, or is, of another beside; or that is what all
+    /// lines of its orders are of that this was never said of. Whatever it is linked to later, they go on being of it.
+    Meant {
+        /// Which listing.
+        listing: ListingId,
+        /// Whose line, and its index; none: every other's.
+        line: Option<(OrderId, u32)>,
+        /// Of what.
+        item: ItemId,
+        /// How many of it in one of the listing.
+        units: u32,
+    },
 }
 
 /// One side of a movement.

@@ -256,6 +256,9 @@ pub enum Key {
     KitOf(ItemId, ItemId),
     /// A return that is expected.
     Return(ReturnId),
+    /// Of which item, and of how many of it, a listing was when an order's line was told of it; the number is the line's index. Of order 0
+    /// what all lines are of that nothing is kept of: what it was before it was first linked otherwise.
+    Meant(ListingId, OrderId, u32),
 }
 
 impl Key {
@@ -281,6 +284,7 @@ impl Key {
             Self::Promise(..) => 17,
             Self::Demand(_) => 18,
             Self::Short(..) => 19,
+            Self::Meant(..) => 27,
             Self::Count(..) => 20,
             Self::Late(..) => 21,
             Self::Discrepancy(_) => 22,
@@ -340,6 +344,7 @@ impl Key {
             Self::ListingOf(item, listing) => item.0.max(listing.0),
             Self::Promise(item, location, holder, ..) => item.0.max(location.0).max(*holder),
             Self::Short(item, order, _) => item.0.max(order.0),
+            Self::Meant(listing, order, _) => listing.0.max(order.0),
             Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
             Self::Claimed(item, system, _) => item.0.max(system.0),
             Self::Late(cell, _) | Self::Balanced(cell, _) => cell.newest(),
@@ -436,6 +441,11 @@ impl Key {
                 put(&mut out, *document);
                 out.extend_from_slice(&line.to_be_bytes());
             }
+            Self::Meant(listing, order, line) => {
+                put(&mut out, listing.0);
+                put(&mut out, order.0);
+                out.extend_from_slice(&line.to_be_bytes());
+            }
             Self::Short(item, order, line) => {
                 put(&mut out, item.0);
                 put(&mut out, order.0);
@@ -508,6 +518,7 @@ impl Key {
             ),
             18 => Self::Demand(ItemId(rest.u64()?)),
             19 => Self::Short(ItemId(rest.u64()?), OrderId(rest.u64()?), rest.u32()?),
+            27 => Self::Meant(ListingId(rest.u64()?), OrderId(rest.u64()?), rest.u32()?),
             20 => Self::Count(
                 ItemId(rest.u64()?),
                 LocationId(rest.u64()?),
@@ -655,6 +666,8 @@ mod tests {
             Key::Expires(LocationId(3), LotId(4)),
             Key::KitOf(ItemId(1), ItemId(2)),
             Key::Return(ReturnId(9)),
+            Key::Meant(ListingId(3), OrderId(0), 0),
+            Key::Meant(ListingId(3), OrderId(70_000), 2),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

@@ -71,6 +71,8 @@ pub enum Value {
     Lot(Box<Lot>),
     LotId(LotId),
     Return(Box<ExpectedReturn>),
+    /// An item, and how many of it are in one of what is named.
+    Meant(ItemId, u32),
 }
 
 /// A movement of a cell, as kept for questions about the past.
@@ -618,6 +620,11 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
                 sink.put(Key::ListingOf(item, *id), Slot { value: Some(Value::Present), seq });
             }
             sink.put(Key::Listing(*id), Slot { value: Some(Value::Listing(listing.clone())), seq });
+        }
+        Entry::Meant { listing, line, item, units } => {
+            let (order, line) = line.unwrap_or((OrderId(0), 0));
+            let slot = Slot { value: Some(Value::Meant(*item, *units)), seq };
+            sink.put(Key::Meant(*listing, order, line), slot);
         }
         Entry::Buffer(id, _, size) => change(sink, Key::Listing(*id), seq, |value| match value {
             Some(Value::Listing(mut listing)) => {

@@ -172,7 +172,7 @@ impl Names {
 fn about(entry: &Entry) -> Option<ItemId> {
     match entry {
         Entry::Item(item, _) | Entry::Seen(_, item, ..) => Some(*item),
-        Entry::Buffer(_, item, _) => Some(*item),
+        Entry::Buffer(_, item, _) | Entry::Meant { item, .. } => Some(*item),
         Entry::Short { item, .. } | Entry::Claimed { item, .. } => Some(*item),
         Entry::Movement(movement) => Some(movement.item),
         Entry::Count(_, count) => Some(count.item),

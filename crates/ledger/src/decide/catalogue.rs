@@ -297,6 +297,12 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
         buffer: before.as_ref().filter(|before| before.item == item).and_then(|before| before.buffer.clone()),
     };
     let id = known.unwrap_or(ListingId(tx.next_seq()));
+    if let Some(before) = &before
+        && let Some(was) = before.item.filter(|was| (Some(*was), before.multiplier) != (item, multiplier))
+        && tx.value(&Key::Meant(id, OrderId(0), 0))?.is_none()
+    {
+        tx.emit(Entry::Meant { listing: id, line: None, item: was, units: before.multiplier })?;
+    }
     if before.as_ref() != Some(&listing) {
         tx.emit(Entry::Listing(id, Box::new(listing), before.and_then(|before| before.item)))?;
     }

@@ -128,6 +128,7 @@ impl Moved {
             | Entry::Refused
             | Entry::Nothing
             | Entry::Reversed(..)
+            | Entry::Meant { .. }
             | Entry::Cost(..)
             | Entry::Session(..)
             | Entry::Seen(..) => {}

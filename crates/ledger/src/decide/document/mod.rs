@@ -8,6 +8,7 @@ mod balance;
 mod departures;
 mod followed;
 mod leaving;
+mod meant;
 mod movements;
 mod naming;
 mod orders;
@@ -84,7 +85,7 @@ pub(super) fn record(tx: &mut Tx<'_>, document: &Document) -> Result<Answer, Sto
     {
         return contradict(tx, document, system, first);
     }
-    let names = match resolve(tx, system, &document.content) {
+    let names = match resolve(tx, system, &document.content, known.as_ref()) {
         Ok(names) => names,
         Err(Stop::Invalid(
             invalid @ (Invalid::UnknownSku(_)
@@ -298,7 +299,12 @@ impl Names {
     }
 }
 
-fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, Stop> {
+fn resolve(
+    tx: &Tx<'_>,
+    system: SystemId,
+    content: &Content,
+    known: Option<&KnownDocument>,
+) -> Result<Names, Stop> {
     let lines: Vec<(&Name, Option<&str>, [Quantity; 3])> = match content {
         Content::Order(order) => order
             .lines
@@ -332,8 +338,10 @@ fn resolve(tx: &Tx<'_>, system: SystemId, content: &Content) -> Result<Names, St
     };
     tx.want(lines.iter().map(|(name, ..)| name_key(system, name)))?;
     let mut names = Names { items: Vec::new(), locations: Vec::new(), lots: vec![LotId(0); lines.len()] };
-    for (name, location, _) in &lines {
-        names.items.push(item_of(tx, system, name)?);
+    let meant = meant::settled(tx, system, content, known)?;
+    for (position, (name, location, _)) in lines.iter().enumerate() {
+        let settled = meant.get(position).copied().flatten();
+        names.items.push(settled.map_or_else(|| item_of(tx, system, name), Ok)?);
         names.locations.push(location.map(|code| tx.location_id(code)).transpose()?);
     }
     tx.want(names.items.iter().map(|(item, _)| Key::Item(*item)))?;
@@ -480,8 +488,11 @@ fn sold(tx: &Tx<'_>, document: &Document, system: SystemId) -> Result<BTreeMap<I
         return Ok(sold);
     }
     tx.want(content.lines.iter().map(|line| name_key(system, &line.item)))?;
-    for line in &content.lines {
-        let (item, units) = match item_of(tx, system, &line.item) {
+    let known = tx.known_document(system, &document.document)?;
+    let meant = meant::settled(tx, system, &document.content, known.as_ref())?;
+    for (position, line) in content.lines.iter().enumerate() {
+        let settled = meant.get(position).copied().flatten();
+        let (item, units) = match settled.map_or_else(|| item_of(tx, system, &line.item), Ok) {
             Ok(known) => known,
             Err(Stop::Invalid(_)) => continue,
             Err(stop) => return Err(stop),

@@ -14,7 +14,7 @@ use super::super::tx::{Found, Stop, Tx};
 use super::super::{allocation, merge, order};
 use super::balance::brought;
 use super::undo::Told;
-use super::{Names, leaving, naming, parts, undo};
+use super::{Names, leaving, meant, naming, parts, undo};
 
 pub(super) fn apply_order(
     tx: &mut Tx<'_>,
@@ -61,6 +61,7 @@ pub(super) fn apply_order(
         let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
         let index = naming::find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
         tx.edit_order(order)?.lines[index as usize].price.clone_from(&line.price);
+        meant::keep(tx, system, &line.item, (order, index), names.items[position])?;
         told.insert(index);
         indexes.push(index);
     }
