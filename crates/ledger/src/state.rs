@@ -22,7 +22,8 @@ use crate::model::{
 };
 use crate::parts::{PARTS, Parts};
 use crate::{
-    Due, Instant, ItemId, ListingId, LocationId, LotId, PurchaseId, Quantity, Seq, SystemId, TransferId,
+    Due, Instant, ItemId, ListingId, LocationId, LotId, OrderId, PurchaseId, Quantity, Seq, SystemId,
+    TransferId,
 };
 use crate::{gtin, look};
 

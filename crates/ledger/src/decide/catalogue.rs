@@ -11,7 +11,7 @@ use crate::model::{
     Timing, Tracking,
 };
 use crate::state::Value;
-use crate::{DiscrepancyId, ItemId, ListingId, LocationId, Precision, SystemId};
+use crate::{DiscrepancyId, ItemId, ListingId, LocationId, OrderId, Precision, SystemId};
 
 use super::tx::{Found, Stop, Tx};
 use super::{allocation, item, kits, lots, masters, rules};

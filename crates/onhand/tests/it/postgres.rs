@@ -144,3 +144,98 @@ async fn nodes_that_start_together_share_one_operators_key_and_keep_those_of_oth
     let server = Server::start_with(database, arguments);
     server.stocked("MUG", 1).await;
 }
+
+/// A server that takes nobody over TCP but whoever shows a certificate of one authority, and where that and its files are.
+struct Certified {
+    server: onhand_testpg::Server,
+    database: String,
+    files: tempfile::TempDir,
+}
+
+impl Certified {
+    fn new() -> Self {
+        let server = onhand_testpg::Server::start_with("", true).unwrap();
+        let database = onhand_testpg::database_on(&server.address());
+        let (files, data) = (tempfile::tempdir().unwrap(), server.folder().join("data"));
+        let authority = Authority::new();
+        let (certificate, key) = authority.signs("onhand's server");
+        for (name, content) in
+            [("root.crt", &authority.pem), ("server.crt", &certificate), ("server.key", &key)]
+        {
+            private(&data.join(name), content);
+        }
+        private(&data.join("pg_hba.conf"), "local all all trust\nhostssl all all 127.0.0.1/32 cert\n");
+        for setting in ["ssl_ca_file = 'root.crt'", "ssl = on"] {
+            onhand_testpg::run_sql(&database, &format!("ALTER SYSTEM SET {setting}"));
+        }
+        onhand_testpg::run_sql(&database, "SELECT pg_reload_conf()");
+        let (ours, key) = authority.signs("onhand");
+        for (name, content) in [("root.pem", &authority.pem), ("ours.pem", &ours), ("ours.key", &key)] {
+            std::fs::write(files.path().join(name), content).unwrap();
+        }
+        Self { server, database, files }
+    }
+
+    fn address(&self, more: &str) -> String {
+        let (_, name) = self.database.rsplit_once('/').unwrap();
+        let (port, files) = (self.server.port(), self.files.path().display());
+        format!(
+            "postgres://onhand@127.0.0.1:{port}/{name}?sslmode=verify-full&sslrootcert={files}/root.pem{more}"
+        )
+    }
+}
+
+/// Readable by the server alone, which wants that of its key.
+fn private(path: &Path, content: &str) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let folder = std::fs::metadata(path.parent().unwrap()).unwrap();
+    chown(path, Some(folder.uid()), Some(folder.gid())).unwrap();
+}
+
+/// Who signs certificates.
+struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: rcgen::Issuer::new(params, key), pem }
+    }
+
+    /// A certificate for that name and this machine, and its key.
+    fn signs(&self, name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+#[test]
+fn a_certificate_signs_in_to_postgres_without_a_password() {
+    let certified = Certified::new();
+    let folder = certified.files.path().display();
+    let items = certified.files.path().join("items.csv");
+    std::fs::write(&items, "sku,name\nMUG,Mug\n").unwrap();
+    let import = ["import", "items", items.to_str().unwrap()];
+    let run = |more: &str| {
+        let output = onhand(Path::new(&certified.address(more)), &import);
+        (output.status.success(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
+    };
+    let ours = format!("&sslcert={folder}/ours.pem&sslkey={folder}/ours.key");
+    let (did, said) = run(&ours);
+    assert!(did, "{said}");
+    let (did, said) = run("");
+    assert!(!did && said.contains("certificate"), "{said}");
+    let (did, said) = run(&format!("&sslcert={folder}/ours.pem&sslkey={folder}/items.csv"));
+    assert!(!did && said.contains("items.csv (sslkey) cannot be taken"), "{said}");
+    let (did, said) = run(&format!("&sslcert={folder}/none.pem&sslkey={folder}/ours.key"));
+    assert!(!did && said.contains("none.pem (sslcert) cannot be read"), "{said}");
+}

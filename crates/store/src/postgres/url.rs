@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, config};
@@ -30,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 pub struct PostgresUrl {
     pub(super) config: Config,
     trust: Trust,
+    /// The files of a certificate that says who we are, and of its key: `sslcert` and `sslkey`.
+    ours: Option<(PathBuf, PathBuf)>,
 }
 
 /// Whom a TLS connection believes.
@@ -57,10 +59,13 @@ impl PostgresUrl {
         }
         let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
         let (mut ssl_mode, mut root, mut others) = (None, None, Vec::new());
+        let (mut certificate, mut key) = (None, None);
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
                 Some(("sslmode", mode)) => ssl_mode = Some(mode),
                 Some(("sslrootcert", file)) => root = Some(file),
+                Some(("sslcert", file)) => certificate = Some(file),
+                Some(("sslkey", file)) => key = Some(file),
                 Some(_) => others.push(parameter),
                 None => return Err(wrong("what comes after `?` must be NAME=VALUE, parted by `&`")),
             }
@@ -95,9 +100,17 @@ impl PostgresUrl {
             Some(_) if !verified => {
                 return Err(wrong("sslrootcert is looked at with sslmode=verify-full only"));
             }
-            Some(file) => Trust::File(PathBuf::from(file.replace("%20", " "))),
+            Some(file) => Trust::File(path_of(file)),
             None if verified => Trust::Public,
             None => Trust::Anybody,
+        };
+        let ours = match (certificate, key) {
+            (Some(_), Some(_)) if ssl_mode == SslMode::Disable => {
+                return Err(wrong("sslcert is shown over TLS only, and sslmode=disable has none"));
+            }
+            (Some(certificate), Some(key)) => Some((path_of(certificate), path_of(key))),
+            (None, None) => None,
+            _ => return Err(wrong("sslcert and sslkey go together: a certificate in PEM, and its key")),
         };
         config.ssl_mode(ssl_mode).keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
         if config.get_connect_timeout().is_none() {
@@ -113,7 +126,7 @@ impl PostgresUrl {
         if let Some(password) = password.filter(|_| config.get_password().is_none()) {
             config.password(password);
         }
-        Ok(Self { config, trust })
+        Ok(Self { config, trust, ours })
     }
 
     /// The name of the database.
@@ -150,16 +163,26 @@ impl PostgresUrl {
         let builder =
             ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| opening(format!("TLS cannot be set up: {error}")))?;
-        let config = match &self.trust {
-            Trust::Anybody => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-                .with_no_client_auth(),
+        let builder = match &self.trust {
+            Trust::Anybody => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            }
             Trust::Public => {
                 let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-                builder.with_root_certificates(roots).with_no_client_auth()
+                builder.with_root_certificates(roots)
             }
-            Trust::File(path) => builder.with_root_certificates(roots_in(path)?).with_no_client_auth(),
+            Trust::File(path) => builder.with_root_certificates(roots_in(path)?),
+        };
+        let config = match &self.ours {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates_in(certificate, "sslcert")?;
+                let cannot = |reason: &dyn fmt::Display| {
+                    opening(format!("the key in {} (sslkey) cannot be taken: {reason}", key.display()))
+                };
+                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| cannot(&error))?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| cannot(&error))?
+            }
         };
         Ok(MakeRustlsConnect::new(config))
     }
@@ -169,17 +192,29 @@ fn opening(reason: String) -> StoreError {
     StoreError::Io { doing: "opened", reason }
 }
 
+fn path_of(parameter: &str) -> PathBuf {
+    PathBuf::from(parameter.replace("%20", " "))
+}
+
+fn unreadable(path: &Path, parameter: &str, reason: &dyn fmt::Display) -> StoreError {
+    opening(format!("the certificates in {} ({parameter}) cannot be read: {reason}", path.display()))
+}
+
+/// The certificates of a file in PEM; at least one.
+fn certificates_in(path: &Path, parameter: &str) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+    let cannot = |error| unreadable(path, parameter, &error);
+    let all = CertificateDer::pem_file_iter(path).map_err(cannot)?;
+    let all: Vec<CertificateDer<'static>> = all.collect::<Result<_, _>>().map_err(cannot)?;
+    if all.is_empty() { Err(unreadable(path, parameter, &"there are none in it")) } else { Ok(all) }
+}
+
 fn roots_in(path: &Path) -> Result<RootCertStore, StoreError> {
-    let shown = path.display();
-    let cannot = |reason: String| {
-        opening(format!("the certificates in {shown} (sslrootcert) cannot be read: {reason}"))
-    };
+    const NAME: &str = "sslrootcert";
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| cannot(error.to_string()))? {
-        let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
-        roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
+    for certificate in certificates_in(path, NAME)? {
+        roots.add(certificate).map_err(|error| unreadable(path, NAME, &error))?;
     }
-    if roots.is_empty() { Err(cannot("there are none in it".to_owned())) } else { Ok(roots) }
+    Ok(roots)
 }
 
 impl fmt::Display for PostgresUrl {
@@ -294,6 +329,9 @@ mod tests {
             ("postgres://ann:s3cret@h/d?sslmode=verify-ca", "take verify-full"),
             ("postgres://ann:s3cret@h/d?s3cret=1", "cannot be read"),
             ("postgres://ann:s3cret@h/d?sslmode=prefer&sslrootcert=/x", "sslmode=verify-full only"),
+            ("postgres://ann@h/d?sslcert=/x", "sslcert and sslkey go together"),
+            ("postgres://ann@h/d?sslkey=/x", "sslcert and sslkey go together"),
+            ("postgres://ann@h/d?sslcert=/x&sslkey=/y&sslmode=disable", "over TLS only"),
             ("postgres://h/d", "names no user"),
             ("postgres:///d", "names no host"),
         ];
