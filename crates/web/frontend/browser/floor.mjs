@@ -190,6 +190,8 @@ await walk({ args, through }, async ({ opened, go, looked, until, api, fail, sig
   await browser.deleteCookie(...(await browser.cookies()));
   await browser.setCookie(...cookies);
   await go(page, "/floor/receive?at=DOCK");
+  // A page that was just opened has not looked yet whether any waits.
+  for (let tries = 0; tries < 100 && (await history("PEN")).length === before; tries += 1) await new Promise((over) => setTimeout(over, 50));
   await nothingWaits();
   is("a scan before signing in", (await history("PEN")).length - before, 1);
 
