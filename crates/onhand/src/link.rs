@@ -1,6 +1,8 @@
 //! How a command reaches the ledger: over HTTP where a server holds the file, in process where none does.
 
-use anyhow::{Context as _, bail};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
@@ -18,6 +20,7 @@ use tower::ServiceExt as _;
 
 use crate::database::Database;
 use crate::runtime::Runtime;
+use crate::tls;
 
 /// A way to the API.
 pub(crate) enum Link {
@@ -128,7 +131,9 @@ impl Link {
                 let router = runtime.router();
                 Ok(Self::Local { runtime, router })
             }
-            Err(StoreError::InUse { holder: Some(base), .. }) => {
+            Err(StoreError::InUse { holder: Some(holder), .. }) => {
+                let mut lines = holder.lines().map(ToOwned::to_owned);
+                let base = lines.next().unwrap_or_default();
                 let key = match std::env::var("ONHAND_KEY") {
                     Ok(key) => key,
                     Err(_) => std::fs::read_to_string(database.key_file()).with_context(|| {
@@ -138,9 +143,14 @@ impl Link {
                         )
                     })?,
                 };
-                // Who holds the file is a process of this machine, and said so in the file's lock. Its certificate is of the
-                // name that others know it by.
-                let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build()?;
+                let client = reqwest::Client::builder().no_proxy();
+                // Who holds the file is a process of this machine, and said in the file's lock which certificate it has: of whatever name
+                // others know it by, but that one.
+                let client = match lines.next() {
+                    Some(file) => client.use_preconfigured_tls(tls::trusting_that(Path::new(&file))?),
+                    None => client,
+                };
+                let http = client.build()?;
                 Ok(Self::Remote { base, key: key.trim().to_owned(), http })
             }
             Err(error) => Err(error.into()),
@@ -186,8 +196,11 @@ impl Link {
                 if let Some(body) = body {
                     request = request.header(header::CONTENT_TYPE, "application/json").body(body);
                 }
-                let response =
-                    request.send().await.with_context(|| format!("the server at {base} does not answer"))?;
+                let answered = request.send().await.map_err(|error| match tls::is_of_another(&error) {
+                    true => anyhow!("the server at {base} shows another certificate than the one in its file (--tls-cert): is that the server?"),
+                    false => anyhow::Error::from(error).context(format!("the server at {base} does not answer")),
+                });
+                let response = answered?;
                 Ok((response.status().as_u16(), response.bytes().await?.to_vec()))
             }
         }

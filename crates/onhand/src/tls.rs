@@ -12,12 +12,16 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use axum::serve::Listener;
 use parking_lot::RwLock;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, ServerConfig, SignatureScheme,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -106,6 +110,73 @@ fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
         ),
         error => anyhow!("{} and {} cannot be used: {error}", certificate.display(), key.display()),
     })
+}
+
+/// A client that trusts the certificate in that file, the first of it, and no other, whatever name it is for.
+pub(crate) fn trusting_that(file: &Path) -> anyhow::Result<ClientConfig> {
+    let trusted =
+        CertificateDer::from_pem_file(file).map_err(|error| unreadable("certificate", file, error))?;
+    let only = Arc::new(Only { trusted, provider: provider() });
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions()?;
+    Ok(config.dangerous().with_custom_certificate_verifier(only).with_no_client_auth())
+}
+
+/// Was a call not made because another certificate was shown than the one that is trusted?
+pub(crate) fn is_of_another(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_it = matches!(
+        error.downcast_ref::<rustls::Error>(),
+        Some(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    );
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    is_it || within.is_some_and(|inner| is_of_another(inner)) || error.source().is_some_and(is_of_another)
+}
+
+/// Takes one certificate.
+#[derive(Debug)]
+struct Only {
+    trusted: CertificateDer<'static>,
+    provider: CryptoProvider,
+}
+
+impl ServerCertVerifier for Only {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *end_entity == self.trusted {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 fn unreadable(what: &str, path: &Path, error: pem::Error) -> anyhow::Error {

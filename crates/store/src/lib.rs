@@ -119,11 +119,12 @@ pub enum StoreError {
         known: u32,
     },
     /// Another process has it.
-    #[error("{path} is in use by another Onhand process{}. Stop it, or send commands to it", holder.as_ref().map_or(String::new(), |h| format!(" ({h})")))]
+    #[error("{path} is in use by another Onhand process{}. Stop it, or send commands to it", holder.as_ref().and_then(|h| h.lines().next()).map_or(String::new(), |h| format!(" ({h})")))]
     InUse {
         /// The file.
         path: String,
-        /// What that process wrote about itself: its API's address.
+        /// What that process wrote about itself: its API's address; and in a second line, where it speaks TLS, the file of its
+        /// certificate.
         holder: Option<String>,
     },
     /// What is stored contradicts itself.

@@ -48,7 +48,10 @@ pub(crate) async fn run(serve: &Serve, db: &Database, json: bool) -> anyhow::Res
     let store = database.open()?;
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let base = format!("{scheme}://{}", listener.local_addr()?);
-    store.announce(&base)?;
+    // Commands on this machine trust the certificate in that file and no other.
+    let certificate_at = serve.tls_cert.as_deref().map(std::path::absolute).transpose()?;
+    let certificate_at = certificate_at.map_or_else(String::new, |path| format!("\n{}", path.display()));
+    store.announce(&format!("{base}{certificate_at}"))?;
     let mut runtime = Runtime::open(store)?;
     runtime.limit(serve.rate);
     runtime.people(serve.idle_minutes, serve.person_rate);

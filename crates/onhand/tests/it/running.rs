@@ -158,9 +158,15 @@ async fn it_speaks_tls_by_itself_and_takes_a_new_certificate_while_it_runs() {
     // The commands go through the server, whatever name its certificate is for.
     let made = onhand(&database, &["key", "create", "--json"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
-    // What is none leaves the one in use.
+    // What is none leaves the one in use. A command trusts what is in the file, and no server that shows another.
     std::fs::write(&files[0], &second.certificate).unwrap();
     server.signal("HUP");
+    let made = onhand(&database, &["key", "create", "--json"]);
+    let said = text(&made.stderr);
+    assert!(
+        !made.status.success() && said.contains("shows another certificate than the one in its file"),
+        "{said}"
+    );
     assert!(first.trusting().get(&live).send().await.unwrap().status().is_success());
     second.write(folder.path());
     server.signal("HUP");
