@@ -1,7 +1,7 @@
 //! How much rules that adapt keep back: measured here, decided by [`onhand_sync::buffer`], kept by an entry.
 //!
-//! Measured is how much of an item was sold and in how many sales (the last day, and the last four weeks: whichever asks for more
-//! counts), and how long the slowest other system that sells it may go on selling what is gone: until it has been told, and until
+//! Measured is how much of an item was sold and in how many sales (the last hour where that is ten or more, the last day, and the
+//! last four weeks: whichever asks for more counts), and how long the slowest other system that sells it may go on selling what is gone: until it has been told, and until
 //! we have heard of its orders. What a kit sells is measured of its components; a kit itself keeps back what its rule keeps back at
 //! least.
 
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::command::SizeBuffer;
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{BufferSize, Listing, System, Timing};
+use onhand_ledger::model::{BufferSize, Listing, Role, System, Timing};
 use onhand_ledger::publication::Index;
 use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, SystemId, TenantId};
 use onhand_store::StoreError;
@@ -25,6 +25,11 @@ use crate::view::View;
 const SLICE: usize = 50;
 /// So many movements of an item are looked at; of more the newest, over the shorter time that they are of.
 const EXAMINED: usize = 2_000;
+const HOUR_SECONDS: u32 = 3_600;
+/// Fewer sales of an hour than this say nothing of what comes: they are counted by the day.
+const HOUR_SALES: u32 = 10;
+/// What came all at once is taken to have come over so long.
+const SHORTEST_SECONDS: u32 = 60;
 const DAY_SECONDS: u32 = 86_400;
 const FOUR_WEEKS_SECONDS: u32 = 28 * DAY_SECONDS;
 /// A lag that too few measurements are known of is taken for this, in milliseconds.
@@ -76,10 +81,13 @@ pub async fn size_all(handle: &Handle, tenant: TenantId) -> Result<usize, Submit
     Ok(resized)
 }
 
-/// How long each system may sell what is gone, where it speaks with us.
+/// How long each system may sell what is gone, where it speaks with us. A warehouse's own system has things to ship, not to sell.
 fn lags(view: &mut View<'_>) -> Result<BTreeMap<SystemId, Lagging>, StoreError> {
     let mut lags = BTreeMap::new();
     for (id, system) in view.systems()? {
+        if matches!(system.role, Some(Role::Wms | Role::ThreePl)) {
+            continue;
+        }
         let worker: WorkerStatus = read_note(view, STATUS, &id.to_string())?;
         lags.insert(id, lagging(&system, &worker, view.now));
     }
@@ -134,7 +142,8 @@ fn measure(
         .filter(|other| *other != listing.system)
         .filter_map(|other| lags.get(&other).cloned())
         .collect();
-    let size = buffer(&selling(view, item)?, &others, one_in, view.now);
+    let unit = view.item(item)?.map_or(Quantity::ONE, |item| item.precision.unit());
+    let size = buffer(&selling(view, item)?, &others, one_in, unit, view.now);
     Ok(is_another(listing.buffer.as_deref(), &size).then(|| asked(system, listing, size)))
 }
 
@@ -162,8 +171,8 @@ fn sellers(view: &mut View<'_>, item: ItemId) -> Result<BTreeSet<SystemId>, Stor
     Ok(systems)
 }
 
-/// What was sold of an item, the last day and the last four weeks.
-fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 2], StoreError> {
+/// What was sold of an item, the last hour, day and four weeks.
+fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 3], StoreError> {
     let now = view.now;
     let since = |seconds: u32| now.plus_seconds(-i64::from(seconds));
     let filter = HistoryFilter { from: Some(since(FOUR_WEEKS_SECONDS)), ..HistoryFilter::default() };
@@ -185,9 +194,19 @@ fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 2], StoreError
         let over = (now.micros() - oldest.micros()) / 1_000_000;
         u32::try_from(over).unwrap_or(0).clamp(1, FOUR_WEEKS_SECONDS)
     });
-    // Of equals the last counts: the day only where it asks for more.
-    Ok([DAY_SECONDS.min(all_over), all_over]
-        .map(|over_seconds| sum(&sold, since(over_seconds), over_seconds)))
+    let [month, day] = [all_over, DAY_SECONDS.min(all_over)]
+        .map(|over_seconds| sum(&sold, since(over_seconds), over_seconds));
+    // Of equals the last counts: the hour and the day only where they ask for more.
+    Ok([hour(&sold, now), day, month])
+}
+
+/// Of the last hour, since the first sale in it; nothing of few sales.
+fn hour(sold: &BTreeMap<Instant, Quantity>, now: Instant) -> Selling {
+    let since = now.plus_seconds(-i64::from(HOUR_SECONDS));
+    let first = sold.range(since..).find(|(_, quantity)| quantity.is_positive()).map_or(since, |(at, _)| *at);
+    let over = u32::try_from((now.micros() - first.micros()) / 1_000_000).unwrap_or(HOUR_SECONDS);
+    let selling = sum(sold, first, over.max(SHORTEST_SECONDS));
+    if selling.sales < HOUR_SALES { Selling::default() } else { selling }
 }
 
 const fn is_sold(state: StockState) -> bool {

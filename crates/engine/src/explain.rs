@@ -18,6 +18,8 @@ use crate::view::View;
 
 /// So many of the movements since a number was sent are told.
 const TOLD: usize = 10;
+/// So many of those before them are told together.
+const TOGETHER: usize = 200;
 /// So many are looked at for them.
 const EXAMINED: usize = 500;
 
@@ -61,7 +63,8 @@ pub struct Chain {
     pub since: Option<Instant>,
     /// What was last sent.
     pub sent: Option<Sent>,
-    /// What happened since it was sent, or to the number over there, the oldest first; of much the newest.
+    /// What happened since it was sent, or to the number over there, the oldest first; of much the newest, and what was
+    /// before them as one.
     pub between: Vec<Between>,
 }
 
@@ -89,7 +92,7 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
             numbers_at(view, &index, id, &listing, &system, &worker)?
         {
             let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
-            let newest = newest(view, item, &behind, TOLD)?;
+            let newest = newest(view, item, &behind, TOLD + TOGETHER)?;
             let since = since(view, &newest, &should, &state)?;
             let chain = Chain {
                 stock: stock_behind(view, item, &behind)?,
@@ -296,7 +299,7 @@ fn since(
 /// What happened since the number was sent: here, and over there.
 fn between(
     view: &mut View<'_>,
-    newest: &[Moved],
+    moved: &[Moved],
     behind: &[LocationId],
     system: &System,
     state: &ShownState,
@@ -316,13 +319,30 @@ fn between(
         .collect();
     if let Some(sent) = &state.sent {
         let locations = inside(view, behind)?;
-        for moved in newest.iter().filter(|moved| moved.row.seq > sent.seq) {
+        for moved in moved.iter().filter(|moved| moved.row.seq > sent.seq) {
             all.push(told(view, moved, &locations)?);
         }
     }
     all.sort_by_key(|one| (one.at, one.seq));
-    all.drain(..all.len().saturating_sub(TOLD));
-    Ok(all)
+    let newest = all.split_off(all.len().saturating_sub(TOLD));
+    let of_one = state.changes.is_empty() && moved.iter().all(|moved| moved.part.is_none());
+    Ok(together(&all, of_one).into_iter().chain(newest).collect())
+}
+
+/// What happened before what is told one by one, as one; with its sum where all of it is of one thing.
+fn together(earlier: &[Between], of_one: bool) -> Option<Between> {
+    let last = earlier.last()?;
+    let (number, sum) = (earlier.len(), earlier.iter().map(|one| one.quantity).sum::<Quantity>());
+    let at_least = if number >= TOGETHER { "at least " } else { "" };
+    let changes = if number == 1 { "change" } else { "changes" };
+    let sum_of_them = if of_one { format!(", {} together", signed(sum)) } else { String::new() };
+    let sentence = format!("Before those that follow {at_least}{number} {changes}{sum_of_them}.");
+    Some(Between { at: last.at, quantity: sum, seq: None, sentence })
+}
+
+/// With its sign, as people write it.
+fn signed(quantity: Quantity) -> String {
+    if quantity.is_negative() { format!("\u{2212}{}", -quantity) } else { format!("+{quantity}") }
 }
 
 /// A movement in plain words, as far as it changed what is available at these locations.
@@ -350,12 +370,10 @@ fn told(
         Some((_, document)) => format!("by {}, document {document}", row.record.actor),
         None => format!("by {}", row.record.actor),
     };
-    let sign = if quantity.is_negative() { "\u{2212}" } else { "+" };
-    let amount = if quantity.is_negative() { -quantity } else { quantity };
     let place = place.unwrap_or_default();
     let part = part.map(|part| view.item(part)).transpose()?.flatten();
     let of = part.map_or(String::new(), |part| format!(" of {}", part.sku));
-    let sentence = format!("{sign}{amount}{of} available at {place}: {reason}, {by}.");
+    let sentence = format!("{}{of} available at {place}: {reason}, {by}.", signed(quantity));
     Ok(Between { at: *occurred_at, quantity, seq: Some(row.seq), sentence })
 }
 

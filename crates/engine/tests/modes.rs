@@ -925,12 +925,21 @@ async fn an_adaptive_buffer_follows_what_is_measured_and_is_kept_as_an_entry(
         woo.sell("MUG", 1);
         world.until(&format!("10:{:02}", minute + 1)).await;
     }
+    // While it goes on like that, forty minutes of it are more than fifty at most.
+    assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 1);
+    let busy = sized(&world).unwrap().expect("it was measured");
+    assert!(busy.sales == 12 && (660..=720).contains(&busy.over_seconds), "{busy:?}");
+    assert!((55..=65).contains(&busy.quantity.whole_units()), "{busy:?}");
+    world.until("10:15").await;
+    assert_eq!(shop.shows("MUG"), 1_000 - 12 - 50);
+    // An hour later it is what is sold of a day.
+    world.until("11:20").await;
     assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 1);
     let size = sized(&world).unwrap().expect("it was measured");
     assert_eq!((size.sales, size.sold.whole_units(), size.over_seconds), (12, 12, 86_400), "{size:?}");
     assert!(size.is_measured && (2_400_000..2_402_000).contains(&size.lag_ms), "{size:?}");
     assert_eq!(size.quantity, Quantity::units(3));
-    world.until("10:14").await;
+    world.until("11:22").await;
     assert_eq!(shop.shows("MUG"), 1_000 - 12 - 3);
     // What is measured again and comes to the same is no entry.
     let head = world.head();
@@ -952,11 +961,11 @@ async fn an_adaptive_buffer_follows_what_is_measured_and_is_kept_as_an_entry(
     assert_eq!(sized(&world).unwrap(), Some(size));
     let verified = onhand_engine::verify(&ledger, TENANT, &mut |_| {}).unwrap();
     assert_eq!(verified.violation, None);
-    world.until("10:20").await;
+    world.until("11:30").await;
     assert_eq!((shop.shows("MUG"), shop.pushed("MUG").last()), (985, Some(&985)));
     // Without the rule nothing of it counts.
     world.tell(Body::EndRule(adapts)).await;
-    world.until("10:21").await;
+    world.until("11:31").await;
     assert_eq!(shop.shows("MUG"), 988);
     assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 0);
 }

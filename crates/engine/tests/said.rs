@@ -516,3 +516,21 @@ async fn adjust_in_paris(world: &World, units: i64) {
     let (location, reason) = ("PARIS".to_owned(), "found".to_owned());
     world.tell(Body::Adjust(Adjust { location, lines, occurred_at: None, reason })).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_much_that_lies_between_nothing_is_left_out() {
+    let mut world = World::new(File).await;
+    world.item("MUG", 100).await;
+    let shop = world.connect("SHOP", &[("MUG", 100)], PutMode::default()).await;
+    world.until("10:01").await;
+    shop.inside.lock().down = true;
+    world.until("10:10").await;
+    for _ in 0..15 {
+        world.adjust("MUG", -3).await;
+    }
+    world.until("10:12").await;
+    let Explained { shown, chain, .. } = all_told(&world, "MUG").remove(0);
+    assert_eq!((chain.between.len(), shown.desired), (11, Quantity::units(55)));
+    assert_eq!(chain.between[0].sentence, "Before those that follow 5 changes, \u{2212}15 together.");
+    assert_eq!(chain.between.iter().map(|one| one.quantity).sum::<Quantity>(), Quantity::units(-45));
+}

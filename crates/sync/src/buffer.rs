@@ -30,6 +30,7 @@ pub struct Lagging {
     pub is_measured: bool,
 }
 
+const DAY_SECONDS: u32 = 86_400;
 /// Fractions of a sale are counted in 2⁻³² of it.
 const FRACTION: u32 = 32;
 /// No more sales than this are expected in a lag: beyond, this many.
@@ -72,11 +73,13 @@ pub fn sales_to_cover(sales: u32, over_seconds: u32, lag_ms: u64, one_in: u32) -
 }
 
 /// How much to keep back of an item at a system, by the slowest of the `others` that sell it too and whichever of its measured rates of
-/// sale asks for more (of equals the last). What it follows from is kept with it. Nothing where nobody else sells it, and of what nobody buys.
+/// sale asks for more (of equals the last), in whole `unit`s of the item. What it follows from is kept with it. Nothing where nobody else
+/// sells it, and of what nobody buys.
 pub fn buffer(
     selling: &[Selling],
     others: &[Lagging],
     one_in: u32,
+    unit: Quantity,
     at: onhand_ledger::Instant,
 ) -> BufferSize {
     let slowest = others.iter().max_by_key(|other| other.lag_ms);
@@ -84,7 +87,7 @@ pub fn buffer(
     let sized = selling.iter().map(|selling| {
         let Selling { sold, sales, over_seconds } = *selling;
         let covered = sales_to_cover(sales, over_seconds, lag_ms, one_in);
-        (keep(sold, sales, covered), *selling)
+        (keep(sold, sales, covered, unit), *selling)
     });
     let (quantity, selling) = sized.max_by_key(|(quantity, _)| *quantity).unwrap_or_default();
     BufferSize {
@@ -100,11 +103,13 @@ pub fn buffer(
     }
 }
 
-/// What so many sales take, by what one took on average; rounded up.
-fn keep(sold: Quantity, sales: u32, covered: u64) -> Quantity {
+/// What so many sales take, by what one took on average; rounded up to what can be sold.
+fn keep(sold: Quantity, sales: u32, covered: u64, unit: Quantity) -> Quantity {
     let sales = i128::from(sales.max(1));
-    let each = (i128::from(sold.micros()) + sales - 1) / sales;
-    let micros = each.saturating_mul(i128::from(covered));
+    let all = i128::from(sold.micros()).saturating_mul(i128::from(covered));
+    let unit = i128::from(unit.micros().max(1));
+    let up = |of: i128, by: i128| of.saturating_add(by - 1) / by;
+    let micros = up(up(all, sales), unit).saturating_mul(unit);
     i64::try_from(micros).map_or(Quantity::MAX_INPUT, Quantity::from_micros).min(Quantity::MAX_INPUT)
 }
 
@@ -113,7 +118,7 @@ pub fn is_another(known: Option<&BufferSize>, measured: &BufferSize) -> bool {
     known.is_none_or(|known| (known.quantity, known.one_in) != (measured.quantity, measured.one_in))
 }
 
-/// What a size follows from: `12 sold a day, Woo lags up to 40 minutes, risk 1 in 1,000`.
+/// What a size follows from: `12 sold a day` (or of a busy hour `30 sold in 20 minutes`), `Woo lags up to 40 minutes, risk 1 in 1,000`.
 pub fn because(size: &BufferSize) -> String {
     let risk = format!("risk 1 in {}", thousands(size.one_in));
     let Some(lagging) = &size.lagging else {
@@ -123,9 +128,17 @@ pub fn because(size: &BufferSize) -> String {
     let lags = if size.is_measured {
         format!("{lagging} lags up to {lag}")
     } else {
-        format!("{lagging}'s lag is not measured yet, {lag} is assumed")
+        format!("{lagging}'s lag is not all measured yet, {lag} is assumed")
     };
-    format!("{} sold a day, {lags}, {risk}", a_day(size))
+    format!("{}, {lags}, {risk}", rate(size))
+}
+
+fn rate(size: &BufferSize) -> String {
+    if size.over_seconds < DAY_SECONDS && size.sales > 0 {
+        let over = crate::in_words(i64::from(size.over_seconds) * 1_000);
+        return format!("{} sold in {over}", size.sold);
+    }
+    format!("{} sold a day", a_day(size))
 }
 
 /// How much was sold a day: in tenths below 10, else in whole numbers; rounded to the nearest.
@@ -155,7 +168,7 @@ mod tests {
     use super::*;
     use onhand_ledger::Instant;
 
-    const DAY: u32 = 86_400;
+    const DAY: u32 = DAY_SECONDS;
     const DAY_MS: u64 = 86_400_000;
 
     /// Of the Poisson distribution, by its definition in 60 decimal digits.
@@ -211,16 +224,31 @@ mod tests {
     #[test]
     fn a_buffer_is_of_the_slowest_other_and_of_what_one_sale_takes() {
         let others = [lagging("Shopify", 1), lagging("Woo", 40)];
-        let size = buffer(&[selling(336, 336, 28)], &others, 1_000, Instant::MIN);
+        let size = buffer(&[selling(336, 336, 28)], &others, 1_000, Quantity::ONE, Instant::MIN);
         assert_eq!(size.quantity, Quantity::units(3));
         assert_eq!(because(&size), "12 sold a day, Woo lags up to 40 minutes, risk 1 in 1,000");
         // As much in pairs: fewer sales, each of two.
-        let pairs = buffer(&[selling(336, 168, 28)], &others, 1_000, Instant::MIN);
+        let pairs = buffer(&[selling(336, 168, 28)], &others, 1_000, Quantity::ONE, Instant::MIN);
         assert_eq!(pairs.quantity, Quantity::units(4));
         // A busy day counts more than the quiet weeks around it.
-        let busy = buffer(&[selling(120, 120, 1), selling(336, 336, 28)], &others, 1_000, Instant::MIN);
+        let busy = buffer(
+            &[selling(120, 120, 1), selling(336, 336, 28)],
+            &others,
+            1_000,
+            Quantity::ONE,
+            Instant::MIN,
+        );
         assert_eq!((busy.quantity, busy.sales), (Quantity::units(10), 120));
-        let alone = buffer(&[selling(336, 336, 28)], &[], 1_000, Instant::MIN);
+        // Three in two sales: two sales more take three, and no part of a piece.
+        let some = |unit| buffer(&[selling(504, 336, 28)], &others, 1_000, unit, Instant::MIN);
+        assert_eq!(some(Quantity::ONE).quantity, Quantity::units(5));
+        assert_eq!(some(Quantity::from_micros(100_000)).quantity, Quantity::from_micros(4_500_000));
+        // And a busy hour more than the day around it.
+        let hour = Selling { over_seconds: 1_200, ..selling(30, 30, 1) };
+        let busy = buffer(&[selling(30, 30, 1), hour], &others, 1_000, Quantity::ONE, Instant::MIN);
+        assert_eq!(busy.quantity, Quantity::units(85));
+        assert_eq!(because(&busy), "30 sold in 20 minutes, Woo lags up to 40 minutes, risk 1 in 1,000");
+        let alone = buffer(&[selling(336, 336, 28)], &[], 1_000, Quantity::ONE, Instant::MIN);
         assert_eq!(alone.quantity, Quantity::ZERO);
         assert_eq!(because(&alone), "no other system sells it, risk 1 in 1,000");
         assert!(
@@ -239,7 +267,7 @@ mod tests {
         let new =
             BufferSize { is_measured: false, lagging: Some("Woo".to_owned()), lag_ms: 60_000, ..sized(1) };
         assert!(
-            because(&new).contains("Woo's lag is not measured yet, 60 s is assumed"),
+            because(&new).contains("Woo's lag is not all measured yet, 60 s is assumed"),
             "{}",
             because(&new)
         );
@@ -247,6 +275,6 @@ mod tests {
     }
 
     fn sized(sold: i64) -> BufferSize {
-        buffer(&[selling(sold, 1, 1)], &[], 1_000, Instant::MIN)
+        buffer(&[selling(sold, 1, 1)], &[], 1_000, Quantity::ONE, Instant::MIN)
     }
 }
