@@ -91,6 +91,8 @@ pub struct Checked {
     pub refused: Option<String>,
     /// It could not be asked.
     pub unreachable: Option<String>,
+    /// It answered that we ask too often.
+    pub throttled: bool,
     /// Seconds that its clock is ahead of ours; none where it is not told.
     pub ahead_seconds: Option<i64>,
     /// Its stock locations that are none of ours.
@@ -178,6 +180,16 @@ pub fn findings(seen: &Checked, now: Instant) -> Vec<Finding> {
             "unreachable",
             format!("{name} cannot be asked: {reason}."),
             "See that it is up, and that its address is right.",
+        );
+    }
+    if seen.throttled {
+        find(
+            Info,
+            "throttled",
+            format!(
+                "{name} answers that it is asked too often just now, so it was not looked at over there."
+            ),
+            "Ask again in a minute.",
         );
     }
     if seen.connected && !seen.has_location {
@@ -490,6 +502,7 @@ mod tests {
             (Checked { locked: text(), ..well() }, "credentials", Severity::Error),
             (Checked { refused: text(), ..well() }, "permissions", Severity::Error),
             (Checked { unreachable: text(), heard_at: None, ..well() }, "unreachable", Severity::Error),
+            (Checked { throttled: true, ..well() }, "throttled", Severity::Info),
             (Checked { has_location: false, ..well() }, "locations", Severity::Error),
             (Checked { heard_at: Some(now().plus_seconds(-301)), ..well() }, "silent", Severity::Error),
             (Checked { ahead_seconds: Some(61), ..well() }, "clock", Severity::Warning),

@@ -111,7 +111,9 @@ pub async fn check(
                 } else if !sends && channel.shows_back() && !channel.tells_stock() {
                     seen.unheard = mastered.all;
                 }
-                if seen.unreachable.is_none() && seen.refused.is_none() && channel.shows_back() {
+                let may_be_looked_at =
+                    seen.unreachable.is_none() && seen.refused.is_none() && !seen.throttled;
+                if may_be_looked_at && channel.shows_back() {
                     let looked = tracked_now(handle, tenant, id, channel.as_ref());
                     tracked = tokio::time::timeout(PATIENCE, looked).await.unwrap_or(Ok(BTreeMap::new()))?;
                 }
@@ -128,6 +130,7 @@ async fn ask(channel: &dyn Channel, seen: &mut Checked, handle: &Handle) {
     match channel.test().await {
         Ok(()) => {}
         Err(ChannelError::Credentials { reason, .. }) => seen.refused = Some(reason),
+        Err(ChannelError::Throttled { .. }) => seen.throttled = true,
         Err(error) => seen.unreachable = Some(error.to_string()),
     }
     let asked_at = handle.ledger().clock().now();
