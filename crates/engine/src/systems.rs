@@ -510,6 +510,10 @@ pub(crate) fn shown(
             Timing::Batch(schedule) => Some(worker.next_batch(schedule, view.now)),
             Timing::NearRealTime { .. } => None,
         },
+        last_batch: match &system.mode.timing {
+            Timing::Batch(schedule) => worker.batched_at.filter(|_| worker.is_batched_by(schedule)),
+            Timing::NearRealTime { .. } => None,
+        },
         goes_at: goes_at(&system.mode.timing, &state, should.quantity),
         watched: system.stage != Stage::Live,
         trouble: worker.trouble.clone(),

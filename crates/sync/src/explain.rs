@@ -103,6 +103,8 @@ pub struct Status {
     pub books: Books,
     /// When the next batch goes, where numbers go in batches.
     pub next_batch: Option<Instant>,
+    /// When the last one went.
+    pub last_batch: Option<Instant>,
     /// When it goes, where it waits for what else changes.
     pub goes_at: Option<Instant>,
     /// Nothing is pushed to it yet: it is only compared.
@@ -217,6 +219,9 @@ impl Standing {
         }
         let usual = status.slow_lag.map_or(LAG_UNLESS_KNOWN, |slow| (2 * i64::from(slow)).max(LEAST_LAG));
         let since = status.suspected.map(|(_, at)| at).or(since);
+        // What came after the last batch waits for the next.
+        let waits = |since: Instant| status.last_batch.is_none_or(|last| last < since);
+        let since = since.map(|since| status.next_batch.filter(|_| waits(since)).unwrap_or(since));
         let differs = since.map_or(0, |since| (now.micros() - since.micros()) / 1_000);
         if differs > usual { Self::Behind } else { Self::OnItsWay }
     }
@@ -665,6 +670,16 @@ mod tests {
             "Woo shows 97 and should show 101. It is about to be sent."
         );
         let batch = Status { next_batch: Some(now), ..read(97) };
+        // It came after the last batch, or was left behind by it.
+        let stands = |last: i64| {
+            let batch = Status {
+                next_batch: Some(now.plus_seconds(600)),
+                last_batch: Some(now.plus_seconds(last)),
+                ..read(97)
+            };
+            Standing::of(&batch, &plain(101), Some(now.plus_seconds(-900)), now)
+        };
+        assert_eq!((stands(-1_200), stands(-600)), (Standing::OnItsWay, Standing::Behind));
         assert_eq!(
             explain("Woo", &batch, &plain(101), now),
             "Woo shows 97 and should show 101. It goes with the batch of 1970-01-01T00:01:00Z."

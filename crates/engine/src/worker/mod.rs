@@ -265,6 +265,8 @@ pub struct Worker {
     called: bool,
     /// Nothing is pushed to any system.
     pushing_stopped: bool,
+    /// When nothing might be sent to this one last, for it is paused, or watched: what waited for that says nothing of its lag.
+    kept_back_at: Option<Instant>,
     /// Orders that it ships.
     outbound: outbound::Outbound,
     parcels: parcels::Parcels,
@@ -346,6 +348,7 @@ impl Worker {
             next_call: now,
             called: true,
             pushing_stopped: false,
+            kept_back_at: None,
             outbound: outbound::Outbound::default(),
             parcels: parcels::Parcels::default(),
             heard: heard::Heard::default(),
@@ -383,6 +386,9 @@ impl Worker {
             return self.rest_until.min(self.next_look);
         }
         let mut done = self.work().await;
+        if !self.may_send() {
+            self.kept_back_at = Some(self.now());
+        }
         // Where nobody knows what is kept, nothing more is.
         if !matches!(done, Err(WorkerError::Submit(_)))
             && let Err(error) = self.keep_since().await

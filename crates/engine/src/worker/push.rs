@@ -218,7 +218,9 @@ impl Worker {
                         over.push(key.clone());
                     }
                     if let Some(changed_at) = line.changed_at.take() {
-                        self.status.push_lag.record((at.micros() - changed_at.micros()) / 1_000);
+                        if self.kept_back_at.is_none_or(|kept| kept < changed_at) {
+                            self.status.push_lag.record((at.micros() - changed_at.micros()) / 1_000);
+                        }
                         self.acknowledged.push(Acknowledged { seq: push.seq, changed_at, at });
                     }
                 }
