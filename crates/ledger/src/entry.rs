@@ -141,8 +141,8 @@ pub enum Entry {
     Buffer(ListingId, ItemId, Box<BufferSize>),
     /// A return is expected, or what is expected of one has changed.
     Return(ReturnId, Box<ExpectedReturn>),
-    /// An order's line is of that item, and so many of it in one, by a listing that was, or is, of another beside; or that is what all
-    /// lines of its orders are of that this was never said of. Whatever it is linked to later, they go on being of it.
+    /// An order's line is of that item, and so many of it in one, by its listing: a pack, or one that was linked otherwise before; or that is
+    /// what all lines of its orders are of that this was never said of. Whatever it is linked to later, they go on being of it.
     Meant {
         /// Which listing.
         listing: ListingId,

@@ -258,7 +258,7 @@ pub enum Key {
     Return(ReturnId),
     /// Of which item, and of how many of it, a listing was when an order's line was told of it; the number is the line's index. Of order 0
     /// what all lines are of that nothing is kept of: what it was before it was first linked otherwise.
-    Meant(ListingId, OrderId, u32),
+    Meant(OrderId, u32, ListingId),
 }
 
 impl Key {
@@ -344,7 +344,7 @@ impl Key {
             Self::ListingOf(item, listing) => item.0.max(listing.0),
             Self::Promise(item, location, holder, ..) => item.0.max(location.0).max(*holder),
             Self::Short(item, order, _) => item.0.max(order.0),
-            Self::Meant(listing, order, _) => listing.0.max(order.0),
+            Self::Meant(order, _, listing) => listing.0.max(order.0),
             Self::Count(item, location, ..) | Self::Counted(item, location) => item.0.max(location.0),
             Self::Claimed(item, system, _) => item.0.max(system.0),
             Self::Late(cell, _) | Self::Balanced(cell, _) => cell.newest(),
@@ -441,10 +441,10 @@ impl Key {
                 put(&mut out, *document);
                 out.extend_from_slice(&line.to_be_bytes());
             }
-            Self::Meant(listing, order, line) => {
-                put(&mut out, listing.0);
+            Self::Meant(order, line, listing) => {
                 put(&mut out, order.0);
                 out.extend_from_slice(&line.to_be_bytes());
+                put(&mut out, listing.0);
             }
             Self::Short(item, order, line) => {
                 put(&mut out, item.0);
@@ -518,7 +518,7 @@ impl Key {
             ),
             18 => Self::Demand(ItemId(rest.u64()?)),
             19 => Self::Short(ItemId(rest.u64()?), OrderId(rest.u64()?), rest.u32()?),
-            27 => Self::Meant(ListingId(rest.u64()?), OrderId(rest.u64()?), rest.u32()?),
+            27 => Self::Meant(OrderId(rest.u64()?), rest.u32()?, ListingId(rest.u64()?)),
             20 => Self::Count(
                 ItemId(rest.u64()?),
                 LocationId(rest.u64()?),
@@ -666,8 +666,8 @@ mod tests {
             Key::Expires(LocationId(3), LotId(4)),
             Key::KitOf(ItemId(1), ItemId(2)),
             Key::Return(ReturnId(9)),
-            Key::Meant(ListingId(3), OrderId(0), 0),
-            Key::Meant(ListingId(3), OrderId(70_000), 2),
+            Key::Meant(OrderId(0), 0, ListingId(3)),
+            Key::Meant(OrderId(70_000), 2, ListingId(3)),
         ];
         for key in &keys {
             assert_eq!(Key::from_bytes(key.kind(), &key.bytes()).as_ref(), Some(key));

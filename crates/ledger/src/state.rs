@@ -625,7 +625,7 @@ pub(crate) fn fold(entry: &Entry, seq: Seq, sink: &mut impl Sink) -> Result<(), 
         Entry::Meant { listing, line, item, units } => {
             let (order, line) = line.unwrap_or((OrderId(0), 0));
             let slot = Slot { value: Some(Value::Meant(*item, *units)), seq };
-            sink.put(Key::Meant(*listing, order, line), slot);
+            sink.put(Key::Meant(order, line, *listing), slot);
         }
         Entry::Buffer(id, _, size) => change(sink, Key::Listing(*id), seq, |value| match value {
             Some(Value::Listing(mut listing)) => {

@@ -187,6 +187,9 @@ const LAG_UNLESS_KNOWN: i64 = 60_000;
 /// What differs for less than this is on its way, however quick it usually is, in milliseconds.
 const LEAST_LAG: i64 = 1_000;
 
+/// What was read longer ago than this, in seconds, is told with its time, where nobody else keeps the number as it is.
+const READ_LATELY: i64 = 300;
+
 impl Standing {
     /// Of a number that should have been what it should be since an instant.
     pub fn of(status: &Status, shown: &Shown, since: Option<Instant>, now: Instant) -> Self {
@@ -335,6 +338,9 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
                 format!(
                     "{system} showed {shows} when it was last heard of, at {at}; nobody can tell whether it still does: {trouble}"
                 )
+            }
+            (None, Some((_, at))) if at.plus_seconds(READ_LATELY) < now => {
+                format!("{system} showed {shows} when it was last read, at {at}.")
             }
             _ => format!("{system} shows {shows}."),
         };

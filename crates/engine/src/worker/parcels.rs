@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_channels::{ChannelError, Parcel, ParcelLine, ParcelTold};
 use onhand_ledger::model::{Cause, Order};
-use onhand_ledger::{Entry, Instant, Key, OrderId, Quantity, Seq, SystemId, Value};
+use onhand_ledger::{Entry, Instant, ItemId, Key, ListingId, OrderId, Quantity, Seq, SystemId, Value};
 use onhand_store::{Note, StoreError};
 use onhand_sync::marked::{Known, Leaves, Marked, Next, may_owe, next};
 
@@ -236,7 +236,7 @@ fn step(view: &mut View<'_>, id: SystemId, order_id: OrderId) -> Result<Step, St
         Next::Wait => return Ok(Step::Later),
         Next::Tell(leaves) => leaves,
     };
-    let parcel = in_its_words(view, id, &order, &leaves)?;
+    let parcel = in_its_words(view, id, (order_id, &order), &leaves)?;
     // Less than a pack of it has left.
     if parcel.lines.is_empty() {
         return Ok(Step::Nothing);
@@ -245,23 +245,49 @@ fn step(view: &mut View<'_>, id: SystemId, order_id: OrderId) -> Result<Step, St
     Ok(Step::Tell { told, leaves, parcel: Box::new(parcel) })
 }
 
+/// Units of an item in one of what its system calls a line of an order.
+fn pack_of(
+    view: &mut View<'_>,
+    id: SystemId,
+    order: OrderId,
+    line: usize,
+    item: ItemId,
+) -> Result<u32, StoreError> {
+    let line = u32::try_from(line).expect("orders have fewer than 2^32 lines");
+    let of_line = |listing| Key::Meant(order, line, ListingId(listing));
+    let mut pack = None;
+    for (_, value) in view.range(&of_line(0), &of_line(Seq::MAX >> 1), false, usize::MAX)? {
+        if let Value::Meant(_, units) = value {
+            pack = Some(units);
+        }
+    }
+    if let Some(pack) = pack {
+        return Ok(pack);
+    }
+    let mut packs = BTreeSet::new();
+    for (listing_id, listing) in view.listings_of(item)? {
+        if listing.system == id {
+            packs.insert(match view.get(&Key::Meant(OrderId(0), 0, listing_id))? {
+                Some(Value::Meant(_, units)) => units,
+                _ => listing.multiplier,
+            });
+        }
+    }
+    // Of a pack that is one of several sizes it was kept, unless that was before it was.
+    Ok(packs.first().copied().filter(|pack| packs.len() == 1 || *pack == 1).unwrap_or(1))
+}
+
 /// A parcel as its order's system counts: packs where it sells those.
 fn in_its_words(
     view: &mut View<'_>,
     id: SystemId,
-    order: &Order,
+    (order_id, order): (OrderId, &Order),
     leaves: &Leaves,
 ) -> Result<Parcel, StoreError> {
     let mut lines = Vec::new();
     for (line, quantity) in &leaves.lines {
-        let Some(known) = order.lines.iter().find(|known| known.line == *line) else { continue };
-        let listings = view.listings_of(known.item)?.into_iter();
-        let packs: BTreeSet<u32> = listings
-            .filter(|(_, listing)| listing.system == id)
-            .map(|(_, listing)| listing.multiplier)
-            .collect();
-        // Where it sells several sizes of it, single units are what can be said.
-        let pack = packs.first().copied().filter(|pack| packs.len() == 1 || *pack == 1).unwrap_or(1);
+        let Some(index) = order.lines.iter().position(|known| known.line == *line) else { continue };
+        let pack = pack_of(view, id, order_id, index, order.lines[index].item)?;
         let quantity = Quantity::units(quantity.whole_units() / i64::from(pack.max(1)));
         if quantity.is_positive() {
             lines.push(ParcelLine { line: line.clone(), quantity });

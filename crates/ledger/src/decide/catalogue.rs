@@ -299,7 +299,7 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
     let id = known.unwrap_or(ListingId(tx.next_seq()));
     if let Some(before) = &before
         && let Some(was) = before.item.filter(|was| (Some(*was), before.multiplier) != (item, multiplier))
-        && tx.value(&Key::Meant(id, OrderId(0), 0))?.is_none()
+        && tx.value(&Key::Meant(OrderId(0), 0, id))?.is_none()
     {
         tx.emit(Entry::Meant { listing: id, line: None, item: was, units: before.multiplier })?;
     }

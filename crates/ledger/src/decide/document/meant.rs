@@ -3,7 +3,8 @@
 //! Newer versions of an order name its lines as the first did. A listing that is linked to another item since, or has become a pack of
 //! another number, makes another order of none that was taken before: what was sold stays what it was, and what has left does not come
 //! back. So that nothing is kept of the many listings that are never linked otherwise, of a listing that is, it is kept once what it was of
-//! before; and from then on of each line what it is of where that is something else.
+//! before; and from then on of each line what it is of where that is something else. Of a pack it is kept of each line: whoever is told of a
+//! parcel is told it in packs.
 
 use crate::command::{Content, Name};
 use crate::entry::Entry;
@@ -61,7 +62,7 @@ fn of(
     let known = known.filter(|(_, known)| line.is_none_or(|line| known.line == line));
     for (index, OrderLine { item, .. }) in known {
         let index = u32::try_from(index).expect("orders have fewer than 2^32 lines");
-        let kept = meant(tx, Key::Meant(listing, order, index))?;
+        let kept = meant(tx, Key::Meant(order, index, listing))?;
         let (was, units) = kept.unwrap_or(first);
         if merge::live(tx, was)? == merge::live(tx, *item)? {
             return Ok(Some((merge::live(tx, was)?, units)));
@@ -72,12 +73,16 @@ fn of(
 
 /// The listing of a name that was linked otherwise before, and what it was of first.
 fn linked_otherwise(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<Option<(ListingId, Meant)>, Stop> {
+    let Some(listing) = listing_of(tx, system, name)? else { return Ok(None) };
+    Ok(meant(tx, Key::Meant(OrderId(0), 0, listing))?.map(|first| (listing, first)))
+}
+
+fn listing_of(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<Option<ListingId>, Stop> {
     let Name::Listing(remote_id) = name else { return Ok(None) };
-    let Some(Value::ListingId(listing)) = tx.value(&Key::RemoteListing(system, remote_id.clone()))? else {
-        return Ok(None);
-    };
-    let listing = *listing;
-    Ok(meant(tx, Key::Meant(listing, OrderId(0), 0))?.map(|first| (listing, first)))
+    Ok(match tx.value(&Key::RemoteListing(system, remote_id.clone()))? {
+        Some(Value::ListingId(listing)) => Some(*listing),
+        _ => None,
+    })
 }
 
 fn meant(tx: &Tx<'_>, key: Key) -> Result<Option<Meant>, Stop> {
@@ -95,9 +100,16 @@ pub(super) fn keep(
     (order, line): (OrderId, u32),
     (item, units): Meant,
 ) -> Result<(), Stop> {
-    let Some((listing, first)) = linked_otherwise(tx, system, name)? else { return Ok(()) };
-    let kept = meant(tx, Key::Meant(listing, order, line))?.unwrap_or(first);
-    if (merge::live(tx, kept.0)?, kept.1) != (item, units) {
+    let Some(listing) = listing_of(tx, system, name)? else { return Ok(()) };
+    let kept = match meant(tx, Key::Meant(order, line, listing))? {
+        None => meant(tx, Key::Meant(OrderId(0), 0, listing))?,
+        kept => kept,
+    };
+    let is_kept = match kept {
+        Some((kept, of)) => (merge::live(tx, kept)?, of) == (item, units),
+        None => units == 1,
+    };
+    if !is_kept {
         tx.emit(Entry::Meant { listing, line: Some((order, line)), item, units })?;
     }
     Ok(())
