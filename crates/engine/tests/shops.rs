@@ -12,7 +12,10 @@ use onhand_channels::{
 };
 use onhand_engine::worker::{Pace, Worker};
 use onhand_engine::{Options, hooks};
-use onhand_ledger::command::{Content, Document, Name, ShipmentContent, ShipmentLine};
+use onhand_ledger::command::{
+    Content, Document, Name, OrderContent, OrderContentLine, PutItem, PutListing, ShipmentContent,
+    ShipmentLine,
+};
 use onhand_ledger::{Body, Quantity};
 use onhand_store::MemoryStore;
 use parking_lot::Mutex;
@@ -203,6 +206,54 @@ async fn what_is_shipped_here_is_told_as_it_is() {
     it.ship(5);
     it.work().await;
     assert_eq!(it.shop.has(), [(None, 1), (None, 1), (Some("T1".to_owned()), 5)]);
+}
+
+/// It sells single ones and packs of six, and since the order was taken the pack is one of another item.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_sold_in_packs_is_told_in_packs() {
+    for is_linked_otherwise in [false, true] {
+        let mut it = it().await;
+        it.yard.tell(Body::PutItem(PutItem { sku: "CUP".to_owned(), ..PutItem::default() })).await;
+        let listing = |remote_id: &str, sku: &str, multiplier| {
+            let (system, remote_id, sku) = ("SHOP".to_owned(), remote_id.to_owned(), Some(sku.to_owned()));
+            Body::PutListing(PutListing {
+                system,
+                remote_id,
+                remote_sku: None,
+                sku,
+                multiplier,
+                found: false,
+            })
+        };
+        it.yard.tell(listing("ONE", "MUG", 1)).await;
+        it.yard.tell(listing("SIX", "MUG", 6)).await;
+        let line = |line: &str, listing: &str, quantity| OrderContentLine {
+            line: line.to_owned(),
+            item: Name::Listing(listing.to_owned()),
+            quantity: Quantity::units(quantity),
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: None,
+            price: None,
+        };
+        let lines = vec![line("1", "SIX", 3), line("2", "ONE", 1)];
+        let (system, document) = ("SHOP".to_owned(), "1044".to_owned());
+        let content = Content::Order(OrderContent { lines, ..OrderContent::default() });
+        it.yard.tell(Body::Record(Document { system, document, version: 1, content })).await;
+        if is_linked_otherwise {
+            it.yard.tell(listing("SIX", "CUP", 4)).await;
+        }
+        it.work().await;
+        it.ship_here("1044", "a", 6).await;
+        it.work().await;
+        let told = it.shop.told.lock().clone();
+        let lines: Vec<(&str, i64)> = told
+            .iter()
+            .flat_map(|parcel| &parcel.lines)
+            .map(|line| (line.line.as_str(), line.quantity.whole_units()))
+            .collect();
+        assert_eq!(lines, [("1", 1)], "{is_linked_otherwise}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
