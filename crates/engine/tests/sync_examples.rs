@@ -4,9 +4,9 @@
 #[expect(dead_code, reason = "the tests of modes use the rest")]
 mod simulated;
 
-use onhand_ledger::Body;
-use onhand_ledger::command::PutMode;
+use onhand_ledger::command::{Line, PlaceOrder, PutMode, TakeCount};
 use onhand_ledger::model::{Cause, Choice, Policy, Timing};
+use onhand_ledger::{Body, Quantity};
 use rstest::rstest;
 use simulated::Kept::{self, File, Memory, Postgres};
 use simulated::{World, policy, timing};
@@ -211,6 +211,44 @@ async fn example_30_adopting(#[values(Memory, File, Postgres)] kept: Kept) {
     world.restart("SHOP");
     world.until("10:10").await;
     assert_eq!((world.available("MUG"), world.adopted().len()), (97, 1));
+}
+
+/// Promises that a count breaks are no sales: what is counted empty is a wave, though each item has an order.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_of_nothing_is_a_wave_though_orders_are_short_by_it(
+    #[values(Memory, File, Postgres)] kept: Kept,
+    #[values(false, true)] sold_just_before: bool,
+) {
+    let mut world = World::new(kept).await;
+    let skus: Vec<String> = (0..40).map(|number| format!("I{number:02}")).collect();
+    for sku in &skus {
+        world.item(sku, 10).await;
+    }
+    let shows: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 10)).collect();
+    let shop = world.connect("SHOP", &shows, PutMode::default()).await;
+    world.until("10:01").await;
+    let order = |sku: &str| {
+        let lines = vec![Line { sku: sku.to_owned(), quantity: Quantity::units(2), ..Line::default() }];
+        Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() })
+    };
+    for sku in &skus {
+        world.tell(order(sku)).await;
+    }
+    if !sold_just_before {
+        world.until("10:05").await;
+        assert_eq!(shop.shows("I00"), 8);
+    }
+    let lines = skus.iter().map(|sku| Line { sku: sku.clone(), ..Line::default() }).collect();
+    let location = "LONDON".to_owned();
+    let count = TakeCount { location, lines, as_of: None, inside: false, system: None, net: false };
+    world.tell(Body::Count(count)).await;
+    world.until("10:10").await;
+    assert!(shop.inside.lock().pushes.iter().all(|(_, _, number)| *number != 0), "no zero went out");
+    let held: Vec<_> =
+        world.open().into_iter().filter(|(_, found)| found.cause == Cause::ZerosHeld).collect();
+    assert_eq!(held.len(), 1, "{held:#?}");
+    assert_eq!(held[0].1.quantity.whole_units(), 40);
 }
 
 #[rstest]

@@ -11,7 +11,7 @@ use onhand_store::StoreError;
 use onhand_sync::{Stop, fall};
 
 use super::lines::Sorted;
-use super::zeros::{is_prompt, was_prompt};
+use super::zeros::{is_counted, takes, was_prompt};
 use super::{Kept, Line, REVIEW_AFTER, Worker, WorkerError};
 use crate::published::{Place, touched_by};
 use crate::systems::{ShownState, Stopped, load_shown, remote_locations, shown_key};
@@ -24,7 +24,7 @@ const LOOKED_AGAIN: u32 = 4;
 struct Touch {
     /// When the first of it was recorded.
     at: Instant,
-    /// Was an order, a hold, a shipment or time in it?
+    /// Was it an order, a hold, a shipment or time that took of it last?
     prompt: bool,
 }
 
@@ -73,10 +73,14 @@ impl Worker {
                 self.seq = first + last.entries.len() as Seq - 1;
                 self.parcels.follow(from, self.seq);
                 for (_, record) in &records {
+                    let counted = is_counted(&record.entries);
+                    let mut taken = BTreeMap::<ItemId, Option<bool>>::new();
                     for entry in &record.entries {
                         self.outbound.see(entry, id);
+                        let takes = takes(entry, counted);
                         touched_by(entry, |item| {
-                            touch(&mut touched, item, record.recorded_at, is_prompt(entry));
+                            let known = taken.entry(item).or_default();
+                            *known = (*known).max(takes);
                         });
                         match entry {
                             Entry::Buffer(listing, item, size) => {
@@ -112,6 +116,11 @@ impl Worker {
                             }
                             _ => {}
                         }
+                    }
+                    for (item, takes) in taken {
+                        let at = record.recorded_at;
+                        let known = touched.entry(item).or_insert(Touch { at, prompt: false });
+                        known.prompt = takes.unwrap_or(known.prompt);
                     }
                 }
             }

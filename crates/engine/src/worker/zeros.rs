@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use onhand_ledger::command::Note as NoteCommand;
 use onhand_ledger::model::{Cause, Choice};
 use onhand_ledger::{
-    Answer, Body, Command, DiscrepancyId, Entry, ItemId, LocationId, Quantity, Seq, StockState,
+    Answer, Body, Command, DiscrepancyId, Entry, ItemId, LocationId, Movement, Quantity, Seq, StockState,
 };
 use onhand_store::StoreError;
 use onhand_sync::{Fall, Stop, is_wave};
@@ -21,14 +21,35 @@ const WINDOW: i64 = 600;
 /// So many names stand in the sentence.
 const NAMED: usize = 3;
 
-/// Does an entry come from an order, a hold or a shipment, or from a day that is over?
+/// Is what an entry takes of what is available taken for an order, a hold or a shipment, or because a day is over? None: it takes nothing.
+/// What orders are short of by a count (`counted`) takes nothing either.
+pub(super) fn takes(entry: &Entry, counted: bool) -> Option<bool> {
+    match entry {
+        Entry::Movement(movement) if movement.from.state != StockState::Available => None,
+        Entry::Short { .. } if counted => None,
+        Entry::Movement(_) | Entry::Claimed { .. } | Entry::Lot(..) | Entry::Short { .. } => {
+            Some(is_prompt(entry))
+        }
+        _ => None,
+    }
+}
+
+/// Was it counted, or adjusted, in these entries?
+pub(super) fn is_counted(entries: &[Entry]) -> bool {
+    let is_of = |movement: &Movement| {
+        [&movement.from, &movement.to].iter().any(|side| side.state == StockState::Adjustment)
+    };
+    entries.iter().any(|entry| matches!(entry, Entry::Movement(movement) if is_of(movement)))
+}
+
+/// Does an entry take something for an order, a hold or a shipment, or because a day is over? What promises give back for a count takes
+/// nothing for anybody.
 pub(super) fn is_prompt(entry: &Entry) -> bool {
     let of_order =
         |state| matches!(state, StockState::Reserved | StockState::Committed | StockState::Customer);
     match entry {
         Entry::Movement(movement) => {
-            of_order(movement.from.state)
-                || of_order(movement.to.state)
+            of_order(movement.to.state)
                 || (movement.to.state == StockState::QualityControl && movement.reason == "expired")
         }
         Entry::Claimed { .. } | Entry::Lot(..) | Entry::Short { .. } => true,
