@@ -477,6 +477,11 @@ pub trait Channel: Send + Sync {
         false
     }
 
+    /// Is what it is written a difference to what is there, rather than a number? Then what arrives late makes any number.
+    fn writes_differences(&self) -> bool {
+        false
+    }
+
     /// How its webhooks are verified; none: it sends none. What one says is a hint to look at its orders and numbers now.
     fn webhook(&self) -> Option<WebhookScheme> {
         None

@@ -94,7 +94,8 @@ fn lags(view: &mut View<'_>) -> Result<BTreeMap<SystemId, Lagging>, StoreError> 
     Ok(lags)
 }
 
-/// From a change of ours to its acknowledgement (or the longest time between two batches), and from its order to our hearing of it.
+/// From a change of ours to its acknowledgement (or the longest time between two batches), and from its order to our hearing of it; and
+/// for how long it cannot be spoken with, where that is so now.
 fn lagging(system: &System, worker: &WorkerStatus, now: Instant) -> Lagging {
     let measured = |lag: &Lag| lag.slow().map(u64::from);
     let pushed = match &system.mode.timing {
@@ -112,9 +113,13 @@ fn lagging(system: &System, worker: &WorkerStatus, now: Instant) -> Lagging {
         }
     };
     let heard = measured(&worker.order_lag);
+    // While it cannot be spoken with it goes on selling, and nobody knows for how long.
+    let away = worker.trouble_since.filter(|_| worker.trouble.is_some());
+    let away = away.map_or(0, |since| now.micros().saturating_sub(since.micros()) / 1_000);
+    let usual = pushed.unwrap_or(ASSUMED_MS).saturating_add(heard.unwrap_or(ASSUMED_MS));
     Lagging {
         name: system.name.clone(),
-        lag_ms: pushed.unwrap_or(ASSUMED_MS).saturating_add(heard.unwrap_or(ASSUMED_MS)),
+        lag_ms: usual.saturating_add(u64::try_from(away).unwrap_or_default()),
         is_measured: pushed.is_some() && heard.is_some(),
     }
 }

@@ -122,6 +122,10 @@ impl Channel for SkuLabs {
         true
     }
 
+    fn writes_differences(&self) -> bool {
+        true
+    }
+
     /// The page of its webhooks says nothing of a signature.
     fn webhook(&self) -> Option<WebhookScheme> {
         Some(WebhookScheme::SecretPath)

@@ -24,6 +24,10 @@ use crate::systems::{counted, shown_key};
 const SLICE: usize = 500;
 /// So many rows that were not taken are told of a file at most.
 const TOLD: usize = 10_000;
+/// What was seen to so often is told no more.
+const TOLD_AGAIN: usize = 1_000;
+/// A time so far ahead of our clock is taken for now, in seconds.
+const AHEAD_AT_MOST: i64 = 300;
 /// So much of a file's name is part of other names, in characters.
 const NAME: usize = 100;
 
@@ -85,6 +89,10 @@ impl Worker {
             Ok(content) => content,
             Err(problems) => return self.malformed(file, problems).await,
         };
+        let ahead = self.times_ahead(content);
+        if !ahead.is_empty() {
+            return self.malformed(file, &ahead).await;
+        }
         let mut came = Came::default();
         for problem in &file.refused {
             came.refuse(problem.line, problem.column.as_deref(), problem.reason.clone());
@@ -142,7 +150,7 @@ impl Worker {
             self.system.name, file.name, before.name, before.at
         );
         let note = self.note_of(Cause::RepeatedFile, Quantity::ZERO, sentence.clone());
-        self.submit_note(Some(format!("file/{}/{}/again", self.id, file.hash)), note).await?;
+        self.tell_of_file(&format!("file/{}/{}/again", self.id, file.hash), note).await?;
         Ok(Settled { is_taken: true, sentence, refused: Vec::new() })
     }
 
@@ -156,8 +164,37 @@ impl Worker {
         );
         let note = self.note_of(Cause::MalformedFile, Quantity::ZERO, sentence.clone());
         let note = NoteCommand { evidence: Some(format!("{} {}", file.claim, file.hash)), ..note };
-        self.submit_note(Some(format!("file/{}/{}/malformed", self.id, file.hash)), note).await?;
+        self.tell_of_file(&format!("file/{}/{}/malformed", self.id, file.hash), note).await?;
         Ok(Settled { is_taken: false, sentence, refused: problems.to_vec() })
+    }
+
+    /// Tells a person, once while it is open: of what was seen to before and comes again it is told again.
+    async fn tell_of_file(&self, told_as: &str, note: NoteCommand) -> Result<(), WorkerError> {
+        for nth in 0..TOLD_AGAIN {
+            let told_as = if nth == 0 { told_as.to_owned() } else { format!("{told_as}/{nth}") };
+            let Some(told) = self.submit_note(Some(told_as), note.clone()).await? else { return Ok(()) };
+            let known = self.handle.ledger().read(self.tenant, |view| view.get(&Key::Discrepancy(told)))?;
+            let is_over = matches!(known, Some(Value::Discrepancy(known)) if known.resolved_at.is_some());
+            if !is_over {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of stock whose time is further ahead of our clock than clocks are apart: nobody knows when that was.
+    fn times_ahead(&self, content: &[Brought]) -> Vec<Problem> {
+        let now = self.now();
+        let rows = content.iter().flat_map(|part| match part {
+            Brought::Stock { rows, .. } => rows.as_slice(),
+            _ => &[],
+        });
+        let ahead = rows.filter_map(|row| {
+            let at = row.as_of.filter(|at| *at > now.plus_seconds(AHEAD_AT_MOST))?;
+            let reason = format!("{at} is more than 5 minutes ahead of our clock ({now}): check that clock");
+            Some(Problem { line: Some(row.line), column: Some("as_of".to_owned()), reason })
+        });
+        ahead.take(TOLD).collect()
     }
 
     /// What is new with us is listed before a file names it.
@@ -324,6 +361,7 @@ impl Worker {
                     agrees: Quantity::ZERO,
                     held_by: None,
                 };
+                self.see(&remote, &snapshot).await?;
                 let code = codes.iter().find(|(id, _)| *id == remote).map_or("", |(_, code)| code.as_str());
                 let told = snapshots::tell(&self.handle, self.tenant, &self.system.name, snapshot).await;
                 came.told.push(self.told_of(code, told)?);

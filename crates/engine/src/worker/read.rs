@@ -84,7 +84,10 @@ impl Worker {
             self.as_told(keys)
         };
         if !self.system.mode.direction.sends() {
-            self.hear_numbers(keys, &readings, at).await?;
+            // What cannot be asked tells by itself: see `see`.
+            if self.channel.shows_back() {
+                self.hear_numbers(keys, &readings, at).await?;
+            }
             return Ok(readings);
         }
         let mut stops = Vec::new();
@@ -139,6 +142,7 @@ impl Worker {
         let (mut told, may_send) = (Vec::new(), self.may_send());
         let mut again = BTreeSet::new();
         let reads_first = self.channel.reads_before_push();
+        let differences = self.channel.writes_differences();
         let now = self.now();
         let told_within = self.told_within();
         let clock_within = self.status.clock_within();
@@ -225,7 +229,7 @@ impl Worker {
                 .filter(|_| !(is_pushed && is_less_of(&mut state.acknowledged.into_iter(), &state.changes)));
             let doubt = drift.and_then(|drift| {
                 let sent = state.lost.iter().chain(&state.unanswered).map(|(quantity, _)| *quantity);
-                if is_less_of(&mut { sent }, &state.since_sent) {
+                if (differences && state.may_arrive()) || is_less_of(&mut { sent }, &state.since_sent) {
                     Some(Doubt::LateWrite)
                 } else {
                     let known = state.known(known_to, told_within, clock_within);

@@ -69,7 +69,7 @@ impl Worker {
     }
 
     /// What it says that lies at one of its locations is what it shows there.
-    async fn see(&mut self, place: &str, snapshot: &Snapshot) -> Result<(), WorkerError> {
+    pub(super) async fn see(&mut self, place: &str, snapshot: &Snapshot) -> Result<(), WorkerError> {
         let mut sums = BTreeMap::<&str, Quantity>::new();
         for row in &snapshot.rows {
             if let Name::Listing(listing) = &row.item {
