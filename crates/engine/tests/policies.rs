@@ -198,3 +198,40 @@ async fn what_cannot_be_adopted_is_found_when_it_is_saved(#[values(Memory, File,
     let both = found().unwrap().unwrap();
     assert_eq!(both.listings, 2);
 }
+
+/// What differs is written, and a write that was lost and sent again arrives after all: its difference is taken off twice.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_that_arrives_late_is_adopted_by_nobody(
+    #[values(Memory, File, Postgres)] kept: Kept,
+    #[values(Policy::Adopt, Policy::MasterWins)] which: Policy,
+    #[values(false, true)] stopped_meanwhile: bool,
+) {
+    let mut world = World::new(kept).await;
+    world.item("MUG", 100).await;
+    let shop = world.connect("SHOP", &[("MUG", 100)], policy(which)).await;
+    shop.inside.lock().differences = true;
+    world.until("10:01").await;
+    shop.inside.lock().loses_pushes = 1;
+    world.adjust("MUG", -10).await;
+    if stopped_meanwhile {
+        world.until("10:01:01").await;
+        world.restart("SHOP");
+    }
+    world.until("10:03").await;
+    assert_eq!((shop.shows("MUG"), world.open().len()), (90, 0));
+    shop.set("MUG", 80);
+    world.until("10:08").await;
+    let told = world.discrepancies();
+    assert_eq!(
+        told.iter().map(|(_, found)| found.cause).collect::<Vec<_>>(),
+        [Cause::Unexplained],
+        "{told:#?}"
+    );
+    let asked: Vec<_> = world.open();
+    for (asked, _) in asked {
+        world.answer(asked, Choice::SetBack).await;
+    }
+    world.until("10:12").await;
+    assert_eq!((world.available("MUG"), world.adopted().len(), shop.shows("MUG")), (90, 0, 90));
+}

@@ -82,6 +82,8 @@ pub struct Inside {
     pub compares: bool,
     /// It keeps what is on the shelf, and sets aside what was ordered: what it shows is the difference.
     pub sets_aside: bool,
+    /// It is written what differs from what was read of it, and adds that to what is there.
+    pub differences: bool,
     /// So much of each listing is set aside for its orders that are not shipped.
     pub set_aside: BTreeMap<String, i64>,
 }
@@ -179,7 +181,12 @@ impl Channel for Simulated {
     }
 
     fn reads_before_push(&self) -> bool {
-        self.inside.lock().sets_aside
+        let inside = self.inside.lock();
+        inside.sets_aside || inside.differences
+    }
+
+    fn writes_differences(&self) -> bool {
+        self.inside.lock().differences
     }
 
     fn budget(&self) -> Option<Budget> {
@@ -256,6 +263,10 @@ impl Channel for Simulated {
                 let read = push.before.as_ref().and_then(|before| before.allocated).expect("it was read");
                 let set_aside = inside.set_aside.get(&push.listing).copied().unwrap_or(0);
                 now_shows += read.whole_units() - set_aside;
+            }
+            if inside.differences {
+                let read = push.before.as_ref().expect("it was read").quantity.whole_units();
+                now_shows = inside.numbers[&push.listing] + number - read;
             }
             inside.numbers.insert(push.listing.clone(), now_shows);
             if inside.loses_answers > 0 {
