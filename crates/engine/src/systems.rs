@@ -102,6 +102,9 @@ pub struct ShownState {
     /// Of which item all of this is, and of how many of it one is; none where that was never kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<(ItemId, u32)>,
+    /// The newest entry when it came to be that: what was sold before was not sold as this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_since: Option<Seq>,
     /// What the system last acknowledged, or was taken over from a reading.
     pub acknowledged: Option<Quantity>,
     /// When that was.

@@ -251,6 +251,45 @@ async fn a_count_of_nothing_is_a_wave_though_orders_are_short_by_it(
     assert_eq!(held[0].1.quantity.whole_units(), 40);
 }
 
+/// To link many listings with what is sold out is a wave too: its orders are none of theirs.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn many_listings_that_are_linked_with_what_is_sold_out_are_a_wave(
+    #[values(Memory, File, Postgres)] kept: Kept,
+    #[values(false, true)] stopped_meanwhile: bool,
+) {
+    let mut world = World::new(kept).await;
+    let skus: Vec<String> = (0..40).map(|number| format!("I{number:02}")).collect();
+    for sku in skus.iter().chain([&"SOLD".to_owned()]) {
+        world.item(sku, 10).await;
+    }
+    let shows: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 10)).collect();
+    let shop = world.connect("SHOP", &shows, PutMode::default()).await;
+    world.until("10:01").await;
+    let lines = vec![Line { sku: "SOLD".to_owned(), quantity: Quantity::units(10), ..Line::default() }];
+    world.tell(Body::PlaceOrder(PlaceOrder { lines, ..PlaceOrder::default() })).await;
+    for sku in &skus[..26] {
+        world.listing("SHOP", sku, "SOLD", 1).await;
+    }
+    if stopped_meanwhile {
+        world.restart("SHOP");
+    }
+    world.until("10:10").await;
+    world.restart("SHOP");
+    world.until("10:12").await;
+    assert!(shop.inside.lock().pushes.iter().all(|(_, _, number)| *number != 0), "no zero went out");
+    let open = world.open();
+    assert_eq!(open.iter().map(|(_, found)| found.cause).collect::<Vec<_>>(), [Cause::ZerosHeld]);
+    assert_eq!(open[0].1.quantity.whole_units(), 26);
+    // What it comes to sell is sold out by orders of its own.
+    world.receive("SOLD", 3).await;
+    world.until("10:14").await;
+    assert_eq!(shop.shows("I00"), 3);
+    shop.sell("I00", 3);
+    world.until("10:16").await;
+    assert_eq!((shop.shows("I00"), shop.shows("I25")), (0, 0));
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn example_31_waves(#[values(Memory, File, Postgres)] kept: Kept) {

@@ -325,7 +325,7 @@ fn waiting(view: &mut View<'_>, ids: &[DiscrepancyId]) -> Result<Vec<Fact>, Stor
         let Some(known) = view.discrepancy(*id)? else { continue };
         facts.push(Fact::Open {
             id: id.0,
-            is_short: known.cause == Cause::Short,
+            is_short: matches!(known.cause, Cause::Short | Cause::PromiseBroken),
             sentence: known.sentence,
             opened_at: known.opened_at,
         });

@@ -268,7 +268,9 @@ impl Worker {
                 } else if should.available.is_positive() && !should.claimed.is_positive() {
                     None
                 } else {
-                    Some(should.claimed.is_positive() || was_prompt(view, item, &behind)?)
+                    Some(
+                        should.claimed.is_positive() || was_prompt(view, item, &behind, line.state.of_since)?,
+                    )
                 };
                 Some(fall(fell_now.then_some(prompt), nothing_free, line.fall))
             } else {
@@ -297,8 +299,8 @@ impl Worker {
         let mut over = Vec::new();
         // What it shows stays what it shows.
         let shown = |state: &ShownState| {
-            let ShownState { of, observed, followed, counted, unheard, .. } = *state;
-            ShownState { of, observed, followed, counted, unheard, ..ShownState::default() }
+            let ShownState { of, of_since, observed, followed, counted, unheard, .. } = *state;
+            ShownState { of, of_since, observed, followed, counted, unheard, ..ShownState::default() }
         };
         let known = self.lines.iter().filter(|(_, line)| line.state != shown(&line.state));
         forgotten.extend(known.map(|(key, _)| key.clone()));
@@ -347,7 +349,7 @@ impl Worker {
     /// Takes the listings as they are mapped now; what is known of those that stay, stays. Says what was told of those
     /// that are no longer mapped.
     fn load(&mut self, view: &mut crate::View<'_>) -> Result<Vec<DiscrepancyId>, StoreError> {
-        let mut known = load_shown(view, self.id)?;
+        let (mut known, seq) = (load_shown(view, self.id)?, view.seq());
         let mut before = std::mem::take(&mut self.lines);
         self.by_item.clear();
         for (listing_id, listing) in view.listings_in(self.id, ListingId(0), usize::MAX)? {
@@ -376,7 +378,7 @@ impl Worker {
                         sorted: Sorted::default(),
                     },
                 };
-                if line.is_of_another(item) {
+                if line.is_of_another(item, seq) {
                     line.state.of_another |= line.state.suspected.is_some();
                     self.untold
                         .iter_mut()

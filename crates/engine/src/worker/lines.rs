@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::{Bound, Deref, DerefMut};
 
-use onhand_ledger::{Instant, ItemId, ListingId, Quantity};
+use onhand_ledger::{Instant, ItemId, ListingId, Quantity, Seq};
 use onhand_sync::{Danger, Fall, Offer, danger, exposed};
 
 use super::Line;
@@ -96,9 +96,13 @@ impl Drop for LineMut<'_> {
 
 impl Line {
     /// Is what is known of it of another item, or of another number of it? From now on it is of this one.
-    pub(super) fn is_of_another(&mut self, item: ItemId) -> bool {
+    pub(super) fn is_of_another(&mut self, item: ItemId, seq: Seq) -> bool {
         let now = (item, self.listing.multiplier);
-        self.state.of.replace(now).is_some_and(|before| before != now)
+        let before = self.state.of.replace(now);
+        if before != Some(now) {
+            self.state.of_since = Some(seq);
+        }
+        before.is_some_and(|before| before != now)
     }
 
     /// May it be sent, as far as what is known of it goes? What was never read, or may be on its way, is read first; what nothing

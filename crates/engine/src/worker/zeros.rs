@@ -57,12 +57,13 @@ pub(super) fn is_prompt(entry: &Entry) -> bool {
     }
 }
 
-/// Did an order or time take the last that was available of an item at these locations or inside them? None: something else did, or it is
-/// not known.
+/// Did an order or time take the last that was available of an item at these locations or inside them, after an entry? No: something else
+/// did, or it was before.
 pub(super) fn was_prompt(
     view: &mut View<'_>,
     item: ItemId,
     locations: &[LocationId],
+    after: Option<Seq>,
 ) -> Result<bool, StoreError> {
     let mut items = view.parts_of(item)?;
     items.push(item);
@@ -76,7 +77,7 @@ pub(super) fn was_prompt(
             }
         }
     }
-    if newest == 0 {
+    if newest <= after.unwrap_or(0) {
         return Ok(false);
     }
     Ok(view.entry_alone(newest)?.is_some_and(|entry| is_prompt(&entry)))
