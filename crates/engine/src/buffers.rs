@@ -196,8 +196,9 @@ fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 3], StoreError
     }
     let oldest = page.rows.last().filter(|_| page.next.is_some()).map(|row| row.record.recorded_at);
     let all_over = oldest.map_or(FOUR_WEEKS_SECONDS, |oldest| {
-        let over = (now.micros() - oldest.micros()) / 1_000_000;
-        u32::try_from(over).unwrap_or(0).clamp(1, FOUR_WEEKS_SECONDS)
+        // With the oldest of them, whatever part of a second it is from.
+        let over = (now.micros() - oldest.micros()) / 1_000_000 + 1;
+        u32::try_from(over).unwrap_or(1).clamp(1, FOUR_WEEKS_SECONDS)
     });
     let [month, day] = [all_over, DAY_SECONDS.min(all_over)]
         .map(|over_seconds| sum(&sold, since(over_seconds), over_seconds));
