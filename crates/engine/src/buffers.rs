@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onhand_ledger::command::SizeBuffer;
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{BufferSize, Listing, Role, System, Timing};
+use onhand_ledger::model::{BufferSize, Holder, Listing, Role, System, Timing};
 use onhand_ledger::publication::Index;
-use onhand_ledger::{Body, Command, Instant, ItemId, ListingId, Quantity, Seq, SystemId, TenantId};
+use onhand_ledger::{
+    Body, Command, Instant, ItemId, Key, ListingId, OrderId, Quantity, Seq, SystemId, TenantId, Value,
+};
 use onhand_store::StoreError;
 use onhand_sync::{Lag, Lagging, Selling, buffer, is_another, next_batch};
 
-use crate::history::HistoryFilter;
+use crate::history::{HistoryFilter, LedgerRow};
 use crate::published::Place;
 use crate::queue::{Handle, SubmitError};
 use crate::systems::{STATUS, WorkerStatus, read_note, remote_locations};
@@ -182,8 +184,8 @@ fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 3], StoreError
     let since = |seconds: u32| now.plus_seconds(-i64::from(seconds));
     let filter = HistoryFilter { from: Some(since(FOUR_WEEKS_SECONDS)), ..HistoryFilter::default() };
     let page = view.item_history(item, &filter, Seq::MAX >> 1, EXAMINED, EXAMINED)?;
-    // A sale is a record: what one moves out of several lots or places is sold once, what one only moves about is not sold.
-    let mut sold = BTreeMap::<Instant, Quantity>::new();
+    // A sale is an order, or else a record: what one moves out of several lots or places is sold once, what one only moves about is not sold.
+    let (mut sold, mut placed) = (Sold::new(), BTreeMap::new());
     for row in &page.rows {
         let (from, to) = (is_sold(row.movement.from.state), is_sold(row.movement.to.state));
         let quantity = match (from, to) {
@@ -192,9 +194,12 @@ fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 3], StoreError
             (true, false) if row.movement.from.state == StockState::Committed => -row.movement.quantity,
             _ => continue,
         };
-        *sold.entry(row.record.recorded_at).or_default() += quantity;
+        *sold.entry(sold_at(view, row, &mut placed)?).or_default() += quantity;
     }
-    let oldest = page.rows.last().filter(|_| page.next.is_some()).map(|row| row.record.recorded_at);
+    let oldest = match page.rows.last().filter(|_| page.next.is_some()) {
+        Some(row) => Some(sold_at(view, row, &mut placed)?.0),
+        None => None,
+    };
     let all_over = oldest.map_or(FOUR_WEEKS_SECONDS, |oldest| {
         // With the oldest of them, whatever part of a second it is from.
         let over = (now.micros() - oldest.micros()) / 1_000_000 + 1;
@@ -206,10 +211,42 @@ fn selling(view: &mut View<'_>, item: ItemId) -> Result<[Selling; 3], StoreError
     Ok([hour(&sold, now), day, month])
 }
 
+/// What was sold when, and by which order or record.
+type Sold = BTreeMap<(Instant, Seq), Quantity>;
+
+/// When what a movement sold was sold: when its order was placed, however late we heard of it.
+fn sold_at(
+    view: &mut View<'_>,
+    row: &LedgerRow,
+    placed: &mut BTreeMap<OrderId, Instant>,
+) -> Result<(Instant, Seq), StoreError> {
+    let heard_at = row.record.recorded_at;
+    let sides = [&row.movement.from, &row.movement.to];
+    let promise = if sides.iter().any(|side| side.state == StockState::Committed) {
+        row.movement.promise
+    } else {
+        None
+    };
+    let Some(Holder::Order(order)) = promise.map(|promise| promise.holder) else {
+        let of_record = Seq::try_from(heard_at.micros()).unwrap_or_default();
+        return Ok((row.movement.occurred_at.min(heard_at), of_record));
+    };
+    if let Some(at) = placed.get(&order) {
+        return Ok(((*at).min(heard_at), order.0));
+    }
+    let at = match view.get(&Key::Order(order))? {
+        Some(Value::Order(known)) => known.placed_at,
+        _ => heard_at,
+    };
+    placed.insert(order, at);
+    Ok((at.min(heard_at), order.0))
+}
+
 /// Of the last hour, since the first sale in it; nothing of few sales.
-fn hour(sold: &BTreeMap<Instant, Quantity>, now: Instant) -> Selling {
+fn hour(sold: &Sold, now: Instant) -> Selling {
     let since = now.plus_seconds(-i64::from(HOUR_SECONDS));
-    let first = sold.range(since..).find(|(_, quantity)| quantity.is_positive()).map_or(since, |(at, _)| *at);
+    let mut lately = sold.range((since, 0)..);
+    let first = lately.find(|(_, quantity)| quantity.is_positive()).map_or(since, |((at, _), _)| *at);
     let over = u32::try_from((now.micros() - first.micros()) / 1_000_000).unwrap_or(HOUR_SECONDS);
     let selling = sum(sold, first, over.max(SHORTEST_SECONDS));
     if selling.sales < HOUR_SALES { Selling::default() } else { selling }
@@ -219,9 +256,9 @@ const fn is_sold(state: StockState) -> bool {
     matches!(state, StockState::Committed | StockState::Customer)
 }
 
-fn sum(sold: &BTreeMap<Instant, Quantity>, since: Instant, over_seconds: u32) -> Selling {
+fn sum(sold: &Sold, since: Instant, over_seconds: u32) -> Selling {
     let (mut quantity, mut sales) = (Quantity::ZERO, 0_u32);
-    for one in sold.range(since..).map(|(_, one)| *one) {
+    for one in sold.range((since, 0)..).map(|(_, one)| *one) {
         quantity += one;
         if one.is_positive() {
             sales += 1;

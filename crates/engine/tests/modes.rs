@@ -12,7 +12,10 @@ use onhand_engine::explain::explain_item;
 use onhand_engine::snapshots::{Kept as SnapshotKept, Standing, decide, snapshots};
 use onhand_engine::systems::asked::{Doing, Progress, ask, progress};
 use onhand_engine::systems::system_status;
-use onhand_ledger::command::{PutListing, PutMode, SetOwnership, SetPublication};
+use onhand_ledger::command::{
+    Content, Document, Name, OrderContent, OrderContentLine, PutListing, PutMode, SetOwnership,
+    SetPublication,
+};
 use onhand_ledger::model::{Cause, Direction, Listing, Policy, Schedule, Timing};
 use onhand_ledger::{Body, Quantity};
 use onhand_sync::{Standing as Books, State};
@@ -891,6 +894,42 @@ async fn while_what_was_asked_goes_a_fall_to_zero_elsewhere_does_not_wait(
     assert_eq!((how_far(&world).doing, shop.pushed("CUP")), (Doing::Push, vec![1, 0]));
     world.until("10:02").await;
     assert_eq!((how_far(&world).doing, shop.pushed("MUG")), (Doing::Done, vec![9]));
+}
+
+/// Orders of three weeks that are heard of at once were sold over three weeks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_heard_of_late_was_sold_when_it_was_ordered() {
+    let mut world = World::new(Memory).await;
+    world.item("MUG", 5_000).await;
+    world.connect("SHOP", &[("MUG", 5_000)], PutMode::default()).await;
+    world.connect("WOO", &[("MUG", 5_000)], batch("*/40 * * * *", false)).await;
+    world.publication_of("SHOP", |rule| rule.risk_one_in = Some(1_000)).await;
+    world.until("10:01").await;
+    let now = onhand_engine::Clock::now(&*world.clock);
+    for number in 0..2_100_i64 {
+        let line = OrderContentLine {
+            line: "1".to_owned(),
+            item: Name::Sku("MUG".to_owned()),
+            quantity: Quantity::ONE,
+            shipped: Quantity::ZERO,
+            returned: Quantity::ZERO,
+            location: None,
+            price: None,
+        };
+        let placed_at = Some(now.plus_seconds((number - 2_100) * 864));
+        let content =
+            Content::Order(OrderContent { placed_at, lines: vec![line], ..OrderContent::default() });
+        let (system, document) = ("WOO".to_owned(), number.to_string());
+        world.tell(Body::Record(Document { system, document, version: 1, content })).await;
+    }
+    assert_eq!(size_all(&world.handle, TENANT).await.unwrap(), 1);
+    let size = world.handle.ledger().read(TENANT, |view| {
+        let (item, _) = view.item_by_sku("MUG")?.expect("it is there");
+        Ok(view.listings_of(item)?.into_iter().find_map(|(_, listing)| listing.buffer))
+    });
+    let size = size.unwrap().expect("it was measured");
+    let a_day = size.sold.whole_units() * 86_400 / i64::from(size.over_seconds);
+    assert!((99..=101).contains(&a_day), "{size:?}");
 }
 
 #[rstest]
