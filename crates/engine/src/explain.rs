@@ -317,11 +317,14 @@ fn between(
             Between { at: change.at, quantity: change.quantity, seq: None, sentence }
         })
         .collect();
-    if let Some(sent) = &state.sent {
-        let locations = inside(view, behind)?;
-        for moved in moved.iter().filter(|moved| moved.row.seq > sent.seq) {
-            all.push(told(view, moved, &locations)?);
-        }
+    // Of what was never sent, and was as it should be when it was read, since then.
+    let is_since = |moved: &&Moved| match &state.sent {
+        Some(sent) => moved.row.seq > sent.seq,
+        None => state.acknowledged_at.is_some_and(|at| moved.row.record.recorded_at > at),
+    };
+    let locations = inside(view, behind)?;
+    for moved in moved.iter().filter(is_since) {
+        all.push(told(view, moved, &locations)?);
     }
     all.sort_by_key(|one| (one.at, one.seq));
     let newest = all.split_off(all.len().saturating_sub(TOLD));

@@ -231,7 +231,7 @@ impl Worker {
         Touch { at: changed_at, prompt }: Touch,
         anew: bool,
     ) -> Result<(), StoreError> {
-        let sends = self.system.mode.direction.sends();
+        let (sends, head) = (self.system.mode.direction.sends(), view.seq());
         let Some(kept) = self.by_item.get_mut(&item) else { return Ok(()) };
         if anew || kept.facts.is_none() {
             kept.facts = Some(view.facts_for_rules(item)?);
@@ -272,6 +272,8 @@ impl Worker {
                         should.claimed.is_positive() || was_prompt(view, item, &behind, line.state.of_since)?,
                     )
                 };
+                // What was sold before it was linked with it is none of its orders.
+                let prompt = prompt && line.state.of_since.is_none_or(|since| since < head);
                 Some(fall(fell_now.then_some(prompt), nothing_free, line.fall))
             } else {
                 None
@@ -379,6 +381,8 @@ impl Worker {
                     },
                 };
                 if line.is_of_another(item, seq) {
+                    // Others may be linked anew with it.
+                    line.known_since = Some(view.now);
                     line.state.of_another |= line.state.suspected.is_some();
                     self.untold
                         .iter_mut()
