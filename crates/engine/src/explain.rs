@@ -445,11 +445,10 @@ fn exposed_at(
     let since = since(view, &newest, &should, &state)?;
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
-    // In batches it stays so until the next one has gone.
+    // In batches it stays so until the next one has gone: its usual lag is mostly that wait.
     let wait = status.next_batch.map(|at| (at.micros() - view.now.micros()).max(0) / 1_000);
     let wait = wait.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
-    let lag = worker.push_lag.usual();
-    let for_millis = wait.map(|wait| wait.saturating_add(lag.unwrap_or(0))).or(lag);
+    let for_millis = wait.or_else(|| worker.push_lag.usual());
     Ok(Some(Exposure {
         sku: view.item(item)?.map(|item| item.sku).unwrap_or_default(),
         system: system.name.clone(),

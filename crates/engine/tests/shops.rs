@@ -253,6 +253,14 @@ async fn what_it_sold_in_packs_is_told_in_packs() {
             .map(|line| (line.line.as_str(), line.quantity.whole_units()))
             .collect();
         assert_eq!(lines, [("1", 1)], "{is_linked_otherwise}");
+        // Packs that leave in parts are told once they are whole.
+        for (document, pieces) in [("b", 4), ("c", 4)] {
+            it.ship_here("1044", document, pieces).await;
+            it.work().await;
+        }
+        it.later(300).await;
+        let told: i64 = it.shop.has().iter().map(|(_, packs)| packs).sum();
+        assert_eq!(told, 2, "{is_linked_otherwise}: of 14 pieces");
     }
 }
 

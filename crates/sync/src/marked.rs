@@ -72,7 +72,7 @@ pub fn next(order: &Order, marked: &Marked, shippers: &BTreeSet<SystemId>, parce
     }
     let mut left: Vec<Quantity> = order.lines.iter().map(|line| owed(line, marked)).collect();
     for known in parcels {
-        let name = format!("{}/{}", known.document, known.parcel.parcel);
+        let name = name_of(known);
         if marked.parcels.contains(&name) {
             continue;
         }
@@ -110,6 +110,11 @@ pub fn next(order: &Order, marked: &Marked, shippers: &BTreeSet<SystemId>, parce
         let _ = write!(name, " {}={}", line.line, line.shipped_total());
     }
     Next::Tell(Leaves { name, carrier: None, tracking: None, lines })
+}
+
+/// What a warehouse's parcel is called.
+pub fn name_of(known: &Known<'_>) -> String {
+    format!("{}/{}", known.document, known.parcel.parcel)
 }
 
 /// Of which lines so much of these items is, as far as they are owed it.

@@ -169,7 +169,7 @@ impl Worker {
     }
 
     /// Tells a person, once while it is open: of what was seen to before and comes again it is told again.
-    async fn tell_of_file(&self, told_as: &str, note: NoteCommand) -> Result<(), WorkerError> {
+    pub(super) async fn tell_of_file(&self, told_as: &str, note: NoteCommand) -> Result<(), WorkerError> {
         for nth in 0..TOLD_AGAIN {
             let told_as = if nth == 0 { told_as.to_owned() } else { format!("{told_as}/{nth}") };
             let Some(told) = self.submit_note(Some(told_as), note.clone()).await? else { return Ok(()) };

@@ -107,7 +107,7 @@ impl Worker {
             file.claim
         );
         let note = self.note_of(Cause::MalformedFile, Quantity::ZERO, sentence);
-        self.submit_note(Some(format!("file/{}/{}/refused", self.id, file.hash)), note).await.map(drop)
+        self.tell_of_file(&format!("file/{}/{}/refused", self.id, file.hash), note).await
     }
 }
 

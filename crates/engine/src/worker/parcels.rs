@@ -10,7 +10,7 @@ use onhand_channels::{ChannelError, Parcel, ParcelLine, ParcelTold};
 use onhand_ledger::model::{Cause, Order};
 use onhand_ledger::{Entry, Instant, ItemId, Key, ListingId, OrderId, Quantity, Seq, SystemId, Value};
 use onhand_store::{Note, StoreError};
-use onhand_sync::marked::{Known, Leaves, Marked, Next, may_owe, next};
+use onhand_sync::marked::{Known, Leaves, Marked, Next, may_owe, name_of, next};
 
 use super::{Worker, WorkerError};
 use crate::sent;
@@ -231,18 +231,23 @@ fn step(view: &mut View<'_>, id: SystemId, order_id: OrderId) -> Result<Step, St
             parcels.map(|parcel| Known { by: *by, document, parcel })
         })
         .collect();
-    let leaves = match next(&order, &told, &shippers, &known) {
-        Next::Nothing => return Ok(Step::Nothing),
-        Next::Wait => return Ok(Step::Later),
-        Next::Tell(leaves) => leaves,
-    };
-    let parcel = in_its_words(view, id, (order_id, &order), &leaves)?;
-    // Less than a pack of it has left.
-    if parcel.lines.is_empty() {
-        return Ok(Step::Nothing);
+    loop {
+        let leaves = match next(&order, &told, &shippers, &known) {
+            Next::Nothing => return Ok(Step::Nothing),
+            Next::Wait => return Ok(Step::Later),
+            Next::Tell(leaves) => leaves,
+        };
+        let is_parcel = known.iter().any(|known| name_of(known) == leaves.name);
+        let (parcel, leaves) = in_its_words(view, id, (order_id, &order), leaves)?;
+        if !parcel.lines.is_empty() {
+            told.tell(&order, &leaves);
+            return Ok(Step::Tell { told, leaves, parcel: Box::new(parcel) });
+        }
+        // Less than a pack of it has left: it is told with the rest of one.
+        if !is_parcel || !told.parcels.insert(leaves.name) {
+            return Ok(Step::Nothing);
+        }
     }
-    told.tell(&order, &leaves);
-    Ok(Step::Tell { told, leaves, parcel: Box::new(parcel) })
 }
 
 /// Units of an item in one of what its system calls a line of an order.
@@ -277,28 +282,33 @@ fn pack_of(
     Ok(packs.first().copied().filter(|pack| packs.len() == 1 || *pack == 1).unwrap_or(1))
 }
 
-/// A parcel as its order's system counts: packs where it sells those.
+/// A parcel as its order's system counts, packs where it sells those, and what of it that is: part of a pack is left for later.
 fn in_its_words(
     view: &mut View<'_>,
     id: SystemId,
     (order_id, order): (OrderId, &Order),
-    leaves: &Leaves,
-) -> Result<Parcel, StoreError> {
+    mut leaves: Leaves,
+) -> Result<(Parcel, Leaves), StoreError> {
     let mut lines = Vec::new();
-    for (line, quantity) in &leaves.lines {
+    for (line, told) in &mut leaves.lines {
         let Some(index) = order.lines.iter().position(|known| known.line == *line) else { continue };
         let pack = pack_of(view, id, order_id, index, order.lines[index].item)?;
-        let quantity = Quantity::units(quantity.whole_units() / i64::from(pack.max(1)));
+        let pack = i64::from(pack.max(1));
+        let quantity = Quantity::units(told.whole_units() / pack);
+        if pack > 1 {
+            *told = Quantity::units(quantity.whole_units() * pack);
+        }
         if quantity.is_positive() {
             lines.push(ParcelLine { line: line.clone(), quantity });
         }
     }
-    Ok(Parcel {
+    let parcel = Parcel {
         name: leaves.name.clone(),
         document: order.document.clone(),
         lines,
         carrier: leaves.carrier.clone(),
         number: leaves.tracking.clone(),
         url: None,
-    })
+    };
+    Ok((parcel, leaves))
 }
