@@ -196,9 +196,13 @@ impl Link {
                 if let Some(body) = body {
                     request = request.header(header::CONTENT_TYPE, "application/json").body(body);
                 }
-                let answered = request.send().await.map_err(|error| match tls::is_of_another(&error) {
-                    true => anyhow!("the server at {base} shows another certificate than the one in its file (--tls-cert): is that the server?"),
-                    false => anyhow::Error::from(error).context(format!("the server at {base} does not answer")),
+                let answered = request.send().await.map_err(|error| {
+                    if tls::is_of_another(&error) {
+                        return anyhow!(
+                            "the server at {base} shows another certificate than the one in its file (--tls-cert): is that the server?"
+                        );
+                    }
+                    anyhow::Error::from(error).context(format!("the server at {base} does not answer"))
                 });
                 let response = answered?;
                 Ok((response.status().as_u16(), response.bytes().await?.to_vec()))
