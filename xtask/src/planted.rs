@@ -160,8 +160,8 @@ const BUGS: &[Bug] = &[
     Bug {
         name: "a lost wake-up: a movement changes no number",
         file: "crates/engine/src/worker/follow.rs",
-        right: "touch(&mut touched, item, record.recorded_at, is_prompt(entry));",
-        wrong: "if !matches!(entry, Entry::Movement(_)) {\n    touch(&mut touched, item, record.recorded_at, is_prompt(entry));\n}",
+        right: "let known = taken.entry(item).or_default();\n                            *known = (*known).max(takes);",
+        wrong: "if !matches!(entry, Entry::Movement(_)) {\n    let known = taken.entry(item).or_default();\n    *known = (*known).max(takes);\n}",
     },
     Bug {
         name: "a lost wake-up: what a person has seen to is not sent again",

@@ -199,7 +199,8 @@ impl Link {
                 let answered = request.send().await.map_err(|error| {
                     if tls::is_of_another(&error) {
                         return anyhow!(
-                            "the server at {base} shows another certificate than the one in its file (--tls-cert): is that the server?"
+                            "the server at {base} shows another certificate than the one in its file (--tls-cert). Where that was just renewed, try \
+                             again in ten seconds; else it is not the server, and was told nothing"
                         );
                     }
                     anyhow::Error::from(error).context(format!("the server at {base} does not answer"))
