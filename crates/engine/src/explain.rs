@@ -92,7 +92,7 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
             numbers_at(view, &index, id, &listing, &system, &worker)?
         {
             let behind = counted_by(view, &index, id, &listing, &system, &remote_location)?;
-            let newest = newest(view, item, &behind, TOLD + TOGETHER)?;
+            let newest = newest(view, item, &behind, TOLD)?;
             let since = since(view, &newest, &should, &state)?;
             let chain = Chain {
                 stock: stock_behind(view, item, &behind)?,
@@ -101,7 +101,7 @@ pub fn explain_item(view: &mut View<'_>, item: ItemId) -> Result<Vec<Explained>,
                 because: should.because(),
                 since,
                 sent: state.sent.filter(|_| !is_refused(&state)),
-                between: between(view, &newest, &behind, &system, &state)?,
+                between: between(view, item, newest, &behind, &system, &state)?,
             };
             let standing = Standing::of(&status, &should, since, view.now);
             all.push(Explained { shown, standing, exposed, chain });
@@ -299,7 +299,8 @@ fn since(
 /// What happened since the number was sent: here, and over there.
 fn between(
     view: &mut View<'_>,
-    moved: &[Moved],
+    item: ItemId,
+    mut moved: Vec<Moved>,
     behind: &[LocationId],
     system: &System,
     state: &ShownState,
@@ -322,14 +323,18 @@ fn between(
         Some(sent) => moved.row.seq > sent.seq,
         None => state.acknowledged_at.is_some_and(|at| moved.row.record.recorded_at > at),
     };
+    // Where all of these are of since then, more may be.
+    if moved.len() == TOLD && moved.iter().all(|moved| is_since(&moved)) {
+        moved = newest(view, item, behind, TOLD + TOGETHER)?;
+    }
     let locations = inside(view, behind)?;
     for moved in moved.iter().filter(is_since) {
         all.push(told(view, moved, &locations)?);
     }
     all.sort_by_key(|one| (one.at, one.seq));
-    let newest = all.split_off(all.len().saturating_sub(TOLD));
+    let last = all.split_off(all.len().saturating_sub(TOLD));
     let of_one = state.changes.is_empty() && moved.iter().all(|moved| moved.part.is_none());
-    Ok(together(&all, of_one).into_iter().chain(newest).collect())
+    Ok(together(&all, of_one).into_iter().chain(last).collect())
 }
 
 /// What happened before what is told one by one, as one; with its sum where all of it is of one thing.

@@ -28,7 +28,7 @@ pub mod time;
 
 pub use answer::{Answer, Invalid, Refusal};
 pub use command::{Body, Command};
-pub use decide::{Decided, Outcome, Undecided, decide, may_be_reversed, warm};
+pub use decide::{AHEAD_SECONDS, Decided, Outcome, Undecided, decide, may_be_reversed, warm};
 pub use entry::{Entry, Movement, Record};
 pub use id::*;
 pub use jiff::civil::Date;

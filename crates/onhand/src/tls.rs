@@ -11,17 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use axum::serve::Listener;
+use onhand_store::Believes;
 use parking_lot::RwLock;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, ServerConfig, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, InconsistentKeys, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -116,9 +113,10 @@ fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
 pub(crate) fn trusting_that(file: &Path) -> anyhow::Result<ClientConfig> {
     let trusted =
         CertificateDer::from_pem_file(file).map_err(|error| unreadable("certificate", file, error))?;
-    let only = Arc::new(Only { trusted, provider: provider() });
+    let provider = Arc::new(provider());
     let config =
-        ClientConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions()?;
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let only = Arc::new(Believes::only(trusted, provider));
     Ok(config.dangerous().with_custom_certificate_verifier(only).with_no_client_auth())
 }
 
@@ -130,53 +128,6 @@ pub(crate) fn is_of_another(error: &(dyn std::error::Error + 'static)) -> bool {
     );
     let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     is_it || within.is_some_and(|inner| is_of_another(inner)) || error.source().is_some_and(is_of_another)
-}
-
-/// Takes one certificate.
-#[derive(Debug)]
-struct Only {
-    trusted: CertificateDer<'static>,
-    provider: CryptoProvider,
-}
-
-impl ServerCertVerifier for Only {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if *end_entity == self.trusted {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 fn unreadable(what: &str, path: &Path, error: pem::Error) -> anyhow::Error {

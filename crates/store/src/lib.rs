@@ -440,6 +440,7 @@ pub fn chain(before: &[u8; 32], tenant: TenantId, chunk: &Chunk) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+mod believes;
 mod keys;
 mod memory;
 mod postgres;
@@ -450,6 +451,7 @@ mod sum;
 mod through;
 mod trail;
 
+pub use believes::Believes;
 pub use keys::{KeyAt, key_hash};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl};

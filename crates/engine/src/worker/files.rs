@@ -10,7 +10,7 @@ use onhand_channels::arrived::{Arrived, Brought, Problem, Settled, StockRow};
 use onhand_channels::files::first_of;
 use onhand_ledger::command::{Name, Note as NoteCommand};
 use onhand_ledger::model::Cause;
-use onhand_ledger::{Instant, Key, Quantity, Value};
+use onhand_ledger::{AHEAD_SECONDS, Instant, Key, Quantity, Value};
 use onhand_store::{Note, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,6 @@ const SLICE: usize = 500;
 const TOLD: usize = 10_000;
 /// What was seen to so often is told no more.
 const TOLD_AGAIN: usize = 1_000;
-/// A time so far ahead of our clock is taken for now, in seconds.
-const AHEAD_AT_MOST: i64 = 300;
 /// So much of a file's name is part of other names, in characters.
 const NAME: usize = 100;
 
@@ -190,7 +188,7 @@ impl Worker {
             _ => &[],
         });
         let ahead = rows.filter_map(|row| {
-            let at = row.as_of.filter(|at| *at > now.plus_seconds(AHEAD_AT_MOST))?;
+            let at = row.as_of.filter(|at| *at > now.plus_seconds(AHEAD_SECONDS))?;
             let reason = format!("{at} is more than 5 minutes ahead of our clock ({now}): check that clock");
             Some(Problem { line: Some(row.line), column: Some("as_of".to_owned()), reason })
         });

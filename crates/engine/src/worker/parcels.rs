@@ -260,14 +260,9 @@ fn pack_of(
 ) -> Result<u32, StoreError> {
     let line = u32::try_from(line).expect("orders have fewer than 2^32 lines");
     let of_line = |listing| Key::Meant(order, line, ListingId(listing));
-    let mut pack = None;
-    for (_, value) in view.range(&of_line(0), &of_line(Seq::MAX >> 1), false, usize::MAX)? {
-        if let Value::Meant(_, units) = value {
-            pack = Some(units);
-        }
-    }
-    if let Some(pack) = pack {
-        return Ok(pack);
+    let last = view.range(&of_line(0), &of_line(Seq::MAX >> 1), true, 1)?;
+    if let Some((_, Value::Meant(_, units))) = last.first() {
+        return Ok(*units);
     }
     let mut packs = BTreeSet::new();
     for (listing_id, listing) in view.listings_of(item)? {

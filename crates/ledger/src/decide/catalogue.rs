@@ -271,10 +271,7 @@ pub(super) fn put_listing(tx: &mut Tx<'_>, put: &PutListing) -> Result<Answer, S
     }
     let system = tx.system_id(&put.system)?;
     let item = put.sku.as_deref().map(|sku| tx.item_id(sku)).transpose()?;
-    let known = match tx.value(&Key::RemoteListing(system, put.remote_id.clone()))? {
-        Some(Value::ListingId(id)) => Some(*id),
-        _ => None,
-    };
+    let known = tx.listing_id(system, &put.remote_id)?;
     let before = match known {
         Some(_) => tx.listing(system, &put.remote_id)?.cloned(),
         None => None,

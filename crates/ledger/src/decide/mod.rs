@@ -36,6 +36,7 @@ mod transfer;
 mod tx;
 
 pub use self::reverse::may_be_reversed;
+pub use self::tx::AHEAD_SECONDS;
 
 use crate::answer::{Answer, Invalid, Refusal};
 use crate::command::{Body, Command};

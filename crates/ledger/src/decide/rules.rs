@@ -7,10 +7,8 @@ use crate::answer::{Answer, Invalid, Refusal, Tied};
 use crate::command::{ResumeSelling, SetPublication, SizeBuffer, StopSelling, check_name};
 use crate::entry::Entry;
 use crate::formula::{Formula, Name};
-use crate::key::Key;
 use crate::model::{BufferSize, Horizon, Item, Publication, PushingStopped, Rules, SellingStop};
 use crate::publication::{Place, tags_that_tie, tie};
-use crate::state::Value;
 use crate::{ItemId, ListingId, Quantity, RuleId, SystemId};
 
 use super::tx::{Stop, Tx};
@@ -131,8 +129,7 @@ pub(super) fn size_buffer(tx: &mut Tx<'_>, set: &SizeBuffer) -> Result<Answer, S
     if !RISKS.contains(&set.one_in) {
         return wrong("one_in", "must be 2 to 1000000");
     }
-    let remote = Key::RemoteListing(system, set.listing.clone());
-    let Some(Value::ListingId(id)) = tx.value(&remote)?.cloned() else {
+    let Some(id) = tx.listing_id(system, &set.listing)? else {
         return wrong("listing", format!("`{}` is no listing that is known of that system", set.listing));
     };
     let known = tx.listing(system, &set.listing)?;
@@ -201,9 +198,9 @@ fn check_formula(rule: &Publication) -> Result<(), Stop> {
 fn listing(tx: &Tx<'_>, set: &SetPublication, system: Option<SystemId>) -> Result<Option<ListingId>, Stop> {
     let Some(remote_id) = &set.listing else { return Ok(None) };
     let Some(system) = system else { return wrong("system", "a listing needs its system beside it") };
-    match tx.value(&Key::RemoteListing(system, remote_id.clone()))? {
-        Some(Value::ListingId(id)) => Ok(Some(*id)),
-        _ => wrong(
+    match tx.listing_id(system, remote_id)? {
+        Some(id) => Ok(Some(id)),
+        None => wrong(
             "listing",
             format!("`{remote_id}` is no listing that is known of that system; make it first"),
         ),

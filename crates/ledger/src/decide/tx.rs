@@ -13,14 +13,14 @@ use crate::model::{
 };
 use crate::state::{CellSlot, Given, Need, Overlay, OverlayCell, Sink, Slot, State, Value, fold};
 use crate::{
-    DiscrepancyId, Due, HoldId, Instant, ItemId, LocationId, LotId, OrderId, Quantity, Seq, SystemId,
-    TransferId,
+    DiscrepancyId, Due, HoldId, Instant, ItemId, ListingId, LocationId, LotId, OrderId, Quantity, Seq,
+    SystemId, TransferId,
 };
 
 /// 0001-01-01T00:00:00Z: nothing that is sold is older.
 const EARLIEST: Instant = Instant::from_micros(-62_135_596_800_000_000);
-/// How far ahead of ours a clock may be.
-const AHEAD_SECONDS: i64 = 5 * 60;
+/// How far ahead of ours a clock may be, in seconds: a time up to so far ahead is taken for now.
+pub const AHEAD_SECONDS: i64 = 5 * 60;
 /// See [`Quantity::MAX_PARTY`].
 const MAX_PARTY: u64 = Quantity::MAX_PARTY.micros().unsigned_abs();
 
@@ -400,11 +400,15 @@ impl<'a> Tx<'a> {
         }
     }
 
+    pub fn listing_id(&self, system: SystemId, remote_id: &str) -> Result<Option<ListingId>, Stop> {
+        Ok(match self.value(&Key::RemoteListing(system, remote_id.to_owned()))? {
+            Some(Value::ListingId(id)) => Some(*id),
+            _ => None,
+        })
+    }
+
     pub fn listing(&self, system: SystemId, remote_id: &str) -> Result<Option<&Listing>, Stop> {
-        let id = match self.value(&Key::RemoteListing(system, remote_id.to_owned()))? {
-            Some(Value::ListingId(id)) => *id,
-            _ => return Ok(None),
-        };
+        let Some(id) = self.listing_id(system, remote_id)? else { return Ok(None) };
         Ok(match self.value(&Key::Listing(id))? {
             Some(Value::Listing(listing)) => Some(listing),
             _ => None,

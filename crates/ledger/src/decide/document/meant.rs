@@ -45,6 +45,8 @@ pub(super) fn settled(
         }
         _ => return Ok(Vec::new()),
     };
+    let names: Vec<&Name> = lines.iter().map(|(name, _)| *name).collect();
+    want_first(tx, system, &names)?;
     let Some(order) = order else { return Ok(Vec::new()) };
     lines.into_iter().map(|(name, line)| of(tx, system, order, name, line)).collect()
 }
@@ -78,11 +80,17 @@ fn linked_otherwise(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<Option
 }
 
 fn listing_of(tx: &Tx<'_>, system: SystemId, name: &Name) -> Result<Option<ListingId>, Stop> {
-    let Name::Listing(remote_id) = name else { return Ok(None) };
-    Ok(match tx.value(&Key::RemoteListing(system, remote_id.clone()))? {
-        Some(Value::ListingId(listing)) => Some(*listing),
-        _ => None,
-    })
+    match name {
+        Name::Listing(remote_id) => tx.listing_id(system, remote_id),
+        Name::Sku(_) => Ok(None),
+    }
+}
+
+/// What listings were of first is fetched together.
+fn want_first(tx: &Tx<'_>, system: SystemId, names: &[&Name]) -> Result<(), Stop> {
+    let listings = names.iter().map(|name| listing_of(tx, system, name));
+    let listings: Vec<Option<ListingId>> = listings.collect::<Result<_, Stop>>()?;
+    tx.want(listings.into_iter().flatten().map(|listing| Key::Meant(OrderId(0), 0, listing)))
 }
 
 fn meant(tx: &Tx<'_>, key: Key) -> Result<Option<Meant>, Stop> {
@@ -92,25 +100,31 @@ fn meant(tx: &Tx<'_>, key: Key) -> Result<Option<Meant>, Stop> {
     })
 }
 
-/// A line is told of by that name: it stays of what it is of now.
+/// These lines are told of by those names: each stays of what it is of now.
 pub(super) fn keep(
     tx: &mut Tx<'_>,
     system: SystemId,
-    name: &Name,
-    (order, line): (OrderId, u32),
-    (item, units): Meant,
+    order: OrderId,
+    lines: &[(u32, &Name, Meant)],
 ) -> Result<(), Stop> {
-    let Some(listing) = listing_of(tx, system, name)? else { return Ok(()) };
-    let kept = match meant(tx, Key::Meant(order, line, listing))? {
-        None => meant(tx, Key::Meant(OrderId(0), 0, listing))?,
-        kept => kept,
-    };
-    let is_kept = match kept {
-        Some((kept, of)) => (merge::live(tx, kept)?, of) == (item, units),
-        None => units == 1,
-    };
-    if !is_kept {
-        tx.emit(Entry::Meant { listing, line: Some((order, line)), item, units })?;
+    let mut doubtful = Vec::new();
+    for (line, name, now) in lines {
+        let Some(listing) = listing_of(tx, system, name)? else { continue };
+        let first = meant(tx, Key::Meant(OrderId(0), 0, listing))?;
+        // Of what was never linked otherwise, and is no pack, nothing is kept.
+        if first.is_some() || now.1 != 1 {
+            doubtful.push((Key::Meant(order, *line, listing), listing, *line, first, *now));
+        }
+    }
+    tx.want(doubtful.iter().map(|(key, ..)| key.clone()))?;
+    for (key, listing, line, first, (item, units)) in doubtful {
+        let is_kept = match meant(tx, key)?.or(first) {
+            Some((kept, of)) => (merge::live(tx, kept)?, of) == (item, units),
+            None => units == 1,
+        };
+        if !is_kept {
+            tx.emit(Entry::Meant { listing, line: Some((order, line)), item, units })?;
+        }
     }
     Ok(())
 }

@@ -61,10 +61,12 @@ pub(super) fn apply_order(
         let last = !names.items[position + 1..].iter().any(|(other, _)| *other == item);
         let index = naming::find_or_add(tx, order, &line.line, item, (!last).then_some(shipped))?;
         tx.edit_order(order)?.lines[index as usize].price.clone_from(&line.price);
-        meant::keep(tx, system, &line.item, (order, index), names.items[position])?;
         told.insert(index);
         indexes.push(index);
     }
+    let called = content.lines.iter().zip(&indexes).zip(&names.items);
+    let called: Vec<_> = called.map(|((line, index), meant)| (*index, &line.item, *meant)).collect();
+    meant::keep(tx, system, order, &called)?;
     let lines = u32::try_from(tx.order(order)?.lines.len()).expect("orders have fewer than 2^32 lines");
     let is_gone = |line: u32| !told.contains(&line);
     for (position, line) in content.lines.iter().enumerate() {
