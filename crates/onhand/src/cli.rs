@@ -870,6 +870,20 @@ pub struct LimitsBench {
     /// So many listings that all differ; fewer where a system would take an hour for them.
     #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..))]
     pub listings: usize,
+    /// Only this one; all of them unless told.
+    #[arg(long, value_enum)]
+    pub system: Option<Limited>,
+}
+
+/// A system whose vendor's limits are emulated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Limited {
+    /// A standard shop.
+    Shopify,
+    /// A shop that answers within 200 ms.
+    Woocommerce,
+    /// An account that may be called twice a second.
+    Skulabs,
 }
 
 /// See [`Bench::Pages`].

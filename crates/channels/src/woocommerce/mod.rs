@@ -46,6 +46,9 @@ use crate::{
 const MOST: usize = 100;
 /// So many calls that set are under way at once: products with variations need one each.
 const AT_ONCE: usize = 4;
+/// So many numbers are sent together, in two calls at once where they are of products by themselves: there is no limit to be kept to
+/// (a small shop's PHP has some five workers), and each takes what a call takes to get there and back.
+const TOGETHER: usize = 2 * MOST;
 /// How long what is known of where a variation's stock is counted is good; every reading of it says it anew.
 const SHARES_KNOWN: Duration = Duration::from_mins(10);
 
@@ -260,7 +263,7 @@ impl Channel for WooCommerce {
     }
 
     fn batch_size(&self) -> usize {
-        MOST
+        TOGETHER
     }
 
     /// `X-WC-Webhook-Signature` (<https://developer.woocommerce.com/docs/apis/rest-api/v3/webhooks/>). Copies are known by their content: its

@@ -43,7 +43,9 @@ pub(super) fn product(state: &State, id: u64, product: &Product) -> Value {
         row["attributes"] = json!([{ "id": 1, "name": "Size", "option": product.name }]);
         row["parent_id"] = json!(product.parent);
     } else {
-        let children = state.products.iter().filter(|(_, other)| other.parent == Some(id));
+        // Looking through all there is for each product, a list of many would take minutes.
+        let others = (product.kind == "variable").then_some(&state.products).into_iter().flatten();
+        let children = others.filter(|(_, other)| other.parent == Some(id));
         row["type"] = json!(product.kind);
         row["parent_id"] = json!(0);
         row["variations"] = json!(children.map(|(id, _)| *id).collect::<Vec<u64>>());

@@ -296,6 +296,7 @@ impl Worker {
         }
         if !self.reads() {
             self.read_back.clear();
+            self.read_later.clear();
         }
         let mut forgotten = Vec::new();
         let mut over = Vec::new();

@@ -232,6 +232,10 @@ pub struct Worker {
     seq: Seq,
     stale: bool,
     read_back: BTreeSet<String>,
+    /// What was sent and acknowledged, to be read back once all that differs is sent.
+    read_later: BTreeSet<String>,
+    /// Since when there has been something to send, whenever it was looked.
+    sends_since: Option<Instant>,
     /// They differ, and since when is not kept yet.
     unkept: BTreeSet<String>,
     /// Stopped, and nobody was told why yet.
@@ -328,6 +332,8 @@ impl Worker {
             seq: 0,
             stale: true,
             read_back: BTreeSet::new(),
+            read_later: BTreeSet::new(),
+            sends_since: None,
             unkept: BTreeSet::new(),
             untold_stops: BTreeSet::new(),
             relinked: BTreeSet::new(),
@@ -451,7 +457,8 @@ impl Worker {
             next = now;
         }
         if self.reads() {
-            let reading = if self.read_back.is_empty() { self.next_reconcile } else { self.next_read };
+            let is_any = !self.read_back.is_empty() || !self.read_later.is_empty();
+            let reading = if is_any { self.next_read } else { self.next_reconcile };
             next = next.min(reading.max(self.next_call)).min(self.next_reconcile);
         }
         if self.reconciled_to.is_some() && self.read_back.len() < PART {
@@ -540,12 +547,16 @@ impl Worker {
             self.push().await?;
         }
         let reads = self.reads();
+        let reads_wait = self.do_reads_wait();
+        if !reads_wait {
+            self.read_back.append(&mut self.read_later);
+        }
         if reads && self.now() >= self.next_reconcile {
             self.next_reconcile = self.now().plus_micros(self.pace.reconcile_ms * 1_000);
             self.reconciled_to.get_or_insert_default();
         }
         // All of them in parts, so that there is never more in memory, and what changes meanwhile goes in between.
-        let may_go_on = reads && self.may_call() && self.read_back.len() < PART;
+        let may_go_on = reads && !reads_wait && self.may_call() && self.read_back.len() < PART;
         if may_go_on && let Some(after) = self.reconciled_to.take() {
             let part = self.lines.keys_after(&after, PART);
             self.reconciled_to = part.last().filter(|_| part.len() == PART).cloned();

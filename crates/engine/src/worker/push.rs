@@ -192,6 +192,7 @@ impl Worker {
         self.count_results(&results);
         for ((key, push), result) in chosen.iter().zip(&pushes).zip(results) {
             let Some(mut line) = self.lines.get_mut(key) else { continue };
+            let is_acknowledged = matches!(result, Pushed::Acknowledged);
             match result {
                 Pushed::Acknowledged => {
                     line.state.acknowledge(push.quantity, at);
@@ -246,7 +247,11 @@ impl Worker {
                     refused.push((key.clone(), reason, at.plus_seconds(wait), push.quantity));
                 }
             }
-            self.read_back.insert(key.clone());
+            if is_acknowledged {
+                self.read_later.insert(key.clone());
+            } else {
+                self.read_back.insert(key.clone());
+            }
         }
         self.lost_rounds = if any_lost { self.lost_rounds + 1 } else { 0 };
         if any_lost {

@@ -27,6 +27,11 @@ const LEFT_ALONE: i64 = 300;
 /// A write of ours whose answer was lost is looked for in what is read for so long, in seconds.
 const MAY_ARRIVE: i64 = 600;
 
+/// What was acknowledged, and what is read on schedule, waits for so long at most while there is something to send, in seconds.
+const READ_AFTER: i64 = 60;
+/// So long is read at most before it is looked what was sold, and what is to be sent, in microseconds.
+const READ_FOR: i64 = 1_000_000;
+
 /// A drift that is looked into. Nothing is sent meanwhile, so that what somebody did over there is not overwritten unseen.
 #[derive(Clone, Copy)]
 pub(super) struct Suspicion {
@@ -52,14 +57,33 @@ impl Suspicion {
 }
 
 impl Worker {
-    /// Reads numbers back, of so many as are judged together, for judging once the orders are known. Says
-    /// whether all of these were: not where the system may not be called for a while.
+    /// Does what need not be read now wait for what is to be sent? Reading as much as is sent, we would send half as much. It does not wait
+    /// for ever: where there is always something to send, both take turns.
+    pub(super) fn do_reads_wait(&mut self) -> bool {
+        let now = self.now();
+        if now < self.next_push || self.differences(now, 1).is_empty() {
+            self.sends_since = None;
+            return false;
+        }
+        self.sends_since.get_or_insert(now).plus_seconds(READ_AFTER) > now
+    }
+
+    /// Reads numbers back, of so many as are judged together and as can be read before something else is due, for judging once the orders
+    /// are known. Says whether they may be judged: not where the system may not be called for a while.
     pub(super) async fn read(&mut self) -> Result<bool, WorkerError> {
         let keys: Vec<String> = std::iter::from_fn(|| self.read_back.pop_first()).take(PART).collect();
+        for key in &keys {
+            self.read_later.remove(key);
+        }
+        let until = self.now().plus_micros(READ_FOR);
         for (nth, part) in keys.chunks(self.channel.batch_size().max(1)).enumerate() {
+            let left = keys.iter().skip(nth * self.channel.batch_size().max(1));
+            if self.may_call() && until <= self.now() {
+                self.read_back.extend(left.cloned());
+                return Ok(true);
+            }
             // What it allows is there for what we send first.
             if !self.may_call() {
-                let left = keys.iter().skip(nth * self.channel.batch_size().max(1));
                 self.read_back.extend(left.cloned());
                 self.next_read = self.next_call;
                 return Ok(false);

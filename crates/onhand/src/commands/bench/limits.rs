@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use onhand_emulators::shopify::{self, ShopifyShop};
 use onhand_emulators::skulabs::{self, SkuLabs};
 use onhand_emulators::woocommerce::{self, WooShop};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::sync::{TENANT, all, figure, received, rounded, sku};
 use super::{command, now};
-use crate::cli::LimitsBench;
+use crate::cli::{self, LimitsBench};
 use crate::http::listening;
 use crate::output::say;
 use crate::runtime::{self, Runtime};
@@ -46,9 +47,15 @@ struct Limited {
 
 pub(super) async fn run(bench: &LimitsBench, json: bool) -> anyhow::Result<()> {
     let mut figures = serde_json::Map::new();
-    for limited in
-        [shopify(bench.listings).await?, woocommerce(bench.listings).await?, skulabs(bench.listings).await?]
-    {
+    for system in cli::Limited::value_variants() {
+        if bench.system.is_some_and(|only| only != *system) {
+            continue;
+        }
+        let limited = match system {
+            cli::Limited::Shopify => shopify(bench.listings).await?,
+            cli::Limited::Woocommerce => woocommerce(bench.listings).await?,
+            cli::Limited::Skulabs => skulabs(bench.listings).await?,
+        };
         figures.insert(limited.name.to_owned(), measure(limited).await?);
     }
     let figures = Value::Object(figures);
