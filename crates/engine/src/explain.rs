@@ -136,7 +136,7 @@ fn numbers_at(
         let exposed = Quantity::ZERO;
         all.push(Number { remote_location, shown, should, status, state, exposed });
     }
-    let offers = all.iter().map(|number| offer(system, listing, number.status.shows(), &number.should));
+    let offers = all.iter().map(|number| offer(system, listing, number.status.offers(), &number.should));
     let each = exposed(&offers.collect::<Vec<Offer<'_>>>());
     for (number, exposed) in all.iter_mut().zip(each) {
         number.exposed = exposed;
@@ -443,15 +443,16 @@ fn exposed_at(
     (system, worker): (&System, &WorkerStatus),
     Number { remote_location, should, status, state, exposed, .. }: Number,
 ) -> Result<Option<Exposure>, StoreError> {
-    let shows = status.shows().filter(|_| exposed.is_positive());
+    let shows = status.offers().filter(|_| exposed.is_positive());
     let (Some(shows), Some(item)) = (shows, listing.item) else { return Ok(None) };
     let behind = counted_by(view, index, id, listing, system, &remote_location)?;
     let newest = newest(view, item, &behind, 1)?;
     let since = since(view, &newest, &should, &state)?;
     let standing = Standing::of(&status, &should, since, view.now);
     let is_sent = !matches!(standing, Standing::Paused | Standing::NeedsYou | Standing::LeftToIt);
-    // In batches it stays so until the next one has gone: its usual lag is mostly that wait.
-    let wait = status.next_batch.map(|at| (at.micros() - view.now.micros()).max(0) / 1_000);
+    // In batches it stays so until the next one has gone, and what is gathered until it goes: its usual lag is mostly that wait.
+    let goes_at = status.next_batch.or(status.goes_at.filter(|at| *at > view.now));
+    let wait = goes_at.map(|at| (at.micros() - view.now.micros()).max(0) / 1_000);
     let wait = wait.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
     let for_millis = wait.or_else(|| worker.push_lag.usual());
     Ok(Some(Exposure {

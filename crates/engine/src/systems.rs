@@ -330,6 +330,13 @@ impl ShownState {
         self.newest_observed().map(|(quantity, _)| quantity).or_else(|| self.shows())
     }
 
+    /// What it may offer: what it shows, what was just read there and is looked at again, or what was sent and may have arrived, whichever
+    /// is most.
+    pub(crate) fn offers(&self) -> Option<Quantity> {
+        let may_show = [self.suspected, self.unanswered].into_iter().flatten();
+        may_show.map(|(quantity, _)| Some(quantity)).fold(self.newest(), Option::max)
+    }
+
     /// Does it show what was last read, not what was acknowledged since, once it is known to have been read again?
     pub(crate) fn is_unconfirmed(&self) -> bool {
         let observed = self.observed.filter(|_| self.stopped.is_none() && self.newest_observed().is_none());
@@ -455,6 +462,8 @@ pub struct ItemShown {
     pub acknowledged: Option<Quantity>,
     /// What was last read, and when.
     pub observed: Option<(Quantity, Instant)>,
+    /// What it shows now, as far as is known: what was read or acknowledged last, and what its own orders did since.
+    pub shows: Option<Quantity>,
     /// Last observed as it should be, with nothing unanswered?
     pub in_step: bool,
     /// A rule leaves the number to the system: it is neither in step nor out of step.
@@ -535,6 +544,7 @@ pub(crate) fn shown(
         desired: should.quantity,
         acknowledged: state.acknowledged,
         observed: state.observed,
+        shows: status.shows(),
         in_step,
         is_skipped: should.is_skipped,
         one_way_in: status.one_way_in,

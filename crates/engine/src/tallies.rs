@@ -278,7 +278,7 @@ impl Around {
                 Some(ref stopped) => tally.stops.push((stopped.why, stopped.reason.clone())),
                 None => {}
             }
-            offered.push((state.newest(), should));
+            offered.push((state.offers(), should));
         }
         let offers = offered.iter().map(|(shows, should)| offer(system, listing, *shows, should));
         tally.exposed = exposed(&offers.collect::<Vec<_>>()).into_iter().sum();

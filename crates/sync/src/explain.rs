@@ -133,6 +133,13 @@ impl Status {
         self.observed.map(|(quantity, _)| quantity).or(self.acknowledged)
     }
 
+    /// What it may offer: what it shows, what was just read there and is looked at again, or what was sent and may have arrived, whichever
+    /// is most.
+    pub fn offers(&self) -> Option<Quantity> {
+        let may_show = [self.suspected, self.unanswered].into_iter().flatten();
+        may_show.map(|(quantity, _)| Some(quantity)).fold(self.shows(), Option::max)
+    }
+
     /// By what is known of it, does it show what it should?
     fn is_in_step(&self, shown: &Shown) -> bool {
         self.shows() == Some(shown.quantity) && self.unanswered.is_none() && self.suspected.is_none()
@@ -225,6 +232,8 @@ impl Standing {
         // What came after the last batch waits for the next.
         let waits = |since: Instant| status.last_batch.is_none_or(|last| last < since);
         let since = since.map(|since| status.next_batch.filter(|_| waits(since)).unwrap_or(since));
+        // And what is gathered before it goes is due when it goes.
+        let since = since.map(|since| status.goes_at.map_or(since, |at| at.max(since)));
         let differs = since.map_or(0, |since| (now.micros() - since.micros()) / 1_000);
         if differs > usual { Self::Behind } else { Self::OnItsWay }
     }
@@ -449,7 +458,11 @@ fn explain_number(system: &str, status: &Status, shown: &Shown, now: Instant) ->
         return format!("{both} It is only compared: nothing is sent until {system} goes live.");
     }
     if let Some(trouble) = status.trouble() {
-        return format!("{both} {trouble}");
+        let Some((sent, sent_at)) = status.unanswered else { return format!("{both} {trouble}") };
+        return format!(
+            "{system} showed {shows} before {sent_at}, when it was sent {sent}, and has not answered: nobody can tell which of them it shows. It \
+             should show {desired}. {trouble}"
+        );
     }
     match status.unanswered {
         Some((sent, at)) => {

@@ -83,6 +83,8 @@ const CLERK: &[&str] = &[
     "/v1/transfers/{id}/ready",
     "/v1/transfers/{id}/dispatch",
     "/v1/transfers/{id}/receive",
+    "/orders/{id}/ship",
+    "/orders/{id}/return",
     "/items/{sku}/preview/{act}",
     "/items/{sku}/{act}",
     "/floor/{task}",

@@ -1,11 +1,17 @@
 //! The pages, as a browser without script has them: signing in, what each shows, forms, and who is kept out.
 
+#[path = "pages/alerts.rs"]
+mod alerts;
 #[path = "pages/connect.rs"]
 mod connect;
 #[path = "pages/many.rs"]
 mod many;
+#[path = "pages/orders.rs"]
+mod orders;
 #[path = "pages/rules.rs"]
 mod rules;
+#[path = "pages/settings.rs"]
+mod settings;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -23,8 +29,9 @@ use support::{Shop, time};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
-const PAGES: [&str; 30] = [
+const PAGES: [&str; 31] = [
     "/",
+    "/alerts",
     "/floor",
     "/floor/receive",
     "/floor/put-away",

@@ -73,11 +73,14 @@ struct Line {
     line: String,
     listing: String,
     quantity: Quantity,
+    /// What was asked for before that, and stands over there until the newest version is acknowledged.
+    #[serde(default)]
+    before: Quantity,
 }
 
 impl Line {
     fn of(line: &str, listing: &str, quantity: Quantity) -> Self {
-        Self { line: line.to_owned(), listing: listing.to_owned(), quantity }
+        Self { line: line.to_owned(), listing: listing.to_owned(), quantity, before: Quantity::ZERO }
     }
 }
 
@@ -156,12 +159,16 @@ impl Sent {
             updated_at: now,
         });
         let Asked { version, cancels, lines, .. } = asked;
+        let is_settled = sent.is_settled();
         sent.versions.push(Version { version, control, written_at: None, cancels });
         let spare = sent.versions.len().saturating_sub(VERSIONS);
         sent.versions.drain(..spare);
         for line in lines {
             match sent.lines.iter_mut().find(|known| known.line == line.line) {
-                Some(known) => *known = line,
+                Some(known) => {
+                    let stood = if is_settled { known.quantity } else { known.quantity.max(known.before) };
+                    *known = Line { before: stood, ..line };
+                }
                 None => sent.lines.push(line),
             }
         }
@@ -289,10 +296,20 @@ impl Sent {
         shipped.chain(came).sum()
     }
 
+    /// Is the newest that was sent of it acknowledged?
+    fn is_settled(&self) -> bool {
+        self.versions.last().is_none_or(|newest| newest.version <= self.accepted)
+    }
+
+    /// So much of a line may leave, as far as they over there are known to have heard.
+    fn asked(&self, line: &Line) -> Quantity {
+        if self.is_settled() { line.quantity } else { line.quantity.max(line.before) }
+    }
+
     fn is_done(&self) -> bool {
         let is_begun = !(self.shipments.is_empty() && self.deliveries.is_empty() && self.closed.is_empty());
         let is_over =
-            |line: &Line| self.closed.contains_key(&line.line) || self.moved(&line.line) >= line.quantity;
+            |line: &Line| self.closed.contains_key(&line.line) || self.moved(&line.line) >= self.asked(line);
         is_begun && self.lines.iter().all(is_over)
     }
 
@@ -311,7 +328,7 @@ impl Sent {
         if self.is_refused() {
             return self.rejected.as_ref().map(|(_, why)| why.clone());
         }
-        let lacks = |line: &&Line| self.moved(&line.line) < line.quantity;
+        let lacks = |line: &&Line| self.moved(&line.line) < self.asked(line);
         let reasons = self.lines.iter().filter(lacks).filter_map(|line| {
             let why = self.closed.get(&line.line)?;
             Some(format!("{}: {}", line.listing, why.reason()))
@@ -384,11 +401,7 @@ mod tests {
     const NOON: Instant = Instant::from_micros(1_764_072_000_000_000);
 
     fn asked(version: u64, quantity: i64) -> Asked {
-        let line = |line: &str, listing: &str| Line {
-            line: line.to_owned(),
-            listing: listing.to_owned(),
-            quantity: Quantity::units(quantity),
-        };
+        let line = |line: &str, listing: &str| Line::of(line, listing, Quantity::units(quantity));
         let lines = vec![line("1", "MUG"), line("2", "CUP")];
         Asked { what: What::Order, version, cancels: quantity == 0, lines }
     }
@@ -401,6 +414,27 @@ mod tests {
 
     fn sent() -> Sent {
         Sent::about_to_send(None, asked(5, 3), 1, NOON)
+    }
+
+    #[test]
+    fn what_was_asked_for_before_stands_until_the_change_is_acknowledged() {
+        let mut sent = sent();
+        sent.accept(5, NOON);
+        let mut cancelled = Sent::about_to_send(Some(sent), asked(6, 0), 2, NOON);
+        cancelled.ship(vec![parcel("S1", "1", 2)], Vec::new(), NOON);
+        let said = cancelled.followed("onhand-1").unwrap();
+        assert_eq!(
+            (said.progress, said.lines.len()),
+            (Progress::Accepted, 0),
+            "nobody said that the rest stays"
+        );
+        let mut rejected = cancelled.clone();
+        assert!(!rejected.reject(6, "no".to_owned(), NOON));
+        assert_eq!(rejected.followed("onhand-1").unwrap().progress, Progress::Accepted);
+        rejected.ship(vec![parcel("S2", "1", 1), parcel("S3", "2", 3)], Vec::new(), NOON);
+        assert_eq!(rejected.followed("onhand-1").unwrap().progress, Progress::Shipped);
+        cancelled.accept(6, NOON);
+        assert_eq!(cancelled.followed("onhand-1").unwrap().progress, Progress::Shipped);
     }
 
     #[test]

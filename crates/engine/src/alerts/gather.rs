@@ -261,7 +261,7 @@ fn look_at(
             if may_send && differs && state.stopped.is_none() {
                 standing.behind_from = Some(from);
             }
-            offered.push((status.shows(), should));
+            offered.push((status.offers(), should));
         }
         let offers = offered.iter().map(|(shows, should)| offer(system, listing, *shows, should));
         let exposed: Quantity = exposed(&offers.collect::<Vec<_>>()).into_iter().sum();

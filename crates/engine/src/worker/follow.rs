@@ -212,6 +212,7 @@ impl Worker {
         self.forget_what_is_told().await?;
         if policy_due {
             self.check_policy().await?;
+            self.end_questions().await?;
         }
         self.let_go(&let_go).await?;
         Ok(commits)
@@ -368,7 +369,7 @@ impl Worker {
                         remote_location,
                         kept_at: state.observed.map_or(Instant::MIN, |(_, at)| at),
                         // What was looked into when we stopped still is.
-                        read_first: state.suspected.is_some(),
+                        read_first: state.suspected.is_some() || state.of_another,
                         state,
                         desired: Quantity::ZERO,
                         is_skipped: false,
@@ -384,7 +385,10 @@ impl Worker {
                 if line.is_of_another(item, seq) {
                     // Others may be linked anew with it.
                     line.known_since = Some(view.now);
-                    line.state.of_another |= line.state.suspected.is_some();
+                    // What somebody changed before that was of the other one, and may not have been read yet.
+                    if line.state.acknowledged.is_some() {
+                        (line.state.of_another, line.read_first) = (true, true);
+                    }
                     self.untold
                         .iter_mut()
                         .filter(|found| found.key == key)

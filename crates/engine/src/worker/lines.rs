@@ -153,10 +153,10 @@ impl Line {
         }
     }
 
-    /// What it offers by what was observed, or acknowledged since; none where its number is not ours.
+    /// What it may offer by what was observed, or acknowledged since; none where its number is not ours.
     fn offer(&self) -> Option<Offer<'_>> {
         let basis = self.basis.as_ref().filter(|_| !self.is_skipped)?;
-        Some(Offer::new(self.state.newest(), self.listing.multiplier, basis.cover()))
+        Some(Offer::new(self.state.offers(), self.listing.multiplier, basis.cover()))
     }
 }
 

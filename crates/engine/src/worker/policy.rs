@@ -235,6 +235,22 @@ impl Worker {
         }
     }
 
+    /// What a person was asked about is set back by what the mode says by now: the questions are over.
+    pub(super) async fn end_questions(&mut self) -> Result<(), WorkerError> {
+        let sets_back = react(&self.system.mode, None) == Reaction::SetBack;
+        if !sets_back || !self.system.mode.direction.sends() || self.system.stage != Stage::Live {
+            return Ok(());
+        }
+        let asked = self.lines.iter().filter(|(_, line)| line.is_asked()).map(|(key, _)| key.clone());
+        for key in asked.collect::<Vec<_>>() {
+            if let Some(mut line) = self.lines.get_mut(&key) {
+                (line.state.unexplained, line.state.drift) = (Quantity::ZERO, None);
+            }
+            self.resume(&key).await?;
+        }
+        Ok(())
+    }
+
     /// Says, while it is so, that what is changed over there cannot be adopted, although the policy says so: a rule, a mapping or a kit
     /// came since it was saved.
     pub(super) async fn check_policy(&mut self) -> Result<(), WorkerError> {

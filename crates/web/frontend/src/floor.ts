@@ -172,6 +172,19 @@ export function floor(): void {
     if (!isTyping) ready();
   }
 
+  /** Shows where another page has taken this one's visit. It is not loaded again: what is scanned meanwhile would be lost. */
+  async function catchUp(address: string): Promise<void> {
+    try {
+      const answer = await fetch(address, { headers: { Accept: "text/html" }, redirect: "manual", signal: AbortSignal.timeout(PATIENCE) });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const stands = page.getElementById("now")?.dataset["href"];
+      if (stands && query(stands) === kept.standing(visit)) swap(page, stands);
+    } catch {
+      // It shows what it did; the next answer says where it is.
+    }
+  }
+
   /** Says what waits, and what was not taken. */
   function tell(): void {
     const all = kept.scans();
@@ -225,7 +238,7 @@ export function floor(): void {
   addEventListener("storage", () => {
     tell();
     const stands = kept.standing(visit);
-    if (stands !== undefined && stands !== query(href()) && mine().every((scan) => scan.visit !== visit)) location.replace(task + stands);
+    if (stands !== undefined && stands !== query(href()) && mine().every((scan) => scan.visit !== visit)) void catchUp(task + stands);
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { ready(); void send(); } });
   wedge(field, scanned);

@@ -26,6 +26,7 @@ use super::{Shown, act, form_key, live, noting, page, system_name, words};
 use crate::App;
 use crate::blocking::blocking;
 use crate::error::Problem;
+use crate::role::Role;
 use crate::v1::ask::{instant, read};
 
 /// How many movements a page has, and how many are looked at for them while the committer waits.
@@ -149,7 +150,6 @@ fn code(view: &mut View<'_>, location: LocationId) -> Result<String, StoreError>
 
 fn number(explained: Explained, view: &View<'_>) -> Number {
     let Explained { shown, standing, exposed, chain } = explained;
-    let shows = shown.observed.map(|(quantity, _)| quantity).or(shown.acknowledged);
     let between =
         chain.between.into_iter().map(|between| (words::Time::of(between.at, view.now), between.sentence));
     Number {
@@ -157,7 +157,7 @@ fn number(explained: Explained, view: &View<'_>) -> Number {
         system: shown.system,
         sign: standing.sign(),
         word: words::plain(standing.name()),
-        shows: shows.map_or_else(|| "–".to_owned(), words::number),
+        shows: shown.shows.map_or_else(|| "–".to_owned(), words::number),
         sentence: shown.explanation,
         between: between.collect(),
         exposed: (exposed > Quantity::ZERO).then(|| words::number(exposed)),
@@ -428,6 +428,10 @@ async fn act_on(
     Path((sku, deed)): Path<(String, String)>,
     Form(form): Form<Acting>,
 ) -> Shown {
+    // As at the API.
+    if matches!(&*deed, "hold" | "undo") {
+        caller.must_be(Role::Operator)?;
+    }
     let body = form.body(&deed, &sku, app.handle.ledger().clock().now())?;
     act(&app, caller, &form.key, body).await?;
     Ok(Redirect::to(&format!("/items/{}#ledger", words::part(&sku))).into_response())

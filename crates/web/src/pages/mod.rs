@@ -5,6 +5,7 @@
 
 mod account;
 mod activity;
+mod alerts;
 mod assets;
 mod chart;
 mod connect;
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(account::routes())
         .merge(settings::routes())
         .merge(webhooks::routes())
+        .merge(alerts::routes())
         .merge(live::routes())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(CsrfLayer::new())

@@ -12,7 +12,7 @@ use onhand_engine::systems::system_status;
 use onhand_ledger::entry::Entry;
 use onhand_ledger::key::StockState;
 use onhand_ledger::model::System;
-use onhand_ledger::{Instant, Quantity, SystemId};
+use onhand_ledger::{Instant, Quantity, Seq, SystemId};
 use onhand_store::StoreError;
 
 use super::frame::Frame;
@@ -84,11 +84,13 @@ struct Hour {
 
 fn hour(view: &mut View<'_>) -> Result<Hour, StoreError> {
     let from = view.seq_at(view.now.plus_seconds(-3_600))?;
-    let records = view.records_after(from, RECORDS + 1)?;
-    let is_more = records.len() > RECORDS;
+    // The newest are looked at, however many there were; an entry is a part of a record.
+    let newest = from.max(view.seq().saturating_sub(RECORDS as Seq));
+    let is_more = newest > from;
+    let records = view.records_after(newest, RECORDS)?;
     let (mut sold, mut received, mut adjusted) = (Quantity::ZERO, Quantity::ZERO, 0);
     let (mut counts, mut orders) = (0, BTreeSet::new());
-    for (_, record) in records.iter().take(RECORDS) {
+    for (_, record) in &records {
         for entry in &record.entries {
             match entry {
                 Entry::Movement(movement) if movement.to.state == StockState::Customer => {
@@ -119,7 +121,7 @@ fn hour(view: &mut View<'_>) -> Result<Hour, StoreError> {
         }
     }
     if is_more {
-        told.push(format!("and more: the first {} changes are counted", words::count(RECORDS)));
+        told.push(format!("and more before that: the newest {} entries are counted", words::count(RECORDS)));
     }
     Ok(Hour { told })
 }

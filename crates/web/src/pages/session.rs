@@ -367,7 +367,7 @@ async fn by_key(app: &App, token: &str) -> Result<Result<(TenantId, By), String>
     let ledger = app.handle.ledger();
     let Some((caller, key)) = app.keys.of_token(ledger, token).await? else {
         tracing::warn!(by = "key", "a sign-in failed");
-        return Ok(Err("This is no key that is known here. The operator's is in the file onhand.key beside the database; \
+        return Ok(Err("This is no key that is known here. The operator's is in the file onhand.db.key beside the database; \
                        `onhand key create NAME` makes another."
             .to_owned()));
     };

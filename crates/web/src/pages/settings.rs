@@ -1,20 +1,27 @@
-//! Who may what: people who sign in and what is asked of them, and API keys.
+//! Who may what: people who sign in and what is asked of them, and API keys; and what is kept of whoever is sent goods.
+//!
+//! What is shown once (a password, a key) is in the answer to the form that made it: in no address, and in no page after it.
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use onhand_engine::View;
+use onhand_engine::raw::{self, KEPT_DAYS, Of, Report, Whom};
 use onhand_ledger::Instant;
+use onhand_store::StoreError;
 use serde::Deserialize;
 
 use super::frame::Frame;
 use super::session::{Known, Visitor};
+use super::typed::Typed;
 use super::{Shown, page, words};
 use crate::App;
-use crate::auth::{self, Caller, Right};
+use crate::auth::{self, Caller, Grant, Right};
 use crate::error::Problem;
 use crate::role::Role;
+use crate::sign_on::{Provider, provider};
 use crate::users::{self, Policy, User};
 use crate::v1::admin::end_key;
 use crate::v1::ask::read;
@@ -28,7 +35,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/settings/two-factor", post(set_two_factor))
         .route("/settings/users", post(add))
         .route("/settings/users/{name}", post(change))
+        .route("/settings/keys", post(add_key))
         .route("/settings/keys/{id}/revoke", post(revoke))
+        .route("/settings/people", post(erase))
 }
 
 /// Somebody.
@@ -79,6 +88,71 @@ fn rights(all: &[Right]) -> String {
     all.iter().map(|right| right.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// The provider of identities that people sign in by too. Nothing secret.
+struct SignOn {
+    issuer: String,
+    client_id: String,
+    comes_back_to: String,
+    /// What somebody may do whom nobody here knows yet; none: they are not let in.
+    newcomers: Option<&'static str>,
+}
+
+impl SignOn {
+    fn of(provider: Provider) -> Self {
+        Self {
+            comes_back_to: provider.comes_back_to(),
+            newcomers: provider.newcomers.map(Role::name),
+            issuer: provider.issuer,
+            client_id: provider.client_id,
+        }
+    }
+}
+
+/// A document that was erased, or would be.
+struct Gone {
+    system: String,
+    document: String,
+    /// When it was last told; none where it does not open.
+    told: Option<words::Time>,
+}
+
+/// What was erased of somebody, or would be.
+struct Erasing {
+    /// It is only said.
+    is_asked: bool,
+    email: String,
+    system: String,
+    document: String,
+    all: Vec<Gone>,
+    /// How many were looked at.
+    looked_at: String,
+    /// How many do not open; none where all do.
+    locked: Option<String>,
+}
+
+impl Erasing {
+    /// Is there anything to be done? Of an order also that nothing is kept when it is told later.
+    fn may_be_done(&self) -> bool {
+        self.is_asked && (!self.all.is_empty() || !self.document.is_empty())
+    }
+}
+
+/// What the answer to a form shows, and no page after it.
+#[derive(Default)]
+struct Told {
+    /// A password to hand to somebody.
+    given: Option<(String, String)>,
+    /// A new key, by its name.
+    key: Option<(String, String)>,
+    erasing: Option<Erasing>,
+}
+
+impl Told {
+    fn is_any(&self) -> bool {
+        self.given.is_some() || self.key.is_some() || self.erasing.is_some()
+    }
+}
+
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct Settings {
@@ -90,19 +164,39 @@ struct Settings {
     two_factor: bool,
     /// How many of the people set none up yet.
     without: usize,
-    /// A password to hand to somebody, shown once.
-    given: Option<(String, String)>,
+    /// What a new key may be given beyond its role: who has a right gives it.
+    gives: Vec<Right>,
+    sign_on: Option<SignOn>,
+    /// Why the provider that is set cannot be shown; empty where it can.
+    sign_on_locked: String,
+    systems: Vec<String>,
+    /// So long documents are kept once their order is closed.
+    kept_days: i64,
+    may_erase: bool,
+    told: Told,
 }
 
 async fn show(State(app): State<App>, Visitor(caller): Visitor) -> Shown {
-    settings(&app, &caller, None).await
+    settings(&app, &caller, Told::default()).await
 }
 
-async fn settings(app: &App, caller: &Caller, given: Option<(String, String)>) -> Shown {
-    let frame = Frame::of(app, caller, "/settings").await?;
-    let (people, keys, policy, now) =
-        read(app, caller, |view| Ok((users::all(view)?, auth::shown(view)?, Policy::kept(view)?, view.now)))
-            .await?;
+async fn settings(app: &App, caller: &Caller, told: Told) -> Shown {
+    let mut frame = Frame::of(app, caller, "/settings").await?;
+    if told.is_any() {
+        // It is shown once: nothing is swapped over it.
+        frame.live.clear();
+    }
+    let ledger = app.handle.ledger().clone();
+    let (people, keys, policy, sign_on, systems, now) = read(app, caller, |view| {
+        let (people, keys, policy) = (users::all(view)?, auth::shown(view)?, Policy::kept(view)?);
+        Ok((people, keys, policy, provider(view, ledger.seal())?, view.systems()?, view.now))
+    })
+    .await?;
+    let (sign_on, sign_on_locked) = match sign_on {
+        None => (None, String::new()),
+        Some(Ok(known)) => (Some(SignOn::of(known)), String::new()),
+        Some(Err(why)) => (None, why.to_string()),
+    };
     let without = people.iter().filter(|user| !user.has_code).count();
     let key = |key: auth::Shown| ApiKey {
         id: key.id().to_owned(),
@@ -114,7 +208,21 @@ async fn settings(app: &App, caller: &Caller, given: Option<(String, String)>) -
     let people = people.into_iter().map(|user| Person::of(user, now)).collect();
     let keys = keys.into_iter().map(key).collect();
     let two_factor = policy.two_factor;
-    Ok(page(&Settings { frame, people, keys, roles: Role::ALL, two_factor, without, given })?)
+    Ok(page(&Settings {
+        frame,
+        people,
+        keys,
+        roles: Role::ALL,
+        two_factor,
+        without,
+        gives: caller.rights.clone(),
+        sign_on,
+        sign_on_locked,
+        systems: systems.into_iter().map(|(_, system)| system.name).collect(),
+        kept_days: KEPT_DAYS,
+        may_erase: caller.rights.contains(&Right::People),
+        told,
+    })?)
 }
 
 #[derive(Deserialize)]
@@ -154,7 +262,8 @@ struct NewUser {
 async fn add(State(app): State<App>, Visitor(caller): Visitor, Form(form): Form<NewUser>) -> Shown {
     let input = UserInput { name: form.name.trim().to_owned(), role: form.role, rights: None };
     let made = make(&app, &caller, &input).await?;
-    settings(&app, &caller, Some((made.user.name, made.password))).await
+    let given = Some((made.user.name, made.password));
+    settings(&app, &caller, Told { given, ..Told::default() }).await
 }
 
 #[derive(Deserialize)]
@@ -171,7 +280,8 @@ async fn change(
     let change = match form.to.as_str() {
         "password" => {
             let given = give(&app, &caller, &name).await?;
-            return settings(&app, &caller, Some((given.user.name, given.password))).await;
+            let given = Some((given.user.name, given.password));
+            return settings(&app, &caller, Told { given, ..Told::default() }).await;
         }
         "signed_out" => {
             end_all(&app, &caller, &name).await?;
@@ -196,4 +306,94 @@ async fn change(
 async fn revoke(State(app): State<App>, Visitor(caller): Visitor, Path(id): Path<String>) -> Shown {
     end_key(&app, &caller, &id).await?;
     Ok(Redirect::to("/settings").into_response())
+}
+
+async fn add_key(
+    State(app): State<App>,
+    Visitor(caller): Visitor,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Shown {
+    let typed = Typed::new(fields);
+    let name = typed.get("name");
+    let role = typed.get("role").parse::<Role>().map_err(|why| Problem::of_field("role", why))?;
+    let rights = typed.all("right").map(str::parse::<Right>).collect::<Result<Vec<Right>, String>>();
+    let rights = rights.map_err(|why| Problem::of_field("right", why))?;
+    let key = make_key(&app, &caller, name, role, &rights).await?;
+    let key = Some((name.to_owned(), key));
+    settings(&app, &caller, Told { key, ..Told::default() }).await
+}
+
+/// Makes a key as the API does (`v1::admin`): of a name that nobody has, with no right that its maker has not, and no higher rate.
+async fn make_key(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    role: Role,
+    rights: &[Right],
+) -> Result<String, Problem> {
+    auth::check_key_name(name).map_err(|why| Problem::of_field("name", format!("name {why}")))?;
+    rights.iter().try_for_each(|right| caller.must_have(*right))?;
+    let _one_at_a_time = app.watched.tries.changing().await;
+    let (keys, user) = read(app, caller, |view| Ok((auth::shown(view)?, users::found(view, name)?))).await?;
+    if user.is_some() || keys.iter().any(|key| key.record.name == name) {
+        let detail = format!(
+            "`{name}` is somebody's or an API key's name, and history tells who did what by names; use another"
+        );
+        return Err(Problem::of_field("name", detail));
+    }
+    let grant = Grant { role, rights, rate: caller.rate };
+    let key = auth::create_key_as(&app.handle, caller.tenant, name, grant).await?;
+    tracing::info!(key = name, role = role.name(), by = caller.name, "an API key was made");
+    Ok(key)
+}
+
+/// Says what would be erased of somebody, and erases it (`sure`) once that was asked for.
+async fn erase(
+    State(app): State<App>,
+    Visitor(caller): Visitor,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Shown {
+    caller.must_have(Right::People)?;
+    let typed = Typed::new(fields);
+    let whom = whom(&app, &caller, &typed).await?;
+    let is_asked = typed.get("sure") != "true";
+    let report = raw::erase(&app.handle, caller.tenant, &whom, is_asked).await?;
+    let all = read(&app, &caller, |view| gone(view, &report)).await?;
+    let erasing = Erasing {
+        is_asked,
+        email: typed.get("email").to_owned(),
+        system: typed.get("system").to_owned(),
+        document: typed.get("document").to_owned(),
+        all,
+        looked_at: words::many(report.looked_at, "document"),
+        locked: (report.locked > 0).then(|| words::count(report.locked)),
+    };
+    settings(&app, &caller, Told { erasing: Some(erasing), ..Told::default() }).await
+}
+
+/// Whose documents a form means: whoever has an address, or the order of a system.
+async fn whom(app: &App, caller: &Caller, typed: &Typed) -> Result<Whom, Problem> {
+    match (typed.text("email"), typed.text("system"), typed.text("document")) {
+        (Some(email), None, None) if email.contains('@') => Ok(Whom::Email(email)),
+        (Some(_), None, None) => Err(Problem::of_field("email", "email must be an address of e-mail")),
+        (None, Some(system), Some(document)) => {
+            let found = read(app, caller, |view| view.system_by_name(&system)).await?;
+            let unknown = || Problem::of_field("system", format!("there is no system `{system}`"));
+            let (id, _) = found.ok_or_else(unknown)?;
+            Ok(Whom::Order(Of { system: id, document }))
+        }
+        _ => Err(Problem::of_field("email", "tell either an address of e-mail, or a system and its order")),
+    }
+}
+
+fn gone(view: &mut View<'_>, report: &Report) -> Result<Vec<Gone>, StoreError> {
+    let mut all = Vec::new();
+    for one in &report.erased {
+        all.push(Gone {
+            system: super::system_name(view, one.of.system)?,
+            document: one.of.document.clone(),
+            told: one.told_at.map(|at| words::Time::of(at, view.now)),
+        });
+    }
+    Ok(all)
 }

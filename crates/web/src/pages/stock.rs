@@ -16,8 +16,8 @@ use onhand_engine::open::Open;
 use onhand_engine::{Shelf, View};
 use onhand_exchange::export::{CsvRows, Export, What};
 use onhand_ledger::key::StockState;
-use onhand_ledger::model::{Cause, Item};
-use onhand_ledger::{DiscrepancyId, ItemId, LocationId, Quantity, Seq};
+use onhand_ledger::model::{Became, Cause, Item};
+use onhand_ledger::{DiscrepancyId, ItemId, Key, LocationId, Quantity, Seq, Value};
 use onhand_store::StoreError;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -482,7 +482,22 @@ struct Asked {
     q: String,
 }
 
-/// Goes where it can only be meant: the item of that SKU or barcode, the order or discrepancy of that number; else to the stock list.
+/// The orders that a system calls so, the newest first.
+fn orders_named(view: &mut View<'_>, name: &str) -> Result<Vec<u64>, StoreError> {
+    let mut found = Vec::new();
+    for (system, _) in view.systems()? {
+        if let Some(Value::Document(known)) = view.get(&Key::Document(system, name.to_owned()))?
+            && let Became::Order(order) = known.became
+        {
+            found.push(order.0);
+        }
+    }
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(found)
+}
+
+/// Goes where it can only be meant: the item of that SKU or barcode, the order that its system calls so, or of that number; else to the
+/// stock list.
 async fn find(State(app): State<App>, Visitor(caller): Visitor, Query(asked): Query<Asked>) -> Shown {
     let q = asked.q.trim().to_owned();
     let sku = read(&app, &caller, |view| {
@@ -492,8 +507,15 @@ async fn find(State(app): State<App>, Visitor(caller): Visitor, Query(asked): Qu
         Ok(view.item_by_barcode(&q)?.map(|(_, item, ..)| item.sku))
     })
     .await?;
-    let there = match (sku, q.strip_prefix('#')) {
+    let named = q.strip_prefix('#');
+    let orders = match named.filter(|_| sku.is_none()) {
+        Some(name) => read(&app, &caller, |view| orders_named(view, name)).await?,
+        None => Vec::new(),
+    };
+    let there = match (sku, named) {
         (Some(sku), _) => format!("/items/{}", words::part(&sku)),
+        // The name by which its system lists it comes before our own number.
+        (None, Some(_)) if !orders.is_empty() => format!("/orders/{}", orders[0]),
         (None, Some(order)) if order.parse::<u64>().is_ok() => format!("/orders/{order}"),
         _ => format!("/stock?q={}", words::part(&q)),
     };

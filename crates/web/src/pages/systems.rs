@@ -112,8 +112,7 @@ fn row(view: &mut View<'_>, number: ListingNumber) -> Result<Row, StoreError> {
     if let Some((shown, standing)) = shown {
         row.sign = standing.sign();
         row.word = words::plain(standing.name());
-        let shows = shown.observed.map(|(quantity, _)| quantity).or(shown.acknowledged);
-        row.shows = shows.map_or_else(|| "–".to_owned(), words::number);
+        row.shows = shown.shows.map_or_else(|| "–".to_owned(), words::number);
         let is_its_own = shown.is_skipped || shown.one_way_in;
         row.desired = if is_its_own { "–".to_owned() } else { words::number(shown.desired) };
         row.sentence = shown.explanation;

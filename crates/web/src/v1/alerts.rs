@@ -95,6 +95,7 @@ struct EmailInput {
 /// A webhook.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AlertWebhookInput)]
 struct WebhookInput {
     /// Where to `POST` a JSON object of `title` and `lines` (`key`, `kind`, `over`, `sentence`, `since`). Kept sealed.
     url: String,
@@ -315,6 +316,7 @@ async fn remove(
 
 /// It arrived.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AlertSentBody)]
 struct SentBody {
     /// The target.
     name: String,

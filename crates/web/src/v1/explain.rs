@@ -80,6 +80,7 @@ struct BehindBody {
 
 /// A number that was sent.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SentNumberBody)]
 struct SentBody {
     quantity: Decimal,
     at: String,

@@ -294,6 +294,7 @@ struct RotateInput {
 
 /// The new secret.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SubscriptionRotatedBody)]
 struct RotatedBody {
     /// The subscription.
     name: String,

@@ -101,10 +101,17 @@ impl Reader<'_> {
                     sent.accept(version, written_at);
                     return Ok(());
                 };
+                let is_first = sent.is_first(version);
                 if !sent.reject(version, why.clone(), written_at) {
-                    let sentence = format!(
-                        "What has changed of {document} was not taken by {system}, and what was sent of it before stands there: {why}."
-                    );
+                    let sentence = if is_first {
+                        format!(
+                            "{document} was rejected by {system}, which has told of it as done all the same: {why}. Ask them which it is."
+                        )
+                    } else {
+                        format!(
+                            "What has changed of {document} was not taken by {system}, and what was sent of it before stands there: {why}."
+                        )
+                    };
                     self.brought.push(Brought::Rejected(sentence));
                 }
             }

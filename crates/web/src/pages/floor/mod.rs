@@ -29,6 +29,7 @@ use onhand_store::StoreError;
 
 use self::count::Sheet;
 use self::done::{Row, taken_back};
+use self::meant::{Meant, meant};
 use self::offer::Offer;
 use self::standing::{Scan, Standing};
 use super::frame::Frame;
@@ -343,6 +344,9 @@ async fn answered(
     work(app, caller, task, standing, Some(said)).await
 }
 
+/// The shortest barcode of an item that is one everywhere (GTIN-8, <https://www.gs1.org/standards/barcodes/ean-upc>).
+const SHORTEST_BARCODE: usize = 8;
+
 /// Does what a scan asks for.
 async fn hear(app: &App, caller: &Caller, task: Task, scan: &Scan) -> Result<(Standing, Said), Problem> {
     let step = read(app, caller, |view| step(view, task, scan)).await?;
@@ -353,7 +357,8 @@ async fn hear(app: &App, caller: &Caller, task: Task, scan: &Scan) -> Result<(St
     let asked = scan.fingerprint(task.name());
     let committed = match act_as(app, caller.clone(), &scan.key, asked, *body).await {
         Ok(committed) => committed,
-        Err(problem) => return Ok((standing, Said::of(problem)?)),
+        // What was in hand still is, to be said anew.
+        Err(problem) => return Ok((scan.standing.clone(), Said::of(problem)?)),
     };
     match &committed.answer {
         Answer::Session(id) => standing.of = id.to_string(),
@@ -368,6 +373,14 @@ async fn hear(app: &App, caller: &Caller, task: Task, scan: &Scan) -> Result<(St
 
 fn step(view: &mut View<'_>, task: Task, scan: &Scan) -> Result<Step, StoreError> {
     let scan = Scan { standing: scan.standing.settled(view, task)?, ..scan.clone() };
+    // A scanner that is slower than we think types into the field that somebody has just touched.
+    for said in [&scan.quantity, &scan.number] {
+        if said.len() >= SHORTEST_BARCODE && matches!(meant(view, said)?, Meant::Item(_)) {
+            let why =
+                format!("{said} is a barcode, and no number of pieces: nothing is done. Scan it again.");
+            return Ok(Step::stay(&scan, Fate::Wrong, why));
+        }
+    }
     match task {
         Task::Receive => steps::receive(view, &scan),
         Task::PutAway | Task::Transfer => steps::carry(view, task, &scan),

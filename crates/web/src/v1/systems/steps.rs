@@ -207,6 +207,7 @@ pub(super) async fn channel_of(
 /// Nothing to say.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(as = ConnectLookBody)]
 struct LookBody {}
 
 /// What a system has for sale, and what differs from the last look.
