@@ -83,6 +83,17 @@ pub enum Security {
     None,
 }
 
+impl Security {
+    /// The port where a mail server takes mail so, unless it says another.
+    pub const fn usual_port(self) -> u16 {
+        match self {
+            Self::Tls => 465,
+            Self::StartTls => 587,
+            Self::None => 25,
+        }
+    }
+}
+
 /// What is said.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Notice {

@@ -136,7 +136,7 @@ fn numbers_at(
         let exposed = Quantity::ZERO;
         all.push(Number { remote_location, shown, should, status, state, exposed });
     }
-    let offers = all.iter().map(|number| offer(system, listing, number.status.offers(), &number.should));
+    let offers = all.iter().map(|number| offer(system, listing, number.state.offers(), &number.should));
     let each = exposed(&offers.collect::<Vec<Offer<'_>>>());
     for (number, exposed) in all.iter_mut().zip(each) {
         number.exposed = exposed;
@@ -443,7 +443,7 @@ fn exposed_at(
     (system, worker): (&System, &WorkerStatus),
     Number { remote_location, should, status, state, exposed, .. }: Number,
 ) -> Result<Option<Exposure>, StoreError> {
-    let shows = status.offers().filter(|_| exposed.is_positive());
+    let shows = state.offers().filter(|_| exposed.is_positive());
     let (Some(shows), Some(item)) = (shows, listing.item) else { return Ok(None) };
     let behind = counted_by(view, index, id, listing, system, &remote_location)?;
     let newest = newest(view, item, &behind, 1)?;

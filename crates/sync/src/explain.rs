@@ -133,13 +133,6 @@ impl Status {
         self.observed.map(|(quantity, _)| quantity).or(self.acknowledged)
     }
 
-    /// What it may offer: what it shows, what was just read there and is looked at again, or what was sent and may have arrived, whichever
-    /// is most.
-    pub fn offers(&self) -> Option<Quantity> {
-        let may_show = [self.suspected, self.unanswered].into_iter().flatten();
-        may_show.map(|(quantity, _)| Some(quantity)).fold(self.shows(), Option::max)
-    }
-
     /// By what is known of it, does it show what it should?
     fn is_in_step(&self, shown: &Shown) -> bool {
         self.shows() == Some(shown.quantity) && self.unanswered.is_none() && self.suspected.is_none()

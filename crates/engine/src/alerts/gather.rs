@@ -253,7 +253,7 @@ fn look_at(
         let mut offered = Vec::with_capacity(remote.len());
         for place in &remote {
             let found = systems::shown(view, &index, *listing_id, listing, system, place, &worker)?;
-            let Some((_, should, status, state)) = found else { continue };
+            let Some((_, should, _, state)) = found else { continue };
             if should.is_skipped {
                 continue;
             }
@@ -261,7 +261,7 @@ fn look_at(
             if may_send && differs && state.stopped.is_none() {
                 standing.behind_from = Some(from);
             }
-            offered.push((status.offers(), should));
+            offered.push((state.offers(), should));
         }
         let offers = offered.iter().map(|(shows, should)| offer(system, listing, *shows, should));
         let exposed: Quantity = exposed(&offers.collect::<Vec<_>>()).into_iter().sum();

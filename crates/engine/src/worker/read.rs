@@ -77,16 +77,15 @@ impl Worker {
         }
         let until = self.now().plus_micros(READ_FOR);
         for (nth, part) in keys.chunks(self.channel.batch_size().max(1)).enumerate() {
-            let left = keys.iter().skip(nth * self.channel.batch_size().max(1));
-            if self.may_call() && until <= self.now() {
-                self.read_back.extend(left.cloned());
-                return Ok(true);
-            }
             // What it allows is there for what we send first.
-            if !self.may_call() {
+            let may_call = self.may_call();
+            if !may_call || until <= self.now() {
+                let left = keys.iter().skip(nth * self.channel.batch_size().max(1));
                 self.read_back.extend(left.cloned());
-                self.next_read = self.next_call;
-                return Ok(false);
+                if !may_call {
+                    self.next_read = self.next_call;
+                }
+                return Ok(may_call);
             }
             if let Err(error) = self.read_lines(part).await {
                 self.read_back.extend(keys);

@@ -6,13 +6,11 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
-use onhand_channels::notice::{Line, Mailer, Notice, Security, Way, check};
+use onhand_channels::notice::{Mailer, Security, Way, check};
 use onhand_engine::View;
-use onhand_engine::alerts::{Delivery, Opened, Target, delivery, forget, keep, seen_by, targets};
-use onhand_engine::seal::KeepError;
+use onhand_engine::alerts::{Delivery, Opened, Target, delivery, seen_by, targets};
 use onhand_ledger::Instant;
 use onhand_store::StoreError;
 use onhand_sync::alerts::{Kind, Patience, Seen};
@@ -24,6 +22,7 @@ use super::typed::{Choice, Typed, may_change};
 use super::{Shown, page, words};
 use crate::App;
 use crate::error::Problem;
+use crate::v1::alerts::{check_name, forget_known, host, keep_allowed, tell_test, wrong};
 use crate::v1::ask::read;
 use crate::v1::unsealed;
 
@@ -161,13 +160,6 @@ const fn way_of(way: &Way) -> (&'static str, &'static str) {
     }
 }
 
-/// Whom an address belongs to: what follows may be secret.
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    host.rsplit('@').next().unwrap_or_default().to_owned()
-}
-
 fn row(view: &mut View<'_>, name: String, opened: Opened, may_change: bool) -> Result<Row, StoreError> {
     let Delivery { told_at, failing } = delivery(view, &name)?;
     let seen = seen_by(view, &name)?;
@@ -261,18 +253,6 @@ async fn list(State(app): State<App>, Visitor(caller): Visitor, Query(wanted): Q
     Ok(page(&Alerts { frame, is_empty, cards, may_change, reached })?)
 }
 
-/// A field is wrong, and what would be right.
-fn wrong((field, right): (&'static str, String)) -> Problem {
-    Problem::of_field(field, format!("{field} must be {right}"))
-}
-
-fn not_kept(error: KeepError) -> Problem {
-    match error {
-        KeepError::Seal(error) => unsealed(&error),
-        KeepError::Submit(error) => error.into(),
-    }
-}
-
 /// Adds somebody to tell, or changes what is said of somebody (`changes`): the same is kept as by the API.
 async fn save(
     State(app): State<App>,
@@ -297,19 +277,14 @@ async fn save(
         }
     };
     let target = target(&typed, secret, before.as_ref())?;
-    app.teller.may_call(&target.way).await.map_err(wrong)?;
-    keep(&app.handle, caller.tenant, &target).await.map_err(not_kept)?;
+    keep_allowed(&app, &caller, &target).await?;
     Ok(Redirect::to(HERE).into_response())
 }
 
 /// Whom a form says to tell, and of what.
 fn target(typed: &Typed, secret: String, before: Option<&Target>) -> Result<Target, Problem> {
     let name = typed.get("name");
-    let is_name = |letter: char| !letter.is_control() && letter != '/';
-    if !(1..=50).contains(&name.chars().count()) || !name.chars().all(is_name) {
-        let detail = "name must have 1 to 50 characters, none of them a control character or `/`";
-        return Err(Problem::of_field("name", detail));
-    }
+    check_name(name)?;
     let way = way(typed, secret, before.map(|before| &before.way))?;
     check(&way).map_err(wrong)?;
     let kind = |name: &str| {
@@ -355,14 +330,9 @@ fn mailer(typed: &Typed, secret: String, before: Option<&Way>) -> Result<Mailer,
     let asked = typed.get("security");
     let security = SECURITIES.iter().find(|(value, ..)| *value == asked).map(|(_, known, _)| *known);
     let security = security.ok_or_else(|| Problem::of_field("security", "choose one of these"))?;
-    let usual = match security {
-        Security::StartTls => 587,
-        Security::Tls => 465,
-        Security::None => 25,
-    };
     let mut mailer = Mailer {
         host: typed.get("host").to_owned(),
-        port: typed.whole("port", "a port of 1 to 65535")?.unwrap_or(usual),
+        port: typed.whole("port", "a port of 1 to 65535")?.unwrap_or(security.usual_port()),
         security,
         username: typed.get("username").to_owned(),
         secret,
@@ -381,35 +351,13 @@ fn mailer(typed: &Typed, secret: String, before: Option<&Way>) -> Result<Mailer,
 
 /// Tells somebody something now, to see that it arrives.
 async fn test(State(app): State<App>, Visitor(caller): Visitor, Path(name): Path<String>) -> Shown {
-    let ledger = app.handle.ledger().clone();
-    let known = read(&app, &caller, |view| targets(view, ledger.seal())).await?;
-    let Some((_, opened)) = known.into_iter().find(|(known, _)| *known == name) else {
-        return Err(Problem::unknown("target of alerts called", name).into());
-    };
-    let target = opened.map_err(|error| unsealed(&error))?;
-    let line = Line {
-        key: "test".to_owned(),
-        kind: "test".to_owned(),
-        over: false,
-        sentence: "This is a test: alerts arrive here.".to_owned(),
-        since: ledger.clock().now().to_string(),
-    };
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Problem::internal(&error.to_string()))?;
-    let id = format!("{:032x}", u128::from_be_bytes(random));
-    let notice = Notice { id, title: "Onhand: a test".to_owned(), lines: vec![line] };
-    app.teller.tell(&target.way, &notice).await.map_err(|why| {
-        let detail = format!("`{name}` could not be told: {why}");
-        Problem::new(StatusCode::BAD_GATEWAY, "channel", "It did not arrive", detail)
-    })?;
+    tell_test(&app, &caller, &name).await?;
     Ok(Redirect::to(&format!("{HERE}?reached={}", words::part(&name))).into_response())
 }
 
 /// Tells them nothing any more.
 async fn remove(State(app): State<App>, Visitor(caller): Visitor, Path(name): Path<String>) -> Shown {
-    if !forget(&app.handle, caller.tenant, &name).await? {
-        return Err(Problem::unknown("target of alerts called", name).into());
-    }
+    forget_known(&app, &caller, &name).await?;
     Ok(Redirect::to(HERE).into_response())
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use onhand_engine::View;
-use onhand_engine::raw::{self, KEPT_DAYS, Of, Report, Whom};
+use onhand_engine::raw::{self, KEPT_DAYS, Report};
 use onhand_ledger::Instant;
 use onhand_store::StoreError;
 use serde::Deserialize;
@@ -23,8 +23,9 @@ use crate::error::Problem;
 use crate::role::Role;
 use crate::sign_on::{Provider, provider};
 use crate::users::{self, Policy, User};
-use crate::v1::admin::end_key;
+use crate::v1::admin::{end_key, new_key};
 use crate::v1::ask::read;
+use crate::v1::people::whom;
 use crate::v1::sign_in_policy::keep;
 use crate::v1::user_sessions::end_all;
 use crate::v1::users::{AmendUser, UserInput, amend, give, make, remove};
@@ -318,33 +319,10 @@ async fn add_key(
     let role = typed.get("role").parse::<Role>().map_err(|why| Problem::of_field("role", why))?;
     let rights = typed.all("right").map(str::parse::<Right>).collect::<Result<Vec<Right>, String>>();
     let rights = rights.map_err(|why| Problem::of_field("right", why))?;
-    let key = make_key(&app, &caller, name, role, &rights).await?;
+    let grant = Grant { role, rights: &rights, rate: caller.rate };
+    let key = new_key(&app, &caller, name, grant).await?;
     let key = Some((name.to_owned(), key));
     settings(&app, &caller, Told { key, ..Told::default() }).await
-}
-
-/// Makes a key as the API does (`v1::admin`): of a name that nobody has, with no right that its maker has not, and no higher rate.
-async fn make_key(
-    app: &App,
-    caller: &Caller,
-    name: &str,
-    role: Role,
-    rights: &[Right],
-) -> Result<String, Problem> {
-    auth::check_key_name(name).map_err(|why| Problem::of_field("name", format!("name {why}")))?;
-    rights.iter().try_for_each(|right| caller.must_have(*right))?;
-    let _one_at_a_time = app.watched.tries.changing().await;
-    let (keys, user) = read(app, caller, |view| Ok((auth::shown(view)?, users::found(view, name)?))).await?;
-    if user.is_some() || keys.iter().any(|key| key.record.name == name) {
-        let detail = format!(
-            "`{name}` is somebody's or an API key's name, and history tells who did what by names; use another"
-        );
-        return Err(Problem::of_field("name", detail));
-    }
-    let grant = Grant { role, rights, rate: caller.rate };
-    let key = auth::create_key_as(&app.handle, caller.tenant, name, grant).await?;
-    tracing::info!(key = name, role = role.name(), by = caller.name, "an API key was made");
-    Ok(key)
 }
 
 /// Says what would be erased of somebody, and erases it (`sure`) once that was asked for.
@@ -355,7 +333,8 @@ async fn erase(
 ) -> Shown {
     caller.must_have(Right::People)?;
     let typed = Typed::new(fields);
-    let whom = whom(&app, &caller, &typed).await?;
+    let [email, system, document] = ["email", "system", "document"].map(|field| typed.text(field));
+    let whom = whom(&app, &caller, (email.as_deref(), system.as_deref(), document.as_deref())).await?;
     let is_asked = typed.get("sure") != "true";
     let report = raw::erase(&app.handle, caller.tenant, &whom, is_asked).await?;
     let all = read(&app, &caller, |view| gone(view, &report)).await?;
@@ -369,21 +348,6 @@ async fn erase(
         locked: (report.locked > 0).then(|| words::count(report.locked)),
     };
     settings(&app, &caller, Told { erasing: Some(erasing), ..Told::default() }).await
-}
-
-/// Whose documents a form means: whoever has an address, or the order of a system.
-async fn whom(app: &App, caller: &Caller, typed: &Typed) -> Result<Whom, Problem> {
-    match (typed.text("email"), typed.text("system"), typed.text("document")) {
-        (Some(email), None, None) if email.contains('@') => Ok(Whom::Email(email)),
-        (Some(_), None, None) => Err(Problem::of_field("email", "email must be an address of e-mail")),
-        (None, Some(system), Some(document)) => {
-            let found = read(app, caller, |view| view.system_by_name(&system)).await?;
-            let unknown = || Problem::of_field("system", format!("there is no system `{system}`"));
-            let (id, _) = found.ok_or_else(unknown)?;
-            Ok(Whom::Order(Of { system: id, document }))
-        }
-        _ => Err(Problem::of_field("email", "tell either an address of e-mail, or a system and its order")),
-    }
 }
 
 fn gone(view: &mut View<'_>, report: &Report) -> Result<Vec<Gone>, StoreError> {

@@ -482,18 +482,17 @@ struct Asked {
     q: String,
 }
 
-/// The orders that a system calls so, the newest first.
-fn orders_named(view: &mut View<'_>, name: &str) -> Result<Vec<u64>, StoreError> {
-    let mut found = Vec::new();
+/// The order that a system calls so: the newest, where several do.
+fn order_named(view: &mut View<'_>, name: &str) -> Result<Option<u64>, StoreError> {
+    let mut newest = None;
     for (system, _) in view.systems()? {
         if let Some(Value::Document(known)) = view.get(&Key::Document(system, name.to_owned()))?
             && let Became::Order(order) = known.became
         {
-            found.push(order.0);
+            newest = newest.max(Some(order.0));
         }
     }
-    found.sort_unstable_by(|one, other| other.cmp(one));
-    Ok(found)
+    Ok(newest)
 }
 
 /// Goes where it can only be meant: the item of that SKU or barcode, the order that its system calls so, or of that number; else to the
@@ -508,15 +507,15 @@ async fn find(State(app): State<App>, Visitor(caller): Visitor, Query(asked): Qu
     })
     .await?;
     let named = q.strip_prefix('#');
-    let orders = match named.filter(|_| sku.is_none()) {
-        Some(name) => read(&app, &caller, |view| orders_named(view, name)).await?,
-        None => Vec::new(),
+    let order = match named.filter(|_| sku.is_none()) {
+        Some(name) => read(&app, &caller, |view| order_named(view, name)).await?,
+        None => None,
     };
-    let there = match (sku, named) {
-        (Some(sku), _) => format!("/items/{}", words::part(&sku)),
+    let there = match (sku, order, named) {
+        (Some(sku), ..) => format!("/items/{}", words::part(&sku)),
         // The name by which its system lists it comes before our own number.
-        (None, Some(_)) if !orders.is_empty() => format!("/orders/{}", orders[0]),
-        (None, Some(order)) if order.parse::<u64>().is_ok() => format!("/orders/{order}"),
+        (None, Some(order), _) => format!("/orders/{order}"),
+        (None, None, Some(order)) if order.parse::<u64>().is_ok() => format!("/orders/{order}"),
         _ => format!("/stock?q={}", words::part(&q)),
     };
     Ok(Redirect::to(&there).into_response())

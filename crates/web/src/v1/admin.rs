@@ -61,29 +61,39 @@ async fn make_key(State(app): State<App>, ask: Ask<KeyInput>) -> Result<Response
                       Leave the `Idempotency-Key` out";
         return Err(Problem::of_field("Idempotency-Key", detail));
     }
-    let name = &ask.body.name;
-    if let Err(problem) = check_key_name(name) {
-        return Err(Problem::of_field("name", format!("name {problem}")));
-    }
     let rights = ask.body.rights.clone().unwrap_or_default();
-    rights.iter().try_for_each(|right| ask.caller.must_have(*right))?;
     let rate = rate(&app, &ask.caller, ask.body.rate)?;
+    let grant = Grant { role: ask.body.role.unwrap_or_default(), rights: &rights, rate };
+    let key = new_key(&app, &ask.caller, &ask.body.name, grant).await?;
+    Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
+}
+
+/// Makes a key of a name that nobody has, with no right that its maker has not; gives the key, which is shown once.
+pub(crate) async fn new_key(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    grant: Grant<'_>,
+) -> Result<String, Problem> {
+    check_key_name(name).map_err(|why| Problem::of_field("name", format!("name {why}")))?;
+    grant.rights.iter().try_for_each(|right| caller.must_have(*right))?;
+    let _one_at_a_time = app.watched.tries.changing().await;
     // History names who did what by it.
-    if read(&app, &ask.caller, shown).await?.iter().any(|key| key.record.name == *name) {
+    if read(app, caller, shown).await?.iter().any(|key| key.record.name == *name) {
         let detail = format!(
             "a key is called `{name}` already, and history tells keys apart by their names; use another"
         );
         return Err(Problem::of_field("name", detail));
     }
-    if read(&app, &ask.caller, |view| users::found(view, name)).await?.is_some() {
+    if read(app, caller, |view| users::found(view, name)).await?.is_some() {
         let detail =
             format!("somebody signs in as `{name}`, and history tells who did what by names; use another");
         return Err(Problem::of_field("name", detail));
     }
-    let grant = Grant { role: ask.body.role.unwrap_or_default(), rights: &rights, rate };
-    let key = create_key_as(&app.handle, ask.caller.tenant, name, grant).await?;
-    tracing::info!(key = name, role = grant.role.name(), by = ask.caller.name, "an API key was made");
-    Ok((StatusCode::CREATED, Json(KeyBody { key })).into_response())
+    let role = grant.role.name();
+    let key = create_key_as(&app.handle, caller.tenant, name, grant).await?;
+    tracing::info!(key = name, role, by = caller.name, "an API key was made");
+    Ok(key)
 }
 
 /// A key there is; never the key itself.

@@ -134,13 +134,30 @@ struct AlertInput {
     calm_seconds: Option<u32>,
 }
 
+/// An error where a target may not be called so.
+pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
+    let is_name = |letter: char| !letter.is_control() && letter != '/';
+    if !(1..=50).contains(&name.chars().count()) || !name.chars().all(is_name) {
+        let detail = "name must have 1 to 50 characters, none of them a control character or `/`";
+        return Err(Problem::of_field("name", detail));
+    }
+    Ok(())
+}
+
+/// A field is wrong, and what would be right.
+pub(crate) fn wrong((field, right): (&'static str, String)) -> Problem {
+    Problem::of_field(field, format!("{field} must be {right}"))
+}
+
+/// Keeps whom to tell, where they may be called.
+pub(crate) async fn keep_allowed(app: &App, caller: &Caller, target: &Target) -> Result<(), Problem> {
+    app.teller.may_call(&target.way).await.map_err(wrong)?;
+    keep(&app.handle, caller.tenant, target).await.map_err(not_kept)
+}
+
 impl AlertInput {
     fn target(&self) -> Result<Target, Problem> {
-        let is_name = |letter: char| !letter.is_control() && letter != '/';
-        if !(1..=50).contains(&self.name.chars().count()) || !self.name.chars().all(is_name) {
-            let detail = "name must have 1 to 50 characters, none of them a control character or `/`";
-            return Err(Problem::of_field("name", detail));
-        }
+        check_name(&self.name)?;
         let usual = Patience::default();
         Ok(Target {
             name: self.name.clone(),
@@ -159,14 +176,14 @@ impl AlertInput {
     fn way(&self) -> Result<Way, Problem> {
         let way = match (&self.email, &self.webhook, &self.slack) {
             (Some(email), None, None) => {
-                let (security, port) = match email.security.unwrap_or(SecurityBody::StartTls) {
-                    SecurityBody::Tls => (Security::Tls, 465),
-                    SecurityBody::StartTls => (Security::StartTls, 587),
-                    SecurityBody::None => (Security::None, 25),
+                let security = match email.security.unwrap_or(SecurityBody::StartTls) {
+                    SecurityBody::Tls => Security::Tls,
+                    SecurityBody::StartTls => Security::StartTls,
+                    SecurityBody::None => Security::None,
                 };
                 Way::Email(Mailer {
                     host: email.host.clone(),
-                    port: email.port.unwrap_or(port),
+                    port: email.port.unwrap_or(security.usual_port()),
                     security,
                     username: email.username.clone().unwrap_or_default(),
                     secret: email.secret.clone().unwrap_or_default(),
@@ -183,7 +200,7 @@ impl AlertInput {
                 return Err(Problem::of_field("email", "tell exactly one of `email`, `webhook` and `slack`"));
             }
         };
-        check(&way).map_err(|(field, right)| Problem::of_field(field, format!("{field} must be {right}")))?;
+        check(&way).map_err(wrong)?;
         Ok(way)
     }
 }
@@ -213,7 +230,8 @@ struct AlertBody {
     retry_at: Option<String>,
 }
 
-fn host(url: &str) -> String {
+/// Whom an address belongs to: what follows may be secret.
+pub(crate) fn host(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     host.rsplit('@').next().unwrap_or_default().to_owned()
@@ -286,9 +304,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<AlertsBody>
     responses((status = 200, body = AlertBody)))]
 async fn put(State(app): State<App>, ask: Ask<AlertInput>) -> Result<Json<AlertBody>, Problem> {
     let target = ask.body.target()?;
-    let allowed = app.teller.may_call(&target.way).await;
-    allowed.map_err(|(field, right)| Problem::of_field(field, format!("{field} must be {right}")))?;
-    keep(&app.handle, ask.caller.tenant, &target).await.map_err(not_kept)?;
+    keep_allowed(&app, &ask.caller, &target).await?;
     Ok(Json(AlertBody::of(target.name.clone(), Ok(target), Delivery::default())))
 }
 
@@ -307,11 +323,14 @@ async fn remove(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<RemovedBody>, Problem> {
-    if forget(&app.handle, caller.tenant, &name).await? {
-        Ok(Json(RemovedBody { name }))
-    } else {
-        Err(Problem::unknown("target of alerts called", name))
-    }
+    forget_known(&app, &caller, &name).await?;
+    Ok(Json(RemovedBody { name }))
+}
+
+/// Tells a target nothing any more, if there is one called so.
+pub(crate) async fn forget_known(app: &App, caller: &Caller, name: &str) -> Result<(), Problem> {
+    let is_known = forget(&app.handle, caller.tenant, name).await?;
+    if is_known { Ok(()) } else { Err(Problem::unknown("target of alerts called", name)) }
 }
 
 /// It arrived.
@@ -330,9 +349,15 @@ async fn test(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<SentBody>, Problem> {
+    tell_test(&app, &caller, &name).await?;
+    Ok(Json(SentBody { name }))
+}
+
+/// Tells a target something now, to see that it arrives.
+pub(crate) async fn tell_test(app: &App, caller: &Caller, name: &str) -> Result<(), Problem> {
     let ledger = app.handle.ledger().clone();
-    let found = read(&app, &caller, |view| targets(view, ledger.seal())).await?;
-    let target = found.into_iter().find(|(known, _)| *known == name);
+    let found = read(app, caller, |view| targets(view, ledger.seal())).await?;
+    let target = found.into_iter().find(|(known, _)| known == name);
     let Some((_, target)) = target else { return Err(Problem::unknown("target of alerts called", name)) };
     let target = target.map_err(|error| unsealed(&error))?;
     let line = Line {
@@ -350,7 +375,7 @@ async fn test(
         let title = "It did not arrive";
         Problem::new(StatusCode::BAD_GATEWAY, "channel", title, format!("`{name}` could not be told: {why}"))
     })?;
-    Ok(Json(SentBody { name }))
+    Ok(())
 }
 
 /// A trouble.

@@ -1,7 +1,7 @@
 //! `/v1`: one file per resource, one handler per endpoint.
 
 pub(crate) mod admin;
-mod alerts;
+pub(crate) mod alerts;
 pub(crate) mod allocation;
 mod answers;
 pub(crate) mod ask;
@@ -25,7 +25,7 @@ mod movements;
 mod orders;
 pub(crate) mod ownership;
 pub(crate) mod page;
-mod people;
+pub(crate) mod people;
 mod production;
 mod purchases;
 pub(crate) mod report;

@@ -67,19 +67,9 @@ const NOT_REACHED: &str = "Notes and references that people typed are in the led
     responses((status = 200, body = EraseAnswer)))]
 async fn erase(State(app): State<App>, ask: Ask<EraseInput>) -> Result<Json<EraseAnswer>, Problem> {
     let dry_run = ask.body.dry_run.unwrap_or_default();
-    let whom = match (&ask.body.email, &ask.body.system, &ask.body.document) {
-        (Some(email), None, None) if email.trim().contains('@') => Whom::Email(email.trim().to_owned()),
-        (Some(_), None, None) => {
-            return Err(Problem::of_field("email", "email must be an address of e-mail"));
-        }
-        (None, Some(system), Some(document)) => {
-            let found = read(&app, &ask.caller, |view| view.system_by_name(system)).await?;
-            let unknown = || Problem::of_field("system", format!("there is no system `{system}`"));
-            let (id, _) = found.ok_or_else(unknown)?;
-            Whom::Order(Of { system: id, document: document.clone() })
-        }
-        _ => return Err(Problem::of_field("email", "tell either `email`, or `system` and `document`")),
-    };
+    let EraseInput { email, system, document, .. } = &ask.body;
+    let told = (email.as_deref(), system.as_deref(), document.as_deref());
+    let whom = whom(&app, &ask.caller, told).await?;
     ask.caller.must_have(Right::People)?;
     let report = raw::erase(&app.handle, ask.caller.tenant, &whom, dry_run).await?;
     let erased = read(&app, &ask.caller, |view| {
@@ -98,6 +88,25 @@ async fn erase(State(app): State<App>, ask: Ask<EraseInput>) -> Result<Json<Eras
         locked: report.locked,
         not_reached: NOT_REACHED,
     }))
+}
+
+/// Whose documents are meant: whoever has an address, or the order of a system.
+pub(crate) async fn whom(
+    app: &App,
+    caller: &Caller,
+    (email, system, document): (Option<&str>, Option<&str>, Option<&str>),
+) -> Result<Whom, Problem> {
+    match (email, system, document) {
+        (Some(email), None, None) if email.trim().contains('@') => Ok(Whom::Email(email.trim().to_owned())),
+        (Some(_), None, None) => Err(Problem::of_field("email", "email must be an address of e-mail")),
+        (None, Some(system), Some(document)) => {
+            let found = read(app, caller, |view| view.system_by_name(system)).await?;
+            let unknown = || Problem::of_field("system", format!("there is no system `{system}`"));
+            let (id, _) = found.ok_or_else(unknown)?;
+            Ok(Whom::Order(Of { system: id, document: document.to_owned() }))
+        }
+        _ => Err(Problem::of_field("email", "tell either `email`, or `system` and `document`")),
+    }
 }
 
 /// A raw document, as its system told it last.
